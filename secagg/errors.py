@@ -1,0 +1,35 @@
+"""The three ways a round can fail (house rule: a client's error ends its machine; one client's error ends no server)."""
+
+
+class SecAggError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class LocalProtocolError(SecAggError):
+    """Our own caller misused a state machine or passed an input that the parameters do not allow."""
+
+
+class RemoteProtocolError(SecAggError):
+    """The peer sent something that the protocol does not allow.
+
+    Attributes:
+        client: id of the client at fault, or None when the peer is the server.
+    """
+
+    def __init__(self, reason: str, client: int | None = None) -> None:
+        super().__init__(reason if client is None else f"client {client}: {reason}")
+        self.client = client
+
+
+class Abort(SecAggError):
+    """The paper's abort: too few users are left to go on (Fig. 4).
+
+    Attributes:
+        answered: how many users answered the round.
+        needed: how many had to (the threshold t).
+    """
+
+    def __init__(self, reason: str, answered: int, needed: int) -> None:
+        super().__init__(f"{reason}: {answered} answered, {needed} needed")
+        self.answered = answered
+        self.needed = needed

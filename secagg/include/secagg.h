@@ -1,0 +1,112 @@
+/* secagg.h: the C kernels of secagg.
+ *
+ * A vector mod R has elements uint32_t when R <= 2^32 (functions ..._u32) and uint64_t when R > 2^32 (..._u64); both
+ * kinds of function take R as a uint64_t in 2 .. 2^64 - 1, with 0 for 2^64.  Inputs described as "mod R" are < R.
+ * Scalars are elements of Z_q, q the order of the P-256 group, as 32 bytes, big-endian (SEC 1), and < q.
+ *
+ * Functions keep no state, allocate nothing that outlives them, and may run in any number of threads.  They return 0,
+ * or -1 for a bad argument, and then have written nothing.  Time does not depend on the contents of vectors, seeds,
+ * shares or secrets; it may depend on lengths, R, offsets and x-coordinates. */
+#ifndef SECAGG_H
+#define SECAGG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SECAGG_SEED_BYTES 16
+#define SECAGG_NONCE_BYTES 12
+#define SECAGG_SCALAR_BYTES 32
+
+/* --- Instruction sets ------------------------------------------------------------------------------------------ */
+
+/* The i-th instruction set that this build knows and this CPU has, slowest ("portable") first; NULL past the last. */
+const char *secagg_isa_available(size_t i);
+
+/* Name of the one in use. */
+const char *secagg_isa(void);
+
+/* Use the named instruction set from now on, in every thread; NULL for the fastest.  0, or -1 if not available. */
+int secagg_isa_use(const char *name);
+
+/* Known-answer test of the instruction set in use: 0, or -1 if it computes wrongly. */
+int secagg_selftest(void);
+
+/* --- Masks -----------------------------------------------------------------------------------------------------
+ * PRG(seed) is the AES-128 keystream of `seed` in counter mode, its 128-bit big-endian counter starting at
+ * nonce || 0^32.  For R = 2^b, element i of the vector it stands for is the w = ceil(b/8) little-endian bytes at
+ * w*i, mod 2^b; for any other R it is (X * R) >> 128, X the 16 little-endian bytes at 16*i. */
+
+/* acc[i] := acc[i] + sum over j < k of signs[j] * PRG(seeds[j])[offset + i]  mod R.
+ * In/out acc[n] mod R; inputs seeds[k][16], signs[k] each 1 or -1, nonce[12]. */
+int secagg_mask_sum_u32(uint32_t *acc, size_t n, const uint8_t *seeds, const int8_t *signs, size_t k, uint64_t modulus,
+                        const uint8_t *nonce, uint64_t offset);
+int secagg_mask_sum_u64(uint64_t *acc, size_t n, const uint8_t *seeds, const int8_t *signs, size_t k, uint64_t modulus,
+                        const uint8_t *nonce, uint64_t offset);
+
+/* out[i] := PRG(seed)[offset + i].  Output out[n]; inputs seed[16], nonce[12]. */
+int secagg_expand_u32(uint32_t *out, size_t n, const uint8_t *seed, uint64_t modulus, const uint8_t *nonce,
+                      uint64_t offset);
+int secagg_expand_u64(uint64_t *out, size_t n, const uint8_t *seed, uint64_t modulus, const uint8_t *nonce,
+                      uint64_t offset);
+
+/* --- Vectors --------------------------------------------------------------------------------------------------- */
+
+/* a[i] := a[i] + b[i] mod R.  In/out a[n] mod R; input b[n] mod R. */
+int secagg_add_u32(uint32_t *a, const uint32_t *b, size_t n, uint64_t modulus);
+int secagg_add_u64(uint64_t *a, const uint64_t *b, size_t n, uint64_t modulus);
+
+/* a[i] := a[i] - b[i] mod R.  In/out a[n] mod R; input b[n] mod R. */
+int secagg_subtract_u32(uint32_t *a, const uint32_t *b, size_t n, uint64_t modulus);
+int secagg_subtract_u64(uint64_t *a, const uint64_t *b, size_t n, uint64_t modulus);
+
+/* a[i] := a[i] mod R.  In/out a[n], any values. */
+int secagg_reduce_u32(uint32_t *a, size_t n, uint64_t modulus);
+int secagg_reduce_u64(uint64_t *a, size_t n, uint64_t modulus);
+
+/* --- Packed vectors --------------------------------------------------------------------------------------------
+ * A packed vector is one little-endian number: element i is bits b*i .. b*i + b - 1, b = ceil(log2 R), bit j being
+ * bit j mod 8 of byte j / 8.  n elements take ceil(n*b/8) bytes; the unused high bits of the last byte are 0.  Eight
+ * elements take b whole bytes, so a slice that starts at a multiple of 8 is a packed vector itself. */
+
+/* out := in, packed.  Output out[ceil(n*b/8)]; input in[n] mod R. */
+int secagg_pack_u32(uint8_t *out, const uint32_t *in, size_t n, uint64_t modulus);
+int secagg_pack_u64(uint8_t *out, const uint64_t *in, size_t n, uint64_t modulus);
+
+/* out := in, unpacked, each element below 2^b.  Output out[n]; input in[ceil(n*b/8)]. */
+int secagg_unpack_u32(uint32_t *out, const uint8_t *in, size_t n, uint64_t modulus);
+int secagg_unpack_u64(uint64_t *out, const uint8_t *in, size_t n, uint64_t modulus);
+
+/* acc[i] := acc[i] + in[i] mod R.  In/out acc[n] mod R; input in[ceil(n*b/8)], packed and valid. */
+int secagg_packed_add_u32(uint32_t *acc, const uint8_t *in, size_t n, uint64_t modulus);
+int secagg_packed_add_u64(uint64_t *acc, const uint8_t *in, size_t n, uint64_t modulus);
+
+/* 0 if in[ceil(n*b/8)] is valid, that is, every element is < R and the unused bits are 0; else -1. */
+int secagg_packed_check(const uint8_t *in, size_t n, uint64_t modulus);
+
+/* --- Shamir sharing over Z_q ----------------------------------------------------------------------------------- */
+
+/* 0 if all of scalars[n][32] are < q, else -1. */
+int secagg_scalars_check(const uint8_t *scalars, size_t n);
+
+/* shares[i][j] := secrets[j] + sum over 1 <= k < t of coefficients[j][k-1] * xs[i]^k  mod q.
+ * Output shares[n][s][32]; inputs secrets[s][32], coefficients[s][t-1][32] uniform in Z_q, xs[n], none of them 0. */
+int secagg_shamir_share(uint8_t *shares, const uint8_t *secrets, size_t s, const uint8_t *coefficients, size_t t,
+                        const uint32_t *xs, size_t n);
+
+/* coefficients[i] := product over j != i of xs[j] / (xs[j] - xs[i])  mod q: Lagrange's basis at 0, with one inversion.
+ * Output coefficients[t][32]; input xs[t], distinct, none of them 0. */
+int secagg_shamir_lagrange(uint8_t *coefficients, const uint32_t *xs, size_t t);
+
+/* secrets[j] := sum over i < t of coefficients[i] * shares[i][j]  mod q.
+ * Output secrets[s][32]; inputs coefficients[t][32], shares[t][s][32]. */
+int secagg_shamir_combine(uint8_t *secrets, const uint8_t *coefficients, const uint8_t *shares, size_t t, size_t s);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
