@@ -12,17 +12,19 @@ static inline uint64_t load_u64(const uint8_t *p) {
     return x;
 }
 
-/* `fill` bits wait to be written at out[0]: carry, below 2^8. */
-static inline __attribute__((always_inline)) void pack_groups(uint8_t *out, const unsigned char *in, size_t groups,
-                                                              unsigned bits, size_t element_bytes) {
+/* Two elements of 32 bits, joined: one number of 2b bits. */
+static inline uint64_t joined(uint64_t pair, unsigned bits) { return (uint32_t)pair | pair >> 32 << bits; }
+
+/* Writes `width` bits of each 64-bit word, joined elements or one.  `fill` bits wait for out[0]: carry, below 2^8. */
+static inline __attribute__((always_inline)) void pack_words(uint8_t *out, const uint8_t *in, size_t words,
+                                                             unsigned bits, int paired) {
+    unsigned width = paired ? 2 * bits : bits, fill = 0;
     uint64_t carry = 0;
-    unsigned fill = 0;
-    for (size_t i = 0; i < groups * PACK_GROUP; i++) {
-        uint64_t x = 0;
-        memcpy(&x, in + i * element_bytes, element_bytes);
+    for (; words; words--, in += sizeof(uint64_t)) {
+        uint64_t x = paired ? joined(load_u64(in), bits) : load_u64(in);
         uint64_t low = carry | x << fill, high = x >> 1 >> (63 - fill);
         memcpy(out, &low, sizeof low);
-        fill += bits;
+        fill += width;
         unsigned whole = fill / 8;
         carry =
             low >> 4 * whole >> 4 * whole | high; /* a shift by 64 would be undefined; high is 0 unless whole is 8 */
@@ -32,11 +34,11 @@ static inline __attribute__((always_inline)) void pack_groups(uint8_t *out, cons
 }
 
 static void pack_u32(uint8_t *out, const void *in, size_t groups, unsigned bits) {
-    pack_groups(out, in, groups, bits, sizeof(uint32_t));
+    pack_words(out, in, groups * PACK_GROUP / 2, bits, 1);
 }
 
 static void pack_u64(uint8_t *out, const void *in, size_t groups, unsigned bits) {
-    pack_groups(out, in, groups, bits, sizeof(uint64_t));
+    pack_words(out, in, groups * PACK_GROUP, bits, 0);
 }
 
 struct window {
