@@ -15,7 +15,6 @@ declared length is compared with what is left before anything is read.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cache
 from math import prod
 from typing import Any, Protocol, Self, get_type_hints
 
@@ -130,10 +129,15 @@ class Items:
 IDS = Items(dtype="u4")
 
 
-@cache
-def _codecs(struct: type["Struct"]) -> tuple[tuple[str, Codec], ...]:
-    hints = get_type_hints(struct, include_extras=True)
-    return tuple((field.name, hints[field.name].__metadata__[0]) for field in fields(struct))  # type: ignore[arg-type]
+_CODECS: dict[type, tuple[tuple[str, Codec], ...]] = {}
+
+
+def _codecs(struct: type[Any]) -> tuple[tuple[str, Codec], ...]:
+    """Each field's name and codec, from the annotations; worked out once a class."""
+    if struct not in _CODECS:
+        hints = get_type_hints(struct, include_extras=True)
+        _CODECS[struct] = tuple((field.name, hints[field.name].__metadata__[0]) for field in fields(struct))
+    return _CODECS[struct]
 
 
 class Struct:

@@ -1,4 +1,4 @@
-"""The three ways a round can fail (house rule: a client's error ends its machine; one client's error ends no server)."""
+"""The three ways a round can fail. Any of them ends a client; a server outlives the errors of its clients."""
 
 
 class SecAggError(Exception):
@@ -21,7 +21,7 @@ class RemoteProtocolError(SecAggError):
         self.client = client
 
 
-class Abort(SecAggError):
+class Abort(SecAggError):  # noqa: N818 - the paper's word
     """The paper's abort: too few users are left to go on (Fig. 4).
 
     Attributes:

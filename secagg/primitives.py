@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from .shamir import RandomBytes, random_scalars
+from .shamir import Q, RandomBytes, random_scalars
 
 _CURVE = ec.SECP256R1()
 _SHA256 = hashes.SHA256()
@@ -48,7 +48,10 @@ class KeyPair:
     @classmethod
     def from_secret(cls, secret: bytes) -> "KeyPair":
         """The pair of a known private key. Raises ValueError unless it is 1 .. q - 1."""
-        private = ec.derive_private_key(int.from_bytes(secret, "big"), _CURVE)
+        scalar = int.from_bytes(secret, "big")
+        if not 0 < scalar < Q:
+            raise ValueError("a private key must be 1 .. q - 1")
+        private = ec.derive_private_key(scalar, _CURVE)
         point = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         return cls(secret, point[1:33], private)
 

@@ -1,10 +1,12 @@
 """Fixtures shared by all tests."""
 
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import pytest
 
-from secagg import _kernels
+from secagg import Client, Params, Round, Server, Simulation, _kernels, simulate
 
 
 @pytest.fixture(params=_kernels.isa_available())
@@ -14,3 +16,47 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     _kernels.isa_use(request.param)
     yield request.param
     _kernels.isa_use(before)
+
+
+def run(
+    n: int = 10,
+    t: int = -1,
+    drops: dict[int, set[int]] | None = None,
+    *,
+    m: int = 20,
+    modulus: int = 1 << 24,
+    seed: int = 0,
+    **params: Any,
+) -> Simulation:
+    """A whole session over real bytes, `drops` by the paper's round number; checks the sum over U3 and who answered."""
+    settings = Params(n=n, t=t, m=m, modulus=modulus, **params)
+    rng = np.random.default_rng(seed)
+    inputs = {u: rng.integers(0, settings.max_value, m, np.uint64, endpoint=True) for u in range(1, n + 1)}
+    vanish = {Round(number): users for number, users in (drops or {}).items()}
+    result = simulate(settings, inputs, drops=vanish)
+    left = set(inputs)
+    for current in Round:
+        left -= vanish.get(current, set())
+        assert set(result.answered[current]) == left
+    assert result.survivors == result.answered[Round.MASKED_INPUT_COLLECTION]
+    expected = [sum(int(inputs[u][i]) for u in result.survivors) % modulus for i in range(m)]
+    assert result.sum.tolist() == expected
+    assert result.faults == []
+    return result
+
+
+def play_until(
+    current: Round, params: Params, drops: dict[int, set[int]] | None = None
+) -> tuple[Server, dict[int, Client], dict[int, bytes]]:
+    """Honest machines just before the users' answers of a round: the server, the clients, their unanswered requests."""
+    server = Server(params)
+    clients = {u: Client(params, u, [u] * params.m) for u in range(1, params.n + 1)}
+    requests = dict.fromkeys(clients, b"")
+    while server.round != current:
+        assert server.round is not None
+        for u, request in requests.items():
+            if u not in (drops or {}).get(server.round, set()):
+                server.receive(u, clients[u].receive(request) if request else clients[u].start())
+        requests = server.end_round()
+    assert server.faults == []
+    return server, clients, requests

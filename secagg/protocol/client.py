@@ -7,7 +7,7 @@ Any error ends the machine for good and drops its secrets; so does the last answ
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -224,7 +224,7 @@ class Client:
         kind = np.where(survived, B, S_SK)
         return None, Unmasking(state.session, state.shares[np.arange(len(kind)), kind])
 
-    _HANDLERS: dict[type[Request], Callable[..., tuple[object, Answer]]] = {
+    _HANDLERS: ClassVar[dict[type[Request], Callable[..., tuple[object, Answer]]]] = {
         ShareKeysRequest: _share_keys,
         MaskedInputCollectionRequest: _mask_input,
         UnmaskingRequest: _unmask,

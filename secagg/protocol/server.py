@@ -5,7 +5,7 @@ each client's next request. One client's bad message ends nothing: its sender is
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class Server:
         self.faults: list[Fault] = []
         self._threads = threads
         self._progress = progress or (lambda done, total: None)
-        self._rounds = [AdvertiseKeys, *(request.ANSWER for request in SEMI_HONEST)]
+        self._rounds: list[type[Answer]] = [AdvertiseKeys, *(request.ANSWER for request in SEMI_HONEST)]
         self._expected = set(range(1, params.n + 1))
         self._answered: set[int] = set()
         self._keys: dict[int, bytes] = {}
@@ -257,13 +257,13 @@ class Server:
         if session != self._session:
             raise RemoteProtocolError("the message belongs to another session")
 
-    _TAKE: dict[type[Answer], Callable[..., None]] = {
+    _TAKE: ClassVar[dict[type[Answer], Callable[..., None]]] = {
         AdvertiseKeys: _take_keys,
         ShareKeys: _take_ciphertexts,
         MaskedInputCollection: _take_masked_input,
         Unmasking: _take_shares,
     }
-    _CLOSE: dict[type[Answer], Callable[..., dict[int, bytes]]] = {
+    _CLOSE: ClassVar[dict[type[Answer], Callable[..., dict[int, bytes]]]] = {
         AdvertiseKeys: _open_share_keys,
         ShareKeys: _open_masked_input_collection,
         MaskedInputCollection: _open_unmasking,

@@ -2,10 +2,11 @@
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +20,6 @@ from .server import Fault, Server
 Inputs = Mapping[int, ArrayLike] | Callable[[int], ArrayLike]
 Drops = Mapping[Round, Collection[int]]
 Progress = Callable[[Round, int, int], None]
-T = TypeVar("T")
 
 
 @dataclass
@@ -110,18 +110,23 @@ class _Session:
         users = [u for u in self._requests if u not in vanished]
         for done, (u, answer) in enumerate(run(lambda u: (u, self._answer(u, current, cost)), users), 1):
             cost.sent[u], cost.received[u] = len(answer), len(self._requests[u])
-            _, seconds = _timed(lambda u=u, answer=answer: self.server.receive(u, answer))
-            cost.server_seconds += seconds
+            with _stopwatch() as elapsed:
+                self.server.receive(u, answer)
+            cost.server_seconds += elapsed()
             self._progress(current, done, len(users))
         self._answered[current] = tuple(users)
-        self._requests, seconds = _timed(self.server.end_round)
-        cost.server_seconds += seconds
+        with _stopwatch() as elapsed:
+            self._requests = self.server.end_round()
+        cost.server_seconds += elapsed()
 
     def _answer(self, u: int, current: Round, cost: Cost) -> bytes:
         client, request = self._clients[u], self._requests[u]
-        if current is Round.MASKED_INPUT_COLLECTION:
-            client.set_input(self._inputs(u))
-        answer, cost.client_seconds[u] = _timed(lambda: client.receive(request) if request else client.start())
+        x = self._inputs(u) if current is Round.MASKED_INPUT_COLLECTION else None
+        with _stopwatch() as elapsed:
+            if x is not None:
+                client.set_input(x)
+            answer = client.receive(request) if request else client.start()
+        cost.client_seconds[u] = elapsed()
         return answer
 
     def result(self) -> Simulation:
@@ -130,9 +135,12 @@ class _Session:
         )
 
 
-def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    start = time.perf_counter()
-    return work(), time.perf_counter() - start
+@contextmanager
+def _stopwatch() -> Iterator[Callable[[], float]]:
+    """Gives a function that tells the seconds spent in the block, once it is left."""
+    times = [time.perf_counter()]
+    yield lambda: times[1] - times[0]
+    times.append(time.perf_counter())
 
 
 def expected_sum(params: Params, inputs: Inputs, users: Iterable[int]) -> NDArray[Any]:

@@ -1,0 +1,108 @@
+"""Thresholds of Fig. 5, and sums that cannot overflow."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secagg import LocalProtocolError, Params, RemoteProtocolError, Threat
+from secagg.protocol.params import neighbours, with_neighbours
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 10, 99, 100, 101, 1000])
+def test_default_thresholds_are_those_of_figure_5(n: int) -> None:
+    def t(threat: Threat) -> int:
+        return Params(n=n, m=1, modulus=1 << 32, threat=threat).t
+
+    assert t(Threat.CLIENTS_ONLY) == 2  # the figure's 1 would make every share the secret itself
+    assert t(Threat.SERVER_ONLY) == max(2, n // 2 + 1)
+    assert t(Threat.COLLUDING) == max(2, 2 * n // 3 + 1)
+
+
+def test_colluding_is_the_default_threat() -> None:
+    params = Params(n=100, m=1, modulus=1 << 32)
+    assert params.threat is Threat.COLLUDING
+    assert (params.n_corrupt, params.t) == (33, 67)
+
+
+@pytest.mark.parametrize(
+    ("threat", "n_corrupt", "min_inputs"),
+    [(Threat.CLIENTS_ONLY, 0, 60), (Threat.SERVER_ONLY, 0, 60), (Threat.COLLUDING, 20, 40)],
+)
+def test_minimum_inputs_in_the_sum_are_those_of_figure_5(threat: Threat, n_corrupt: int, min_inputs: int) -> None:
+    params = Params(n=100, m=1, modulus=1 << 32, threat=threat, n_corrupt=n_corrupt, t=60)
+    assert params.min_inputs == min_inputs
+
+
+@given(st.integers(2, 2000), st.data())
+def test_two_disjoint_sets_of_honest_users_never_both_reach_the_default_threshold(n: int, data: st.DataObject) -> None:
+    n_corrupt = data.draw(st.integers(0, (n - 1) // 2))
+    t = Params(n=n, m=1, modulus=1 << 63, n_corrupt=n_corrupt).t
+    assert 2 * t > n + n_corrupt
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"t": 1}, "threshold t must be 2"),
+        ({"t": 11}, "threshold t must be 2"),
+        ({"t": 3, "n_corrupt": 3}, "must exceed n_corrupt"),
+        ({"t": 3}, "must exceed n_corrupt"),
+        ({"n_corrupt": 10}, "n_corrupt must be"),
+        ({"n": 1}, "n must be"),
+        ({"m": 0}, "m is 0"),
+        ({"m": 1 << 33}, "a vector must take"),
+        ({"modulus": 1}, "modulus must be"),
+        ({"modulus": (1 << 64) + 1}, "modulus must be"),
+        ({"modulus": 10}, "too small for 10 inputs"),
+        ({"max_value": 6554}, "the sum can reach 65540"),
+        ({"max_value": 6553, "room": 3}, "the sum can reach 65536"),
+        ({"max_value": 0}, "too small"),
+        ({"room": -1}, "too small"),
+        ({"nonce": bytes(15)}, "nonce must be 16"),
+        ({"nonce": bytes(256)}, "nonce must be 16"),
+        ({"context": bytes(1 << 16)}, "context must be below"),
+        ({"modulus": (1 << 64) - 59, "m": 1 << 23, "max_value": 1}, "measurably biased"),
+    ],
+)
+def test_contradictory_params_are_refused(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(LocalProtocolError, match=reason):
+        Params(**{"n": 10, "m": 20, "modulus": 1 << 16} | changes)
+
+
+@given(st.integers(2, 1000), st.integers(1, 1 << 40), st.integers(0, 1 << 40))
+def test_for_inputs_picks_the_smallest_power_of_two_that_cannot_overflow(n: int, max_value: int, room: int) -> None:
+    params = Params.for_inputs(max_value, n=n, m=3, room=room)
+    span = n * max_value + 2 * room
+    assert span < params.modulus <= 2 * span
+    assert params.modulus & (params.modulus - 1) == 0
+    assert (params.max_value, params.room) == (max_value, room)
+
+
+@pytest.mark.parametrize("max_value", [0, 1 << 62])
+def test_for_inputs_refuses_what_no_modulus_can_hold(max_value: int) -> None:
+    with pytest.raises(LocalProtocolError, match=r"must be 1 \.\. 2\*\*64 - 1"):
+        Params.for_inputs(max_value, n=4, m=1)
+
+
+def test_nonces_are_fresh() -> None:
+    assert Params(n=2, m=1, modulus=4).nonce != Params(n=2, m=1, modulus=4).nonce
+
+
+@given(st.integers(2, 100), st.integers(1, 1000), st.integers(8, 64), st.binary(max_size=40))
+def test_params_travel(n: int, m: int, bits: int, context: bytes) -> None:
+    params = Params(n=n, m=m, modulus=1 << bits, context=context)
+    assert Params.decode(params.encode()) == params
+
+
+def test_received_params_are_checked_too() -> None:
+    encoded = bytearray(Params(n=10, m=20, modulus=1 << 16).encode())
+    encoded[3] = 1
+    with pytest.raises(RemoteProtocolError, match="n must be"):
+        Params.decode(bytes(encoded))
+
+
+def test_neighbours_are_everyone_else() -> None:
+    assert neighbours(3, [1, 3, 4]).tolist() == [1, 4]
+    assert with_neighbours(3, [1, 3, 4]).tolist() == [1, 3, 4]

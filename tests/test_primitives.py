@@ -1,0 +1,101 @@
+"""KA, AE and the derivations against known answers that pycryptodome computed."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secagg.primitives import KeyPair, load_public_key, mask_seed, seal, self_mask, share_key, unseal
+from secagg.shamir import Q
+
+CASES = json.loads((Path(__file__).parent / "vectors" / "primitives.json").read_text())["cases"]
+SESSION = bytes(range(32))
+B_COEFFICIENT = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+P = 2**256 - 2**224 + 2**192 + 2**96 - 1
+NOT_ON_CURVE = next(
+    x.to_bytes(32, "big") for x in range(99) if pow(x**3 - 3 * x + B_COEFFICIENT, (P - 1) // 2, P) == P - 1
+)
+
+
+@pytest.fixture(params=CASES, ids=lambda case: f"{case['u']}-{case['v']}")
+def case(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return {name: value if isinstance(value, int) else bytes.fromhex(value) for name, value in request.param.items()}
+
+
+def test_key_agreement_known_answers(case: dict[str, Any]) -> None:
+    pair = KeyPair.from_secret(case["sk_u"])
+    assert pair.public == case["pk_u"]
+    assert pair.agree(load_public_key(case["pk_v"])) == case["agreed"]
+
+
+def test_derivations_known_answers(case: dict[str, Any]) -> None:
+    assert share_key(case["agreed"], case["session"], case["u"], case["v"]) == case["share_key"]
+    assert mask_seed(case["agreed"], case["session"], case["u"], case["v"]) == case["mask_seed"]
+    mask = self_mask(case["b"], case["session"], case["u"])
+    assert (mask.seed, mask.commitment) == (case["self_mask_seed"], case["commitment"])
+
+
+def test_authenticated_encryption_known_answers(case: dict[str, Any]) -> None:
+    assert seal(case["share_key"], case["plaintext"]) == case["ciphertext"]
+    assert unseal(case["share_key"], case["ciphertext"]) == case["plaintext"]
+
+
+def test_both_sides_agree() -> None:
+    u, v = KeyPair.generate(os.urandom), KeyPair.generate(os.urandom)
+    assert u.agree(load_public_key(v.public)) == v.agree(load_public_key(u.public))
+    agreed = u.agree(load_public_key(v.public))
+    assert mask_seed(agreed, SESSION, 1, 2) == mask_seed(agreed, SESSION, 2, 1)
+    assert share_key(agreed, SESSION, 1, 2) != share_key(agreed, SESSION, 2, 1)
+
+
+def test_every_derivation_has_a_domain_of_its_own() -> None:
+    agreed, other = bytes(32), SESSION[::-1]
+    derived = [
+        share_key(agreed, SESSION, 1, 2)[:16],
+        share_key(agreed, SESSION, 1, 3)[:16],
+        share_key(agreed, other, 1, 2)[:16],
+        mask_seed(agreed, SESSION, 1, 2),
+        mask_seed(agreed, other, 1, 2),
+        self_mask(agreed, SESSION, 1).seed,
+        self_mask(agreed, SESSION, 2).seed,
+        self_mask(agreed, other, 1).seed,
+        self_mask(agreed, SESSION, 1).commitment[:16],
+    ]
+    assert len(set(derived)) == len(derived)
+
+
+@pytest.mark.parametrize("x", [NOT_ON_CURVE, b"\xff" * 32, bytes(31), bytes(33), b""])
+def test_what_is_no_x_coordinate_on_the_curve_is_refused(x: bytes) -> None:
+    with pytest.raises(ValueError, match=r"[Ii]nvalid|length|public"):
+        load_public_key(x)
+
+
+@pytest.mark.parametrize("secret", [0, Q, Q + 1])
+def test_secrets_outside_the_group_are_refused(secret: int) -> None:
+    with pytest.raises(ValueError, match="must be 1"):
+        KeyPair.from_secret(secret.to_bytes(32, "big"))
+
+
+def test_a_random_source_that_starts_with_zero_still_gives_a_key() -> None:
+    chunks = iter([bytes(32), b"\7" * 32])
+    assert KeyPair.generate(lambda size: next(chunks)).secret == b"\7" * 32
+
+
+@given(st.binary(min_size=72, max_size=72), st.integers(0, 87), st.integers(1, 255))
+def test_an_altered_ciphertext_does_not_open(plaintext: bytes, position: int, flip: int) -> None:
+    key = bytes(range(28))
+    ciphertext = bytearray(seal(key, plaintext))
+    assert len(ciphertext) == 88
+    assert unseal(key, bytes(ciphertext)) == plaintext
+    ciphertext[position] ^= flip
+    assert unseal(key, bytes(ciphertext)) is None
+
+
+def test_key_pair_repr_shows_no_secret() -> None:
+    pair = KeyPair.generate(os.urandom)
+    assert pair.secret.hex() not in repr(pair)
+    assert str(pair.secret) not in repr(pair)

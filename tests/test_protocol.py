@@ -1,0 +1,188 @@
+"""Whole sessions of honest parties: every pattern of dropouts, and what travels to the byte."""
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secagg import Abort, Client, LocalProtocolError, Params, Round, Server, simulate
+from secagg.protocol.messages import ShareKeysRequest, decode, encode, session_id
+
+ROUNDS = tuple(int(current) for current in Round)
+
+
+def patterns(n: int) -> list[dict[int, set[int]]]:
+    """Every way in which each of n users either stays or vanishes before one of the rounds."""
+    return [
+        {current: {u for u, at in enumerate(ats, 1) if at == current} for current in ROUNDS}
+        for ats in product((None, *ROUNDS), repeat=n)
+    ]
+
+
+def remaining(n: int, drops: dict[int, set[int]]) -> int:
+    return n - sum(len(users) for users in drops.values())
+
+
+@pytest.mark.parametrize(("n", "t"), [(2, 2), (3, 2), (3, 3), (4, 3), (5, 3)])
+def test_every_dropout_pattern_gives_the_sum_or_aborts(n: int, t: int) -> None:
+    for drops in patterns(n):
+        if remaining(n, drops) >= t:
+            run(n, t, drops, m=3, n_corrupt=0)
+        else:
+            with pytest.raises(Abort, match=rf"\d answered, {t} needed"):
+                run(n, t, drops, m=3, n_corrupt=0)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.data())
+def test_random_dropouts_up_to_50_users(data: st.DataObject) -> None:
+    n = data.draw(st.integers(6, 50))
+    t = data.draw(st.integers(2, n))
+    leaving = data.draw(st.permutations(range(1, n + 1)))[: data.draw(st.integers(0, n - t))]
+    drops: dict[int, set[int]] = {}
+    for u in leaving:
+        drops.setdefault(data.draw(st.sampled_from(ROUNDS)), set()).add(u)
+    run(n, t, drops, n_corrupt=0, seed=n)
+
+
+@pytest.mark.parametrize("modulus", [2, 3, 1 << 7, 1 << 16, (1 << 24) - 3, 1 << 32, (1 << 33) + 17, 1 << 53, 1 << 64])
+def test_every_kind_of_modulus(modulus: int) -> None:
+    if modulus <= 4:  # room for one input of 1 among two users at most
+        with pytest.raises(LocalProtocolError, match="too small"):
+            run(5, modulus=modulus)
+        modulus = 6
+    run(5, 3, {2: {1}, 4: {2}}, modulus=modulus)
+
+
+@pytest.mark.parametrize("drops", [{0: {1}}, {1: {2}}, {2: {3}}, {4: {1}}])
+def test_abort_says_how_many_answered_and_how_many_were_needed(drops: dict[int, set[int]]) -> None:
+    with pytest.raises(Abort) as caught:
+        run(3, 3, drops)
+    assert (caught.value.answered, caught.value.needed) == (2, 3)
+    assert str(caught.value) == f"{Round(next(iter(drops)))}: 2 answered, 3 needed"
+
+
+def test_several_users_computed_at_once_give_the_same_sum() -> None:
+    params = Params(n=8, m=100, modulus=1 << 20)
+    inputs = {u: np.full(100, u) for u in range(1, 9)}
+    result = simulate(params, inputs, drops={Round.MASKED_INPUT_COLLECTION: {8}}, threads=2)
+    assert result.sum.tolist() == [28] * 100
+
+
+def test_simulation_reports_progress_and_makes_inputs_when_they_are_due() -> None:
+    steps: list[tuple[Round, int, int]] = []
+    made: list[int] = []
+
+    def make(u: int) -> Any:
+        made.append(u)
+        return [u]
+
+    simulate(
+        Params(n=3, m=1, modulus=64),
+        make,
+        drops={Round.UNMASKING: set()},
+        progress=lambda current, done, total: steps.append((current, done, total)),
+    )
+    assert made == [1, 2, 3]
+    assert steps == [(current, done, 3) for current in Round for done in (1, 2, 3)]
+
+
+def test_server_reports_progress_over_dropped_users() -> None:
+    steps: list[tuple[int, int]] = []
+    params = Params(n=5, m=1, modulus=64, t=3)
+    server = Server(params, progress=lambda done, total: steps.append((done, total)))
+    clients = {u: Client(params, u, [1]) for u in range(1, 6)}
+    requests = dict.fromkeys(clients, b"")
+    while server.round is not None:
+        for u, request in requests.items():
+            if not (server.round is Round.MASKED_INPUT_COLLECTION and u < 3):
+                server.receive(u, clients[u].receive(request) if request else clients[u].start())
+        requests = server.end_round()
+    assert server.sum.tolist() == [3]
+    assert steps == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_server_tells_whom_it_waits_for_and_when_it_may_go_on() -> None:
+    params = Params(n=4, m=1, modulus=64, t=3)
+    server = Server(params)
+    for u in (1, 2):
+        server.receive(u, Client(params, u).start())
+    assert not server.ready
+    server.receive(4, Client(params, 4).start())
+    assert server.ready
+    assert server.waiting == {3}
+    assert server.round is Round.ADVERTISE_KEYS
+    with pytest.raises(LocalProtocolError, match="no sum"):
+        _ = server.sum
+    with pytest.raises(LocalProtocolError, match="no survivors"):
+        _ = server.survivors
+
+
+def test_noise_enters_the_sum_mod_r_after_the_range_check() -> None:
+    params = Params.for_inputs(10, n=3, m=4, room=100)
+    noise = {1: [-40, 7, 0, 1], 2: [-60, 5, 0, 0], 3: [0, 0, 0, -1]}
+    clients = {u: Client(params, u) for u in (1, 2, 3)}
+    for u, client in clients.items():
+        client.set_input([10, 10, 0, 0], np.array(noise[u], np.int64))
+    total = play(Server(params), clients)
+    assert total.tolist() == [(30 - 100) % params.modulus, 42, 0, 0]
+
+
+@pytest.mark.parametrize("modulus", [(1 << 24) - 3, 1 << 63, (1 << 64) - 59, 1 << 64])
+def test_extreme_noise_is_reduced_exactly(modulus: int) -> None:
+    params = Params(n=2, m=2, modulus=modulus, max_value=1, room=5)
+    low = -(1 << 63)
+    clients = {u: Client(params, u) for u in (1, 2)}
+    for client in clients.values():
+        client.set_input([1, 1], np.array([low, -1 - low], np.int64))
+    assert play(Server(params), clients).tolist() == [2 * (1 + low) % modulus, 2 * -low % modulus]
+
+
+def play(server: Server, clients: dict[int, Client]) -> Any:
+    """All rounds without dropouts."""
+    requests = dict.fromkeys(clients, b"")
+    while server.round is not None:
+        for u, request in requests.items():
+            server.receive(u, clients[u].receive(request) if request else clients[u].start())
+        requests = server.end_round()
+    return server.sum
+
+
+def test_masked_inputs_do_not_repeat() -> None:
+    """Fresh keys make the same input look different in every session."""
+    seen = set()
+    for _ in range(2):
+        params = Params(n=2, m=64, modulus=1 << 8)
+        server = Server(params)
+        clients = {u: Client(params, u, [0] * 64) for u in (1, 2)}
+        requests: dict[int, bytes] = dict.fromkeys(clients, b"")
+        for _ in range(2):
+            for u, request in requests.items():
+                server.receive(u, clients[u].receive(request) if request else clients[u].start())
+            requests = server.end_round()
+        seen |= {clients[u].receive(requests[u])[34:] for u in (1, 2)}
+    assert len(seen) == 4
+
+
+def test_session_id_covers_params_and_every_key() -> None:
+    params = Params(n=3, m=1, modulus=64)
+    server = Server(params)
+    for u in (1, 2, 3):
+        server.receive(u, Client(params, u).start())
+    request = decode(server.end_round()[1], ShareKeysRequest)
+    changed = decode(encode(request), ShareKeysRequest)
+    keys = changed.keys.copy()
+    keys[2, 1, 31] ^= 1
+    ids = {
+        session_id(params, request),
+        session_id(params, ShareKeysRequest(request.users, keys)),
+        session_id(params, ShareKeysRequest(np.array([1, 2, 4], np.uint32), request.keys)),
+        session_id(Params(n=3, m=1, modulus=64, nonce=params.nonce, context=b"x"), request),
+        session_id(Params(n=3, m=1, modulus=64, nonce=bytes(16)), request),
+        session_id(Params(n=3, m=2, modulus=64, nonce=params.nonce), request),
+    }
+    assert len(ids) == 6
