@@ -17,10 +17,13 @@ from secagg import _kernels
 Q = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 SCALAR_BYTES = 32
 
+RandomBytes = Callable[[int], bytes]
+"""A source of randomness like `os.urandom`: called with k, it returns k uniform bytes."""
+
 _Q_WORDS = np.frombuffer(Q.to_bytes(SCALAR_BYTES, "big"), ">u8")
 
 
-def random_scalars(n: int, rand: Callable[[int], bytes] = os.urandom) -> NDArray[uint8]:
+def random_scalars(n: int, rand: RandomBytes = os.urandom) -> NDArray[uint8]:
     """n scalars, uniform in Z_q.
 
     Args:
@@ -41,9 +44,12 @@ def random_scalars(n: int, rand: Callable[[int], bytes] = os.urandom) -> NDArray
     return scalars
 
 
-def share(
-    secrets: NDArray[uint8], t: int, xs: NDArray[uint32], *, rand: Callable[[int], bytes] = os.urandom
-) -> NDArray[uint8]:
+def in_field(scalars: NDArray[uint8]) -> bool:
+    """Whether every one of scalars[..., 32] is below q; tells no more about them, in its time neither."""
+    return bool(_kernels.scalars_check(np.ascontiguousarray(scalars).reshape(-1, SCALAR_BYTES)))
+
+
+def share(secrets: NDArray[uint8], t: int, xs: NDArray[uint32], *, rand: RandomBytes = os.urandom) -> NDArray[uint8]:
     """Split each secret into one share per x-coordinate, any t of which determine it (SS.share, section 3.1).
 
     The polynomials are independent and uniform among those of degree below t. A top coefficient may be 0: forcing it
@@ -125,7 +131,7 @@ def _lagrange(xs: bytes) -> NDArray[uint8]:
     return coefficients
 
 
-def _draw(n: int, rand: Callable[[int], bytes]) -> NDArray[uint8]:
+def _draw(n: int, rand: RandomBytes) -> NDArray[uint8]:
     drawn = rand(n * SCALAR_BYTES)
     if len(drawn) != n * SCALAR_BYTES:
         raise ValueError(f"rand returned {len(drawn)} bytes where {n * SCALAR_BYTES} were asked for")
@@ -144,7 +150,7 @@ def _scalars(name: str, array: NDArray[uint8], shape: str) -> NDArray[uint8]:
     if array.dtype != uint8 or array.ndim != len(shape.split(",")) or array.shape[-1] != SCALAR_BYTES:
         raise ValueError(f"{name} must be uint8{shape}, got {array.dtype}{list(array.shape)}")
     array = np.ascontiguousarray(array)
-    if not _kernels.scalars_check(array.reshape(-1, SCALAR_BYTES)):
+    if not in_field(array):
         raise ValueError(f"{name} must be below q, the order of the P-256 group")
     return array
 
