@@ -24,6 +24,7 @@ Word = NDArray[Any]  # uint32 when R <= 2**32, else uint64
 Bytes = bytes | bytearray | memoryview | NDArray[np.uint8]
 
 _GROUP = 8  # elements that together take whole bytes, whatever b is
+_PART_BYTES = 1 << 24  # packed bytes below which starting another thread costs more than it saves
 
 
 def dtype(modulus: int) -> type[np.uint32] | type[np.uint64]:
@@ -91,7 +92,7 @@ def packed_add(acc: Word, packed: Bytes, modulus: int, *, offset: int = 0, threa
         packed: a valid packed vector (see `packed_check`) of at least offset + n elements.
         modulus: R.
         offset: first element of the slice, a multiple of 8.
-        threads: over how many threads to split the coordinates.
+        threads: over how many threads to split the coordinates at most; each gets 16 MiB of packed bytes or more.
 
     Raises:
         ValueError: also if offset is negative or no multiple of 8, if packed ends before the slice does, or if
@@ -113,11 +114,12 @@ def _packed_add(acc: Word, packed: NDArray[np.uint8], modulus: int, threads: int
         start, end = packed_size(part.start, modulus), packed_size(part.stop, modulus)
         _kernels.packed_add(acc[part], packed[start:end], modulus)
 
-    if threads == 1:
+    count = min(threads, max(1, len(packed) // _PART_BYTES))
+    if count == 1:
         add_part(slice(0, acc.size))
         return
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(add_part, _parts(acc.size, threads)):
+    with ThreadPoolExecutor(count) as pool:
+        for _ in pool.map(add_part, _parts(acc.size, count)):
             pass
 
 

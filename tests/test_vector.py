@@ -108,11 +108,23 @@ def test_largest_elements_added(isa: str, modulus: int) -> None:
 @pytest.mark.parametrize(
     ("offset", "n"), [(0, 0), (0, 5), (0, 1000), (8, 992), (8, 64), (16, 977), (496, 9), (1000, 0)]
 )
-def test_packed_add_of_a_slice(isa: str, modulus: int, threads: int, offset: int, n: int) -> None:
+def test_packed_add_of_a_slice(
+    isa: str, modulus: int, threads: int, offset: int, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vector, "_PART_BYTES", 1)
     elements, before = random_elements(1000, modulus), random_elements(n, modulus, seed=1)
     acc = as_vector(before, modulus)
     vector.packed_add(acc, twin_pack(elements, modulus), modulus, offset=offset, threads=threads)
     assert acc.tolist() == [(x + y) % modulus for x, y in zip(before, elements[offset : offset + n], strict=True)]
+
+
+def test_packed_add_shares_out_a_long_vector(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vector, "_PART_BYTES", 1 << 20)
+    modulus, n = 2**20, 1_000_003  # 2.5 MB packed: two parts
+    elements = np.random.default_rng(1).integers(0, modulus, n, np.uint32)
+    acc = elements[::-1].copy()
+    vector.packed_add(acc, vector.pack(elements, modulus), modulus, threads=4)
+    assert np.array_equal(acc, (elements + elements[::-1]) % modulus)
 
 
 def test_packed_bytes_may_be_any_buffer(isa: str) -> None:
