@@ -12,7 +12,7 @@
 #pragma GCC target("aes,avx")
 #endif
 
-#define GROUP 10
+#define GROUP 12
 
 typedef __m128i block_t;
 typedef uint16_t lanes_t __attribute__((vector_size(16), may_alias));

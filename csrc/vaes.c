@@ -13,7 +13,7 @@
 #pragma GCC target("aes,avx2,vaes")
 #endif
 
-#define GROUP 14
+#define GROUP 12
 
 typedef __m256i block_t;
 typedef uint16_t lanes_t __attribute__((vector_size(32), may_alias));
