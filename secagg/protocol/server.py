@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .. import shamir, vector
 from ..codec import Ids
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError
-from ..primitives import KeyPair, load_public_key, self_mask
+from ..primitives import KeyPair, are_public_keys, load_public_keys, self_mask
 from .messages import (
     CIPHERTEXT_BYTES,
     SEMI_HONEST,
@@ -142,11 +142,8 @@ class Server:
         pair = (answer.c_pk, answer.s_pk)
         if len({*pair} - self._seen_keys) != 2:
             raise RemoteProtocolError("a public key was advertised before")
-        try:
-            for key in pair:
-                load_public_key(key)
-        except ValueError:
-            raise RemoteProtocolError("a public key is not on the curve") from None
+        if not are_public_keys(np.frombuffer(b"".join(pair), np.uint8).reshape(2, 32)):
+            raise RemoteProtocolError("a public key is not on the curve")
         self._seen_keys.update(pair)
         self._keys[u] = answer.c_pk + answer.s_pk
 
@@ -207,7 +204,8 @@ class Server:
         unmasker = Unmasker(self.params, self._session, self._sum, self._threads)
         dropped = np.setdiff1d(self._u2, self._u3).tolist()
         unmasker.remove_self_masks([self._self_mask_seed(u, secrets[u]) for u in self._u3.tolist()])
-        public_keys = {u: load_public_key(self._public(u)) for u in self._u3.tolist()} if dropped else {}
+        points = load_public_keys(self._s_pk[self._index(self._u3)]) if dropped else []
+        public_keys = {u: point for u, point in zip(self._u3.tolist(), points, strict=False) if point}
         for done, v in enumerate(dropped):
             self._progress(done, len(dropped))
             unmasker.remove_pairwise_masks(self._mask_key_pair(v, secrets[v]), v, public_keys)
