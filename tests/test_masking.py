@@ -244,7 +244,7 @@ def test_dtype() -> None:
 
 
 @pytest.mark.parametrize("ring", [{}, {"bits": 8, "modulus": 256}])
-def test_exactly_one_of_bits_and_modulus(ring: dict[str, int]) -> None:
+def test_exactly_one_of_bits_and_modulus(ring: dict[str, Any]) -> None:
     with pytest.raises(TypeError, match="exactly one of bits and modulus"):
         masking.expand(4, bytes(16), **ring)
     with pytest.raises(TypeError, match="exactly one of bits and modulus"):
@@ -252,7 +252,7 @@ def test_exactly_one_of_bits_and_modulus(ring: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize("ring", [{"bits": 0}, {"bits": 65}, {"modulus": 1}, {"modulus": 2**64 + 1}, {"modulus": -3}])
-def test_modulus_out_of_range(ring: dict[str, int]) -> None:
+def test_modulus_out_of_range(ring: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(ring)) + " must be"):
         masking.expand(4, bytes(16), **ring)
 
@@ -277,7 +277,11 @@ def test_modulus_out_of_range(ring: dict[str, int]) -> None:
     ],
 )
 def test_bad_argument_of_mask_sum(change: dict[str, Any], message: str) -> None:
-    arguments = {"acc": np.zeros(4, np.uint32), "seeds": np.zeros((2, 16), np.uint8), "signs": [1, -1]} | change
+    arguments: dict[str, Any] = {
+        "acc": np.zeros(4, np.uint32),
+        "seeds": np.zeros((2, 16), np.uint8),
+        "signs": [1, -1],
+    } | change
     with pytest.raises(ValueError, match=message):
         masking.mask_sum(arguments.pop("acc"), arguments.pop("seeds"), arguments.pop("signs"), bits=24, **arguments)
 
