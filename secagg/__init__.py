@@ -1,1 +1,36 @@
-"""Secure aggregation: a server learns the sum of many clients' private vectors and nothing else."""
+"""Secure aggregation: a server learns the sum of many clients' private vectors and nothing else.
+
+The protocol of Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning" (CCS 2017):
+`Params`, `Client` and `Server` run it; `masking`, `shamir` and `vector` are its fast kernels for other uses.
+"""
+
+from pathlib import Path
+
+from .errors import Abort, LocalProtocolError, RemoteProtocolError, SecAggError
+from .protocol.client import Client
+from .protocol.messages import Round
+from .protocol.params import Params, Threat
+from .protocol.server import Fault, Server
+from .protocol.simulate import Simulation, simulate
+
+__all__ = [
+    "Abort",
+    "Client",
+    "Fault",
+    "LocalProtocolError",
+    "Params",
+    "RemoteProtocolError",
+    "Round",
+    "SecAggError",
+    "Server",
+    "Simulation",
+    "Threat",
+    "get_include",
+    "simulate",
+]
+__version__ = "0.1.0"
+
+
+def get_include() -> str:
+    """The folder of `secagg.h`, for C code that calls the kernels."""
+    return str(Path(__file__).parent / "include")

@@ -1,0 +1,155 @@
+"""The TLS presentation language (RFC 8446, section 3): one strict codec for every message of the package.
+
+A message is a frozen dataclass on `Struct` whose fields are annotated with a codec:
+
+    @dataclass(frozen=True, eq=False, repr=False)
+    class Greeting(Struct):
+        version: Annotated[int, UInt(1)]            # uint8 version;
+        nonce: Annotated[bytes, Fixed(16)]          # opaque nonce[16];
+        name: Annotated[bytes, Opaque(1)]           # opaque name<0..2^8-1>;
+        users: Annotated[Ids, IDS]                  # uint32 users<0..2^32-1>;
+
+Decoding takes every byte or raises `RemoteProtocolError`; it allocates no more than the message's own size, since a
+declared length is compared with what is left before anything is read.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cache
+from math import prod
+from typing import Any, Protocol, Self, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import RemoteProtocolError
+
+Ids = NDArray[np.uint32]
+Octets = NDArray[np.uint8]
+
+
+class Reader:
+    """Takes fields off the front of `data`, bounds first."""
+
+    def __init__(self, data: bytes | memoryview) -> None:
+        self._rest = memoryview(data)
+
+    def take(self, size: int) -> memoryview:
+        if size > len(self._rest):
+            raise RemoteProtocolError(f"message ends early: a field of {size} bytes, {len(self._rest)} left")
+        taken, self._rest = self._rest[:size], self._rest[size:]
+        return taken
+
+    def take_sized(self, prefix: int) -> memoryview:
+        return self.take(int.from_bytes(self.take(prefix), "big"))
+
+    def finish(self) -> None:
+        if self._rest:
+            raise RemoteProtocolError(f"message has {len(self._rest)} bytes too many")
+
+
+class Codec(Protocol):
+    """How one field is written and read."""
+
+    def write(self, value: Any) -> bytes: ...
+    def read(self, reader: Reader) -> Any: ...
+
+
+@dataclass(frozen=True)
+class UInt:
+    """uint8, uint16, ...: `size` bytes, big-endian; `kind` turns it into an enum or bool and refuses other values."""
+
+    size: int
+    kind: Callable[[int], Any] = int
+
+    def write(self, value: int) -> bytes:
+        return int(value).to_bytes(self.size, "big")
+
+    def read(self, reader: Reader) -> Any:
+        value = int.from_bytes(reader.take(self.size), "big")
+        try:
+            return self.kind(value)
+        except ValueError as error:
+            raise RemoteProtocolError(f"unknown value: {error}") from None
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """opaque value[size]."""
+
+    size: int
+
+    def write(self, value: bytes) -> bytes:
+        if len(value) != self.size:
+            raise ValueError(f"a field of {self.size} bytes cannot hold {len(value)}")
+        return bytes(value)
+
+    def read(self, reader: Reader) -> bytes:
+        return bytes(reader.take(self.size))
+
+
+def _sized(prefix: int, value: bytes) -> bytes:
+    return len(value).to_bytes(prefix, "big") + value
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """opaque value<0..2^(8*prefix)-1>, its length in `prefix` bytes."""
+
+    prefix: int
+
+    def write(self, value: bytes) -> bytes:
+        return _sized(self.prefix, bytes(value))
+
+    def read(self, reader: Reader) -> bytes:
+        return bytes(reader.take_sized(self.prefix))
+
+
+@dataclass(frozen=True)
+class Items:
+    """T value<0..2^32-1> for equal-sized T: one numpy array [k, *shape], big-endian on the wire, read without a copy
+    where the byte order allows it (bytes), so that 10^6 ciphertexts are never 10^6 objects."""
+
+    shape: tuple[int, ...] = ()
+    dtype: str = "u1"
+
+    def write(self, value: NDArray[Any]) -> bytes:
+        if value.shape[1:] != self.shape:
+            raise ValueError(f"items of shape {self.shape} expected, got {value.shape[1:]}")
+        return _sized(4, value.astype(f">{self.dtype}", copy=False).tobytes())
+
+    def read(self, reader: Reader) -> NDArray[Any]:
+        data = reader.take_sized(4)
+        item = prod(self.shape) * np.dtype(self.dtype).itemsize
+        if len(data) % item:
+            raise RemoteProtocolError(f"{len(data)} bytes are no whole number of items of {item} bytes")
+        array = np.frombuffer(data, f">{self.dtype}").reshape(-1, *self.shape)
+        return array.astype(self.dtype, copy=False)
+
+
+IDS = Items(dtype="u4")
+
+
+@cache
+def _codecs(struct: type["Struct"]) -> tuple[tuple[str, Codec], ...]:
+    hints = get_type_hints(struct, include_extras=True)
+    return tuple((field.name, hints[field.name].__metadata__[0]) for field in fields(struct))  # type: ignore[arg-type]
+
+
+class Struct:
+    """Base of the dataclasses that travel: fields are written one after the other, each by its codec."""
+
+    def encode(self) -> bytes:
+        return b"".join(codec.write(getattr(self, name)) for name, codec in _codecs(type(self)))
+
+    @classmethod
+    def decode(cls, data: bytes | memoryview) -> Self:
+        """Raises `RemoteProtocolError` unless `data` is exactly one encoded struct."""
+        reader = Reader(data)
+        values = {name: codec.read(reader) for name, codec in _codecs(cls)}
+        reader.finish()
+        return cls(**values)
+
+    def __repr__(self) -> str:
+        """Names the fields and never shows what is in them: some are secret."""
+        return f"{type(self).__name__}({', '.join(name for name, _ in _codecs(type(self)))})"

@@ -1,0 +1,105 @@
+"""KA and AE of the paper's section 3, as architecture's decisions 2 and 3 instantiate them, over `cryptography`.
+
+KA is ECDH on P-256; a public key travels as its 32-byte x-coordinate and is lifted to the point with even y, which
+changes no agreed key, because only x-coordinates of products are used. AE is AES-128-GCM under a key and nonce that
+serve one message. Every derived value is bound to the session and to its purpose by HKDF-SHA256's info.
+"""
+
+import hmac
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from .shamir import RandomBytes, random_scalars
+
+_CURVE = ec.SECP256R1()
+_SHA256 = hashes.SHA256()
+
+PublicKey = ec.EllipticCurvePublicKey
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class KeyPair:
+    """A key pair of KA for one session.
+
+    Attributes:
+        secret: the private key, an element of Z_q as 32 big-endian bytes.
+        public: the public key's x-coordinate, 32 big-endian bytes.
+    """
+
+    secret: bytes
+    public: bytes
+    _private: ec.EllipticCurvePrivateKey
+
+    @classmethod
+    def generate(cls, rand: RandomBytes) -> "KeyPair":
+        """KA.gen: a fresh pair from `rand`, a source of random bytes like `os.urandom`."""
+        secret = bytes(32)
+        while not any(secret):
+            secret = random_scalars(1, rand).tobytes()
+        return cls.from_secret(secret)
+
+    @classmethod
+    def from_secret(cls, secret: bytes) -> "KeyPair":
+        """The pair of a known private key. Raises ValueError unless it is 1 .. q - 1."""
+        private = ec.derive_private_key(int.from_bytes(secret, "big"), _CURVE)
+        point = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        return cls(secret, point[1:33], private)
+
+    def agree(self, public: PublicKey) -> bytes:
+        """The x-coordinate of the product, 32 bytes: KA.agree before the derivation of a key."""
+        return self._private.exchange(ec.ECDH(), public)
+
+
+def load_public_key(x: bytes) -> PublicKey:
+    """The point with this x-coordinate and even y. Raises ValueError when there is none on the curve."""
+    return ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, b"\x02" + x)
+
+
+def _info(purpose: bytes, session: bytes, *users: int) -> bytes:
+    return b"secagg v1 " + purpose + b"\0" + session + b"".join(u.to_bytes(4, "big") for u in users)
+
+
+def share_key(agreed: bytes, session: bytes, sender: int, recipient: int) -> bytes:
+    """28 bytes, AES key || nonce, for the one ciphertext e_{sender,recipient} of the session."""
+    return HKDF(_SHA256, 28, None, _info(b"share", session, sender, recipient)).derive(agreed)
+
+
+def mask_seed(agreed: bytes, session: bytes, u: int, v: int) -> bytes:
+    """The 16-byte seed s_{u,v} = s_{v,u} of the pairwise mask."""
+    return HKDF(_SHA256, 16, None, _info(b"mask", session, min(u, v), max(u, v))).derive(agreed)
+
+
+class SelfMask(NamedTuple):
+    """What b_u stands for: the seed of p_u, and a commitment by which a wrong reconstruction is noticed."""
+
+    seed: bytes
+    commitment: bytes
+
+
+def self_mask(b: bytes, session: bytes, u: int) -> SelfMask:
+    """Both derived from b_u, 32 bytes, in one session."""
+    prk = hmac.digest(session, b, "sha256")  # HKDF-Extract with the session as salt
+    return SelfMask(
+        HKDFExpand(_SHA256, 16, _info(b"self mask", session, u)).derive(prk),
+        HKDFExpand(_SHA256, 32, _info(b"commitment", session, u)).derive(prk),
+    )
+
+
+def seal(key: bytes, plaintext: bytes) -> bytes:
+    """AE.enc under a key of `share_key`, which serves one message only: 16 bytes longer than the plaintext."""
+    return AESGCM(key[:16]).encrypt(key[16:], plaintext, None)
+
+
+def unseal(key: bytes, ciphertext: bytes) -> bytes | None:
+    """AE.dec: the plaintext, or None for a ciphertext that was not made with this key."""
+    try:
+        return AESGCM(key[:16]).decrypt(key[16:], ciphertext, None)
+    except InvalidTag:
+        return None

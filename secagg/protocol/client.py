@@ -1,0 +1,295 @@
+"""The user of Fig. 4, as a state machine that does no I/O.
+
+The caller moves bytes: `start()` gives the first message, `receive(request)` the answer to each request of the server.
+Any error ends the machine for good and drops its secrets; so does the last answer.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import masking, shamir, vector
+from ..codec import Ids, Octets
+from ..errors import Abort, LocalProtocolError, RemoteProtocolError
+from ..primitives import KeyPair, PublicKey, load_public_key, mask_seed, seal, self_mask, share_key, unseal
+from ..shamir import RandomBytes
+from .messages import (
+    CIPHERTEXT_BYTES,
+    SEMI_HONEST,
+    AdvertiseKeys,
+    Answer,
+    MaskedInputCollection,
+    MaskedInputCollectionRequest,
+    Request,
+    ShareKeys,
+    ShareKeysRequest,
+    Unmasking,
+    UnmaskingRequest,
+    decode,
+    encode,
+    session_id,
+)
+from .params import Params, neighbours, with_neighbours
+from .unmask import pairwise_signs, prg_nonce, seed_array
+
+S_SK, B = 0, 1  # the two secrets that each user shares, in the order of Fig. 4's plaintext
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class _Advertised:
+    """After round 0: the user's own keys."""
+
+    c: KeyPair
+    s: KeyPair
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class _Peer:
+    """What the agreements of round 1 are kept for: opening e_{v,u}, and p_{u,v}."""
+
+    unseal_key: bytes
+    mask_seed: bytes
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class _Shared:
+    """After round 1. `own_shares` are u's shares of its own s_sk and b."""
+
+    session: bytes
+    users: Ids
+    peers: dict[int, _Peer]
+    b_seed: bytes
+    own_shares: Octets
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class _Masked:
+    """After round 2: U2, and the shares [k, 2, 32] of (s_sk, b) that u holds of `dealers`, those of U2 it knows."""
+
+    session: bytes
+    users: Ids
+    dealers: Ids
+    shares: Octets
+
+
+class Client:
+    """One user u in one session; secure against the others and the server as far as `params.threat` says.
+
+    Args:
+        params: the session's parameters, the same for everyone.
+        user_id: u, 1..n.
+        x: the input, if it is known already; see `set_input`.
+        rand: source of random bytes, used for this session's keys and shares.
+
+    Raises:
+        LocalProtocolError: bad arguments, here or in any method called at the wrong moment.
+    """
+
+    def __init__(
+        self, params: Params, user_id: int, x: ArrayLike | None = None, *, rand: RandomBytes = os.urandom
+    ) -> None:
+        if not 1 <= user_id <= params.n:
+            raise LocalProtocolError(f"user id must be 1 .. n = {params.n}, got {user_id}")
+        self.params = params
+        self.user_id = user_id
+        self._rand = rand
+        self._x: NDArray[Any] | None = None
+        self._state: object = None
+        self._rounds = iter(SEMI_HONEST)
+        self._started = False
+        if x is not None:
+            self.set_input(x)
+
+    def set_input(self, x: ArrayLike, noise: ArrayLike | None = None) -> None:
+        """Set x_u any time before round 2.
+
+        Args:
+            x: integers, shape [m], each 0 .. params.max_value.
+            noise: int64, shape [m]; added to x mod R after the range check and never checked, for differential
+                privacy. `params.room` says how much the sum over all clients may hold.
+        """
+        checked = _checked_input(x, self.params)
+        if noise is not None:
+            _add_noise(checked, noise, self.params)
+        self._x = checked
+
+    @property
+    def finished(self) -> bool:
+        """Whether the machine has ended, well or not; it then answers nothing more."""
+        return self._started and self._state is None
+
+    def start(self) -> bytes:
+        """Round 0, AdvertiseKeys: fresh key pairs for this session; returns the first message for the server."""
+        if self._started:
+            raise LocalProtocolError("this client has started already; every session needs a new Client")
+        self._started = True
+        state = _Advertised(KeyPair.generate(self._rand), KeyPair.generate(self._rand))
+        self._state = state
+        return encode(AdvertiseKeys(state.c.public, state.s.public))
+
+    def receive(self, data: bytes) -> bytes:
+        """Take the server's next request and return the answer to send.
+
+        Raises:
+            RemoteProtocolError: the request is not what Fig. 4 allows here.
+            Abort: too few users are left.
+            LocalProtocolError: the input is missing when it is due, or the machine has ended.
+        """
+        state, self._state = self._state, None  # any error ends the machine
+        if state is None:
+            raise LocalProtocolError("start() has not been called" if not self._started else "this client has ended")
+        request = decode(data, next(self._rounds))
+        self._state, answer = self._HANDLERS[type(request)](self, state, request)
+        return encode(answer)
+
+    def _share_keys(self, state: _Advertised, request: ShareKeysRequest) -> tuple[_Shared, ShareKeys]:
+        """Round 1: check everyone's keys, share s_sk and b, and agree on every key that the session needs."""
+        u, users, t = self.user_id, request.users, self.params.t
+        _check_users(users, u, t)
+        if users[0] < 1 or users[-1] > self.params.n:
+            raise RemoteProtocolError(f"user ids must be 1 .. n = {self.params.n}")
+        public_keys = _check_keys(request, u, state)
+        session = session_id(self.params, request)
+        b = shamir.random_scalars(1, self._rand)
+        own = self_mask(b.tobytes(), session, u)
+
+        holders = with_neighbours(u, users)
+        secrets = np.concatenate([np.frombuffer(state.s.secret, np.uint8).reshape(1, 32), b])
+        shares = shamir.share(secrets, t, holders, rand=self._rand)
+
+        peers: dict[int, _Peer] = {}
+        ciphertexts = np.empty((len(holders) - 1, CIPHERTEXT_BYTES), np.uint8)
+        for row, v in enumerate(neighbours(u, users).tolist()):
+            c_pk, s_pk = public_keys[v]
+            agreed = state.c.agree(c_pk)
+            peers[v] = _Peer(
+                share_key(agreed, session, sender=v, recipient=u), mask_seed(state.s.agree(s_pk), session, u, v)
+            )
+            plaintext = _route(u, v) + shares[row + (v > u)].tobytes()
+            ciphertexts[row] = np.frombuffer(
+                seal(share_key(agreed, session, sender=u, recipient=v), plaintext), np.uint8
+            )
+
+        own_shares = shares[np.searchsorted(holders, u)]
+        return _Shared(session, users, peers, own.seed, own_shares), ShareKeys(session, own.commitment, ciphertexts)
+
+    def _mask_input(
+        self, state: _Shared, request: MaskedInputCollectionRequest
+    ) -> tuple[_Masked, MaskedInputCollection]:
+        """Round 2: open the shares of everyone in U2 and send y_u."""
+        u = self.user_id
+        _check_session(request.session, state.session)
+        _check_users(request.users, u, self.params.t, within=state.users)
+        senders = neighbours(u, request.users)
+        dealers = with_neighbours(u, request.users)
+        shares = np.empty((len(dealers), 2, 32), np.uint8)
+        shares[dealers == u] = state.own_shares
+        shares[dealers != u] = self._open(state, senders, request.ciphertexts)
+        y = self._masked_input(state, senders)
+        return _Masked(state.session, request.users, dealers, shares), MaskedInputCollection(state.session, y)
+
+    def _open(self, state: _Shared, senders: Ids, ciphertexts: Octets) -> Octets:
+        """The shares [k, 2, 32] in e_{v,u}, v over senders."""
+        if len(ciphertexts) != len(senders):
+            raise RemoteProtocolError(f"{len(ciphertexts)} ciphertexts for {len(senders)} senders")
+        shares = np.empty((len(senders), 2, 32), np.uint8)
+        for row, v in enumerate(senders.tolist()):
+            plaintext = unseal(state.peers[v].unseal_key, ciphertexts[row].tobytes())
+            if plaintext is None or plaintext[:8] != _route(v, self.user_id):
+                raise RemoteProtocolError("the ciphertext from this user is not authentic", client=v)
+            shares[row] = np.frombuffer(plaintext, np.uint8, offset=8).reshape(2, 32)
+        if not shamir.in_field(shares):
+            raise RemoteProtocolError("a share is not an element of the field")
+        return shares
+
+    def _masked_input(self, state: _Shared, senders: Ids) -> bytes:
+        """y_u = x_u + PRG(b_u) + sum over v of D_{u,v} PRG(s_{u,v}), D = 1 for u > v and -1 for u < v; packed."""
+        if self._x is None:
+            raise LocalProtocolError("the input is due: call set_input() before round 2")
+        y, self._x = self._x, None
+        seeds = state.b_seed + b"".join(state.peers[v].mask_seed for v in senders.tolist())
+        signs = np.append(np.int8(1), pairwise_signs(self.user_id, senders))
+        masking.mask_sum(y, seed_array(seeds), signs, modulus=self.params.modulus, nonce=prg_nonce(state.session))
+        return vector.pack(y, self.params.modulus).tobytes()
+
+    def _unmask(self, state: _Masked, request: UnmaskingRequest) -> tuple[None, Unmasking]:
+        """Round 4: one share of each dealer, of b for those in U3, of s_sk for the others: never both."""
+        _check_session(request.session, state.session)
+        _check_users(request.users, self.user_id, self.params.t, within=state.users)
+        survived = np.isin(state.dealers, request.users).astype(np.intp)
+        kind = np.where(survived, B, S_SK)
+        return None, Unmasking(state.session, state.shares[np.arange(len(kind)), kind])
+
+    _HANDLERS: dict[type[Request], Callable[..., tuple[object, Answer]]] = {
+        ShareKeysRequest: _share_keys,
+        MaskedInputCollectionRequest: _mask_input,
+        UnmaskingRequest: _unmask,
+    }
+
+
+def _checked_input(x: ArrayLike, params: Params) -> NDArray[Any]:
+    """A copy of x in the dtype of vectors mod R, every element in range."""
+    values = np.asarray(x)
+    if values.shape != (params.m,) or values.dtype.kind not in "iu":
+        raise LocalProtocolError(f"input must be integers of shape [{params.m}], got {values.dtype} {values.shape}")
+    if values.min() < 0 or values.max() > params.max_value:
+        raise LocalProtocolError(f"every element of the input must be 0 .. {params.max_value}")
+    return values.astype(params.dtype)
+
+
+def _add_noise(x: NDArray[Any], noise: ArrayLike, params: Params) -> None:
+    """x := x + noise mod R, in place."""
+    values = np.asarray(noise)
+    if values.shape != x.shape or values.dtype != np.int64:
+        raise LocalProtocolError(f"noise must be int64 of shape [{params.m}], got {values.dtype} {values.shape}")
+    if params.room == 0:
+        raise LocalProtocolError("these params leave no room for noise; see Params.for_inputs(room=...)")
+    magnitude = np.abs(values).view(np.uint64)  # also right for -2**63, which np.abs leaves as it is
+    residue = magnitude if params.modulus == 1 << 64 else magnitude % np.uint64(params.modulus)
+    vector.add(x, np.where(values > 0, residue, 0).astype(x.dtype), params.modulus)
+    vector.subtract(x, np.where(values < 0, residue, 0).astype(x.dtype), params.modulus)
+
+
+def _route(sender: int, recipient: int) -> bytes:
+    """u || v, the first eight bytes of Fig. 4's plaintext."""
+    return sender.to_bytes(4, "big") + recipient.to_bytes(4, "big")
+
+
+def _check_users(users: Ids, u: int, t: int, within: Ids | None = None) -> None:
+    """A list U_k as u may accept it: ascending, so without repeats, part of U_{k-1}, with u itself, and t at least."""
+    if np.any(users[1:] <= users[:-1]):
+        raise RemoteProtocolError("the list of users is not strictly ascending")
+    if within is not None and not np.isin(users, within).all():
+        raise RemoteProtocolError("the list names users that the round before did not")
+    if u not in users:
+        raise RemoteProtocolError("the list of users omits this user itself")
+    if len(users) < t:
+        raise Abort("too few users are left", len(users), t)
+
+
+def _check_session(session: bytes, expected: bytes) -> None:
+    if session != expected:
+        raise RemoteProtocolError("the request belongs to another session")
+
+
+def _check_keys(request: ShareKeysRequest, u: int, own: _Advertised) -> dict[int, tuple[PublicKey, PublicKey]]:
+    """Every neighbour's two public keys, after checking that all 2|U1| differ and that u's own are as it sent them."""
+    users, keys = request.users, request.keys
+    if len(keys) != len(users):
+        raise RemoteProtocolError(f"{len(keys)} key pairs for {len(users)} users")
+    if keys[users == u].tobytes() != own.c.public + own.s.public:
+        raise RemoteProtocolError("the list does not show this user's own keys")
+    if len({key.tobytes() for key in keys.reshape(-1, 32)}) != 2 * len(users):
+        raise RemoteProtocolError("two of the public keys are equal")
+    return {v: _load_keys(v, keys[users == v][0]) for v in neighbours(u, users).tolist()}
+
+
+def _load_keys(v: int, keys: Octets) -> tuple[PublicKey, PublicKey]:
+    try:
+        return load_public_key(keys[0].tobytes()), load_public_key(keys[1].tobytes())
+    except ValueError:
+        raise RemoteProtocolError("a public key is not on the curve", client=v) from None

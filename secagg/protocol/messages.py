@@ -1,0 +1,166 @@
+"""The messages of Fig. 4, and what they weigh.
+
+Every message is `uint8 version; uint8 type;` and a body. From round 1's answer on, the body opens with the session id,
+so that a message of another session is noticed. Lists of users are ascending; everything that there is one of for each
+user is one array in the order of such a list, the sender itself left out where the paper leaves it out.
+
+What a user sends and receives, for |U1| = |U2| = |U3| = n, as payload and what stands beyond section 7.1's formula:
+
+    message                        payload (bytes)           beyond the formula (bytes)
+    AdvertiseKeys                  2 a_K                     2
+    ShareKeysRequest               2 (n-1) a_K               2 + 4 + 4n + 4 + 2 a_K (one's own keys, echoed)
+    ShareKeys                      2 (n-1) a_S               2 + 32 + 32 (commitment) + 4 + 24 (n-1)
+    MaskedInputCollectionRequest   2 (n-1) a_S               2 + 32 + 4 + 4n + 4 + 24 (n-1)
+    MaskedInputCollection          ceil(m ceil(log2 R) / 8)  2 + 32 + 4
+    UnmaskingRequest               -                         2 + 32 + 4 + 4n
+    Unmasking                      n a_S                     2 + 32 + 4
+
+with a_K = a_S = 32. The 24 bytes of a ciphertext are u || v (8) and the tag of AES-GCM (16).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Annotated, ClassVar, TypeVar
+
+from ..codec import IDS, Fixed, Ids, Items, Octets, Opaque, Struct
+from ..errors import RemoteProtocolError
+from .params import Params
+
+VERSION = 1
+KEY_BYTES = 32  # a_K: the x-coordinate of a public key
+SHARE_BYTES = 32  # a_S: an element of Z_q
+CIPHERTEXT_BYTES = 4 + 4 + 2 * SHARE_BYTES + 16  # AE.enc(u || v || share of s_sk || share of b)
+SESSION_BYTES = 32
+
+
+class Round(IntEnum):
+    """The rounds of Fig. 4 by number; ConsistencyCheck, number 3, is for active adversaries only."""
+
+    ADVERTISE_KEYS = 0
+    SHARE_KEYS = 1
+    MASKED_INPUT_COLLECTION = 2
+    UNMASKING = 4
+
+    def __str__(self) -> str:
+        return self.name.title().replace("_", "")
+
+
+class Message(Struct):
+    """A struct with a header. `TYPE` tells messages apart on the wire."""
+
+    TYPE: ClassVar[int]
+
+
+class Answer(Message):
+    """What a user sends; `ROUND` is the round that it ends."""
+
+    ROUND: ClassVar[Round]
+
+
+class Request(Message):
+    """What the server sends to open a round; `ANSWER` is what it asks for."""
+
+    ANSWER: ClassVar[type[Answer]]
+
+
+SessionId = Annotated[bytes, Fixed(SESSION_BYTES)]
+UserIds = Annotated[Ids, IDS]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AdvertiseKeys(Answer):
+    """Round 0: c_pk || s_pk."""
+
+    TYPE = 1
+    ROUND = Round.ADVERTISE_KEYS
+    c_pk: Annotated[bytes, Fixed(KEY_BYTES)]
+    s_pk: Annotated[bytes, Fixed(KEY_BYTES)]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ShareKeys(Answer):
+    """Round 1: e_{u,v} for every neighbour v of u in U1, and the commitment to b_u."""
+
+    TYPE = 3
+    ROUND = Round.SHARE_KEYS
+    session: SessionId
+    commitment: Annotated[bytes, Fixed(32)]
+    ciphertexts: Annotated[Octets, Items((CIPHERTEXT_BYTES,))]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MaskedInputCollection(Answer):
+    """Round 2: y_u, packed (secagg.vector.pack)."""
+
+    TYPE = 5
+    ROUND = Round.MASKED_INPUT_COLLECTION
+    session: SessionId
+    y: Annotated[bytes, Opaque(4)]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Unmasking(Answer):
+    """Round 4: for every v in U2 (itself and neighbours), the share of b_v if v is in U3, else that of s_v_sk."""
+
+    TYPE = 9
+    ROUND = Round.UNMASKING
+    session: SessionId
+    shares: Annotated[Octets, Items((SHARE_BYTES,))]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ShareKeysRequest(Request):
+    """Opens round 1: U1 and {(c_v_pk, s_v_pk)}."""
+
+    TYPE = 2
+    ANSWER = ShareKeys
+    users: UserIds
+    keys: Annotated[Octets, Items((2, KEY_BYTES))]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MaskedInputCollectionRequest(Request):
+    """Opens round 2: U2 and e_{v,u} for every neighbour v of u in U2."""
+
+    TYPE = 4
+    ANSWER = MaskedInputCollection
+    session: SessionId
+    users: UserIds
+    ciphertexts: Annotated[Octets, Items((CIPHERTEXT_BYTES,))]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class UnmaskingRequest(Request):
+    """Opens round 4: U3."""
+
+    TYPE = 8
+    ANSWER = Unmasking
+    session: SessionId
+    users: UserIds
+
+
+SEMI_HONEST: tuple[type[Request], ...] = (ShareKeysRequest, MaskedInputCollectionRequest, UnmaskingRequest)
+
+M = TypeVar("M", bound=Message)
+
+
+def encode(message: Message) -> bytes:
+    """Header and body."""
+    return bytes((VERSION, message.TYPE)) + message.encode()
+
+
+def decode(data: bytes, expected: type[M]) -> M:
+    """The message of type `expected` that `data` is; anything else raises `RemoteProtocolError`."""
+    if len(data) < 2 or data[0] != VERSION:
+        raise RemoteProtocolError(f"not a message of protocol version {VERSION}")
+    if data[1] != expected.TYPE:
+        raise RemoteProtocolError(f"expected {expected.__name__} (type {expected.TYPE}), got type {data[1]}")
+    return expected.decode(memoryview(data)[2:])
+
+
+def session_id(params: Params, request: ShareKeysRequest) -> bytes:
+    """What every derivation of the session is bound to: a hash over Params and round 1's list."""
+    params_encoded = params.encode()
+    header = b"secagg session v1" + len(params_encoded).to_bytes(4, "big")
+    return hashlib.sha256(header + params_encoded + request.encode()).digest()

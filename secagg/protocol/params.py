@@ -1,0 +1,179 @@
+"""What all parties of a session agree on before it starts: Fig. 4's setup and Fig. 5's thresholds."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Annotated, Any, Self
+
+import numpy as np
+
+from ..codec import Ids, Opaque, Struct, UInt
+from ..errors import LocalProtocolError, RemoteProtocolError
+from ..vector import dtype
+
+NONCE_BYTES_MIN = 16
+
+
+class Threat(IntEnum):
+    """Whom privacy is guarded against: the rows of Fig. 5."""
+
+    CLIENTS_ONLY = 1
+    SERVER_ONLY = 2
+    COLLUDING = 3
+    """Some clients and the server together."""
+
+
+def max_corrupt(n: int) -> int:
+    """The most corrupt users among n that Fig. 5's last row allows: ceil(n/3) - 1 (section 6.3.3)."""
+    return -(-n // 3) - 1
+
+
+def default_threshold(n: int, threat: Threat, n_corrupt: int) -> int:
+    """Fig. 5's minimum threshold, and 2 at least: with t = 1 every share is the secret itself.
+
+    Fig. 5 prints floor(2n/3) + 1 for n_corrupt = ceil(n/3) - 1; for any other number of corrupt users the same argument
+    (section 6.2: two disjoint sets of honest users must not both reach t) asks for 2t > n + n_corrupt.
+    """
+    if threat is Threat.CLIENTS_ONLY:
+        return max(2, n_corrupt + 1)
+    if threat is Threat.COLLUDING and n_corrupt == max_corrupt(n):
+        return max(2, 2 * n // 3 + 1)
+    return max(2, (n + n_corrupt) // 2 + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params(Struct):
+    """The public parameters of one session; every party must hold the same, byte for byte.
+
+    Attributes:
+        n: number of users; their ids are 1..n.
+        m: length of each user's vector.
+        modulus: R, 2 .. 2**64; sums are mod R. Powers of two are fastest.
+        max_value: largest input element, R_U - 1. By default the largest for which no sum can overflow.
+        room: bound on the absolute value of each element of the noise summed over all clients (see `Client.set_input`).
+        threat: whom privacy is guarded against; sets the defaults of the next two.
+        n_corrupt: n_C, the number of corrupt users that may pool what they know with the server.
+        t: threshold: how many users must survive each round, and how many shares reveal a secret.
+        nonce: at least 16 bytes, never used for another session. By default fresh from the operating system.
+        context: what the application binds the session to, such as the hash of model and task.
+
+    Raises:
+        LocalProtocolError: the values contradict one another or the model does not allow them.
+    """
+
+    n: Annotated[int, UInt(4)]
+    m: Annotated[int, UInt(8)]
+    modulus: Annotated[int, UInt(9)]
+    max_value: Annotated[int, UInt(9)] = -1
+    room: Annotated[int, UInt(9)] = 0
+    threat: Annotated[Threat, UInt(1, Threat)] = Threat.COLLUDING
+    n_corrupt: Annotated[int, UInt(4)] = -1
+    t: Annotated[int, UInt(4)] = -1
+    nonce: Annotated[bytes, Opaque(1)] = field(default_factory=lambda: os.urandom(NONCE_BYTES_MIN))
+    context: Annotated[bytes, Opaque(2)] = b""
+
+    def __post_init__(self) -> None:
+        self._fill_defaults()
+        self._check_sizes()
+        self._check_sum()
+        self._check_threshold()
+
+    @classmethod
+    def for_inputs(cls, max_value: int, *, n: int, m: int, room: int = 0, **others: Any) -> Self:
+        """Params with the smallest power of two R for which no sum of n inputs in [0, max_value] can overflow.
+
+        `room` keeps space on both sides for noise that clients add mod R after their inputs' range check: the sum is
+        then in [-room, n * max_value + room], and never checked.
+
+        Raises:
+            LocalProtocolError: no R up to 2**64 is large enough, or as for `Params`.
+        """
+        largest = n * max_value + 2 * room
+        if max_value < 1 or room < 0 or largest >= 1 << 64:
+            raise LocalProtocolError(f"n * max_value + 2 * room must be 1 .. 2**64 - 1, got {largest}")
+        return cls(n=n, m=m, modulus=1 << largest.bit_length(), max_value=max_value, room=room, **others)
+
+    @classmethod
+    def decode(cls, data: bytes | memoryview) -> Self:
+        """Raises `RemoteProtocolError` for bytes that are no `Params`, and for values that `Params` refuses."""
+        try:
+            return super().decode(data)
+        except LocalProtocolError as error:
+            raise RemoteProtocolError(str(error)) from None
+
+    @property
+    def bits(self) -> int:
+        """ceil(log2 R): bits of one element of a masked vector on the wire."""
+        return (self.modulus - 1).bit_length()
+
+    @property
+    def packed_size(self) -> int:
+        """Bytes of a masked vector on the wire: ceil(m * bits / 8)."""
+        return (self.m * self.bits + 7) // 8
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of vectors mod R: uint32 when R <= 2**32, else uint64."""
+        return np.dtype(dtype(self.modulus))
+
+    @property
+    def min_inputs(self) -> int:
+        """How many honest users' values are in the sum that the server learns, at least (Fig. 5's last column)."""
+        return self.t - self.n_corrupt if self.threat is Threat.COLLUDING else self.t
+
+    def _fill_defaults(self) -> None:
+        if self.n_corrupt == -1:
+            object.__setattr__(self, "n_corrupt", max_corrupt(self.n) if self.threat is Threat.COLLUDING else 0)
+        if self.t == -1:
+            object.__setattr__(self, "t", default_threshold(self.n, self.threat, self.n_corrupt))
+        if self.max_value == -1:
+            object.__setattr__(self, "max_value", (self.modulus - 1 - 2 * self.room) // max(self.n, 1))
+
+    def _check_sizes(self) -> None:
+        _require(2 <= self.n < 1 << 32, f"n must be 2 .. 2**32 - 1, got {self.n}")
+        _require(2 <= self.modulus <= 1 << 64, f"modulus must be 2 .. 2**64, got {self.modulus}")
+        _require(self.m >= 1 and self.packed_size < 1 << 32, f"a vector must take 1 .. 2**32 - 1 bytes, m is {self.m}")
+        _require(
+            NONCE_BYTES_MIN <= len(self.nonce) <= 255,
+            f"nonce must be {NONCE_BYTES_MIN} .. 255 bytes, got {len(self.nonce)}",
+        )
+        _require(len(self.context) < 1 << 16, f"context must be below 65536 bytes, got {len(self.context)}")
+        power_of_two = self.modulus & (self.modulus - 1) == 0
+        _require(
+            power_of_two or self.n * self.m * self.modulus <= 1 << 90,
+            "n * m * R exceeds 2**90: masks mod this R would be measurably biased; use a power of two for R",
+        )
+
+    def _check_sum(self) -> None:
+        _require(self.max_value >= 1 and self.room >= 0, f"R = {self.modulus} is too small for {self.n} inputs")
+        largest = self.n * self.max_value + 2 * self.room
+        _require(
+            largest < self.modulus,
+            f"the sum can reach {largest}, which R = {self.modulus} cannot hold; see Params.for_inputs",
+        )
+
+    def _check_threshold(self) -> None:
+        _require(0 <= self.n_corrupt < self.n, f"n_corrupt must be 0 .. n - 1, got {self.n_corrupt}")
+        _require(2 <= self.t <= self.n, f"threshold t must be 2 .. n = {self.n}, got {self.t}")
+        _require(
+            self.t > self.n_corrupt,
+            f"threshold t = {self.t} must exceed n_corrupt = {self.n_corrupt}, or the corrupt users could reconstruct"
+            " secrets themselves; raise t, or declare fewer corrupt users",
+        )
+
+
+def _require(condition: bool, reason: str) -> None:
+    if not condition:
+        raise LocalProtocolError(reason)
+
+
+def neighbours(u: int, users: Ids | Sequence[int]) -> Ids:
+    """Those of `users`, in order, with whom u exchanges shares and masks: in the paper, everyone else."""
+    everyone = np.asarray(users, dtype=np.uint32)
+    return everyone[everyone != u]
+
+
+def with_neighbours(u: int, users: Ids | Sequence[int]) -> Ids:
+    """u and its neighbours, ascending: who holds shares of u's secrets, and so whose shares u holds."""
+    return np.sort(np.append(neighbours(u, users), np.uint32(u)))

@@ -1,0 +1,143 @@
+"""A whole session in one process, over real encoded bytes, timed and weighed like the paper's section 7.3."""
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..shamir import RandomBytes
+from .client import Client
+from .messages import Round
+from .params import Params
+from .server import Fault, Server
+
+Inputs = Mapping[int, ArrayLike] | Callable[[int], ArrayLike]
+Drops = Mapping[Round, Collection[int]]
+Progress = Callable[[Round, int, int], None]
+T = TypeVar("T")
+
+
+@dataclass
+class Cost:
+    """What one round cost one kind of party.
+
+    Attributes:
+        seconds: for the server, its whole round; for clients, each user's own time.
+        sent, received: bytes, for each user.
+    """
+
+    server_seconds: float = 0.0
+    client_seconds: dict[int, float] = field(default_factory=dict)
+    sent: dict[int, int] = field(default_factory=dict)
+    received: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a session gave.
+
+    Attributes:
+        params: the session's parameters.
+        sum: sum of x_u over `survivors`, mod R.
+        survivors: U3.
+        answered: who answered each round: U1, U2, U3 and U5.
+        costs: what each round cost.
+        faults: the messages that the server refused.
+    """
+
+    params: Params
+    sum: NDArray[Any]
+    survivors: tuple[int, ...]
+    answered: dict[Round, tuple[int, ...]]
+    costs: dict[Round, Cost]
+    faults: list[Fault]
+
+
+def simulate(
+    params: Params,
+    inputs: Inputs,
+    *,
+    drops: Drops | None = None,
+    rand: RandomBytes = os.urandom,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Simulation:
+    """Run all n users and the server through one session.
+
+    Args:
+        params: the session's parameters.
+        inputs: x_u for each user id, or a function that makes it when it is due (so that not all exist at once).
+        drops: which users vanish before they send their message of a round.
+        rand: source of random bytes for all users.
+        threads: how many users are computed at once; the times are those of busy threads then. The server's masks are
+            expanded by as many.
+        progress: called with (round, users done, users in all).
+
+    Raises:
+        Abort: fewer than t users are left in some round.
+        LocalProtocolError: an input is not what `params` allows.
+    """
+    session = _Session(params, inputs, rand, threads, progress or (lambda name, done, total: None))
+    with ThreadPoolExecutor(threads) as pool:
+        while session.server.round is not None:
+            vanished = set((drops or {}).get(session.server.round, ()))
+            session.play_round(vanished, pool.map if threads > 1 else map)
+    return session.result()
+
+
+class _Session:
+    """The state of a simulation between rounds."""
+
+    def __init__(self, params: Params, inputs: Inputs, rand: RandomBytes, threads: int, progress: Progress) -> None:
+        self.server = Server(params, threads=threads)
+        self._clients = {u: Client(params, u, rand=rand) for u in range(1, params.n + 1)}
+        self._requests: dict[int, bytes] = dict.fromkeys(self._clients, b"")
+        self._inputs = inputs if callable(inputs) else inputs.__getitem__
+        self._progress = progress
+        self._costs: dict[Round, Cost] = {}
+        self._answered: dict[Round, tuple[int, ...]] = {}
+
+    def play_round(self, vanished: set[int], run: Callable[..., Iterable[tuple[int, bytes]]]) -> None:
+        """Let every user but the vanished answer, and the server close the round."""
+        current = self.server.round
+        assert current is not None
+        cost = self._costs[current] = Cost()
+        users = [u for u in self._requests if u not in vanished]
+        for done, (u, answer) in enumerate(run(lambda u: (u, self._answer(u, current, cost)), users), 1):
+            cost.sent[u], cost.received[u] = len(answer), len(self._requests[u])
+            _, seconds = _timed(lambda u=u, answer=answer: self.server.receive(u, answer))
+            cost.server_seconds += seconds
+            self._progress(current, done, len(users))
+        self._answered[current] = tuple(users)
+        self._requests, seconds = _timed(self.server.end_round)
+        cost.server_seconds += seconds
+
+    def _answer(self, u: int, current: Round, cost: Cost) -> bytes:
+        client, request = self._clients[u], self._requests[u]
+        if current is Round.MASKED_INPUT_COLLECTION:
+            client.set_input(self._inputs(u))
+        answer, cost.client_seconds[u] = _timed(lambda: client.receive(request) if request else client.start())
+        return answer
+
+    def result(self) -> Simulation:
+        return Simulation(
+            self.server.params, self.server.sum, self.server.survivors, self._answered, self._costs, self.server.faults
+        )
+
+
+def _timed(work: Callable[[], T]) -> tuple[T, float]:
+    start = time.perf_counter()
+    return work(), time.perf_counter() - start
+
+
+def expected_sum(params: Params, inputs: Inputs, users: Iterable[int]) -> NDArray[Any]:
+    """The sum of x_u over `users` mod R, computed in the clear, to check a simulation by."""
+    total = np.zeros(params.m, np.uint64)
+    for u in users:
+        total += np.asarray(inputs(u) if callable(inputs) else inputs[u]).astype(np.uint64)
+    return (total if params.modulus == 1 << 64 else total % np.uint64(params.modulus)).astype(params.dtype)
