@@ -1,0 +1,52 @@
+/* isa.h: what an instruction set offers, and what its file and kernels.inc share with the rest. */
+#ifndef SECAGG_ISA_H
+#define SECAGG_ISA_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "secagg.h"
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the kernels read keystream as little-endian words"
+#endif
+
+#define AES_BLOCK 16
+#define AES_ROUNDS 10
+
+__extension__ typedef unsigned __int128 uint128_t;
+
+/* Which stream of elements a seed stands for. */
+struct prg {
+    uint128_t counter; /* of keystream block 0: nonce || 0^32 */
+    uint64_t modulus;  /* R, 0 for 2^64 */
+    unsigned width;    /* keystream bytes an element: ceil(b/8) for R = 2^b, else 16 */
+};
+
+/* acc holds uint32_t if 2 <= R <= 2^32, else uint64_t; all arguments are valid; n and k may be 0. */
+typedef void mask_sum_fn(const struct prg *prg, void *acc, size_t n, uint64_t offset, const uint8_t *seeds,
+                         const int8_t *signs, size_t k);
+
+struct isa {
+    const char *name;
+    int (*supported)(void);
+    mask_sum_fn *mask_sum;
+};
+
+extern const struct isa secagg_portable, secagg_aesni, secagg_vaes;
+
+/* The instruction set in use. */
+const struct isa *secagg_isa_current(void);
+
+static inline int is_u32(uint64_t modulus) { return modulus != 0 && modulus <= (uint64_t)1 << 32; }
+
+static inline int is_power_of_two(uint64_t modulus) { return (modulus & (modulus - 1)) == 0; }
+
+/* Zeroes a secret; the barrier stops the compiler from dropping the stores. */
+static inline void wipe(void *secret, size_t bytes) {
+    memset(secret, 0, bytes);
+    __asm__ volatile("" : : "r"(secret) : "memory");
+}
+
+#endif

@@ -1,0 +1,142 @@
+"""Vectors mod R: arithmetic in place, and packing at b = ceil(log2 R) bits an element (architecture, decision 7).
+
+A vector mod R is a contiguous one-dimensional array, uint32 when R <= 2**32 and uint64 when R is 2**32 + 1 .. 2**64.
+Its elements must be below R, which only `reduce` does not ask for and only `packed_check` checks: a larger element
+makes a wrong result, never an unsafe access.  No function's time depends on elements.
+
+A packed vector is one little-endian number, element i its bits b*i .. b*i + b - 1, in ceil(n*b/8) bytes of which the
+unused bits are 0.  Eight elements take b whole bytes, so a packed vector can be cut at any multiple of 8 elements.
+
+Every function raises ValueError for a modulus outside 2 .. 2**64 and for arrays that are not contiguous and
+one-dimensional or whose lengths do not agree, and TypeError for a dtype other than `dtype(modulus)`.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg import _kernels
+
+Word = NDArray[Any]  # uint32 when R <= 2**32, else uint64
+Bytes = bytes | bytearray | memoryview | NDArray[np.uint8]
+
+_GROUP = 8  # elements that together take whole bytes, whatever b is
+
+
+def dtype(modulus: int) -> type[np.uint32] | type[np.uint64]:
+    """The element type of a vector mod R: np.uint32 when R <= 2**32, else np.uint64."""
+    if not 2 <= modulus <= 1 << 64:
+        raise ValueError(f"modulus must be 2 .. 2**64, got {modulus}")
+    return np.uint32 if modulus <= 1 << 32 else np.uint64
+
+
+def add(a: Word, b: Word, modulus: int) -> None:
+    """Add in place: a[i] := a[i] + b[i] mod R, for a[n] and b[n] mod R."""
+    _require_vectors(modulus, a, b)
+    _kernels.add(a, b, modulus)
+
+
+def subtract(a: Word, b: Word, modulus: int) -> None:
+    """Subtract in place: a[i] := a[i] - b[i] mod R, for a[n] and b[n] mod R."""
+    _require_vectors(modulus, a, b)
+    _kernels.subtract(a, b, modulus)
+
+
+def reduce(a: Word, modulus: int) -> None:
+    """Reduce in place: a[i] := a[i] mod R, for a[n] with any elements."""
+    _require_vectors(modulus, a)
+    _kernels.reduce(a, modulus)
+
+
+def packed_size(n: int, modulus: int) -> int:
+    """Bytes of n packed elements: ceil(n * b / 8).  ValueError for a negative n."""
+    dtype(modulus)
+    if n < 0:
+        raise ValueError(f"n must not be negative, got {n}")
+    return (n * (modulus - 1).bit_length() + 7) // 8
+
+
+def pack(vector: Word, modulus: int) -> NDArray[np.uint8]:
+    """Pack vector[n] mod R into a new array of packed_size(n, R) bytes."""
+    _require_vectors(modulus, vector)
+    packed = np.empty(packed_size(vector.size, modulus), np.uint8)
+    _kernels.pack(packed, vector, modulus)
+    return packed
+
+
+def unpack(packed: Bytes, n: int, modulus: int) -> Word:
+    """Unpack n elements from packed_size(n, R) bytes into a new array.
+
+    Where R is not a power of two, elements of bytes that were not checked may be R or more, but are below 2**b.
+    """
+    _require_size(packed, packed_size(n, modulus))
+    vector = np.empty(n, dtype(modulus))
+    _kernels.unpack(vector, packed, modulus)
+    return vector
+
+
+def packed_check(packed: Bytes, n: int, modulus: int) -> bool:
+    """Whether packed is exactly a packed vector of n elements: its length, every element < R, unused bits 0."""
+    return len(packed) == packed_size(n, modulus) and _kernels.packed_check(packed, n, modulus)
+
+
+def packed_add(acc: Word, packed: Bytes, modulus: int, *, offset: int = 0, threads: int = 1) -> None:
+    """Add a slice of a packed vector in place: acc[i] := acc[i] + packed[offset + i] mod R.
+
+    Args:
+        acc: acc[n] mod R.
+        packed: a valid packed vector (see `packed_check`) of at least offset + n elements.
+        modulus: R.
+        offset: first element of the slice, a multiple of 8.
+        threads: over how many threads to split the coordinates.
+
+    Raises:
+        ValueError: also if offset is negative or no multiple of 8, if packed ends before the slice does, or if
+            threads is below 1.
+    """
+    _require_vectors(modulus, acc)
+    if offset < 0 or offset % _GROUP:
+        raise ValueError(f"offset must be a multiple of {_GROUP} and not negative, got {offset}")
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+    start, end = packed_size(offset, modulus), packed_size(offset + acc.size, modulus)
+    if len(packed) < end:
+        raise ValueError(f"packed must reach element {offset + acc.size}: {end} bytes, got {len(packed)}")
+    _packed_add(acc, np.frombuffer(packed, np.uint8)[start:end], modulus, threads)
+
+
+def _packed_add(acc: Word, packed: NDArray[np.uint8], modulus: int, threads: int) -> None:
+    def add_part(part: slice) -> None:
+        start, end = packed_size(part.start, modulus), packed_size(part.stop, modulus)
+        _kernels.packed_add(acc[part], packed[start:end], modulus)
+
+    if threads == 1:
+        add_part(slice(0, acc.size))
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(add_part, _parts(acc.size, threads)):
+            pass
+
+
+def _parts(n: int, count: int) -> Iterator[slice]:
+    """At most `count` ranges that make up 0 .. n, cut at multiples of 8."""
+    groups = -(-n // _GROUP)
+    step = max(1, -(-groups // count)) * _GROUP
+    return (slice(i, min(i + step, n)) for i in range(0, n, step))
+
+
+def _require_vectors(modulus: int, *vectors: Word) -> None:
+    expected = np.dtype(dtype(modulus))
+    for vector in vectors:
+        if vector.dtype != expected:
+            raise TypeError(f"a vector mod {modulus} has dtype {expected}, got {vector.dtype}")
+        if vector.ndim != 1:
+            raise ValueError(f"a vector has one dimension, got shape {vector.shape}")
+
+
+def _require_size(packed: Bytes, size: int) -> None:
+    if len(packed) != size:
+        raise ValueError(f"packed must be {size} bytes, got {len(packed)}")
