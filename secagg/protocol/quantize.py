@@ -107,8 +107,9 @@ class Quantizer(Generic[Arrays]):
     Attributes:
         layout: the model's shapes; `Quantizer.like` takes them from a model.
         clip: values are clipped to [-clip, clip] first; `clipped` counts how many that changes.
-        bits: of one value before it is weighted, 2 or more: there are 2**bits - 1 steps from -clip to clip, inclusive.
-        max_weight: the largest weight, for weighted averages; None for plain sums and means.
+        bits: of one value before it is weighted, 2 or more: 2**bits - 1 values are told apart, from -clip to clip.
+        max_weight: the largest weight, for weighted averages; None for plain sums and means. It is public, and a client
+            that lies about its weight (in the semi-honest model none does) can exceed it.
         stochastic: round at random, right on average; otherwise to the nearest step, with half the error bound.
 
     Raises:
@@ -135,7 +136,7 @@ class Quantizer(Generic[Arrays]):
 
     @property
     def step(self) -> float:
-        """The distance of two values that are told apart."""
+        """The distance of neighbouring values: clip / (2**(bits-1) - 1)."""
         return self.clip / self._steps
 
     @property
