@@ -1,9 +1,9 @@
 """Federated averaging of a small neural network, with every average taken through secure aggregation.
 
 Each client holds some of scikit-learn's handwritten digits: the training set is shuffled and cut into parts whose sizes
-follow a log-normal distribution (sigma = 1, at least one example), so that some clients hold dozens of times as
-many as others. In every round each client trains the model on its part; some drop out, each before a random round of
-the protocol; and the server learns the survivors' average update, weighted by how many examples they hold, without seeing
+follow a log-normal distribution (sigma = 1, at least one example), so that some clients hold dozens of times as many as
+others. In every round each client trains the model on its part; some drop out, each before a random round of the
+protocol; and the server learns the survivors' average update, weighted by how many examples they hold, without seeing
 any single update or weight. The same updates are averaged in the clear as well, and the two averages must agree to the
 quantizer's error bound.
 """
