@@ -182,8 +182,11 @@ def check_writable(output: Path | None) -> None:
 def progress_bar() -> Iterator[Progress]:
     """A bar on stderr while the session goes on, if that is a terminal."""
     err = console(stderr=True)
+    if not err.is_interactive:
+        yield lambda name, done, total: None
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("clients"))
-    with ProgressBar(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+    with ProgressBar(*columns, console=err, transient=True) as bar:
         task = bar.add_task("")
         yield lambda name, done, total: bar.update(
             task, description=f"Round {name.value}, {name}", completed=done, total=total
