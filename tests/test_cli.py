@@ -75,15 +75,15 @@ def simulate_folder(folder: Path, *others: str | Path) -> tuple[str | Path, ...]
 
 def test_simulate_prints_a_table_like_figure_8() -> None:
     lines = run(*SMALL, "--drop", "0.17").splitlines()
-    header = next(line for line in lines if "AdvertiseKeys" in line)
-    assert header.split() == [*ROUND_NAMES, "Total"]
-    rows = {line[:24].strip(): line[24:].split() for line in lines[lines.index(header) + 2 :] if line}
+    header = next(line for line in lines if "Unmasking" in line)
+    assert header.replace(" ", "") == "".join([*ROUND_NAMES, "Total"])
+    rows = {line[:18].strip(): line[18:].split() for line in lines[lines.index(header) + 2 :] if line}
     assert rows["answered"] == ["6", "6", "5", "5"]
     for party in ("client, ms", "server, ms"):
         *rounds, total = (float(cell.replace(",", "")) for cell in rows[party])
         assert len(rounds) == 4
         assert 0 < total == pytest.approx(sum(rounds), abs=0.3)  # each cell is rounded to 0.1
-    sent = [int(cell.replace(",", "")) for cell in rows["client sent, bytes"]]
+    sent = [int(cell.replace(",", "")) for cell in rows["client sent, B"]]
     assert sent == [66, 2 + 64 + 4 + 5 * 88, 2 + 32 + 4 + 40 * 3, 2 + 32 + 4 + 6 * 32, sum(sent[:4])]
     assert "equal to the sum computed in the clear" in lines[-1]
 
@@ -105,6 +105,15 @@ def test_simulate_json_describes_the_session() -> None:
     assert sorted(report["survivors"] + report["dropped"]["clients"]) == [1, 2, 3, 4, 5, 6]
     assert report["sum_correct"] is True
     assert "mean" not in report
+
+
+def test_simulate_text_says_what_was_simulated() -> None:
+    text = run(*SMALL, "--drop", "0.17", "--drop-at", "4", "--threads", "2")
+    assert "6, of whom 1 drop out before Unmasking\n" in text
+    assert "40 entries mod 2^24\n" in text
+    assert "5 (colluding, 1 corrupt)\n" in text
+    assert f"with 2 threads, {_kernels.isa()} kernels\n" in text
+    assert "none drop out" in run(*SMALL)
 
 
 def test_expansion_is_traffic_over_the_raw_vector() -> None:
@@ -551,6 +560,19 @@ def test_piped_output_is_plain_and_whole() -> None:
     assert not any(line.endswith(" ") for line in text.splitlines())
 
 
+def test_table_fits_a_terminal_of_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = run_json("simulate", "--clients", "3", "--length", "1000000", "--drop", "0.34", "--threshold", "2")
+    monkeypatch.setattr(console, "PIPE_WIDTH", 80)
+    simulate.show_report(report)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert (
+        next(line for line in lines if line.startswith("client sent")).split()[-1] == f"{66 + 246 + 3_000_038 + 134:,}"
+    )
+
+
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
 def test_progress_goes_to_a_terminal_and_json_stays_pure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
@@ -569,7 +591,7 @@ def test_output_survives_an_ascii_terminal(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     done = python_m(*SMALL)
     assert done.returncode == 0
-    assert b"AdvertiseKeys" in done.stdout
+    assert b"Advertise Keys" in done.stdout
 
 
 def test_main_is_the_entry_point(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -50,7 +50,8 @@ def bench(
     """Measure the kernels on one thread, each instruction set of this CPU beside OpenSSL's AES-128-CTR.
 
     GB/s are 10^9 bytes a second: of keystream for mask_sum and expand, of packed bytes for packed_add. `x` is the
-    ratio to OpenSSL, measured in turns with it (one encryptor, update_into of 256 KB). Takes about ten seconds.
+    ratio to OpenSSL, measured in turns with it (one encryptor, update_into of 256 KB); `ns` is the time for one entry.
+    Takes about ten seconds.
 
     \b
     Example:
@@ -199,7 +200,7 @@ def measure_shamir(repeat: int) -> dict[str, Any]:
 def show_report(report: dict[str, Any]) -> None:
     """The same as two tables."""
     isas = list(_kernels.isa_available())
-    rates = table("GB/s", "mod", "OpenSSL", *(column for isa in isas for column in (isa, "x")), f"{isas[-1]}, ns/entry")
+    rates = table("GB/s", "mod", "OpenSSL", *(column for isa in isas for column in (isa, "x")), f"{isas[-1]} ns")
     for row in report["kernels"]:
         rates.add_row(*rate_cells(row, isas))
     times = table(f"Shamir, n = {SHAMIR_N}, t = {SHAMIR_T}", "ms")

@@ -64,11 +64,11 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def table(first: str, *others: str) -> Table:
-    """An empty table: names in the first column, numbers in the others."""
-    made = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    """An empty table: names in the first column, numbers in the others; titles wrap where a terminal is narrow."""
+    made = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
     made.add_column(first, no_wrap=True)
     for title in others:
-        made.add_column(title, justify="right", no_wrap=True)
+        made.add_column(title, justify="right", overflow="fold")
     return made
 
 

@@ -1,6 +1,7 @@
 """`secagg simulate`: a whole session in one process, timed and weighed like the paper's Fig. 8."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -242,7 +243,8 @@ def save_mean(inputs: Quantized, result: Simulation, output: Path | None) -> dic
 
 def show_report(report: dict[str, Any]) -> None:
     """The same as text."""
-    show(_headline(report), _figure8(report), "")
+    show_pairs(_setup_lines(report))
+    show("", _figure8(report), "")
     pairs = [
         ("raw vector", f"{report['raw_bytes']:,} bytes ({report['raw_bits']} bits an entry)"),
         ("client's traffic", f"{_traffic(report):,.0f} bytes sent and received, {report['expansion']:.2f} x raw"),
@@ -253,25 +255,26 @@ def show_report(report: dict[str, Any]) -> None:
     show_pairs(pairs)
 
 
-def _headline(report: dict[str, Any]) -> str:
+def _setup_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
     dropped, threads = report["dropped"], report["threads"]
-    return (
-        f"{report['clients']} clients, {len(dropped['clients']) or 'none'} dropped out before {dropped['round']};"
-        f" {report['length']:,} entries mod {modulus_text(report['modulus'])}\n"
-        f"threshold {report['threshold']} ({report['threat']}, {report['corrupt']} corrupt);"
-        f" {threads} {'thread' if threads == 1 else 'threads'}, {report['instruction_set']} kernels\n"
-    )
+    gone = f"{len(dropped['clients'])} drop out before {dropped['round']}" if dropped["clients"] else "none drop out"
+    return [
+        ("clients", f"{report['clients']}, of whom {gone}"),
+        ("vectors", f"{report['length']:,} entries mod {modulus_text(report['modulus'])}"),
+        ("threshold", f"{report['threshold']} ({report['threat']}, {report['corrupt']} corrupt)"),
+        ("computed", f"with {threads} {'thread' if threads == 1 else 'threads'}, {report['instruction_set']} kernels"),
+    ]
 
 
 def _figure8(report: dict[str, Any]) -> Table:
     """Rounds side by side, as in the paper."""
     rounds = [*report["rounds"], {"round": "Total", **report["total"]}]
-    made = table("", *(row["round"] for row in rounds))
+    made = table("", *(re.sub("(?<=[a-z])(?=[A-Z])", " ", row["round"]) for row in rounds))
     made.add_row("answered", *(str(row.get("answered", "")) for row in rounds))
     for party in ("client", "server"):
         made.add_row(f"{party}, ms", *(f"{1e3 * row[f'{party}_seconds']:,.1f}" for row in rounds))
     for direction in ("sent", "received"):
-        made.add_row(f"client {direction}, bytes", *(f"{row[f'client_{direction}']:,.0f}" for row in rounds))
+        made.add_row(f"client {direction}, B", *(f"{row[f'client_{direction}']:,.0f}" for row in rounds))
     return made
 
 
