@@ -184,8 +184,8 @@ def test_client_refuses_a_well_sealed_bad_share(plaintext: bytes, reason: str) -
     server, clients, requests = play_until(Round.SHARE_KEYS, PARAMS)
     session = session_id(PARAMS, decode(requests[1], ShareKeysRequest))
     bad = sealed_for_2(clients, session, plaintext)
-    for u, request in requests.items():
-        server.receive(u, clients[u].receive(request))
+    for u, client in clients.items():
+        server.receive(u, client.receive(requests[u]))
     request = decode(server.end_round()[2], MaskedInputCollectionRequest)
     ciphertexts = request.ciphertexts.copy()
     ciphertexts[0] = np.frombuffer(bad, np.uint8)

@@ -171,7 +171,8 @@ def _require(condition: bool, reason: str) -> None:
 def neighbours(u: int, users: Ids | Sequence[int]) -> Ids:
     """Those of `users`, in order, with whom u exchanges shares and masks: in the paper, everyone else."""
     everyone = np.asarray(users, dtype=np.uint32)
-    return everyone[everyone != u]
+    others: Ids = everyone[everyone != u]
+    return others
 
 
 def with_neighbours(u: int, users: Ids | Sequence[int]) -> Ids:

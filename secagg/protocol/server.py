@@ -48,7 +48,7 @@ class Server:
     Args:
         params: the session's parameters, the same for everyone.
         threads: how many share the expansion of masks when they are removed.
-        progress: called with (done, total) while masks are removed, the server's one long step.
+        progress: called with (done, total) dropped users as their masks are removed, the server's one long step.
 
     Attributes:
         faults: every message refused so far.
@@ -206,10 +206,9 @@ class Server:
         unmasker.remove_self_masks([self._self_mask_seed(u, secrets[u]) for u in self._u3.tolist()])
         points = load_public_keys(self._s_pk[self._index(self._u3)]) if dropped else []
         public_keys = {u: point for u, point in zip(self._u3.tolist(), points, strict=False) if point}
-        for done, v in enumerate(dropped):
-            self._progress(done, len(dropped))
+        for done, v in enumerate(dropped, 1):
             unmasker.remove_pairwise_masks(self._mask_key_pair(v, secrets[v]), v, public_keys)
-        self._progress(len(dropped), len(dropped))
+            self._progress(done, len(dropped))
         self._result = self._sum
         return {}
 
@@ -245,7 +244,7 @@ class Server:
         return pair
 
     def _public(self, u: int) -> bytes:
-        return self._s_pk[self._index(u)].tobytes()
+        return bytes(self._s_pk[self._index(u)])
 
     def _index(self, users: Ids | list[int] | int) -> Any:
         """Where users stand in U1."""
