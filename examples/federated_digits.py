@@ -26,8 +26,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from threadpoolctl import threadpool_limits
 
-from secagg import Abort, Round, Simulation, simulate
-from secagg.protocol.quantize import Aggregate, Quantizer
+from secagg import Abort, Aggregate, Quantizer, Round, Simulation, simulate
 
 HIDDEN = 256  # 64 * 256 + 256 + 256 * 10 + 10 = 19,210 parameters
 EPOCHS, LEARNING_RATE = 5, 0.3

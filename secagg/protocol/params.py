@@ -115,7 +115,7 @@ class Params(Struct):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of vectors mod R: uint32 when R <= 2**32, else uint64."""
-        return np.dtype(dtype(self.modulus))
+        return dtype(self.modulus)
 
     @property
     def min_inputs(self) -> int:
