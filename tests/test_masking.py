@@ -216,10 +216,7 @@ def test_mask_add_is_the_single_seed_form() -> None:
 
 
 def test_a_power_of_two_modulus_means_bits() -> None:
-    by_bits, by_modulus = (
-        masking.expand(50, bytes(16), **{name: value}) for name, value in (("bits", 21), ("modulus", 2**21))
-    )
-    assert np.array_equal(by_bits, by_modulus)
+    assert np.array_equal(masking.expand(50, bytes(16), bits=21), masking.expand(50, bytes(16), modulus=2**21))
 
 
 def test_arrays_of_other_types_are_converted() -> None:
