@@ -1,0 +1,172 @@
+"""Masks: AES-128 in counter mode, expanded to vectors mod R and added up without being stored.
+
+Section 7.3 of the paper expands every mask with AES-CTR.  Keystream block i of a seed is AES-128 of the 128-bit
+big-endian number (nonce || 0^32) + i under the seed as key.  For R = 2^b, element i of the mask is the
+w = ceil(b / 8) little-endian bytes at w * i, mod 2^b; for any other R it is (X * R) >> 128, X the 16 little-endian
+bytes at 16 * i.  Any AES-CTR library can therefore reproduce a mask, and any slice of it can be expanded alone.
+
+All functions take either `bits` (R = 2**bits, 1 to 64) or `modulus` (R, 2 to 2**64).  Vectors mod R are uint32 if
+R <= 2**32, else uint64.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from secagg import _kernels
+
+SEED_BYTES = 16
+NONCE_BYTES = 12
+ZERO_NONCE = bytes(NONCE_BYTES)
+
+_THREAD_ALIGNMENT = 16  # elements; a thread's range of any width then starts at a keystream block
+
+
+def _resolve(bits: int | None, modulus: int | None) -> int:
+    """R from the one of `bits` and `modulus` that is given."""
+    if modulus is None and bits is not None:
+        if not 1 <= bits <= 64:
+            raise ValueError(f"bits must be 1 .. 64, got {bits}")
+        return 1 << int(bits)
+    if modulus is None or bits is not None:
+        raise TypeError("give exactly one of bits and modulus")
+    if not 2 <= modulus <= 1 << 64:
+        raise ValueError(f"modulus must be 2 .. 2**64, got {modulus}")
+    return int(modulus)
+
+
+def _check_slice(n: int, offset: int) -> None:
+    if n < 0:
+        raise ValueError(f"n must not be negative, got {n}")
+    if not 0 <= offset <= (1 << 64) - max(n, 1):
+        raise ValueError(f"offset .. offset + n - 1 must lie in 0 .. 2**64 - 1, got offset {offset} and n {n}")
+
+
+def _check_vector(acc: NDArray[Any], modulus: int) -> None:
+    if acc.ndim != 1 or acc.dtype != dtype(modulus):
+        raise ValueError(f"acc must be {dtype(modulus)}[n] for this modulus, got {acc.dtype} of shape {acc.shape}")
+
+
+def _exactly(values: ArrayLike, name: str, kind: type[np.generic], ndim: int) -> NDArray[Any]:
+    """The same values as a contiguous array of this kind; no copy if they are one."""
+    given = np.asarray(values)
+    if given.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimensions, got shape {given.shape}")
+    array = np.ascontiguousarray(given.astype(kind, copy=False))
+    if given.dtype != kind and not np.array_equal(array, given):
+        raise ValueError(f"{name} must fit {np.dtype(kind)}")
+    return array
+
+
+def dtype(modulus: int) -> np.dtype[Any]:
+    """The type of a vector mod R: uint32 if R <= 2**32, else uint64.
+
+    Raises:
+        ValueError: R is not in 2 .. 2**64.
+    """
+    return np.dtype(np.uint32 if _resolve(None, modulus) <= 1 << 32 else np.uint64)
+
+
+def expand(
+    n: int,
+    seed: bytes,
+    *,
+    bits: int | None = None,
+    modulus: int | None = None,
+    nonce: bytes = ZERO_NONCE,
+    offset: int = 0,
+) -> NDArray[Any]:
+    """Elements offset .. offset + n - 1 of PRG(seed), the mask that the seed stands for (section 7.3).
+
+    Args:
+        n: how many elements.
+        seed: 16 bytes.
+        bits, modulus: exactly one of them; see the module.
+        nonce: 12 bytes, the upper part of the first counter block.
+        offset: index of the first element, 0 to 2**64 - 1.
+
+    Returns:
+        dtype(R)[n], each element below R.
+
+    Raises:
+        TypeError: both or neither of bits and modulus are given.
+        ValueError: an argument is out of range or has the wrong length.
+    """
+    ring = _resolve(bits, modulus)
+    _check_slice(n, offset)
+    out = np.empty(n, dtype(ring))
+    _kernels.expand(out, seed, ring, nonce, offset)
+    return out
+
+
+def _ranges(n: int, parts: int) -> Iterator[slice]:
+    step = -(-n // max(parts, 1))
+    step += -step % _THREAD_ALIGNMENT
+    return (slice(start, min(start + step, n)) for start in range(0, n, max(step, 1)))
+
+
+def mask_sum(
+    acc: NDArray[Any],
+    seeds: ArrayLike,
+    signs: ArrayLike,
+    *,
+    bits: int | None = None,
+    modulus: int | None = None,
+    nonce: bytes = ZERO_NONCE,
+    offset: int = 0,
+    threads: int = 1,
+) -> None:
+    """Adds signs[j] * PRG(seeds[j])[offset : offset + n] mod R to acc for every j, in place.
+
+    These are the sums of Fig. 4: a user's y_u in round 2 (signs 1 and -1) and the masks that the server removes in
+    round 4.  Time does not depend on the contents of acc and seeds.
+
+    Args:
+        acc: dtype(R)[n], contiguous, every element below R.
+        seeds: uint8[k, 16].
+        signs: int8[k], each 1 or -1.
+        bits, modulus: exactly one of them; see the module.
+        nonce: 12 bytes, the upper part of the first counter block.
+        offset: index in the mask of acc[0], 0 to 2**64 - 1.
+        threads: how many share the work, each taking a range of acc.
+
+    Raises:
+        TypeError: both or neither of bits and modulus are given.
+        ValueError: an argument has the wrong shape, type or range, or acc is read-only or not contiguous.
+    """
+    ring = _resolve(bits, modulus)
+    _check_vector(acc, ring)
+    _check_slice(len(acc), offset)
+    if threads < 1:
+        raise ValueError(f"threads must be at least 1, got {threads}")
+    keys = _exactly(seeds, "seeds", np.uint8, 2)
+    directions = _exactly(signs, "signs", np.int8, 1)
+    if threads == 1:
+        _kernels.mask_sum(acc, keys, directions, ring, nonce, offset)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        jobs = [
+            pool.submit(_kernels.mask_sum, acc[part], keys, directions, ring, nonce, offset + part.start)
+            for part in _ranges(len(acc), threads)
+        ]
+    for job in jobs:
+        job.result()
+
+
+def mask_add(
+    acc: NDArray[Any],
+    seed: bytes,
+    sign: int = 1,
+    *,
+    bits: int | None = None,
+    modulus: int | None = None,
+    nonce: bytes = ZERO_NONCE,
+    offset: int = 0,
+    threads: int = 1,
+) -> None:
+    """Adds sign * PRG(seed)[offset : offset + n] mod R to acc, in place: `mask_sum` for one seed of 16 bytes."""
+    seeds = np.frombuffer(seed, np.uint8).reshape(1, -1)
+    mask_sum(acc, seeds, [sign], bits=bits, modulus=modulus, nonce=nonce, offset=offset, threads=threads)
