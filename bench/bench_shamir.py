@@ -74,9 +74,7 @@ def combine(field: type[galois.FieldArray]) -> dict[str, Combine]:
 
 
 @pytest.mark.parametrize(("secrets", "library"), [(1, "plain Python"), (1, "galois"), (2, "plain Python")])
-def bench_share(
-    paired: Paired, sizes: Sizes, evaluate: dict[str, Evaluate], secrets: int, library: str
-) -> None:
+def bench_share(paired: Paired, sizes: Sizes, evaluate: dict[str, Evaluate], secrets: int, library: str) -> None:
     """The baseline computes the first tenth of one secret's shares."""
     rand = replayable(0)
     scalars, xs = shamir.random_scalars(secrets, rand), coordinates(sizes.n)

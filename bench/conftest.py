@@ -34,7 +34,8 @@ def sizes(request: pytest.FixtureRequest) -> Sizes:
 @pytest.fixture
 def paired(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Paired:
     benchmark.group = request.path.stem.removeprefix("bench_")
-    return Paired(benchmark, load_timer(request.config.getoption("benchmark_timer")).target)
+    timer = load_timer(request.config.getoption("benchmark_timer"))  # type: ignore[no-untyped-call]
+    return Paired(benchmark, timer.target)
 
 
 @pytest.fixture(params=_kernels.isa_available())

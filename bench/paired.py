@@ -7,15 +7,18 @@ median, upper quartile]:
     figures   what the subject reached, in each unit
     baseline  its name, and what it reached
     ratio     the baseline's time for the same work over the subject's: how many times faster the subject is
+    rounds    of a whole session: milliseconds by round
     target    what the figures or the ratio must reach, if anything
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from pytest_benchmark.fixture import BenchmarkFixture
+
+from secagg import Round
 
 Run = Callable[[], object]
 Timer = Callable[[], float]
@@ -69,6 +72,11 @@ def quartiles(values: Sequence[float] | np.ndarray[Any, Any]) -> list[float]:
     return [float(q) for q in np.percentile(np.asarray(values), (25, 50, 75))]
 
 
+def by_round(splits: Sequence[Mapping[Round, float]]) -> dict[str, list[float]]:
+    """Quartiles for each round of several sessions."""
+    return {str(current): quartiles([split[current] for split in splits]) for current in splits[0]}
+
+
 class Paired:
     """The fixture `paired`: runs a benchmark once per test and returns what the subject's last run returned.
 
@@ -91,10 +99,10 @@ class Paired:
     ) -> Any:
         """Run the subject `rounds` times, the baseline before each, and store what the module's text says."""
         baselines: list[float] = []
-        result = self._benchmark.pedantic(
+        result = self._benchmark.pedantic(  # type: ignore[no-untyped-call]
             subject, setup=lambda: baselines.append(self.seconds(baseline.run)), rounds=rounds, warmup_rounds=1
         )
-        if not self._benchmark.disabled:
+        if self._benchmark.stats is not None:
             times = self._benchmark.stats.stats.data
             self._record(case, times, baselines[-len(times) :], baseline, units, target)
         return result
@@ -121,6 +129,6 @@ class Paired:
         run()
         return self.timer() - start
 
-    def note(self, **info: Any) -> None:
+    def note(self, **info: object) -> None:
         """Store more about this benchmark."""
         self._benchmark.extra_info.update(info)
