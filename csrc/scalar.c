@@ -3,17 +3,13 @@
 
 #include "wipe.h"
 
-/* a mod q for any five limbs at v, which are destroyed.
- *
- * One fold leaves at most 2^32 in the fifth limb, a second at most 1, and if it is 1 the rest is less than 2^32 * F, so
- * that a third leaves 0.  Then a < 2^256 < 2q. */
+/* v mod q for five limbs v < 2^256 + q, which are destroyed.  One fold brings it below 2^256 < 2q. */
 static scalar_t reduce(uint64_t v[SCALAR_LIMBS + 1]) {
     scalar_t a;
-    for (int pass = 0; pass < 3; pass++)
-        scalar_fold(v);
+    scalar_fold(v);
     memcpy(&a, v, sizeof a);
     v[4] = scalar_exceeds(&a);
-    scalar_fold(v); /* + F, and the limb it carries into is left behind: - q */
+    scalar_fold(v); /* adds F, and 2^256 goes to the limb that is left behind: minus q */
     memcpy(&a, v, sizeof a);
     return a;
 }

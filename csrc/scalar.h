@@ -73,7 +73,7 @@ static inline void scalar_fold(uint64_t *v) {
     v[4] = (uint64_t)(sum >> 64);
 }
 
-/* --- Lazy numbers: reduced below 2^257 only ---------------------------------------------------------------------- */
+/* --- Lazy numbers: reduced below 2^256 + q only ------------------------------------------------------------------- */
 
 typedef struct {
     uint64_t limb[SCALAR_LIMBS + 1]; /* the last is 0 or 1 */
@@ -81,8 +81,8 @@ typedef struct {
 
 /* a := a * m + sum over l of column[l] * 2^(64 l)  mod q, for m < 2^62 and column[l] < 2^126.
  *
- * No sum passes 2^128, and the fifth limb gets at most 2^62 + 2^63.  One fold leaves at most 2^32 there, a second at
- * most 1, as 2^32 * F < 2^256. */
+ * No sum passes 2^128, and the fifth limb gets at most 2^62 + 2^63.  One fold leaves at most 2^32 there, and a second
+ * leaves a number below 2^256 + 2^32 * F < 2^256 + q. */
 static inline void scalar_lazy_muladd(scalar_lazy_t *a, uint64_t m, const uint128_t column[SCALAR_LIMBS]) {
     uint64_t *v = a->limb;
     uint128_t sum = 0;
@@ -125,13 +125,14 @@ static inline void scalar_sum_muladd(scalar_sum_t *sum, const scalar_split_t *a,
 
 scalar_t scalar_from_sum(const scalar_sum_t *sum);
 
-/* --- Reduced numbers.  The last two do not erase their temporaries: they are for x-coordinates, which are public. --
- */
+/* --- Reduced numbers ---------------------------------------------------------------------------------------------- */
+
+/* scalar_mul and scalar_invert do not erase their temporaries: they are for what x-coordinates alone decide. */
 
 /* a + b mod q, for a, b < q. */
 scalar_t scalar_add(const scalar_t *a, const scalar_t *b);
 
-/* -a mod q, for 0 < a < q. */
+/* q - a, for a < q: -a mod q, though not reduced for a = 0. */
 scalar_t scalar_negate(const scalar_t *a);
 
 /* a * b mod q. */

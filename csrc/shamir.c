@@ -23,7 +23,7 @@ int secagg_scalars_check(const uint8_t *scalars, size_t n) {
         scalar_t a = scalar_at(scalars, i);
         exceeds |= scalar_exceeds(&a);
     }
-    return exceeds ? -1 : 0;
+    return -(int)exceeds;
 }
 
 /* --- Sharing ----------------------------------------------------------------------------------------------------- */

@@ -10,15 +10,18 @@ from .errors import Abort, LocalProtocolError, RemoteProtocolError, SecAggError
 from .protocol.client import Client
 from .protocol.messages import Round
 from .protocol.params import Params, Threat
+from .protocol.quantize import Aggregate, Quantizer
 from .protocol.server import Fault, Server
 from .protocol.simulate import Simulation, simulate
 
 __all__ = [
     "Abort",
+    "Aggregate",
     "Client",
     "Fault",
     "LocalProtocolError",
     "Params",
+    "Quantizer",
     "RemoteProtocolError",
     "Round",
     "SecAggError",

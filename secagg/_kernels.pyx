@@ -30,6 +30,7 @@ cdef extern from "secagg.h" nogil:
     int secagg_scalars_check(const uint8_t *, size_t)
     int secagg_shamir_share(uint8_t *, const uint8_t *, size_t, const uint8_t *, size_t, const uint32_t *, size_t)
     int secagg_shamir_lagrange(uint8_t *, const uint32_t *, size_t)
+    int secagg_p256_lift(uint8_t *, uint8_t *, const uint8_t *, size_t)
     int secagg_shamir_combine(uint8_t *, const uint8_t *, const uint8_t *, size_t, size_t)
 
 
@@ -258,6 +259,17 @@ def shamir_combine(uint8_t[:, ::1] secrets, const uint8_t[:, ::1] coefficients, 
              "shapes must be secrets[s, 32], coefficients[t, 32], shares[t, s, 32]")
     with nogil:
         status = secagg_shamir_combine(&secrets[0, 0], &coefficients[0, 0], &shares[0, 0, 0], t, s)
+    _ok(status)
+
+
+def p256_lift(uint8_t[:, ::1] ys, uint8_t[::1] valid, const uint8_t[:, ::1] xs):
+    cdef int status
+    _require(xs.shape[1] == 32 and ys.shape[1] == 32, "coordinates are 32 bytes")
+    _require(ys.shape[0] == xs.shape[0] and valid.shape[0] == xs.shape[0], "shapes must be ys[n, 32], valid[n], xs[n, 32]")
+    if xs.shape[0] == 0:
+        return
+    with nogil:
+        status = secagg_p256_lift(&ys[0, 0], &valid[0], &xs[0, 0], xs.shape[0])
     _ok(status)
 
 

@@ -21,7 +21,7 @@ class RemoteProtocolError(SecAggError):
         self.client = client
 
 
-class Abort(SecAggError):  # noqa: N818 - the paper's word
+class Abort(SecAggError):
     """The paper's abort: too few users are left to go on (Fig. 4).
 
     Attributes:

@@ -9,20 +9,17 @@ All functions take either `bits` (R = 2**bits, 1 to 64) or `modulus` (R, 2 to 2*
 R <= 2**32, else uint64.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from secagg import _kernels
+from secagg.vector import dtype, over_ranges
 
 SEED_BYTES = 16
 NONCE_BYTES = 12
 ZERO_NONCE = bytes(NONCE_BYTES)
-
-_THREAD_ALIGNMENT = 16  # elements; a thread's range of any width then starts at a keystream block
 
 
 def _resolve(bits: int | None, modulus: int | None) -> int:
@@ -33,8 +30,7 @@ def _resolve(bits: int | None, modulus: int | None) -> int:
         return 1 << int(bits)
     if modulus is None or bits is not None:
         raise TypeError("give exactly one of bits and modulus")
-    if not 2 <= modulus <= 1 << 64:
-        raise ValueError(f"modulus must be 2 .. 2**64, got {modulus}")
+    dtype(modulus)
     return int(modulus)
 
 
@@ -59,15 +55,6 @@ def _exactly(values: ArrayLike, name: str, kind: type[np.generic], ndim: int) ->
     if given.dtype != kind and not np.array_equal(array, given):
         raise ValueError(f"{name} must fit {np.dtype(kind)}")
     return array
-
-
-def dtype(modulus: int) -> np.dtype[Any]:
-    """The type of a vector mod R: uint32 if R <= 2**32, else uint64.
-
-    Raises:
-        ValueError: R is not in 2 .. 2**64.
-    """
-    return np.dtype(np.uint32 if _resolve(None, modulus) <= 1 << 32 else np.uint64)
 
 
 def expand(
@@ -100,12 +87,6 @@ def expand(
     out = np.empty(n, dtype(ring))
     _kernels.expand(out, seed, ring, nonce, offset)
     return out
-
-
-def _ranges(n: int, parts: int) -> Iterator[slice]:
-    step = -(-n // max(parts, 1))
-    step += -step % _THREAD_ALIGNMENT
-    return (slice(start, min(start + step, n)) for start in range(0, n, max(step, 1)))
 
 
 def mask_sum(
@@ -144,16 +125,11 @@ def mask_sum(
         raise ValueError(f"threads must be at least 1, got {threads}")
     keys = _exactly(seeds, "seeds", np.uint8, 2)
     directions = _exactly(signs, "signs", np.int8, 1)
-    if threads == 1:
-        _kernels.mask_sum(acc, keys, directions, ring, nonce, offset)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        jobs = [
-            pool.submit(_kernels.mask_sum, acc[part], keys, directions, ring, nonce, offset + part.start)
-            for part in _ranges(len(acc), threads)
-        ]
-    for job in jobs:
-        job.result()
+
+    def add_part(part: slice) -> None:
+        _kernels.mask_sum(acc[part], keys, directions, ring, nonce, offset + part.start)
+
+    over_ranges(add_part, len(acc), threads)
 
 
 def mask_add(

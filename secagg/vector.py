@@ -11,7 +11,7 @@ Every function raises ValueError for a modulus outside 2 .. 2**64 and for arrays
 one-dimensional or whose lengths do not agree, and TypeError for a dtype other than `dtype(modulus)`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,14 +24,15 @@ Word = NDArray[Any]  # uint32 when R <= 2**32, else uint64
 Bytes = bytes | bytearray | memoryview | NDArray[np.uint8]
 
 _GROUP = 8  # elements that together take whole bytes, whatever b is
+_CUT = 16  # elements that together take whole keystream blocks, too
 _PART_BYTES = 1 << 24  # packed bytes below which starting another thread costs more than it saves
 
 
-def dtype(modulus: int) -> type[np.uint32] | type[np.uint64]:
-    """The element type of a vector mod R: np.uint32 when R <= 2**32, else np.uint64."""
+def dtype(modulus: int) -> np.dtype[Any]:
+    """The element type of a vector mod R: uint32 when R <= 2**32, else uint64.  ValueError unless 2 <= R <= 2**64."""
     if not 2 <= modulus <= 1 << 64:
         raise ValueError(f"modulus must be 2 .. 2**64, got {modulus}")
-    return np.uint32 if modulus <= 1 << 32 else np.uint64
+    return np.dtype(np.uint32 if modulus <= 1 << 32 else np.uint64)
 
 
 def add(a: Word, b: Word, modulus: int) -> None:
@@ -106,32 +107,30 @@ def packed_add(acc: Word, packed: Bytes, modulus: int, *, offset: int = 0, threa
     start, end = packed_size(offset, modulus), packed_size(offset + acc.size, modulus)
     if len(packed) < end:
         raise ValueError(f"packed must reach element {offset + acc.size}: {end} bytes, got {len(packed)}")
-    _packed_add(acc, np.frombuffer(packed, np.uint8)[start:end], modulus, threads)
+    octets = np.frombuffer(packed, np.uint8)[start:end]
 
-
-def _packed_add(acc: Word, packed: NDArray[np.uint8], modulus: int, threads: int) -> None:
     def add_part(part: slice) -> None:
         start, end = packed_size(part.start, modulus), packed_size(part.stop, modulus)
-        _kernels.packed_add(acc[part], packed[start:end], modulus)
+        _kernels.packed_add(acc[part], octets[start:end], modulus)
 
-    count = min(threads, max(1, len(packed) // _PART_BYTES))
-    if count == 1:
-        add_part(slice(0, acc.size))
+    over_ranges(add_part, acc.size, min(threads, max(1, octets.size // _PART_BYTES)))
+
+
+def over_ranges(work: Callable[[slice], None], n: int, threads: int) -> None:
+    """Calls work on ranges that make up 0 .. n, each in a thread of its own and cut at a multiple of 16, so that packed
+    elements and keystream blocks stay whole."""
+    step = max(1, -(-n // (threads * _CUT))) * _CUT
+    parts = [slice(start, min(start + step, n)) for start in range(0, n, step)]
+    if len(parts) <= 1:
+        work(slice(0, n))
         return
-    with ThreadPoolExecutor(count) as pool:
-        for _ in pool.map(add_part, _parts(acc.size, count)):
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(work, parts):
             pass
 
 
-def _parts(n: int, count: int) -> Iterator[slice]:
-    """At most `count` ranges that make up 0 .. n, cut at multiples of 8."""
-    groups = -(-n // _GROUP)
-    step = max(1, -(-groups // count)) * _GROUP
-    return (slice(i, min(i + step, n)) for i in range(0, n, step))
-
-
 def _require_vectors(modulus: int, *vectors: Word) -> None:
-    expected = np.dtype(dtype(modulus))
+    expected = dtype(modulus)
     for vector in vectors:
         if vector.dtype != expected:
             raise TypeError(f"a vector mod {modulus} has dtype {expected}, got {vector.dtype}")

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import play_until
-from test_primitives import NOT_ON_CURVE
+from test_primitives import NOT_ON_CURVE, point
 
 from secagg import Abort, Client, LocalProtocolError, Params, RemoteProtocolError, Round
-from secagg.primitives import KeyPair, load_public_key, seal, share_key
+from secagg.primitives import KeyPair, seal, share_key
 from secagg.protocol.messages import (
     MaskedInputCollectionRequest,
     Message,
@@ -156,7 +156,7 @@ def test_client_never_answers_the_same_request_twice(current: Round) -> None:
 
 
 def test_client_refuses_a_request_of_a_later_round() -> None:
-    _, clients, requests = play_until(Round.MASKED_INPUT_COLLECTION, PARAMS)
+    _, _, requests = play_until(Round.MASKED_INPUT_COLLECTION, PARAMS)
     fresh = Client(PARAMS, 1)
     fresh.start()
     with pytest.raises(RemoteProtocolError, match="expected ShareKeysRequest"):
@@ -167,7 +167,7 @@ def sealed_for_2(clients: dict[int, Client], session: bytes, plaintext: bytes) -
     """A ciphertext that user 1 could make for user 2."""
     pair: KeyPair = clients[1]._state.c  # type: ignore[attr-defined]
     other: KeyPair = clients[2]._state.c  # type: ignore[attr-defined]
-    return seal(share_key(pair.agree(load_public_key(other.public)), session, 1, 2), plaintext)
+    return seal(share_key(pair.agree(point(other.public)), session, 1, 2), plaintext)
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,8 @@ def test_client_refuses_a_well_sealed_bad_share(plaintext: bytes, reason: str) -
     server, clients, requests = play_until(Round.SHARE_KEYS, PARAMS)
     session = session_id(PARAMS, decode(requests[1], ShareKeysRequest))
     bad = sealed_for_2(clients, session, plaintext)
-    for u, request in requests.items():
-        server.receive(u, clients[u].receive(request))
+    for u, client in clients.items():
+        server.receive(u, client.receive(requests[u]))
     request = decode(server.end_round()[2], MaskedInputCollectionRequest)
     ciphertexts = request.ciphertexts.copy()
     ciphertexts[0] = np.frombuffer(bad, np.uint8)

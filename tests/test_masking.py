@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from secagg import _kernels, masking
+from secagg import _kernels, masking, vector
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "masking.json").read_text())
 MODULI = [3, 2**24 - 3, 2**32 - 5, 2**32 + 15, 2**55 - 55, 2**55 + 3, 2**63 + 9, 2**64 - 59]
@@ -48,7 +48,7 @@ def twin_sum(acc: list[int], seeds: NDArray[np.uint8], signs: list[int], modulus
 
 def inputs(n: int, k: int, modulus: int) -> tuple[NDArray[Any], NDArray[np.uint8], list[int], bytes]:
     rng = random.Random(n << 32 | k << 16 | modulus % 65537)
-    acc = np.array([rng.randrange(modulus) for _ in range(n)], masking.dtype(modulus))
+    acc = np.array([rng.randrange(modulus) for _ in range(n)], vector.dtype(modulus))
     seeds = np.frombuffer(rng.randbytes(16 * k), np.uint8).reshape(k, 16)
     return acc, seeds, [rng.choice((1, -1)) for _ in range(k)], rng.randbytes(12)
 
@@ -102,7 +102,7 @@ def test_counter_is_128_bits(nonce: bytes, block: int) -> None:
 def test_expand_known_answers(case: dict[str, Any]) -> None:
     seed, nonce = bytes.fromhex(case["seed"]), bytes.fromhex(case["nonce"])
     out = masking.expand(8, seed, modulus=case["modulus"], nonce=nonce, offset=case["offset"])
-    assert out.dtype == masking.dtype(case["modulus"])
+    assert out.dtype == vector.dtype(case["modulus"])
     assert out.tolist() == case["out"]
 
 
@@ -110,7 +110,7 @@ def test_expand_known_answers(case: dict[str, Any]) -> None:
 def test_mask_sum_known_answers(case: dict[str, Any]) -> None:
     modulus, nonce = case["modulus"], bytes.fromhex(case["nonce"])
     seeds = np.array([list(bytes.fromhex(seed)) for seed in case["seeds"]], np.uint8)
-    acc = np.array([i % modulus for i in range(9)], masking.dtype(modulus))
+    acc = np.array([i % modulus for i in range(9)], vector.dtype(modulus))
     masking.mask_sum(acc, seeds, case["signs"], modulus=modulus, nonce=nonce, offset=case["offset"])
     assert acc.tolist() == case["acc"]
 
@@ -169,7 +169,7 @@ def test_sums_of_one_seed_256_times(modulus: int) -> None:
     seeds = np.full((256, 16), 7, np.uint8)
     mask = masking.expand(2000, bytes([7] * 16), modulus=modulus).tolist()
     for sign in (1, -1):
-        acc = np.full(2000, modulus - 1, masking.dtype(modulus))
+        acc = np.full(2000, modulus - 1, vector.dtype(modulus))
         masking.mask_sum(acc, seeds, [sign] * 256, modulus=modulus)
         assert acc.tolist() == [(modulus - 1 + 256 * sign * m) % modulus for m in mask]
 
@@ -234,10 +234,6 @@ def test_no_seeds_change_nothing() -> None:
     acc = np.arange(10, dtype=np.uint32)
     masking.mask_sum(acc, np.empty((0, 16), np.uint8), [], bits=24)
     assert np.array_equal(acc, np.arange(10))
-
-
-def test_dtype() -> None:
-    assert [masking.dtype(m) for m in (2, 2**32, 2**32 + 1, 2**64)] == [np.uint32, np.uint32, np.uint64, np.uint64]
 
 
 # --- Refusals ---

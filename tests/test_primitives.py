@@ -5,20 +5,52 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.primitives import KeyPair, load_public_key, mask_seed, seal, self_mask, share_key, unseal
+from secagg.codec import Octets
+from secagg.primitives import (
+    KeyPair,
+    PublicKey,
+    are_public_keys,
+    load_public_keys,
+    mask_seed,
+    seal,
+    self_mask,
+    share_key,
+    unseal,
+)
 from secagg.shamir import Q
 
 CASES = json.loads((Path(__file__).parent / "vectors" / "primitives.json").read_text())["cases"]
 SESSION = bytes(range(32))
 B_COEFFICIENT = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
 P = 2**256 - 2**224 + 2**192 + 2**96 - 1
-NOT_ON_CURVE = next(
-    x.to_bytes(32, "big") for x in range(99) if pow(x**3 - 3 * x + B_COEFFICIENT, (P - 1) // 2, P) == P - 1
-)
+
+
+def encoded(x: int) -> bytes:
+    return x.to_bytes(32, "big")
+
+
+def on_curve(x: int) -> bool:
+    """Euler's criterion for x^3 - 3x + b."""
+    return pow(x**3 - 3 * x + B_COEFFICIENT, (P - 1) // 2, P) in (0, 1)
+
+
+def octets(*xs: bytes) -> Octets:
+    return np.frombuffer(b"".join(xs), np.uint8).reshape(-1, 32)
+
+
+def point(x: bytes) -> PublicKey:
+    loaded = load_public_keys(octets(x))[0]
+    assert loaded is not None
+    return loaded
+
+
+NOT_ON_CURVE = next(encoded(x) for x in range(99) if not on_curve(x))
 
 
 @pytest.fixture(params=CASES, ids=lambda case: f"{case['u']}-{case['v']}")
@@ -29,7 +61,7 @@ def case(request: pytest.FixtureRequest) -> dict[str, Any]:
 def test_key_agreement_known_answers(case: dict[str, Any]) -> None:
     pair = KeyPair.from_secret(case["sk_u"])
     assert pair.public == case["pk_u"]
-    assert pair.agree(load_public_key(case["pk_v"])) == case["agreed"]
+    assert pair.agree(point(case["pk_v"])) == case["agreed"]
 
 
 def test_derivations_known_answers(case: dict[str, Any]) -> None:
@@ -46,8 +78,8 @@ def test_authenticated_encryption_known_answers(case: dict[str, Any]) -> None:
 
 def test_both_sides_agree() -> None:
     u, v = KeyPair.generate(os.urandom), KeyPair.generate(os.urandom)
-    assert u.agree(load_public_key(v.public)) == v.agree(load_public_key(u.public))
-    agreed = u.agree(load_public_key(v.public))
+    assert u.agree(point(v.public)) == v.agree(point(u.public))
+    agreed = u.agree(point(v.public))
     assert mask_seed(agreed, SESSION, 1, 2) == mask_seed(agreed, SESSION, 2, 1)
     assert share_key(agreed, SESSION, 1, 2) != share_key(agreed, SESSION, 2, 1)
 
@@ -68,10 +100,28 @@ def test_every_derivation_has_a_domain_of_its_own() -> None:
     assert len(set(derived)) == len(derived)
 
 
-@pytest.mark.parametrize("x", [NOT_ON_CURVE, b"\xff" * 32, bytes(31), bytes(33), b""])
-def test_what_is_no_x_coordinate_on_the_curve_is_refused(x: bytes) -> None:
-    with pytest.raises(ValueError, match=r"[Ii]nvalid|length|public"):
-        load_public_key(x)
+def test_lifted_points_are_those_of_openssl() -> None:
+    """Random points, some with odd y to begin with, and those of the smallest x-coordinates, 0 among them."""
+    random = [KeyPair.generate(os.urandom).public for _ in range(200)]
+    small = [encoded(x) for x in range(20) if on_curve(x)]
+    for x, lifted in zip([*random, *small], load_public_keys(octets(*random, *small)), strict=True):
+        expected = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), b"\2" + x)
+        assert lifted == expected
+
+
+# not on the curve; p itself, and p + 5, which is 5 mod p and on the curve; the largest
+@pytest.mark.parametrize("x", [NOT_ON_CURVE, encoded(P), encoded(P + 5), b"\xff" * 32])
+def test_what_is_no_x_coordinate_is_refused(x: bytes) -> None:
+    good = KeyPair.generate(os.urandom).public
+    points = load_public_keys(octets(good, x, good))
+    assert [point is None for point in points] == [False, True, False]
+    assert not are_public_keys(octets(good, x))
+    assert are_public_keys(octets(good, good))
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_a_point_is_found_exactly_where_the_curve_has_one(x: bytes) -> None:
+    assert are_public_keys(octets(x)) == (int.from_bytes(x, "big") < P and on_curve(int.from_bytes(x, "big")))
 
 
 @pytest.mark.parametrize("secret", [0, Q, Q + 1])

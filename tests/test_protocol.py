@@ -82,13 +82,20 @@ def test_simulation_reports_progress_and_makes_inputs_when_they_are_due() -> Non
         return [u]
 
     simulate(
-        Params(n=3, m=1, modulus=64),
+        Params(n=4, m=1, modulus=64, t=3),
         make,
-        drops={Round.UNMASKING: set()},
+        drops={Round.MASKED_INPUT_COLLECTION: {4}},
         progress=lambda current, done, total: steps.append((current, done, total)),
     )
     assert made == [1, 2, 3]
-    assert steps == [(current, done, 3) for current in Round for done in (1, 2, 3)]
+    assert steps == [
+        *(
+            (current, done, total)
+            for current, total in zip(Round, (4, 4, 3, 3), strict=True)
+            for done in range(1, total + 1)
+        ),
+        (Round.UNMASKING, 1, 1),
+    ]
 
 
 def test_server_reports_progress_over_dropped_users() -> None:
@@ -103,7 +110,7 @@ def test_server_reports_progress_over_dropped_users() -> None:
                 server.receive(u, clients[u].receive(request) if request else clients[u].start())
         requests = server.end_round()
     assert server.sum.tolist() == [3]
-    assert steps == [(0, 2), (1, 2), (2, 2)]
+    assert steps == [(1, 2), (2, 2)]
 
 
 def test_server_tells_whom_it_waits_for_and_when_it_may_go_on() -> None:

@@ -224,10 +224,10 @@ def test_reduce(modulus: int, data: st.DataObject) -> None:
 
 
 def test_dtype() -> None:
-    assert vector.dtype(2) is np.uint32
-    assert vector.dtype(2**32) is np.uint32
-    assert vector.dtype(2**32 + 1) is np.uint64
-    assert vector.dtype(2**64) is np.uint64
+    assert vector.dtype(2) == np.uint32
+    assert vector.dtype(2**32) == np.uint32
+    assert vector.dtype(2**32 + 1) == np.uint64
+    assert vector.dtype(2**64) == np.uint64
 
 
 @pytest.mark.parametrize("modulus", [-1, 0, 1, 2**64 + 1])

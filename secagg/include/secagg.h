@@ -105,6 +105,12 @@ int secagg_shamir_lagrange(uint8_t *coefficients, const uint32_t *xs, size_t t);
  * Output secrets[s][32]; inputs coefficients[t][32], shares[t][s][32]. */
 int secagg_shamir_combine(uint8_t *secrets, const uint8_t *coefficients, const uint8_t *shares, size_t t, size_t s);
 
+/* --- Points of P-256 ------------------------------------------------------------------------------------------- */
+
+/* ys[i] := the even y of the point with x-coordinate xs[i], and valid[i] := 1; valid[i] := 0 where there is none, xs[i]
+ * not being below p among them.  Output ys[n][32], valid[n]; input xs[n][32], which is public. */
+int secagg_p256_lift(uint8_t *ys, uint8_t *valid, const uint8_t *xs, size_t n);
+
 #ifdef __cplusplus
 }
 #endif

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import masking, shamir, vector
 from ..codec import Ids, Octets
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError
-from ..primitives import KeyPair, PublicKey, load_public_key, mask_seed, seal, self_mask, share_key, unseal
+from ..primitives import KeyPair, PublicKey, load_public_keys, mask_seed, seal, self_mask, share_key, unseal
 from ..shamir import RandomBytes
 from .messages import (
     CIPHERTEXT_BYTES,
@@ -285,11 +285,11 @@ def _check_keys(request: ShareKeysRequest, u: int, own: _Advertised) -> dict[int
         raise RemoteProtocolError("the list does not show this user's own keys")
     if len({key.tobytes() for key in keys.reshape(-1, 32)}) != 2 * len(users):
         raise RemoteProtocolError("two of the public keys are equal")
-    return {v: _load_keys(v, keys[users == v][0]) for v in neighbours(u, users).tolist()}
-
-
-def _load_keys(v: int, keys: Octets) -> tuple[PublicKey, PublicKey]:
-    try:
-        return load_public_key(keys[0].tobytes()), load_public_key(keys[1].tobytes())
-    except ValueError:
-        raise RemoteProtocolError("a public key is not on the curve", client=v) from None
+    peers = neighbours(u, users)
+    points = load_public_keys(keys[np.searchsorted(users, peers)].reshape(-1, 32))
+    pairs: dict[int, tuple[PublicKey, PublicKey]] = {}
+    for v, c_pk, s_pk in zip(peers.tolist(), points[::2], points[1::2], strict=True):
+        if c_pk is None or s_pk is None:
+            raise RemoteProtocolError("a public key is not on the curve", client=v)
+        pairs[v] = c_pk, s_pk
+    return pairs

@@ -115,7 +115,7 @@ class Params(Struct):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of vectors mod R: uint32 when R <= 2**32, else uint64."""
-        return np.dtype(dtype(self.modulus))
+        return dtype(self.modulus)
 
     @property
     def min_inputs(self) -> int:
@@ -171,7 +171,8 @@ def _require(condition: bool, reason: str) -> None:
 def neighbours(u: int, users: Ids | Sequence[int]) -> Ids:
     """Those of `users`, in order, with whom u exchanges shares and masks: in the paper, everyone else."""
     everyone = np.asarray(users, dtype=np.uint32)
-    return everyone[everyone != u]
+    others: Ids = everyone[everyone != u]
+    return others
 
 
 def with_neighbours(u: int, users: Ids | Sequence[int]) -> Ids:

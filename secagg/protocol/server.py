@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .. import shamir, vector
 from ..codec import Ids
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError
-from ..primitives import KeyPair, load_public_key, self_mask
+from ..primitives import KeyPair, are_public_keys, load_public_keys, self_mask
 from .messages import (
     CIPHERTEXT_BYTES,
     SEMI_HONEST,
@@ -48,7 +48,7 @@ class Server:
     Args:
         params: the session's parameters, the same for everyone.
         threads: how many share the expansion of masks when they are removed.
-        progress: called with (done, total) while masks are removed, the server's one long step.
+        progress: called with (done, total) dropped users as their masks are removed, the server's one long step.
 
     Attributes:
         faults: every message refused so far.
@@ -142,11 +142,8 @@ class Server:
         pair = (answer.c_pk, answer.s_pk)
         if len({*pair} - self._seen_keys) != 2:
             raise RemoteProtocolError("a public key was advertised before")
-        try:
-            for key in pair:
-                load_public_key(key)
-        except ValueError:
-            raise RemoteProtocolError("a public key is not on the curve") from None
+        if not are_public_keys(np.frombuffer(b"".join(pair), np.uint8).reshape(2, 32)):
+            raise RemoteProtocolError("a public key is not on the curve")
         self._seen_keys.update(pair)
         self._keys[u] = answer.c_pk + answer.s_pk
 
@@ -207,11 +204,11 @@ class Server:
         unmasker = Unmasker(self.params, self._session, self._sum, self._threads)
         dropped = np.setdiff1d(self._u2, self._u3).tolist()
         unmasker.remove_self_masks([self._self_mask_seed(u, secrets[u]) for u in self._u3.tolist()])
-        public_keys = {u: load_public_key(self._public(u)) for u in self._u3.tolist()} if dropped else {}
-        for done, v in enumerate(dropped):
-            self._progress(done, len(dropped))
+        points = load_public_keys(self._s_pk[self._index(self._u3)]) if dropped else []
+        public_keys = {u: point for u, point in zip(self._u3.tolist(), points, strict=False) if point}
+        for done, v in enumerate(dropped, 1):
             unmasker.remove_pairwise_masks(self._mask_key_pair(v, secrets[v]), v, public_keys)
-        self._progress(len(dropped), len(dropped))
+            self._progress(done, len(dropped))
         self._result = self._sum
         return {}
 
@@ -247,7 +244,7 @@ class Server:
         return pair
 
     def _public(self, u: int) -> bytes:
-        return self._s_pk[self._index(u)].tobytes()
+        return bytes(self._s_pk[self._index(u)])
 
     def _index(self, users: Ids | list[int] | int) -> Any:
         """Where users stand in U1."""

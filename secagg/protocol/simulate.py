@@ -76,7 +76,8 @@ def simulate(
         rand: source of random bytes for all users.
         threads: how many users are computed at once; the times are those of busy threads then. The server's masks are
             expanded by as many.
-        progress: called with (round, users done, users in all).
+        progress: called with (round, users done, users in all); at the end once more for Unmasking, with the dropped
+            users whose masks the server has removed, if there are any.
 
     Raises:
         Abort: fewer than t users are left in some round.
@@ -94,7 +95,7 @@ class _Session:
     """The state of a simulation between rounds."""
 
     def __init__(self, params: Params, inputs: Inputs, rand: RandomBytes, threads: int, progress: Progress) -> None:
-        self.server = Server(params, threads=threads)
+        self.server = Server(params, threads=threads, progress=lambda *steps: progress(Round.UNMASKING, *steps))
         self._clients = {u: Client(params, u, rand=rand) for u in range(1, params.n + 1)}
         self._requests: dict[int, bytes] = dict.fromkeys(self._clients, b"")
         self._inputs = inputs if callable(inputs) else inputs.__getitem__

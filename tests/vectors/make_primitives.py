@@ -13,7 +13,7 @@ from Crypto.Hash import HMAC, SHA256
 from Crypto.Protocol.KDF import HKDF
 from Crypto.PublicKey import ECC
 
-Q = int(ECC._curves["P-256"].order)
+Q = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # the order of the group
 
 
 def secret(name: str) -> int:

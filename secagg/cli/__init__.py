@@ -1,0 +1,48 @@
+"""The command `secagg`: each command parses, calls the package and prints; nothing is computed here."""
+
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from . import bench, info, simulate
+from .console import Group
+
+app = typer.Typer(
+    cls=Group,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: it reads the same in a terminal, in a pipe and in a bug report
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.command(short_help="Run a whole session in one process, and time and weigh it.")(simulate.simulate)
+app.command(short_help="Show versions, CPU and instruction sets.")(info.info)
+app.command(short_help="Measure the kernels beside OpenSSL.")(bench.bench)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"secagg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _secagg(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Secure aggregation: a server learns the sum of many clients' private vectors and nothing else.
+
+    \b
+    Examples:
+      secagg simulate --clients 100 --length 100000 --bits 24 --drop 0.1
+      secagg simulate --input updates/ --clip 1.0 --output mean.npy
+      secagg bench
+    """
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    app(prog_name="secagg")

@@ -1,0 +1,101 @@
+"""How every command speaks: results on stdout, one line for an error on stderr, and exit codes.
+
+0 is success, 1 a wrong result, 2 a request that cannot be carried out, 130 an interrupt.
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from ..errors import Abort, SecAggError
+
+PIPE_WIDTH = 400  # a pipe has no width of its own: wide enough that nothing is cut or wrapped
+
+
+class CommandError(SecAggError):
+    """What was asked for cannot be done, in words for the one who typed it."""
+
+
+class Group(TyperGroup):
+    """Turns what a command raises on purpose into a line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            raise
+        except Abort as error:
+            fail(f"too few clients are left in {error}")
+        except SecAggError as error:
+            fail(str(error))
+        except OSError as error:
+            fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        except MemoryError as error:
+            fail(f"out of memory: {error}" if str(error) else "out of memory")
+
+
+def fail(reason: str, code: int = 2) -> None:
+    """End the command."""
+    sys.stdout.flush()
+    print("error:", " ".join(reason.split()), file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def require(condition: bool, reason: str) -> None:
+    if not condition:
+        raise CommandError(reason)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Made when it is used: that is when stdout and stderr are known."""
+    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not made.is_terminal:
+        made.width = PIPE_WIDTH
+    return made
+
+
+def table(first: str, *others: str) -> Table:
+    """An empty table: names in the first column, numbers in the others; titles wrap where a terminal is narrow."""
+    made = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
+    made.add_column(first, no_wrap=True)
+    for title in others:
+        made.add_column(title, justify="right", overflow="fold")
+    return made
+
+
+def show(*parts: Table | str) -> None:
+    """Print tables and lines, the lines unwrapped and without the blanks that pad a table."""
+    out = console()
+    for part in parts:
+        with out.capture() as capture:
+            out.print(part, soft_wrap=isinstance(part, str))
+        out.file.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
+
+
+def show_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    """Print `name  value` lines, aligned."""
+    rows = list(pairs)
+    width = max(len(name) for name, _ in rows)
+    show(*(f"{name:{width}}  {value}" for name, value in rows))
+
+
+def show_json(value: Any) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def modulus_text(modulus: int) -> str:
+    """R as people write it: 2^24, 2^24 - 3, 1000."""
+    bits = (modulus - 1).bit_length()
+    below = (1 << bits) - modulus
+    if below * 1000 < modulus:
+        return f"2^{bits} - {below}" if below else f"2^{bits}"
+    return str(modulus)

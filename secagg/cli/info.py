@@ -1,0 +1,66 @@
+"""`secagg info`: what this installation is made of and runs on."""
+
+import os
+import platform
+from pathlib import Path
+from typing import Annotated, Any
+
+import cryptography
+import numpy as np
+import typer
+from cryptography.hazmat.backends.openssl import backend
+
+from .. import __version__, _kernels, get_include
+from .console import show_json, show_pairs
+
+
+def info(json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False) -> None:
+    """Show the version, the instruction set in use, and what the package runs on.
+
+    SECAGG_ISA in the environment forces an instruction set, for tests: SECAGG_ISA=portable secagg info
+    """
+    facts = collect()
+    if json:
+        show_json(facts)
+    else:
+        show_pairs((name.replace("_", " "), _text(value)) for name, value in facts.items())
+
+
+def collect() -> dict[str, Any]:
+    """Everything that `secagg info` prints, by name."""
+    return {
+        "secagg": __version__,
+        "instruction_set": _kernels.isa(),
+        "chosen_by": "SECAGG_ISA" if os.environ.get("SECAGG_ISA") else "CPU features",
+        "available": list(_kernels.isa_available()),
+        "self_test": _self_test(),
+        "cpu": cpu_model(),
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "numpy": np.__version__,
+        "cryptography": cryptography.__version__,
+        "openssl": backend.openssl_version_text(),
+        "include": get_include(),
+    }
+
+
+def cpu_model() -> str:
+    """The processor's name, as Linux tells it or as Python does."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+def _self_test() -> str:
+    try:
+        _kernels.selftest()
+    except RuntimeError as error:
+        return f"failed: {error}"
+    return "passed"
+
+
+def _text(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,108 @@
+"""The inputs of `secagg simulate`: a folder of vectors, or random ones. Each exists only while it is used."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..protocol.params import Params
+from ..protocol.quantize import Layout, Quantizer
+from .console import CommandError, require
+
+
+class Folder:
+    """One vector of floats per client, each in a .npy file; ids are 1..n in the order of the files' names.
+
+    Opening it checks every file, so that a bad one is found before the session and not in the middle of it.
+
+    Attributes:
+        files: the file of user u at index u - 1.
+        length: m.
+
+    Raises:
+        CommandError: there is no such folder, or a file is not a vector of numbers, as long as the others.
+    """
+
+    def __init__(self, path: Path) -> None:
+        require(path.is_dir(), f"no such directory: {path}")
+        self.files = sorted(file for file in path.glob("*.npy") if file.is_file())
+        require(bool(self.files), f"no .npy files in {path}")
+        self.length = read_vector(self.files[0]).size
+        for file in self.files[1:]:
+            length = read_vector(file).size
+            require(
+                length == self.length,
+                f"vectors of unequal length: {file} has {length} entries, {self.files[0]} has {self.length}",
+            )
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def read(self, u: int) -> NDArray[np.float64]:
+        """The vector of user u."""
+        return read_vector(self.files[u - 1])
+
+
+class Synthetic:
+    """Random inputs, uniform in 0 .. params.max_value; x_u is the same whenever it is asked for."""
+
+    def __init__(self, params: Params, seed: int) -> None:
+        self.params = params
+        self._seed = seed
+
+    def __call__(self, u: int) -> NDArray[Any]:
+        rng = np.random.default_rng([self._seed, u])
+        return rng.integers(0, self.params.max_value, self.params.m, self.params.dtype, endpoint=True)
+
+
+class Quantized:
+    """The vectors of a folder as inputs, as precise as R allows; x_u is the same whenever it is asked for.
+
+    Attributes:
+        params: for the session.
+        quantizer: what turns the sum back.
+        clipped: for each user asked for, how many of its values were cut to the clip range.
+    """
+
+    def __init__(self, folder: Folder, clip: float, seed: int, model: dict[str, Any]) -> None:
+        n, m = len(folder), folder.length
+        require(n >= 2, f"there must be at least 2 clients, but there is only {folder.files[0]}")
+        bits = value_bits(n, model["modulus"])
+        require(bits >= 2, f"R = {model['modulus']} is too small to sum {n} clients' values; use more --bits")
+        layout: Layout[NDArray[Any]] = Layout(((m,),), single=True)
+        self.folder = folder
+        self.quantizer = Quantizer(layout=layout, clip=clip, bits=bits)
+        self.params = Params(n=n, m=m, max_value=self.quantizer.max_value, **model)
+        self.clipped: dict[int, int] = {}
+        self._seed = seed
+
+    def __call__(self, u: int) -> NDArray[Any]:
+        vector = self.folder.read(u)
+        self.clipped[u] = self.quantizer.clipped(vector)
+        return self.quantizer.encode(vector, rand=np.random.default_rng([self._seed, u]).bytes)
+
+
+def value_bits(n: int, modulus: int) -> int:
+    """The most bits of one value for which n of them, each at most 2**bits - 2, add up to less than R."""
+    return min(53, ((modulus - 1) // n + 2).bit_length() - 1)
+
+
+def read_vector(file: Path) -> NDArray[np.float64]:
+    """The vector in a .npy file. Raises CommandError for anything else, and for NaN and infinity."""
+    try:
+        stored = np.lib.format.open_memmap(file, mode="r")  # takes no pickles
+    except Exception as error:  # a broken header makes numpy raise nearly anything
+        raise CommandError(f"{file} cannot be read as a .npy file: {error}") from None
+    require(
+        stored.ndim == 1 and stored.dtype.kind == "f",
+        f"{file}: expected a 1-d array of floats, got {stored.dtype} of shape {list(stored.shape)}",
+    )
+    require(stored.size > 0, f"{file}: the vector is empty")
+    with np.errstate(all="ignore"):  # a long double may overflow, and is refused then
+        vector = np.array(stored, np.float64)
+    finite = np.isfinite(vector)
+    if not finite.all():
+        entry = int(np.argmin(finite))
+        raise CommandError(f"{file}: entry {entry} is {vector[entry]}; NaN and infinity cannot be summed")
+    return vector

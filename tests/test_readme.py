@@ -1,0 +1,19 @@
+"""The README's Python runs, and prints what it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```\n(?:\n((?:    [^\n]*\n)+))?", README, re.DOTALL)
+
+
+def test_readme_has_examples() -> None:
+    assert len(BLOCKS) == 2
+
+
+@pytest.mark.parametrize(("code", "printed"), BLOCKS, ids=["round", "kernels"])
+def test_readme_example(code: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out.strip() == printed.strip()
