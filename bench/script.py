@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from secagg import Client, Params, Round, masking, shamir, vector
 from secagg.codec import Ids, Octets
-from secagg.primitives import KeyPair, load_public_key, seal, self_mask, share_key
+from secagg.primitives import KeyPair, seal, self_mask, share_key
 from secagg.protocol.messages import (
     CIPHERTEXT_BYTES,
     AdvertiseKeys,
@@ -28,6 +28,8 @@ from secagg.protocol.messages import (
 from secagg.protocol.params import neighbours
 from secagg.protocol.unmask import prg_nonce
 from secagg.shamir import RandomBytes
+
+from .baselines import openssl_public_key
 
 
 def replayable(seed: int) -> RandomBytes:
@@ -65,7 +67,7 @@ def client_script(params: Params) -> ClientScript:
     public = {v: c.public + s.public for v, (c, s) in pairs.items()} | {u: own.c_pk + own.s_pk}
     keys = ShareKeysRequest(users, _rows([public[v] for v in users.tolist()]).reshape(-1, 2, 32))
     session = session_id(params, keys)
-    own_key = load_public_key(own.c_pk)
+    own_key = openssl_public_key(own.c_pk)
     ciphertexts = [
         seal(share_key(c.agree(own_key), session, v, u), v.to_bytes(4, "big") + u.to_bytes(4, "big") + _shares(v))
         for v, (c, _) in pairs.items()
