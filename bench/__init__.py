@@ -1,0 +1,1 @@
+"""Benchmarks of speed and memory: `python -m bench.report` measures everything and writes RESULTS.md's tables."""

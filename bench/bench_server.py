@@ -1,0 +1,64 @@
+"""The server's whole session: replayed with no dropouts, and simulated with dropouts."""
+
+import numpy as np
+
+from secagg import Params, Round, Server, Simulation, shamir, simulate
+from secagg.protocol.simulate import expected_sum
+
+from .baselines import openssl_exchanges, openssl_server
+from .conftest import Sizes
+from .paired import MILLISECONDS, Paired, Target, Timer, by_round
+from .script import ServerScript, random_input, server_script
+
+# Fig. 8, no dropouts
+PAPER_MS = {"AdvertiseKeys": 6, "ShareKeys": 148, "MaskedInputCollection": 1481, "Unmasking": 3253, "total": 4887}
+
+
+def play(script: ServerScript, timer: Timer) -> dict[Round, float]:
+    """Milliseconds of each round, from the first message's bytes to the requests of the next."""
+    shamir._lagrange.cache_clear()
+    server = Server(script.params)
+    split = {}
+    for current, answers in script.answers.items():
+        start = timer()
+        for u, answer in enumerate(answers, 1):
+            server.receive(u, answer)
+        server.end_round()
+        split[current] = 1e3 * (timer() - start)
+    assert np.array_equal(server.sum, script.sum)
+    return split
+
+
+def server_split(result: Simulation) -> dict[Round, float]:
+    return {current: 1e3 * cost.server_seconds for current, cost in result.costs.items()}
+
+
+def bench_server(paired: Paired, sizes: Sizes) -> None:
+    script = server_script(Params(n=sizes.n, m=sizes.m, modulus=1 << 24, t=sizes.t))
+    splits: list[dict[Round, float]] = []
+    paired(
+        f"server, n = {sizes.n}, {sizes.m:,} entries of 24 bits",
+        lambda: splits.append(play(script, paired.timer)),
+        openssl_server(keys=2 * sizes.n, keystream=3 * sizes.n * sizes.m),
+        [MILLISECONDS],
+        Target("ms", 600),
+    )
+    paired.note(paper_ms=PAPER_MS, rounds=by_round(splits))
+
+
+def bench_simulation_with_dropouts(paired: Paired, sizes: Sizes) -> None:
+    """Everyone's work, in one process; `rounds` shows the server's part."""
+    n, dropped = (100, 10) if sizes.n > 100 else (10, 1)
+    params = Params(n=n, m=sizes.m, modulus=1 << 24)
+    inputs = {u: random_input(params, u) for u in range(1, n + 1)}
+    results: list[Simulation] = []
+
+    def run() -> Simulation:
+        results.append(simulate(params, inputs, drops={Round.MASKED_INPUT_COLLECTION: range(1, dropped + 1)}))
+        return results[-1]
+
+    exchanges = 2 * n * (n - 1) + dropped * (n - dropped)
+    case = f"simulation, n = {n}, {dropped} dropped, {sizes.m:,} entries of 24 bits"
+    last = paired(case, run, openssl_exchanges(exchanges), [MILLISECONDS], rounds=5)
+    assert np.array_equal(last.sum, expected_sum(params, inputs, last.survivors))
+    paired.note(rounds=by_round([server_split(result) for result in results]))

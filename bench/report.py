@@ -1,0 +1,204 @@
+"""Runs every suite and writes RESULTS.md's tables: `python -m bench.report`, about five minutes on an idle machine.
+
+On a machine that others use as well, `--timer time.process_time` counts this process's own time alone; the lines on
+threads mean nothing then.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.backends.openssl import backend
+
+from . import memory
+from .paired import Target
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+BEGIN, END = "<!-- written by bench.report -->", "<!-- end -->"
+FLAGS = ("aes", "avx2", "vaes", "avx512f", "adx", "bmi2", "sha_ni")
+LIBRARIES = ("numpy", "cryptography", "galois", "pytest-benchmark")
+TITLES = {
+    "kernels": "Kernels",
+    "shamir": "Shamir, n = 1000, t = 667",
+    "client": "A client's session",
+    "server": "The server's session",
+}
+
+Record = dict[str, Any]
+
+
+def run_suites(timer: str) -> Record:
+    """pytest-benchmark's own report."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "report.json"
+        options = [f"--benchmark-json={path}", f"--benchmark-timer={timer}", "--benchmark-columns=median"]
+        folder_of_suites = str(Path(__file__).parent)
+        subprocess.run([sys.executable, "-m", "pytest", "-q", folder_of_suites, *options], check=True)
+        report: Record = json.loads(path.read_text())
+    return report
+
+
+def number(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"
+
+
+def spread(quartiles: list[float]) -> str:
+    low, middle, high = map(number, quartiles)
+    return f"**{middle}** ({low} - {high})"
+
+
+def measured(figures: dict[str, list[float]]) -> str:
+    return ", ".join(f"{spread(values)} {unit}" for unit, values in figures.items())
+
+
+def beside(baseline: Record) -> str:
+    return ", ".join(
+        [baseline["name"], *(f"{number(value[1])} {unit}" for unit, value in baseline.items() if unit != "name")]
+    )
+
+
+def target_cells(info: Record) -> tuple[str, str]:
+    """The target in words, and whether it was met."""
+    if info["target"] is None:
+        return "", ""
+    target = Target(**info["target"])
+    unit = "x" if target.of == "ratio" else f" {target.of}"
+    words = f"{'at least' if target.at_least else 'under'} {target.bound:g}{unit}"
+    return words, "yes" if is_met(target, info) else "**no**"
+
+
+def is_met(target: Target, info: Record) -> bool:
+    """By the median."""
+    reached: float = (info["ratio"] if target.of == "ratio" else info["figures"][target.of])[1]
+    return reached >= target.bound if target.at_least else reached < target.bound
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    for row in (header, ["---"] * len(header), *rows):
+        yield f"| {' | '.join(row)} |"
+    yield ""
+
+
+def suite_table(records: list[Record]) -> Iterator[str]:
+    rows = (
+        (info["case"], measured(info["figures"]), beside(info["baseline"]), spread(info["ratio"]), *target_cells(info))
+        for info in records
+    )
+    yield from table(("what", "measured", "baseline", "times as fast", "target", "met"), rows)
+
+
+def summary(records: list[Record]) -> Iterator[str]:
+    """How many targets were met, and which were not."""
+    aimed = [info for info in records if info["target"]]
+    missed = [info["case"] for info in aimed if not is_met(Target(**info["target"]), info)]
+    yield f"{len(aimed) - len(missed)} of {len(aimed)} targets met, memory aside.\n"
+    if missed:
+        yield f"Missed: {'; '.join(missed)}.\n"
+
+
+def rounds_table(records: list[Record]) -> Iterator[str]:
+    """How a session's time splits up, beside the paper's where it has numbers."""
+    timed = [info for info in records if "rounds" in info]
+    if timed:
+        rounds = list(timed[0]["rounds"])
+        rows = ((info["case"], *(round_cell(info, key) for key in rounds)) for info in timed)
+        yield from table(("ms (the paper's)", *rounds), rows)
+
+
+def round_cell(info: Record, key: str) -> str:
+    paper = f" ({info['paper_ms'][key]:,})" if "paper_ms" in info else ""
+    return number(info["rounds"][key][1]) + paper
+
+
+def paper_table(records: Iterable[Record]) -> Iterator[str]:
+    rows = (
+        (info["case"], number(paper), spread(info["figures"]["ms"]), f"{paper / info['figures']['ms'][1]:.1f}")
+        for info in records
+        if "paper_ms" in info
+        for paper in [info["paper_ms"]["total"]]
+    )
+    yield "## Beside the paper's Java (Fig. 8, no dropouts, Xeon E5-1650 v3)\n"
+    yield from table(("", "paper, ms", "here, ms", "times as fast"), rows)
+
+
+def memory_table(figures: Record) -> Iterator[str]:
+    yield "## Memory\n"
+    case = f"session, {figures['clients']} clients x {figures['length']:,} entries of 32 bits, one after another"
+    met = "yes" if figures["mb"] < memory.LIMIT_MB else "**no**"
+    row = (case, f"**{figures['mb']:.0f}** MB", f"under {memory.LIMIT_MB} MB", met, f"{figures['s']:.0f} s")
+    yield from table(("what", "peak RSS", "target", "met", "took"), [row])
+
+
+def cpu() -> tuple[str, str]:
+    """Model and, of `FLAGS`, those it has."""
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model = re.search(r"^model name\s*: (.*)$", text, re.M)
+    flags = re.search(r"^flags\s*: (.*)$", text, re.M)
+    present = set(flags[1].split()) if flags else set()
+    return model[1] if model else platform.processor(), " ".join(flag for flag in FLAGS if flag in present)
+
+
+def compiler() -> str:
+    command = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    return subprocess.run([command, "--version"], check=True, capture_output=True, text=True).stdout.splitlines()[0]
+
+
+def machine_lines(timer: str, load: float) -> Iterator[str]:
+    model, flags = cpu()
+    versions = ", ".join(f"{library} {importlib.metadata.version(library)}" for library in LIBRARIES)
+    yield "## Machine\n"
+    yield f"- {model}, {os.cpu_count()} cores; {flags}"
+    yield f"- {platform.system()}, {compiler()}; Python {platform.python_version()}"
+    yield f"- {versions}, {backend.openssl_version_text()}"
+    yield f"- clock: `{timer}`; load average when the run began: {load:.1f}\n"
+
+
+def lines(report: Record, memory_figures: Record | None, timer: str, load: float) -> Iterator[str]:
+    yield from machine_lines(timer, load)
+    everything = [benchmark["extra_info"] | {"group": benchmark["group"]} for benchmark in report["benchmarks"]]
+    yield from summary(everything)
+    yield from paper_table(everything)
+    for group in (group for group in TITLES if any(info["group"] == group for info in everything)):
+        records = [info for info in everything if info["group"] == group]
+        yield f"## {TITLES[group]}\n"
+        yield f"`python -m pytest bench/bench_{group}.py`\n"
+        yield from suite_table(records)
+        yield from rounds_table(records)
+    if memory_figures:
+        yield from memory_table(memory_figures)
+
+
+def write(text: str) -> None:
+    """Replace what stands between the marks; the words around it are kept."""
+    before, _, rest = RESULTS.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    RESULTS.write_text(f"{before}{BEGIN}\n\n{text.rstrip()}\n\n{END}{after}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--timer", default="time.perf_counter", help="clock of all times")
+    parser.add_argument("--json", type=Path, help="a report that pytest-benchmark saved, instead of running the suites")
+    parser.add_argument("--no-memory", action="store_true", help="leave out the memory table, which takes minutes")
+    parser.add_argument("--print", action="store_true", help="print the tables instead of writing them to RESULTS.md")
+    options = parser.parse_args()
+    load = os.getloadavg()[0]
+    report = json.loads(options.json.read_text()) if options.json else run_suites(options.timer)
+    memory_figures = None if options.no_memory else memory.measure()
+    text = "\n".join(lines(report, memory_figures, options.timer, load))
+    print(text) if options.print else write(text)
+
+
+if __name__ == "__main__":
+    main()
