@@ -115,7 +115,8 @@ class Items:
     def write(self, value: NDArray[Any]) -> bytes:
         if value.shape[1:] != self.shape:
             raise ValueError(f"items of shape {self.shape} expected, got {value.shape[1:]}")
-        return _sized(4, value.astype(f">{self.dtype}", copy=False).tobytes())
+        data = np.ascontiguousarray(value, f">{self.dtype}")
+        return b"".join((data.nbytes.to_bytes(4, "big"), data.data))
 
     def read(self, reader: Reader) -> NDArray[Any]:
         data = reader.take_sized(4)
@@ -143,8 +144,9 @@ def _codecs(struct: type[Any]) -> tuple[tuple[str, Codec], ...]:
 class Struct:
     """Base of the dataclasses that travel: fields are written one after the other, each by its codec."""
 
-    def encode(self) -> bytes:
-        return b"".join(codec.write(getattr(self, name)) for name, codec in _codecs(type(self)))
+    def encode(self, header: bytes = b"") -> bytes:
+        """The fields, after `header`."""
+        return b"".join([header, *(codec.write(getattr(self, name)) for name, codec in _codecs(type(self)))])
 
     @classmethod
     def decode(cls, data: bytes | memoryview) -> Self:

@@ -147,7 +147,7 @@ M = TypeVar("M", bound=Message)
 
 def encode(message: Message) -> bytes:
     """Header and body."""
-    return bytes((VERSION, message.TYPE)) + message.encode()
+    return message.encode(bytes((VERSION, message.TYPE)))
 
 
 def decode(data: bytes, expected: type[M]) -> M:

@@ -176,5 +176,5 @@ def neighbours(u: int, users: Ids | Sequence[int]) -> Ids:
 
 
 def with_neighbours(u: int, users: Ids | Sequence[int]) -> Ids:
-    """u and its neighbours, ascending: who holds shares of u's secrets, and so whose shares u holds."""
-    return np.sort(np.append(neighbours(u, users), np.uint32(u)))
+    """Those of `users`, in order, who hold shares of u's secrets, u itself among them: in the paper, everyone."""
+    return np.asarray(users, dtype=np.uint32)

@@ -33,6 +33,8 @@ from .messages import (
 from .params import Params, neighbours, with_neighbours
 from .unmask import Progress, Unmasker
 
+_CIPHERTEXT = np.dtype(("V", CIPHERTEXT_BYTES))  # one item, so that numpy moves it whole
+
 
 class Fault(NamedTuple):
     """A message that the server refused: who sent it, in which round, and what was wrong with it."""
@@ -152,9 +154,11 @@ class Server:
         keys = np.frombuffer(b"".join(self._keys[u] for u in users.tolist()), np.uint8).reshape(-1, 2, 32)
         request = ShareKeysRequest(users, keys)
         self._u1, self._s_pk = users, keys[:, 1]
+        self._positions = np.zeros(int(users[-1]) + 1, np.intp)
+        self._positions[users] = np.arange(len(users))
         self._session = session_id(self.params, request)
         self._commitments: dict[int, bytes] = {}
-        self._ciphertexts = np.empty((len(users), len(users), CIPHERTEXT_BYTES), np.uint8)  # [recipient, sender]
+        self._ciphertexts = np.empty((len(users), len(users)), _CIPHERTEXT)  # [recipient, sender]
         return dict.fromkeys(users.tolist(), encode(request))
 
     def _take_ciphertexts(self, u: int, answer: ShareKeys) -> None:
@@ -162,7 +166,7 @@ class Server:
         recipients = neighbours(u, self._u1)
         if len(answer.ciphertexts) != len(recipients):
             raise RemoteProtocolError(f"{len(answer.ciphertexts)} ciphertexts for {len(recipients)} recipients")
-        self._ciphertexts[self._index(recipients), self._index(u)] = answer.ciphertexts
+        self._ciphertexts[self._index(recipients), self._index(u)] = answer.ciphertexts.view(_CIPHERTEXT)[:, 0]
         self._commitments[u] = answer.commitment
 
     def _open_masked_input_collection(self, users: Ids) -> dict[int, bytes]:
@@ -170,9 +174,10 @@ class Server:
         requests = {}
         for u in users.tolist():
             received = self._ciphertexts[self._index(u), self._index(neighbours(u, users))]
+            received = received.view(np.uint8).reshape(-1, CIPHERTEXT_BYTES)
             requests[u] = encode(MaskedInputCollectionRequest(self._session, users, received))
         self._u2 = users
-        self._ciphertexts = np.empty((0, 0, CIPHERTEXT_BYTES), np.uint8)
+        self._ciphertexts = np.empty((0, 0), _CIPHERTEXT)
         self._sum = np.zeros(self.params.m, self.params.dtype)
         return requests
 
@@ -217,7 +222,7 @@ class Server:
         together, so that Lagrange's coefficients serve them all (section 7.2)."""
         groups: dict[bytes, list[int]] = {}
         for v in self._u2.tolist():
-            holders = np.intersect1d(with_neighbours(v, self._u2), users)[: self.params.t]
+            holders = with_neighbours(v, users)[: self.params.t]
             if len(holders) < self.params.t:
                 raise Abort(f"shares of user {v}'s secret", len(holders), self.params.t)
             groups.setdefault(holders.tobytes(), []).append(v)
@@ -248,7 +253,7 @@ class Server:
 
     def _index(self, users: Ids | list[int] | int) -> Any:
         """Where users stand in U1."""
-        return np.searchsorted(self._u1, users)
+        return self._positions[users]
 
     def _check_session(self, session: bytes) -> None:
         if session != self._session:
