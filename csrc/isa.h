@@ -17,6 +17,22 @@
 
 __extension__ typedef unsigned __int128 uint128_t;
 
+#define KERNEL static inline __attribute__((always_inline))
+
+/* Before a loop of at most 16 steps: compilers do not unroll at -O2 what the kernels need unrolled. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* The elements of vector x at constant indices. */
+#ifdef __clang__
+#define SHUFFLE(vector, x, ...) __builtin_shufflevector((vector)(x), (vector)(x), __VA_ARGS__)
+#else
+#define SHUFFLE(vector, x, ...) __builtin_shuffle((vector)(x), (vector){__VA_ARGS__})
+#endif
+
 /* Which stream of elements a seed stands for. */
 struct prg {
     uint128_t counter; /* of keystream block 0: nonce || 0^32 */
