@@ -27,7 +27,7 @@ KERNEL block_t aes_last(block_t x, const block_t *k) { return _mm_aesenclast_si1
 /* The last round with a zero key is ShiftRows, undone here beforehand, and SubBytes. */
 KERNEL void sub_words(uint32_t *words) {
     const __m128i unshift = _mm_setr_epi8(0, 13, 10, 7, 4, 1, 14, 11, 8, 5, 2, 15, 12, 9, 6, 3);
-    for (size_t i = 0; i < 32; i += 4) {
+    for (size_t i = 0; i < KEYS; i += 4) {
         __m128i *at = (__m128i *)(words + i);
         _mm_storeu_si128(at, _mm_aesenclast_si128(_mm_shuffle_epi8(_mm_loadu_si128(at), unshift), _mm_setzero_si128()));
     }

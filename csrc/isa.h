@@ -14,6 +14,7 @@
 
 #define AES_BLOCK 16
 #define AES_ROUNDS 10
+#define KEYS 32 /* schedules computed together */
 
 __extension__ typedef unsigned __int128 uint128_t;
 

@@ -31,7 +31,7 @@ KERNEL block_t aes_last(block_t x, const block_t *k) { return _mm256_aesenclast_
 KERNEL void sub_words(uint32_t *words) {
     const __m256i unshift =
         _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 13, 10, 7, 4, 1, 14, 11, 8, 5, 2, 15, 12, 9, 6, 3));
-    for (size_t i = 0; i < 32; i += 8) {
+    for (size_t i = 0; i < KEYS; i += 8) {
         __m256i *at = (__m256i *)(words + i);
         __m256i x = _mm256_shuffle_epi8(_mm256_loadu_si256(at), unshift);
         _mm256_storeu_si256(at, _mm256_aesenclast_epi128(x, _mm256_setzero_si256()));
