@@ -73,12 +73,12 @@ static uint64_t hash_mask_sum(uint64_t modulus, const uint8_t *seeds, const int8
     uint64_t hash = 0xCBF29CE484222325;
     uint32_t narrow[SELFTEST_ELEMENTS] = {0};
     uint64_t wide[SELFTEST_ELEMENTS] = {0};
-    if (is_u32(modulus))
+    if (modulus_fits_u32(modulus))
         secagg_mask_sum_u32(narrow, SELFTEST_ELEMENTS, seeds, signs, 3, modulus, nonce, 5);
     else
         secagg_mask_sum_u64(wide, SELFTEST_ELEMENTS, seeds, signs, 3, modulus, nonce, 5);
     for (size_t i = 0; i < SELFTEST_ELEMENTS; i++)
-        hash = hash_word(hash, is_u32(modulus) ? narrow[i] : wide[i]);
+        hash = hash_word(hash, modulus_fits_u32(modulus) ? narrow[i] : wide[i]);
     return hash;
 }
 

@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "modulus.h"
 #include "secagg.h"
+#include "wipe.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the kernels read keystream as little-endian words"
@@ -14,8 +16,25 @@
 
 #define AES_BLOCK 16
 #define AES_ROUNDS 10
+#define KEYS 32 /* schedules computed together */
 
 __extension__ typedef unsigned __int128 uint128_t;
+
+#define KERNEL static inline __attribute__((always_inline))
+
+/* Before a loop of at most 16 steps: compilers do not unroll at -O2 what the kernels need unrolled. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* The elements of vector x at constant indices. */
+#ifdef __clang__
+#define SHUFFLE(vector, x, ...) __builtin_shufflevector((vector)(x), (vector)(x), __VA_ARGS__)
+#else
+#define SHUFFLE(vector, x, ...) __builtin_shuffle((vector)(x), (vector){__VA_ARGS__})
+#endif
 
 /* Which stream of elements a seed stands for. */
 struct prg {
@@ -38,15 +57,5 @@ extern const struct isa secagg_portable, secagg_aesni, secagg_vaes;
 
 /* The instruction set in use. */
 const struct isa *secagg_isa_current(void);
-
-static inline int is_u32(uint64_t modulus) { return modulus != 0 && modulus <= (uint64_t)1 << 32; }
-
-static inline int is_power_of_two(uint64_t modulus) { return (modulus & (modulus - 1)) == 0; }
-
-/* Zeroes a secret; the barrier stops the compiler from dropping the stores. */
-static inline void wipe(void *secret, size_t bytes) {
-    memset(secret, 0, bytes);
-    __asm__ volatile("" : : "r"(secret) : "memory");
-}
 
 #endif

@@ -2,8 +2,7 @@
 #include "isa.h"
 
 static unsigned element_width(uint64_t modulus) {
-    unsigned bits = modulus ? (unsigned)__builtin_ctzll(modulus) : 64;
-    return is_power_of_two(modulus) ? (bits + 7) / 8 : AES_BLOCK;
+    return modulus_is_power(modulus) ? (modulus_bits(modulus) + 7) / 8 : AES_BLOCK;
 }
 
 static struct prg make_prg(uint64_t modulus, const uint8_t *nonce) {
@@ -30,25 +29,21 @@ static int mask_sum(void *acc, size_t n, const uint8_t *seeds, const int8_t *sig
     return 0;
 }
 
-static int is_u32_modulus(uint64_t modulus) { return modulus >= 2 && is_u32(modulus); }
-
-static int is_u64_modulus(uint64_t modulus) { return !is_u32(modulus); }
-
 int secagg_mask_sum_u32(uint32_t *acc, size_t n, const uint8_t *seeds, const int8_t *signs, size_t k, uint64_t modulus,
                         const uint8_t *nonce, uint64_t offset) {
-    return is_u32_modulus(modulus) ? mask_sum(acc, n, seeds, signs, k, modulus, nonce, offset) : -1;
+    return modulus_fits_u32(modulus) ? mask_sum(acc, n, seeds, signs, k, modulus, nonce, offset) : -1;
 }
 
 int secagg_mask_sum_u64(uint64_t *acc, size_t n, const uint8_t *seeds, const int8_t *signs, size_t k, uint64_t modulus,
                         const uint8_t *nonce, uint64_t offset) {
-    return is_u64_modulus(modulus) ? mask_sum(acc, n, seeds, signs, k, modulus, nonce, offset) : -1;
+    return modulus_fits_u64(modulus) ? mask_sum(acc, n, seeds, signs, k, modulus, nonce, offset) : -1;
 }
 
 static const int8_t plus = 1;
 
 int secagg_expand_u32(uint32_t *out, size_t n, const uint8_t *seed, uint64_t modulus, const uint8_t *nonce,
                       uint64_t offset) {
-    if (!is_u32_modulus(modulus))
+    if (!modulus_fits_u32(modulus))
         return -1;
     memset(out, 0, n * sizeof *out);
     return mask_sum(out, n, seed, &plus, 1, modulus, nonce, offset);
@@ -56,7 +51,7 @@ int secagg_expand_u32(uint32_t *out, size_t n, const uint8_t *seed, uint64_t mod
 
 int secagg_expand_u64(uint64_t *out, size_t n, const uint8_t *seed, uint64_t modulus, const uint8_t *nonce,
                       uint64_t offset) {
-    if (!is_u64_modulus(modulus))
+    if (!modulus_fits_u64(modulus))
         return -1;
     memset(out, 0, n * sizeof *out);
     return mask_sum(out, n, seed, &plus, 1, modulus, nonce, offset);

@@ -7,8 +7,8 @@
 
 #define GROUP 1
 
-typedef uint8_t bytes_t __attribute__((vector_size(16)));
 typedef uint16_t lanes_t __attribute__((vector_size(16), may_alias));
+typedef uint8_t row_bytes_t __attribute__((vector_size(16)));
 typedef uint32_t columns_t __attribute__((vector_size(16)));
 typedef uint64_t word_t __attribute__((vector_size(16)));
 
@@ -16,54 +16,44 @@ typedef struct {
     word_t bit[8];
 } block_t;
 
-#if defined(__clang__)
-#define ROTATE_COLUMNS(x, a, b, c, d) __builtin_shufflevector((columns_t)(x), (columns_t)(x), a, b, c, d)
-#else
-#define ROTATE_COLUMNS(x, a, b, c, d) __builtin_shuffle((columns_t)(x), (columns_t){a, b, c, d})
-#endif
-
 /* Exchanges the bits of *a at mask << shift with those of *b at mask. */
-static inline void swap_bits(word_t *a, word_t *b, int shift, uint64_t mask) {
+KERNEL void swap_bits(word_t *a, word_t *b, int shift, uint64_t mask) {
     word_t t = (*a >> shift ^ *b) & mask;
     *b ^= t;
     *a ^= t << shift;
 }
 
 /* Eight blocks to bits or back: the transpose of an 8 x 8 bit matrix at each byte position. */
-static inline void transpose(word_t *x) {
-    for (int i = 0; i < 8; i += 2)
-        swap_bits(x + i, x + i + 1, 1, 0x5555555555555555);
-    for (int i = 0; i < 8; i += i % 2 ? 3 : 1)
-        swap_bits(x + i, x + i + 2, 2, 0x3333333333333333);
-    for (int i = 0; i < 4; i++)
-        swap_bits(x + i, x + i + 4, 4, 0x0F0F0F0F0F0F0F0F);
+KERNEL void transpose(word_t *x) {
+    UNROLL for (int i = 0; i < 8; i += 2) swap_bits(x + i, x + i + 1, 1, 0x5555555555555555);
+    UNROLL for (int i = 0; i < 4; i++) swap_bits(x + i + i / 2 * 2, x + i + i / 2 * 2 + 2, 2, 0x3333333333333333);
+    UNROLL for (int i = 0; i < 4; i++) swap_bits(x + i, x + i + 4, 4, 0x0F0F0F0F0F0F0F0F);
 }
 
-static inline block_t from_bytes(const uint8_t *bytes) {
+KERNEL block_t from_bytes(const uint8_t *bytes) {
     block_t x;
     memcpy(&x, bytes, sizeof x);
     transpose(x.bit);
     return x;
 }
 
-static inline void to_lanes(lanes_t *lanes, block_t x) {
+KERNEL void to_lanes(lanes_t *lanes, block_t x) {
     transpose(x.bit);
     memcpy(lanes, &x, sizeof x);
 }
 
-static inline block_t broadcast_key(const uint8_t *key) {
-    bytes_t bytes;
+KERNEL block_t broadcast_key(const uint8_t *key) {
+    row_bytes_t bytes;
     block_t k;
     memcpy(&bytes, key, sizeof bytes);
-    for (int j = 0; j < 8; j++)
-        k.bit[j] = (word_t) - (bytes >> j & 1);
+    UNROLL for (int j = 0; j < 8; j++) k.bit[j] = (word_t) - (bytes >> j & 1);
     return k;
 }
 
 /* The S-box as a circuit of 115 gates: J. Boyar and R. Peralta, "A new combinational logic minimization technique with
  * applications to cryptology", SEA 2010, and "A small depth-16 circuit for the AES S-box", SEC 2012; their names, x0
  * and s0 being the highest bits. */
-static inline void sub_bytes(word_t *bit) {
+KERNEL void sub_bytes(word_t *bit) {
     word_t x0 = bit[7], x1 = bit[6], x2 = bit[5], x3 = bit[4], x4 = bit[3], x5 = bit[2], x6 = bit[1], x7 = bit[0];
 
     word_t y14 = x3 ^ x5, y13 = x0 ^ x6, y9 = x0 ^ x3, y8 = x0 ^ x5, t0 = x1 ^ x2;
@@ -101,57 +91,61 @@ static inline void sub_bytes(word_t *bit) {
 }
 
 /* Row r moves r columns left: rows 1 and 3 move by one, then rows 2 and 3 by two. */
-static inline void shift_rows(word_t *bit) {
+KERNEL void shift_rows(word_t *bit) {
     const columns_t rows_1_3 = {0xFF00FF00, 0xFF00FF00, 0xFF00FF00, 0xFF00FF00};
     const columns_t rows_2_3 = {0xFFFF0000, 0xFFFF0000, 0xFFFF0000, 0xFFFF0000};
-    for (int j = 0; j < 8; j++) {
+    UNROLL for (int j = 0; j < 8; j++) {
         columns_t x = (columns_t)bit[j];
-        x ^= (x ^ ROTATE_COLUMNS(x, 1, 2, 3, 0)) & rows_1_3;
-        x ^= (x ^ ROTATE_COLUMNS(x, 2, 3, 0, 1)) & rows_2_3;
+        x ^= (x ^ SHUFFLE(columns_t, x, 1, 2, 3, 0)) & rows_1_3;
+        x ^= (x ^ SHUFFLE(columns_t, x, 2, 3, 0, 1)) & rows_2_3;
         bit[j] = (word_t)x;
     }
 }
 
-static inline word_t rotate_rows(word_t x, int rows) {
+KERNEL word_t rotate_rows(word_t x, int rows) {
     columns_t c = (columns_t)x;
     return (word_t)(c >> 8 * rows | c << (32 - 8 * rows));
 }
 
 /* out = 2 (a + a') + a' + (a + a')'', primes being rotations by a row; 2 x^7 is x^4 + x^3 + x + 1. */
-static inline void mix_columns(word_t *bit) {
+KERNEL void mix_columns(word_t *bit) {
     word_t sum[8], next[8];
-    for (int j = 0; j < 8; j++) {
+    UNROLL for (int j = 0; j < 8; j++) {
         next[j] = rotate_rows(bit[j], 1);
         sum[j] = bit[j] ^ next[j];
         bit[j] = next[j] ^ rotate_rows(sum[j], 2);
     }
-    for (int j = 0; j < 8; j++)
-        bit[j] ^= sum[(j + 7) % 8];
+    UNROLL for (int j = 0; j < 8; j++) bit[j] ^= sum[(j + 7) % 8];
     bit[1] ^= sum[7];
     bit[3] ^= sum[7];
     bit[4] ^= sum[7];
 }
 
-static inline block_t aes_first(block_t x, const block_t *k) {
-    for (int j = 0; j < 8; j++)
-        x.bit[j] ^= k->bit[j];
+KERNEL block_t aes_first(block_t x, const block_t *k) {
+    UNROLL for (int j = 0; j < 8; j++) x.bit[j] ^= k->bit[j];
     return x;
 }
 
-static inline block_t aes_last(block_t x, const block_t *k) {
+KERNEL block_t aes_last(block_t x, const block_t *k) {
     sub_bytes(x.bit);
     shift_rows(x.bit);
     return aes_first(x, k);
 }
 
-static inline block_t aes_round(block_t x, const block_t *k) {
-    sub_bytes(x.bit);
-    shift_rows(x.bit);
-    mix_columns(x.bit);
-    return aes_first(x, k);
+/* A call costs little beside it, and inlined everywhere it would be most of the library. */
+static __attribute__((noinline)) void encrypt_round(word_t *bit, const word_t *k) {
+    sub_bytes(bit);
+    shift_rows(bit);
+    mix_columns(bit);
+    UNROLL for (int j = 0; j < 8; j++) bit[j] ^= k[j];
 }
 
-static inline void sub_words(uint32_t *words) {
+KERNEL block_t aes_round(block_t x, const block_t *k) {
+    encrypt_round(x.bit, k->bit);
+    return x;
+}
+
+KERNEL void sub_words(uint32_t *words) {
     block_t x = from_bytes((const uint8_t *)words);
     sub_bytes(x.bit);
     transpose(x.bit);

@@ -45,7 +45,7 @@ static const uint64_t moduli[] = {
     0 - 59ull,
 };
 
-enum { MODULI = sizeof moduli / sizeof *moduli, MAX_SEEDS = 513, MAX_ELEMENTS = 5000 };
+enum { MODULI = sizeof moduli / sizeof *moduli, MAX_SEEDS = 513, MAX_ELEMENTS = 7000 };
 
 static const uint8_t nonce[SECAGG_NONCE_BYTES] = "0123456789a";
 static int failures;
@@ -115,7 +115,8 @@ static void compare_with_portable(const char *isa, struct inputs *in, size_t n, 
 }
 
 static void test_against_portable(const char *isa, struct inputs *in, uint64_t modulus) {
-    static const size_t lengths[] = {0, 1, 15, 16, 17, 287, 288, 289, 575, 577, 1535, 1537, 2305, 4607, 4608, 4609};
+    static const size_t lengths[] = {0,    1,    15,   16,   17,   431,  432,  433, 865,
+                                     1729, 2303, 2305, 3455, 3457, 6911, 6912, 6913};
     static const size_t numbers[] = {0, 1, 31, 32, 33, 255, 256, 257, MAX_SEEDS};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
         compare_with_portable(isa, in, lengths[i], 2, modulus, i);
@@ -124,7 +125,7 @@ static void test_against_portable(const char *isa, struct inputs *in, uint64_t m
 }
 
 static void test_slices(struct inputs *in, uint64_t modulus) {
-    static const size_t cuts[] = {0, 1, 2, 17, 100, 1535, 1537, 3000};
+    static const size_t cuts[] = {0, 1, 2, 17, 100, 2303, 2305, 3000};
     uint8_t *whole = sum_of(in, 3000, 2, modulus, 7);
     uint8_t *parts = malloc(3000 * element(modulus));
     memcpy(parts, in->acc, 3000 * element(modulus));
