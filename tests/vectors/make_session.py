@@ -1,0 +1,193 @@
+"""Writes session.json: whole sessions of Fig. 4, semi-honest, computed with pycryptodome, hashlib and Python integers.
+
+Run from any directory: python tests/vectors/make_session.py
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from Crypto.Cipher import AES
+from Crypto.Hash import HMAC, SHA256
+from Crypto.PublicKey import ECC
+from make_masking import signed_sum
+from make_primitives import Q, expand, hkdf, info
+from make_shamir import polynomial_at
+
+COMMENT = (
+    "Every message of three users and the server, user 3 dropping out before MaskedInputCollection. A sum is right with"
+    " any masks that cancel, so only these bytes pin which masks a round uses: without the self mask, with another"
+    " counter, with the signs swapped or with another session id, two parties of the same program agree all the same."
+    " rand: the bytes that a user draws: c_sk, s_sk, b, and the coefficients for s_sk and b."
+)
+SOURCE = "tests/vectors/make_session.py: pycryptodome, hashlib and Python integers"
+U1, U3 = [1, 2, 3], [1, 2]
+M, T = 5, 2
+
+
+def number(value: int, size: int) -> bytes:
+    return value.to_bytes(size, "big")
+
+
+def sized(prefix: int, value: bytes) -> bytes:
+    return number(len(value), prefix) + value
+
+
+def ids(users: list[int]) -> bytes:
+    return sized(4, b"".join(number(u, 4) for u in users))
+
+
+def others(u: int) -> list[int]:
+    return [v for v in U1 if v != u]
+
+
+def encode_params(params: dict[str, Any]) -> bytes:
+    sizes = {"n": 4, "m": 8, "modulus": 9, "max_value": 9, "room": 9, "threat": 1, "n_corrupt": 4, "t": 4}
+    integers = b"".join(number(params[name], size) for name, size in sizes.items())
+    return integers + sized(1, bytes.fromhex(params["nonce"])) + sized(2, bytes.fromhex(params["context"]))
+
+
+def scalars(label: str, n: int) -> list[int]:
+    return [int.from_bytes(hashlib.sha256(f"{label} {i}".encode()).digest(), "big") % Q for i in range(n)]
+
+
+@dataclass
+class User:
+    u: int
+    x: list[int]
+    rand: list[int]
+    e: dict[int, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.c_sk, self.s_sk, self.b, *self.coefficients = self.rand
+
+    @property
+    def keys(self) -> bytes:
+        return public(self.c_sk) + public(self.s_sk)
+
+    def share_of_s_sk(self, v: int) -> bytes:
+        return number(polynomial_at(v, self.s_sk, self.coefficients[: T - 1]), 32)
+
+    def share_of_b(self, v: int) -> bytes:
+        return number(polynomial_at(v, self.b, self.coefficients[T - 1 :]), 32)
+
+
+def public(sk: int) -> bytes:
+    return number(int(ECC.construct(curve="P-256", d=sk).pointQ.x), 32)
+
+
+def agree(sk: int, other_sk: int) -> bytes:
+    return number(int((ECC.construct(curve="P-256", d=other_sk).pointQ * sk).x), 32)
+
+
+class Session:
+    """Answers and requests, each the header (version and type), the session id from round 1's answer on, and a body."""
+
+    def __init__(self, params: dict[str, Any], users: dict[int, User]) -> None:
+        self.params, self.users = params, users
+        self.keys = ids(U1) + sized(4, b"".join(users[u].keys for u in U1))
+        header = b"secagg session v1" + sized(4, encode_params(params))
+        self.id = hashlib.sha256(header + self.keys).digest()
+        for u in U1:
+            users[u].e = {v: self.encrypt(users[u], users[v]) for v in others(u)}
+
+    def encrypt(self, sender: User, to: User) -> bytes:
+        key = hkdf(agree(sender.c_sk, to.c_sk), 28, info("share", self.id, sender.u, to.u))
+        plaintext = number(sender.u, 4) + number(to.u, 4) + sender.share_of_s_sk(to.u) + sender.share_of_b(to.u)
+        return b"".join(AES.new(key[:16], AES.MODE_GCM, nonce=key[16:]).encrypt_and_digest(plaintext))
+
+    def of_b(self, u: int, size: int, purpose: str) -> bytes:
+        prk = HMAC.new(self.id, number(self.users[u].b, 32), SHA256).digest()
+        return expand(prk, size, info(purpose, self.id, u))
+
+    def pairwise_seed(self, u: int, v: int) -> bytes:
+        agreed = agree(self.users[u].s_sk, self.users[v].s_sk)
+        return hkdf(agreed, 16, info("mask", self.id, min(u, v), max(u, v)))
+
+    def advertise_keys(self, u: int) -> bytes:
+        return b"\1\1" + self.users[u].keys
+
+    def share_keys_request(self, u: int) -> bytes:
+        return b"\1\2" + self.keys
+
+    def share_keys(self, u: int) -> bytes:
+        ciphertexts = b"".join(self.users[u].e[v] for v in others(u))
+        return b"\1\3" + self.id + self.of_b(u, 32, "commitment") + sized(4, ciphertexts)
+
+    def masked_input_collection_request(self, u: int) -> bytes:
+        return b"\1\4" + self.id + ids(U1) + sized(4, b"".join(self.users[v].e[u] for v in others(u)))
+
+    def masked_input_collection(self, u: int) -> bytes:
+        """y_u = x_u + p_u + sum of p_{u,v}, where p_{u,v} is PRG(s_{u,v}) for u > v and its negative for u < v."""
+        modulus = self.params["modulus"]
+        seeds = [self.of_b(u, 16, "self mask"), *(self.pairwise_seed(u, v) for v in others(u))]
+        signs = [1, *(1 if u > v else -1 for v in others(u))]
+        y = signed_sum(self.users[u].x, seeds, signs, self.id[:12], modulus, 0)
+        bits = (modulus - 1).bit_length()
+        packed = sum(element << bits * i for i, element in enumerate(y))
+        return b"\1\5" + self.id + sized(4, packed.to_bytes((M * bits + 7) // 8, "little"))
+
+    def unmasking_request(self, u: int) -> bytes:
+        return b"\1\x08" + self.id + ids(U3)
+
+    def unmasking(self, u: int) -> bytes:
+        users = self.users.values()
+        return (
+            b"\1\x09"
+            + self.id
+            + sized(4, b"".join(v.share_of_b(u) if v.u in U3 else v.share_of_s_sk(u) for v in users))
+        )
+
+    def rounds(self) -> list[dict[str, Any]]:
+        def messages(message: Any, users: list[int]) -> dict[int, str]:
+            return {u: message(u).hex() for u in users}
+
+        lines = [
+            ("AdvertiseKeys", self.advertise_keys, U1, self.share_keys_request, U1),
+            ("ShareKeys", self.share_keys, U1, self.masked_input_collection_request, U1),
+            ("MaskedInputCollection", self.masked_input_collection, U3, self.unmasking_request, U3),
+            ("Unmasking", self.unmasking, U3, None, []),
+        ]
+        return [
+            {"round": name, "answers": messages(answer, senders), "requests": messages(request, recipients)}
+            for name, answer, senders, request, recipients in lines
+        ]
+
+
+def user(u: int, name: str, max_value: int) -> User:
+    x = [x % (max_value + 1) for x in scalars(f"x of {u}, {name}", M)]
+    return User(u, x, scalars(f"{u}, {name}", 3 + 2 * (T - 1)))
+
+
+def case(name: str, modulus: int, max_value: int, room: int, context: bytes) -> dict[str, Any]:
+    nonce = hashlib.sha256(f"nonce, {name}".encode()).digest()[:16]
+    params: dict[str, Any] = {"n": len(U1), "m": M, "modulus": modulus, "max_value": max_value, "room": room}
+    params |= {"threat": 3, "n_corrupt": 0, "t": T, "nonce": nonce.hex(), "context": context.hex()}
+    users = {u: user(u, name, max_value) for u in U1}
+    session = Session(params, users)
+    return {
+        "name": name,
+        "params": params,
+        "params_encoded": encode_params(params).hex(),
+        "session": session.id.hex(),
+        "users": {
+            u: {"rand": "".join(number(r, 32).hex() for r in user.rand), "x": user.x} for u, user in users.items()
+        },
+        "rounds": session.rounds(),
+        "survivors": U3,
+        "sum": [sum(column) % modulus for column in zip(*(users[u].x for u in U3), strict=True)],
+    }
+
+
+if __name__ == "__main__":
+    vectors = {
+        "_comment": COMMENT,
+        "source": SOURCE,
+        "cases": [
+            case("R = 2^12", 2**12, (2**12 - 1) // 3, 0, b""),
+            case("R = 2^24 - 3", 2**24 - 3, 5_000_000, 1000, b"hash of model and task"),
+        ],
+    }
+    Path(__file__).with_name("session.json").write_text(json.dumps(vectors, indent=1) + "\n")
