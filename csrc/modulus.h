@@ -14,8 +14,9 @@ static inline int modulus_is_power(uint64_t R) { return (R & (R - 1)) == 0; }
 /* b = ceil(log2 R). */
 static inline unsigned modulus_bits(uint64_t R) { return 64 - (unsigned)__builtin_clzll(R - 1); }
 
-/* All ones if a < b, else 0: the borrow of a - b, so that no compiler is invited to branch. */
-static inline uint32_t less_u32(uint32_t a, uint32_t b) { return (uint32_t)(((uint64_t)a - b) >> 32); }
-static inline uint64_t less_u64(uint64_t a, uint64_t b) { return (uint64_t)(((unsigned __int128)a - b) >> 64); }
+/* All ones if a < b, else 0: the borrow of a - b (Warren, Hacker's Delight, 2-13), so that no compiler is invited to
+ * branch. */
+static inline uint32_t less_u32(uint32_t a, uint32_t b) { return -(((~a & b) | ((~a | b) & (a - b))) >> 31); }
+static inline uint64_t less_u64(uint64_t a, uint64_t b) { return -(((~a & b) | ((~a | b) & (a - b))) >> 63); }
 
 #endif

@@ -1,4 +1,6 @@
 /* Addition, subtraction and reduction mod R.  Which modulus it is may be branched on; elements never are. */
+#include <string.h>
+
 #include "modulus.h"
 #include "secagg.h"
 

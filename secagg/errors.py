@@ -18,7 +18,11 @@ class RemoteProtocolError(SecAggError):
 
     def __init__(self, reason: str, client: int | None = None) -> None:
         super().__init__(reason if client is None else f"client {client}: {reason}")
+        self.reason = reason
         self.client = client
+
+    def __reduce__(self) -> tuple[type["RemoteProtocolError"], tuple[str, int | None]]:
+        return RemoteProtocolError, (self.reason, self.client)
 
 
 class Abort(SecAggError):
@@ -31,5 +35,15 @@ class Abort(SecAggError):
 
     def __init__(self, reason: str, answered: int, needed: int) -> None:
         super().__init__(f"{reason}: {answered} answered, {needed} needed")
+        self.reason = reason
         self.answered = answered
         self.needed = needed
+
+    def __reduce__(self) -> tuple[type["Abort"], tuple[str, int, int]]:
+        return Abort, (self.reason, self.answered, self.needed)  # by default pickle would pass one argument
+
+
+def require(condition: bool, reason: str) -> None:
+    """Raises `LocalProtocolError` unless the condition holds."""
+    if not condition:
+        raise LocalProtocolError(reason)

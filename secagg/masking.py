@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from secagg import _kernels
-from secagg.vector import dtype, over_ranges
+from secagg.vector import dtype, over_ranges, require_vectors
 
 SEED_BYTES = 16
 NONCE_BYTES = 12
@@ -39,11 +39,6 @@ def _check_slice(n: int, offset: int) -> None:
         raise ValueError(f"n must not be negative, got {n}")
     if not 0 <= offset <= (1 << 64) - max(n, 1):
         raise ValueError(f"offset .. offset + n - 1 must lie in 0 .. 2**64 - 1, got offset {offset} and n {n}")
-
-
-def _check_vector(acc: NDArray[Any], modulus: int) -> None:
-    if acc.ndim != 1 or acc.dtype != dtype(modulus):
-        raise ValueError(f"acc must be {dtype(modulus)}[n] for this modulus, got {acc.dtype} of shape {acc.shape}")
 
 
 def _exactly(values: ArrayLike, name: str, kind: type[np.generic], ndim: int) -> NDArray[Any]:
@@ -115,11 +110,11 @@ def mask_sum(
         threads: how many share the work, each taking a range of acc.
 
     Raises:
-        TypeError: both or neither of bits and modulus are given.
-        ValueError: an argument has the wrong shape, type or range, or acc is read-only or not contiguous.
+        TypeError: both or neither of bits and modulus are given, or acc has another dtype.
+        ValueError: an argument has the wrong shape or range, or acc is read-only or not contiguous.
     """
     ring = _resolve(bits, modulus)
-    _check_vector(acc, ring)
+    require_vectors(ring, acc)
     _check_slice(len(acc), offset)
     if threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")

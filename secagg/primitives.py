@@ -7,7 +7,6 @@ serve one message. Every derived value is bound to the session and to its purpos
 
 import hmac
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -103,7 +102,8 @@ def mask_seed(agreed: bytes, session: bytes, u: int, v: int) -> bytes:
     return HKDF(_SHA256, 16, None, _info(b"mask", session, min(u, v), max(u, v))).derive(agreed)
 
 
-class SelfMask(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class SelfMask:
     """What b_u stands for: the seed of p_u, and a commitment by which a wrong reconstruction is noticed."""
 
     seed: bytes

@@ -5,7 +5,8 @@ Its elements must be below R, which only `reduce` does not ask for and only `pac
 makes a wrong result, never an unsafe access.  No function's time depends on elements.
 
 A packed vector is one little-endian number, element i its bits b*i .. b*i + b - 1, in ceil(n*b/8) bytes of which the
-unused bits are 0.  Eight elements take b whole bytes, so a packed vector can be cut at any multiple of 8 elements.
+unused bits are 0.  Eight elements take b whole bytes, so a packed vector can be cut at any multiple of 8 elements: the
+bytes from packed_size(offset, R) on are `pack(vector[offset:], R)`.
 
 Every function raises ValueError for a modulus outside 2 .. 2**64 and for arrays that are not contiguous and
 one-dimensional or whose lengths do not agree, and TypeError for a dtype other than `dtype(modulus)`.
@@ -37,19 +38,19 @@ def dtype(modulus: int) -> np.dtype[Any]:
 
 def add(a: Word, b: Word, modulus: int) -> None:
     """Add in place: a[i] := a[i] + b[i] mod R, for a[n] and b[n] mod R."""
-    _require_vectors(modulus, a, b)
+    require_vectors(modulus, a, b)
     _kernels.add(a, b, modulus)
 
 
 def subtract(a: Word, b: Word, modulus: int) -> None:
     """Subtract in place: a[i] := a[i] - b[i] mod R, for a[n] and b[n] mod R."""
-    _require_vectors(modulus, a, b)
+    require_vectors(modulus, a, b)
     _kernels.subtract(a, b, modulus)
 
 
 def reduce(a: Word, modulus: int) -> None:
     """Reduce in place: a[i] := a[i] mod R, for a[n] with any elements."""
-    _require_vectors(modulus, a)
+    require_vectors(modulus, a)
     _kernels.reduce(a, modulus)
 
 
@@ -63,20 +64,21 @@ def packed_size(n: int, modulus: int) -> int:
 
 def pack(vector: Word, modulus: int) -> NDArray[np.uint8]:
     """Pack vector[n] mod R into a new array of packed_size(n, R) bytes."""
-    _require_vectors(modulus, vector)
+    require_vectors(modulus, vector)
     packed = np.empty(packed_size(vector.size, modulus), np.uint8)
     _kernels.pack(packed, vector, modulus)
     return packed
 
 
-def unpack(packed: Bytes, n: int, modulus: int) -> Word:
-    """Unpack n elements from packed_size(n, R) bytes into a new array.
+def unpack(packed: Bytes, n: int, modulus: int, *, offset: int = 0) -> Word:
+    """Unpack elements offset .. offset + n - 1 of a packed vector into a new array.
 
     Where R is not a power of two, elements of bytes that were not checked may be R or more, but are below 2**b.
+    ValueError also if offset is negative or no multiple of 8, or if packed ends before the slice does.
     """
-    _require_size(packed, packed_size(n, modulus))
+    octets = _slice(packed, offset, n, modulus)
     vector = np.empty(n, dtype(modulus))
-    _kernels.unpack(vector, packed, modulus)
+    _kernels.unpack(vector, octets, modulus)
     return vector
 
 
@@ -99,21 +101,26 @@ def packed_add(acc: Word, packed: Bytes, modulus: int, *, offset: int = 0, threa
         ValueError: also if offset is negative or no multiple of 8, if packed ends before the slice does, or if
             threads is below 1.
     """
-    _require_vectors(modulus, acc)
-    if offset < 0 or offset % _GROUP:
-        raise ValueError(f"offset must be a multiple of {_GROUP} and not negative, got {offset}")
+    require_vectors(modulus, acc)
     if threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
-    start, end = packed_size(offset, modulus), packed_size(offset + acc.size, modulus)
-    if len(packed) < end:
-        raise ValueError(f"packed must reach element {offset + acc.size}: {end} bytes, got {len(packed)}")
-    octets = np.frombuffer(packed, np.uint8)[start:end]
+    octets = _slice(packed, offset, acc.size, modulus)
 
     def add_part(part: slice) -> None:
         start, end = packed_size(part.start, modulus), packed_size(part.stop, modulus)
         _kernels.packed_add(acc[part], octets[start:end], modulus)
 
     over_ranges(add_part, acc.size, min(threads, max(1, octets.size // _PART_BYTES)))
+
+
+def _slice(packed: Bytes, offset: int, n: int, modulus: int) -> NDArray[np.uint8]:
+    """The bytes of elements offset .. offset + n - 1."""
+    if offset < 0 or offset % _GROUP:
+        raise ValueError(f"offset must be a multiple of {_GROUP} and not negative, got {offset}")
+    start, end = packed_size(offset, modulus), packed_size(offset, modulus) + packed_size(n, modulus)
+    if len(packed) < end:
+        raise ValueError(f"packed must reach element {offset + n}: {end} bytes, got {len(packed)}")
+    return np.frombuffer(packed, np.uint8)[start:end]
 
 
 def over_ranges(work: Callable[[slice], None], n: int, threads: int) -> None:
@@ -129,15 +136,11 @@ def over_ranges(work: Callable[[slice], None], n: int, threads: int) -> None:
             pass
 
 
-def _require_vectors(modulus: int, *vectors: Word) -> None:
+def require_vectors(modulus: int, *vectors: Word) -> None:
+    """Raises TypeError or ValueError unless all have the dtype and the one dimension of a vector mod R."""
     expected = dtype(modulus)
     for vector in vectors:
         if vector.dtype != expected:
             raise TypeError(f"a vector mod {modulus} has dtype {expected}, got {vector.dtype}")
         if vector.ndim != 1:
             raise ValueError(f"a vector has one dimension, got shape {vector.shape}")
-
-
-def _require_size(packed: Bytes, size: int) -> None:
-    if len(packed) != size:
-        raise ValueError(f"packed must be {size} bytes, got {len(packed)}")

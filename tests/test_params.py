@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ def test_colluding_is_the_default_threat() -> None:
 
 @pytest.mark.parametrize(
     ("threat", "n_corrupt", "min_inputs"),
-    [(Threat.CLIENTS_ONLY, 0, 60), (Threat.SERVER_ONLY, 0, 60), (Threat.COLLUDING, 20, 40)],
+    [(Threat.CLIENTS_ONLY, 10, 50), (Threat.SERVER_ONLY, 0, 60), (Threat.COLLUDING, 20, 40)],
 )
 def test_minimum_inputs_in_the_sum_are_those_of_figure_5(threat: Threat, n_corrupt: int, min_inputs: int) -> None:
     params = Params(n=100, m=1, modulus=1 << 32, threat=threat, n_corrupt=n_corrupt, t=60)
@@ -51,6 +52,9 @@ def test_two_disjoint_sets_of_honest_users_never_both_reach_the_default_threshol
         ({"t": 3}, "must exceed n_corrupt"),
         ({"n_corrupt": 10}, "n_corrupt must be"),
         ({"n": 1}, "n must be"),
+        ({"n": 3.5}, "not a parameter"),
+        ({"threat": "x"}, "not a parameter"),
+        ({"threat": Threat.SERVER_ONLY, "n_corrupt": 1}, "a server alone has no corrupt users"),
         ({"m": 0}, "m is 0"),
         ({"m": 1 << 33}, "a vector must take"),
         ({"modulus": 1}, "modulus must be"),
@@ -106,3 +110,11 @@ def test_received_params_are_checked_too() -> None:
 def test_neighbours_are_everyone_else() -> None:
     assert neighbours(3, [1, 3, 4]).tolist() == [1, 4]
     assert with_neighbours(3, [1, 3, 4]).tolist() == [1, 3, 4]
+
+
+def test_integers_of_any_type_are_taken_as_they_are() -> None:
+    params = Params(n=np.int64(100), m=np.uint8(1), modulus=np.int64(1 << 32), threat=3)  # type: ignore[arg-type]
+    assert params == Params(n=100, m=1, modulus=1 << 32, nonce=params.nonce)
+    assert {type(value) for value in (params.n, params.m, params.modulus)} == {int}
+    assert params.threat is Threat.COLLUDING
+    assert Params.for_inputs(np.int64(5), n=3, m=1).modulus == 16  # type: ignore[arg-type]

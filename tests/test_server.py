@@ -134,8 +134,15 @@ def test_server_drops_the_later_of_two_users_with_equal_keys() -> None:
 @pytest.mark.parametrize("user", [0, 6, -1, 1 << 40])
 def test_server_refuses_unknown_users(user: int) -> None:
     server = Server(PARAMS)
-    server.receive(user, Client(PARAMS, 1).start())
-    assert server.faults == [Fault(user, Round.ADVERTISE_KEYS, "is not expected in this round")]
+    with pytest.raises(LocalProtocolError, match=r"client ids are 1 \.\. n = 5"):
+        server.receive(user, Client(PARAMS, 1).start())
+
+
+def test_a_client_cannot_fill_the_list_of_faults() -> None:
+    server = Server(PARAMS)
+    for _ in range(100):
+        server.receive(1, b"")
+    assert [fault.client for fault in server.faults] == [1]
 
 
 @pytest.mark.parametrize("current", ANSWERS)
@@ -176,7 +183,7 @@ def test_server_notices_shares_that_do_not_match_the_commitment() -> None:
     for u in (1, 2, 3):
         message = decode(clients[u].receive(requests[u]), Unmasking)
         server.receive(u, encode(replace(message, shares=overwritten(message.shares, 3, bytes(31) + b"\1"))))
-    with pytest.raises(RemoteProtocolError, match="client 4: the shares of b do not match its commitment"):
+    with pytest.raises(RemoteProtocolError, match="the shares of user 4's b do not match its commitment"):
         server.end_round()
     ended(server)
 
@@ -187,7 +194,7 @@ def test_server_notices_shares_that_do_not_match_s_pk(wrong: bytes) -> None:
     for u in (1, 2, 3):
         message = decode(clients[u].receive(requests[u]), Unmasking)
         server.receive(u, encode(replace(message, shares=overwritten(message.shares, 3, wrong))))
-    with pytest.raises(RemoteProtocolError, match="client 4: the shares of s_sk do not match the advertised s_pk"):
+    with pytest.raises(RemoteProtocolError, match="the shares of user 4's s_sk do not match the advertised s_pk"):
         server.end_round()
     ended(server)
 
@@ -195,6 +202,7 @@ def test_server_notices_shares_that_do_not_match_s_pk(wrong: bytes) -> None:
 def ended(server: Server) -> None:
     assert server.round is None
     assert not server.ready
+    assert not server.waiting
     for call in (server.end_round, lambda: server.receive(1, b"")):
         with pytest.raises(LocalProtocolError, match="this session has ended"):
             call()

@@ -273,7 +273,7 @@ def test_wrong_shapes_and_lengths() -> None:
         vector.reduce(x[::2], 2**20)
     with pytest.raises(ValueError, match="one dimension, got shape"):
         vector.reduce(x.reshape(2, 2), 2**20)
-    with pytest.raises(ValueError, match="must be 10 bytes, got 9"):
+    with pytest.raises(ValueError, match="packed must reach element 4: 10 bytes, got 9"):
         vector.unpack(bytes(9), 4, 2**20)
     with pytest.raises(ValueError, match="must not be negative"):
         vector.unpack(b"", -1, 2**20)
@@ -298,3 +298,17 @@ def test_packed_add_refuses_bad_slices() -> None:
         vector.packed_add(acc, bytes(59), 2**20, offset=16)
     with pytest.raises(ValueError, match="packed must reach element 8: 20 bytes, got 19"):
         vector.packed_add(acc, bytes(19), 2**20)
+
+
+@pytest.mark.parametrize("modulus", [2**20, 2**31 - 1, 2**40])
+def test_a_slice_of_a_packed_vector_is_a_packed_vector(modulus: int) -> None:
+    elements = np.arange(40, dtype=vector.dtype(modulus))
+    packed = vector.pack(elements, modulus)
+    for offset in (0, 8, 32):
+        assert vector.unpack(packed, 5, modulus, offset=offset).tolist() == elements[offset : offset + 5].tolist()
+        assert (
+            packed[vector.packed_size(offset, modulus) :].tolist() == vector.pack(elements[offset:], modulus).tolist()
+        )
+    for offset in (-8, 4):
+        with pytest.raises(ValueError, match="offset must be a multiple of 8"):
+            vector.unpack(packed, 5, modulus, offset=offset)

@@ -1,7 +1,7 @@
 """The user of Fig. 4, as a state machine that does no I/O.
 
 The caller moves bytes: `start()` gives the first message, `receive(request)` the answer to each request of the server.
-Any error ends the machine for good and drops its secrets; so does the last answer.
+Whatever `receive` raises ends the machine for good and drops its secrets; so does the last answer.
 """
 
 import os
@@ -77,7 +77,7 @@ class _Masked:
 
 
 class Client:
-    """One user u in one session; secure against the others and the server as far as `params.threat` says.
+    """One user u in one session, whose input is hidden from whom `params.threat` names, if they follow the protocol.
 
     Args:
         params: the session's parameters, the same for everyone.
@@ -92,10 +92,10 @@ class Client:
     def __init__(
         self, params: Params, user_id: int, x: ArrayLike | None = None, *, rand: RandomBytes = os.urandom
     ) -> None:
-        if not 1 <= user_id <= params.n:
+        if isinstance(user_id, bool) or not isinstance(user_id, int | np.integer) or not 1 <= user_id <= params.n:
             raise LocalProtocolError(f"user id must be 1 .. n = {params.n}, got {user_id}")
         self.params = params
-        self.user_id = user_id
+        self.user_id = int(user_id)
         self._rand = rand
         self._x: NDArray[Any] | None = None
         self._state: object = None
@@ -112,6 +112,8 @@ class Client:
             noise: int64, shape [m]; added to x mod R after the range check and never checked, for differential
                 privacy. `params.room` says how much the sum over all clients may hold.
         """
+        if self.finished or isinstance(self._state, _Masked):
+            raise LocalProtocolError("the input is not due any more")
         checked = _checked_input(x, self.params)
         if noise is not None:
             _add_noise(checked, noise, self.params)
@@ -142,8 +144,12 @@ class Client:
         state, self._state = self._state, None  # any error ends the machine
         if state is None:
             raise LocalProtocolError("start() has not been called" if not self._started else "this client has ended")
-        request = decode(data, next(self._rounds))
-        self._state, answer = self._HANDLERS[type(request)](self, state, request)
+        try:
+            request = decode(data, next(self._rounds))
+            self._state, answer = self._HANDLERS[type(request)](self, state, request)
+        except BaseException:
+            self._x = None
+            raise
         return encode(answer)
 
     def _share_keys(self, state: _Advertised, request: ShareKeysRequest) -> tuple[_Shared, ShareKeys]:

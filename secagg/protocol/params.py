@@ -4,12 +4,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from operator import index
 from typing import Annotated, Any, Self
 
 import numpy as np
 
 from ..codec import Ids, Opaque, Struct, UInt
-from ..errors import LocalProtocolError, RemoteProtocolError
+from ..errors import LocalProtocolError, RemoteProtocolError, require
 from ..vector import dtype
 
 NONCE_BYTES_MIN = 16
@@ -74,6 +75,7 @@ class Params(Struct):
     context: Annotated[bytes, Opaque(2)] = b""
 
     def __post_init__(self) -> None:
+        self._check_types()
         self._fill_defaults()
         self._check_sizes()
         self._check_sum()
@@ -89,6 +91,7 @@ class Params(Struct):
         Raises:
             LocalProtocolError: no R up to 2**64 is large enough, or as for `Params`.
         """
+        max_value, room = index(max_value), index(room)
         largest = n * max_value + 2 * room
         if max_value < 1 or room < 0 or largest >= 1 << 64:
             raise LocalProtocolError(f"n * max_value + 2 * room must be 1 .. 2**64 - 1, got {largest}")
@@ -120,7 +123,16 @@ class Params(Struct):
     @property
     def min_inputs(self) -> int:
         """How many honest users' values are in the sum that the server learns, at least (Fig. 5's last column)."""
-        return self.t - self.n_corrupt if self.threat is Threat.COLLUDING else self.t
+        return self.t - self.n_corrupt
+
+    def _check_types(self) -> None:
+        """Plain integers and a `Threat`, whatever integers came in: numpy's overflow."""
+        try:
+            object.__setattr__(self, "threat", Threat(self.threat))
+            for name in ("n", "m", "modulus", "max_value", "room", "n_corrupt", "t"):
+                object.__setattr__(self, name, index(getattr(self, name)))
+        except (TypeError, ValueError) as error:
+            raise LocalProtocolError(f"not a parameter: {error}") from None
 
     def _fill_defaults(self) -> None:
         if self.n_corrupt == -1:
@@ -131,41 +143,40 @@ class Params(Struct):
             object.__setattr__(self, "max_value", (self.modulus - 1 - 2 * self.room) // max(self.n, 1))
 
     def _check_sizes(self) -> None:
-        _require(2 <= self.n < 1 << 32, f"n must be 2 .. 2**32 - 1, got {self.n}")
-        _require(2 <= self.modulus <= 1 << 64, f"modulus must be 2 .. 2**64, got {self.modulus}")
-        _require(self.m >= 1 and self.packed_size < 1 << 32, f"a vector must take 1 .. 2**32 - 1 bytes, m is {self.m}")
-        _require(
+        require(2 <= self.n < 1 << 32, f"n must be 2 .. 2**32 - 1, got {self.n}")
+        require(2 <= self.modulus <= 1 << 64, f"modulus must be 2 .. 2**64, got {self.modulus}")
+        require(self.m >= 1 and self.packed_size < 1 << 32, f"a vector must take 1 .. 2**32 - 1 bytes, m is {self.m}")
+        require(
             NONCE_BYTES_MIN <= len(self.nonce) <= 255,
             f"nonce must be {NONCE_BYTES_MIN} .. 255 bytes, got {len(self.nonce)}",
         )
-        _require(len(self.context) < 1 << 16, f"context must be below 65536 bytes, got {len(self.context)}")
+        require(len(self.context) < 1 << 16, f"context must be below 65536 bytes, got {len(self.context)}")
         power_of_two = self.modulus & (self.modulus - 1) == 0
-        _require(
+        require(
             power_of_two or self.n * self.m * self.modulus <= 1 << 90,
             "n * m * R exceeds 2**90: masks mod this R would be measurably biased; use a power of two for R",
         )
 
     def _check_sum(self) -> None:
-        _require(self.max_value >= 1 and self.room >= 0, f"R = {self.modulus} is too small for {self.n} inputs")
+        require(self.max_value >= 1 and self.room >= 0, f"R = {self.modulus} is too small for {self.n} inputs")
         largest = self.n * self.max_value + 2 * self.room
-        _require(
+        require(
             largest < self.modulus,
             f"the sum can reach {largest}, which R = {self.modulus} cannot hold; see Params.for_inputs",
         )
 
     def _check_threshold(self) -> None:
-        _require(0 <= self.n_corrupt < self.n, f"n_corrupt must be 0 .. n - 1, got {self.n_corrupt}")
-        _require(2 <= self.t <= self.n, f"threshold t must be 2 .. n = {self.n}, got {self.t}")
-        _require(
+        require(0 <= self.n_corrupt < self.n, f"n_corrupt must be 0 .. n - 1, got {self.n_corrupt}")
+        require(
+            self.threat is not Threat.SERVER_ONLY or self.n_corrupt == 0,
+            f"a server alone has no corrupt users, got n_corrupt = {self.n_corrupt}; use Threat.COLLUDING",
+        )
+        require(2 <= self.t <= self.n, f"threshold t must be 2 .. n = {self.n}, got {self.t}")
+        require(
             self.t > self.n_corrupt,
             f"threshold t = {self.t} must exceed n_corrupt = {self.n_corrupt}, or the corrupt users could reconstruct"
             " secrets themselves; raise t, or declare fewer corrupt users",
         )
-
-
-def _require(condition: bool, reason: str) -> None:
-    if not condition:
-        raise LocalProtocolError(reason)
 
 
 def neighbours(u: int, users: Ids | Sequence[int]) -> Ids:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import vector
-from ..errors import LocalProtocolError, RemoteProtocolError
+from ..errors import LocalProtocolError, RemoteProtocolError, require
 from ..shamir import RandomBytes
 from .params import Params
 
@@ -56,7 +56,7 @@ class Layout(Generic[Arrays]):
         NaN and infinity."""
         arrays = [np.asarray(array) for array in _listed(model)]
         shapes = tuple(array.shape for array in arrays)
-        _require(shapes == self.shapes, f"arrays of shapes {self.shapes} expected, got {shapes}")
+        require(shapes == self.shapes, f"arrays of shapes {self.shapes} expected, got {shapes}")
         return np.concatenate([_real(array, number).ravel() for number, array in enumerate(arrays)])
 
     def restore(self, flat: Floats) -> Arrays:
@@ -123,11 +123,11 @@ class Quantizer(Generic[Arrays]):
     stochastic: bool = True
 
     def __post_init__(self) -> None:
-        _require(self.layout.size > 0, "the model has no values")
-        _require(1e-200 < self.clip < 1e200, f"clip must be positive (1e-200 .. 1e200), got {self.clip}")
-        _require(2 <= self.bits <= 53, f"bits must be 2 .. 53, got {self.bits}")
-        _require(self.max_weight is None or self.max_weight >= 1, f"max_weight must be positive, got {self.max_weight}")
-        _require(self._limit << 1 < 1 << 53, "max_weight * 2**bits must not exceed 2**53")
+        require(self.layout.size > 0, "the model has no values")
+        require(1e-200 < self.clip < 1e200, f"clip must be positive (1e-200 .. 1e200), got {self.clip}")
+        require(2 <= self.bits <= 53, f"bits must be 2 .. 53, got {self.bits}")
+        require(self.max_weight is None or self.max_weight >= 1, f"max_weight must be positive, got {self.max_weight}")
+        require(self._limit << 1 < 1 << 53, "max_weight * 2**bits must not exceed 2**53")
 
     @classmethod
     def like(cls, model: Arrays, **others: Any) -> Self:
@@ -227,14 +227,14 @@ class Quantizer(Generic[Arrays]):
         if weight is None or self.max_weight is None:
             raise LocalProtocolError("a weight goes with a quantizer that has max_weight, and only with such a one")
         in_range = isinstance(weight, int | np.integer) and 1 <= weight <= self.max_weight
-        _require(in_range, f"weight must be an integer 1 .. {self.max_weight}, got {weight}")
+        require(in_range, f"weight must be an integer 1 .. {self.max_weight}")
         return int(weight)
 
     def _check_total(self, total: NDArray[Any], params: Params, survivors: int) -> None:
         fits = (params.m, params.max_value) == (self.length, self.max_value)
-        _require(fits, "params were not made by this quantizer")
-        _require(1 <= survivors <= params.n, f"survivors must be 1 .. n = {params.n}, got {survivors}")
-        _require(
+        require(fits, "params were not made by this quantizer")
+        require(1 <= survivors <= params.n, f"survivors must be 1 .. n = {params.n}, got {survivors}")
+        require(
             total.shape == (params.m,) and total.dtype == params.dtype,
             f"the sum must be {params.dtype} of shape [{params.m}], got {total.dtype} {total.shape}",
         )
@@ -250,9 +250,9 @@ def _listed(model: NDArray[Any] | list[NDArray[Any]]) -> Sequence[NDArray[Any]]:
 
 
 def _real(array: NDArray[Any], number: int) -> Floats:
-    _require(array.dtype.kind in "fiu", f"array {number} must hold real numbers, its dtype is {array.dtype}")
+    require(array.dtype.kind in "fiu", f"array {number} must hold real numbers, its dtype is {array.dtype}")
     floats = array.astype(np.float64, copy=False)
-    _require(bool(np.isfinite(floats).all()), f"array {number} holds NaN or infinity")
+    require(bool(np.isfinite(floats).all()), f"array {number} holds NaN or infinity")
     return floats
 
 
@@ -261,6 +261,7 @@ def _round_at_random(values: Floats, rand: RandomBytes) -> Floats:
     below = np.floor(values)
     chance = (values - below) * 2.0**32
     drawn = np.frombuffer(rand(4 * len(values)), "<u4")
+    require(len(drawn) == len(values), f"rand returned {drawn.nbytes} bytes where {4 * len(values)} were asked for")
     return below + (drawn < chance)
 
 
@@ -271,8 +272,3 @@ def _centred(total: NDArray[Any], offset: NDArray[Any], modulus: int) -> NDArray
     wide = difference.astype(np.uint64)
     wrapped = wide - np.uint64(modulus % (1 << 64))  # mod 2**64: two's complement
     return np.where(wide > modulus // 2, wrapped, wide).view(np.int64)
-
-
-def _require(condition: bool, reason: str) -> None:
-    if not condition:
-        raise LocalProtocolError(reason)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from .. import shamir, vector
 from ..codec import Ids
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError
-from ..primitives import KeyPair, are_public_keys, load_public_keys, self_mask
+from ..primitives import KeyPair, PublicKey, are_public_keys, load_public_keys, self_mask
 from .messages import (
     CIPHERTEXT_BYTES,
     SEMI_HONEST,
@@ -53,12 +53,13 @@ class Server:
         progress: called with (done, total) dropped users as their masks are removed, the server's one long step.
 
     Attributes:
-        faults: every message refused so far.
+        faults: the messages refused so far, the first of each client and round.
     """
 
     def __init__(self, params: Params, *, threads: int = 1, progress: Progress | None = None) -> None:
         self.params = params
         self.faults: list[Fault] = []
+        self._faulty: set[tuple[int, Round]] = set()
         self._threads = threads
         self._progress = progress or (lambda done, total: None)
         self._rounds: list[type[Answer]] = [AdvertiseKeys, *(request.ANSWER for request in SEMI_HONEST)]
@@ -75,8 +76,8 @@ class Server:
 
     @property
     def waiting(self) -> frozenset[int]:
-        """The users who may still answer this round."""
-        return frozenset(self._expected - self._answered)
+        """The users who may still answer this round; empty once the session has ended."""
+        return frozenset(self._expected - self._answered if self._rounds else ())
 
     @property
     def ready(self) -> bool:
@@ -101,14 +102,23 @@ class Server:
         """Take a message that the transport knows to come from this client.
 
         A bad one is listed in `faults`, and its sender is left out of this round and of all that follow; a second
-        message to the same round is listed too, and the first one stands.
+        message to the same round is listed too, and the first one stands. Only a client's first fault of a round is
+        listed, so that no client can fill the memory.
+
+        Raises:
+            LocalProtocolError: the session has ended, or there is no such client; the caller knows who is connected.
         """
         if not self._rounds:
             raise LocalProtocolError("this session has ended")
+        if not 1 <= client_id <= self.params.n:
+            raise LocalProtocolError(f"client ids are 1 .. n = {self.params.n}, got {client_id}")
         try:
             self._receive(client_id, data)
         except RemoteProtocolError as error:
-            self.faults.append(Fault(client_id, self._rounds[0].ROUND, str(error)))
+            fault = Fault(client_id, self._rounds[0].ROUND, str(error))
+            if (client_id, fault.round) not in self._faulty:
+                self._faulty.add((client_id, fault.round))
+                self.faults.append(fault)
             if client_id not in self._answered:
                 self._expected.discard(client_id)
 
@@ -209,13 +219,17 @@ class Server:
         unmasker = Unmasker(self.params, self._session, self._sum, self._threads)
         dropped = np.setdiff1d(self._u2, self._u3).tolist()
         unmasker.remove_self_masks([self._self_mask_seed(u, secrets[u]) for u in self._u3.tolist()])
-        points = load_public_keys(self._s_pk[self._index(self._u3)]) if dropped else []
-        public_keys = {u: point for u, point in zip(self._u3.tolist(), points, strict=False) if point}
+        public_keys = self._public_keys(self._u3) if dropped else {}
         for done, v in enumerate(dropped, 1):
             unmasker.remove_pairwise_masks(self._mask_key_pair(v, secrets[v]), v, public_keys)
             self._progress(done, len(dropped))
         self._result = self._sum
         return {}
+
+    def _public_keys(self, users: Ids) -> dict[int, PublicKey]:
+        """Their s_pk, which were checked on arrival."""
+        points = load_public_keys(self._s_pk[self._index(users)])
+        return {u: point for u, point in zip(users.tolist(), points, strict=True) if point is not None}
 
     def _reconstruct(self, users: Ids) -> dict[int, bytes]:
         """For v in U2, b_v or s_v_sk, whichever the users were asked for. Dealers with the same first t holders go
@@ -236,7 +250,7 @@ class Server:
     def _self_mask_seed(self, u: int, b: bytes) -> bytes:
         mask = self_mask(b, self._session, u)
         if mask.commitment != self._commitments[u]:
-            raise RemoteProtocolError("the shares of b do not match its commitment", client=u)
+            raise RemoteProtocolError(f"the shares of user {u}'s b do not match its commitment")
         return mask.seed
 
     def _mask_key_pair(self, v: int, s_sk: bytes) -> KeyPair:
@@ -245,7 +259,7 @@ class Server:
         except ValueError:
             pair = None
         if pair is None or pair.public != self._public(v):
-            raise RemoteProtocolError("the shares of s_sk do not match the advertised s_pk", client=v)
+            raise RemoteProtocolError(f"the shares of user {v}'s s_sk do not match the advertised s_pk")
         return pair
 
     def _public(self, u: int) -> bytes:

@@ -115,7 +115,8 @@ class _Session:
                 self.server.receive(u, answer)
             cost.server_seconds += elapsed()
             self._progress(current, done, len(users))
-        self._answered[current] = tuple(users)
+        refused = {fault.client for fault in self.server.faults if fault.round is current}
+        self._answered[current] = tuple(u for u in users if u not in refused)
         with _stopwatch() as elapsed:
             self._requests = self.server.end_round()
         cost.server_seconds += elapsed()
