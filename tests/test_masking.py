@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from secagg import _kernels, masking, vector
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "masking.json").read_text())
 MODULI = [3, 2**24 - 3, 2**32 - 5, 2**32 + 15, 2**55 - 55, 2**55 + 3, 2**63 + 9, 2**64 - 59]
+ROOT = Path(__file__).parents[1]
 TILE = 6912  # bytes of keystream that the kernels keep at a time
+EDGES = [0, 1, 15, 16, 17, 191, 192, 193, 383, 384, 385, TILE - 1, TILE, TILE + 1]  # bytes, of blocks, groups and tiles
 
 pytestmark = pytest.mark.usefixtures("isa")
 every_isa = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -81,11 +84,27 @@ def test_nist_counter_mode_vectors() -> None:
     assert bytes(a ^ b for a, b in zip(NIST_PLAIN, stream.tolist(), strict=True)) == NIST_CIPHER
 
 
-@pytest.mark.parametrize("length", [0, 1, 15, 16, 17, 191, 192, 193, 383, 384, 385, TILE - 1, TILE, TILE + 1, 20000])
-def test_keystream_is_openssl_s(length: int) -> None:
-    seed, nonce = bytes(range(16)), bytes(range(50, 62))
+@pytest.mark.parametrize("bits", [1, 7, 8, 13, 16, 20, 24, 32, 33, 40, 48, 55, 56, 64])
+@pytest.mark.parametrize("edge", EDGES)
+def test_keystream_is_openssl_s(bits: int, edge: int) -> None:
+    """Slices that start at an edge or an element later, and end at another."""
+    seed, nonce, width = bytes(range(16)), bytes(range(50, 62)), (bits + 7) // 8
+    lengths = {length // width + more for length in (*EDGES, 20000) for more in (0, 1)}
     encryptor = Cipher(algorithms.AES(seed), modes.CTR(nonce + bytes(4))).encryptor()
-    assert masking.expand(length, seed, bits=8, nonce=nonce).tolist() == list(encryptor.update(bytes(length)))
+    octets = np.frombuffer(encryptor.update(bytes(width * (edge // width + 1 + max(lengths)))), np.uint8)
+    words = np.zeros((octets.size // width, 8), np.uint8)
+    words[:, :width] = octets.reshape(-1, width)
+    elements = words.view("<u8")[:, 0] & np.uint64(2**bits - 1)
+    for offset in (edge // width, edge // width + 1):
+        for length in lengths:
+            out = masking.expand(length, seed, bits=bits, nonce=nonce, offset=offset)
+            assert np.array_equal(out, elements[offset : offset + length]), (offset, length)
+
+
+@pytest.mark.parametrize("source", ["csrc/kernels.inc", "tests/c/test_mask.c"])
+def test_tile_is_the_kernels_(source: str) -> None:
+    """Or the lengths of the tests miss a tile's edges, here or in C."""
+    assert re.findall(r"\bTILE(?: =)? (\d+)", (ROOT / source).read_text()) == [str(TILE)]
 
 
 @pytest.mark.parametrize("nonce", [bytes(12), b"\xff" * 12, bytes(4) + b"\xff" * 8])
@@ -117,6 +136,12 @@ def test_mask_sum_known_answers(case: dict[str, Any]) -> None:
 
 def test_selftest_passes() -> None:
     _kernels.selftest()
+
+
+def test_selftest_has_these_answers() -> None:
+    source = (ROOT / "csrc" / "isa.c").read_text()
+    table = source[source.index("answers[] = {") : source.index("SELFTEST_ELEMENTS")]
+    assert re.findall(r"0x([0-9a-f]{16})\b", table) == [case["hash"] for case in VECTORS["selftest"]]
 
 
 # --- The twin ---
@@ -151,7 +176,7 @@ def test_lengths_around_a_tile(bits: int, offset: int) -> None:
         check_sum(n, 1, 2**bits, offset)
 
 
-@pytest.mark.parametrize("n", [431, 432, 433, 865])
+@pytest.mark.parametrize("n", [TILE // 16 - 1, TILE // 16, TILE // 16 + 1, TILE // 8 + 1])
 def test_lengths_around_a_tile_of_residues(n: int) -> None:
     check_sum(n, 2, 2**24 - 3, offset=1)
 
@@ -182,7 +207,7 @@ def test_slices_make_the_whole(modulus: int) -> None:
     acc, seeds, signs, nonce = inputs(6000, 3, modulus)
     whole = acc.copy()
     masking.mask_sum(whole, seeds, signs, modulus=modulus, nonce=nonce, offset=11)
-    cuts = [0, 1, 2, 17, 100, 2303, 2305, 4609, 6000]
+    cuts = [0, 1, 2, 17, 100, TILE // 3 - 1, TILE // 3 + 1, TILE // 3 * 2 + 1, 6000]
     for start, stop in pairwise(cuts):
         masking.mask_sum(acc[start:stop], seeds, signs, modulus=modulus, nonce=nonce, offset=11 + start)
     assert np.array_equal(acc, whole)

@@ -45,7 +45,12 @@ static const uint64_t moduli[] = {
     0 - 59ull,
 };
 
-enum { MODULI = sizeof moduli / sizeof *moduli, MAX_SEEDS = 513, MAX_ELEMENTS = 7000 };
+enum {
+    MODULI = sizeof moduli / sizeof *moduli,
+    TILE = 6912, /* as in csrc/kernels.inc */
+    MAX_SEEDS = 513,
+    MAX_ELEMENTS = TILE + 1,
+};
 
 static const uint8_t nonce[SECAGG_NONCE_BYTES] = "0123456789a";
 static int failures;
@@ -115,24 +120,27 @@ static void compare_with_portable(const char *isa, struct inputs *in, size_t n, 
 }
 
 static void test_against_portable(const char *isa, struct inputs *in, uint64_t modulus) {
-    static const size_t lengths[] = {0,    1,    15,   16,   17,   431,  432,  433, 865,
-                                     1729, 2303, 2305, 3455, 3457, 6911, 6912, 6913};
+    static const size_t lengths[] = {0, 1, 15, 16, 17};
+    static const size_t parts[] = {16, 8, 4, 3, 2, 1}; /* bytes of an element */
     static const size_t numbers[] = {0, 1, 31, 32, 33, 255, 256, 257, MAX_SEEDS};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
         compare_with_portable(isa, in, lengths[i], 2, modulus, i);
+    for (size_t i = 0; i < 3 * (sizeof parts / sizeof *parts); i++)
+        compare_with_portable(isa, in, TILE / parts[i / 3] - 1 + i % 3, 2, modulus, i);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         compare_with_portable(isa, in, 5, numbers[i], modulus, UINT64_MAX - i);
 }
 
 static void test_slices(struct inputs *in, uint64_t modulus) {
-    static const size_t cuts[] = {0, 1, 2, 17, 100, 2303, 2305, 3000};
-    uint8_t *whole = sum_of(in, 3000, 2, modulus, 7);
-    uint8_t *parts = malloc(3000 * element(modulus));
-    memcpy(parts, in->acc, 3000 * element(modulus));
+    enum { n = TILE / 2 };
+    static const size_t cuts[] = {0, 1, 2, 17, 100, TILE / 3 - 1, TILE / 3 + 1, n};
+    uint8_t *whole = sum_of(in, n, 2, modulus, 7);
+    uint8_t *parts = malloc(n * element(modulus));
+    memcpy(parts, in->acc, n * element(modulus));
     for (size_t i = 0; i + 1 < sizeof cuts / sizeof *cuts; i++)
         mask_sum(parts + cuts[i] * element(modulus), cuts[i + 1] - cuts[i], in->seeds, in->signs, 2, modulus,
                  7 + cuts[i]);
-    check(memcmp(parts, whole, 3000 * element(modulus)) == 0, "slices differ from the whole", modulus, 3000, 2);
+    check(memcmp(parts, whole, n * element(modulus)) == 0, "slices differ from the whole", modulus, n, 2);
     free(parts);
     free(whole);
 }
