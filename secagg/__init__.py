@@ -8,8 +8,9 @@ from pathlib import Path
 
 from .errors import Abort, LocalProtocolError, RemoteProtocolError, SecAggError
 from .protocol.client import Client
-from .protocol.messages import Round
-from .protocol.params import Params, Threat
+from .protocol.identity import Identity, Roster
+from .protocol.messages import Round, rounds_of
+from .protocol.params import Model, Params, Threat
 from .protocol.quantize import Aggregate, Quantizer
 from .protocol.server import Fault, Server
 from .protocol.simulate import Simulation, simulate
@@ -19,16 +20,20 @@ __all__ = [
     "Aggregate",
     "Client",
     "Fault",
+    "Identity",
     "LocalProtocolError",
+    "Model",
     "Params",
     "Quantizer",
     "RemoteProtocolError",
+    "Roster",
     "Round",
     "SecAggError",
     "Server",
     "Simulation",
     "Threat",
     "get_include",
+    "rounds_of",
     "simulate",
 ]
 __version__ = "0.1.0"

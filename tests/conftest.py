@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secagg import Client, Params, Round, Server, Simulation, _kernels, simulate
+from secagg import Client, Identity, Model, Params, Roster, Round, Server, Simulation, _kernels, rounds_of, simulate
 
 
 @pytest.fixture(params=_kernels.isa_available())
@@ -35,7 +35,7 @@ def run(
     vanish = {Round(number): users for number, users in (drops or {}).items()}
     result = simulate(settings, inputs, drops=vanish)
     left = set(inputs)
-    for current in Round:
+    for current in rounds_of(settings):
         left -= vanish.get(current, set())
         assert set(result.answered[current]) == left
     assert result.survivors == result.answered[Round.MASKED_INPUT_COLLECTION]
@@ -45,12 +45,23 @@ def run(
     return result
 
 
+def parties(params: Params) -> tuple[Server, dict[int, Client]]:
+    """The server and all n clients, x_u being u in every entry; in the active model with identities and a roster."""
+    if params.model is Model.SEMI_HONEST:
+        return Server(params), {u: Client(params, u, [u] * params.m) for u in range(1, params.n + 1)}
+    identities = {u: Identity.generate() for u in range(1, params.n + 1)}
+    roster = Roster({u: identity.verification_key for u, identity in identities.items()})
+    clients = {
+        u: Client(params, u, [u] * params.m, identity=identity, roster=roster) for u, identity in identities.items()
+    }
+    return Server(params, roster=roster), clients
+
+
 def play_until(
     current: Round, params: Params, drops: dict[int, set[int]] | None = None
 ) -> tuple[Server, dict[int, Client], dict[int, bytes]]:
     """Honest machines just before the users' answers of a round: the server, the clients, their unanswered requests."""
-    server = Server(params)
-    clients = {u: Client(params, u, [u] * params.m) for u in range(1, params.n + 1)}
+    server, clients = parties(params)
     requests = dict.fromkeys(clients, b"")
     while server.round != current:
         assert server.round is not None

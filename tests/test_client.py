@@ -183,7 +183,7 @@ def sealed_for_2(clients: dict[int, Client], session: bytes, plaintext: bytes) -
 )
 def test_client_refuses_a_well_sealed_bad_share(plaintext: bytes, reason: str) -> None:
     server, clients, requests = play_until(Round.SHARE_KEYS, PARAMS)
-    session = session_id(PARAMS, decode(requests[1], ShareKeysRequest))
+    session = session_id(PARAMS, b"", decode(requests[1], ShareKeysRequest))
     bad = sealed_for_2(clients, session, plaintext)
     for u, client in clients.items():
         server.receive(u, client.receive(requests[u]))

@@ -20,7 +20,7 @@ def overhead_bytes(n: int) -> dict[str, int]:
     return {
         "headers": 7 * HEADER,
         "session ids": 5 * SESSION,
-        "lengths": 8 * LENGTH,
+        "lengths": 11 * LENGTH,
         "lists of users": 3 * ID * n,
         "own keys, echoed": 2 * KEY_BYTES,
         "commitment": COMMITMENT,
@@ -47,14 +47,14 @@ def test_each_message_weighs_what_its_table_says() -> None:
     sent = {
         Round.ADVERTISE_KEYS: HEADER + keys,
         Round.SHARE_KEYS: HEADER + SESSION + COMMITMENT + LENGTH + (n - 1) * shares,
-        Round.MASKED_INPUT_COLLECTION: HEADER + SESSION + LENGTH + m * 20 // 8,
+        Round.MASKED_INPUT_COLLECTION: HEADER + SESSION + 2 * LENGTH + m * 20 // 8,
         Round.UNMASKING: HEADER + SESSION + LENGTH + n * SHARE_BYTES,
     }
     received = {
         Round.ADVERTISE_KEYS: 0,
-        Round.SHARE_KEYS: HEADER + users + LENGTH + n * keys,
+        Round.SHARE_KEYS: HEADER + users + 2 * LENGTH + n * keys,
         Round.MASKED_INPUT_COLLECTION: HEADER + SESSION + users + LENGTH + (n - 1) * shares,
-        Round.UNMASKING: HEADER + SESSION + users,
+        Round.UNMASKING: HEADER + SESSION + users + LENGTH,
     }
     for current, cost in costs.items():
         assert set(cost.sent.values()) == {sent[current]}

@@ -16,7 +16,7 @@ from secagg.protocol.messages import Answer, Message, Request, decode, encode
 
 PARAMS = Params(n=3, t=2, n_corrupt=0, m=3, modulus=(1 << 12) - 3, nonce=bytes(16))
 USERS = range(1, PARAMS.n + 1)
-ROUNDS = list(Round)
+ROUNDS = [Round.ADVERTISE_KEYS, Round.SHARE_KEYS, Round.MASKED_INPUT_COLLECTION, Round.UNMASKING]
 Messages = dict[tuple[Round, int], bytes]
 Mutation = Callable[[bytes, int, int, bytes], bytes]
 

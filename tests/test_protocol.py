@@ -1,5 +1,6 @@
 """Whole sessions of honest parties: every pattern of dropouts, and what travels to the byte."""
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -9,17 +10,18 @@ from conftest import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secagg import Abort, Client, LocalProtocolError, Params, Round, Server, simulate
-from secagg.protocol.messages import ShareKeysRequest, decode, encode, session_id
+from secagg import Abort, Client, LocalProtocolError, Model, Params, Round, Server, rounds_of, simulate
+from secagg.protocol.messages import ROUNDS, ShareKeysRequest, decode, encode, session_id
 
-ROUNDS = tuple(int(current) for current in Round)
+STEPS = {model: [int(request.ANSWER.ROUND) for request in requests] for model, requests in ROUNDS.items()}
 
 
-def patterns(n: int) -> list[dict[int, set[int]]]:
+def patterns(n: int, model: Model) -> list[dict[int, set[int]]]:
     """Every way in which each of n users either stays or vanishes before one of the rounds."""
+    steps = [0, *STEPS[model]]
     return [
-        {current: {u for u, at in enumerate(ats, 1) if at == current} for current in ROUNDS}
-        for ats in product((None, *ROUNDS), repeat=n)
+        {current: {u for u, at in enumerate(ats, 1) if at == current} for current in steps}
+        for ats in product((None, *steps), repeat=n)
     ]
 
 
@@ -27,26 +29,39 @@ def remaining(n: int, drops: dict[int, set[int]]) -> int:
     return n - sum(len(users) for users in drops.values())
 
 
-@pytest.mark.parametrize(("n", "t"), [(2, 2), (3, 2), (3, 3), (4, 3), (5, 3)])
-def test_every_dropout_pattern_gives_the_sum_or_aborts(n: int, t: int) -> None:
-    for drops in patterns(n):
+@pytest.mark.parametrize(
+    ("model", "n", "t"),
+    [
+        (Model.SEMI_HONEST, 2, 2),
+        (Model.SEMI_HONEST, 3, 2),
+        (Model.SEMI_HONEST, 3, 3),
+        (Model.SEMI_HONEST, 4, 3),
+        (Model.SEMI_HONEST, 5, 3),
+        (Model.ACTIVE, 2, 2),
+        (Model.ACTIVE, 3, 2),
+        (Model.ACTIVE, 4, 3),
+    ],
+)
+def test_every_dropout_pattern_gives_the_sum_or_aborts(model: Model, n: int, t: int) -> None:
+    for drops in patterns(n, model):
         if remaining(n, drops) >= t:
-            run(n, t, drops, m=3, n_corrupt=0)
+            run(n, t, drops, m=3, n_corrupt=0, model=model)
         else:
             with pytest.raises(Abort, match=rf"\d answered, {t} needed"):
-                run(n, t, drops, m=3, n_corrupt=0)
+                run(n, t, drops, m=3, n_corrupt=0, model=model)
 
 
 @settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_random_dropouts_up_to_50_users(data: st.DataObject) -> None:
     n = data.draw(st.integers(6, 50))
-    t = data.draw(st.integers(2, n))
+    model = data.draw(st.sampled_from(Model))
+    t = data.draw(st.integers(2 if model is Model.SEMI_HONEST else n // 2 + 1, n))
     leaving = data.draw(st.permutations(range(1, n + 1)))[: data.draw(st.integers(0, n - t))]
     drops: dict[int, set[int]] = {}
     for u in leaving:
-        drops.setdefault(data.draw(st.sampled_from(ROUNDS)), set()).add(u)
-    run(n, t, drops, n_corrupt=0, seed=n)
+        drops.setdefault(data.draw(st.sampled_from([0, *STEPS[model]])), set()).add(u)
+    run(n, t, drops, n_corrupt=0, seed=n, model=model)
 
 
 @pytest.mark.parametrize("modulus", [6, 1 << 7, 1 << 16, (1 << 24) - 3, 1 << 32, (1 << 33) + 17, 1 << 53, 1 << 64])
@@ -87,7 +102,7 @@ def test_simulation_reports_progress_and_makes_inputs_when_they_are_due() -> Non
     assert steps == [
         *(
             (current, done, total)
-            for current, total in zip(Round, (4, 4, 3, 3), strict=True)
+            for current, total in zip(rounds_of(Params(n=4, m=1, modulus=64)), (4, 4, 3, 3), strict=True)
             for done in range(1, total + 1)
         ),
         (Round.UNMASKING, 1, 1),
@@ -180,12 +195,15 @@ def test_session_id_covers_params_and_every_key() -> None:
     changed = decode(encode(request), ShareKeysRequest)
     keys = changed.keys.copy()
     keys[2, 1, 31] ^= 1
+    users = np.array([1, 2, 4], np.uint32)
     ids = {
-        session_id(params, request),
-        session_id(params, ShareKeysRequest(request.users, keys)),
-        session_id(params, ShareKeysRequest(np.array([1, 2, 4], np.uint32), request.keys)),
-        session_id(Params(n=3, m=1, modulus=64, nonce=params.nonce, context=b"x"), request),
-        session_id(Params(n=3, m=1, modulus=64, nonce=bytes(16)), request),
-        session_id(Params(n=3, m=2, modulus=64, nonce=params.nonce), request),
+        session_id(params, b"", request),
+        session_id(params, bytes(32), request),
+        session_id(params, b"", replace(request, keys=keys)),
+        session_id(params, b"", replace(request, users=users)),
+        session_id(params, b"", replace(request, signatures=np.zeros((1, 64), np.uint8))),
+        session_id(Params(n=3, m=1, modulus=64, nonce=params.nonce, context=b"x"), b"", request),
+        session_id(Params(n=3, m=1, modulus=64, nonce=bytes(16)), b"", request),
+        session_id(Params(n=3, m=2, modulus=64, nonce=params.nonce), b"", request),
     }
-    assert len(ids) == 6
+    assert len(ids) == 8

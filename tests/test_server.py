@@ -158,7 +158,7 @@ def test_server_lets_the_first_of_two_messages_stand(current: Round) -> None:
 
 @pytest.mark.parametrize("current", [Round.SHARE_KEYS, Round.MASKED_INPUT_COLLECTION, Round.UNMASKING])
 def test_who_missed_a_round_is_refused_in_the_next(current: Round) -> None:
-    before = max(earlier for earlier in Round if earlier < current)
+    before = max(earlier for earlier in ANSWERS if earlier < current)
     server, clients, requests = play_until(before, PARAMS)
     late = answer(clients[5], requests[5])
     for u in (1, 2, 3, 4):

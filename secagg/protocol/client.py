@@ -7,6 +7,7 @@ Whatever `receive` raises ends the machine for good and drops its secrets; so do
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,11 +18,14 @@ from ..codec import Ids, Octets
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError
 from ..primitives import KeyPair, PublicKey, load_public_keys, mask_seed, seal, self_mask, share_key, unseal
 from ..shamir import RandomBytes
+from .identity import Identity, Roster
 from .messages import (
     CIPHERTEXT_BYTES,
-    SEMI_HONEST,
+    ROUNDS,
     AdvertiseKeys,
     Answer,
+    ConsistencyCheck,
+    ConsistencyCheckRequest,
     MaskedInputCollection,
     MaskedInputCollectionRequest,
     Request,
@@ -32,8 +36,10 @@ from .messages import (
     decode,
     encode,
     session_id,
+    signed,
 )
 from .params import Params, neighbours, with_neighbours
+from .pki import Pki
 from .unmask import pairwise_signs, prg_nonce, seed_array
 
 S_SK, B = 0, 1  # the two secrets that each user shares, in the order of Fig. 4's plaintext
@@ -68,7 +74,7 @@ class _Shared:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class _Masked:
-    """After round 2: U2, and the shares [k, 2, 32] of (s_sk, b) that u holds of `dealers`, those of U2 it knows."""
+    """After round 2: U2, and the shares [k, 2, 32] of (s_sk, b) that u holds, of `dealers`."""
 
     session: bytes
     users: Ids
@@ -76,13 +82,24 @@ class _Masked:
     shares: Octets
 
 
+@dataclass(frozen=True, repr=False, eq=False)
+class _Checked:
+    """After round 3 (active model): U3, which u has signed and will not change."""
+
+    masked: _Masked
+    u3: Ids
+
+
 class Client:
-    """One user u in one session, whose input is hidden from whom `params.threat` names, if they follow the protocol.
+    """One user u in one session, whose input is hidden from whom `params.threat` names; in the semi-honest model, if
+    they follow the protocol.
 
     Args:
         params: the session's parameters, the same for everyone.
-        user_id: u, 1..n.
+        user_id: u, 1..n, or with a roster one of its users.
         x: the input, if it is known already; see `set_input`.
+        identity: u's long-term keys; in the active model only, as is
+        roster: everyone's verification keys, from the trusted party.
         rand: source of random bytes, used for this session's keys and shares.
 
     Raises:
@@ -90,16 +107,26 @@ class Client:
     """
 
     def __init__(
-        self, params: Params, user_id: int, x: ArrayLike | None = None, *, rand: RandomBytes = os.urandom
+        self,
+        params: Params,
+        user_id: int,
+        x: ArrayLike | None = None,
+        *,
+        identity: Identity | None = None,
+        roster: Roster | None = None,
+        rand: RandomBytes = os.urandom,
     ) -> None:
-        if isinstance(user_id, bool) or not isinstance(user_id, int | np.integer) or not 1 <= user_id <= params.n:
-            raise LocalProtocolError(f"user id must be 1 .. n = {params.n}, got {user_id}")
+        self._pki = Pki(params, roster)
+        if isinstance(user_id, bool) or not isinstance(user_id, int | np.integer) or user_id not in self._pki:
+            raise LocalProtocolError(f"user id must be {self._pki.users_text}, got {user_id}")
         self.params = params
         self.user_id = int(user_id)
+        self._identity = self._pki.check_identity(self.user_id, identity)
+        self._scope = self._pki.setup
         self._rand = rand
         self._x: NDArray[Any] | None = None
         self._state: object = None
-        self._rounds = iter(SEMI_HONEST)
+        self._rounds = iter(ROUNDS[params.model])
         self._started = False
         if x is not None:
             self.set_input(x)
@@ -112,7 +139,7 @@ class Client:
             noise: int64, shape [m]; added to x mod R after the range check and never checked, for differential
                 privacy. `params.room` says how much the sum over all clients may hold.
         """
-        if self.finished or isinstance(self._state, _Masked):
+        if self.finished or isinstance(self._state, _Masked | _Checked):
             raise LocalProtocolError("the input is not due any more")
         checked = _checked_input(x, self.params)
         if noise is not None:
@@ -129,16 +156,18 @@ class Client:
         if self._started:
             raise LocalProtocolError("this client has started already; every session needs a new Client")
         self._started = True
+        if self._identity is not None:
+            self._identity.claim(self.params.nonce)
         state = _Advertised(KeyPair.generate(self._rand), KeyPair.generate(self._rand))
         self._state = state
-        return encode(AdvertiseKeys(state.c.public, state.s.public))
+        return self._encode(AdvertiseKeys(state.c.public, state.s.public))
 
     def receive(self, data: bytes) -> bytes:
         """Take the server's next request and return the answer to send.
 
         Raises:
             RemoteProtocolError: the request is not what Fig. 4 allows here.
-            Abort: too few users are left.
+            Abort: too few users, or shares, are left.
             LocalProtocolError: the input is missing when it is due, or the machine has ended.
         """
         state, self._state = self._state, None  # any error ends the machine
@@ -150,16 +179,24 @@ class Client:
         except BaseException:
             self._x = None
             raise
-        return encode(answer)
+        return self._encode(answer)
+
+    def _encode(self, answer: Answer) -> bytes:
+        """The message, and in the active model its signature."""
+        if self._identity is None:
+            return encode(answer)
+        return encode(answer) + self._identity.sign(signed(self._scope, self.user_id, answer))
 
     def _share_keys(self, state: _Advertised, request: ShareKeysRequest) -> tuple[_Shared, ShareKeys]:
         """Round 1: check everyone's keys, share s_sk and b, and agree on every key that the session needs."""
         u, users, t = self.user_id, request.users, self.params.t
         _check_users(users, u, t)
-        if users[0] < 1 or users[-1] > self.params.n:
-            raise RemoteProtocolError(f"user ids must be 1 .. n = {self.params.n}")
+        if len(users) > self.params.n or not all(v in self._pki for v in users.tolist()):
+            raise RemoteProtocolError(f"user ids must be {self._pki.users_text}, and no more than n")
         public_keys = _check_keys(request, u, state)
-        session = session_id(self.params, request)
+        advertised = (AdvertiseKeys(bytes(keys[0]), bytes(keys[1])) for keys in request.keys)
+        self._pki.check_all(self._pki.setup, users, advertised, request.signatures)
+        session = self._scope = session_id(self.params, self._pki.roster_hash, request)
         b = shamir.random_scalars(1, self._rand)
         own = self_mask(b.tobytes(), session, u)
 
@@ -191,26 +228,32 @@ class Client:
         _check_session(request.session, state.session)
         _check_users(request.users, u, self.params.t, within=state.users)
         senders = neighbours(u, request.users)
-        dealers = with_neighbours(u, request.users)
-        shares = np.empty((len(dealers), 2, 32), np.uint8)
-        shares[dealers == u] = state.own_shares
-        shares[dealers != u] = self._open(state, senders, request.ciphertexts)
+        opened, shares = self._open(state, senders, request.ciphertexts)
+        dealers = np.append(senders[opened], np.uint32(u))
+        if len(dealers) < self.params.t:
+            raise Abort("too few shares can be opened", len(dealers), self.params.t)
+        order = np.argsort(dealers)
+        masked = _Masked(
+            state.session, request.users, dealers[order], np.concatenate([shares, state.own_shares[None]])[order]
+        )
         y = self._masked_input(state, senders)
-        return _Masked(state.session, request.users, dealers, shares), MaskedInputCollection(state.session, y)
+        return masked, MaskedInputCollection(state.session, y, senders[~opened])
 
-    def _open(self, state: _Shared, senders: Ids, ciphertexts: Octets) -> Octets:
-        """The shares [k, 2, 32] in e_{v,u}, v over senders."""
+    def _open(self, state: _Shared, senders: Ids, ciphertexts: Octets) -> tuple[NDArray[np.bool_], Octets]:
+        """Which of the e_{v,u} open, v over senders, and the shares [k, 2, 32] in those.
+
+        One that does not is a missing share: aborting for it would let any user end the session.
+        """
         if len(ciphertexts) != len(senders):
             raise RemoteProtocolError(f"{len(ciphertexts)} ciphertexts for {len(senders)} senders")
-        shares = np.empty((len(senders), 2, 32), np.uint8)
+        shares = np.zeros((len(senders), 2, 32), np.uint8)
+        opened = np.zeros(len(senders), np.bool_)
         for row, v in enumerate(senders.tolist()):
             plaintext = unseal(state.peers[v].unseal_key, ciphertexts[row].tobytes())
-            if plaintext is None or plaintext[:8] != _route(v, self.user_id):
-                raise RemoteProtocolError("the ciphertext from this user is not authentic", client=v)
-            shares[row] = np.frombuffer(plaintext, np.uint8, offset=8).reshape(2, 32)
-        if not shamir.in_field(shares):
-            raise RemoteProtocolError("a share is not an element of the field")
-        return shares
+            if plaintext is not None and plaintext[:8] == _route(v, self.user_id):
+                shares[row] = np.frombuffer(plaintext, np.uint8, offset=8).reshape(2, 32)
+                opened[row] = shamir.in_field(shares[row])
+        return opened, shares[opened]
 
     def _masked_input(self, state: _Shared, senders: Ids) -> bytes:
         """y_u = x_u + PRG(b_u) + sum over v of D_{u,v} PRG(s_{u,v}), D = 1 for u > v and -1 for u < v; packed."""
@@ -222,17 +265,37 @@ class Client:
         masking.mask_sum(y, seed_array(seeds), signs, modulus=self.params.modulus, nonce=prg_nonce(state.session))
         return vector.pack(y, self.params.modulus).tobytes()
 
-    def _unmask(self, state: _Masked, request: UnmaskingRequest) -> tuple[None, Unmasking]:
+    def _check_consistency(self, state: _Masked, request: ConsistencyCheckRequest) -> tuple[_Checked, ConsistencyCheck]:
+        """Round 3 (active model): sign U3, once."""
+        self._check_u3(state, request.session, request.users)
+        return _Checked(state, request.users), ConsistencyCheck.on(state.session, request.users)
+
+    def _unmask(self, state: _Masked | _Checked, request: UnmaskingRequest) -> tuple[None, Unmasking]:
         """Round 4: one share of each dealer, of b for those in U3, of s_sk for the others: never both."""
-        _check_session(request.session, state.session)
-        _check_users(request.users, self.user_id, self.params.t, within=state.users)
-        survived = np.isin(state.dealers, request.users).astype(np.intp)
-        kind = np.where(survived, B, S_SK)
-        return None, Unmasking(state.session, state.shares[np.arange(len(kind)), kind])
+        if isinstance(state, _Checked):
+            masked, u3 = state.masked, state.u3
+            self._check_u4(state, request)
+        else:
+            masked, u3 = state, request.users
+            self._check_u3(state, request.session, u3)
+        kind = np.where(np.isin(masked.dealers, u3), B, S_SK)
+        return None, Unmasking(masked.session, masked.shares[np.arange(len(kind)), kind])
+
+    def _check_u3(self, state: _Masked, session: bytes, u3: Ids) -> None:
+        _check_session(session, state.session)
+        _check_users(u3, self.user_id, self.params.min_users, within=state.users)
+
+    def _check_u4(self, state: _Checked, request: UnmaskingRequest) -> None:
+        """At least t users of U3 have signed the U3 that u has."""
+        _check_session(request.session, state.masked.session)
+        _check_users(request.users, None, self.params.t, within=state.u3)
+        agreed = repeat(ConsistencyCheck.on(state.masked.session, state.u3), len(request.users))
+        self._pki.check_all(state.masked.session, request.users, agreed, request.signatures)
 
     _HANDLERS: ClassVar[dict[type[Request], Callable[..., tuple[object, Answer]]]] = {
         ShareKeysRequest: _share_keys,
         MaskedInputCollectionRequest: _mask_input,
+        ConsistencyCheckRequest: _check_consistency,
         UnmaskingRequest: _unmask,
     }
 
@@ -265,13 +328,13 @@ def _route(sender: int, recipient: int) -> bytes:
     return sender.to_bytes(4, "big") + recipient.to_bytes(4, "big")
 
 
-def _check_users(users: Ids, u: int, t: int, within: Ids | None = None) -> None:
+def _check_users(users: Ids, u: int | None, t: int, within: Ids | None = None) -> None:
     """A list U_k as u may accept it: ascending, so without repeats, part of U_{k-1}, with u itself, and t at least."""
     if np.any(users[1:] <= users[:-1]):
         raise RemoteProtocolError("the list of users is not strictly ascending")
     if within is not None and not np.isin(users, within).all():
         raise RemoteProtocolError("the list names users that the round before did not")
-    if u not in users:
+    if u is not None and u not in users:
         raise RemoteProtocolError("the list of users omits this user itself")
     if len(users) < t:
         raise Abort("too few users are left", len(users), t)

@@ -4,15 +4,19 @@ Every message is `uint8 version; uint8 type;` and a body. From round 1's answer 
 so that a message of another session is noticed. Lists of users are ascending; everything that there is one of for each
 user is one array in the order of such a list, the sender itself left out where the paper leaves it out.
 
-What a user sends and receives, for |U1| = |U2| = |U3| = n, as payload and what stands beyond section 7.1's formula:
+In the active model each answer is followed by the sender's signature (64 bytes), and two requests carry signatures of
+others: of round 0 in ShareKeysRequest, of round 3 in UnmaskingRequest. In the semi-honest model those lists are empty.
+
+What a user of the semi-honest model sends and receives, for |U1| = |U2| = |U3| = n: payload, and what stands beyond
+section 7.1's formula:
 
     message                        payload (bytes)           beyond the formula (bytes)
     AdvertiseKeys                  2 a_K                     2
-    ShareKeysRequest               2 (n-1) a_K               2 + 4 + 4n + 4 + 2 a_K (one's own keys, echoed)
+    ShareKeysRequest               2 (n-1) a_K               2 + 4 + 4n + 4 + 2 a_K (one's own keys, echoed) + 4
     ShareKeys                      2 (n-1) a_S               2 + 32 + 32 (commitment) + 4 + 24 (n-1)
     MaskedInputCollectionRequest   2 (n-1) a_S               2 + 32 + 4 + 4n + 4 + 24 (n-1)
-    MaskedInputCollection          ceil(m ceil(log2 R) / 8)  2 + 32 + 4
-    UnmaskingRequest               -                         2 + 32 + 4 + 4n
+    MaskedInputCollection          ceil(m ceil(log2 R) / 8)  2 + 32 + 4 + 4 (senders whose shares do not open: none)
+    UnmaskingRequest               -                         2 + 32 + 4 + 4n + 4
     Unmasking                      n a_S                     2 + 32 + 4
 
 with a_K = a_S = 32. The 24 bytes of a ciphertext are u || v (8) and the tag of AES-GCM (16).
@@ -25,7 +29,8 @@ from typing import Annotated, ClassVar, TypeVar
 
 from ..codec import IDS, Fixed, Ids, Items, Octets, Opaque, Struct
 from ..errors import RemoteProtocolError
-from .params import Params
+from .identity import SIGNATURE_BYTES
+from .params import Model, Params
 
 VERSION = 1
 KEY_BYTES = 32  # a_K: the x-coordinate of a public key
@@ -40,6 +45,7 @@ class Round(IntEnum):
     ADVERTISE_KEYS = 0
     SHARE_KEYS = 1
     MASKED_INPUT_COLLECTION = 2
+    CONSISTENCY_CHECK = 3
     UNMASKING = 4
 
     def __str__(self) -> str:
@@ -66,6 +72,7 @@ class Request(Message):
 
 SessionId = Annotated[bytes, Fixed(SESSION_BYTES)]
 UserIds = Annotated[Ids, IDS]
+Signatures = Annotated[Octets, Items((SIGNATURE_BYTES,))]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -91,17 +98,33 @@ class ShareKeys(Answer):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MaskedInputCollection(Answer):
-    """Round 2: y_u, packed (secagg.vector.pack)."""
+    """Round 2: y_u, packed (secagg.vector.pack), and the users of U2 whose ciphertexts did not open."""
 
     TYPE = 5
     ROUND = Round.MASKED_INPUT_COLLECTION
     session: SessionId
     y: Annotated[bytes, Opaque(4)]
+    unopened: UserIds
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ConsistencyCheck(Answer):
+    """Round 3, active model: SHA-256 of U3; what matters is the signature that follows."""
+
+    TYPE = 7
+    ROUND = Round.CONSISTENCY_CHECK
+    session: SessionId
+    u3_hash: Annotated[bytes, Fixed(32)]
+
+    @classmethod
+    def on(cls, session: bytes, u3: Ids) -> "ConsistencyCheck":
+        return cls(session, hashlib.sha256(IDS.write(u3)).digest())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Unmasking(Answer):
-    """Round 4: for every v in U2 (itself and neighbours), the share of b_v if v is in U3, else that of s_v_sk."""
+    """Round 4: for every v in U2 (itself and neighbours), the share of b_v if v is in U3, else that of s_v_sk; none for
+    those whose ciphertext did not open."""
 
     TYPE = 9
     ROUND = Round.UNMASKING
@@ -111,12 +134,13 @@ class Unmasking(Answer):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ShareKeysRequest(Request):
-    """Opens round 1: U1 and {(c_v_pk, s_v_pk)}."""
+    """Opens round 1: U1 and {(c_v_pk, s_v_pk, sigma_v)}."""
 
     TYPE = 2
     ANSWER = ShareKeys
     users: UserIds
     keys: Annotated[Octets, Items((2, KEY_BYTES))]
+    signatures: Signatures
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,16 +155,30 @@ class MaskedInputCollectionRequest(Request):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class ConsistencyCheckRequest(Request):
+    """Opens round 3, active model: U3."""
+
+    TYPE = 6
+    ANSWER = ConsistencyCheck
+    session: SessionId
+    users: UserIds
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class UnmaskingRequest(Request):
-    """Opens round 4: U3."""
+    """Opens round 4: U3; in the active model U4 and {sigma'_v}."""
 
     TYPE = 8
     ANSWER = Unmasking
     session: SessionId
     users: UserIds
+    signatures: Signatures
 
 
-SEMI_HONEST: tuple[type[Request], ...] = (ShareKeysRequest, MaskedInputCollectionRequest, UnmaskingRequest)
+Rounds = tuple[type[Request], ...]
+SEMI_HONEST: Rounds = (ShareKeysRequest, MaskedInputCollectionRequest, UnmaskingRequest)
+ACTIVE: Rounds = (ShareKeysRequest, MaskedInputCollectionRequest, ConsistencyCheckRequest, UnmaskingRequest)
+ROUNDS = {Model.SEMI_HONEST: SEMI_HONEST, Model.ACTIVE: ACTIVE}
 
 M = TypeVar("M", bound=Message)
 
@@ -159,8 +197,27 @@ def decode(data: bytes, expected: type[M]) -> M:
     return expected.decode(memoryview(data)[2:])
 
 
-def session_id(params: Params, request: ShareKeysRequest) -> bytes:
-    """What every derivation of the session is bound to: a hash over Params and round 1's list."""
-    params_encoded = params.encode()
-    header = b"secagg session v1" + len(params_encoded).to_bytes(4, "big")
-    return hashlib.sha256(header + params_encoded + request.encode()).digest()
+def rounds_of(params: Params) -> tuple[Round, ...]:
+    """The rounds of a session."""
+    return (Round.ADVERTISE_KEYS, *(request.ANSWER.ROUND for request in ROUNDS[params.model]))
+
+
+def session_id(params: Params, roster_hash: bytes, request: ShareKeysRequest) -> bytes:
+    """What every derivation of the session is bound to: a hash over Params, the roster and round 1's list."""
+    return hashlib.sha256(_setup(b"secagg session v1", params, roster_hash) + request.encode()).digest()
+
+
+def setup_id(params: Params, roster_hash: bytes) -> bytes:
+    """What round 0's signatures are bound to, before there is a session id."""
+    return hashlib.sha256(_setup(b"secagg setup v1", params, roster_hash)).digest()
+
+
+def _setup(label: bytes, params: Params, roster_hash: bytes) -> bytes:
+    encoded = params.encode()
+    return label + len(encoded).to_bytes(4, "big") + encoded + len(roster_hash).to_bytes(1, "big") + roster_hash
+
+
+def signed(scope: bytes, sender: int, answer: Answer) -> bytes:
+    """What `sender` signs in the active model: label, setup or session id, round, sender and content."""
+    content = hashlib.sha256(answer.encode()).digest()
+    return b"secagg answer v1" + scope + bytes((answer.ROUND,)) + sender.to_bytes(4, "big") + content

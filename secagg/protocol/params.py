@@ -25,6 +25,15 @@ class Threat(IntEnum):
     """Some clients and the server together."""
 
 
+class Model(IntEnum):
+    """How corrupt parties behave: the two variants of Fig. 4."""
+
+    SEMI_HONEST = 1
+    """They follow the protocol and pool what they see."""
+    ACTIVE = 2
+    """They do anything: Fig. 4's underlined parts."""
+
+
 def max_corrupt(n: int) -> int:
     """The most corrupt users among n that Fig. 5's last row allows: ceil(n/3) - 1 (section 6.3.3)."""
     return -(-n // 3) - 1
@@ -48,14 +57,17 @@ class Params(Struct):
     """The public parameters of one session; every party must hold the same, byte for byte.
 
     Attributes:
-        n: number of users; their ids are 1..n.
+        n: number of users; their ids are 1..n, or with a roster any n of its.
         m: length of each user's vector.
         modulus: R, 2 .. 2**64; sums are mod R. Powers of two are fastest.
         max_value: largest input element, R_U - 1. By default the largest for which no sum can overflow.
         room: bound on the absolute value of each element of the noise summed over all clients (see `Client.set_input`).
+        model: whether those follow the protocol.
         threat: whom privacy is guarded against; sets the defaults of the next two.
-        n_corrupt: n_C, the number of corrupt users that may pool what they know with the server.
+        n_corrupt: n_C, the number of corrupt users that may pool what they know with the server: among any n users
+            that the server may choose, not on average.
         t: threshold: how many users must survive each round, and how many shares reveal a secret.
+        min_users: how many users' inputs, t or more, must be in the sum. By default t.
         nonce: at least 16 bytes, never used for another session. By default fresh from the operating system.
         context: what the application binds the session to, such as the hash of model and task.
 
@@ -68,9 +80,11 @@ class Params(Struct):
     modulus: Annotated[int, UInt(9)]
     max_value: Annotated[int, UInt(9)] = -1
     room: Annotated[int, UInt(9)] = 0
+    model: Annotated[Model, UInt(1, Model)] = Model.SEMI_HONEST
     threat: Annotated[Threat, UInt(1, Threat)] = Threat.COLLUDING
     n_corrupt: Annotated[int, UInt(4)] = -1
     t: Annotated[int, UInt(4)] = -1
+    min_users: Annotated[int, UInt(4)] = -1
     nonce: Annotated[bytes, Opaque(1)] = field(default_factory=lambda: os.urandom(NONCE_BYTES_MIN))
     context: Annotated[bytes, Opaque(2)] = b""
 
@@ -123,13 +137,22 @@ class Params(Struct):
     @property
     def min_inputs(self) -> int:
         """How many honest users' values are in the sum that the server learns, at least (Fig. 5's last column)."""
-        return self.t - self.n_corrupt
+        return self.min_users - self.n_corrupt
+
+    @property
+    def max_liars(self) -> int:
+        """How many wrong shares of one secret are corrected when all n users unmask: floor((n - t) / 2).
+
+        With m users left it is floor((m - t) / 2).
+        """
+        return (self.n - self.t) // 2
 
     def _check_types(self) -> None:
         """Plain integers and a `Threat`, whatever integers came in: numpy's overflow."""
         try:
+            object.__setattr__(self, "model", Model(self.model))
             object.__setattr__(self, "threat", Threat(self.threat))
-            for name in ("n", "m", "modulus", "max_value", "room", "n_corrupt", "t"):
+            for name in ("n", "m", "modulus", "max_value", "room", "n_corrupt", "t", "min_users"):
                 object.__setattr__(self, name, index(getattr(self, name)))
         except (TypeError, ValueError) as error:
             raise LocalProtocolError(f"not a parameter: {error}") from None
@@ -139,6 +162,8 @@ class Params(Struct):
             object.__setattr__(self, "n_corrupt", max_corrupt(self.n) if self.threat is Threat.COLLUDING else 0)
         if self.t == -1:
             object.__setattr__(self, "t", default_threshold(self.n, self.threat, self.n_corrupt))
+        if self.min_users == -1:
+            object.__setattr__(self, "min_users", self.t)
         if self.max_value == -1:
             object.__setattr__(self, "max_value", (self.modulus - 1 - 2 * self.room) // max(self.n, 1))
 
@@ -177,6 +202,13 @@ class Params(Struct):
             f"threshold t = {self.t} must exceed n_corrupt = {self.n_corrupt}, or the corrupt users could reconstruct"
             " secrets themselves; raise t, or declare fewer corrupt users",
         )
+        require(self.t <= self.min_users <= self.n, f"min_users must be t .. n, got {self.min_users}")
+        if self.model is Model.ACTIVE and self.threat is not Threat.CLIENTS_ONLY:
+            require(
+                2 * self.t > self.n + self.n_corrupt,
+                f"threshold t = {self.t} must satisfy 2t > n + n_corrupt = {self.n + self.n_corrupt}, or a server could"
+                " have two sets of users reveal both secrets of one user; raise t, or declare fewer corrupt users",
+            )
 
 
 def neighbours(u: int, users: Ids | Sequence[int]) -> Ids:

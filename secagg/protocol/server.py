@@ -11,16 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import shamir, vector
-from ..codec import Ids
+from ..codec import Ids, Octets
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError
 from ..primitives import KeyPair, PublicKey, are_public_keys, load_public_keys, self_mask
+from .identity import SIGNATURE_BYTES, Roster
 from .messages import (
     CIPHERTEXT_BYTES,
-    SEMI_HONEST,
+    ROUNDS,
     AdvertiseKeys,
     Answer,
+    ConsistencyCheck,
+    ConsistencyCheckRequest,
     MaskedInputCollection,
     MaskedInputCollectionRequest,
+    Request,
     Round,
     ShareKeys,
     ShareKeysRequest,
@@ -30,14 +34,17 @@ from .messages import (
     encode,
     session_id,
 )
-from .params import Params, neighbours, with_neighbours
+from .params import Model, Params, neighbours, with_neighbours
+from .pki import Pki
+from .reconstruct import Reconstruction, Wrong, blame
 from .unmask import Progress, Unmasker
 
 _CIPHERTEXT = np.dtype(("V", CIPHERTEXT_BYTES))  # one item, so that numpy moves it whole
 
 
 class Fault(NamedTuple):
-    """A message that the server refused: who sent it, in which round, and what was wrong with it."""
+    """What a client did wrong, and in which round: a message that the server refused, or shares that it must have
+    falsified."""
 
     client: int
     round: Round
@@ -49,24 +56,33 @@ class Server:
 
     Args:
         params: the session's parameters, the same for everyone.
+        roster: everyone's verification keys; in the active model only.
         threads: how many share the expansion of masks when they are removed.
         progress: called with (done, total) dropped users as their masks are removed, the server's one long step.
 
     Attributes:
-        faults: the messages refused so far, the first of each client and round.
+        faults: the first of each client and round so far.
+        disputes: shares that did not open or were wrong, where either the holder or the dealer has lied.
     """
 
-    def __init__(self, params: Params, *, threads: int = 1, progress: Progress | None = None) -> None:
+    def __init__(
+        self, params: Params, *, roster: Roster | None = None, threads: int = 1, progress: Progress | None = None
+    ) -> None:
         self.params = params
         self.faults: list[Fault] = []
-        self._faulty: set[tuple[int, Round]] = set()
+        self.disputes: list[Wrong] = []
+        self._pki = Pki(params, roster)
         self._threads = threads
         self._progress = progress or (lambda done, total: None)
-        self._rounds: list[type[Answer]] = [AdvertiseKeys, *(request.ANSWER for request in SEMI_HONEST)]
-        self._expected = set(range(1, params.n + 1))
+        self._rounds: list[type[Answer]] = [AdvertiseKeys, *(request.ANSWER for request in ROUNDS[params.model])]
+        self._requests = iter(ROUNDS[params.model])
+        self._scope = self._pki.setup
+        self._expected = set(self._pki.users)
         self._answered: set[int] = set()
         self._keys: dict[int, bytes] = {}
+        self._signatures: dict[int, bytes] = {}
         self._seen_keys: set[bytes] = set()
+        self._wrong: set[Wrong] = set()
         self._result: NDArray[Any] | None = None
 
     @property
@@ -81,8 +97,8 @@ class Server:
 
     @property
     def ready(self) -> bool:
-        """Whether enough users have answered (t) for `end_round` to go on."""
-        return bool(self._rounds) and len(self._answered) >= self.params.t
+        """Whether enough users have answered for `end_round` to go on."""
+        return bool(self._rounds) and len(self._answered) >= self._needed
 
     @property
     def sum(self) -> NDArray[Any]:
@@ -110,15 +126,12 @@ class Server:
         """
         if not self._rounds:
             raise LocalProtocolError("this session has ended")
-        if not 1 <= client_id <= self.params.n:
-            raise LocalProtocolError(f"client ids are 1 .. n = {self.params.n}, got {client_id}")
+        if client_id not in self._pki:
+            raise LocalProtocolError(f"client ids must be {self._pki.users_text}, got {client_id}")
         try:
             self._receive(client_id, data)
         except RemoteProtocolError as error:
-            fault = Fault(client_id, self._rounds[0].ROUND, str(error))
-            if (client_id, fault.round) not in self._faulty:
-                self._faulty.add((client_id, fault.round))
-                self.faults.append(fault)
+            self._report(Fault(client_id, self._rounds[0].ROUND, error.reason))
             if client_id not in self._answered:
                 self._expected.discard(client_id)
 
@@ -128,27 +141,50 @@ class Server:
         After the last round the dictionary is empty and `sum` is there.
 
         Raises:
-            Abort: fewer than t users answered; the session has ended.
-            RemoteProtocolError: a secret cannot be reconstructed from the shares; the session has ended.
+            Abort: too few users answered, or a secret cannot be recovered from the shares; the session has ended.
         """
         if not self._rounds:
             raise LocalProtocolError("this session has ended")
         rounds, self._rounds = self._rounds, []  # any error ends the machine
-        if len(self._answered) < self.params.t:
-            raise Abort(str(rounds[0].ROUND), len(self._answered), self.params.t)
+        needed = self._needed_in(rounds[0])
+        if len(self._answered) < needed:
+            raise Abort(str(rounds[0].ROUND), len(self._answered), needed)
         users = np.array(sorted(self._answered), np.uint32)
-        requests = self._CLOSE[rounds[0]](self, users)
+        request = next(self._requests, None)
+        requests = self._finish() if request is None else self._OPEN[request](self, users)
         self._expected, self._answered, self._rounds = set(users.tolist()), set(), rounds[1:]
         return requests
+
+    @property
+    def _needed(self) -> int:
+        return self._needed_in(self._rounds[0])
+
+    def _needed_in(self, answer: type[Answer]) -> int:
+        """How many users must answer: t, and of masked inputs as many as the sum must hold."""
+        return self.params.min_users if answer is MaskedInputCollection else self.params.t
+
+    def _report(self, fault: Fault) -> None:
+        if (fault.client, fault.round) not in ((known.client, known.round) for known in self.faults):
+            self.faults.append(fault)
 
     def _receive(self, u: int, data: bytes) -> None:
         if u in self._answered:
             raise RemoteProtocolError("has answered this round already")
         if u not in self._expected:
             raise RemoteProtocolError("is not expected in this round")
-        answer = decode(data, self._rounds[0])
+        if len(self._answered) == self.params.n:
+            raise RemoteProtocolError("the session has n users already")
+        message, signature = self._pki.split(data)
+        answer = decode(message, self._rounds[0])
+        self._pki.check(self._scope, u, answer, signature)
         self._TAKE[type(answer)](self, u, answer)
+        self._signatures[u] = signature
         self._answered.add(u)
+
+    def _signatures_of(self, users: Ids) -> Octets:
+        """Their signatures of the round that ends; none in the semi-honest model."""
+        joined = b"".join(self._signatures[u] for u in users.tolist())
+        return np.frombuffer(joined, np.uint8).reshape(-1, SIGNATURE_BYTES)
 
     def _take_keys(self, u: int, answer: AdvertiseKeys) -> None:
         pair = (answer.c_pk, answer.s_pk)
@@ -162,11 +198,11 @@ class Server:
     def _open_share_keys(self, users: Ids) -> dict[int, bytes]:
         """All of U1 get the same list of everyone's keys."""
         keys = np.frombuffer(b"".join(self._keys[u] for u in users.tolist()), np.uint8).reshape(-1, 2, 32)
-        request = ShareKeysRequest(users, keys)
+        request = ShareKeysRequest(users, keys, self._signatures_of(users))
         self._u1, self._s_pk = users, keys[:, 1]
         self._positions = np.zeros(int(users[-1]) + 1, np.intp)
         self._positions[users] = np.arange(len(users))
-        self._session = session_id(self.params, request)
+        self._session = self._scope = session_id(self.params, self._pki.roster_hash, request)
         self._commitments: dict[int, bytes] = {}
         self._ciphertexts = np.empty((len(users), len(users)), _CIPHERTEXT)  # [recipient, sender]
         return dict.fromkeys(users.tolist(), encode(request))
@@ -186,84 +222,98 @@ class Server:
             received = self._ciphertexts[self._index(u), self._index(neighbours(u, users))]
             received = received.view(np.uint8).reshape(-1, CIPHERTEXT_BYTES)
             requests[u] = encode(MaskedInputCollectionRequest(self._session, users, received))
-        self._u2 = users
+        self._u2 = self._u3 = users
         self._ciphertexts = np.empty((0, 0), _CIPHERTEXT)
         self._sum = np.zeros(self.params.m, self.params.dtype)
+        self._held: dict[int, Ids] = {}
+        self._reconstruction = Reconstruction(users, self.params.t, self._meaning)
         return requests
 
     def _take_masked_input(self, u: int, answer: MaskedInputCollection) -> None:
         """Check y_u whole, then add it: the server never holds two."""
         self._check_session(answer.session)
+        held = self._dealers_held(u, answer.unopened)
         if not vector.packed_check(answer.y, self.params.m, self.params.modulus):
             raise RemoteProtocolError("the masked input has a wrong length, an entry >= R or dirty padding")
         vector.packed_add(self._sum, answer.y, self.params.modulus)
+        self._held[u] = held
+        self._wrong |= {Wrong(u, v) for v in answer.unopened.tolist()}
 
-    def _open_unmasking(self, users: Ids) -> dict[int, bytes]:
+    def _dealers_held(self, u: int, unopened: Ids) -> Ids:
+        """Whose shares u holds."""
+        if np.any(unopened[1:] <= unopened[:-1]) or not np.isin(unopened, neighbours(u, self._u2)).all():
+            raise RemoteProtocolError("the list of unopened ciphertexts is not an ascending part of U2")
+        dealers = with_neighbours(u, self._u2)
+        held = dealers[~np.isin(dealers, unopened)]
+        if len(held) < self.params.t:
+            raise RemoteProtocolError(f"only {len(held)} ciphertexts opened")
+        return held
+
+    def _open_consistency_check(self, users: Ids) -> dict[int, bytes]:
         """All of U3 get the list U3."""
         self._u3 = users
-        self._shares = np.empty((len(self._u1), len(self._u1), 32), np.uint8)  # [holder, dealer]
-        return dict.fromkeys(users.tolist(), encode(UnmaskingRequest(self._session, users)))
+        return dict.fromkeys(users.tolist(), encode(ConsistencyCheckRequest(self._session, users)))
+
+    def _take_consistency_check(self, u: int, answer: ConsistencyCheck) -> None:
+        self._check_session(answer.session)
+        if answer.u3_hash != ConsistencyCheck.on(self._session, self._u3).u3_hash:
+            raise RemoteProtocolError("has signed another list than U3")
+
+    def _open_unmasking(self, users: Ids) -> dict[int, bytes]:
+        """All of U3 get the list U3, or all of U4 the list U4 with its signatures of U3."""
+        if self.params.model is Model.SEMI_HONEST:
+            self._u3 = users
+        request = UnmaskingRequest(self._session, users, self._signatures_of(users))
+        return dict.fromkeys(users.tolist(), encode(request))
 
     def _take_shares(self, u: int, answer: Unmasking) -> None:
         self._check_session(answer.session)
-        dealers = with_neighbours(u, self._u2)
+        dealers = self._held[u]
         if len(answer.shares) != len(dealers):
             raise RemoteProtocolError(f"{len(answer.shares)} shares for {len(dealers)} users")
         if not shamir.in_field(answer.shares):
             raise RemoteProtocolError("a share is not an element of the field")
-        self._shares[self._index(u), self._index(dealers)] = answer.shares
+        self._reconstruction.add(u, dealers, answer.shares)
 
-    def _finish(self, users: Ids) -> dict[int, bytes]:
-        """Reconstruct one secret of everyone in U2 and take the masks out of the sum."""
-        secrets = self._reconstruct(users)
+    def _finish(self) -> dict[int, bytes]:
+        """Recover one secret of everyone in U2 and take the masks out of the sum."""
+        try:
+            meanings = self._reconstruction.secrets()
+        finally:
+            self._settle(self._wrong | self._reconstruction.wrong)
         unmasker = Unmasker(self.params, self._session, self._sum, self._threads)
         dropped = np.setdiff1d(self._u2, self._u3).tolist()
-        unmasker.remove_self_masks([self._self_mask_seed(u, secrets[u]) for u in self._u3.tolist()])
+        unmasker.remove_self_masks([meanings[u] for u in self._u3.tolist()])
         public_keys = self._public_keys(self._u3) if dropped else {}
         for done, v in enumerate(dropped, 1):
-            unmasker.remove_pairwise_masks(self._mask_key_pair(v, secrets[v]), v, public_keys)
+            unmasker.remove_pairwise_masks(meanings[v], v, public_keys)
             self._progress(done, len(dropped))
         self._result = self._sum
         return {}
+
+    def _settle(self, wrong: set[Wrong]) -> None:
+        """Blame for wrong shares, where it is proven."""
+        holders, dealers, self.disputes[:] = blame(wrong, self.params.n_corrupt)
+        for u in sorted(holders):
+            self._report(Fault(u, Round.UNMASKING, "holds wrong shares of more users than can have lied"))
+        for v in sorted(dealers):
+            self._report(Fault(v, Round.SHARE_KEYS, "dealt wrong shares to more users than can have lied"))
+
+    def _meaning(self, v: int, secret: bytes) -> bytes | KeyPair | None:
+        """The seed of p_v, if v is in U3 and this is its b; else v's key pair, if this is its s_sk."""
+        if v in self._u3:
+            mask = self_mask(secret, self._session, v)
+            return mask.seed if mask.commitment == self._commitments[v] else None
+        try:
+            pair = KeyPair.from_secret(secret)
+        except ValueError:
+            return None
+        return pair if pair.public == bytes(self._s_pk[self._index(v)]) else None
 
     def _public_keys(self, users: Ids) -> dict[int, PublicKey]:
         """Their s_pk, which were checked on arrival."""
         points = load_public_keys(self._s_pk[self._index(users)])
         return {u: point for u, point in zip(users.tolist(), points, strict=True) if point is not None}
-
-    def _reconstruct(self, users: Ids) -> dict[int, bytes]:
-        """For v in U2, b_v or s_v_sk, whichever the users were asked for. Dealers with the same first t holders go
-        together, so that Lagrange's coefficients serve them all (section 7.2)."""
-        groups: dict[bytes, list[int]] = {}
-        for v in self._u2.tolist():
-            holders = with_neighbours(v, users)[: self.params.t]
-            if len(holders) < self.params.t:
-                raise Abort(f"shares of user {v}'s secret", len(holders), self.params.t)
-            groups.setdefault(holders.tobytes(), []).append(v)
-        secrets: dict[int, bytes] = {}
-        for key, dealers in groups.items():
-            holders = np.frombuffer(key, np.uint32)
-            shares = self._shares[np.ix_(self._index(holders), self._index(dealers))]
-            secrets.update(zip(dealers, map(bytes, shamir.reconstruct(shares, holders)), strict=True))
-        return secrets
-
-    def _self_mask_seed(self, u: int, b: bytes) -> bytes:
-        mask = self_mask(b, self._session, u)
-        if mask.commitment != self._commitments[u]:
-            raise RemoteProtocolError(f"the shares of user {u}'s b do not match its commitment")
-        return mask.seed
-
-    def _mask_key_pair(self, v: int, s_sk: bytes) -> KeyPair:
-        try:
-            pair = KeyPair.from_secret(s_sk)
-        except ValueError:
-            pair = None
-        if pair is None or pair.public != self._public(v):
-            raise RemoteProtocolError(f"the shares of user {v}'s s_sk do not match the advertised s_pk")
-        return pair
-
-    def _public(self, u: int) -> bytes:
-        return bytes(self._s_pk[self._index(u)])
 
     def _index(self, users: Ids | list[int] | int) -> Any:
         """Where users stand in U1."""
@@ -277,11 +327,12 @@ class Server:
         AdvertiseKeys: _take_keys,
         ShareKeys: _take_ciphertexts,
         MaskedInputCollection: _take_masked_input,
+        ConsistencyCheck: _take_consistency_check,
         Unmasking: _take_shares,
     }
-    _CLOSE: ClassVar[dict[type[Answer], Callable[..., dict[int, bytes]]]] = {
-        AdvertiseKeys: _open_share_keys,
-        ShareKeys: _open_masked_input_collection,
-        MaskedInputCollection: _open_unmasking,
-        Unmasking: _finish,
+    _OPEN: ClassVar[dict[type[Request], Callable[..., dict[int, bytes]]]] = {
+        ShareKeysRequest: _open_share_keys,
+        MaskedInputCollectionRequest: _open_masked_input_collection,
+        ConsistencyCheckRequest: _open_consistency_check,
+        UnmaskingRequest: _open_unmasking,
     }

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..shamir import RandomBytes
 from .client import Client
+from .identity import Identity, Roster
 from .messages import Round
-from .params import Params
+from .params import Model, Params
 from .server import Fault, Server
 
 Inputs = Mapping[int, ArrayLike] | Callable[[int], ArrayLike]
@@ -67,7 +68,7 @@ def simulate(
     threads: int = 1,
     progress: Progress | None = None,
 ) -> Simulation:
-    """Run all n users and the server through one session.
+    """Run all n users and the server through one session; in the active model with identities made for it.
 
     Args:
         params: the session's parameters.
@@ -95,8 +96,14 @@ class _Session:
     """The state of a simulation between rounds."""
 
     def __init__(self, params: Params, inputs: Inputs, rand: RandomBytes, threads: int, progress: Progress) -> None:
-        self.server = Server(params, threads=threads, progress=lambda *steps: progress(Round.UNMASKING, *steps))
-        self._clients = {u: Client(params, u, rand=rand) for u in range(1, params.n + 1)}
+        identities = {u: Identity.generate() for u in range(1, params.n + 1)} if params.model is Model.ACTIVE else {}
+        roster = Roster({u: identity.verification_key for u, identity in identities.items()}) if identities else None
+        self.server = Server(
+            params, roster=roster, threads=threads, progress=lambda *steps: progress(Round.UNMASKING, *steps)
+        )
+        self._clients = {
+            u: Client(params, u, identity=identities.get(u), roster=roster, rand=rand) for u in range(1, params.n + 1)
+        }
         self._requests: dict[int, bytes] = dict.fromkeys(self._clients, b"")
         self._inputs = inputs if callable(inputs) else inputs.__getitem__
         self._progress = progress

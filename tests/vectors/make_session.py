@@ -24,6 +24,7 @@ COMMENT = (
 )
 SOURCE = "tests/vectors/make_session.py: pycryptodome, hashlib and Python integers"
 U1, U3 = [1, 2, 3], [1, 2]
+NO_ITEMS, NO_ROSTER = b"\0\0\0\0", b"\0"
 M, T = 5, 2
 
 
@@ -44,7 +45,8 @@ def others(u: int) -> list[int]:
 
 
 def encode_params(params: dict[str, Any]) -> bytes:
-    sizes = {"n": 4, "m": 8, "modulus": 9, "max_value": 9, "room": 9, "threat": 1, "n_corrupt": 4, "t": 4}
+    sizes = {"n": 4, "m": 8, "modulus": 9, "max_value": 9, "room": 9, "model": 1, "threat": 1}
+    sizes |= {"n_corrupt": 4, "t": 4, "min_users": 4}
     integers = b"".join(number(params[name], size) for name, size in sizes.items())
     return integers + sized(1, bytes.fromhex(params["nonce"])) + sized(2, bytes.fromhex(params["context"]))
 
@@ -87,8 +89,8 @@ class Session:
 
     def __init__(self, params: dict[str, Any], users: dict[int, User]) -> None:
         self.params, self.users = params, users
-        self.keys = ids(U1) + sized(4, b"".join(users[u].keys for u in U1))
-        header = b"secagg session v1" + sized(4, encode_params(params))
+        self.keys = ids(U1) + sized(4, b"".join(users[u].keys for u in U1)) + NO_ITEMS
+        header = b"secagg session v1" + sized(4, encode_params(params)) + NO_ROSTER
         self.id = hashlib.sha256(header + self.keys).digest()
         for u in U1:
             users[u].e = {v: self.encrypt(users[u], users[v]) for v in others(u)}
@@ -127,10 +129,10 @@ class Session:
         y = signed_sum(self.users[u].x, seeds, signs, self.id[:12], modulus, 0)
         bits = (modulus - 1).bit_length()
         packed = sum(element << bits * i for i, element in enumerate(y))
-        return b"\1\5" + self.id + sized(4, packed.to_bytes((M * bits + 7) // 8, "little"))
+        return b"\1\5" + self.id + sized(4, packed.to_bytes((M * bits + 7) // 8, "little")) + NO_ITEMS
 
     def unmasking_request(self, u: int) -> bytes:
-        return b"\1\x08" + self.id + ids(U3)
+        return b"\1\x08" + self.id + ids(U3) + NO_ITEMS
 
     def unmasking(self, u: int) -> bytes:
         users = self.users.values()
@@ -164,7 +166,15 @@ def user(u: int, name: str, max_value: int) -> User:
 def case(name: str, modulus: int, max_value: int, room: int, context: bytes) -> dict[str, Any]:
     nonce = hashlib.sha256(f"nonce, {name}".encode()).digest()[:16]
     params: dict[str, Any] = {"n": len(U1), "m": M, "modulus": modulus, "max_value": max_value, "room": room}
-    params |= {"threat": 3, "n_corrupt": 0, "t": T, "nonce": nonce.hex(), "context": context.hex()}
+    params |= {
+        "model": 1,
+        "threat": 3,
+        "n_corrupt": 0,
+        "t": T,
+        "min_users": T,
+        "nonce": nonce.hex(),
+        "context": context.hex(),
+    }
     users = {u: user(u, name, max_value) for u in U1}
     session = Session(params, users)
     return {

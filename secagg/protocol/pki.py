@@ -1,0 +1,75 @@
+"""Who may take part in a session and whose word counts: the one place where the two models differ in checks.
+
+Without a roster (semi-honest model) users are 1..n and nothing is signed, so every check of a signature passes for an
+empty list of them.
+"""
+
+from collections.abc import Iterable
+
+from ..codec import Ids, Octets
+from ..errors import LocalProtocolError, RemoteProtocolError, require
+from .identity import SIGNATURE_BYTES, Identity, Roster
+from .messages import Answer, setup_id, signed
+from .params import Model, Params
+
+
+class Pki:
+    """Args: the session's params, and the roster, which the active model needs and the semi-honest one has no use for.
+
+    Attributes:
+        setup: what round 0's signatures are bound to.
+        roster_hash: its hash; empty without a roster.
+
+    Raises:
+        LocalProtocolError: params and roster do not belong together.
+    """
+
+    def __init__(self, params: Params, roster: Roster | None) -> None:
+        if params.model is Model.ACTIVE:
+            require(roster is not None, "the active model needs a roster")
+        else:
+            require(roster is None, "the semi-honest model takes no roster: use Model.ACTIVE")
+        require(roster is None or len(roster) >= params.n, "the roster has fewer than n users")
+        self._n = params.n
+        self._roster = roster
+        self.roster_hash = b"" if roster is None else roster.hash
+        self.setup = setup_id(params, self.roster_hash)
+
+    def __contains__(self, u: int) -> bool:
+        return 1 <= u <= self._n if self._roster is None else int(u) in self._roster
+
+    @property
+    def users_text(self) -> str:
+        return f"1 .. n = {self._n}" if self._roster is None else "in the roster"
+
+    @property
+    def users(self) -> Iterable[int]:
+        """Everyone who may take part."""
+        return range(1, self._n + 1) if self._roster is None else self._roster.users.tolist()
+
+    def check_identity(self, u: int, identity: Identity | None) -> Identity | None:
+        """The identity, if it is the one that the roster has for u. Raises `LocalProtocolError` if not."""
+        if self._roster is None:
+            require(identity is None, "the semi-honest model takes no identity: use Model.ACTIVE")
+            return None
+        if identity is None:
+            raise LocalProtocolError("the active model needs the user's identity")
+        require(self._roster.key(u) == identity.verification_key, f"the roster has another key for user {u}")
+        return identity
+
+    def split(self, data: bytes) -> tuple[bytes, bytes]:
+        """A client's message and its signature."""
+        return (data, b"") if self._roster is None else (data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:])
+
+    def check(self, scope: bytes, u: int, answer: Answer, signature: bytes) -> None:
+        """Raises `RemoteProtocolError` unless u has signed this answer in this setup or session."""
+        if self._roster is not None and not self._roster.verify(u, signature, signed(scope, u, answer)):
+            raise RemoteProtocolError("a signature is wrong", client=u)
+
+    def check_all(self, scope: bytes, users: Ids, answers: Iterable[Answer], signatures: Octets) -> None:
+        """`check` for each of users."""
+        expected = 0 if self._roster is None else len(users)
+        if len(signatures) != expected:
+            raise RemoteProtocolError(f"{len(signatures)} signatures where there should be {expected}")
+        for u, answer, signature in zip(users.tolist(), answers, signatures, strict=False):
+            self.check(scope, u, answer, signature.tobytes())
