@@ -9,7 +9,7 @@ import pytest
 from conftest import play_until
 from test_primitives import NOT_ON_CURVE
 
-from secagg import Abort, Client, Fault, LocalProtocolError, Params, RemoteProtocolError, Round, Server
+from secagg import Abort, Client, Fault, LocalProtocolError, Params, Round, Server
 from secagg.protocol.messages import (
     AdvertiseKeys,
     Answer,
@@ -100,6 +100,26 @@ REJECTIONS: dict[str, tuple[type[Answer], Callable[[Any], dict[str, Any]], str]]
         "8 ciphertexts for 4",
     ),
     "an input of another session": (MaskedInputCollection, lambda a: {"session": bytes(32)}, "another session"),
+    "unopened users outside U2": (
+        MaskedInputCollection,
+        lambda a: {"unopened": np.array([7], np.uint32)},
+        "the list of unopened",
+    ),
+    "itself as unopened": (
+        MaskedInputCollection,
+        lambda a: {"unopened": np.array([2], np.uint32)},
+        "the list of unopened",
+    ),
+    "a repeated unopened user": (
+        MaskedInputCollection,
+        lambda a: {"unopened": np.array([3, 3], np.uint32)},
+        "the list of unopened",
+    ),
+    "too many unopened users": (
+        MaskedInputCollection,
+        lambda a: {"unopened": np.array([1, 3, 4], np.uint32)},
+        "only 2 ciphertexts opened",
+    ),
     "a short vector": (MaskedInputCollection, lambda a: {"y": a.y[:-1]}, "wrong length"),
     "a long vector": (MaskedInputCollection, lambda a: {"y": a.y + b"\0"}, "wrong length"),
     "an empty vector": (MaskedInputCollection, lambda a: {"y": b""}, "wrong length"),
@@ -134,7 +154,7 @@ def test_server_drops_the_later_of_two_users_with_equal_keys() -> None:
 @pytest.mark.parametrize("user", [0, 6, -1, 1 << 40])
 def test_server_refuses_unknown_users(user: int) -> None:
     server = Server(PARAMS)
-    with pytest.raises(LocalProtocolError, match=r"client ids are 1 \.\. n = 5"):
+    with pytest.raises(LocalProtocolError, match=r"client ids must be 1 \.\. n = 5"):
         server.receive(user, Client(PARAMS, 1).start())
 
 
@@ -178,25 +198,29 @@ def test_a_message_of_the_round_before_is_a_fault_of_its_sender() -> None:
     assert server.survivors == (1, 2, 4, 5)
 
 
-def test_server_notices_shares_that_do_not_match_the_commitment() -> None:
-    server, clients, requests = play_until(Round.UNMASKING, PARAMS)
-    for u in (1, 2, 3):
-        message = decode(clients[u].receive(requests[u]), Unmasking)
-        server.receive(u, encode(replace(message, shares=overwritten(message.shares, 3, bytes(31) + b"\1"))))
-    with pytest.raises(RemoteProtocolError, match="the shares of user 4's b do not match its commitment"):
-        server.end_round()
-    ended(server)
-
-
+@pytest.mark.parametrize("dropped", [set(), {4}], ids=["b", "s_sk"])
 @pytest.mark.parametrize("wrong", [bytes(32), bytes(31) + b"\1"])
-def test_server_notices_shares_that_do_not_match_s_pk(wrong: bytes) -> None:
-    server, clients, requests = play_until(Round.UNMASKING, PARAMS, {Round.MASKED_INPUT_COLLECTION: {4}})
+def test_server_notices_that_all_shares_of_a_secret_are_wrong(dropped: set[int], wrong: bytes) -> None:
+    server, clients, requests = play_until(Round.UNMASKING, PARAMS, {Round.MASKED_INPUT_COLLECTION: dropped})
     for u in (1, 2, 3):
         message = decode(clients[u].receive(requests[u]), Unmasking)
         server.receive(u, encode(replace(message, shares=overwritten(message.shares, 3, wrong))))
-    with pytest.raises(RemoteProtocolError, match="the shares of user 4's s_sk do not match the advertised s_pk"):
+    with pytest.raises(Abort, match="too many shares of user 4's secret are wrong"):
         server.end_round()
     ended(server)
+    assert server.faults == []  # nobody is blamed: any of them may have lied
+
+
+def test_server_corrects_a_wrong_share() -> None:
+    server, clients, requests = play_until(Round.UNMASKING, PARAMS)
+    for u in clients:
+        message = decode(clients[u].receive(requests[u]), Unmasking)
+        shares = overwritten(message.shares, 3, bytes(32)) if u == 2 else message.shares
+        server.receive(u, encode(replace(message, shares=shares)))
+    server.end_round()
+    assert server.sum.tolist() == [15] * 5
+    assert server.disputes == [(2, 4)]
+    assert server.faults == []
 
 
 def ended(server: Server) -> None:

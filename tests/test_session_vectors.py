@@ -42,7 +42,7 @@ def test_params_and_session_id(case: dict[str, Any]) -> None:
     params = params_of(case)
     assert params.encode().hex() == case["params_encoded"]
     request = decode(bytes.fromhex(case["rounds"][0]["requests"]["1"]), ShareKeysRequest)
-    assert session_id(params, request).hex() == case["session"]
+    assert session_id(params, b"", request).hex() == case["session"]
 
 
 @each_case
