@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg import LocalProtocolError, Params, RemoteProtocolError, Threat
+from secagg import LocalProtocolError, Model, Params, RemoteProtocolError, Threat
 from secagg.protocol.params import neighbours, with_neighbours
 
 
@@ -52,6 +52,11 @@ def test_two_disjoint_sets_of_honest_users_never_both_reach_the_default_threshol
         ({"t": 3}, "must exceed n_corrupt"),
         ({"n_corrupt": 10}, "n_corrupt must be"),
         ({"n": 1}, "n must be"),
+        ({"model": 3}, "not a parameter"),
+        ({"model": Model.ACTIVE, "t": 6, "n_corrupt": 2}, "must satisfy 2t > n"),
+        ({"model": Model.ACTIVE, "t": 5, "threat": Threat.SERVER_ONLY}, "must satisfy 2t > n"),
+        ({"min_users": 6}, "min_users must be t .. n"),
+        ({"min_users": 11}, "min_users must be t .. n"),
         ({"n": 3.5}, "not a parameter"),
         ({"threat": "x"}, "not a parameter"),
         ({"threat": Threat.SERVER_ONLY, "n_corrupt": 1}, "a server alone has no corrupt users"),
@@ -118,3 +123,26 @@ def test_integers_of_any_type_are_taken_as_they_are() -> None:
     assert {type(value) for value in (params.n, params.m, params.modulus)} == {int}
     assert params.threat is Threat.COLLUDING
     assert Params.for_inputs(np.int64(5), n=3, m=1).modulus == 16  # type: ignore[arg-type]
+
+
+@given(st.integers(2, 300), st.data())
+def test_the_active_model_never_lets_two_sets_of_users_reveal_both_secrets(n: int, data: st.DataObject) -> None:
+    """A server that shows two survivor sets needs t shares from each: disjoint honest ones, and n_C twice."""
+    n_corrupt, t = data.draw(st.integers(0, n - 1)), data.draw(st.integers(2, n))
+    try:
+        Params(n=n, m=1, modulus=1 << 63, n_corrupt=n_corrupt, t=t, model=Model.ACTIVE)
+    except LocalProtocolError:
+        assert 2 * t <= n + n_corrupt or t <= n_corrupt
+    else:
+        assert 2 * (t - n_corrupt) > n - n_corrupt
+
+
+def test_clients_only_needs_no_majority_in_the_active_model() -> None:
+    assert Params(n=100, m=1, modulus=1 << 32, model=Model.ACTIVE, threat=Threat.CLIENTS_ONLY).t == 2
+
+
+def test_params_tell_what_the_session_survives() -> None:
+    params = Params(n=100, m=1, modulus=1 << 32, model=Model.ACTIVE, min_users=80)
+    assert (params.t, params.n_corrupt) == (67, 33)
+    assert params.min_inputs == 80 - 33
+    assert params.max_liars == 16

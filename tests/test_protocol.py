@@ -6,12 +6,32 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import run
+from conftest import play_until, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secagg import Abort, Client, LocalProtocolError, Model, Params, Round, Server, rounds_of, simulate
-from secagg.protocol.messages import ROUNDS, ShareKeysRequest, decode, encode, session_id
+from secagg import (
+    Abort,
+    Client,
+    Identity,
+    LocalProtocolError,
+    Model,
+    Params,
+    Roster,
+    Round,
+    Server,
+    rounds_of,
+    simulate,
+)
+from secagg.protocol.messages import (
+    ROUNDS,
+    ConsistencyCheckRequest,
+    ShareKeysRequest,
+    UnmaskingRequest,
+    decode,
+    encode,
+    session_id,
+)
 
 STEPS = {model: [int(request.ANSWER.ROUND) for request in requests] for model, requests in ROUNDS.items()}
 
@@ -75,6 +95,43 @@ def test_abort_says_how_many_answered_and_how_many_were_needed(drops: dict[int, 
         run(3, 3, drops)
     assert (caught.value.answered, caught.value.needed) == (2, 3)
     assert str(caught.value) == f"{Round(next(iter(drops)))}: 2 answered, 3 needed"
+
+
+@pytest.mark.parametrize("model", Model)
+def test_a_sum_of_fewer_users_than_it_must_hold_is_refused(model: Model) -> None:
+    run(5, 3, {2: {1}}, n_corrupt=0, min_users=4, model=model)
+    with pytest.raises(Abort, match="MaskedInputCollection: 3 answered, 4 needed"):
+        run(5, 3, {2: {1, 2}}, n_corrupt=0, min_users=4, model=model)
+
+
+@pytest.mark.parametrize("model", Model)
+def test_a_client_refuses_to_unmask_a_sum_of_fewer_users_than_it_must_hold(model: Model) -> None:
+    params = Params(n=5, m=1, modulus=64, t=3, n_corrupt=0, min_users=4, model=model)
+    current = Round.UNMASKING if model is Model.SEMI_HONEST else Round.CONSISTENCY_CHECK
+    _, clients, requests = play_until(current, params)
+    request = decode(requests[1], UnmaskingRequest if model is Model.SEMI_HONEST else ConsistencyCheckRequest)
+    assert isinstance(request, UnmaskingRequest | ConsistencyCheckRequest)
+    request = replace(request, users=np.array([1, 2, 3], np.uint32))
+    with pytest.raises(Abort, match="3 answered, 4 needed"):
+        clients[1].receive(encode(request))
+
+
+def test_a_roster_may_hold_more_users_than_take_part() -> None:
+    """Ids are the roster's, and the first n to come are in."""
+    ids = [7, 100, 4_000_000_000, 12, 9]
+    identities = {u: Identity.generate() for u in ids}
+    roster = Roster({u: identity.verification_key for u, identity in identities.items()})
+    params = Params(n=4, m=1, modulus=64, model=Model.ACTIVE)
+    server = Server(params, roster=roster)
+    clients = {u: Client(params, u, [1], identity=identities[u], roster=roster) for u in ids}
+    messages = {u: client.start() for u, client in clients.items()}
+    while server.round is not None:
+        for u, message in messages.items():
+            server.receive(u, message)
+        messages = {u: clients[u].receive(request) for u, request in server.end_round().items()}
+    assert server.survivors == (7, 12, 100, 4_000_000_000)
+    assert server.sum.tolist() == [4]
+    assert server.faults == [(9, Round.ADVERTISE_KEYS, "the session has n users already")]
 
 
 def test_several_users_computed_at_once_give_the_same_sum() -> None:

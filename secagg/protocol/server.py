@@ -200,8 +200,6 @@ class Server:
         keys = np.frombuffer(b"".join(self._keys[u] for u in users.tolist()), np.uint8).reshape(-1, 2, 32)
         request = ShareKeysRequest(users, keys, self._signatures_of(users))
         self._u1, self._s_pk = users, keys[:, 1]
-        self._positions = np.zeros(int(users[-1]) + 1, np.intp)
-        self._positions[users] = np.arange(len(users))
         self._session = self._scope = session_id(self.params, self._pki.roster_hash, request)
         self._commitments: dict[int, bytes] = {}
         self._ciphertexts = np.empty((len(users), len(users)), _CIPHERTEXT)  # [recipient, sender]
@@ -317,7 +315,7 @@ class Server:
 
     def _index(self, users: Ids | list[int] | int) -> Any:
         """Where users stand in U1."""
-        return self._positions[users]
+        return np.searchsorted(self._u1, users)
 
     def _check_session(self, session: bytes) -> None:
         if session != self._session:
