@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from secagg import Params, Round, Server, Simulation, shamir, simulate
+from secagg import Params, Round, Simulation, shamir, simulate
 from secagg.protocol.simulate import expected_sum
 
 from .baselines import openssl_exchanges, openssl_server
@@ -17,7 +17,7 @@ PAPER_MS = {"AdvertiseKeys": 6, "ShareKeys": 148, "MaskedInputCollection": 1481,
 def play(script: ServerScript, timer: Timer) -> dict[Round, float]:
     """Milliseconds of each round, from the first message's bytes to the requests of the next."""
     shamir._lagrange.cache_clear()
-    server = Server(script.params)
+    server = script.server()
     split = {}
     for current, answers in script.answers.items():
         start = timer()

@@ -8,6 +8,7 @@ median, upper quartile]:
     baseline  its name, and what it reached
     ratio     the baseline's time for the same work over the subject's: how many times faster the subject is
     rounds    of a whole session: milliseconds by round
+    beside    the same of the baseline, if that is a session too
     target    what the figures or the ratio must reach, if anything
 """
 

@@ -32,6 +32,7 @@ TITLES = {
     "shamir": "Shamir, n = 1000, t = 667",
     "client": "A client's session",
     "server": "The server's session",
+    "active": "The active model beside the semi-honest one, no dropouts",
 }
 
 Record = dict[str, Any]
@@ -109,16 +110,17 @@ def summary(records: list[Record]) -> Iterator[str]:
 
 def rounds_table(records: list[Record]) -> Iterator[str]:
     """How a session's time splits up, beside the paper's where it has numbers."""
-    timed = [info for info in records if "rounds" in info]
+    timed = [row for info in records for row in (info, info.get("beside", {})) if "rounds" in row]
     if timed:
         rounds = list(timed[0]["rounds"])
+        title = "ms (the paper's)" if any("paper_ms" in info for info in timed) else "ms"
         rows = ((info["case"], *(round_cell(info, key) for key in rounds)) for info in timed)
-        yield from table(("ms (the paper's)", *rounds), rows)
+        yield from table((title, *rounds), rows)
 
 
 def round_cell(info: Record, key: str) -> str:
     paper = f" ({info['paper_ms'][key]:,})" if "paper_ms" in info else ""
-    return number(info["rounds"][key][1]) + paper
+    return number(info["rounds"][key][1]) + paper if key in info["rounds"] else ""
 
 
 def paper_table(records: Iterable[Record]) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
@@ -19,7 +23,11 @@ from secagg.cli.vectors import value_bits
 from secagg.protocol.messages import Round
 
 SMALL = ("simulate", "--clients", "6", "--length", "40")
-ROUND_NAMES = ["AdvertiseKeys", "ShareKeys", "MaskedInputCollection", "Unmasking"]
+ROUND_NAMES = {
+    "semi-honest": ["AdvertiseKeys", "ShareKeys", "MaskedInputCollection", "Unmasking"],
+    "active": ["AdvertiseKeys", "ShareKeys", "MaskedInputCollection", "ConsistencyCheck", "Unmasking"],
+}
+MODELS = pytest.mark.parametrize("model", ROUND_NAMES)
 
 
 @pytest.fixture(autouse=True)
@@ -73,31 +81,45 @@ def simulate_folder(folder: Path, *others: str | Path) -> tuple[str | Path, ...]
 # --- simulate ---------------------------------------------------------------------------------------------------
 
 
-def test_simulate_prints_a_table_like_figure_8() -> None:
-    lines = run(*SMALL, "--drop", "0.17").splitlines()
-    header = next(line for line in lines if "Unmasking" in line)
-    assert header.replace(" ", "") == "".join([*ROUND_NAMES, "Total"])
+def sent_by_a_client(model: str, n: int, packed: int) -> list[int]:
+    """Bytes of each round when all n are in U2."""
+    share_keys = 2 + 32 + 32 + 4 + (n - 1) * 88
+    masked_input = 2 + 32 + 4 + packed + 4
+    unmasking = 2 + 32 + 4 + n * 32
+    if model == "semi-honest":
+        return [66, share_keys, masked_input, unmasking]
+    return [size + 64 for size in (66, share_keys, masked_input, 2 + 32 + 32, unmasking)]
+
+
+@MODELS
+def test_simulate_prints_a_table_like_figure_8(model: str) -> None:
+    lines = run(*SMALL, "--drop", "0.17", "--model", model).splitlines()
+    header = next(line for line in lines if "Unmasking" in line and "drop out" not in line)
+    assert header.replace(" ", "") == "".join([*ROUND_NAMES[model], "Total"])
     rows = {line[:18].strip(): line[18:].split() for line in lines[lines.index(header) + 2 :] if line}
-    assert rows["answered"] == ["6", "6", "5", "5"]
+    assert rows["answered"] == ["6", "6", "5", "5", "5"][: len(ROUND_NAMES[model])]
     for party in ("client, ms", "server, ms"):
         *rounds, total = (float(cell.replace(",", "")) for cell in rows[party])
-        assert len(rounds) == 4
+        assert len(rounds) == len(ROUND_NAMES[model])
         assert 0 < total == pytest.approx(sum(rounds), abs=0.3)  # each cell is rounded to 0.1
     sent = [int(cell.replace(",", "")) for cell in rows["client sent, B"]]
-    assert sent == [66, 2 + 64 + 4 + 5 * 88, 2 + 32 + 4 + 40 * 3, 2 + 32 + 4 + 6 * 32, sum(sent[:4])]
+    expected = sent_by_a_client(model, n=6, packed=120)
+    assert sent == [*expected, sum(expected)]
     assert "equal to the sum computed in the clear" in lines[-1]
 
 
-def test_simulate_json_describes_the_session() -> None:
-    report = run_json(*SMALL, "--drop", "0.17", "--bits", "20", "--seed", "3")
+@MODELS
+def test_simulate_json_describes_the_session(model: str) -> None:
+    report = run_json(*SMALL, "--drop", "0.17", "--bits", "20", "--seed", "3", "--model", model)
     assert {key: report[key] for key in ("clients", "length", "modulus", "bits", "threads", "seed")} == {
         "clients": 6, "length": 40, "modulus": 1 << 20, "bits": 20, "threads": 1, "seed": 3,
     }  # fmt: skip
     assert (report["threshold"], report["threat"], report["corrupt"]) == (5, "colluding", 1)
     assert report["instruction_set"] == _kernels.isa()
-    assert [row["round"] for row in report["rounds"]] == ROUND_NAMES
-    assert [row["number"] for row in report["rounds"]] == [0, 1, 2, 4]
-    assert [row["answered"] for row in report["rounds"]] == [6, 6, 5, 5]
+    assert report["model"] == model
+    assert [row["round"] for row in report["rounds"]] == ROUND_NAMES[model]
+    assert [row["number"] for row in report["rounds"]] == ([0, 1, 2, 4] if model == "semi-honest" else [0, 1, 2, 3, 4])
+    assert [row["answered"] for row in report["rounds"]] == [6, 6, 5, 5, 5][: len(report["rounds"])]
     for key, total in report["total"].items():
         assert total == pytest.approx(sum(row[key] for row in report["rounds"]))
         assert total > 0
@@ -111,6 +133,7 @@ def test_simulate_text_says_what_was_simulated() -> None:
     text = run(*SMALL, "--drop", "0.17", "--drop-at", "4", "--threads", "2")
     assert "6, of whom 1 drop out before Unmasking\n" in text
     assert "40 entries mod 2^24\n" in text
+    assert "model      semi-honest\n" in text
     assert "5 (colluding, 1 corrupt)\n" in text
     assert f"with 2 threads, {_kernels.isa()} kernels\n" in text
     assert "none drop out" in run(*SMALL)
@@ -141,6 +164,23 @@ def test_drop_at_every_round(text: str, answered: list[int]) -> None:
     assert [row["answered"] for row in report["rounds"]] == answered
     assert len(report["survivors"]) == answered[2]
     assert report["sum_correct"] is True
+
+
+@pytest.mark.parametrize(
+    ("text", "answered"),
+    [("0", [5, 5, 5, 5, 5]), ("share-keys", [6, 5, 5, 5, 5]), ("2", [6, 6, 5, 5, 5]),
+     ("consistency-check", [6, 6, 6, 5, 5]), ("3", [6, 6, 6, 5, 5]), ("unmasking", [6, 6, 6, 6, 5])],
+)  # fmt: skip
+def test_drop_at_every_round_of_the_active_model(text: str, answered: list[int]) -> None:
+    report = run_json(*SMALL, "--drop", "0.17", "--drop-at", text, "--model", "active")
+    assert [row["answered"] for row in report["rounds"]] == answered
+    assert len(report["survivors"]) == answered[2]
+    assert report["sum_correct"] is True
+
+
+@pytest.mark.parametrize("text", ["active", "ACTIVE", "2"])
+def test_the_model_by_name_or_number(text: str) -> None:
+    assert run_json(*SMALL, "--model", text)["model"] == "active"
 
 
 def test_dropouts_vanish_before_their_masked_input_by_default() -> None:
@@ -360,8 +400,16 @@ def test_output_on_a_full_disk(tmp_path: Path) -> None:
         (("--drop", "1"), "--drop must be at least 0 and below 1, got 1.0"),
         (("--drop", "-0.1"), "--drop must be at least 0 and below 1, got -0.1"),
         (("--drop", "nan"), "--drop must be at least 0 and below 1, got nan"),
-        (("--drop-at", "consistency-check"), "--drop-at must be one of advertise-keys (0), share-keys (1)"),
-        (("--drop-at", "3"), "--drop-at must be one of"),
+        (("--drop-at", "consistency-check"), "only the active model has this round; add --model active"),
+        (("--drop-at", "3"), "--drop-at 3: only the active model has this round"),
+        (
+            ("--drop-at", "5"),
+            "--drop-at must be one of advertise-keys (0), share-keys (1), masked-input-collection (2),"
+            " consistency-check (3), unmasking (4); got '5'",
+        ),
+        (("--drop-at", "3x", "--model", "active"), "--drop-at must be one of"),
+        (("--model", "covert"), "--model must be one of semi-honest (1), active (2); got 'covert'"),
+        (("--model", "active", "--threshold", "3"), "threshold t = 3 must satisfy 2t > n + n_corrupt = 7"),
         (("--threshold", "1"), "--threshold must be at least 2, got 1"),
         (("--threshold", "-1"), "--threshold must be at least 2, got -1"),
         (("--threshold", "7"), "threshold t must be 2 .. n = 6, got 7"),
@@ -388,10 +436,12 @@ def test_r_too_small_for_the_vectors(tmp_path: Path) -> None:
     assert "R = 8 is too small to sum 6 clients' values" in refused(*simulate_folder(tmp_path, "--bits", "3"))
 
 
-@pytest.mark.parametrize("at", ["0", "1", "2", "4"])
-def test_too_many_dropouts(at: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "at"), [(model, at) for model, rounds in (("1", "0124"), ("2", "01234")) for at in rounds]
+)
+def test_too_many_dropouts(model: str, at: str) -> None:
     name = str(Round(int(at)))
-    reason = refused(*SMALL, "--drop", "0.5", "--drop-at", at)
+    reason = refused(*SMALL, "--drop", "0.5", "--drop-at", at, "--model", model)
     assert reason == f"too few clients are left in {name}: 3 answered, 5 needed"
 
 
@@ -423,6 +473,57 @@ def test_usage_errors_exit_with_2(arguments: tuple[str, ...]) -> None:
     outcome = Outcome(*arguments)
     assert (outcome.code, outcome.out) == (2, "")
     assert "Error: " in outcome.err
+
+
+# --- keygen -----------------------------------------------------------------------------------------------------
+
+
+def test_keygen_writes_a_key_and_prints_what_the_roster_needs(tmp_path: Path) -> None:
+    files = {u: tmp_path / f"user{u}.key" for u in (1, 2, 3)}
+    (tmp_path / "roster").write_text("".join(f"{u} {run('keygen', '--output', file)}" for u, file in files.items()))
+    roster = secagg.Roster.read(tmp_path / "roster")
+    assert roster.users.tolist() == [1, 2, 3]
+    for u, file in files.items():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert secagg.Identity.load(file).verification_key == roster.key(u)
+
+
+def test_keygen_shows_no_private_key(tmp_path: Path) -> None:
+    printed = run("keygen", "--output", tmp_path / "user.key")
+    assert re.fullmatch("[0-9a-f]{64}\n", printed)
+    secret = load_pem_private_key((tmp_path / "user.key").read_bytes(), None)
+    assert isinstance(secret, Ed25519PrivateKey)
+    assert secret.private_bytes_raw().hex() != printed.strip()
+
+
+def test_keygen_never_overwrites(tmp_path: Path) -> None:
+    file = tmp_path / "user.key"
+    run("keygen", "--output", file)
+    content = file.read_bytes()
+    assert refused("keygen", "--output", file) == f"{file} exists already, and a key is never overwritten"
+    assert file.read_bytes() == content
+    assert refused("keygen", "--output", tmp_path) == f"{tmp_path} exists already, and a key is never overwritten"
+
+
+def test_keygen_where_no_file_can_be(tmp_path: Path) -> None:
+    file = tmp_path / "missing" / "user.key"
+    assert refused("keygen", "--output", file) == f"cannot write {file}: No such file or directory"
+
+
+def test_keygen_on_a_full_disk_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(number: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    file = tmp_path / "user.key"
+    assert refused("keygen", "--output", file) == f"cannot write {file}: No space left on device"
+    assert not file.exists()
+
+
+def test_keygen_needs_a_file() -> None:
+    outcome = Outcome("keygen")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "Missing option '--output'" in outcome.err
 
 
 # --- info, bench ------------------------------------------------------------------------------------------------
@@ -514,7 +615,7 @@ def test_bench_refuses_zero(option: str) -> None:
 # --- how it speaks ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [(), ("simulate",), ("info",), ("bench",)])
+@pytest.mark.parametrize("command", [(), ("simulate",), ("keygen",), ("info",), ("bench",)])
 def test_help_teaches(command: tuple[str, ...]) -> None:
     text = run(*command, "--help")
     assert text == run(*command, "-h")
@@ -560,17 +661,19 @@ def test_piped_output_is_plain_and_whole() -> None:
     assert not any(line.endswith(" ") for line in text.splitlines())
 
 
+@MODELS
 def test_table_fits_a_terminal_of_80_columns(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], model: str
 ) -> None:
-    report = run_json("simulate", "--clients", "3", "--length", "1000000", "--drop", "0.34", "--threshold", "2")
+    report = run_json("simulate", "--clients", "3", "--length", "1000000", "--model", model)
     monkeypatch.setattr(console, "PIPE_WIDTH", 80)
     simulate.show_report(report)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert (
-        next(line for line in lines if line.startswith("client sent")).split()[-1] == f"{66 + 246 + 3_000_038 + 134:,}"
-    )
+    total = sum(sent_by_a_client(model, n=3, packed=3_000_000))
+    assert next(line for line in lines if line.startswith("client sent")).split()[-1] == f"{total:,}"
+    for title in ROUND_NAMES[model]:
+        assert all(word in "\n".join(lines).split() for word in re.findall("[A-Z][a-z]+", title))
 
 
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")

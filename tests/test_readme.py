@@ -10,10 +10,10 @@ BLOCKS = re.findall(r"```python\n(.*?)```\n(?:\n((?:    [^\n]*\n)+))?", README, 
 
 
 def test_readme_has_examples() -> None:
-    assert len(BLOCKS) == 2
+    assert len(BLOCKS) == 3
 
 
-@pytest.mark.parametrize(("code", "printed"), BLOCKS, ids=["round", "kernels"])
+@pytest.mark.parametrize(("code", "printed"), BLOCKS, ids=["round", "active", "kernels"])
 def test_readme_example(code: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out.strip() == printed.strip()

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import bench, info, simulate
+from . import bench, info, keygen, simulate
 from .console import Group
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 app.command(short_help="Run a whole session in one process, and time and weigh it.")(simulate.simulate)
+app.command(short_help="Make a user's long-term key pair, for the active model.")(keygen.keygen)
 app.command(short_help="Show versions, CPU and instruction sets.")(info.info)
 app.command(short_help="Measure the kernels beside OpenSSL.")(bench.bench)
 
@@ -39,6 +40,7 @@ def _secagg(
     Examples:
       secagg simulate --clients 100 --length 100000 --bits 24 --drop 0.1
       secagg simulate --input updates/ --clip 1.0 --output mean.npy
+      secagg keygen --output user7.key
       secagg bench
     """
 

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from ..errors import Abort, SecAggError
 
+WIDE = 120  # columns from which a table's titles stay on one line
 PIPE_WIDTH = 400  # a pipe has no width of its own: wide enough that nothing is cut or wrapped
 
 
@@ -64,11 +65,16 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def table(first: str, *others: str) -> Table:
-    """An empty table: names in the first column, numbers in the others; titles wrap where a terminal is narrow."""
-    made = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 0, 0, 1), pad_edge=False, header_style="bold")
+    """An empty table: names in the first column, numbers in the others.
+
+    Where a terminal is narrow, it saves columns: every word of a title stands on a line of its own.
+    """
+    wide = console().width >= WIDE
+    padding = (0, 0, 0, int(wide))
+    made = Table(box=SIMPLE_HEAD, show_edge=False, padding=padding, pad_edge=False, header_style="bold")
     made.add_column(first, no_wrap=True)
     for title in others:
-        made.add_column(title, justify="right", overflow="fold")
+        made.add_column(title if wide else title.replace(" ", "\n"), justify="right", overflow="fold")
     return made
 
 

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from .. import _kernels
 from ..protocol.messages import Round
-from ..protocol.params import Params, Threat
+from ..protocol.params import Model, Params, Threat
 from ..protocol.simulate import Cost, Progress, Simulation, expected_sum
 from ..protocol.simulate import simulate as run_session
 from .console import CommandError, console, fail, modulus_text, require, show, show_json, show_pairs, table
@@ -42,9 +42,16 @@ def simulate(
         typer.Option(
             metavar="ROUND",
             help="The message that they no longer send: advertise-keys (0), share-keys (1),"
-            " masked-input-collection (2) or unmasking (4).",
+            " masked-input-collection (2), consistency-check (3; active model only) or unmasking (4).",
         ),
     ] = "masked-input-collection",
+    model: Annotated[
+        str,
+        typer.Option(
+            help="How corrupt parties may behave: semi-honest (they follow the protocol) or active (they do anything;"
+            " everyone signs, with identities made for this run)."
+        ),
+    ] = "semi-honest",
     threshold: Annotated[
         int | None, typer.Option(help="Clients that must answer every round, t. [default: what the threat asks for]")
     ] = None,
@@ -81,6 +88,7 @@ def simulate(
     Examples:
       secagg simulate --clients 100 --length 100000 --bits 24 --drop 0.1
       secagg simulate --clients 50 --drop 0.2 --drop-at unmasking --json
+      secagg simulate --model active --drop 0.1 --drop-at consistency-check
       secagg simulate --input updates/ --clip 1.0 --bits 32 --output mean.npy
 
     Exit codes: 0 done; 1 the sum is wrong; 2 it cannot be done as asked.
@@ -88,9 +96,9 @@ def simulate(
     require(threads >= 1, f"--threads must be at least 1, got {threads}")
     require(seed is None or seed >= 0, f"--seed must not be negative, got {seed}")
     seed = secrets.randbits(63) if seed is None else seed
-    model = choose_model(choose_modulus(bits, modulus), threat, threshold, corrupt)
-    round_of_drop = choose("--drop-at", Round, drop_at)
-    inputs = choose_inputs(folder, clip, output, clients, length, seed, model)
+    settings = choose_settings(choose_modulus(bits, modulus), model, threat, threshold, corrupt)
+    round_of_drop = choose_round(drop_at, settings["model"])
+    inputs = choose_inputs(folder, clip, output, clients, length, seed, settings)
     dropped = choose_dropped(inputs.params.n, drop, seed)
     with progress_bar() as progress:
         result = run_session(inputs.params, inputs, drops={round_of_drop: dropped}, threads=threads, progress=progress)
@@ -126,16 +134,32 @@ def choose_modulus(bits: int | None, modulus: int | None) -> int:
     return 1 << bits
 
 
-def choose_model(modulus: int, threat: str, threshold: int | None, corrupt: int | None) -> dict[str, Any]:
+def choose_round(text: str, model: Model) -> Round:
+    """What --drop-at means, if the model has such a round."""
+    chosen = choose("--drop-at", Round, text)
+    require(
+        model is Model.ACTIVE or chosen is not Round.CONSISTENCY_CHECK,
+        f"--drop-at {text}: only the active model has this round; add --model active",
+    )
+    return chosen
+
+
+def choose_settings(
+    modulus: int, model: str, threat: str, threshold: int | None, corrupt: int | None
+) -> dict[str, Any]:
     """What does not depend on the inputs, as arguments of Params, which checks it."""
-    model: dict[str, Any] = {"modulus": modulus, "threat": choose("--threat", Threat, threat)}
+    settings: dict[str, Any] = {
+        "modulus": modulus,
+        "model": choose("--model", Model, model),
+        "threat": choose("--threat", Threat, threat),
+    }
     if threshold is not None:
         require(threshold >= 2, f"--threshold must be at least 2, got {threshold}")
-        model["t"] = threshold
+        settings["t"] = threshold
     if corrupt is not None:
         require(corrupt >= 0, f"--corrupt must not be negative, got {corrupt}")
-        model["n_corrupt"] = corrupt
-    return model
+        settings["n_corrupt"] = corrupt
+    return settings
 
 
 def choose_inputs(
@@ -145,7 +169,7 @@ def choose_inputs(
     clients: int | None,
     length: int | None,
     seed: int,
-    model: dict[str, Any],
+    settings: dict[str, Any],
 ) -> Synthetic | Quantized:
     """Random inputs, or with --input those of the folder."""
     if folder is None:
@@ -155,12 +179,12 @@ def choose_inputs(
         m = DEFAULT_LENGTH if length is None else length
         require(n >= 2, f"--clients must be at least 2, got {n}")
         require(m >= 1, f"--length must be at least 1, got {m}")
-        return Synthetic(Params(n=n, m=m, **model), seed)
+        return Synthetic(Params(n=n, m=m, **settings), seed)
     if clip is None:
         raise CommandError("--input needs --clip: the largest magnitude that a value keeps")
     require(clients is None and length is None, "--input sets --clients and --length: leave them out")
     check_writable(output)
-    return Quantized(Folder(folder), clip, seed, model)
+    return Quantized(Folder(folder), clip, seed, settings)
 
 
 def choose_dropped(n: int, fraction: float, seed: int) -> list[int]:
@@ -209,6 +233,7 @@ def describe(result: Simulation, threads: int) -> dict[str, Any]:
         "length": params.m,
         "modulus": params.modulus,
         "bits": params.bits,
+        "model": _option_name(params.model),
         "threshold": params.t,
         "threat": _option_name(params.threat),
         "corrupt": params.n_corrupt,
@@ -261,6 +286,7 @@ def _setup_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("clients", f"{report['clients']}, of whom {gone}"),
         ("vectors", f"{report['length']:,} entries mod {modulus_text(report['modulus'])}"),
+        ("model", report["model"]),
         ("threshold", f"{report['threshold']} ({report['threat']}, {report['corrupt']} corrupt)"),
         ("computed", f"with {threads} {'thread' if threads == 1 else 'threads'}, {report['instruction_set']} kernels"),
     ]

@@ -65,15 +65,15 @@ class Quantized:
         clipped: for each user asked for, how many of its values were cut to the clip range.
     """
 
-    def __init__(self, folder: Folder, clip: float, seed: int, model: dict[str, Any]) -> None:
+    def __init__(self, folder: Folder, clip: float, seed: int, settings: dict[str, Any]) -> None:
         n, m = len(folder), folder.length
         require(n >= 2, f"there must be at least 2 clients, but there is only {folder.files[0]}")
-        bits = value_bits(n, model["modulus"])
-        require(bits >= 2, f"R = {model['modulus']} is too small to sum {n} clients' values; use more --bits")
+        bits = value_bits(n, settings["modulus"])
+        require(bits >= 2, f"R = {settings['modulus']} is too small to sum {n} clients' values; use more --bits")
         layout: Layout[NDArray[Any]] = Layout(((m,),), single=True)
         self.folder = folder
         self.quantizer = Quantizer(layout=layout, clip=clip, bits=bits)
-        self.params = Params(n=n, m=m, max_value=self.quantizer.max_value, **model)
+        self.params = Params(n=n, m=m, max_value=self.quantizer.max_value, **settings)
         self.clipped: dict[int, int] = {}
         self._seed = seed
 

@@ -3,15 +3,17 @@
 Both come from outside the session: each user makes its own identity, a trusted party gives everyone the same roster.
 """
 
+import fcntl
 import hashlib
 import os
 import re
 from collections.abc import Mapping
+from operator import index
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 import numpy as np
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -34,13 +36,13 @@ class Identity:
     """One user's Ed25519 key pair (d_sk, d_pk), and the nonces that it has used.
 
     A nonce that is used twice would let a server replay a session, so `claim` takes each once; with a file, also across
-    runs of the program.
+    runs of the program. Such a key must not be copied or restored without its file of nonces.
     """
 
     def __init__(self, private: Ed25519PrivateKey, nonces: Path | None = None) -> None:
         self._private = private
         self._nonces = nonces
-        self._used = set(nonces.read_text().split()) if nonces and nonces.exists() else set()
+        self._used: set[str] = set()
 
     @classmethod
     def generate(cls) -> Self:
@@ -55,9 +57,11 @@ class Identity:
             LocalProtocolError: the file is not there, is no Ed25519 key in PEM, or others may read it.
         """
         try:
-            require(not path.stat().st_mode & 0o077, f"{path} must be readable by its owner only: chmod 600 {path}")
-            private = load_pem_private_key(path.read_bytes(), None)
-        except (OSError, ValueError, TypeError) as error:
+            with path.open("rb") as file:
+                others = os.fstat(file.fileno()).st_mode & 0o077
+                require(not others, f"{path} must be readable by its owner only: chmod 600 {path}")
+                private = load_pem_private_key(file.read(), None)
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise LocalProtocolError(f"cannot load an identity from {path}: {type(error).__name__}") from None
         if not isinstance(private, Ed25519PrivateKey):
             raise LocalProtocolError(f"{path} does not hold an Ed25519 key")
@@ -67,7 +71,13 @@ class Identity:
         """Write the private key to a new file with mode 600. Raises FileExistsError rather than overwrite a key."""
         pem = self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(pem)
+            try:
+                file.write(pem)
+                _sync(file)
+            except BaseException:
+                path.unlink()
+                raise
+        _sync_folder(path)
 
     @property
     def verification_key(self) -> bytes:
@@ -79,14 +89,50 @@ class Identity:
         return self._private.sign(message)
 
     def claim(self, nonce: bytes) -> None:
-        """Use a session's nonce. Raises `LocalProtocolError` if it was used before."""
-        require(nonce.hex() not in self._used, "this identity has taken part in a session with this nonce already")
-        self._used.add(nonce.hex())
-        if self._nonces is not None:
-            with self._nonces.open("a") as file:
-                file.write(nonce.hex() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+        """Use a session's nonce; with a file, it stands there for good before this returns.
+
+        Raises:
+            LocalProtocolError: the nonce was used before, or cannot be written down.
+        """
+        name = nonce.hex()
+        try:
+            fresh = name not in self._used and (self._nonces is None or _append_new(self._nonces, name))
+        except (OSError, ValueError) as error:
+            raise LocalProtocolError(f"cannot note a nonce in {self._nonces}: {type(error).__name__}") from None
+        require(fresh, "this identity has taken part in a session with this nonce already")
+        self._used.add(name)
+
+
+def _append_new(path: Path, line: str) -> bool:
+    """Add a line to a file for good, if it is not there yet. Returns whether it was new.
+
+    The lock and the reading anew hold off other processes that use the same file.
+    """
+    with path.open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        text = file.read()
+        if line in text.splitlines():
+            return False
+        torn = bool(text) and not text.endswith("\n")  # by a crash: a line glued to it would be lost
+        file.write(f"\n{line}\n" if torn else f"{line}\n")
+        _sync(file)
+    _sync_folder(path)
+    return True
+
+
+def _sync(file: IO[bytes] | IO[str]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a new file's name as lasting as its content."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 class Roster:
@@ -104,13 +150,14 @@ class Roster:
     """
 
     def __init__(self, keys: Mapping[int, bytes]) -> None:
-        require(len(set(keys.values())) == len(keys), "two users of the roster have the same key")
-        for u, key in keys.items():
+        ordered = sorted((index(u), bytes(key)) for u, key in keys.items())
+        for u, key in ordered:
             require(1 <= u < 1 << 32, f"user ids must be 1 .. 2**32 - 1, got {u}")
             require(_is_key(key), f"the roster's key of user {u} is malformed")
-        self.users: Ids = np.array(sorted(keys), np.uint32)
-        self._keys = {u: Ed25519PublicKey.from_public_bytes(key) for u, key in keys.items()}
-        entries = b"".join(u.to_bytes(4, "big") + keys[u] for u in sorted(keys))
+        require(len({key for _, key in ordered}) == len(ordered), "two users of the roster have the same key")
+        self.users: Ids = np.array([u for u, _ in ordered], np.uint32)
+        self._keys = {u: Ed25519PublicKey.from_public_bytes(key) for u, key in ordered}
+        entries = b"".join(u.to_bytes(4, "big") + key for u, key in ordered)
         self.hash = hashlib.sha256(b"secagg roster v1" + entries).digest()
 
     @classmethod
@@ -121,16 +168,19 @@ class Roster:
             LocalProtocolError: the file is not there, a line is something else, or an id comes twice.
         """
         try:
-            lines = [line.split("#")[0].strip() for line in path.read_text().splitlines()]
+            text = path.read_text("utf-8")
         except (OSError, ValueError) as error:
             raise LocalProtocolError(f"cannot read a roster from {path}: {type(error).__name__}") from None
         keys: dict[int, bytes] = {}
-        for number, line in enumerate(lines, 1):
-            if not line:
+        for number, line in enumerate(text.split("\n"), 1):
+            entry = line.partition("#")[0].strip(" \t")
+            if not entry:
                 continue
-            match = re.fullmatch(r"([0-9]{1,10})\s+([0-9a-fA-F]{64})", line)
-            require(match is not None, f"{path}, line {number}: expected a user id and a key of 64 hexadecimal digits")
-            assert match is not None
+            match = re.fullmatch(r"(0|[1-9][0-9]{0,9})[ \t]+([0-9a-fA-F]{64})", entry)
+            if match is None:
+                raise LocalProtocolError(
+                    f"{path}, line {number}: expected a user id and a key of 64 hexadecimal digits"
+                )
             u = int(match[1])
             require(u not in keys, f"{path}, line {number}: user {u} is listed twice")
             keys[u] = bytes.fromhex(match[2])
@@ -160,9 +210,12 @@ class Roster:
 
 
 def _is_key(key: bytes) -> bool:
-    """Whether these are 32 bytes that encode a point canonically (RFC 8032, section 5.1.3); OpenSSL takes any bytes."""
+    """Whether these are 32 bytes that encode a point canonically (RFC 8032, section 5.1.3); OpenSSL takes any bytes.
+
+    Points of small order are refused: a signature can be made under them without any private key.
+    """
     y = int.from_bytes(key, "little") & ~(1 << 255)
     if len(key) != VERIFICATION_KEY_BYTES or y >= _P:
         return False
     x_squared = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
-    return pow(x_squared, (_P - 1) // 2, _P) == 1
+    return pow(x_squared, (_P - 1) // 2, _P) == 1 and y != 0 and (x_squared + y * y) % _P != 0

@@ -1,0 +1,484 @@
+"""Long-term identities and the roster: what is kept, what is refused, and who can read it."""
+
+import hashlib
+import multiprocessing
+import os
+import pickle
+import random
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
+
+from secagg import Identity, LocalProtocolError, Roster
+from secagg.protocol import identity as module
+
+P = 2**255 - 19
+D = -121665 * pow(121666, -1, P) % P
+
+# RFC 8032, section 7.1, tests 1 to 3: private key, public key, message, signature
+RFC_8032 = [
+    (
+        "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        "",
+        "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24"
+        "655141438e7a100b",
+    ),
+    (
+        "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        "72",
+        "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aee"
+        "b00d291612bb0c00",
+    ),
+    (
+        "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+        "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+        "af82",
+        "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28d"
+        "c027beceea1ec40a",
+    ),
+]
+
+
+def identity_of(private: str) -> Identity:
+    return Identity(ed25519.Ed25519PrivateKey.from_private_bytes(bytes.fromhex(private)))
+
+
+def pem(private: serialization.PrivateFormat, key: Callable[[], object], password: bytes | None = None) -> bytes:
+    encryption = serialization.NoEncryption() if password is None else serialization.BestAvailableEncryption(password)
+    made: bytes = key().private_bytes(serialization.Encoding.PEM, private, encryption)  # type: ignore[attr-defined]
+    return made
+
+
+def write_private(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """A key file."""
+    path = tmp_path / "user.key"
+    Identity.generate().save(path)
+    return path
+
+
+# --- keys and signatures ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("private", "public", "message", "signature"), RFC_8032)
+def test_signatures_are_those_of_rfc_8032(private: str, public: str, message: str, signature: str) -> None:
+    identity = identity_of(private)
+    assert identity.verification_key.hex() == public
+    assert identity.sign(bytes.fromhex(message)).hex() == signature
+    assert Roster({1: bytes.fromhex(public)}).verify(1, bytes.fromhex(signature), bytes.fromhex(message))
+
+
+def test_verify_refuses_everything_else() -> None:
+    one, two = Identity.generate(), Identity.generate()
+    roster = Roster({1: one.verification_key, 2: two.verification_key})
+    signature = one.sign(b"message")
+    assert roster.verify(1, signature, b"message")
+    assert not roster.verify(2, signature, b"message")
+    assert not roster.verify(3, signature, b"message")
+    assert not roster.verify(1, signature, b"messagf")
+    assert not any(roster.verify(1, signature[:length], b"message") for length in range(64))
+    assert not roster.verify(1, signature + b"\0", b"message")
+    assert not any(
+        roster.verify(1, bytes(byte ^ (i == at) for i, byte in enumerate(signature)), b"message") for at in range(64)
+    )
+
+
+def test_a_signature_with_s_raised_by_the_group_order_is_refused() -> None:
+    """Malleability (RFC 8032, section 5.1.7): S must be below L."""
+    identity = Identity.generate()
+    signature = identity.sign(b"message")
+    s = int.from_bytes(signature[32:], "little") + 2**252 + 27742317777372353535851937790883648493
+    forged = signature[:32] + s.to_bytes(32, "little")
+    assert not Roster({1: identity.verification_key}).verify(1, forged, b"message")
+
+
+def test_identities_differ() -> None:
+    assert len({Identity.generate().verification_key for _ in range(20)}) == 20
+
+
+# --- the key file -----------------------------------------------------------------------------------------------
+
+
+def test_save_and_load_keep_the_key(tmp_path: Path) -> None:
+    identity = Identity.generate()
+    identity.save(tmp_path / "user.key")
+    loaded = Identity.load(tmp_path / "user.key")
+    assert loaded.verification_key == identity.verification_key
+    assert loaded.sign(b"x") == identity.sign(b"x")
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_the_key_file_has_mode_600_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        Identity.generate().save(tmp_path / "user.key")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "user.key").stat().st_mode) == 0o600
+
+
+def test_save_overwrites_no_file(saved: Path) -> None:
+    content = saved.read_bytes()
+    with pytest.raises(FileExistsError):
+        Identity.generate().save(saved)
+    assert saved.read_bytes() == content
+
+
+def test_save_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    with pytest.raises(FileExistsError):
+        Identity.generate().save(tmp_path / "link")
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_key_that_cannot_be_written_whole_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "_sync", full)
+    with pytest.raises(OSError, match="No space"):
+        Identity.generate().save(tmp_path / "user.key")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o644, 0o666])
+def test_a_key_open_to_others_is_refused(saved: Path, mode: int) -> None:
+    saved.chmod(mode)
+    with pytest.raises(LocalProtocolError, match="readable by its owner only"):
+        Identity.load(saved)
+
+
+def test_a_key_that_its_owner_may_only_read_is_taken(saved: Path) -> None:
+    saved.chmod(0o400)
+    Identity.load(saved)
+
+
+PKCS8, TRADITIONAL = serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL
+OTHER_KEYS: dict[str, Callable[[], bytes]] = {
+    "P-256": lambda: pem(PKCS8, lambda: ec.generate_private_key(ec.SECP256R1())),
+    "P-256, SEC1": lambda: pem(TRADITIONAL, lambda: ec.generate_private_key(ec.SECP256R1())),
+    "X25519": lambda: pem(PKCS8, x25519.X25519PrivateKey.generate),
+    "RSA": lambda: pem(PKCS8, lambda: rsa.generate_private_key(65537, 2048)),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_KEYS)
+def test_keys_of_another_kind_are_refused(tmp_path: Path, kind: str) -> None:
+    path = write_private(tmp_path / "user.key", OTHER_KEYS[kind]())
+    with pytest.raises(LocalProtocolError, match="does not hold an Ed25519 key"):
+        Identity.load(path)
+
+
+def test_an_encrypted_key_is_refused(tmp_path: Path) -> None:
+    path = write_private(tmp_path / "user.key", pem(PKCS8, ed25519.Ed25519PrivateKey.generate, b"password"))
+    with pytest.raises(LocalProtocolError, match="cannot load an identity"):
+        Identity.load(path)
+
+
+def test_a_public_key_is_no_identity(tmp_path: Path) -> None:
+    public = (
+        ed25519.Ed25519PrivateKey.generate()
+        .public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    with pytest.raises(LocalProtocolError, match="cannot load an identity"):
+        Identity.load(write_private(tmp_path / "user.key", public))
+
+
+def test_every_truncation_of_a_key_file_is_refused(saved: Path) -> None:
+    content = saved.read_bytes()
+    for length in range(len(content) - 1):  # without its last line feed it is whole
+        saved.write_bytes(content[:length])
+        with pytest.raises(LocalProtocolError, match="cannot load an identity"):
+            Identity.load(saved)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir(mode=0o700)
+    for name in ("missing", "folder"):
+        with pytest.raises(LocalProtocolError, match=f"cannot load an identity from .*{name}"):
+            Identity.load(tmp_path / name)
+
+
+def test_nothing_shows_the_private_key(saved: Path) -> None:
+    content = saved.read_text()
+    secret = content.splitlines()[1]
+    identity = Identity.load(saved)
+    raw = identity._private.private_bytes_raw()
+    saved.write_text(content.replace("-----END", "----END"))
+    with pytest.raises(LocalProtocolError) as refused:
+        Identity.load(saved)
+    shown = [repr(identity), str(identity), str(refused.value), repr(refused.value)]
+    assert refused.value.__cause__ is None
+    for text in shown:
+        assert secret not in text
+        assert raw.hex() not in text
+        assert str(raw)[2:-1] not in text
+    with pytest.raises(TypeError):
+        pickle.dumps(identity)
+
+
+# --- nonces -----------------------------------------------------------------------------------------------------
+
+NONCES = [bytes([value]) * 16 for value in range(8)]
+
+
+def refuses(identity: Identity, nonce: bytes) -> bool:
+    try:
+        identity.claim(nonce)
+    except LocalProtocolError as error:
+        return "with this nonce already" in str(error)
+    return False
+
+
+def test_a_nonce_is_claimed_once() -> None:
+    identity = Identity.generate()
+    for nonce in NONCES:
+        identity.claim(nonce)
+    assert all(refuses(identity, nonce) for nonce in NONCES)
+    identity.claim(NONCES[0] + b"\0")  # longer ones are others
+    Identity.generate().claim(NONCES[0])
+
+
+def test_nonces_outlive_the_process(saved: Path) -> None:
+    Identity.load(saved).claim(NONCES[0])
+    again = Identity.load(saved)
+    assert refuses(again, NONCES[0])
+    again.claim(NONCES[1])
+    assert all(refuses(Identity.load(saved), nonce) for nonce in NONCES[:2])
+
+
+def test_two_loads_at_once_share_their_nonces(saved: Path) -> None:
+    one, two = Identity.load(saved), Identity.load(saved)
+    one.claim(NONCES[0])
+    assert refuses(two, NONCES[0])
+
+
+def _claim_all(path: Path) -> int:
+    identity = Identity.load(path)
+    return sum(not refuses(identity, nonce) for nonce in NONCES)
+
+
+def test_processes_that_race_claim_each_nonce_once(saved: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        assert sum(pool.map(_claim_all, [saved] * 3, chunksize=1)) == len(NONCES)
+
+
+def test_a_claim_stands_on_disk_before_it_returns(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = set()
+
+    def fsync(number: int) -> None:
+        synced.add(os.fstat(number).st_ino)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    Identity.load(saved).claim(NONCES[0])
+    nonces = saved.with_name("user.key.nonces")
+    assert {nonces.stat().st_ino, saved.parent.stat().st_ino} <= synced
+    assert nonces.read_text() == NONCES[0].hex() + "\n"
+
+
+@pytest.mark.parametrize("written", range(1, 33))
+def test_a_line_torn_by_a_crash_hides_no_later_nonce(saved: Path, written: int) -> None:
+    saved.with_name("user.key.nonces").write_text(NONCES[0].hex() + "\n" + NONCES[1].hex()[:written])
+    Identity.load(saved).claim(NONCES[2])
+    assert all(refuses(Identity.load(saved), nonce) for nonce in (NONCES[0], NONCES[2]))
+    assert refuses(Identity.load(saved), NONCES[1]) == (written == 32)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", None])
+def test_nonces_that_cannot_be_kept_stop_the_claim(saved: Path, content: bytes | None) -> None:
+    path = saved.with_name("user.key.nonces")
+    path.mkdir() if content is None else path.write_bytes(content)
+    identity = Identity.load(saved)
+    for _ in range(2):
+        with pytest.raises(LocalProtocolError, match="cannot note a nonce"):
+            identity.claim(NONCES[0])
+
+
+# --- rosters ----------------------------------------------------------------------------------------------------
+
+
+def keys(count: int) -> dict[int, bytes]:
+    """The same every time."""
+    return {
+        u: ed25519.Ed25519PrivateKey.from_private_bytes(bytes([u]) * 32).public_key().public_bytes_raw()
+        for u in range(1, count + 1)
+    }
+
+
+def encoded(y: int, sign: int = 0) -> bytes:
+    return (y | sign << 255).to_bytes(32, "little")
+
+
+def order_8() -> list[int]:
+    """The y-coordinates of the points of order 8: doubled they have y = 0, so d y^4 + 2 y^2 = 1."""
+    root = pow(1 + D, (P + 3) // 8, P)
+    root = root if root * root % P == (1 + D) % P else root * pow(2, (P - 1) // 4, P) % P
+    squares = [(sign * root - 1) * pow(D, -1, P) % P for sign in (1, -1)]
+    roots = {pow(square, (P + 3) // 8, P) * factor % P for square in squares for factor in (1, pow(2, (P - 1) // 4, P))}
+    return [y for root in roots for y in (root, P - root) if root * root % P in squares]
+
+
+def test_the_hash_is_over_ids_and_keys_in_order() -> None:
+    entries = b"".join(u.to_bytes(4, "big") + key for u, key in keys(3).items())
+    assert Roster(keys(3)).hash == hashlib.sha256(b"secagg roster v1" + entries).digest()
+
+
+def test_order_changes_nothing() -> None:
+    items = list(keys(20).items())
+    rosters = [Roster(dict(random.Random(seed).sample(items, len(items)))) for seed in range(5)]
+    assert len({roster.hash for roster in rosters}) == 1
+    assert all(roster.users.tolist() == list(range(1, 21)) for roster in rosters)
+
+
+def test_any_change_changes_the_hash() -> None:
+    base = keys(4)
+    changed = [
+        {u: key for u, key in base.items() if u != 4},
+        base | {5: keys(5)[5]},
+        base | {4: keys(5)[5]},
+        {1: base[2], 2: base[1], 3: base[3], 4: base[4]},
+        {1: base[1], 2: base[2], 3: base[3], 5: base[4]},
+        {},
+    ]
+    assert len({Roster(entries).hash for entries in [base, *changed]}) == 7
+
+
+def test_a_roster_tells_who_is_in_it() -> None:
+    roster = Roster(keys(3))
+    assert len(roster) == 3
+    assert [u in roster for u in (0, 1, 3, 4)] == [False, True, True, False]
+    assert {u: roster.key(u) for u in (1, 2, 3)} == keys(3)
+
+
+@pytest.mark.parametrize("u", [0, -1, 1 << 32])
+def test_ids_out_of_range_are_refused(u: int) -> None:
+    with pytest.raises(LocalProtocolError, match="user ids must be"):
+        Roster({u: keys(1)[1]})
+
+
+@pytest.mark.parametrize("u", [1, (1 << 32) - 1])
+def test_ids_at_the_ends_are_taken(u: int) -> None:
+    assert Roster({u: keys(1)[1]}).users.tolist() == [u]
+
+
+def test_equal_keys_are_refused() -> None:
+    with pytest.raises(LocalProtocolError, match="two users of the roster have the same key"):
+        Roster(keys(3) | {7: keys(3)[2]})
+
+
+MALFORMED = {
+    "empty": b"",
+    "31 bytes": keys(1)[1][:31],
+    "33 bytes": keys(1)[1] + b"\0",
+    "y = p": encoded(P),
+    "y = p + 3, which is y = 3": encoded(P + 3),
+    "y = 2^255 - 1": encoded(2**255 - 1),
+    "not on the curve": encoded(2),
+    "not on the curve, other sign": encoded(2, 1),
+    "the neutral element": encoded(1),
+    "the neutral element, other sign": encoded(1, 1),
+    "order 2": encoded(P - 1),
+    "order 4": encoded(0),
+    "order 4, other sign": encoded(0, 1),
+} | {
+    f"order 8, number {number}, sign {sign}": encoded(y, sign) for number, y in enumerate(order_8()) for sign in (0, 1)
+}
+
+
+@pytest.mark.parametrize("kind", MALFORMED)
+def test_malformed_keys_are_refused(kind: str) -> None:
+    with pytest.raises(LocalProtocolError, match="the roster's key of user 2 is malformed"):
+        Roster({1: keys(1)[1], 2: MALFORMED[kind]})
+
+
+def test_points_of_order_8_are_on_the_curve() -> None:
+    assert len(order_8()) == 2
+    for y in order_8():
+        x_squared = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+        assert pow(x_squared, (P - 1) // 2, P) == 1
+        assert (D * y**4 + 2 * y * y - 1) % P == 0
+
+
+def test_about_half_of_all_y_are_on_the_curve_and_true_keys_always() -> None:
+    rng = random.Random(0)
+    valid = sum(module._is_key(encoded(rng.randrange(P))) for _ in range(200))
+    assert 70 < valid < 130
+    assert all(module._is_key(Identity.generate().verification_key) for _ in range(50))
+
+
+# --- the roster file --------------------------------------------------------------------------------------------
+
+
+def read(folder: Path, text: str) -> Roster:
+    path = folder / "roster"
+    path.write_bytes(text.encode())
+    return Roster.read(path)
+
+
+def line(u: object) -> str:
+    return f"{u} {keys(3)[3].hex()}"
+
+
+def test_write_and_read_keep_the_roster(tmp_path: Path) -> None:
+    roster = Roster(keys(12))
+    roster.write(tmp_path / "roster")
+    again = Roster.read(tmp_path / "roster")
+    assert (again.hash, again.users.tolist()) == (roster.hash, roster.users.tolist())
+    again.write(tmp_path / "roster again")
+    assert (tmp_path / "roster").read_bytes() == (tmp_path / "roster again").read_bytes()
+
+
+def test_comments_blank_lines_and_spaces_are_nothing(tmp_path: Path) -> None:
+    one, two = (key.hex() for key in keys(2).values())
+    text = f"# the roster of \u00fcser group 7\n\n 2\t{two.upper()}  # Bob\r\n   \n1   {one}#Alice"
+    assert read(tmp_path, text).hash == Roster(keys(2)).hash
+    assert len(read(tmp_path, "")) == 0
+
+
+@pytest.mark.parametrize(
+    "entry",
+    ["x", "1", line(""), line("x"), line("-1"), line("+1"), line("1.0"), line("0x1"), line("01"), line("1_0"),
+     line("\u0661"), line("1\n"), line("12345678901"), line(1)[:-1], line(1) + "0", line(1) + " 2", line(1)[:-1] + "g",
+     f"1\u00a0{keys(1)[1].hex()}", f"1,{keys(1)[1].hex()}", f"\ufeff{line(1)}", f"{line(1)}\x0b{line(2)}"],
+)  # fmt: skip
+def test_other_lines_are_refused_by_number(tmp_path: Path, entry: str) -> None:
+    with pytest.raises(LocalProtocolError, match="roster, line 2: expected a user id and a key"):
+        read(tmp_path, f"# head\n{entry}\n")
+
+
+def test_an_id_listed_twice_is_refused_even_with_the_same_key(tmp_path: Path) -> None:
+    with pytest.raises(LocalProtocolError, match="line 3: user 5 is listed twice"):
+        read(tmp_path, f"{line(5)}\n\n{line(5)}\n")
+
+
+@pytest.mark.parametrize("u", [0, 1 << 32])
+def test_a_file_with_an_id_out_of_range_is_refused(tmp_path: Path, u: int) -> None:
+    with pytest.raises(LocalProtocolError, match=f"got {u}"):
+        read(tmp_path, line(u))
+
+
+def test_a_file_with_a_malformed_or_repeated_key_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LocalProtocolError, match="user 1 is malformed"):
+        read(tmp_path, f"1 {encoded(2).hex()}")
+    with pytest.raises(LocalProtocolError, match="the same key"):
+        read(tmp_path, f"{line(1)}\n{line(2)}")
+
+
+def test_a_roster_that_is_no_text_or_not_there_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff\xfe1 00")
+    for name in ("binary", "missing", "."):
+        with pytest.raises(LocalProtocolError, match="cannot read a roster"):
+            Roster.read(tmp_path / name)
