@@ -293,15 +293,14 @@ class Server:
 
     def _settle(self, shares: Reconstruction) -> None:
         """Blame for wrong shares, where it is proven."""
-        holders, dealers, open_pairs = blame(self._wrong | shares.wrong, self.params.n_corrupt)
+        holders, dealers, disputes = blame(self._wrong | shares.wrong, self.params.n_corrupt)
         for u in sorted(holders):
             self._report(Fault(u, Round.UNMASKING, "holds wrong shares of more users than can have lied"))
         for v in sorted(dealers):
             self._report(Fault(v, Round.SHARE_KEYS, "dealt wrong shares to more users than can have lied"))
         for v in sorted(shares.impostors):
             self._report(Fault(v, Round.SHARE_KEYS, "dealt shares of another secret than it committed to"))
-        named = holders | dealers | shares.impostors
-        self.disputes[:] = sorted(pair for pair in open_pairs | shares.doubtful if named.isdisjoint(pair))
+        self.disputes[:] = sorted(disputes | shares.doubtful)
 
     def _meaning(self, v: int, secret: bytes) -> bytes | KeyPair | None:
         """The seed of p_v, if v is in U3 and this is its b; else v's key pair, if this is its s_sk."""
