@@ -36,7 +36,7 @@ class Decoded(NamedTuple):
 
 
 def decode(shares: Sequence[int], xs: Sequence[int], t: int) -> Decoded | None:
-    """The one polynomial of degree below t on which all but at most floor((m - t) / 2) of m shares lie, at 0.
+    """The one polynomial of degree below t on which all but at most floor((m - t) / 2) of m shares lie.
 
     Args:
         shares: m elements of Z_q, t or more.
@@ -46,10 +46,12 @@ def decode(shares: Sequence[int], xs: Sequence[int], t: int) -> Decoded | None:
     Returns:
         It and which shares are wrong, or None if there is no such polynomial.
     """
-    polynomial = _decode_polynomial(shares, xs, t)
-    if polynomial is None or len(polynomial) > t:
+    divided = _euclid(shares, xs, t)
+    if divided is None or len(divided.polynomial) > t:
         return None
-    wrong = tuple(i for i, (x, share) in enumerate(zip(xs, shares, strict=True)) if evaluate(polynomial, x) != share)
+    polynomial, locator = divided
+    suspects = [i for i, x in enumerate(xs) if evaluate(locator, x) == 0]
+    wrong = tuple(i for i in suspects if evaluate(polynomial, xs[i]) != shares[i])
     if 2 * len(wrong) > len(shares) - t:
         return None
     return Decoded(polynomial, wrong)
@@ -91,7 +93,12 @@ def evaluate(polynomial: Polynomial, x: int) -> int:
     return value
 
 
-def _decode_polynomial(shares: Sequence[int], xs: Sequence[int], t: int) -> Polynomial | None:
+class _Divided(NamedTuple):
+    polynomial: Polynomial
+    locator: Polynomial  # 0 at the x-coordinates of all shares that do not lie on the polynomial
+
+
+def _euclid(shares: Sequence[int], xs: Sequence[int], t: int) -> _Divided | None:
     """Gao's algorithm. None if the division at its end leaves a remainder."""
     above, below = _interpolate(shares, xs)
     u, v = _trim([]), _trim([1])  # v * (polynomial through the shares) = below  mod the product
@@ -100,7 +107,7 @@ def _decode_polynomial(shares: Sequence[int], xs: Sequence[int], t: int) -> Poly
         above, below = below, rest
         u, v = v, _subtract(u, _multiply(quotient, v))
     polynomial, rest = _divide(below, v)
-    return None if rest else polynomial
+    return None if rest else _Divided(polynomial, v)
 
 
 def _interpolate(values: Sequence[int], xs: Sequence[int]) -> tuple[Polynomial, Polynomial]:

@@ -107,7 +107,8 @@ class Reconstruction:
             decoded = decode(self._integers(sample, v), sample.tolist(), self._t) if len(sample) >= self._t else None
             if decoded is None:
                 continue
-            wrong = self._contradicting(holders, v, decoded.polynomial)
+            wrong = [Wrong(int(sample[i]), v) for i in decoded.wrong]
+            wrong += self._contradicting(np.setdiff1d(holders, sample), v, decoded.polynomial)
             meaning = self._check(v, decoded.secret.to_bytes(32, "big"))
             if meaning is not None:
                 self._suspicion[self._index([u for u, _ in wrong])] += 1

@@ -254,12 +254,13 @@ def test_ciphertexts_that_do_not_open_for_n_minus_t_plus_one(model: Model, how: 
 def test_ciphertexts_for_others(model: Model) -> None:
     """Sealed for a recipient, but u || v inside names another: it counts as one that does not open."""
     route = client_module._route
+    swapped = dict(zip(range(1, N + 1), [2, 1, *range(3, N + 1)], strict=True))
 
     class Misled(Session):
         def _answer(self, u: int, request: bytes) -> bytes:
             with pytest.MonkeyPatch.context() as patch:
                 if u == 12 and self.server.round is Round.SHARE_KEYS:
-                    patch.setattr(client_module, "_route", lambda u, v: route(u, {1: 2, 2: 1}.get(v, v)))
+                    patch.setattr(client_module, "_route", lambda sender, v: route(sender, swapped[v]))
                 return super()._answer(u, request)
 
     Misled(model, {12}).gives_the_sum_of(EVERYONE).names_nobody().disputes((1, 12), (2, 12))
