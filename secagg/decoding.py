@@ -7,24 +7,36 @@ way. All of it is public to the server, which is the only one to run it, so it m
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import zip_longest
 from typing import NamedTuple
 
-from .shamir import Q
+import numpy as np
+from numpy import uint8, uint32
+from numpy.typing import NDArray
+
+from secagg import _kernels
+
+from . import shamir
+from .shamir import SCALAR_BYTES, Q
 
 Polynomial = list[int]  # coefficients mod q, the lowest first, the highest not 0; [] is 0
 
+_SLOT_BYTES = 68  # holds a sum of 2^32 products of two elements
+
 
 class Decoded(NamedTuple):
-    """A secret and the positions of the shares that do not belong to its polynomial."""
+    """A polynomial and the positions of the shares that do not lie on it."""
 
-    secret: int
+    polynomial: Polynomial
     wrong: tuple[int, ...]
+
+    @property
+    def secret(self) -> int:
+        return self.polynomial[0] if self.polynomial else 0
 
 
 def decode(shares: Sequence[int], xs: Sequence[int], t: int) -> Decoded | None:
-    """The one polynomial of degree below t on which all but at most floor((m - t) / 2) of m shares lie, at 0.
+    """The one polynomial of degree below t on which all but at most floor((m - t) / 2) of m shares lie.
 
     Args:
         shares: m elements of Z_q, t or more.
@@ -32,29 +44,45 @@ def decode(shares: Sequence[int], xs: Sequence[int], t: int) -> Decoded | None:
         t: threshold.
 
     Returns:
-        The secret and which shares are wrong, or None if there is no such polynomial.
+        It and which shares are wrong, or None if there is no such polynomial.
     """
-    polynomial = _decode_polynomial(shares, xs, t)
-    if polynomial is None or len(polynomial) > t:
+    divided = _euclid(shares, xs, t)
+    if divided is None or len(divided.polynomial) > t:
         return None
-    wrong = tuple(i for i, (x, share) in enumerate(zip(xs, shares, strict=True)) if evaluate(polynomial, x) != share)
+    polynomial, locator = divided
+    suspects = [i for i, x in enumerate(xs) if evaluate(locator, x) == 0]
+    wrong = tuple(i for i in suspects if evaluate(polynomial, xs[i]) != shares[i])
     if 2 * len(wrong) > len(shares) - t:
         return None
-    return Decoded(evaluate(polynomial, 0), wrong)
+    return Decoded(polynomial, wrong)
 
 
-@lru_cache(maxsize=16)
-def lagrange_at(x: int, xs: tuple[int, ...]) -> list[int]:
-    """Lagrange's basis polynomials for xs, evaluated at x: a share at x is their product with the shares at xs."""
-    coefficients = []
-    for i in xs:
-        numerator = denominator = 1
-        for j in xs:
-            if j != i:
-                numerator = numerator * (x - j) % Q
-                denominator = denominator * (i - j) % Q
-        coefficients.append(numerator * pow(denominator, -1, Q) % Q)
-    return coefficients
+def extrapolate(shares: NDArray[uint8], xs: NDArray[uint32], x: int) -> NDArray[uint8]:
+    """What one more holder's shares must be.
+
+    Args:
+        shares: uint8[t, s, 32], each below q; row i belongs to xs[i].
+        xs: uint32[t], distinct and non-zero.
+        x: another x-coordinate.
+
+    Returns:
+        uint8[s, 32]: the polynomials through the shares, at x.
+    """
+    values = np.zeros(shares.shape[1:], uint8)
+    _kernels.shamir_combine(values, _lagrange_at(x, xs), shares)
+    return values
+
+
+def _lagrange_at(x: int, xs: NDArray[uint32]) -> NDArray[uint8]:
+    """Lagrange's basis for xs at x, from that at 0: their ratio is prod (x_j - x) / x_j * x_i / (x_i - x)."""
+    roots = xs.tolist()
+    above = below = 1
+    for root in roots:
+        above, below = above * (root - x) % Q, below * root % Q
+    ratio = above * pow(below, -1, Q) % Q
+    inverses = _invert([root - x for root in roots])
+    at_0 = _integers(shamir.lagrange(xs))
+    return _scalars([c * ratio * root * i % Q for c, root, i in zip(at_0, roots, inverses, strict=True)])
 
 
 def evaluate(polynomial: Polynomial, x: int) -> int:
@@ -65,45 +93,48 @@ def evaluate(polynomial: Polynomial, x: int) -> int:
     return value
 
 
-def _decode_polynomial(shares: Sequence[int], xs: Sequence[int], t: int) -> Polynomial | None:
+class _Divided(NamedTuple):
+    polynomial: Polynomial
+    locator: Polynomial  # 0 at the x-coordinates of all shares that do not lie on the polynomial
+
+
+def _euclid(shares: Sequence[int], xs: Sequence[int], t: int) -> _Divided | None:
     """Gao's algorithm. None if the division at its end leaves a remainder."""
-    above = _from_roots(xs)
-    below = _interpolate(shares, xs, above)
+    above, below = _interpolate(shares, xs)
     u, v = _trim([]), _trim([1])  # v * (polynomial through the shares) = below  mod the product
     while 2 * (len(below) - 1) >= len(xs) + t:
         quotient, rest = _divide(above, below)
         above, below = below, rest
         u, v = v, _subtract(u, _multiply(quotient, v))
     polynomial, rest = _divide(below, v)
-    return None if rest else polynomial
+    return None if rest else _Divided(polynomial, v)
 
 
-def _from_roots(roots: Sequence[int]) -> Polynomial:
-    """The product of the (x - root)."""
-    product = [1]
-    for root in roots:
-        product = [(low - root * high) % Q for low, high in zip([0, *product], [*product, 0], strict=True)]
-    return product
+def _interpolate(values: Sequence[int], xs: Sequence[int]) -> tuple[Polynomial, Polynomial]:
+    """The product of the (x - x_i), and the polynomial of least degree with these values."""
+    product, total = _combine([v * w % Q for v, w in zip(values, _weights(xs), strict=True)], xs)
+    return product, _trim(total)
 
 
-def _interpolate(values: Sequence[int], xs: Sequence[int], product: Polynomial) -> Polynomial:
-    """The polynomial of least degree with these values: a sum of product / (x - x_i), scaled."""
-    total = [0] * len(xs)
-    for x, value in zip(xs, values, strict=True):
-        quotient = _divide_by_root(product, x)
-        scale = value * pow(evaluate(quotient, x), -1, Q) % Q
-        total = [(a + scale * b) % Q for a, b in zip(total, quotient, strict=True)]
-    return _trim(total)
+def _weights(xs: Sequence[int]) -> list[int]:
+    """The inverse of the product over j != i of (x_i - x_j), for each i."""
+    product = 1
+    for x in xs:
+        product = -product * x % Q
+    scale = -pow(product, -1, Q)
+    at_0 = _integers(shamir.lagrange(np.array(xs, uint32)))
+    return [scale * x * c % Q for x, c in zip(xs, at_0, strict=True)]
 
 
-def _divide_by_root(polynomial: Polynomial, root: int) -> Polynomial:
-    """Synthetic division by (x - root), which divides it."""
-    quotient = []
-    carry = 0
-    for coefficient in reversed(polynomial):
-        carry = (coefficient + carry * root) % Q
-        quotient.append(carry)
-    return quotient[-2::-1]
+def _combine(scales: Sequence[int], xs: Sequence[int]) -> tuple[Polynomial, Polynomial]:
+    """The product of the (x - x_i), and the sum of it / (x - x_i) * scale_i: halves first, as multiplying is fast."""
+    if len(xs) == 1:
+        return [-xs[0] % Q, 1], [scales[0]]
+    half = len(xs) // 2
+    left, left_sum = _combine(scales[:half], xs[:half])
+    right, right_sum = _combine(scales[half:], xs[half:])
+    terms = zip_longest(_multiply(left_sum, right), _multiply(right_sum, left), fillvalue=0)
+    return _multiply(left, right), [(x + y) % Q for x, y in terms]
 
 
 def _divide(a: Polynomial, b: Polynomial) -> tuple[Polynomial, Polynomial]:
@@ -119,11 +150,15 @@ def _divide(a: Polynomial, b: Polynomial) -> tuple[Polynomial, Polynomial]:
 
 
 def _multiply(a: Polynomial, b: Polynomial) -> Polynomial:
-    product = [0] * (len(a) + len(b) - 1 if a and b else 0)
-    for i, x in enumerate(a):
-        for j, y in enumerate(b):
-            product[i + j] = (product[i + j] + x * y) % Q
-    return product
+    """As one product of two long integers, whose slots do not overflow."""
+    size = len(a) + len(b)
+    product = (_pack(a) * _pack(b)).to_bytes(size * _SLOT_BYTES, "little")
+    slots = range(0, (size - 1) * _SLOT_BYTES if a and b else 0, _SLOT_BYTES)
+    return [int.from_bytes(product[i : i + _SLOT_BYTES], "little") % Q for i in slots]
+
+
+def _pack(polynomial: Polynomial) -> int:
+    return int.from_bytes(b"".join(c.to_bytes(_SLOT_BYTES, "little") for c in polynomial), "little")
 
 
 def _subtract(a: Polynomial, b: Polynomial) -> Polynomial:
@@ -134,3 +169,25 @@ def _trim(polynomial: Polynomial) -> Polynomial:
     while polynomial and polynomial[-1] == 0:
         polynomial.pop()
     return polynomial
+
+
+def _invert(values: Sequence[int]) -> list[int]:
+    """Inverses mod q of all at the price of one: Montgomery's trick."""
+    before = [1]
+    for value in values:
+        before.append(before[-1] * value % Q)
+    inverse = pow(before.pop(), -1, Q)
+    inverses = []
+    for value in reversed(values):
+        inverses.append(inverse * before.pop() % Q)
+        inverse = inverse * value % Q
+    return inverses[::-1]
+
+
+def _integers(scalars: NDArray[uint8]) -> list[int]:
+    return [int.from_bytes(bytes(scalar), "big") for scalar in scalars]
+
+
+def _scalars(integers: Sequence[int]) -> NDArray[uint8]:
+    octets = b"".join(i.to_bytes(SCALAR_BYTES, "big") for i in integers)
+    return np.frombuffer(octets, uint8).reshape(-1, SCALAR_BYTES)

@@ -2,7 +2,11 @@
 
 Every secret can be checked: b_v against its commitment, s_v_sk against s_v_pk. As long as the checks pass, all secrets
 come from one batched reconstruction (section 7.2). One that fails is decoded with errors, and the holders found wrong
-are left out of the next batch.
+are asked last in the next batch.
+
+A secret that passes its check does not prove that the polynomial is the dealer's: t or more shares, c of them corrupt,
+also lie on any polynomial that differs from it by a multiple of x and of t - c or fewer (x - holder). Only t - 1 honest
+shares and the secret leave no choice, so nobody is called wrong unless n_corrupt + t - 1 shares agree against him.
 """
 
 from collections import Counter
@@ -14,9 +18,8 @@ from numpy.typing import NDArray
 
 from .. import shamir
 from ..codec import Ids, Octets
-from ..decoding import decode, lagrange_at
+from ..decoding import Polynomial, decode, evaluate, extrapolate
 from ..errors import Abort
-from ..shamir import Q
 
 Check = Callable[[int, bytes], Any]
 """What the secret of a dealer stands for, or None if it is not the one that the dealer committed to."""
@@ -35,19 +38,27 @@ class Reconstruction:
     Args:
         dealers: U2, ascending; each deals to and holds from its neighbours among them.
         t: threshold.
+        n_corrupt: how many of them may lie, together.
         check: see `Check`.
 
     Attributes:
         wrong: the wrong shares that `secrets` came upon.
+        doubtful: shares that the others contradict, but too few of them to prove that holder or dealer has lied.
+        impostors: dealers whose shares are those of another secret than they committed to.
     """
 
-    def __init__(self, dealers: Ids, t: int, check: Check) -> None:
+    def __init__(self, dealers: Ids, t: int, n_corrupt: int, check: Check) -> None:
         self.wrong: set[Wrong] = set()
+        self.doubtful: set[Wrong] = set()
+        self.impostors: set[int] = set()
         self._dealers = dealers
         self._t = t
+        self._n_corrupt = n_corrupt
         self._check = check
         self._shares: Octets = np.zeros((len(dealers), len(dealers), 32), np.uint8)  # [holder, dealer]
         self._known = np.zeros((len(dealers), len(dealers)), np.bool_)
+        self._suspicion = np.zeros(len(dealers), np.intp)  # how often each holder's share was left out
+        self._sources: dict[int, bytes] = {}  # the t holders whose shares gave a dealer's secret in a batch
 
     def add(self, holder: int, dealers: Ids, shares: Octets) -> None:
         """What `holder` sent: a share of each of `dealers`."""
@@ -59,72 +70,96 @@ class Reconstruction:
         """What each dealer's secret stands for.
 
         Raises:
-            Abort: fewer than t shares of a secret came, or too many of them are wrong.
+            Abort: fewer than t shares of a secret came, or too many of them are wrong, or they are of another secret.
         """
         found: dict[int, Any] = {}
         left = self._dealers.tolist()
-        while left:
-            found |= self._batch(left)
-            left = [v for v in left if v not in found]
-            if left:
-                found[left[0]] = self._correct(left[0])
-                left = left[1:]
-        self._confront(found)
+        try:
+            while left:
+                found |= self._batch(left)
+                left = [v for v in left if v not in found]
+                if left:
+                    found[left[0]] = self._correct(left[0])
+        finally:
+            if self._suspicion.any():
+                self._confront()
         return found
 
     def _batch(self, dealers: list[int]) -> dict[int, Any]:
-        """Those of the secrets that the first t holders not yet suspected agree on."""
-        groups: dict[bytes, list[int]] = {}
-        for v in dealers:
-            groups.setdefault(self._trusted(v)[: self._t].tobytes(), []).append(v)
+        """Those of the secrets that the t holders least suspected agree on."""
         found: dict[int, Any] = {}
-        for key, group in groups.items():
+        for key, group in _groups((v, self._ranked(v)[: self._t].tobytes()) for v in dealers).items():
             holders = np.frombuffer(key, np.uint32)
             if len(holders) == self._t:
-                secrets = shamir.reconstruct(self._shares[np.ix_(self._index(holders), self._index(group))], holders)
-                found |= {v: self._check(v, bytes(secret)) for v, secret in zip(group, secrets, strict=True)}
-        return {v: meaning for v, meaning in found.items() if meaning is not None}
+                secrets = shamir.reconstruct(self._block(holders, group), holders)
+                checked = {v: self._check(v, bytes(secret)) for v, secret in zip(group, secrets, strict=True)}
+                found |= {v: meaning for v, meaning in checked.items() if meaning is not None}
+                self._sources |= {v: key for v in group if v in found}
+        return found
 
     def _correct(self, v: int) -> Any:
-        """One secret from all its shares, wrong ones among them."""
-        for holders in (self._trusted(v), self._holders(v)):
-            decoded = decode(self._integers(holders, v), holders.tolist(), self._t) if len(holders) >= self._t else None
-            meaning = None if decoded is None else self._check(v, decoded.secret.to_bytes(32, "big"))
-            if decoded is not None and meaning is not None:
-                self.wrong |= {Wrong(int(holders[i]), v) for i in decoded.wrong}
-                return meaning
+        """One secret from all its shares, or from those of holders not suspected, with wrong ones among them."""
+        holders = self._holders(v)
         if len(holders) < self._t:
             raise Abort(f"shares of user {v}'s secret", len(holders), self._t)
+        trusted = holders[self._suspicion[self._index(holders)] == 0]
+        for sample in (holders, trusted):
+            decoded = decode(self._integers(sample, v), sample.tolist(), self._t) if len(sample) >= self._t else None
+            if decoded is None:
+                continue
+            wrong = [Wrong(int(sample[i]), v) for i in decoded.wrong]
+            wrong += self._contradicting(np.setdiff1d(holders, sample), v, decoded.polynomial)
+            meaning = self._check(v, decoded.secret.to_bytes(32, "big"))
+            if meaning is not None:
+                self._suspicion[self._index([u for u, _ in wrong])] += 1
+                self._record(wrong, len(holders) - len(wrong))
+                return meaning
+            if len(holders) - len(wrong) >= self._t + self._n_corrupt:
+                self.impostors.add(v)
+                raise Abort(f"user {v}'s shares are not of the secret that it committed to", len(holders), self._t)
         raise Abort(f"too many shares of user {v}'s secret are wrong to recover it", len(holders), self._t)
 
-    def _confront(self, found: Iterable[int]) -> None:
-        """Compare every share of the suspected holders with what the others' shares say."""
-        suspects = {wrong.holder for wrong in self.wrong}
-        for holder in sorted(suspects):
-            for v in found:
-                if holder in self._holders(v) and Wrong(holder, v) not in self.wrong:
-                    self._confront_one(holder, v)
+    def _contradicting(self, holders: Ids, v: int, polynomial: Polynomial) -> list[Wrong]:
+        """The shares of v's secret that do not lie on a polynomial."""
+        shares = zip(holders.tolist(), self._integers(holders, v), strict=True)
+        return [Wrong(u, v) for u, share in shares if evaluate(polynomial, u) != share]
 
-    def _confront_one(self, holder: int, v: int) -> None:
-        others = self._trusted(v)[: self._t]
-        if len(others) < self._t:
-            return
-        coefficients = lagrange_at(holder, tuple(others.tolist()))
-        expected = sum(c * s for c, s in zip(coefficients, self._integers(others, v), strict=True)) % Q
-        if expected != self._integers(np.array([holder], np.uint32), v)[0]:
-            self.wrong.add(Wrong(holder, v))
+    def _record(self, wrong: Iterable[Wrong], agreeing: int) -> None:
+        """Shares of one dealer's secret that so many others contradict."""
+        (self.wrong if agreeing >= self._t - 1 + self._n_corrupt else self.doubtful).update(wrong)
+
+    def _confront(self) -> None:
+        """Compare all shares of the secrets that a batch gave with the polynomials that they came from."""
+        for key, group in _groups(self._sources.items()).items():
+            right = self._agreeing(np.frombuffer(key, np.uint32), group)
+            known = self._known[:, self._index(group)]
+            for column, v in enumerate(group):
+                holders = self._dealers[known[:, column] & ~right[:, column]].tolist()
+                self._record((Wrong(u, v) for u in holders), int(right[:, column].sum()))
+
+    def _agreeing(self, sources: Ids, group: list[int]) -> NDArray[np.bool_]:
+        """[holder, dealer of the group]: which shares lie on the polynomial through those of `sources`."""
+        block, columns = self._block(sources, group), self._index(group)
+        right = self._known[:, columns]
+        for row in np.flatnonzero(right.any(1) & ~np.isin(self._dealers, sources)):
+            expected = extrapolate(block, sources, int(self._dealers[row]))
+            right[row] &= (self._shares[row, columns] == expected).all(1)
+        return right
 
     def _holders(self, v: int) -> Ids:
         """Who sent a share of v's secret."""
         return self._dealers[self._known[:, self._index(v)]]
 
-    def _trusted(self, v: int) -> Ids:
-        """Those of them who have sent no wrong share of any secret."""
+    def _ranked(self, v: int) -> Ids:
+        """The same, the least suspected first."""
         holders = self._holders(v)
-        return holders[~np.isin(holders, [wrong.holder for wrong in self.wrong])]
+        return holders[np.argsort(self._suspicion[self._index(holders)], kind="stable")]
 
     def _integers(self, holders: Ids, v: int) -> list[int]:
-        return [int.from_bytes(bytes(share), "big") for share in self._shares[self._index(holders), self._index(v)]]
+        return [int.from_bytes(bytes(share), "big") for share in self._block(holders, [v])[:, 0]]
+
+    def _block(self, holders: Ids, group: list[int]) -> Octets:
+        return self._shares[np.ix_(self._index(holders), self._index(group))]
 
     def _index(self, users: Ids | Sequence[int] | int) -> NDArray[np.intp]:
         return np.searchsorted(self._dealers, users)
@@ -142,3 +177,11 @@ def blame(wrong: Iterable[Wrong], n_corrupt: int) -> tuple[set[int], set[int], s
     holders = {u for u, count in by_holder.items() if count > n_corrupt}
     dealers = {v for v, count in by_dealer.items() if count > n_corrupt}
     return holders, dealers, {pair for pair in pairs if pair.holder not in holders and pair.dealer not in dealers}
+
+
+def _groups(keyed: Iterable[tuple[int, bytes]]) -> dict[bytes, list[int]]:
+    """Items by their keys."""
+    groups: dict[bytes, list[int]] = {}
+    for item, key in keyed:
+        groups.setdefault(key, []).append(item)
+    return groups

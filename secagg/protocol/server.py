@@ -62,7 +62,7 @@ class Server:
 
     Attributes:
         faults: the first of each client and round so far.
-        disputes: shares that did not open or were wrong, where either the holder or the dealer has lied.
+        disputes: shares that did not open or that others contradict, where nobody is proven to have lied.
     """
 
     def __init__(
@@ -224,7 +224,7 @@ class Server:
         self._ciphertexts = np.empty((0, 0), _CIPHERTEXT)
         self._sum = np.zeros(self.params.m, self.params.dtype)
         self._held: dict[int, Ids] = {}
-        self._reconstruction = Reconstruction(users, self.params.t, self._meaning)
+        self._reconstruction = Reconstruction(users, self.params.t, self.params.n_corrupt, self._meaning)
         return requests
 
     def _take_masked_input(self, u: int, answer: MaskedInputCollection) -> None:
@@ -278,7 +278,7 @@ class Server:
         try:
             meanings = self._reconstruction.secrets()
         finally:
-            self._settle(self._wrong | self._reconstruction.wrong)
+            self._settle(self._reconstruction)
         unmasker = Unmasker(self.params, self._session, self._sum, self._threads)
         dropped = np.setdiff1d(self._u2, self._u3).tolist()
         unmasker.remove_self_masks([meanings[u] for u in self._u3.tolist()])
@@ -289,13 +289,16 @@ class Server:
         self._result = self._sum
         return {}
 
-    def _settle(self, wrong: set[Wrong]) -> None:
+    def _settle(self, shares: Reconstruction) -> None:
         """Blame for wrong shares, where it is proven."""
-        holders, dealers, self.disputes[:] = blame(wrong, self.params.n_corrupt)
+        holders, dealers, disputes = blame(self._wrong | shares.wrong, self.params.n_corrupt)
         for u in sorted(holders):
             self._report(Fault(u, Round.UNMASKING, "holds wrong shares of more users than can have lied"))
         for v in sorted(dealers):
             self._report(Fault(v, Round.SHARE_KEYS, "dealt wrong shares to more users than can have lied"))
+        for v in sorted(shares.impostors):
+            self._report(Fault(v, Round.SHARE_KEYS, "dealt shares of another secret than it committed to"))
+        self.disputes[:] = sorted(disputes | shares.doubtful)
 
     def _meaning(self, v: int, secret: bytes) -> bytes | KeyPair | None:
         """The seed of p_v, if v is in U3 and this is its b; else v's key pair, if this is its s_sk."""
