@@ -1,0 +1,101 @@
+"""Writes corpus/: the messages, files and structs that the fuzzer starts from. Run it as `python -m fuzz.make_corpus`.
+
+The messages are those of two small sessions, one of each model, in which a user drops out, so no decoder has to find
+its format by chance. The same bytes come out every time.
+"""
+
+import random
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from secagg import Client, Identity, Model, Params, Roster, Server
+from secagg.protocol.identity import SIGNATURE_BYTES
+from secagg.protocol.messages import Round
+
+from .decoders import CORPUS, MESSAGES, Colour, Sample
+
+N, LOST = 3, 3
+DER = (Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+NAMES = {kind.TYPE: kind.__name__ for kind in MESSAGES}
+
+
+def identities() -> dict[int, Identity]:
+    return {u: Identity(Ed25519PrivateKey.from_private_bytes(bytes([u] * 32))) for u in range(1, N + 1)}
+
+
+def roster_of(people: dict[int, Identity]) -> Roster:
+    return Roster({u: identity.verification_key for u, identity in people.items()})
+
+
+def parameters(model: Model) -> Params:
+    return Params(n=N, t=2, n_corrupt=0, m=3, modulus=1 << 12, model=model, nonce=bytes(16), context=b"context")
+
+
+def parties(params: Params) -> tuple[Server, dict[int, Client]]:
+    """The server and the clients, which draw the same random bytes every time."""
+    people: dict[int, Identity | None] = dict.fromkeys(range(1, N + 1))
+    roster = None
+    if params.model is Model.ACTIVE:
+        roster = roster_of(identities())
+        people |= identities()
+    clients = {
+        u: Client(params, u, [u] * params.m, identity=identity, roster=roster, rand=random.Random(u).randbytes)
+        for u, identity in people.items()
+    }
+    return Server(params, roster=roster), clients
+
+
+def session(params: Params) -> dict[str, bytes]:
+    """One message of each type, without signature."""
+    server, clients = parties(params)
+    signature = SIGNATURE_BYTES if params.model is Model.ACTIVE else 0
+    messages: dict[str, bytes] = {}
+    requests = dict.fromkeys(clients, b"")
+    while server.round is not None:
+        if server.round is Round.MASKED_INPUT_COLLECTION:
+            del requests[LOST]
+        for u, request in requests.items():
+            answer = clients[u].receive(request) if request else clients[u].start()
+            server.receive(u, answer)
+            message = answer[: len(answer) - signature]
+            messages |= {NAMES[data[1]]: data for data in (request, message) if data}
+        requests = server.end_round()
+    return messages
+
+
+def write(decoder: str, name: str, data: bytes) -> None:
+    (CORPUS / decoder).mkdir(parents=True, exist_ok=True)
+    (CORPUS / decoder / name).write_bytes(data)
+
+
+def write_files() -> None:
+    """A roster, and an identity as PEM and as what is in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        roster_of(identities()).write(Path(folder, "roster"))
+        write("Roster", "three_users", b"# id, key\n\n" + Path(folder, "roster").read_bytes())
+        identities()[1].save(Path(folder, "identity"))
+        pem = Path(folder, "identity").read_bytes()
+    write("Identity", "pem", pem)
+    write("Identity", "pkcs8", Ed25519PrivateKey.from_private_bytes(bytes([1] * 32)).private_bytes(*DER))
+
+
+def main() -> None:
+    shutil.rmtree(CORPUS, ignore_errors=True)
+    for model in Model:
+        params = parameters(model)
+        write("Params", model.name.lower(), params.encode())
+        for name, data in session(params).items():
+            write(name, model.name.lower(), data)
+    rows = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    sample = Sample(1 << 64, Colour.RED, b"tag", b"name", b"context", b"body", np.array([1, 2], np.uint32), rows)
+    write("Sample", "every_codec", sample.encode())
+    write_files()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The fuzzer's corpus, replayed without the fuzzer, and what decoding may allocate."""
+
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from fuzz.decoders import CORPUS, DECODERS, MESSAGES, Sample
+from secagg import Params
+from secagg.codec import Struct
+
+FILES = sorted(path for path in CORPUS.glob("*/*"))
+STRUCTS: list[type[Struct]] = [*MESSAGES, Params, Sample]
+LENGTH = b"\xff\xff\xff\xff"
+
+
+def test_every_decoder_has_a_corpus() -> None:
+    assert {path.parent.name for path in FILES} == set(DECODERS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_corpus_is_taken_and_what_is_near_it_breaks_no_invariant(path: Path) -> None:
+    data, check = path.read_bytes(), DECODERS[path.parent.name]
+    assert check(data)
+    for i in range(len(data)):
+        check(data[:i])
+        check(data[:i] + bytes([data[i] ^ 1 << i % 8]) + data[i + 1 :])
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_decoders_refuse_each_other_s_corpus_or_take_it_whole(name: str) -> None:
+    taken = {path.parent.name for path in FILES if DECODERS[name](path.read_bytes())}
+    assert taken == {name}
+
+
+def peak(kind: type[Struct], data: bytes) -> int:
+    """The most bytes that decoding allocates at any moment."""
+    check = DECODERS[kind.__name__]
+    check(data)
+    tracemalloc.start()
+    try:
+        check(data)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", STRUCTS, ids=lambda kind: kind.__name__)
+def test_a_declared_length_allocates_nothing(kind: type[Struct]) -> None:
+    """2**32 - 1 bytes are declared at every place where a length could stand."""
+    data = next(path for path in FILES if path.parent.name == kind.__name__).read_bytes()
+    for i in range(2, len(data)):
+        assert peak(kind, data[:i] + LENGTH) < 20_000
+        assert peak(kind, data[:i] + LENGTH + data[i + 4 :]) < 20_000
+
+
+@pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.__name__)
+def test_long_messages_allocate_a_small_multiple_of_themselves(kind: type[Struct]) -> None:
+    """A megabyte of what the last field holds, and a megabyte too much."""
+    data = next(path for path in FILES if path.parent.name == kind.__name__).read_bytes()
+    body = bytes(1 << 20)
+    for i in range(2, len(data)):
+        assert peak(kind, data[:i] + len(body).to_bytes(4, "big") + body) < 4 * len(body)
+    assert peak(kind, data + body) < 4 * len(body)
