@@ -4,6 +4,7 @@ Where an attack is not refused by the semi-honest model, whose users trust their
 test.
 """
 
+import itertools
 import os
 from collections import defaultdict
 from collections.abc import Callable
@@ -202,6 +203,12 @@ def test_server_cannot_talk_a_client_out_of_the_active_model() -> None:
         session.client(2, make_params(Model.SEMI_HONEST))
 
 
+@pytest.mark.parametrize("t", [2, 3, 4])
+def test_server_cannot_have_a_threshold_that_two_sets_of_users_reach(t: int) -> None:
+    with pytest.raises(LocalProtocolError, match=r"must exceed n_corrupt|must satisfy 2t > n \+ n_corrupt = 9"):
+        make_params(Model.ACTIVE, t=t)
+
+
 @every_request
 def test_server_cannot_repeat_users_to_reach_t(model: Model, current: Round) -> None:
     session = Session(model, current)
@@ -364,6 +371,19 @@ def test_server_cannot_leave_ciphertexts_out(model: Model) -> None:
     honest = session.request(2)
     session.refuse(2, replace(honest, ciphertexts=honest.ciphertexts[:5]), "5 ciphertexts for 6 senders")
     session.finish()
+
+
+def test_server_cannot_find_two_ciphertexts_under_one_key(model: Model) -> None:
+    """Each plaintext begins with the known u || v, so one keystream for both directions, or for two sessions of the
+    same users, would show."""
+    session = Session(model, Round.MASKED_INPUT_COLLECTION)
+    both = [session, Session(model, Round.MASKED_INPUT_COLLECTION, like=session)]
+    keystreams = set()
+    for u, v, known in itertools.product(EVERYONE, EVERYONE, both):
+        if u != v:
+            ciphertext = known.request(v).ciphertexts[ids([w for w in EVERYONE if w != v]) == u][0]
+            keystreams.add(int.from_bytes(ciphertext[:8].tobytes(), "big") ^ (u << 32 | v))
+    assert len(keystreams) == 2 * 7 * 6
 
 
 # Other sessions
