@@ -184,21 +184,30 @@ Loot = dict[tuple[int, str], set[int]]
 
 
 def interrogate(session: Session, told: dict[int, Ids]) -> Loot:
-    """Rounds 3 and 4 of the active model with a U3 for each honest user, while the corrupt ones sign whatever helps."""
+    """Unmasking, in the active model after ConsistencyCheck, with a U3 for each honest user; the corrupt ones sign and
+    tell whatever helps."""
+    active = session.params.model is Model.ACTIVE
     loot: Loot = defaultdict(set)
     for u in CORRUPT:
         collect(loot, u, session.clients[u]._state, None)
+    signatures = _signatures(session, told) if active else dict.fromkeys(told, b"")
+    for u in signatures:
+        state: Any = session.clients[u]._state
+        trusting = UnmaskingRequest(session.scope, told[u], stack([]))
+        with suppress(RemoteProtocolError, Abort):
+            answer = session.clients[u].receive(encode(_claim(session, told, signatures, u) if active else trusting))
+            collect(loot, u, state.masked if active else state, decode(session.split(answer)[0], Unmasking))
+    return loot
+
+
+def _signatures(session: Session, told: dict[int, Ids]) -> dict[int, bytes]:
+    """Of the U3 that each user was told, if it signs that."""
     signatures: dict[int, bytes] = {}
     for u, u3 in told.items():
-        with suppress(RemoteProtocolError):
+        with suppress(RemoteProtocolError, Abort):
             request = ConsistencyCheckRequest(session.scope, u3)
             signatures[u] = session.split(session.clients[u].receive(encode(request)))[1]
-    for u in signatures:
-        held = session.clients[u]._state.masked  # type: ignore[attr-defined]
-        with suppress(RemoteProtocolError, Abort):
-            answer = session.clients[u].receive(encode(_claim(session, told, signatures, u)))
-            collect(loot, u, held, decode(session.split(answer)[0], Unmasking))
-    return loot
+    return signatures
 
 
 def _claim(session: Session, told: dict[int, Ids], signatures: dict[int, bytes], u: int) -> UnmaskingRequest:
@@ -226,3 +235,8 @@ def unmasked(loot: Loot, t: int) -> dict[int, set[str]]:
         if len(holders) >= t:
             found[v].add(kind)
     return found
+
+
+def revealed(loot: Loot) -> dict[int, set[str]]:
+    """The secrets of which any honest client has revealed a share, by user."""
+    return unmasked({secret: holders - set(CORRUPT) for secret, holders in loot.items()}, 1)

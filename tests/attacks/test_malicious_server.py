@@ -26,6 +26,7 @@ from malice import (
     make_params,
     refuse,
     relayed,
+    revealed,
     stack,
     unmasked,
 )
@@ -62,9 +63,8 @@ def model(request: pytest.FixtureRequest) -> Model:
 
 ASKED = [(model, request.ANSWER.ROUND) for model in Model for request in ROUNDS[model]]
 every_request = pytest.mark.parametrize(("model", "current"), ASKED, ids=name)
-every_u3 = pytest.mark.parametrize(
-    ("model", "current"), [(Model.SEMI_HONEST, Round.UNMASKING), (Model.ACTIVE, Round.CONSISTENCY_CHECK)], ids=name
-)
+U3_ASKED = {Model.SEMI_HONEST: Round.UNMASKING, Model.ACTIVE: Round.CONSISTENCY_CHECK}
+every_u3 = pytest.mark.parametrize(("model", "current"), U3_ASKED.items(), ids=name)
 every_list_of_survivors = pytest.mark.parametrize(("model", "current"), [a for a in ASKED if a[1] > 1], ids=name)
 both_lists_of_signatures = pytest.mark.parametrize("current", [Round.SHARE_KEYS, Round.UNMASKING], ids=name)
 
@@ -273,15 +273,35 @@ def test_server_cannot_list_one_user_as_alive_and_as_dropped(model: Model, curre
     assert session.finish() == tuple(EVERYONE)
 
 
+def at_most_one(secrets: dict[int, set[str]]) -> bool:
+    return all(len(kinds) == 1 for kinds in secrets.values())
+
+
 @pytest.mark.parametrize("size", range(1, 6))
-def test_server_cannot_unmask_with_two_survivor_sets(size: int) -> None:
+def test_server_cannot_unmask_with_two_survivor_sets(model: Model, size: int) -> None:
     """Of five honest clients the first hear that user 1 is alive, the others that it dropped out, and two corrupt users
-    sign and reveal whatever helps. In the semi-honest model this would give away x_1."""
-    session = Session(Model.ACTIVE, Round.CONSISTENCY_CHECK)
+    help. The threshold is out of reach for one of b_1 and s_1_sk; in the active model not even one share of it leaves.
+    """
+    session = Session(model, U3_ASKED[model])
     loot = interrogate(session, {u: ids(EVERYONE) if u <= size else ids(range(2, 8)) for u in HONEST})
-    alive = {1: {"b"}} | {v: {"b"} for v in range(2, 8)}
-    dropped = {1: {"s_sk"}} | {v: {"b"} for v in range(2, 8)}
-    assert unmasked(loot, T) == (alive if size + len(CORRUPT) >= T else dropped)
+    expected = {v: {"b"} for v in EVERYONE}
+    if size + len(CORRUPT) < T:
+        expected[1] = {"s_sk"}
+    assert unmasked(loot, T) == expected
+    assert at_most_one(revealed(loot)) == (model is Model.ACTIVE or size == 5)
+
+
+def test_server_cannot_sum_too_few_inputs_with_a_survivor_set_for_each_client(model: Model) -> None:
+    """Every set is long enough, but all that they have in common of the honest users is 1 and 2. In the semi-honest
+    model this gives x_1 + x_2 away, although three honest inputs should be in any sum; no set has t signatures."""
+    session = Session(model, U3_ASKED[model])
+    told = {1: [1, 2, 5, 6, 7], 2: [1, 2, 3, 4, 6, 7], 3: [1, 2, 3, 6, 7], 4: [1, 2, 4, 6, 7], 5: [1, 2, 5, 6, 7]}
+    loot = interrogate(session, {u: ids(users) for u, users in told.items()})
+    assert session.params.min_inputs == 3
+    if model is Model.ACTIVE:
+        assert revealed(loot) == {}
+    else:
+        assert unmasked(loot, T) == {v: {"s_sk"} if v in (3, 4, 5) else {"b"} for v in EVERYONE}
 
 
 @pytest.mark.parametrize("size", range(1, 6))
@@ -293,8 +313,8 @@ def test_server_cannot_unmask_with_two_lists_of_senders(size: int, alive: bool) 
         users = ids(EVERYONE) if u <= size or u in CORRUPT else ids(range(2, 8))
         session.obey(u, part(session.request(u), users, u))
     loot = interrogate(session, {u: ids(EVERYONE) if alive or u == 1 else ids(range(2, 8)) for u in HONEST})
-    assert all(len(kinds) < 2 for kinds in unmasked(loot, T).values())
-    assert len(loot[1, "s_sk"] - set(CORRUPT)) == 0 or not alive
+    assert at_most_one(revealed(loot))
+    assert at_most_one(unmasked(loot, T))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -312,7 +332,8 @@ def test_server_cannot_unmask_with_any_lists_of_survivors(seed: int) -> None:
         session.obey(u, part(session.request(u), users, u))
     stories = [some(CORRUPT[0]) for _ in range(rng.integers(2, 4))]
     loot = interrogate(session, {u: stories[rng.integers(len(stories))] for u in HONEST})
-    assert all(len(kinds) < 2 for kinds in unmasked(loot, T).values())
+    assert at_most_one(revealed(loot))
+    assert at_most_one(unmasked(loot, T))
 
 
 @pytest.mark.parametrize("signatures", [0, 5, 7])
