@@ -30,6 +30,7 @@ from secagg.protocol.messages import (
     encode,
     session_id,
     signed,
+    users_hash,
 )
 from secagg.protocol.params import neighbours
 from secagg.protocol.pki import Pki
@@ -127,7 +128,7 @@ def client_script(params: Params) -> ClientScript:
         seal(share_key(c.agree(own_key), session, v, u), v.to_bytes(4, "big") + u.to_bytes(4, "big") + _shares(v))
         for v, (c, _) in pairs.items()
     ]
-    agreed: dict[int, Answer] = dict.fromkeys(users.tolist(), ConsistencyCheck.on(session, users))
+    agreed: dict[int, Answer] = dict.fromkeys(users.tolist(), ConsistencyCheck(session, users_hash(users)))
     requests = {
         Round.SHARE_KEYS: encode(keys),
         Round.MASKED_INPUT_COLLECTION: encode(MaskedInputCollectionRequest(session, users, _rows(ciphertexts))),
@@ -167,9 +168,9 @@ def server_script(params: Params) -> ServerScript:
     rounds: dict[Round, Callable[[int], Answer]] = {
         Round.SHARE_KEYS: lambda u: ShareKeys(session, masks[u].commitment, _random_ciphertexts(params.n - 1, rand)),
         Round.MASKED_INPUT_COLLECTION: lambda u: MaskedInputCollection(
-            session, _masked_input(params, session, u, masks[u].seed, total), none
+            session, users_hash(users), _masked_input(params, session, u, masks[u].seed, total), none
         ),
-        Round.CONSISTENCY_CHECK: lambda u: ConsistencyCheck.on(session, users),
+        Round.CONSISTENCY_CHECK: lambda u: ConsistencyCheck(session, users_hash(users)),
         Round.UNMASKING: lambda u: Unmasking(session, shares[u - 1]),
     }
     answers = {Round.ADVERTISE_KEYS: cast.encoded(cast.pki.setup, {**advertised})}

@@ -6,7 +6,7 @@ from conftest import run
 from secagg import Params, Round
 from secagg.protocol.messages import CIPHERTEXT_BYTES, KEY_BYTES, SHARE_BYTES
 
-HEADER, SESSION, LENGTH, ID, COMMITMENT = 2, 32, 4, 4, 32
+HEADER, SESSION, LENGTH, ID, COMMITMENT, USERS_HASH = 2, 32, 4, 4, 32, 32
 ROUTE_AND_TAG = CIPHERTEXT_BYTES - 2 * SHARE_BYTES
 
 
@@ -24,6 +24,7 @@ def overhead_bytes(n: int) -> dict[str, int]:
         "lists of users": 3 * ID * n,
         "own keys, echoed": 2 * KEY_BYTES,
         "commitment": COMMITMENT,
+        "hash of U2": USERS_HASH,
         "u || v and tag": 2 * (n - 1) * ROUTE_AND_TAG,
     }
 
@@ -47,7 +48,7 @@ def test_each_message_weighs_what_its_table_says() -> None:
     sent = {
         Round.ADVERTISE_KEYS: HEADER + keys,
         Round.SHARE_KEYS: HEADER + SESSION + COMMITMENT + LENGTH + (n - 1) * shares,
-        Round.MASKED_INPUT_COLLECTION: HEADER + SESSION + 2 * LENGTH + m * 20 // 8,
+        Round.MASKED_INPUT_COLLECTION: HEADER + SESSION + USERS_HASH + 2 * LENGTH + m * 20 // 8,
         Round.UNMASKING: HEADER + SESSION + LENGTH + n * SHARE_BYTES,
     }
     received = {

@@ -37,6 +37,7 @@ from .messages import (
     encode,
     session_id,
     signed,
+    users_hash,
 )
 from .params import Params, neighbours, with_neighbours
 from .pki import Pki
@@ -237,7 +238,7 @@ class Client:
             state.session, request.users, dealers[order], np.concatenate([shares, state.own_shares[None]])[order]
         )
         y = self._masked_input(state, senders)
-        return masked, MaskedInputCollection(state.session, y, senders[~opened])
+        return masked, MaskedInputCollection(state.session, users_hash(request.users), y, senders[~opened])
 
     def _open(self, state: _Shared, senders: Ids, ciphertexts: Octets) -> tuple[NDArray[np.bool_], Octets]:
         """Which of the e_{v,u} open, v over senders, and the shares [k, 2, 32] in those.
@@ -268,7 +269,7 @@ class Client:
     def _check_consistency(self, state: _Masked, request: ConsistencyCheckRequest) -> tuple[_Checked, ConsistencyCheck]:
         """Round 3 (active model): sign U3, once."""
         self._check_u3(state, request.session, request.users)
-        return _Checked(state, request.users), ConsistencyCheck.on(state.session, request.users)
+        return _Checked(state, request.users), ConsistencyCheck(state.session, users_hash(request.users))
 
     def _unmask(self, state: _Masked | _Checked, request: UnmaskingRequest) -> tuple[None, Unmasking]:
         """Round 4: one share of each dealer, of b for those in U3, of s_sk for the others: never both."""
@@ -278,6 +279,7 @@ class Client:
         else:
             masked, u3 = state, request.users
             self._check_u3(state, request.session, u3)
+            self._pki.check_all(self._scope, u3, (), request.signatures)
         kind = np.where(np.isin(masked.dealers, u3), B, S_SK)
         return None, Unmasking(masked.session, masked.shares[np.arange(len(kind)), kind])
 
@@ -289,7 +291,7 @@ class Client:
         """At least t users of U3 have signed the U3 that u has."""
         _check_session(request.session, state.masked.session)
         _check_users(request.users, None, self.params.t, within=state.u3)
-        agreed = repeat(ConsistencyCheck.on(state.masked.session, state.u3), len(request.users))
+        agreed = repeat(ConsistencyCheck(state.masked.session, users_hash(state.u3)), len(request.users))
         self._pki.check_all(state.masked.session, request.users, agreed, request.signatures)
 
     _HANDLERS: ClassVar[dict[type[Request], Callable[..., tuple[object, Answer]]]] = {

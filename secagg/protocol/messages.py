@@ -15,7 +15,7 @@ section 7.1's formula:
     ShareKeysRequest               2 (n-1) a_K               2 + 4 + 4n + 4 + 2 a_K (one's own keys, echoed) + 4
     ShareKeys                      2 (n-1) a_S               2 + 32 + 32 (commitment) + 4 + 24 (n-1)
     MaskedInputCollectionRequest   2 (n-1) a_S               2 + 32 + 4 + 4n + 4 + 24 (n-1)
-    MaskedInputCollection          ceil(m ceil(log2 R) / 8)  2 + 32 + 4 + 4 (senders whose shares do not open: none)
+    MaskedInputCollection          ceil(m ceil(log2 R) / 8)  2 + 32 + 32 (hash of U2) + 4 + 4 (no unopened ciphertexts)
     UnmaskingRequest               -                         2 + 32 + 4 + 4n + 4
     Unmasking                      n a_S                     2 + 32 + 4
 
@@ -72,6 +72,7 @@ class Request(Message):
 
 SessionId = Annotated[bytes, Fixed(SESSION_BYTES)]
 UserIds = Annotated[Ids, IDS]
+UsersHash = Annotated[bytes, Fixed(32)]
 Signatures = Annotated[Octets, Items((SIGNATURE_BYTES,))]
 
 
@@ -98,27 +99,25 @@ class ShareKeys(Answer):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MaskedInputCollection(Answer):
-    """Round 2: y_u, packed (secagg.vector.pack), and the users of U2 whose ciphertexts did not open."""
+    """Round 2: y_u, packed (secagg.vector.pack), for a U2 whose hash tells which, since masks for another would not
+    cancel; and the users of U2 whose ciphertexts did not open."""
 
     TYPE = 5
     ROUND = Round.MASKED_INPUT_COLLECTION
     session: SessionId
+    u2_hash: UsersHash
     y: Annotated[bytes, Opaque(4)]
     unopened: UserIds
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ConsistencyCheck(Answer):
-    """Round 3, active model: SHA-256 of U3; what matters is the signature that follows."""
+    """Round 3, active model: the hash of U3; what matters is the signature that follows."""
 
     TYPE = 7
     ROUND = Round.CONSISTENCY_CHECK
     session: SessionId
-    u3_hash: Annotated[bytes, Fixed(32)]
-
-    @classmethod
-    def on(cls, session: bytes, u3: Ids) -> "ConsistencyCheck":
-        return cls(session, hashlib.sha256(IDS.write(u3)).digest())
+    u3_hash: UsersHash
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -200,6 +199,11 @@ def decode(data: bytes, expected: type[M]) -> M:
 def rounds_of(params: Params) -> tuple[Round, ...]:
     """The rounds of a session."""
     return (Round.ADVERTISE_KEYS, *(request.ANSWER.ROUND for request in ROUNDS[params.model]))
+
+
+def users_hash(users: Ids) -> bytes:
+    """SHA-256 of a list of users."""
+    return hashlib.sha256(b"secagg users v1" + IDS.write(users)).digest()
 
 
 def session_id(params: Params, roster_hash: bytes, request: ShareKeysRequest) -> bytes:

@@ -33,6 +33,7 @@ from .messages import (
     decode,
     encode,
     session_id,
+    users_hash,
 )
 from .params import Model, Params, neighbours, with_neighbours
 from .pki import Pki
@@ -221,6 +222,7 @@ class Server:
             received = received.view(np.uint8).reshape(-1, CIPHERTEXT_BYTES)
             requests[u] = encode(MaskedInputCollectionRequest(self._session, users, received))
         self._u2 = self._u3 = users
+        self._u2_hash = users_hash(users)
         self._ciphertexts = np.empty((0, 0), _CIPHERTEXT)
         self._sum = np.zeros(self.params.m, self.params.dtype)
         self._held: dict[int, Ids] = {}
@@ -230,6 +232,8 @@ class Server:
     def _take_masked_input(self, u: int, answer: MaskedInputCollection) -> None:
         """Check y_u whole, then add it: the server never holds two."""
         self._check_session(answer.session)
+        if answer.u2_hash != self._u2_hash:
+            raise RemoteProtocolError("has masked its input for another list than U2")
         held = self._dealers_held(u, answer.unopened)
         if not vector.packed_check(answer.y, self.params.m, self.params.modulus):
             raise RemoteProtocolError("the masked input has a wrong length, an entry >= R or dirty padding")
@@ -239,9 +243,11 @@ class Server:
 
     def _dealers_held(self, u: int, unopened: Ids) -> Ids:
         """Whose shares u holds."""
+        dealers = with_neighbours(u, self._u2)
+        if not len(unopened):
+            return dealers
         if np.any(unopened[1:] <= unopened[:-1]) or not np.isin(unopened, neighbours(u, self._u2)).all():
             raise RemoteProtocolError("the list of unopened ciphertexts is not an ascending part of U2")
-        dealers = with_neighbours(u, self._u2)
         held = dealers[~np.isin(dealers, unopened)]
         if len(held) < self.params.t:
             raise RemoteProtocolError(f"only {len(held)} ciphertexts opened")
@@ -254,7 +260,7 @@ class Server:
 
     def _take_consistency_check(self, u: int, answer: ConsistencyCheck) -> None:
         self._check_session(answer.session)
-        if answer.u3_hash != ConsistencyCheck.on(self._session, self._u3).u3_hash:
+        if answer.u3_hash != users_hash(self._u3):
             raise RemoteProtocolError("has signed another list than U3")
 
     def _open_unmasking(self, users: Ids) -> dict[int, bytes]:

@@ -129,7 +129,8 @@ class Session:
         y = signed_sum(self.users[u].x, seeds, signs, self.id[:12], modulus, 0)
         bits = (modulus - 1).bit_length()
         packed = sum(element << bits * i for i, element in enumerate(y))
-        return b"\1\5" + self.id + sized(4, packed.to_bytes((M * bits + 7) // 8, "little")) + NO_ITEMS
+        u2_hash = hashlib.sha256(b"secagg users v1" + ids(U1)).digest()
+        return b"\1\5" + self.id + u2_hash + sized(4, packed.to_bytes((M * bits + 7) // 8, "little")) + NO_ITEMS
 
     def unmasking_request(self, u: int) -> bytes:
         return b"\1\x08" + self.id + ids(U3) + NO_ITEMS
