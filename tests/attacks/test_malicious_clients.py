@@ -637,7 +637,7 @@ def test_vector_in_the_name_of_somebody_else() -> None:
         assert identity is not None
         return encode(answer) + identity.sign(signed(client._scope, client.user_id, answer))
 
-    alter = {(Round.SHARE_KEYS, 5): borrow, (Round.MASKED_INPUT_COLLECTION, 3): forge}
+    alter: dict[tuple[Round, int], Alter] = {(Round.SHARE_KEYS, 5): borrow, (Round.MASKED_INPUT_COLLECTION, 3): forge}
     session = Session(Model.ACTIVE, {3, 5}, alter=alter)
     session.gives_the_sum_of(EVERYONE - {3}).names(Round.MASKED_INPUT_COLLECTION, "a signature is wrong", 3)
 
