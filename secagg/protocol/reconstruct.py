@@ -80,6 +80,7 @@ class Reconstruction:
                 left = [v for v in left if v not in found]
                 if left:
                     found[left[0]] = self._correct(left[0])
+                    left = left[1:]
         finally:
             if self._suspicion.any():
                 self._confront()

@@ -624,6 +624,24 @@ def test_vector_of_somebody_else(model: Model) -> None:
         assert set(session.server.survivors) == EVERYONE
 
 
+def test_vector_in_the_name_of_somebody_else() -> None:
+    """Who takes over user 3's connection, but has user 5's key only, can silence user 3 and do no more."""
+    other: list[Client] = []
+
+    def borrow(client: Client, data: bytes) -> bytes:
+        other.append(client)
+        return data
+
+    def forge(client: Client, data: bytes) -> bytes:
+        answer, identity = answer_in(client, data), other[0]._identity
+        assert identity is not None
+        return encode(answer) + identity.sign(signed(client._scope, client.user_id, answer))
+
+    alter: dict[tuple[Round, int], Alter] = {(Round.SHARE_KEYS, 5): borrow, (Round.MASKED_INPUT_COLLECTION, 3): forge}
+    session = Session(Model.ACTIVE, {3, 5}, alter=alter)
+    session.gives_the_sum_of(EVERYONE - {3}).names(Round.MASKED_INPUT_COLLECTION, "a signature is wrong", 3)
+
+
 # Signatures
 
 
