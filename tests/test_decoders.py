@@ -62,3 +62,11 @@ def test_long_messages_allocate_a_small_multiple_of_themselves(kind: type[Struct
     for i in range(2, len(data)):
         assert peak(kind, data[:i] + len(body).to_bytes(4, "big") + body) < 4 * len(body)
     assert peak(kind, data + body) < 4 * len(body)
+
+
+@pytest.mark.parametrize("oid", [b"\x2b\x65\x71", b"\x2b\x65\x26"], ids=["Ed448 of 32 bytes", "unknown"])
+def test_identity_of_another_algorithm_is_refused(oid: bytes) -> None:
+    """What the fuzzer found: `cryptography` has errors for these that are no ValueError."""
+    data = (CORPUS / "Identity" / "pkcs8").read_bytes()
+    assert b"\x2b\x65\x70" in data
+    assert not DECODERS["Identity"](data.replace(b"\x2b\x65\x70", oid))

@@ -162,11 +162,15 @@ class Session(RuleBasedStateMachine):
         sizes=st.sampled_from(SIZES),
         seed=st.integers(0, 3),
         rounds=st.integers(0, 4),
+        absent=st.integers(0, 5),
         many=st.booleans(),
         data=st.data(),
     )
-    def begin(self, sizes: dict[str, Any], seed: int, rounds: int, many: bool, data: st.DataObject) -> None:
-        """Some rounds pass without incident."""
+    def begin(
+        self, sizes: dict[str, Any], seed: int, rounds: int, absent: int, many: bool, data: st.DataObject
+    ) -> None:
+        """Some rounds pass without incident, but that one user, if there is one of this id, sends no masked input."""
+        self.absent = absent
         self.params = Params(m=3, model=self.MODEL, nonce=bytes(16), **sizes)
         self.server, self.clients, self.inputs = parties(self.params, seed)
         most = self.params.n if many else self.params.n_corrupt
@@ -262,6 +266,8 @@ class Session(RuleBasedStateMachine):
             self.others += self.seen
         self.seen = list(requests.values())
         self.requests, self.pending = requests, dict(requests)
+        if self.server.round is Round.MASKED_INPUT_COLLECTION:
+            self.pending.pop(self.absent, None)
         if self.over:
             self.check_end()
 
@@ -354,9 +360,9 @@ class ActiveSession(Session):
 
 
 TestSemiHonestSession = Session.TestCase
-TestSemiHonestSession.settings = settings(max_examples=300, stateful_step_count=10, deadline=None)
+TestSemiHonestSession.settings = settings(Session.TestCase.settings, max_examples=300, stateful_step_count=10)
 TestActiveSession = ActiveSession.TestCase
-TestActiveSession.settings = settings(max_examples=400, stateful_step_count=10, deadline=None)
+TestActiveSession.settings = settings(ActiveSession.TestCase.settings, max_examples=400, stateful_step_count=10)
 
 
 @pytest.mark.parametrize("model", Model)
