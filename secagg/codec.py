@@ -56,7 +56,7 @@ class Codec(Protocol):
 
 @dataclass(frozen=True)
 class UInt:
-    """uint8, uint16, ...: `size` bytes, big-endian; `kind` turns it into an enum or bool and refuses other values."""
+    """uint8, uint16, ...: `size` bytes, big-endian; `kind` turns it into an enum and refuses other values."""
 
     size: int
     kind: Callable[[int], Any] = int

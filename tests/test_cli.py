@@ -84,7 +84,7 @@ def simulate_folder(folder: Path, *others: str | Path) -> tuple[str | Path, ...]
 def sent_by_a_client(model: str, n: int, packed: int) -> list[int]:
     """Bytes of each round when all n are in U2."""
     share_keys = 2 + 32 + 32 + 4 + (n - 1) * 88
-    masked_input = 2 + 32 + 4 + packed + 4
+    masked_input = 2 + 32 + 32 + 4 + packed + 4
     unmasking = 2 + 32 + 4 + n * 32
     if model == "semi-honest":
         return [66, share_keys, masked_input, unmasking]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Self
 
 import numpy as np
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -61,7 +61,7 @@ class Identity:
                 others = os.fstat(file.fileno()).st_mode & 0o077
                 require(not others, f"{path} must be readable by its owner only: chmod 600 {path}")
                 private = load_pem_private_key(file.read(), None)
-        except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
             raise LocalProtocolError(f"cannot load an identity from {path}: {type(error).__name__}") from None
         if not isinstance(private, Ed25519PrivateKey):
             raise LocalProtocolError(f"{path} does not hold an Ed25519 key")
