@@ -9,7 +9,7 @@ import pytest
 from conftest import play_until
 from test_primitives import NOT_ON_CURVE
 
-from secagg import Abort, Client, Fault, LocalProtocolError, Params, Round, Server
+from secagg import Abort, Client, Fault, LocalProtocolError, Params, Round, Server, Threat
 from secagg.protocol.messages import (
     AdvertiseKeys,
     Answer,
@@ -248,3 +248,21 @@ def test_a_finished_server_answers_nothing_more() -> None:
     with pytest.raises(LocalProtocolError, match="this session has ended"):
         server.receive(1, b"")
     assert server.sum.tolist() == [15] * 5
+
+
+@pytest.mark.parametrize("threat", [Threat.CLIENTS_ONLY, Threat.SERVER_ONLY])
+def test_one_lie_blames_nobody_even_if_no_user_is_declared_corrupt(threat: Threat) -> None:
+    params = Params(n=5, m=1, modulus=1 << 8, t=3, threat=threat)
+    server, clients, requests = play_until(Round.MASKED_INPUT_COLLECTION, params)
+    message = decode(clients[2].receive(requests.pop(2)), MaskedInputCollection)
+    server.receive(2, encode(replace(message, unopened=np.array([4], np.uint32))))
+    for u, request in requests.items():
+        server.receive(u, clients[u].receive(request))
+    for u, request in server.end_round().items():
+        answer = decode(clients[u].receive(request), Unmasking)
+        shares = np.delete(answer.shares, 3, axis=0) if u == 2 else answer.shares
+        server.receive(u, encode(replace(answer, shares=shares)))
+    server.end_round()
+    assert server.sum.tolist() == [15]
+    assert server.disputes == [(2, 4)]
+    assert server.faults == []

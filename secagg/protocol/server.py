@@ -221,12 +221,12 @@ class Server:
             received = self._ciphertexts[self._index(u), self._index(neighbours(u, users))]
             received = received.view(np.uint8).reshape(-1, CIPHERTEXT_BYTES)
             requests[u] = encode(MaskedInputCollectionRequest(self._session, users, received))
-        self._u2 = self._u3 = users
+        self._u2 = users
         self._u2_hash = users_hash(users)
         self._ciphertexts = np.empty((0, 0), _CIPHERTEXT)
         self._sum = np.zeros(self.params.m, self.params.dtype)
         self._held: dict[int, Ids] = {}
-        self._reconstruction = Reconstruction(users, self.params.t, self.params.n_corrupt, self._meaning)
+        self._reconstruction = Reconstruction(users, self.params.t, self._liars, self._meaning)
         return requests
 
     def _take_masked_input(self, u: int, answer: MaskedInputCollection) -> None:
@@ -297,7 +297,7 @@ class Server:
 
     def _settle(self, shares: Reconstruction) -> None:
         """Blame for wrong shares, where it is proven."""
-        holders, dealers, disputes = blame(self._wrong | shares.wrong, self.params.n_corrupt)
+        holders, dealers, disputes = blame(self._wrong | shares.wrong, self._liars)
         for u in sorted(holders):
             self._report(Fault(u, Round.UNMASKING, "holds wrong shares of more users than can have lied"))
         for v in sorted(dealers):
@@ -305,6 +305,11 @@ class Server:
         for v in sorted(shares.impostors):
             self._report(Fault(v, Round.SHARE_KEYS, "dealt shares of another secret than it committed to"))
         self.disputes[:] = sorted(disputes | shares.doubtful)
+
+    @property
+    def _liars(self) -> int:
+        """How many may have lied where a share is wrong: n_C, but one at least, or one lie would blame both sides."""
+        return max(1, self.params.n_corrupt)
 
     def _meaning(self, v: int, secret: bytes) -> bytes | KeyPair | None:
         """The seed of p_v, if v is in U3 and this is its b; else v's key pair, if this is its s_sk."""
