@@ -5,6 +5,7 @@ The modules carry the names of the draft's sections. Poplar1 is not here.
 
 from .draft import DRAFT_08, DRAFT_20, Draft
 from .field import Field, Field64, Field128
+from .pingpong import PingPong
 from .prio3 import Prio3
 from .rows import Rows
 from .variants import (
@@ -23,6 +24,7 @@ __all__ = [
     "Field",
     "Field64",
     "Field128",
+    "PingPong",
     "Prio3",
     "Prio3Count",
     "Prio3Histogram",

@@ -132,6 +132,7 @@ class Bits(Valid):
         self.GADGET = ParallelSum(field, not draft.gadget_values, chunk)
         self.GADGET_CALLS = -(-meas_len // chunk)
         self.JOINT_RAND_LEN = self.GADGET_CALLS if draft.rand_per_call else 1
+        require(2 * wire_poly_len(self.GADGET_CALLS) <= field.GEN_ORDER, f"the circuit is too large for {field}")
 
     def _sums(self, out: Elements, elements: Elements) -> None:
         _vdaf.sums(self.field.bits, out, elements)
@@ -285,6 +286,6 @@ def integers(values: ArrayLike, shape: tuple[int, ...], maximum: int) -> Integer
     if not whole:
         raise ValueError(f"measurements must be integers, got {given.dtype}")
     wrong = (given < 0) | (given > maximum)
-    for i in np.flatnonzero(wrong.reshape(len(given), -1).any(axis=1))[:1]:
+    for i in np.flatnonzero(wrong.any(axis=tuple(range(1, given.ndim))))[:1]:
         raise ValueError(f"measurement {i} must be 0 .. {maximum}, got {given[i]}")
     return given if maximum >> 63 else given.astype(np.uint64)

@@ -35,7 +35,7 @@ class Draft:
     any_maximum: bool = True
     multiproof64: int = 3
     ids: dict[str, int] = field(
-        default_factory=lambda: {"Count": 1, "Sum": 2, "SumVec": 3, "Histogram": 4, "MultihotCountVec": 5}
+        hash=False, default_factory=lambda: {"Count": 1, "Sum": 2, "SumVec": 3, "Histogram": 4, "MultihotCountVec": 5}
     )
 
 

@@ -45,13 +45,13 @@ class Prio3:
 
     def __init__(self, algorithm: int, valid: Valid, draft: Draft, shares: int, proofs: int = 1) -> None:
         require(2 <= shares <= 255, f"shares must be 2 .. 255, got {shares}")
-        least = draft.multiproof64 if valid.JOINT_RAND_LEN and valid.field is Field64 else 1
-        require(least <= proofs <= 255, f"proofs must be {least} .. 255 for this circuit and field, got {proofs}")
         self.ID = algorithm
         self.SHARES = shares
         self.PROOFS = proofs
         self.draft = draft
         self.flp = Flp(valid, draft)
+        least = draft.multiproof64 if self.flp.JOINT_RAND_LEN and valid.field is Field64 else 1  # section 9.7
+        require(least <= proofs <= 255, f"proofs must be {least} .. 255 for this circuit and field, got {proofs}")
         self.field = valid.field
         self._blind_size = draft.seed_size if self.flp.JOINT_RAND_LEN else 0
         self._set_sizes()
@@ -74,14 +74,14 @@ class Prio3:
     # Sharding (section 7.2.1).
 
     def shard_batch(
-        self, ctx: bytes, measurements: Any, nonces: Octets, rand: Octets | None = None
+        self, ctx: bytes, measurements: Any, nonces: Octets | Sequence[bytes], rand: Octets | None = None
     ) -> tuple[Rows, list[Rows]]:
         """Splits measurements into public shares and one input share for each Aggregator.
 
         Args:
             ctx: the application's context; empty in draft 8.
             measurements: [n, ...], as the circuit takes them.
-            nonces: uint8[n, NONCE_SIZE], all distinct.
+            nonces: n of NONCE_SIZE bytes, all distinct.
             rand: uint8[n, RAND_SIZE], secret and never used again; from the operating system if not given.
 
         Raises:
@@ -92,14 +92,14 @@ class Prio3:
         checked = valid.check(measurements)
         n = len(checked)
         seeds = np.frombuffer(os.urandom(n * self.RAND_SIZE), np.uint8).reshape(n, -1) if rand is None else rand
-        require(nonces.shape == (n, self.NONCE_SIZE), f"nonces: {n} rows of {self.NONCE_SIZE} bytes expected")
-        require(seeds.shape == (n, self.RAND_SIZE), f"rand: {n} rows of {self.RAND_SIZE} bytes expected")
+        seeds = _own(seeds, n, self.RAND_SIZE, "rand")
+        own_nonces = _own(nonces, n, self.NONCE_SIZE, "nonces")
         public = np.empty((n, self.PUBLIC_SHARE_SIZE), np.uint8)
         inputs = [np.empty((n, self.input_share_size(j)), np.uint8) for j in range(self.SHARES)]
         derive = self._auxiliary(ctx)
         for part in self._parts(n):
             made = public[part], [rows[part] for rows in inputs]
-            self._shard(derive, *made, valid.encode(checked[part]), nonces[part], seeds[part])
+            self._shard(derive, *made, valid.encode(checked[part]), own_nonces[part], seeds[part])
         return Rows(public), [Rows(rows) for rows in inputs]
 
     def _shard(
@@ -139,7 +139,7 @@ class Prio3:
         verify_key: bytes,
         ctx: bytes,
         agg_id: int,
-        nonces: Octets,
+        nonces: Octets | Sequence[bytes],
         public_shares: Rows | Octets | Sequence[bytes],
         input_shares: Rows | Octets | Sequence[bytes],
     ) -> tuple[Rows, Rows]:
@@ -149,7 +149,7 @@ class Prio3:
             verify_key: VERIFY_KEY_SIZE bytes that the Aggregators share and no Client knows.
             ctx: the application's context; empty in draft 8.
             agg_id: which Aggregator this is, 0 the Leader.
-            nonces: uint8[n, NONCE_SIZE].
+            nonces: n of NONCE_SIZE bytes.
             public_shares, input_shares: each report's, as decrypted.
 
         Raises:
@@ -162,7 +162,7 @@ class Prio3:
         inputs = Rows.of(input_shares, self.input_share_size(agg_id), "input share").reject(public.rejected)
         n = len(inputs)
         require(len(public) == n, f"{len(public)} public shares and {n} input shares")
-        require(nonces.shape == (n, self.NONCE_SIZE), f"nonces: {n} rows of {self.NONCE_SIZE} bytes expected")
+        own_nonces = _own(nonces, n, self.NONCE_SIZE, "nonces")
         if agg_id == 0:
             inputs = self._require_canonical(inputs, "input share")
         states = np.empty((n, self.VERIFY_STATE_SIZE), np.uint8)
@@ -171,8 +171,8 @@ class Prio3:
         derive = self._auxiliary(ctx)
         for part in self._parts(n):
             made = states[part], verifier_shares[part], sound[part]
-            rands = derive.query_rands(verify_key, nonces[part])
-            self._verify_init(derive, *made, agg_id, rands, nonces[part], public.data[part], inputs.data[part])
+            rands = derive.query_rands(verify_key, own_nonces[part])
+            self._verify_init(derive, *made, agg_id, rands, own_nonces[part], public.data[part], inputs.data[part])
         rejected = inputs.require(sound, "the query's test point is a root of unity").rejected
         return Rows(states).reject(rejected), Rows(verifier_shares).reject(rejected)
 
@@ -246,6 +246,20 @@ class Prio3:
         out_shares = Rows(kept.data[:, : self.OUT_SHARE_SIZE], kept.rejected).reject(given.rejected)
         same = (kept.data[:, self.OUT_SHARE_SIZE :] == given.data).all(axis=1)
         return out_shares.require(same, "the joint randomness is not the Client's")
+
+    # Prio3 has no aggregation parameter (section 7.2.3).
+
+    def is_valid(self, agg_param: None, previous_agg_params: Sequence[None]) -> bool:
+        """Whether a report may be verified again: never."""
+        return not previous_agg_params
+
+    def encode_agg_param(self, agg_param: None) -> bytes:
+        return b""
+
+    def decode_agg_param(self, encoded: bytes) -> None:
+        """Raises RemoteProtocolError unless it is empty."""
+        if encoded:
+            raise RemoteProtocolError(f"aggregation parameter: 0 bytes expected, got {len(encoded)}")
 
     # Aggregation and unsharding (sections 7.2.4 and 7.2.5).
 
@@ -354,6 +368,13 @@ class Prio3:
         """Slices of a batch whose intermediate results are small enough to stay in the cache."""
         step = max(_LEAST_PART, _PART_BYTES // self.LEADER_SHARE_SIZE)
         return (slice(start, start + step) for start in range(0, n, step))
+
+
+def _own(messages: Octets | Sequence[bytes], n: int, size: int, name: str) -> Octets:
+    """What our caller gives for each of n reports, which must have the right size."""
+    rows = Rows.of(messages, size, name)
+    require(len(rows) == n and not rows.rejected, f"{name}: {n} of {size} bytes expected")
+    return rows.data
 
 
 def _row(message: bytes) -> Octets:
