@@ -72,7 +72,7 @@ def encode_one_hot(field: int, out: Elements, index: NDArray[uint64]) -> None:
     """out[r, i] := 1 if i = index[r], else 0; out F[R, n], index uint64[R] below n."""
 
 def encode_range_checked_int(field: int, out: Elements, values: Elements, max_measurement: int) -> None:
-    """The draft's encode_range_checked_int; out F[R, m * bits], bits that of max_measurement, values F[R, m] in range."""
+    """The draft's encode_range_checked_int; out F[R, m * bits], bits of max_measurement, values F[R, m] in range."""
 
 # Gadgets. A proof is arity wire seeds, then the gadget polynomial: its first d * (p - 1) + 1 values at the
 # n-th roots of unity, or as many coefficients if `monomial` (VDAF-08). p is wire_poly_len(calls), d the degree, n the
