@@ -1,0 +1,116 @@
+/* field128.h: one element of Field128, p = 2^128 - 28 * 2^64 + 1.
+ *
+ * The kernels multiply data, which are canonical, by constants in "form", Montgomery's with R = 2^128: the product is
+ * canonical again.  All functions take and return values below p, and take the same time for all. */
+#ifndef SECAGG_FIELD128_H
+#define SECAGG_FIELD128_H
+
+#include <stdint.h>
+
+typedef unsigned __int128 uint128_t;
+
+typedef struct {
+    uint64_t low, high;
+} fe_t;
+
+enum { FE_WORDS = 2, FE_TWO_ADICITY = 66 };
+
+#define FE_P ((uint128_t)0xffffffffffffffe4 << 64 | 1)
+#define FE_EPSILON ((uint128_t)0x1b << 64 | 0xffffffffffffffff) /* 2^128 mod p = 28 * 2^64 - 1 */
+
+static const fe_t fe_zero = {0, 0}, fe_one = {1, 0}, fe_one_form = {0xffffffffffffffff, 0x1b};
+static const fe_t fe_square_of_r = {0xfffffffffffffcf1, 0x5587};
+static const fe_t fe_generator_form = {0xf0111fb98c6b9875, 0x50f8f7f554db309c}; /* 7^(2^62 - 7), of order 2^66 */
+static const fe_t fe_half_form = {0, 0x8000000000000000};
+
+static inline uint128_t fe_wide(fe_t a) { return (uint128_t)a.high << 64 | a.low; }
+
+static inline fe_t fe_narrow(uint128_t a) { return (fe_t){(uint64_t)a, (uint64_t)(a >> 64)}; }
+
+static inline uint128_t fe_masked(uint128_t a, uint64_t flag) {
+    uint64_t mask = -flag;
+    return (uint128_t)((uint64_t)(a >> 64) & mask) << 64 | ((uint64_t)a & mask);
+}
+
+static inline uint64_t fe_excess(const uint64_t *a) { return ((uint128_t)a[1] << 64 | a[0]) >= FE_P; }
+
+/* a - b mod p, for a < 2p and b < p where the difference is below p. */
+static inline fe_t fe_difference(uint128_t a, uint128_t b) {
+    return fe_narrow(a - b + fe_masked(FE_P, (uint64_t)(a < b)));
+}
+
+static inline fe_t fe_add(fe_t a, fe_t b) { return fe_difference(fe_wide(a), FE_P - fe_wide(b)); }
+
+static inline fe_t fe_sub(fe_t a, fe_t b) { return fe_difference(fe_wide(a), fe_wide(b)); }
+
+/* Montgomery's reduction of low + 2^128 * high: `plus` - `minus` is the whole over R, if plus + high does not wrap.
+ * As p = 1 mod 2^64, each of the two steps takes the lowest word times p away and shifts. */
+static inline void fe_reduce(uint128_t low, uint128_t *plus, uint128_t *minus) {
+    uint64_t q0 = (uint64_t)low;
+    uint128_t shifted = (uint128_t)28 * q0 + (uint64_t)(low >> 64);
+    uint64_t q1 = (uint64_t)shifted;
+    *plus = (uint128_t)28 * q1 + (uint64_t)(shifted >> 64);
+    *minus = (uint128_t)q1 << 64 | q0;
+}
+
+static inline void fe_product(fe_t a, fe_t b, uint128_t *low, uint128_t *high) {
+    uint128_t p00 = (uint128_t)a.low * b.low, p01 = (uint128_t)a.low * b.high;
+    uint128_t p10 = (uint128_t)a.high * b.low, p11 = (uint128_t)a.high * b.high;
+    uint128_t middle = (p00 >> 64) + (uint64_t)p01 + p10; /* at most 2^128 - 1 */
+    *low = middle << 64 | (uint64_t)p00;
+    *high = p11 + (p01 >> 64) + (middle >> 64);
+}
+
+/* a * b / R: with b in form, the product in the form that a is. */
+static inline fe_t fe_mul(fe_t a, fe_t b) {
+    uint128_t low, high, plus, minus;
+    fe_product(a, b, &low, &high);
+    fe_reduce(low, &plus, &minus);
+    return fe_difference(high + plus, minus); /* high <= p^2 / 2^128 leaves room for plus < 2^69 */
+}
+
+/* a in form. */
+static inline fe_t fe_enter(fe_t a) { return fe_mul(a, fe_square_of_r); }
+
+/* 1 if a is 0, else 0. */
+static inline uint64_t fe_is_zero(fe_t a) { return (uint64_t)((a.low | a.high) == 0); }
+
+/* A sum of fewer than 2^30 products and elements. */
+typedef struct {
+    uint128_t low, high;
+    uint64_t top;
+} fe_sum_t;
+
+static inline void fe_sum_muladd(fe_sum_t *sum, fe_t a, fe_t b) {
+    uint128_t low, high;
+    fe_product(a, b, &low, &high);
+    sum->low += low;
+    high += sum->low < low; /* high < 2^128 - 1 */
+    sum->high += high;
+    sum->top += sum->high < high;
+}
+
+static inline void fe_sum_add(fe_sum_t *sum, fe_t a) {
+    uint128_t wide = fe_wide(a);
+    sum->low += wide;
+    uint64_t carry = sum->low < wide;
+    sum->high += carry;
+    sum->top += sum->high < carry;
+}
+
+/* The sum over R: with one operand of each product in form, the sum of the products in the other's. */
+static inline fe_t fe_from_sum(const fe_sum_t *sum) {
+    uint128_t plus, minus, y;
+    fe_reduce(sum->low, &plus, &minus);
+    plus += sum->high;
+    y = plus - minus;
+    /* What left and entered at 2^128, plus 1 so as not to be negative. */
+    uint64_t wraps = sum->top + 1 + (plus < sum->high) - (plus < minus);
+    uint128_t more = FE_EPSILON * wraps;
+    y += more;
+    y += fe_masked(FE_EPSILON, (uint64_t)(y < more));
+    fe_t reduced = fe_narrow(y - fe_masked(FE_P, (uint64_t)(y >= FE_P)));
+    return fe_sub(reduced, fe_narrow(FE_EPSILON));
+}
+
+#endif
