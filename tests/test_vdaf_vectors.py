@@ -1,9 +1,9 @@
-"""Conformance to drafts 20 and 8: the vectors of the CFRG's repository.
+"""Conformance to drafts 20 and 8: the vectors of the CFRG's repository, and those of `make_vdaf.py`.
 
-The CFRG's are read from the folder that SECAGG_VECTORS names. They lie in the repository cfrg/draft-irtf-cfrg-vdaf: those
-of draft 20 at the tag draft-irtf-cfrg-vdaf-20 under test_vec/ (XofTurboShake128.json) and test_vec/vdaf/ (Prio3*.json),
-to be put into the subfolder `vdaf`; those of draft 8 at the tag draft-irtf-cfrg-vdaf-08 under poc/test_vec/08/, to be
-put into `vdaf-08`.
+The CFRG's are read from the folder that SECAGG_VECTORS names. They lie in the repository cfrg/draft-irtf-cfrg-vdaf:
+those of draft 20 at the tag draft-irtf-cfrg-vdaf-20 under test_vec/ (XofTurboShake128.json) and test_vec/vdaf/
+(Prio3*.json), to be put into the subfolder `vdaf`; those of draft 8 at the tag draft-irtf-cfrg-vdaf-08 under
+poc/test_vec/08/, to be put into `vdaf-08`.
 """
 
 import json
@@ -34,6 +34,9 @@ from secagg.vdaf.field import Elements, Field
 from secagg.vdaf.gadgets import PolyEval
 from secagg.vdaf.xof import XofTurboShake128
 
+VECTORS = Path(__file__).parent / "vectors"
+OURS, BAD = (json.loads((VECTORS / name).read_text())["cases"] for name in ("vdaf.json", "bad_vdaf.json"))
+DRAFTS = {20: DRAFT_20, 8: DRAFT_08}
 REPLAYED_20 = {
     "Prio3Count": ["0", "1", "2", "bad_gadget_poly", "bad_helper_seed", "bad_meas_share", "bad_wire_seed"],
     "Prio3HigherDegree": ["0"],
@@ -167,20 +170,16 @@ class Replay:
 
 
 @pytest.mark.parametrize(("name", "case"), [(name, case) for name, cases in REPLAYED_20.items() for case in cases])
-def test_draft_20(name: str, case: str) -> None:
+def test_draft_20(isa: str, name: str, case: str) -> None:
     vector = load("vdaf", f"{name}_{case}.json")
     Replay(instance(name, vector), vector).run()
 
 
-def as_draft_20(vector: dict[str, Any]) -> dict[str, Any]:
-    """A vector of draft 8 with the names of draft 20, and the operations that draft 8 only implies."""
-    names = {"prep": "reports", "prep_shares": "verifier_shares", "prep_messages": "verifier_messages"}
-    renamed = {names.get(key, key): value for key, value in vector.items()}
-    renamed["reports"] = [{names.get(key, key): value for key, value in report.items()} for report in vector["prep"]]
+def with_operations(vector: dict[str, Any]) -> dict[str, Any]:
+    """A vector all of whose operations succeed, with a list of them."""
     operations: list[dict[str, Any]] = []
     aggregators = range(vector["shares"])
-    for i, report in enumerate(renamed["reports"]):
-        report["out_shares"] = ["".join(share) for share in report["out_shares"]]
+    for i in range(len(vector["reports"])):
         operations.append({"operation": "shard", "report_index": i})
         operations += [{"operation": "verify_init", "report_index": i, "aggregator_id": j} for j in aggregators]
         operations.append({"operation": "verifier_shares_to_message", "report_index": i, "round": 0})
@@ -189,24 +188,58 @@ def as_draft_20(vector: dict[str, Any]) -> dict[str, Any]:
         ]
     operations += [{"operation": "aggregate", "aggregator_id": j} for j in aggregators]
     operations.append({"operation": "unshard"})
-    renamed["operations"] = [{**operation, "success": True} for operation in operations]
+    return vector | {"operations": [operation | {"success": True} for operation in operations]}
+
+
+def as_draft_20(vector: dict[str, Any]) -> dict[str, Any]:
+    """A vector of draft 8 with the names of draft 20."""
+    names = {
+        "prep": "reports",
+        "prep_shares": "verifier_shares",
+        "prep_messages": "verifier_messages",
+        "max_count": "max_weight",
+    }
+    renamed = {names.get(key, key): value for key, value in vector.items()}
+    renamed["reports"] = [{names.get(key, key): value for key, value in report.items()} for report in vector["prep"]]
+    for report in renamed["reports"]:
+        report["out_shares"] = ["".join(share) for share in report["out_shares"]]
     if "bits" in vector:
         renamed["max_measurement"] = (1 << vector["bits"]) - 1
-    if "max_count" in vector:
-        renamed["max_weight"] = vector["max_count"]
     return renamed
 
 
 @pytest.mark.parametrize(("name", "case"), [(name, case) for name, cases in FILES_08.items() for case in cases])
-def test_draft_08(name: str, case: str) -> None:
+def test_draft_08(isa: str, name: str, case: str) -> None:
     vector = as_draft_20(load("vdaf-08", f"{name}_{case}.json"))
     if name == "Prio3SumVecWithMultiproof":
         vector["proofs"] = 4  # which the file leaves out; its generator wrote 2, 3 and 4, each over the one before
-    Replay(instance(name, vector, DRAFT_08), vector).run()
+    Replay(instance(name, vector, DRAFT_08), with_operations(vector)).run()
+
+
+@pytest.mark.parametrize("case", OURS, ids=lambda case: str(case["name"]))
+def test_committed(isa: str, case: dict[str, Any]) -> None:
+    Replay(instance(case["kind"], case, DRAFTS[case["draft"]]), with_operations(case)).run()
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda case: str(case["name"]))
+def test_committed_bad(isa: str, case: dict[str, Any]) -> None:
+    prio3 = instance(case["kind"], case, DRAFTS[case["draft"]])
+    replay, (report,) = Replay(prio3, case), case["reports"]
+    for j in range(prio3.SHARES):
+        replay.verify_init(report, j)
+    with pytest.raises(ReportRejected, match="the proof does not hold"):
+        getattr(replay, case["refused_by"])(report, 0)
+
+
+def test_committed_vectors_cover_every_variant() -> None:
+    variants = {"Count", "Sum", "SumVec", "SumVecWithMultiproof", "Histogram", "MultihotCountVec"}
+    for draft in DRAFTS:
+        assert {case["kind"] for case in OURS if case["draft"] == draft} == {f"Prio3{name}" for name in variants}
+    assert {case["draft"] for case in BAD} == set(DRAFTS)
 
 
 @pytest.mark.parametrize(("draft", "folder"), [(DRAFT_20, "vdaf"), (DRAFT_08, "vdaf-08")])
-def test_xof(draft: Draft, folder: str) -> None:
+def test_xof(isa: str, draft: Draft, folder: str) -> None:
     vector = load(folder, "XofTurboShake128.json")
     seed, binder = (np.frombuffer(bytes.fromhex(vector[key]), np.uint8)[None] for key in ("seed", "binder"))
     xof, dst = XofTurboShake128(draft), bytes.fromhex(vector["dst"])

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from secagg import _vdaf
 from secagg.errors import require
 
-from . import _plain as _vdaf
 from .draft import Draft
 from .field import Elements, Field
 from .gadgets import Gadget, Mul, ParallelSum, PolyEval, gadget_poly_len, share_of, wire_poly_len

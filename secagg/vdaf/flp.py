@@ -3,7 +3,8 @@
 from numpy import bool_
 from numpy.typing import NDArray
 
-from . import _plain as _vdaf
+from secagg import _vdaf
+
 from .circuits import Valid
 from .draft import Draft
 from .field import Elements

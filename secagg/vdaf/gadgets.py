@@ -10,7 +10,8 @@ from functools import cache
 from numpy import bool_
 from numpy.typing import NDArray
 
-from . import _plain as _vdaf
+from secagg import _vdaf
+
 from .field import Elements, Field
 
 

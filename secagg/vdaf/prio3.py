@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from secagg import _vdaf
 from secagg.codec import Octets
 from secagg.errors import RemoteProtocolError, require
 
-from . import _plain as _vdaf
 from .auxiliary import Auxiliary
 from .circuits import Valid
 from .draft import Draft

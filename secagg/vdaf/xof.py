@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from secagg import _vdaf
 from secagg.codec import Octets
 
-from . import _plain as _vdaf
 from .draft import Draft
 from .field import Elements, Field
 
