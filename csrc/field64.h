@@ -51,7 +51,7 @@ static inline fe_t fe_enter(fe_t a) { return a; }
 /* 1 if a is 0, else 0. */
 static inline uint64_t fe_is_zero(fe_t a) { return (uint64_t)(a.word == 0); }
 
-/* A sum of fewer than 2^30 products and elements. */
+/* A sum of fewer than 2^30 products, or of as many elements. */
 typedef struct {
     uint128_t low;
     uint64_t top;

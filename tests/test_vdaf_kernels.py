@@ -151,7 +151,7 @@ def test_dot(field: int, data: st.DataObject) -> None:
 @pytest.mark.parametrize("value", [0, 1, -1])
 def test_long_sums_of_extremes(field: int, value: int) -> None:
     a = elements(field, [[value % P[field]]])
-    many = np.broadcast_to(a, (2, 5000) + a.shape[2:]).copy()
+    many = np.broadcast_to(a, (2, 5000, *a.shape[2:])).copy()
     out = zeros(field, 2, 1)
     _vdaf.dot(field, out, many, many)
     assert integers(field, out) == [[value * value * 5000]] * 2
