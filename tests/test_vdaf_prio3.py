@@ -47,7 +47,7 @@ def test_a_batch_is_its_reports_one_by_one(prio3: Prio3, measurements: Any, resu
         assert public == reports.public[i]
         assert inputs == [rows[i] for rows in reports.inputs]
         pairs = [prio3.verify_init(reports.key, reports.ctx, j, nonce, public, inputs[j]) for j in range(prio3.SHARES)]
-        assert pairs == [(states[i], shares[i]) for states, shares in batch]
+        assert pairs == [(states.encode()[i], shares[i]) for states, shares in batch]
         message = prio3.verifier_shares_to_message(reports.ctx, [share for _, share in pairs])
         assert message == messages[i]
         assert [prio3.verify_next(state, message) for state, _ in pairs] == [rows[i] for rows in outs]

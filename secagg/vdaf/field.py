@@ -47,6 +47,10 @@ class Field:
         words = rows.view(np.uint64)
         return words.reshape(len(rows), rows.shape[1] // self.ENCODED_SIZE, *self.words)
 
+    def rows(self, elements: Elements) -> Octets:
+        """F[n, k] seen as bytes uint8[n, k * ENCODED_SIZE], where rows are contiguous: the inverse of `elements`."""
+        return elements.reshape(len(elements), elements.shape[1] * self.bits // 64).view(np.uint8)
+
     def array(self, values: Any) -> Elements:
         """Integers of any sign and size, nested to any depth, taken mod p."""
         integers = np.asarray(values, dtype=object)

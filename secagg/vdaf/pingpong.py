@@ -14,7 +14,7 @@ from secagg.codec import Octets
 from secagg.errors import require
 
 from .prio3 import Prio3
-from .rows import Rows
+from .rows import Rows, VerifyStates
 
 _LEADER, _HELPER = 0, 1
 
@@ -39,7 +39,7 @@ class PingPong:
         nonces: Octets | Sequence[bytes],
         public_shares: Rows | Octets | Sequence[bytes],
         input_shares: Rows | Octets | Sequence[bytes],
-    ) -> tuple[Rows, Rows]:
+    ) -> tuple[VerifyStates, Rows]:
         """The Leader's first step: its states, which it keeps, and its messages to the Helper.
 
         Arguments and errors are those of `Prio3.verify_init_batch`.
@@ -64,7 +64,9 @@ class PingPong:
         out_shares = prio3.verify_next_batch(states, messages)
         return out_shares, _framed(MessageType.FINISH, messages.reject(out_shares.rejected))
 
-    def leader_continued(self, states: Rows | Sequence[bytes], inbound: Rows | Octets | Sequence[bytes]) -> Rows:
+    def leader_continued(
+        self, states: VerifyStates | Rows | Sequence[bytes], inbound: Rows | Octets | Sequence[bytes]
+    ) -> Rows:
         """The Leader's last step: its output shares."""
         messages = _unframed(MessageType.FINISH, inbound, self.prio3.VERIFIER_MESSAGE_SIZE)
         return self.prio3.verify_next_batch(states, messages)

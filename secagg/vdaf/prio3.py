@@ -20,7 +20,7 @@ from .circuits import Valid
 from .draft import Draft
 from .field import Elements, Field64
 from .flp import Flp
-from .rows import Rows
+from .rows import Rows, VerifyStates
 
 _OVERFLOW = "a field element is not below the modulus"
 _PART_BYTES = 1 << 19  # of the Leader's input shares that are worked on at once
@@ -112,9 +112,9 @@ class Prio3:
             rows[:] = seeds
         blinds = [rand[:, end : -self.draft.seed_size], *(self._blinds(rows) for rows in inputs[1:])]
         leader_meas, leader_proofs = self._leader_share(inputs[0])
-        leader_meas[:] = meas
         shares = [leader_meas, *(derive.helper_meas_share(j, inputs[j]) for j in range(1, self.SHARES))]
-        for share in shares[1:]:
+        _vdaf.subtract(bits, leader_meas, meas, shares[1])
+        for share in shares[2:]:
             _vdaf.subtract(bits, leader_meas, leader_meas, share)
         parts = [derive.joint_rand_part(j, blinds[j], shares[j], nonces) for j in range(self.SHARES)]
         public[:] = np.concatenate(parts, axis=1)
@@ -142,7 +142,7 @@ class Prio3:
         nonces: Octets | Sequence[bytes],
         public_shares: Rows | Octets | Sequence[bytes],
         input_shares: Rows | Octets | Sequence[bytes],
-    ) -> tuple[Rows, Rows]:
+    ) -> tuple[VerifyStates, Rows]:
         """An Aggregator's first step: verification states, which it keeps, and verifier shares, which it sends.
 
         Args:
@@ -163,49 +163,53 @@ class Prio3:
         n = len(inputs)
         require(len(public) == n, f"{len(public)} public shares and {n} input shares")
         own_nonces = _own(nonces, n, self.NONCE_SIZE, "nonces")
-        if agg_id == 0:
-            inputs = self._require_canonical(inputs, "input share")
-        states = np.empty((n, self.VERIFY_STATE_SIZE), np.uint8)
+        seeds = np.empty((n, self._blind_size), np.uint8)
         verifier_shares = np.empty((n, self.VERIFIER_SHARE_SIZE), np.uint8)
-        sound = np.ones(n, bool)
+        canonical, sound = np.ones(n, bool), np.ones(n, bool)
+        out_shares = self.field.empty(n, self.flp.OUTPUT_LEN) if agg_id else self._leader_out_shares(inputs.data)
         derive = self._auxiliary(ctx)
         for part in self._parts(n):
-            made = states[part], verifier_shares[part], sound[part]
-            rands = derive.query_rands(verify_key, own_nonces[part])
-            self._verify_init(derive, *made, agg_id, rands, own_nonces[part], public.data[part], inputs.data[part])
+            given = inputs.data[part]
+            if agg_id:
+                meas, proofs = derive.helper_meas_share(agg_id, given), derive.helper_proofs_share(agg_id, given)
+                out_shares[part] = self.flp.valid.truncate(meas)
+            else:
+                meas, proofs = self._leader_share(given)
+                _vdaf.check(self.field.bits, canonical[part], self._elements(given))
+            parts = derive.joint_rand_part(agg_id, self._blinds(given), meas, own_nonces[part])
+            seeds[part] = self._corrected_seeds(derive, agg_id, public.data[part], parts)
+            rands = derive.query_rands(verify_key, own_nonces[part]), derive.joint_rands(seeds[part])
+            self._query(verifier_shares[part], sound[part], meas, proofs, *rands)
+            self._blinds(verifier_shares[part])[:] = parts
+        inputs = inputs.require(canonical, "input share: " + _OVERFLOW)
         rejected = inputs.require(sound, "the query's test point is a root of unity").rejected
-        return Rows(states).reject(rejected), Rows(verifier_shares).reject(rejected)
+        verifier_shares[list(rejected)] = 0  # at a root of unity a share would give an output away
+        return VerifyStates(self.field.rows(out_shares), seeds, rejected), Rows(verifier_shares, rejected)
 
-    def _verify_init(
+    def _query(
         self,
-        derive: Auxiliary,
-        states: Octets,
         verifier_shares: Octets,
         sound: NDArray[np.bool_],
-        agg_id: int,
+        meas: Elements,
+        proofs: Elements,
         query_rands: list[Elements],
-        nonces: Octets,
-        public: Octets,
-        inputs: Octets,
+        joint_rands: list[Elements],
     ) -> None:
-        """Writes states and verifier shares; clears `sound` where a test point may not be used."""
-        if agg_id:
-            meas, proofs = derive.helper_meas_share(agg_id, inputs), derive.helper_proofs_share(agg_id, inputs)
-        else:
-            meas, proofs = self._leader_share(inputs)
-        joint_rand_part = derive.joint_rand_part(agg_id, self._blinds(inputs), meas, nonces)
-        parts = np.split(public, self.SHARES, axis=1)
-        parts[agg_id] = joint_rand_part
-        joint_rand_seeds = derive.joint_rand_seed(np.concatenate(parts, axis=1))
-        out_shares = self.field.elements(states[:, : self.OUT_SHARE_SIZE])
-        out_shares[:] = self.flp.valid.truncate(meas)
-        states[:, self.OUT_SHARE_SIZE :] = joint_rand_seeds
+        """Writes the verifiers' shares; clears `sound` where a test point may not be used."""
         verifiers = self._each_proof(self._elements(verifier_shares))
-        joint_rands = derive.joint_rands(joint_rand_seeds)
         each = zip(verifiers, self._each_proof(proofs), query_rands, joint_rands, strict=True)
         for verifier, proof, query_rand, joint_rand in each:
             self.flp.query(verifier, sound, meas, proof, query_rand, joint_rand, self.SHARES)
-        self._blinds(verifier_shares)[:] = joint_rand_part
+
+    def _corrected_seeds(self, derive: Auxiliary, agg_id: int, public: Octets, parts: Octets) -> Octets:
+        """Joint randomness seeds from the public share with the Aggregator's own part in its place."""
+        size = self._blind_size
+        before, after = public[:, : agg_id * size], public[:, (agg_id + 1) * size :]
+        return derive.joint_rand_seed(np.concatenate([before, parts, after], axis=1))
+
+    def _leader_out_shares(self, inputs: Octets) -> Elements:
+        """For all reports at once, as most circuits' output shares are a part of the input shares, seen in place."""
+        return self.flp.valid.truncate(self._leader_share(inputs)[0])
 
     def verifier_shares_to_message_batch(
         self, ctx: bytes, verifier_shares: Sequence[Rows | Octets | Sequence[bytes]]
@@ -233,19 +237,25 @@ class Prio3:
             messages = messages.reject(batch.rejected)
         return messages.require(valid, "the proof does not hold: the measurement is not valid")
 
-    def verify_next_batch(self, states: Rows | Sequence[bytes], messages: Rows | Octets | Sequence[bytes]) -> Rows:
+    def verify_next_batch(
+        self, states: VerifyStates | Rows | Sequence[bytes], messages: Rows | Octets | Sequence[bytes]
+    ) -> Rows:
         """An Aggregator's last step: output shares of the reports that it accepts.
 
         Args:
-            states: from `verify_init_batch`.
+            states: from `verify_init_batch`, or as they were encoded.
             messages: verifier messages.
         """
+        kept = states if isinstance(states, VerifyStates) else self._decode_states(states)
         given = Rows.of(messages, self.VERIFIER_MESSAGE_SIZE, "verifier message")
-        kept = Rows.of(states, self.VERIFY_STATE_SIZE, "verification state")
         require(len(given) == len(kept), f"{len(kept)} states and {len(given)} verifier messages")
-        out_shares = Rows(kept.data[:, : self.OUT_SHARE_SIZE], kept.rejected).reject(given.rejected)
-        same = (kept.data[:, self.OUT_SHARE_SIZE :] == given.data).all(axis=1)
+        out_shares = Rows(kept.out_shares, kept.rejected).reject(given.rejected)
+        same = (kept.joint_rand_seeds == given.data).all(axis=1)
         return out_shares.require(same, "the joint randomness is not the Client's")
+
+    def _decode_states(self, states: Rows | Sequence[bytes]) -> VerifyStates:
+        rows = Rows.of(states, self.VERIFY_STATE_SIZE, "verification state")
+        return VerifyStates(rows.data[:, : self.OUT_SHARE_SIZE], self._blinds(rows.data), rows.rejected)
 
     # Prio3 has no aggregation parameter (section 7.2.3).
 
@@ -328,7 +338,7 @@ class Prio3:
     ) -> tuple[bytes, bytes]:
         """`verify_init_batch` of one report: its state and verifier share; raises ReportRejected."""
         states, shares = self.verify_init_batch(verify_key, ctx, agg_id, _row(nonce), [public_share], [input_share])
-        return states[0], shares[0]
+        return states.encode()[0], shares[0]
 
     def verifier_shares_to_message(self, ctx: bytes, verifier_shares: Sequence[bytes]) -> bytes:
         """`verifier_shares_to_message_batch` of one report; raises ReportRejected."""

@@ -16,7 +16,7 @@ class Rows:
     """One message of each report of a batch.
 
     Attributes:
-        data: uint8[n, size]; row i is report i's message, all 0 if the report is rejected.
+        data: uint8[n, size]; row i is report i's message, and means nothing if the report is rejected.
         rejected: the reports that are out, by position, and why.
     """
 
@@ -67,12 +67,30 @@ class Rows:
 
     def reject(self, rejected: Mapping[int, ReportRejected]) -> Self:
         """The same with these reports rejected, too; the first reason stays."""
-        if not rejected:
-            return self
-        data = self.data.copy()
-        data[list(rejected)] = 0
-        return type(self)(data, {**rejected, **self.rejected})
+        return type(self)(self.data, {**rejected, **self.rejected}) if rejected else self
 
     def require(self, held: NDArray[np.bool_], reason: str) -> Self:
         """The same with those reports rejected for which bool[n] `held` is false."""
         return self.reject({int(i): ReportRejected(reason, int(i)) for i in np.flatnonzero(~held)})
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class VerifyStates:
+    """What an Aggregator keeps of each report of a batch until it learns the verifier messages.
+
+    Attributes:
+        out_shares: uint8[n, size]; may lie in the memory of the input shares, where they are a part of these.
+        joint_rand_seeds: uint8[n, seed_size], what the Aggregator took the joint randomness to be.
+        rejected: the reports that are out, by position, and why.
+    """
+
+    out_shares: Octets
+    joint_rand_seeds: Octets
+    rejected: Mapping[int, ReportRejected] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.out_shares)
+
+    def encode(self) -> Rows:
+        """The states as rows of bytes, to be stored; `Prio3.verify_next_batch` takes them back."""
+        return Rows(np.concatenate([self.out_shares, self.joint_rand_seeds], axis=1), self.rejected)
