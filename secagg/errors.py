@@ -25,6 +25,24 @@ class RemoteProtocolError(SecAggError):
         return RemoteProtocolError, (self.reason, self.client)
 
 
+class ReportRejected(RemoteProtocolError):
+    """One report of a batch is refused, for what its Client or another Aggregator sent; the others are not.
+
+    Attributes:
+        report: its position in the batch; 0 where it was alone.
+    """
+
+    def __init__(self, reason: str, report: int) -> None:
+        super().__init__(reason)
+        self.report = report
+
+    def __str__(self) -> str:
+        return f"report {self.report}: {self.reason}"
+
+    def __reduce__(self) -> tuple[type["ReportRejected"], tuple[str, int]]:
+        return ReportRejected, (self.reason, self.report)
+
+
 class Abort(SecAggError):
     """The paper's abort: too few users are left to go on (Fig. 4).
 

@@ -1,0 +1,36 @@
+"""Prio3, verifiable secret sharing of measurements: draft-irtf-cfrg-vdaf-20, and draft 8 for deployed clients.
+
+The modules carry the names of the draft's sections. Poplar1 is not here.
+"""
+
+from .draft import DRAFT_08, DRAFT_20, Draft
+from .field import Field, Field64, Field128
+from .pingpong import PingPong
+from .prio3 import Prio3
+from .rows import Rows
+from .variants import (
+    Prio3Count,
+    Prio3Histogram,
+    Prio3MultihotCountVec,
+    Prio3Sum,
+    Prio3SumVec,
+    Prio3SumVecWithMultiproof,
+)
+
+__all__ = [
+    "DRAFT_08",
+    "DRAFT_20",
+    "Draft",
+    "Field",
+    "Field64",
+    "Field128",
+    "PingPong",
+    "Prio3",
+    "Prio3Count",
+    "Prio3Histogram",
+    "Prio3MultihotCountVec",
+    "Prio3Sum",
+    "Prio3SumVec",
+    "Prio3SumVecWithMultiproof",
+    "Rows",
+]

@@ -1,0 +1,291 @@
+"""The validity circuits of section 7.4, with their encodings of measurements.
+
+A circuit takes a batch: `encode` makes F[n, MEAS_LEN] of n measurements, the gadget's calls and `outputs` what must be
+0 in a valid one, `truncate` what is aggregated, `decode` the result. `outputs` and `truncate` are affine, so that they
+work on shares; a constant that they add must be divided by the number of shares.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from secagg import _vdaf
+from secagg.errors import require
+
+from .draft import Draft
+from .field import Elements, Field
+from .gadgets import Gadget, Mul, ParallelSum, PolyEval, gadget_poly_len, share_of, wire_poly_len
+
+Integers = NDArray[Any]  # uint64, or Python's integers where they may be larger
+
+
+def optimal_chunk_length(length: int) -> int:
+    """The chunk length that makes the proof for `length` bits shortest; of equals, the one with most gadget calls.
+
+    Only numbers of calls 2^k - 1 fill their wire polynomials, so only those are tried (section 7.4.3.1).
+    """
+    calls = [(1 << k) - 1 for k in range((length + 1).bit_length() - 1, 0, -1)]
+    return min((-(-length // k) for k in calls), key=lambda chunk: _proof_len(length, chunk))
+
+
+def _proof_len(length: int, chunk: int) -> int:
+    return 2 * chunk + gadget_poly_len(ParallelSum.DEGREE, wire_poly_len(-(-length // chunk)))
+
+
+class Valid(ABC):
+    """A circuit that calls its one gadget GADGET_CALLS times. JOINT_RAND_LEN is what its wires use."""
+
+    field: Field
+    GADGET: Gadget
+    GADGET_CALLS: int
+    MEAS_LEN: int
+    JOINT_RAND_LEN: int
+    OUTPUT_LEN: int
+    EVAL_OUTPUT_LEN: int
+
+    @abstractmethod
+    def check(self, measurements: Any) -> Integers:
+        """The measurements of a batch as an array; ValueError names the first that the circuit would not accept."""
+
+    @abstractmethod
+    def encode(self, measurements: Integers) -> Elements:
+        """What `check` returned, or some rows of it, to F[n, MEAS_LEN]."""
+
+    @abstractmethod
+    def outputs(self, meas: Elements, calls: Elements, num_shares: int) -> Elements:
+        """The circuit's outputs, F[n, EVAL_OUTPUT_LEN], from those of its calls, F[n, GADGET_CALLS]."""
+
+    @abstractmethod
+    def truncate(self, meas: Elements) -> Elements:
+        """F[n, MEAS_LEN] to F[n, OUTPUT_LEN]."""
+
+    def decode(self, output: list[int]) -> Any:
+        """The aggregate result: a list, or the one integer if the circuit says so."""
+        return output
+
+
+class Count(Valid):
+    """0 or 1 (section 7.4.1)."""
+
+    GADGET_CALLS = MEAS_LEN = OUTPUT_LEN = EVAL_OUTPUT_LEN = 1
+    JOINT_RAND_LEN = 0
+
+    def __init__(self, field: Field, draft: Draft) -> None:
+        self.field = field
+        self.GADGET = Mul(field, not draft.gadget_values)
+
+    def check(self, measurements: ArrayLike) -> Integers:
+        return integers(measurements, (), 1)
+
+    def encode(self, measurements: Integers) -> Elements:
+        return small(self.field, measurements[:, None])
+
+    def outputs(self, meas: Elements, calls: Elements, num_shares: int) -> Elements:
+        _vdaf.subtract(self.field.bits, calls, calls, meas)
+        return calls
+
+    def truncate(self, meas: Elements) -> Elements:
+        return meas
+
+    def decode(self, output: list[int]) -> int:
+        return output[0]
+
+
+class Sum(Valid):
+    """An integer from 0 to max_measurement (section 7.4.2)."""
+
+    JOINT_RAND_LEN = 0
+    OUTPUT_LEN = 1
+
+    def __init__(self, field: Field, draft: Draft, max_measurement: int) -> None:
+        self.field = field
+        self.range = Range(field, draft, max_measurement)
+        self.GADGET = PolyEval(field, not draft.gadget_values, (0, -1, 1))
+        self.GADGET_CALLS = self.MEAS_LEN = self.EVAL_OUTPUT_LEN = self.range.bits
+
+    def check(self, measurements: ArrayLike) -> Integers:
+        return integers(measurements, (), self.range.maximum)
+
+    def encode(self, measurements: Integers) -> Elements:
+        return self.range.encode(measurements[:, None])
+
+    def outputs(self, meas: Elements, calls: Elements, num_shares: int) -> Elements:
+        return calls
+
+    def truncate(self, meas: Elements) -> Elements:
+        return self.range.decode(meas)
+
+    def decode(self, output: list[int]) -> int:
+        return output[0]
+
+
+class Bits(Valid):
+    """What SumVec, Histogram and MultihotCountVec share: every element of the encoded measurement must be a bit."""
+
+    def __init__(self, field: Field, draft: Draft, meas_len: int, chunk_length: int | None) -> None:
+        chunk = optimal_chunk_length(meas_len) if chunk_length is None else chunk_length
+        require(chunk > 0, f"chunk_length must be at least 1, got {chunk}")
+        self.field = field
+        self.MEAS_LEN = meas_len
+        self.GADGET = ParallelSum(field, not draft.gadget_values, chunk)
+        self.GADGET_CALLS = -(-meas_len // chunk)
+        self.JOINT_RAND_LEN = self.GADGET_CALLS if draft.rand_per_call else 1
+        require(2 * wire_poly_len(self.GADGET_CALLS) <= field.GEN_ORDER, f"the circuit is too large for {field}")
+
+    def _sums(self, out: Elements, elements: Elements) -> None:
+        _vdaf.sums(self.field.bits, out, elements)
+
+
+class SumVec(Bits):
+    """`length` integers from 0 to max_measurement (section 7.4.3)."""
+
+    EVAL_OUTPUT_LEN = 1
+
+    def __init__(self, field: Field, draft: Draft, length: int, max_measurement: int, chunk_length: int | None) -> None:
+        require(length > 0, f"length must be at least 1, got {length}")
+        self.range = Range(field, draft, max_measurement)
+        super().__init__(field, draft, length * self.range.bits, chunk_length)
+        self.OUTPUT_LEN = length
+
+    def check(self, measurements: ArrayLike) -> Integers:
+        return integers(measurements, (self.OUTPUT_LEN,), self.range.maximum)
+
+    def encode(self, measurements: Integers) -> Elements:
+        return self.range.encode(measurements)
+
+    def outputs(self, meas: Elements, calls: Elements, num_shares: int) -> Elements:
+        output = self.field.empty(len(meas), 1)
+        self._sums(output, calls)
+        return output
+
+    def truncate(self, meas: Elements) -> Elements:
+        return self.range.decode(meas)
+
+
+class Histogram(Bits):
+    """The index of one of `length` buckets (section 7.4.4)."""
+
+    EVAL_OUTPUT_LEN = 2
+
+    def __init__(self, field: Field, draft: Draft, length: int, chunk_length: int | None) -> None:
+        require(length > 0, f"length must be at least 1, got {length}")
+        super().__init__(field, draft, length, chunk_length)
+        self.OUTPUT_LEN = length
+
+    def check(self, measurements: ArrayLike) -> Integers:
+        return integers(measurements, (), self.OUTPUT_LEN - 1)
+
+    def encode(self, measurements: Integers) -> Elements:
+        meas = self.field.empty(len(measurements), self.MEAS_LEN)
+        _vdaf.encode_one_hot(self.field.bits, meas, measurements)
+        return meas
+
+    def outputs(self, meas: Elements, calls: Elements, num_shares: int) -> Elements:
+        output = self.field.empty(len(meas), 2)
+        range_check, sum_check = output[:, :1], output[:, 1:]
+        self._sums(range_check, calls)
+        self._sums(sum_check, meas)
+        _vdaf.subtract(self.field.bits, sum_check, sum_check, share_of(self.field, 1, num_shares))
+        return output
+
+    def truncate(self, meas: Elements) -> Elements:
+        return meas
+
+
+class MultihotCountVec(Bits):
+    """`length` truth values, at most max_weight of them true (section 7.4.5)."""
+
+    EVAL_OUTPUT_LEN = 2
+
+    def __init__(self, field: Field, draft: Draft, length: int, max_weight: int, chunk_length: int | None) -> None:
+        require(length > 0, f"length must be at least 1, got {length}")
+        require(0 < max_weight <= length, f"max_weight must be 1 .. {length}, got {max_weight}")
+        # Draft 8 has ranges up to 2^k - 1 only, and shifts the weight to the upper end of one.
+        self.offset = 0 if draft.any_maximum else (1 << max_weight.bit_length()) - 1 - max_weight
+        self.range = Range(field, draft, max_weight + self.offset)
+        super().__init__(field, draft, length + self.range.bits, chunk_length)
+        self.OUTPUT_LEN = length
+        self.max_weight = max_weight
+
+    def check(self, measurements: ArrayLike) -> Integers:
+        values = integers(measurements, (self.OUTPUT_LEN,), 1)
+        for i in np.flatnonzero(values.sum(axis=1) > self.max_weight)[:1]:
+            raise ValueError(f"measurement {i}: {values[i].sum()} values are true, at most {self.max_weight} may be")
+        return values
+
+    def encode(self, measurements: Integers) -> Elements:
+        weights = measurements.sum(axis=1, keepdims=True) + np.uint64(self.offset)
+        return np.concatenate([small(self.field, measurements), self.range.encode(weights)], axis=1)
+
+    def outputs(self, meas: Elements, calls: Elements, num_shares: int) -> Elements:
+        output = self.field.empty(len(meas), 2)
+        range_check, weight_check = output[:, :1], output[:, 1:]
+        self._sums(range_check, calls)
+        self._sums(weight_check, meas[:, : self.OUTPUT_LEN])
+        _vdaf.add(self.field.bits, weight_check, weight_check, share_of(self.field, self.offset, num_shares))
+        reported = self.range.decode(meas[:, self.OUTPUT_LEN :])
+        _vdaf.subtract(self.field.bits, weight_check, weight_check, reported)
+        return output
+
+    def truncate(self, meas: Elements) -> Elements:
+        return meas[:, : self.OUTPUT_LEN]
+
+
+class Range:
+    """Integers from 0 to `maximum` as weighted sums of bits (section 7.4.2, encode_range_checked_int).
+
+    The weights are powers of 2 but for the last, which makes their sum `maximum`: no bits stand for anything larger.
+    """
+
+    def __init__(self, field: Field, draft: Draft, maximum: int) -> None:
+        require(maximum > 0, f"the largest value must be at least 1, got {maximum}")
+        self.bits = maximum.bit_length()
+        ones = (1 << self.bits) - 1
+        require(ones + 1 < field.MODULUS, f"{maximum} is too large for {field}")
+        require(draft.any_maximum or maximum == ones, f"draft {draft.number} has no range that ends at {maximum}")
+        self.field = field
+        self.maximum = maximum
+        self._weights = field.array([*(1 << i for i in range(self.bits - 1)), maximum - (ones >> 1)])
+
+    def encode(self, values: Integers) -> Elements:
+        """values[n, k], within the range, to F[n, k * bits]."""
+        n, k = values.shape
+        encoded = self.field.empty(n, k * self.bits)
+        elements = small(self.field, values) if values.dtype == np.uint64 else self.field.array(values)
+        _vdaf.encode_range_checked_int(self.field.bits, encoded, elements, self.maximum)
+        return encoded
+
+    def decode(self, encoded: Elements) -> Elements:
+        """F[n, k * bits] to F[n, k]; linear, so it works on shares."""
+        values = self.field.empty(len(encoded), encoded.shape[1] // self.bits)
+        _vdaf.dot(self.field.bits, values, encoded, self._weights)
+        return values
+
+
+def small(field: Field, values: Integers) -> Elements:
+    """uint64[n, k], below the modulus, to F[n, k]."""
+    elements = field.zeros(*values.shape)
+    (elements[..., 0] if field.words else elements)[...] = values
+    return elements
+
+
+def integers(values: ArrayLike, shape: tuple[int, ...], maximum: int) -> Integers:
+    """Values as an array [n, *shape] of integers from 0 to maximum: uint64, or Python's if the maximum needs more.
+
+    Raises:
+        ValueError: another shape, or a value out of range; it says which.
+    """
+    given = np.asarray(values, dtype=object if maximum >> 63 else None)
+    if given.ndim != 1 + len(shape) or given.shape[1:] != shape:
+        raise ValueError(f"measurements must have shape {('n', *shape)}, got {given.shape}")
+    whole = given.dtype.kind in "biuO" and all(
+        isinstance(x, int | np.integer) for x in given.flat if given.dtype == object
+    )
+    if not whole:
+        raise ValueError(f"measurements must be integers, got {given.dtype}")
+    wrong = (given < 0) | (given > maximum)
+    for i in np.flatnonzero(wrong.any(axis=tuple(range(1, given.ndim))))[:1]:
+        raise ValueError(f"measurement {i} must be 0 .. {maximum}, got {given[i]}")
+    return given if maximum >> 63 else given.astype(np.uint64)

@@ -1,0 +1,60 @@
+"""The drafts that this package speaks, and everything in which they differ."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One draft's choices; section numbers are draft 20's, whose choices are the default values.
+
+    Attributes:
+        number: the draft's number in its name.
+        version: the wire VERSION, first byte of every domain separation tag (section 6.2.3).
+        seed_size: bytes of an XOF seed and of the verification key.
+        dst_prefix, seed_prefix: bytes that hold the lengths of tag and seed in an XOF's input (section 6.2.1).
+        context: whether the tags bind the application context.
+        helper_seeds: seeds of a Helper's share: one for measurement and proofs, or one for each (section 7.2.1).
+        gadget_values: whether a gadget polynomial travels as values at roots of unity or as coefficients (section 7.3).
+        rand_per_call: whether each gadget call has an element of joint randomness or all share one (section 7.4.3).
+        query_reduces: whether a circuit's outputs are reduced by query or by joint randomness (section 7.3.1.1).
+        any_maximum: whether a range's upper bound may be any number, or 2^k - 1 only (section 7.4.2).
+        multiproof64: least number of proofs over Field64 of circuits with joint randomness (section 9.7).
+        ids: algorithm identifiers (section 10).
+    """
+
+    number: int
+    version: int
+    seed_size: int = 32
+    dst_prefix: int = 2
+    seed_prefix: int = 1
+    context: bool = True
+    helper_seeds: int = 1
+    gadget_values: bool = True
+    rand_per_call: bool = True
+    query_reduces: bool = True
+    any_maximum: bool = True
+    multiproof64: int = 3
+    ids: dict[str, int] = field(
+        hash=False, default_factory=lambda: {"Count": 1, "Sum": 2, "SumVec": 3, "Histogram": 4, "MultihotCountVec": 5}
+    )
+
+
+DRAFT_20 = Draft(number=20, version=18)
+"""draft-irtf-cfrg-vdaf-20."""
+
+DRAFT_08 = Draft(
+    number=8,
+    version=8,
+    seed_size=16,
+    dst_prefix=1,
+    seed_prefix=0,
+    context=False,
+    helper_seeds=2,
+    gadget_values=False,
+    rand_per_call=False,
+    query_reduces=False,
+    any_maximum=False,
+    multiproof64=2,
+    ids={"Count": 0, "Sum": 1, "SumVec": 2, "Histogram": 3, "MultihotCountVec": 0xFFFFFFFF},
+)
+"""draft-irtf-cfrg-vdaf-08, which clients of DAP-09 speak."""

@@ -1,0 +1,75 @@
+"""The fully linear proof system of section 7.3 (FlpBBCGGI19), over a batch of n reports at once."""
+
+from numpy import bool_
+from numpy.typing import NDArray
+
+from secagg import _vdaf
+
+from .circuits import Valid
+from .draft import Draft
+from .field import Elements
+from .gadgets import gadget_poly_len, wire_poly_len
+
+
+class Flp:
+    """Prover and verifier for one validity circuit; every circuit of the draft has one gadget.
+
+    In draft 20 query randomness reduces a circuit's outputs to one, v; in draft 8 powers of the last element of the
+    joint randomness do.
+    """
+
+    def __init__(self, valid: Valid, draft: Draft) -> None:
+        arity = valid.GADGET.ARITY
+        reduces = valid.EVAL_OUTPUT_LEN > 1
+        self.valid = valid
+        self.draft = draft
+        self.MEAS_LEN = valid.MEAS_LEN
+        self.OUTPUT_LEN = valid.OUTPUT_LEN
+        self.JOINT_RAND_LEN = valid.JOINT_RAND_LEN + (reduces and not draft.query_reduces)
+        self.PROVE_RAND_LEN = arity
+        self.QUERY_RAND_LEN = 1 + valid.EVAL_OUTPUT_LEN * (reduces and draft.query_reduces)
+        self.PROOF_LEN = arity + gadget_poly_len(valid.GADGET.DEGREE, wire_poly_len(valid.GADGET_CALLS))
+        self.VERIFIER_LEN = 1 + arity + 1
+
+    def prove(self, proof: Elements, meas: Elements, prove_rand: Elements, joint_rand: Elements) -> None:
+        """Writes proofs, F[n, PROOF_LEN], that measurements, F[n, MEAS_LEN], are valid (section 7.3.3)."""
+        self.valid.GADGET.prove(proof, meas, prove_rand, joint_rand[:, : self.valid.JOINT_RAND_LEN])
+
+    def query(
+        self,
+        verifier: Elements,
+        ok: NDArray[bool_],
+        meas: Elements,
+        proof: Elements,
+        query_rand: Elements,
+        joint_rand: Elements,
+        num_shares: int,
+    ) -> None:
+        """Writes shares of verifiers, F[n, VERIFIER_LEN], from shares of measurements and proofs (section 7.3.4);
+        clears ok, bool[n], where the query's test point would give an output away."""
+        valid = self.valid
+        calls = valid.field.empty(len(meas), valid.GADGET_CALLS)
+        t, wire_rand = query_rand[:, -1:], joint_rand[:, : valid.JOINT_RAND_LEN]
+        valid.GADGET.query(verifier[:, 1:], calls, ok, meas, proof, t, wire_rand, num_shares)
+        outputs = valid.outputs(meas, calls, num_shares)
+        if valid.EVAL_OUTPUT_LEN == 1:
+            verifier[:, :1] = outputs
+        else:
+            rand = self._coefficients(query_rand, joint_rand)
+            _vdaf.dot(valid.field.bits, verifier[:, :1], outputs, rand)
+
+    def _coefficients(self, query_rand: Elements, joint_rand: Elements) -> Elements:
+        """What the circuit's outputs are multiplied by: F[n, EVAL_OUTPUT_LEN]."""
+        count, field = self.valid.EVAL_OUTPUT_LEN, self.valid.field
+        if self.draft.query_reduces:
+            return query_rand[:, :count]
+        powers, r = field.empty(len(joint_rand), count), joint_rand[:, -1:]
+        powers[:, :1] = r
+        for i in range(1, count):
+            _vdaf.multiply(field.bits, powers[:, i : i + 1], powers[:, i - 1 : i], r)
+        return powers
+
+    def decide(self, ok: NDArray[bool_], verifier: Elements) -> None:
+        """Clears ok, bool[n], where F[n, VERIFIER_LEN], the sum of all shares, shows no valid measurement
+        (section 7.3.5)."""
+        self.valid.GADGET.decide(ok, verifier)

@@ -1,0 +1,381 @@
+"""Prio3 (section 7.2), over batches of reports.
+
+Every message is what travels: a batch of them is one array with a row of bytes a report (`Rows`), one report's is
+bytes. A report that fails at any step is rejected alone; later steps carry it along as rejected.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from secagg import _vdaf
+from secagg.codec import Octets
+from secagg.errors import RemoteProtocolError, require
+
+from .auxiliary import Auxiliary
+from .circuits import Valid
+from .draft import Draft
+from .field import Elements, Field64
+from .flp import Flp
+from .rows import Rows
+
+_OVERFLOW = "a field element is not below the modulus"
+_PART_BYTES = 1 << 19  # of the Leader's input shares that are worked on at once
+_LEAST_PART = 8  # as many XOF states as are computed at once
+
+
+class Prio3:
+    """A VDAF of SHARES Aggregators for one validity circuit, as one draft has it.
+
+    Attributes:
+        ID: algorithm identifier.
+        SHARES: number of Aggregators, 2 to 255; the first is the Leader, number 0, the others are Helpers.
+        PROOFS: independent proofs of each measurement, 1 to 255.
+        RAND_SIZE: bytes of randomness that `shard` uses.
+        VERIFY_KEY_SIZE: bytes of the Aggregators' common key.
+        PUBLIC_SHARE_SIZE, LEADER_SHARE_SIZE, HELPER_SHARE_SIZE, VERIFIER_SHARE_SIZE, VERIFIER_MESSAGE_SIZE,
+        VERIFY_STATE_SIZE, OUT_SHARE_SIZE: bytes of the messages (section 7.2.7).
+    """
+
+    NONCE_SIZE = 16
+    ROUNDS = 1
+
+    def __init__(self, algorithm: int, valid: Valid, draft: Draft, shares: int, proofs: int = 1) -> None:
+        require(2 <= shares <= 255, f"shares must be 2 .. 255, got {shares}")
+        self.ID = algorithm
+        self.SHARES = shares
+        self.PROOFS = proofs
+        self.draft = draft
+        self.flp = Flp(valid, draft)
+        least = draft.multiproof64 if self.flp.JOINT_RAND_LEN and valid.field is Field64 else 1  # section 9.7
+        require(least <= proofs <= 255, f"proofs must be {least} .. 255 for this circuit and field, got {proofs}")
+        self.field = valid.field
+        self._blind_size = draft.seed_size if self.flp.JOINT_RAND_LEN else 0
+        self._set_sizes()
+
+    def _set_sizes(self) -> None:
+        flp, seed, blind, element = self.flp, self.draft.seed_size, self._blind_size, self.field.ENCODED_SIZE
+        self.VERIFY_KEY_SIZE = seed
+        self.PUBLIC_SHARE_SIZE = self.SHARES * blind
+        self.LEADER_SHARE_SIZE = (flp.MEAS_LEN + flp.PROOF_LEN * self.PROOFS) * element + blind
+        self.HELPER_SHARE_SIZE = self.draft.helper_seeds * seed + blind
+        self.RAND_SIZE = (self.SHARES - 1) * self.HELPER_SHARE_SIZE + blind + seed
+        self.VERIFIER_SHARE_SIZE = flp.VERIFIER_LEN * self.PROOFS * element + blind
+        self.VERIFIER_MESSAGE_SIZE = blind
+        self.OUT_SHARE_SIZE = flp.OUTPUT_LEN * element
+        self.VERIFY_STATE_SIZE = self.OUT_SHARE_SIZE + blind
+
+    def input_share_size(self, agg_id: int) -> int:
+        return self.HELPER_SHARE_SIZE if agg_id else self.LEADER_SHARE_SIZE
+
+    # Sharding (section 7.2.1).
+
+    def shard_batch(
+        self, ctx: bytes, measurements: Any, nonces: Octets | Sequence[bytes], rand: Octets | None = None
+    ) -> tuple[Rows, list[Rows]]:
+        """Splits measurements into public shares and one input share for each Aggregator.
+
+        Args:
+            ctx: the application's context; empty in draft 8.
+            measurements: [n, ...], as the circuit takes them.
+            nonces: n of NONCE_SIZE bytes, all distinct.
+            rand: uint8[n, RAND_SIZE], secret and never used again; from the operating system if not given.
+
+        Raises:
+            ValueError: a measurement is out of range.
+            LocalProtocolError: another argument has the wrong size.
+        """
+        valid = self.flp.valid
+        checked = valid.check(measurements)
+        n = len(checked)
+        seeds = np.frombuffer(os.urandom(n * self.RAND_SIZE), np.uint8).reshape(n, -1) if rand is None else rand
+        seeds = _own(seeds, n, self.RAND_SIZE, "rand")
+        own_nonces = _own(nonces, n, self.NONCE_SIZE, "nonces")
+        public = np.empty((n, self.PUBLIC_SHARE_SIZE), np.uint8)
+        inputs = [np.empty((n, self.input_share_size(j)), np.uint8) for j in range(self.SHARES)]
+        derive = self._auxiliary(ctx)
+        for part in self._parts(n):
+            made = public[part], [rows[part] for rows in inputs]
+            self._shard(derive, *made, valid.encode(checked[part]), own_nonces[part], seeds[part])
+        return Rows(public), [Rows(rows) for rows in inputs]
+
+    def _shard(
+        self, derive: Auxiliary, public: Octets, inputs: list[Octets], meas: Elements, nonces: Octets, rand: Octets
+    ) -> None:
+        """Writes public and input shares. The randomness is, in order: for each Helper its input share, the Leader's
+        blind, the seed of the proofs."""
+        bits, end = self.field.bits, (self.SHARES - 1) * self.HELPER_SHARE_SIZE
+        for rows, seeds in zip(inputs[1:], np.split(rand[:, :end], self.SHARES - 1, axis=1), strict=True):
+            rows[:] = seeds
+        blinds = [rand[:, end : -self.draft.seed_size], *(self._blinds(rows) for rows in inputs[1:])]
+        leader_meas, leader_proofs = self._leader_share(inputs[0])
+        leader_meas[:] = meas
+        shares = [leader_meas, *(derive.helper_meas_share(j, inputs[j]) for j in range(1, self.SHARES))]
+        for share in shares[1:]:
+            _vdaf.subtract(bits, leader_meas, leader_meas, share)
+        parts = [derive.joint_rand_part(j, blinds[j], shares[j], nonces) for j in range(self.SHARES)]
+        public[:] = np.concatenate(parts, axis=1)
+        self._prove(derive, leader_proofs, meas, rand[:, -self.draft.seed_size :], public)
+        for j in range(1, self.SHARES):
+            _vdaf.subtract(bits, leader_proofs, leader_proofs, derive.helper_proofs_share(j, inputs[j]))
+        self._blinds(inputs[0])[:] = blinds[0]
+
+    def _prove(
+        self, derive: Auxiliary, proofs: Elements, meas: Elements, prove_seeds: Octets, joint_rand_parts: Octets
+    ) -> None:
+        """Writes all proofs of each measurement, F[n, PROOFS * PROOF_LEN]."""
+        prove_rands = derive.prove_rands(prove_seeds)
+        joint_rands = derive.joint_rands(derive.joint_rand_seed(joint_rand_parts))
+        for proof, *rands in zip(self._each_proof(proofs), prove_rands, joint_rands, strict=True):
+            self.flp.prove(proof, meas, *rands)
+
+    # Verification (section 7.2.2).
+
+    def verify_init_batch(
+        self,
+        verify_key: bytes,
+        ctx: bytes,
+        agg_id: int,
+        nonces: Octets | Sequence[bytes],
+        public_shares: Rows | Octets | Sequence[bytes],
+        input_shares: Rows | Octets | Sequence[bytes],
+    ) -> tuple[Rows, Rows]:
+        """An Aggregator's first step: verification states, which it keeps, and verifier shares, which it sends.
+
+        Args:
+            verify_key: VERIFY_KEY_SIZE bytes that the Aggregators share and no Client knows.
+            ctx: the application's context; empty in draft 8.
+            agg_id: which Aggregator this is, 0 the Leader.
+            nonces: n of NONCE_SIZE bytes.
+            public_shares, input_shares: each report's, as decrypted.
+
+        Raises:
+            LocalProtocolError: an argument of ours has the wrong size. What the Clients sent wrong rejects their
+                reports instead.
+        """
+        require(len(verify_key) == self.VERIFY_KEY_SIZE, f"verify_key must have {self.VERIFY_KEY_SIZE} bytes")
+        require(0 <= agg_id < self.SHARES, f"agg_id must be 0 .. {self.SHARES - 1}, got {agg_id}")
+        public = Rows.of(public_shares, self.PUBLIC_SHARE_SIZE, "public share")
+        inputs = Rows.of(input_shares, self.input_share_size(agg_id), "input share").reject(public.rejected)
+        n = len(inputs)
+        require(len(public) == n, f"{len(public)} public shares and {n} input shares")
+        own_nonces = _own(nonces, n, self.NONCE_SIZE, "nonces")
+        if agg_id == 0:
+            inputs = self._require_canonical(inputs, "input share")
+        states = np.empty((n, self.VERIFY_STATE_SIZE), np.uint8)
+        verifier_shares = np.empty((n, self.VERIFIER_SHARE_SIZE), np.uint8)
+        sound = np.ones(n, bool)
+        derive = self._auxiliary(ctx)
+        for part in self._parts(n):
+            made = states[part], verifier_shares[part], sound[part]
+            rands = derive.query_rands(verify_key, own_nonces[part])
+            self._verify_init(derive, *made, agg_id, rands, own_nonces[part], public.data[part], inputs.data[part])
+        rejected = inputs.require(sound, "the query's test point is a root of unity").rejected
+        return Rows(states).reject(rejected), Rows(verifier_shares).reject(rejected)
+
+    def _verify_init(
+        self,
+        derive: Auxiliary,
+        states: Octets,
+        verifier_shares: Octets,
+        sound: NDArray[np.bool_],
+        agg_id: int,
+        query_rands: list[Elements],
+        nonces: Octets,
+        public: Octets,
+        inputs: Octets,
+    ) -> None:
+        """Writes states and verifier shares; clears `sound` where a test point may not be used."""
+        if agg_id:
+            meas, proofs = derive.helper_meas_share(agg_id, inputs), derive.helper_proofs_share(agg_id, inputs)
+        else:
+            meas, proofs = self._leader_share(inputs)
+        joint_rand_part = derive.joint_rand_part(agg_id, self._blinds(inputs), meas, nonces)
+        parts = np.split(public, self.SHARES, axis=1)
+        parts[agg_id] = joint_rand_part
+        joint_rand_seeds = derive.joint_rand_seed(np.concatenate(parts, axis=1))
+        out_shares = self.field.elements(states[:, : self.OUT_SHARE_SIZE])
+        out_shares[:] = self.flp.valid.truncate(meas)
+        states[:, self.OUT_SHARE_SIZE :] = joint_rand_seeds
+        verifiers = self._each_proof(self._elements(verifier_shares))
+        joint_rands = derive.joint_rands(joint_rand_seeds)
+        each = zip(verifiers, self._each_proof(proofs), query_rands, joint_rands, strict=True)
+        for verifier, proof, query_rand, joint_rand in each:
+            self.flp.query(verifier, sound, meas, proof, query_rand, joint_rand, self.SHARES)
+        self._blinds(verifier_shares)[:] = joint_rand_part
+
+    def verifier_shares_to_message_batch(
+        self, ctx: bytes, verifier_shares: Sequence[Rows | Octets | Sequence[bytes]]
+    ) -> Rows:
+        """The verifier messages, from all Aggregators' verifier shares in their order; reports whose measurement or
+        proof is not valid are rejected.
+
+        Raises:
+            LocalProtocolError: not one batch from each Aggregator, or batches of different sizes.
+        """
+        require(len(verifier_shares) == self.SHARES, f"{self.SHARES} Aggregators, {len(verifier_shares)} of them heard")
+        batches = [Rows.of(rows, self.VERIFIER_SHARE_SIZE, "verifier share") for rows in verifier_shares]
+        n = len(batches[0])
+        require(all(len(batch) == n for batch in batches), "the Aggregators' batches have different sizes")
+        batches = [self._require_canonical(batch, "verifier share") for batch in batches]
+        verifiers = self._elements(batches[0].data).copy()
+        for batch in batches[1:]:
+            _vdaf.add(self.field.bits, verifiers, verifiers, self._elements(batch.data))
+        valid = np.ones(n, bool)
+        for verifier in self._each_proof(verifiers):
+            self.flp.decide(valid, verifier)
+        parts = np.concatenate([self._blinds(batch.data) for batch in batches], axis=1)
+        messages = Rows(self._auxiliary(ctx).joint_rand_seed(parts))
+        for batch in batches:
+            messages = messages.reject(batch.rejected)
+        return messages.require(valid, "the proof does not hold: the measurement is not valid")
+
+    def verify_next_batch(self, states: Rows | Sequence[bytes], messages: Rows | Octets | Sequence[bytes]) -> Rows:
+        """An Aggregator's last step: output shares of the reports that it accepts.
+
+        Args:
+            states: from `verify_init_batch`.
+            messages: verifier messages.
+        """
+        given = Rows.of(messages, self.VERIFIER_MESSAGE_SIZE, "verifier message")
+        kept = Rows.of(states, self.VERIFY_STATE_SIZE, "verification state")
+        require(len(given) == len(kept), f"{len(kept)} states and {len(given)} verifier messages")
+        out_shares = Rows(kept.data[:, : self.OUT_SHARE_SIZE], kept.rejected).reject(given.rejected)
+        same = (kept.data[:, self.OUT_SHARE_SIZE :] == given.data).all(axis=1)
+        return out_shares.require(same, "the joint randomness is not the Client's")
+
+    # Prio3 has no aggregation parameter (section 7.2.3).
+
+    def is_valid(self, agg_param: None, previous_agg_params: Sequence[None]) -> bool:
+        """Whether a report may be verified again: never."""
+        return not previous_agg_params
+
+    def encode_agg_param(self, agg_param: None) -> bytes:
+        return b""
+
+    def decode_agg_param(self, encoded: bytes) -> None:
+        """Raises RemoteProtocolError unless it is empty."""
+        if encoded:
+            raise RemoteProtocolError(f"aggregation parameter: 0 bytes expected, got {len(encoded)}")
+
+    # Aggregation and unsharding (sections 7.2.4 and 7.2.5).
+
+    def agg_init(self) -> Elements:
+        """The aggregate share of no reports: field[OUTPUT_LEN]."""
+        return self.field.zeros(self.flp.OUTPUT_LEN)
+
+    def agg_update(self, agg_share: Elements, out_shares: Rows | bytes) -> None:
+        """Adds the output shares of all reports that are not rejected, in place."""
+        given = [out_shares] if isinstance(out_shares, bytes) else out_shares
+        rows = Rows.of(given, self.OUT_SHARE_SIZE, "output share")
+        _vdaf.accumulate(self.field.bits, agg_share, self.field.elements(rows.data), rows.accepted)
+
+    def agg_add(self, agg_share: Elements, vector: ArrayLike) -> None:
+        """Adds integers [OUTPUT_LEN] of either sign, in place over the field: where noise enters.
+
+        Raises:
+            LocalProtocolError: the vector has another length.
+        """
+        addend = self.field.array(vector)
+        require(addend.shape == agg_share.shape, f"a vector of {self.flp.OUTPUT_LEN} integers expected")
+        _vdaf.accumulate(self.field.bits, agg_share, addend[None], np.ones(1, bool))
+
+    def merge(self, agg_shares: Sequence[Elements]) -> Elements:
+        """The sum of aggregate shares."""
+        total = self.agg_init()
+        _vdaf.accumulate(self.field.bits, total, np.stack(agg_shares), np.ones(len(agg_shares), bool))
+        return total
+
+    def encode_agg_share(self, agg_share: Elements) -> bytes:
+        return agg_share.tobytes()
+
+    def decode_agg_share(self, encoded: bytes) -> Elements:
+        """Raises RemoteProtocolError unless it is one encoded aggregate share."""
+        if len(encoded) != self.OUT_SHARE_SIZE:
+            raise RemoteProtocolError(f"aggregate share: {self.OUT_SHARE_SIZE} bytes expected, got {len(encoded)}")
+        elements, canonical = self.field.elements(_row(encoded)), np.ones(1, bool)
+        _vdaf.check(self.field.bits, canonical, elements)
+        if not canonical[0]:
+            raise RemoteProtocolError("aggregate share: " + _OVERFLOW)
+        return elements.copy().reshape(elements.shape[1:])
+
+    def unshard(self, agg_shares: Sequence[Elements], num_measurements: int, *, signed: bool = False) -> Any:
+        """The aggregate result: an integer or a list of them, as the circuit has it.
+
+        Args:
+            agg_shares: every Aggregator's.
+            num_measurements: how many were aggregated; the circuits of the draft do not need it.
+            signed: results are -(p - 1) / 2 .. (p - 1) / 2 instead of 0 .. p - 1, for sums that noise made negative.
+        """
+        require(len(agg_shares) == self.SHARES, f"{self.SHARES} Aggregators, {len(agg_shares)} aggregate shares")
+        output = self.field.ints(self.merge(agg_shares))
+        half = self.field.MODULUS // 2
+        return self.flp.valid.decode([x - self.field.MODULUS if signed and x > half else x for x in output])
+
+    # One report: the same steps on a batch of one.
+
+    def shard(self, ctx: bytes, measurement: Any, nonce: bytes, rand: bytes | None = None) -> tuple[bytes, list[bytes]]:
+        """`shard_batch` of one measurement: its public share and input shares."""
+        drawn = None if rand is None else _row(rand)
+        public, inputs = self.shard_batch(ctx, [measurement], _row(nonce), drawn)
+        return public[0], [rows[0] for rows in inputs]
+
+    def verify_init(
+        self, verify_key: bytes, ctx: bytes, agg_id: int, nonce: bytes, public_share: bytes, input_share: bytes
+    ) -> tuple[bytes, bytes]:
+        """`verify_init_batch` of one report: its state and verifier share; raises ReportRejected."""
+        states, shares = self.verify_init_batch(verify_key, ctx, agg_id, _row(nonce), [public_share], [input_share])
+        return states[0], shares[0]
+
+    def verifier_shares_to_message(self, ctx: bytes, verifier_shares: Sequence[bytes]) -> bytes:
+        """`verifier_shares_to_message_batch` of one report; raises ReportRejected."""
+        return self.verifier_shares_to_message_batch(ctx, [[share] for share in verifier_shares])[0]
+
+    def verify_next(self, verify_state: bytes, verifier_message: bytes) -> bytes:
+        """`verify_next_batch` of one report: its output share; raises ReportRejected."""
+        return self.verify_next_batch([verify_state], [verifier_message])[0]
+
+    # Helpers.
+
+    def _auxiliary(self, ctx: bytes) -> Auxiliary:
+        return Auxiliary(self.draft, self.ID, self.flp, self.PROOFS, ctx)
+
+    def _blinds(self, rows: Octets) -> Octets:
+        """The seeds at the end of messages; of no bytes without joint randomness."""
+        return rows[:, rows.shape[1] - self._blind_size :]
+
+    def _elements(self, rows: Octets) -> Elements:
+        """The field elements of messages, up to the seed."""
+        return self.field.elements(rows[:, : rows.shape[1] - self._blind_size])
+
+    def _leader_share(self, rows: Octets) -> tuple[Elements, Elements]:
+        """Measurement and proofs in the Leader's input shares."""
+        elements = self._elements(rows)
+        return elements[:, : self.flp.MEAS_LEN], elements[:, self.flp.MEAS_LEN :]
+
+    def _each_proof(self, elements: Elements) -> list[Elements]:
+        return np.split(elements, self.PROOFS, axis=1)
+
+    def _require_canonical(self, rows: Rows, name: str) -> Rows:
+        canonical = np.ones(len(rows), bool)
+        _vdaf.check(self.field.bits, canonical, self._elements(rows.data))
+        return rows.require(canonical, f"{name}: {_OVERFLOW}")
+
+    def _parts(self, n: int) -> Iterator[slice]:
+        """Slices of a batch whose intermediate results are small enough to stay in the cache."""
+        step = max(_LEAST_PART, _PART_BYTES // self.LEADER_SHARE_SIZE)
+        return (slice(start, start + step) for start in range(0, n, step))
+
+
+def _own(messages: Octets | Sequence[bytes], n: int, size: int, name: str) -> Octets:
+    """What our caller gives for each of n reports, which must have the right size."""
+    rows = Rows.of(messages, size, name)
+    require(len(rows) == n and not rows.rejected, f"{name}: {n} of {size} bytes expected")
+    return rows.data
+
+
+def _row(message: bytes) -> Octets:
+    return np.frombuffer(message, np.uint8)[None]

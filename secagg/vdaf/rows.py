@@ -1,0 +1,78 @@
+"""Batches of messages: all of a kind have one size, so a batch of them is one array."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.codec import Octets
+from secagg.errors import ReportRejected, require
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Rows:
+    """One message of each report of a batch.
+
+    Attributes:
+        data: uint8[n, size]; row i is report i's message, all 0 if the report is rejected.
+        rejected: the reports that are out, by position, and why.
+    """
+
+    data: Octets
+    rejected: Mapping[int, ReportRejected] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, messages: "Rows | Octets | Sequence[bytes]", size: int, name: str) -> Self:
+        """Messages as rows of `size` bytes; those of another size reject their reports.
+
+        Raises:
+            LocalProtocolError: an array's rows have another size.
+        """
+        if isinstance(messages, Rows):
+            return cls.of(messages.data, size, name).reject(messages.rejected)
+        if isinstance(messages, np.ndarray):
+            shape = ("n", size)
+            require(messages.shape[1:] == (size,) and messages.dtype == np.uint8, f"{name}: uint8{shape} expected")
+            aligned = messages.strides[1] == 1 and not messages.strides[0] % 8 and not messages.ctypes.data % 8
+            return cls(messages if aligned else messages.copy())
+        wrong = {
+            i: ReportRejected(f"{name}: {size} bytes expected, got {len(message)}", i)
+            for i, message in enumerate(messages)
+            if len(message) != size
+        }
+        joined = b"".join(bytes(size) if i in wrong else message for i, message in enumerate(messages))
+        return cls(np.frombuffer(joined, np.uint8).reshape(len(messages), size), wrong)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitem__(self, report: int) -> bytes:
+        """The report's message; raises its `ReportRejected` if it has none."""
+        if report in self.rejected:
+            raise self.rejected[report]
+        message: bytes = self.data[report].tobytes()
+        return message
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def accepted(self) -> NDArray[np.bool_]:
+        """bool[n]: which reports are not rejected."""
+        accepted = np.ones(len(self), bool)
+        accepted[list(self.rejected)] = False
+        return accepted
+
+    def reject(self, rejected: Mapping[int, ReportRejected]) -> Self:
+        """The same with these reports rejected, too; the first reason stays."""
+        if not rejected:
+            return self
+        data = self.data.copy()
+        data[list(rejected)] = 0
+        return type(self)(data, {**rejected, **self.rejected})
+
+    def require(self, held: NDArray[np.bool_], reason: str) -> Self:
+        """The same with those reports rejected for which bool[n] `held` is false."""
+        return self.reject({int(i): ReportRejected(reason, int(i)) for i in np.flatnonzero(~held)})
