@@ -32,6 +32,11 @@ def elements(field: int, values: Any) -> Elements:
     return np.frombuffer(encoded, uint64).reshape(integers.shape + (2,) * (field == 128)).copy()
 
 
+def several(field: int, *values: Any) -> Any:
+    """The arguments of a kernel."""
+    return [elements(field, a) for a in values]
+
+
 def zeros(field: int, *shape: int) -> Elements:
     return np.zeros(shape + (2,) * (field == 128), uint64)
 
@@ -268,6 +273,22 @@ def test_expand_into_vec(isa: str, field: int, n: int, reports: int) -> None:
         assert out[r].tobytes() == bytes(size) + expected + bytes(size)
 
 
+# Found by trying: sample 12,922 of this seed's stream is not below the modulus, which happens once in 2^32.
+REJECTED_SEED, REJECTED_SAMPLE = 343_117, 12_922
+
+
+@pytest.mark.parametrize("n", [REJECTED_SAMPLE, REJECTED_SAMPLE + 1, REJECTED_SAMPLE + 20])
+def test_a_sample_past_the_modulus_is_left_out(isa: str, n: int) -> None:
+    seeds = np.arange(REJECTED_SEED - 4, REJECTED_SEED + 5, dtype=uint64)[:, None]
+    out = zeros(64, 9, n)
+    _vdaf.expand_into_vec(64, out, [b"find", seeds])
+    for r in range(9):
+        samples = np.frombuffer(stream(b"find" + seeds[r].tobytes(), 8 * n + 8), uint64)
+        kept = samples[samples < np.uint64(P[64])]
+        assert (len(samples) - len(kept)) == (r == 4 and n >= REJECTED_SAMPLE)
+        assert np.array_equal(out[r], kept[:n])
+
+
 # Encodings.
 
 
@@ -305,12 +326,14 @@ def test_encode_range_checked_int_of_126_bits() -> None:
 
 # Gadgets.
 
+gadgets: Any = _vdaf  # their arguments are often unpacked from lists
+
 
 def wire_poly_len(calls: int) -> int:
     return 1 << calls.bit_length()
 
 
-def call_inputs(field: int, meas: Vector, joint_rand: Vector, offset: int, c: int) -> list[list[Vector]]:
+def call_inputs(field: int, meas: Vector, joint_rand: Vector, offset: int, c: int) -> list[Vector]:
     """For each call its c pairs, as the draft's eval of Histogram does, or VDAF-08's for a single joint_rand."""
     p, calls, r_power = P[field], -(-len(meas) // c), 1
     inputs = []
@@ -390,16 +413,16 @@ class MulCase:
     def prove(self, monomial: bool) -> Any:
         field = self.field
         proof = zeros(field, 3, 2 * self.c + self.length)
-        arrays = [elements(field, a) for a in (self.meas, self.seeds, self.joint_rand, [self.offset])]
-        _vdaf.mul_prove(field, proof, *arrays, self.c, monomial)
+        arrays = several(field, self.meas, self.seeds, self.joint_rand, [self.offset])
+        gadgets.mul_prove(field, proof, *arrays, chunk_length=self.c, monomial=monomial)
         return integers(field, proof)
 
     def query(self, monomial: bool) -> tuple[Any, Any, Vector]:
         field, ok = self.field, accepted(3)
         verifier, outputs = zeros(field, 3, 2 * self.c + 1), zeros(field, 3, self.calls)
         proof = [seeds + poly for seeds, poly in zip(self.seeds, self.poly, strict=True)]
-        arrays = [elements(field, a) for a in (self.meas, proof, self.t, self.joint_rand, [self.offset])]
-        _vdaf.mul_query(field, verifier, outputs, ok, *arrays, self.c, monomial)
+        arrays = several(field, self.meas, proof, self.t, self.joint_rand, [self.offset])
+        gadgets.mul_query(field, verifier, outputs, ok, *arrays, chunk_length=self.c, monomial=monomial)
         return integers(field, verifier), integers(field, outputs), ok.tolist()
 
 
@@ -452,7 +475,7 @@ def test_poly_prove(field: int, poly: Vector, calls: int, monomial: bool) -> Non
     length, n = gadget.lengths(calls)
     meas, seeds = random_integers(field, 3, calls), random_integers(field, 3, 1, seed=1)
     proof = zeros(field, 3, 1 + length)
-    _vdaf.poly_prove(field, proof, *(elements(field, a) for a in (meas, seeds, poly)), monomial)
+    gadgets.poly_prove(field, proof, *several(field, meas, seeds, poly), monomial=monomial)
     for r, (seed, *gadget_poly) in enumerate(integers(field, proof)):
         expected = gadget.gadget_poly(wires_of([[x] for x in meas[r]], seeds[r]), n)
         assert [seed] == seeds[r]
@@ -472,8 +495,8 @@ def test_poly_query(field: int, poly: Vector, calls: int, monomial: bool) -> Non
     meas, proof = random_integers(field, 3, calls), random_integers(field, 3, 1 + length, seed=1)
     ts, ok = [[999], *random_integers(field, 2, 1, seed=2)], accepted(3)
     verifier, outputs = zeros(field, 3, 2), zeros(field, 3, calls)
-    arrays = [elements(field, a) for a in (meas, proof, ts, [c % P[field] for c in poly])]
-    _vdaf.poly_query(field, verifier, outputs, ok, *arrays, monomial)
+    arrays = several(field, meas, proof, ts, [c % P[field] for c in poly])
+    gadgets.poly_query(field, verifier, outputs, ok, *arrays, monomial=monomial)
     for r, (t,) in enumerate(ts):
         (wire,) = wires_of([[x] for x in meas[r]], proof[r][:1])
         expected, check = gadget.open(proof[r][1:], calls, t, monomial)
@@ -491,7 +514,7 @@ def test_a_test_point_among_the_roots_is_refused(field: int, monomial: bool) -> 
     ok, shape = accepted(2), (2, 3)
     out, poly = zeros(field, 2, 2), elements(field, [0, 1])
     proof = zeros(field, 2, 5)
-    _vdaf.poly_query(
+    gadgets.poly_query(
         field, out, zeros(field, *shape), ok, zeros(field, *shape), proof, elements(field, [[1], [2]]), poly, monomial
     )
     assert ok.tolist() == [0, 1]
