@@ -2,6 +2,10 @@
 
 Every message is what travels: a batch of them is one array with a row of bytes a report (`Rows`), one report's is
 bytes. A report that fails at any step is rejected alone; later steps carry it along as rejected.
+
+A batch needs the memory of what goes in and comes out, and beside it, however large it is, some times half a megabyte,
+or some times eight of the Leader's input shares where these are larger: it is worked on in parts. Functions hold no
+state and release the GIL for most of their time, so batches may run in as many threads as there are cores.
 """
 
 import os
@@ -20,11 +24,11 @@ from .circuits import Valid
 from .draft import Draft
 from .field import Elements, Field64
 from .flp import Flp
-from .rows import Rows, VerifyStates
+from .rows import Rows, VerifyStates, own_rows, row
 
 _OVERFLOW = "a field element is not below the modulus"
 _PART_BYTES = 1 << 19  # of the Leader's input shares that are worked on at once
-_LEAST_PART = 8  # as many XOF states as are computed at once
+_LANES = 8  # XOF states that are computed at once, at most
 
 
 class Prio3:
@@ -92,8 +96,8 @@ class Prio3:
         checked = valid.check(measurements)
         n = len(checked)
         seeds = np.frombuffer(os.urandom(n * self.RAND_SIZE), np.uint8).reshape(n, -1) if rand is None else rand
-        seeds = _own(seeds, n, self.RAND_SIZE, "rand")
-        own_nonces = _own(nonces, n, self.NONCE_SIZE, "nonces")
+        seeds = own_rows(seeds, n, self.RAND_SIZE, "rand")
+        own_nonces = own_rows(nonces, n, self.NONCE_SIZE, "nonces")
         public = np.empty((n, self.PUBLIC_SHARE_SIZE), np.uint8)
         inputs = [np.empty((n, self.input_share_size(j)), np.uint8) for j in range(self.SHARES)]
         derive = self._auxiliary(ctx)
@@ -162,7 +166,7 @@ class Prio3:
         inputs = Rows.of(input_shares, self.input_share_size(agg_id), "input share").reject(public.rejected)
         n = len(inputs)
         require(len(public) == n, f"{len(public)} public shares and {n} input shares")
-        own_nonces = _own(nonces, n, self.NONCE_SIZE, "nonces")
+        own_nonces = own_rows(nonces, n, self.NONCE_SIZE, "nonces")
         seeds = np.empty((n, self._blind_size), np.uint8)
         verifier_shares = np.empty((n, self.VERIFIER_SHARE_SIZE), np.uint8)
         canonical, sound = np.ones(n, bool), np.ones(n, bool)
@@ -283,6 +287,12 @@ class Prio3:
         rows = Rows.of(given, self.OUT_SHARE_SIZE, "output share")
         _vdaf.accumulate(self.field.bits, agg_share, self.field.elements(rows.data), rows.accepted)
 
+    def aggregate(self, out_shares: Rows) -> Elements:
+        """The aggregate share of all reports that are not rejected."""
+        agg_share = self.agg_init()
+        self.agg_update(agg_share, out_shares)
+        return agg_share
+
     def agg_add(self, agg_share: Elements, vector: ArrayLike) -> None:
         """Adds integers [OUTPUT_LEN] of either sign, in place over the field: where noise enters.
 
@@ -306,7 +316,7 @@ class Prio3:
         """Raises RemoteProtocolError unless it is one encoded aggregate share."""
         if len(encoded) != self.OUT_SHARE_SIZE:
             raise RemoteProtocolError(f"aggregate share: {self.OUT_SHARE_SIZE} bytes expected, got {len(encoded)}")
-        elements, canonical = self.field.elements(_row(encoded)), np.ones(1, bool)
+        elements, canonical = self.field.elements(row(encoded)), np.ones(1, bool)
         _vdaf.check(self.field.bits, canonical, elements)
         if not canonical[0]:
             raise RemoteProtocolError("aggregate share: " + _OVERFLOW)
@@ -329,15 +339,15 @@ class Prio3:
 
     def shard(self, ctx: bytes, measurement: Any, nonce: bytes, rand: bytes | None = None) -> tuple[bytes, list[bytes]]:
         """`shard_batch` of one measurement: its public share and input shares."""
-        drawn = None if rand is None else _row(rand)
-        public, inputs = self.shard_batch(ctx, [measurement], _row(nonce), drawn)
+        drawn = None if rand is None else row(rand)
+        public, inputs = self.shard_batch(ctx, [measurement], row(nonce), drawn)
         return public[0], [rows[0] for rows in inputs]
 
     def verify_init(
         self, verify_key: bytes, ctx: bytes, agg_id: int, nonce: bytes, public_share: bytes, input_share: bytes
     ) -> tuple[bytes, bytes]:
         """`verify_init_batch` of one report: its state and verifier share; raises ReportRejected."""
-        states, shares = self.verify_init_batch(verify_key, ctx, agg_id, _row(nonce), [public_share], [input_share])
+        states, shares = self.verify_init_batch(verify_key, ctx, agg_id, row(nonce), [public_share], [input_share])
         return states.encode()[0], shares[0]
 
     def verifier_shares_to_message(self, ctx: bytes, verifier_shares: Sequence[bytes]) -> bytes:
@@ -376,16 +386,5 @@ class Prio3:
 
     def _parts(self, n: int) -> Iterator[slice]:
         """Slices of a batch whose intermediate results are small enough to stay in the cache."""
-        step = max(_LEAST_PART, _PART_BYTES // self.LEADER_SHARE_SIZE)
+        step = _LANES * max(1, _PART_BYTES // (_LANES * self.LEADER_SHARE_SIZE))
         return (slice(start, start + step) for start in range(0, n, step))
-
-
-def _own(messages: Octets | Sequence[bytes], n: int, size: int, name: str) -> Octets:
-    """What our caller gives for each of n reports, which must have the right size."""
-    rows = Rows.of(messages, size, name)
-    require(len(rows) == n and not rows.rejected, f"{name}: {n} of {size} bytes expected")
-    return rows.data
-
-
-def _row(message: bytes) -> Octets:
-    return np.frombuffer(message, np.uint8)[None]

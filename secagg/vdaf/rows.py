@@ -42,7 +42,8 @@ class Rows:
             for i, message in enumerate(messages)
             if len(message) != size
         }
-        joined = b"".join(bytes(size) if i in wrong else message for i, message in enumerate(messages))
+        taken = [bytes(size) if i in wrong else message for i, message in enumerate(messages)] if wrong else messages
+        joined = b"".join(taken)
         return cls(np.frombuffer(joined, np.uint8).reshape(len(messages), size), wrong)
 
     def __len__(self) -> int:
@@ -94,3 +95,15 @@ class VerifyStates:
     def encode(self) -> Rows:
         """The states as rows of bytes, to be stored; `Prio3.verify_next_batch` takes them back."""
         return Rows(np.concatenate([self.out_shares, self.joint_rand_seeds], axis=1), self.rejected)
+
+
+def own_rows(messages: Octets | Sequence[bytes], n: int, size: int, name: str) -> Octets:
+    """What our own caller gives for each of n reports: raises LocalProtocolError unless all have the right size."""
+    rows = Rows.of(messages, size, name)
+    require(len(rows) == n and not rows.rejected, f"{name}: {n} of {size} bytes expected")
+    return rows.data
+
+
+def row(message: bytes) -> Octets:
+    """One message as a batch."""
+    return np.frombuffer(message, np.uint8)[None]
