@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -154,6 +154,34 @@ def test_malformed_verifier_shares_and_messages() -> None:
     }
 
 
+@pytest.mark.parametrize("offset", [0, 1, 8])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_may_lie_anywhere(offset: int, order: Literal["C", "F"]) -> None:
+    """Input shares as a slice of a larger array, aligned or not, rows first or columns first, read-only."""
+    prio3 = Prio3Histogram(length=5)
+    reports = Reports(prio3, [0, 4, 2])
+    expected = [list(reports.verify_init(0)[0].encode()), list(reports.verify_init(0)[1])]
+    larger = np.zeros((3, prio3.LEADER_SHARE_SIZE + 11), np.uint8, order)
+    inside = larger[:, offset : offset + prio3.LEADER_SHARE_SIZE]
+    inside[:] = np.frombuffer(b"".join(reports.inputs[0]), np.uint8).reshape(3, -1)
+    larger.flags.writeable = False
+    states, shares = prio3.verify_init_batch(reports.key, reports.ctx, 0, reports.nonces, reports.public, inside)
+    assert [list(states.encode()), list(shares)] == expected
+
+
+def test_arrays_of_other_shapes_are_our_mistake() -> None:
+    prio3 = Prio3Count()
+    shape = (2, prio3.LEADER_SHARE_SIZE)
+    arrays: tuple[Any, ...] = (
+        np.zeros(shape, np.int8),
+        np.zeros((2, shape[1] + 1), np.uint8),
+        np.zeros(shape[1], np.uint8),
+    )
+    for wrong in arrays:
+        with pytest.raises(LocalProtocolError, match="input share: uint8"):
+            prio3.verify_init_batch(bytes(32), b"", 0, [bytes(16)] * 2, [b""] * 2, wrong)
+
+
 def test_one_report_raises_its_rejection() -> None:
     prio3 = Prio3Count()
     with pytest.raises(ReportRejected, match="report 0: input share: 48 bytes expected, got 5") as caught:
@@ -285,6 +313,12 @@ def test_arguments_of_ours_are_checked() -> None:
         prio3.verifier_shares_to_message_batch(b"", [[share], [share, share]])
     with pytest.raises(LocalProtocolError, match="1 states and 2"):
         prio3.verify_next_batch([bytes(8)], [b"", b""])
+    with pytest.raises(LocalProtocolError, match="verification states: 1 of 8"):
+        prio3.verify_next_batch([bytes(9)], [b""])
+    with pytest.raises(LocalProtocolError, match="output share: 1 of 8"):
+        prio3.agg_update(prio3.agg_init(), bytes(9))
+    with pytest.raises(TypeError, match="integer"):
+        prio3.agg_add(prio3.agg_init(), [0.5])
     with pytest.raises(LocalProtocolError, match="2 Aggregators, 1 aggregate"):
         prio3.unshard([prio3.agg_init()], 1)
     with pytest.raises(LocalProtocolError, match="vector of 1 integers"):

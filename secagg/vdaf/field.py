@@ -6,6 +6,7 @@ Shapes leave the words out: F[n, k] is uint64[n, k] or uint64[n, k, 2]. Arithmet
 batches at once.
 """
 
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class Field:
     def array(self, values: Any) -> Elements:
         """Integers of any sign and size, nested to any depth, taken mod p."""
         integers = np.asarray(values, dtype=object)
-        data = b"".join((int(x) % self.MODULUS).to_bytes(self.ENCODED_SIZE, "little") for x in integers.ravel())
+        data = b"".join((index(x) % self.MODULUS).to_bytes(self.ENCODED_SIZE, "little") for x in integers.ravel())
         return np.frombuffer(data, np.uint64).reshape((*integers.shape, *self.words)).copy()
 
     def ints(self, elements: Elements) -> list[int]:

@@ -13,25 +13,25 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from secagg import _vdaf
 from secagg.codec import Octets
-from secagg.errors import RemoteProtocolError, require
+from secagg.errors import require
 
+from .aggregation import OVERFLOW, Aggregation
 from .auxiliary import Auxiliary
 from .circuits import Valid
 from .draft import Draft
 from .field import Elements, Field64
 from .flp import Flp
-from .rows import Rows, VerifyStates, own_rows, row
+from .rows import Messages, Rows, VerifyStates, own_rows, row
 
-_OVERFLOW = "a field element is not below the modulus"
 _PART_BYTES = 1 << 19  # of the Leader's input shares that are worked on at once
 _LANES = 8  # XOF states that are computed at once, at most
 
 
-class Prio3:
+class Prio3(Aggregation):
     """A VDAF of SHARES Aggregators for one validity circuit, as one draft has it.
 
     Attributes:
@@ -144,8 +144,8 @@ class Prio3:
         ctx: bytes,
         agg_id: int,
         nonces: Octets | Sequence[bytes],
-        public_shares: Rows | Octets | Sequence[bytes],
-        input_shares: Rows | Octets | Sequence[bytes],
+        public_shares: Messages,
+        input_shares: Messages,
     ) -> tuple[VerifyStates, Rows]:
         """An Aggregator's first step: verification states, which it keeps, and verifier shares, which it sends.
 
@@ -170,22 +170,21 @@ class Prio3:
         seeds = np.empty((n, self._blind_size), np.uint8)
         verifier_shares = np.empty((n, self.VERIFIER_SHARE_SIZE), np.uint8)
         canonical, sound = np.ones(n, bool), np.ones(n, bool)
-        out_shares = self.field.empty(n, self.flp.OUTPUT_LEN) if agg_id else self._leader_out_shares(inputs.data)
+        out_shares = self._out_shares(agg_id, inputs.data)
         derive = self._auxiliary(ctx)
         for part in self._parts(n):
             given = inputs.data[part]
+            meas, proofs = self._expand_input_share(derive, agg_id, given)
             if agg_id:
-                meas, proofs = derive.helper_meas_share(agg_id, given), derive.helper_proofs_share(agg_id, given)
                 out_shares[part] = self.flp.valid.truncate(meas)
             else:
-                meas, proofs = self._leader_share(given)
                 _vdaf.check(self.field.bits, canonical[part], self._elements(given))
             parts = derive.joint_rand_part(agg_id, self._blinds(given), meas, own_nonces[part])
             seeds[part] = self._corrected_seeds(derive, agg_id, public.data[part], parts)
             rands = derive.query_rands(verify_key, own_nonces[part]), derive.joint_rands(seeds[part])
             self._query(verifier_shares[part], sound[part], meas, proofs, *rands)
             self._blinds(verifier_shares[part])[:] = parts
-        inputs = inputs.require(canonical, "input share: " + _OVERFLOW)
+        inputs = inputs.require(canonical, "input share: " + OVERFLOW)
         rejected = inputs.require(sound, "the query's test point is a root of unity").rejected
         verifier_shares[list(rejected)] = 0  # at a root of unity a share would give an output away
         return VerifyStates(self.field.rows(out_shares), seeds, rejected), Rows(verifier_shares, rejected)
@@ -211,13 +210,20 @@ class Prio3:
         before, after = public[:, : agg_id * size], public[:, (agg_id + 1) * size :]
         return derive.joint_rand_seed(np.concatenate([before, parts, after], axis=1))
 
-    def _leader_out_shares(self, inputs: Octets) -> Elements:
-        """For all reports at once, as most circuits' output shares are a part of the input shares, seen in place."""
+    def _expand_input_share(self, derive: Auxiliary, agg_id: int, inputs: Octets) -> tuple[Elements, Elements]:
+        """Shares of measurement and proofs."""
+        if agg_id:
+            return derive.helper_meas_share(agg_id, inputs), derive.helper_proofs_share(agg_id, inputs)
+        return self._leader_share(inputs)
+
+    def _out_shares(self, agg_id: int, inputs: Octets) -> Elements:
+        """F[n, OUTPUT_LEN]: the Leader's, for most circuits a part of its input shares, seen in place; room for a
+        Helper's."""
+        if agg_id:
+            return self.field.empty(len(inputs), self.flp.OUTPUT_LEN)
         return self.flp.valid.truncate(self._leader_share(inputs)[0])
 
-    def verifier_shares_to_message_batch(
-        self, ctx: bytes, verifier_shares: Sequence[Rows | Octets | Sequence[bytes]]
-    ) -> Rows:
+    def verifier_shares_to_message_batch(self, ctx: bytes, verifier_shares: Sequence[Messages]) -> Rows:
         """The verifier messages, from all Aggregators' verifier shares in their order; reports whose measurement or
         proof is not valid are rejected.
 
@@ -241,9 +247,7 @@ class Prio3:
             messages = messages.reject(batch.rejected)
         return messages.require(valid, "the proof does not hold: the measurement is not valid")
 
-    def verify_next_batch(
-        self, states: VerifyStates | Rows | Sequence[bytes], messages: Rows | Octets | Sequence[bytes]
-    ) -> Rows:
+    def verify_next_batch(self, states: VerifyStates | Rows | Sequence[bytes], messages: Messages) -> Rows:
         """An Aggregator's last step: output shares of the reports that it accepts.
 
         Args:
@@ -258,82 +262,11 @@ class Prio3:
         return out_shares.require(same, "the joint randomness is not the Client's")
 
     def _decode_states(self, states: Rows | Sequence[bytes]) -> VerifyStates:
-        rows = Rows.of(states, self.VERIFY_STATE_SIZE, "verification state")
+        size, name = self.VERIFY_STATE_SIZE, "verification states"
+        rows = (
+            Rows.of(states, size, name) if isinstance(states, Rows) else Rows(own_rows(states, len(states), size, name))
+        )
         return VerifyStates(rows.data[:, : self.OUT_SHARE_SIZE], self._blinds(rows.data), rows.rejected)
-
-    # Prio3 has no aggregation parameter (section 7.2.3).
-
-    def is_valid(self, agg_param: None, previous_agg_params: Sequence[None]) -> bool:
-        """Whether a report may be verified again: never."""
-        return not previous_agg_params
-
-    def encode_agg_param(self, agg_param: None) -> bytes:
-        return b""
-
-    def decode_agg_param(self, encoded: bytes) -> None:
-        """Raises RemoteProtocolError unless it is empty."""
-        if encoded:
-            raise RemoteProtocolError(f"aggregation parameter: 0 bytes expected, got {len(encoded)}")
-
-    # Aggregation and unsharding (sections 7.2.4 and 7.2.5).
-
-    def agg_init(self) -> Elements:
-        """The aggregate share of no reports: field[OUTPUT_LEN]."""
-        return self.field.zeros(self.flp.OUTPUT_LEN)
-
-    def agg_update(self, agg_share: Elements, out_shares: Rows | bytes) -> None:
-        """Adds the output shares of all reports that are not rejected, in place."""
-        given = [out_shares] if isinstance(out_shares, bytes) else out_shares
-        rows = Rows.of(given, self.OUT_SHARE_SIZE, "output share")
-        _vdaf.accumulate(self.field.bits, agg_share, self.field.elements(rows.data), rows.accepted)
-
-    def aggregate(self, out_shares: Rows) -> Elements:
-        """The aggregate share of all reports that are not rejected."""
-        agg_share = self.agg_init()
-        self.agg_update(agg_share, out_shares)
-        return agg_share
-
-    def agg_add(self, agg_share: Elements, vector: ArrayLike) -> None:
-        """Adds integers [OUTPUT_LEN] of either sign, in place over the field: where noise enters.
-
-        Raises:
-            LocalProtocolError: the vector has another length.
-        """
-        addend = self.field.array(vector)
-        require(addend.shape == agg_share.shape, f"a vector of {self.flp.OUTPUT_LEN} integers expected")
-        _vdaf.accumulate(self.field.bits, agg_share, addend[None], np.ones(1, bool))
-
-    def merge(self, agg_shares: Sequence[Elements]) -> Elements:
-        """The sum of aggregate shares."""
-        total = self.agg_init()
-        _vdaf.accumulate(self.field.bits, total, np.stack(agg_shares), np.ones(len(agg_shares), bool))
-        return total
-
-    def encode_agg_share(self, agg_share: Elements) -> bytes:
-        return agg_share.tobytes()
-
-    def decode_agg_share(self, encoded: bytes) -> Elements:
-        """Raises RemoteProtocolError unless it is one encoded aggregate share."""
-        if len(encoded) != self.OUT_SHARE_SIZE:
-            raise RemoteProtocolError(f"aggregate share: {self.OUT_SHARE_SIZE} bytes expected, got {len(encoded)}")
-        elements, canonical = self.field.elements(row(encoded)), np.ones(1, bool)
-        _vdaf.check(self.field.bits, canonical, elements)
-        if not canonical[0]:
-            raise RemoteProtocolError("aggregate share: " + _OVERFLOW)
-        return elements.copy().reshape(elements.shape[1:])
-
-    def unshard(self, agg_shares: Sequence[Elements], num_measurements: int, *, signed: bool = False) -> Any:
-        """The aggregate result: an integer or a list of them, as the circuit has it.
-
-        Args:
-            agg_shares: every Aggregator's.
-            num_measurements: how many were aggregated; the circuits of the draft do not need it.
-            signed: results are -(p - 1) / 2 .. (p - 1) / 2 instead of 0 .. p - 1, for sums that noise made negative.
-        """
-        require(len(agg_shares) == self.SHARES, f"{self.SHARES} Aggregators, {len(agg_shares)} aggregate shares")
-        output = self.field.ints(self.merge(agg_shares))
-        half = self.field.MODULUS // 2
-        return self.flp.valid.decode([x - self.field.MODULUS if signed and x > half else x for x in output])
 
     # One report: the same steps on a batch of one.
 
@@ -382,7 +315,7 @@ class Prio3:
     def _require_canonical(self, rows: Rows, name: str) -> Rows:
         canonical = np.ones(len(rows), bool)
         _vdaf.check(self.field.bits, canonical, self._elements(rows.data))
-        return rows.require(canonical, f"{name}: {_OVERFLOW}")
+        return rows.require(canonical, f"{name}: {OVERFLOW}")
 
     def _parts(self, n: int) -> Iterator[slice]:
         """Slices of a batch whose intermediate results are small enough to stay in the cache."""

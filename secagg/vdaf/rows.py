@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secagg.codec import Octets
 from secagg.errors import ReportRejected, require
+
+Messages: TypeAlias = "Rows | Octets | Sequence[bytes]"
+"""One message of each report of a batch: as other steps returned them, as uint8[n, size], or as they arrived."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -24,7 +27,7 @@ class Rows:
     rejected: Mapping[int, ReportRejected] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, messages: "Rows | Octets | Sequence[bytes]", size: int, name: str) -> Self:
+    def of(cls, messages: Messages, size: int, name: str) -> Self:
         """Messages as rows of `size` bytes; those of another size reject their reports.
 
         Raises:
