@@ -5,6 +5,7 @@ import pickle
 import pytest
 
 from secagg import Abort, LocalProtocolError, RemoteProtocolError, SecAggError
+from secagg.errors import ReportRejected
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,7 @@ from secagg import Abort, LocalProtocolError, RemoteProtocolError, SecAggError
         RemoteProtocolError("wrong"),
         RemoteProtocolError("wrong", client=7),
         LocalProtocolError("misused"),
+        ReportRejected("wrong", report=3),
     ],
 )
 def test_errors_can_be_pickled(error: SecAggError) -> None:

@@ -46,11 +46,11 @@ class Aggregation:
 
     def agg_update(self, agg_share: Elements, out_shares: Rows | bytes) -> None:
         """Adds one output share, or those of all reports that are not rejected, in place."""
-        size = self.OUT_SHARE_SIZE
-        one = isinstance(out_shares, bytes)
-        rows = (
-            Rows(own_rows([out_shares], 1, size, "output share")) if one else Rows.of(out_shares, size, "output share")
-        )
+        size, name = self.OUT_SHARE_SIZE, "output share"
+        if isinstance(out_shares, bytes):
+            rows = Rows(own_rows([out_shares], 1, size, name))
+        else:
+            rows = Rows.of(out_shares, size, name)
         _vdaf.accumulate(self.field.bits, agg_share, self.field.elements(rows.data), rows.accepted)
 
     def aggregate(self, out_shares: Rows) -> Elements:
