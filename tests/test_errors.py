@@ -4,8 +4,7 @@ import pickle
 
 import pytest
 
-from secagg import Abort, LocalProtocolError, RemoteProtocolError, SecAggError
-from secagg.errors import ReportRejected
+from secagg import Abort, LocalProtocolError, RemoteProtocolError, ReportRejected, SecAggError
 
 
 @pytest.mark.parametrize(
