@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from prio3_reports import ALL, DRAFTS, IDS, Reports, forged
 
+from secagg.codec import Octets
 from secagg.errors import LocalProtocolError, RemoteProtocolError, ReportRejected
 from secagg.vdaf import (
     DRAFT_08,
@@ -23,6 +24,8 @@ from secagg.vdaf import (
     Prio3SumVec,
     Prio3SumVecWithMultiproof,
 )
+from secagg.vdaf.auxiliary import Auxiliary
+from secagg.vdaf.field import Elements
 
 
 def check_rejected(reports: Reports, victim: int, *reasons: str) -> None:
@@ -189,6 +192,23 @@ def test_one_report_raises_its_rejection() -> None:
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (copy.report, copy.reason) == (caught.value.report, caught.value.reason)
     assert isinstance(copy, RemoteProtocolError)
+
+
+def test_a_test_point_that_would_give_an_output_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Section 7.3.4: a root of unity; it is drawn once in 2^60 reports or less, so here it is put in."""
+    prio3 = Prio3Histogram(length=5)
+    reports = Reports(prio3, [0, 1, 2])
+    query_rands = Auxiliary.query_rands
+
+    def with_a_root(derive: Auxiliary, verify_key: bytes, nonces: Octets) -> list[Elements]:
+        rands = query_rands(derive, verify_key, nonces)
+        rands[0][1, -1] = Field128.array(-1)
+        return rands
+
+    monkeypatch.setattr(Auxiliary, "query_rands", with_a_root)
+    _, shares = reports.verify_init(0)
+    assert not shares.data[1].any()
+    check_rejected(reports, 1, "test point is a root of unity")
 
 
 # Clients that lie: proofs of measurements that are not valid.
