@@ -20,7 +20,7 @@ from typing import Any
 
 from cryptography.hazmat.backends.openssl import backend
 
-from . import memory
+from . import memory, plot_vdaf
 from .paired import Target
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
@@ -33,6 +33,7 @@ TITLES = {
     "client": "A client's session",
     "server": "The server's session",
     "active": "The active model beside the semi-honest one, no dropouts",
+    "vdaf": "Prio3 beside Rust, two Aggregators, batches of 1,000",
 }
 
 Record = dict[str, Any]
@@ -177,6 +178,8 @@ def lines(report: Record, memory_figures: Record | None, timer: str, load: float
         yield f"`python -m pytest bench/bench_{group}.py`\n"
         yield from suite_table(records)
         yield from rounds_table(records)
+        if group == "vdaf" and plot_vdaf.histograms(report):
+            yield f"![cost against buckets]({plot_vdaf.PLOT.name})\n"
     if memory_figures:
         yield from memory_table(memory_figures)
 
@@ -199,6 +202,8 @@ def main() -> None:
     report = json.loads(options.json.read_text()) if options.json else run_suites(options.timer)
     memory_figures = None if options.no_memory else memory.measure()
     text = "\n".join(lines(report, memory_figures, options.timer, load))
+    if plot_vdaf.histograms(report):
+        plot_vdaf.write(report)
     print(text) if options.print else write(text)
 
 
