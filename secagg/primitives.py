@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from . import _kernels
-from .codec import Octets
+from .codec import Ids, Octets
 from .shamir import Q, RandomBytes, random_scalars
 
 _CURVE = ec.SECP256R1()
@@ -74,6 +74,26 @@ def load_public_keys(xs: Octets) -> list[PublicKey | None]:
     ]
 
 
+def agree_all(secrets: Octets, publics: Octets) -> Octets:
+    """KA.agree of revealed private keys, uint8[d, 32], with all of these x-coordinates, uint8[k, 32]: uint8[k, d, 32].
+
+    In variable time, for keys that are no secret any more.
+
+    Raises:
+        ValueError: a private key is not 1 .. q - 1, or a public key is not on the curve.
+    """
+    pairs = [KeyPair.from_secret(bytes(secret)) for secret in secrets]
+    agreed = [pair.agree(public) for public in _points(publics) for pair in pairs]
+    return np.frombuffer(b"".join(agreed), np.uint8).reshape(len(publics), len(secrets), 32)
+
+
+def _points(xs: Octets) -> list[PublicKey]:
+    points = [point for point in load_public_keys(xs) if point is not None]
+    if len(points) < len(xs):
+        raise ValueError("a public key is not on the curve")
+    return points
+
+
 def are_public_keys(xs: Octets) -> bool:
     """Whether each of xs, uint8[n, 32], is the x-coordinate of a point."""
     return bool(_lift(xs)[1].all())
@@ -100,6 +120,11 @@ def share_key(agreed: bytes, session: bytes, sender: int, recipient: int) -> byt
 def mask_seed(agreed: bytes, session: bytes, u: int, v: int) -> bytes:
     """The 16-byte seed s_{u,v} = s_{v,u} of the pairwise mask."""
     return HKDF(_SHA256, 16, None, _info(b"mask", session, min(u, v), max(u, v))).derive(agreed)
+
+
+def mask_seeds(agreed: Octets, session: bytes, us: Ids, vs: Ids) -> Octets:
+    seeds = [mask_seed(bytes(x), session, u, v) for x, u, v in zip(agreed, us.tolist(), vs.tolist(), strict=True)]
+    return np.frombuffer(b"".join(seeds), np.uint8).reshape(-1, 16)
 
 
 @dataclass(frozen=True, repr=False)
