@@ -4,6 +4,7 @@ The measured party replays: its randomness is a seeded generator's, so the same 
 """
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +39,8 @@ from secagg.protocol.unmask import pairwise_signs, prg_nonce
 from secagg.shamir import RandomBytes
 
 from .baselines import openssl_public_key
+
+ONE_THREAD = ThreadPoolExecutor(1)
 
 
 def replayable(seed: int) -> RandomBytes:
@@ -85,7 +88,7 @@ class Cast:
 
     def server(self) -> Server:
         """On one thread, like the paper's."""
-        return Server(self.params, roster=self.roster, threads=1)
+        return Server(self.params, roster=self.roster, executor=ONE_THREAD)
 
     def session(self, keys: ShareKeysRequest) -> bytes:
         return session_id(self.params, self.pki.roster_hash, keys)
