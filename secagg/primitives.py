@@ -122,11 +122,6 @@ def mask_seed(agreed: bytes, session: bytes, u: int, v: int) -> bytes:
     return HKDF(_SHA256, 16, None, _info(b"mask", session, min(u, v), max(u, v))).derive(agreed)
 
 
-def mask_seeds(agreed: Octets, session: bytes, us: Ids, vs: Ids) -> Octets:
-    seeds = [mask_seed(bytes(x), session, u, v) for x, u, v in zip(agreed, us.tolist(), vs.tolist(), strict=True)]
-    return np.frombuffer(b"".join(seeds), np.uint8).reshape(-1, 16)
-
-
 @dataclass(frozen=True, repr=False)
 class SelfMask:
     """What b_u stands for: the seed of p_u, and a commitment by which a wrong reconstruction is noticed."""

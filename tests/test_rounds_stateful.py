@@ -240,7 +240,8 @@ class Session(RuleBasedStateMachine):
     def inject(self, data: st.DataObject) -> None:
         """A message of an earlier round or another session comes as a victim's, due or not."""
         u = data.draw(st.sampled_from(sorted(self.victims)))
-        if self.pending.pop(u, None) is not None and self.server.round is Round.ADVERTISE_KEYS:
+        self.pending.pop(u, None)
+        if not self.clients[u]._started:  # it may be in the session now, although it has vanished
             self.clients[u].start()
         self.send(u, data.draw(st.sampled_from(self.others)))
 
