@@ -21,7 +21,7 @@
 
 #define N 9
 #define BITS 29
-#define MASK ((1u << BITS) - 1)
+#define MASK ((1ull << BITS) - 1)
 #define C7 ((1u << 29) - (1u << 21))
 #define C8 ((1u << 24) - 1)
 
@@ -46,29 +46,7 @@ static const uint64_t P4[N] = {(1 << 30) - 4,
 static inline vec broadcast(uint64_t a) { return (vec)_mm256_set1_epi64x((long long)a); }
 static inline vec product(vec a, vec b) { return (vec)_mm256_mul_epu32((__m256i)a, (__m256i)b); }
 
-static void spread(element_t *out, const field_t lane[LANES]) {
-    for (int i = 0; i < N; i++)
-        for (int l = 0; l < LANES; l++) {
-            unsigned at = BITS * i, shift = at % 64;
-            uint64_t bits = lane[l].limb[at / 64] >> shift;
-            if (shift + BITS > 64 && at / 64 + 1 < LIMBS)
-                bits |= lane[l].limb[at / 64 + 1] << (64 - shift);
-            out->limb[i][l] = bits & MASK;
-        }
-}
-
-static void collect(field_t lane[LANES], const element_t *a) {
-    for (int l = 0; l < LANES; l++) {
-        uint64_t bits[LIMBS + 1] = {0};
-        for (int i = 0; i < N; i++) {
-            unsigned at = BITS * i, shift = at % 64;
-            bits[at / 64] |= a->limb[i][l] << shift;
-            if (shift + BITS > 64)
-                bits[at / 64 + 1] |= a->limb[i][l] >> (64 - shift);
-        }
-        lane[l] = field_reduce(&(field_t){{bits[0], bits[1], bits[2], bits[3]}}, bits[4]);
-    }
-}
+#include "p256_lanes.inc"
 
 static inline void plus(element_t *out, const element_t *a, const element_t *b) {
     UNROLL for (int i = 0; i < N; i++) out->limb[i] = a->limb[i] + b->limb[i];
