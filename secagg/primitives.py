@@ -74,6 +74,38 @@ def load_public_keys(xs: Octets) -> list[PublicKey | None]:
     ]
 
 
+_FEW = 32  # products of a scalar and 8 points or fewer, below which OpenSSL is as fast everywhere
+
+
+def agree_all(secrets: Octets, publics: Octets) -> Octets:
+    """KA.agree of every revealed private key with every public key, in time that depends on both.
+
+    A table of multiples is made of each public key, which serves all secrets: with hundreds of them a product takes a
+    small part of what `KeyPair.agree` does. The server's alone: nobody's live secret may go in.
+
+    Args:
+        secrets: uint8[d, 32], private keys, 1 .. q - 1.
+        publics: uint8[k, 32], x-coordinates of points.
+
+    Returns:
+        uint8[k, d, 32], the x-coordinates of all products.
+
+    Raises:
+        ValueError: an argument is no private key, or no public key.
+    """
+    agreed = np.empty((len(publics), len(secrets), 32), np.uint8)
+    made = np.zeros(len(publics), np.uint8)
+    if len(secrets) * min(len(publics), 8) >= _FEW:
+        _kernels.p256_agree(agreed, made, np.ascontiguousarray(secrets), np.ascontiguousarray(publics))
+    left = np.flatnonzero(made == 0)
+    pairs = [KeyPair.from_secret(secret.tobytes()) for secret in secrets] if left.size else []
+    for i, public in zip(left, load_public_keys(publics[left]), strict=True):
+        if public is None:
+            raise ValueError("a public key is not on the curve")
+        agreed[i] = np.frombuffer(b"".join(pair.agree(public) for pair in pairs), np.uint8).reshape(-1, 32)
+    return agreed
+
+
 def are_public_keys(xs: Octets) -> bool:
     """Whether each of xs, uint8[n, 32], is the x-coordinate of a point."""
     return bool(_lift(xs)[1].all())
