@@ -33,6 +33,7 @@ cdef extern from "secagg.h" nogil:
     int secagg_shamir_combine(uint8_t *, const uint8_t *, const uint8_t *, size_t, size_t)
     int secagg_p256_lift(uint8_t *, uint8_t *, const uint8_t *, size_t)
     int secagg_p256_agree(uint8_t *, uint8_t *, const uint8_t *, size_t, const uint8_t *, size_t)
+    int secagg_hkdf_sha256(uint8_t *, size_t, const uint8_t *, size_t, const uint8_t *, size_t, size_t)
 
 
 ctypedef fused word:
@@ -284,6 +285,20 @@ def p256_agree(uint8_t[:, :, ::1] agreed, uint8_t[::1] valid, const uint8_t[:, :
         return
     with nogil:
         status = secagg_p256_agree(&agreed[0, 0, 0], &valid[0], &scalars[0, 0], d, &xs[0, 0], n)
+    _ok(status)
+
+
+def hkdf_sha256(uint8_t[:, ::1] out, const uint8_t[:, ::1] keys, const uint8_t[:, ::1] infos):
+    cdef int status
+    _require(out.shape[0] == keys.shape[0] and out.shape[0] == infos.shape[0],
+             "shapes must be out[n, length], keys[n, k], infos[n, i]")
+    _require(1 <= out.shape[1] <= 32 and keys.shape[1] <= 118 and infos.shape[1] <= 118,
+             "length must be 1 .. 32, a key and an info at most 118 bytes")
+    if out.shape[0] == 0:
+        return
+    with nogil:
+        status = secagg_hkdf_sha256(&out[0, 0], out.shape[1], &keys[0, 0], keys.shape[1], &infos[0, 0], infos.shape[1],
+                                    out.shape[0])
     _ok(status)
 
 

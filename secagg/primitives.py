@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from . import _kernels
-from .codec import Octets
+from .codec import Ids, Octets
 from .shamir import Q, RandomBytes, random_scalars
 
 _CURVE = ec.SECP256R1()
@@ -132,6 +132,17 @@ def share_key(agreed: bytes, session: bytes, sender: int, recipient: int) -> byt
 def mask_seed(agreed: bytes, session: bytes, u: int, v: int) -> bytes:
     """The 16-byte seed s_{u,v} = s_{v,u} of the pairwise mask."""
     return HKDF(_SHA256, 16, None, _info(b"mask", session, min(u, v), max(u, v))).derive(agreed)
+
+
+def mask_seeds(agreed: Octets, session: bytes, us: Ids, vs: Ids) -> Octets:
+    """`mask_seed` of each row of agreed, uint8[k, 32], with the users us[i] and vs[i], uint32[k]: uint8[k, 16]."""
+    prefix = _info(b"mask", session)
+    infos = np.empty((len(agreed), len(prefix) + 8), np.uint8)
+    infos[:, :-8] = np.frombuffer(prefix, np.uint8)
+    infos[:, -8:] = np.stack([np.minimum(us, vs), np.maximum(us, vs)], axis=1).astype(">u4").view(np.uint8)
+    seeds = np.empty((len(agreed), 16), np.uint8)
+    _kernels.hkdf_sha256(seeds, np.ascontiguousarray(agreed), infos)
+    return seeds
 
 
 @dataclass(frozen=True, repr=False)

@@ -117,6 +117,16 @@ int secagg_p256_lift(uint8_t *ys, uint8_t *valid, const uint8_t *xs, size_t n);
  * revealed: time depends on them.  -1 if d is 0, a scalar is 0 or q or more, or there is no memory. */
 int secagg_p256_agree(uint8_t *agreed, uint8_t *valid, const uint8_t *scalars, size_t d, const uint8_t *xs, size_t n);
 
+/* --- Derivation of keys ---------------------------------------------------------------------------------------- */
+
+/* The most bytes of a key or an info: with what HKDF appends, two blocks of SHA-256. */
+#define SECAGG_HKDF_MAX_BYTES 118
+
+/* out[i] := HKDF-SHA256(keys[i], no salt, infos[i]) (RFC 5869), one block of Expand at most.
+ * Output out[n][length], length 1 .. 32; inputs keys[n][key_bytes], infos[n][info_bytes], each at most 118 bytes. */
+int secagg_hkdf_sha256(uint8_t *out, size_t length, const uint8_t *keys, size_t key_bytes, const uint8_t *infos,
+                       size_t info_bytes, size_t n);
+
 #ifdef __cplusplus
 }
 #endif
