@@ -74,24 +74,36 @@ def load_public_keys(xs: Octets) -> list[PublicKey | None]:
     ]
 
 
-def agree_all(secrets: Octets, publics: Octets) -> Octets:
-    """KA.agree of revealed private keys, uint8[d, 32], with all of these x-coordinates, uint8[k, 32]: uint8[k, d, 32].
+_FEW = 32  # products of a scalar and 8 points or fewer, below which OpenSSL is as fast everywhere
 
-    In variable time, for keys that are no secret any more.
+
+def agree_all(secrets: Octets, publics: Octets) -> Octets:
+    """KA.agree of every revealed private key with every public key, in time that depends on both.
+
+    A table of multiples is made of each public key, which serves all secrets: with hundreds of them a product takes a
+    small part of what `KeyPair.agree` does. The server's alone: nobody's live secret may go in.
+
+    Args:
+        secrets: uint8[d, 32], private keys, 1 .. q - 1.
+        publics: uint8[k, 32], x-coordinates of points.
+
+    Returns:
+        uint8[k, d, 32], the x-coordinates of all products.
 
     Raises:
-        ValueError: a private key is not 1 .. q - 1, or a public key is not on the curve.
+        ValueError: an argument is no private key, or no public key.
     """
-    pairs = [KeyPair.from_secret(bytes(secret)) for secret in secrets]
-    agreed = [pair.agree(public) for public in _points(publics) for pair in pairs]
-    return np.frombuffer(b"".join(agreed), np.uint8).reshape(len(publics), len(secrets), 32)
-
-
-def _points(xs: Octets) -> list[PublicKey]:
-    points = [point for point in load_public_keys(xs) if point is not None]
-    if len(points) < len(xs):
-        raise ValueError("a public key is not on the curve")
-    return points
+    agreed = np.empty((len(publics), len(secrets), 32), np.uint8)
+    made = np.zeros(len(publics), np.uint8)
+    if len(secrets) * min(len(publics), 8) >= _FEW:
+        _kernels.p256_agree(agreed, made, np.ascontiguousarray(secrets), np.ascontiguousarray(publics))
+    left = np.flatnonzero(made == 0)
+    pairs = [KeyPair.from_secret(secret.tobytes()) for secret in secrets] if left.size else []
+    for i, public in zip(left, load_public_keys(publics[left]), strict=True):
+        if public is None:
+            raise ValueError("a public key is not on the curve")
+        agreed[i] = np.frombuffer(b"".join(pair.agree(public) for pair in pairs), np.uint8).reshape(-1, 32)
+    return agreed
 
 
 def are_public_keys(xs: Octets) -> bool:
