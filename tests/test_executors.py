@@ -168,7 +168,17 @@ def test_removal_takes_out_every_mask_however_it_is_cut(data: st.DataObject) -> 
     steps: list[tuple[int, int]] = []
     inline = Inline()
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("RANGE", "SEEDS", "TASKS", "ELEMENTS", "CHUNK", "POINTS", "PRODUCTS", "WINDOW"):
+        for name in (
+            "RANGE",
+            "SEEDS",
+            "LEAST_TASKS",
+            "MOST_TASKS",
+            "ELEMENTS",
+            "CHUNK",
+            "POINTS",
+            "PRODUCTS",
+            "WINDOW",
+        ):
             patch.setattr(unmask, name, data.draw(st.integers(1, 40), name))
         removal = Removal(params, SESSION, known, lambda done, total: steps.append((done, total)))
         assert removal.run(inline).tolist() == twin(params, known, pairs)
@@ -198,10 +208,12 @@ def test_tasks_are_neither_tiny_nor_huge(n: int, d: int, m: int) -> None:
     assert (ranges[0].start, ranges[-1].stop) == (0, m)
     assert max(map(len, ranges)) <= unmask.RANGE
     assert len(ranges[0]) - len(ranges[-1]) <= 16 * len(ranges)
+    tasks = len(ranges) * -(-seeds // block)
     work = min(seeds, block) * len(ranges[0])
-    assert work <= unmask.RANGE * unmask.SEEDS
-    assert work >= min(seeds * m, unmask.ELEMENTS) or block >= min(seeds, unmask.SEEDS)
-    assert block * 17 + len(ranges[0]) * 8 <= 1.1 * unmask.TASK_BYTES
+    assert tasks <= 1.01 * unmask.MOST_TASKS
+    assert tasks >= unmask.LEAST_TASKS / 2 or work <= 1.1 * unmask.ELEMENTS or seeds <= unmask.SEEDS
+    assert work >= unmask.ELEMENTS or block >= min(seeds, unmask.SEEDS)
+    assert work <= unmask.RANGE * unmask.SEEDS or tasks >= unmask.MOST_TASKS / 2
 
 
 # --- Executors ---

@@ -25,32 +25,31 @@ Progress = Callable[[int, int], None]
 
 Signs = NDArray[np.int8]
 
-RANGE = 1 << 16
-"""Coordinates of a task at most: their sum stays in the cache while the seeds pass by."""
+RANGE = 1 << 17
+"""Coordinates of a task at most, and ..."""
 
 SEEDS = 1 << 15
-"""Seeds of a task at most: with RANGE elements of 24 bits half a second of work and, there and back, 0.8 MB."""
+"""... seeds, if MOST_TASKS allows it: with elements of 24 bits that is most of a second of work, and each of the two is
+half a megabyte to send. A larger task has to send less for its work, but is more to lose and to wait for."""
 
-TASKS = 128
-"""Into how many tasks smaller work is cut, so that threads end together and a bar moves."""
+LEAST_TASKS, MOST_TASKS = 1 << 7, 1 << 14
+"""Into how many tasks the expansion is cut: enough that threads end together and a bar moves, unless ELEMENTS forbids
+it; not so many that handing them out, milliseconds each in a cluster, keeps hundreds of cores waiting."""
 
 ELEMENTS = 1 << 24
-"""Elements of a task at least, milliseconds of work, if SEEDS allows it: about what a cluster takes to hand it out."""
+"""Elements of a task at least, milliseconds of work, if SEEDS allows it."""
 
 CHUNK = 256
 """Seeds that `mask_sum` takes at a time."""
 
 POINTS = 16
-"""Public keys that `agree_all` takes at a time."""
+"""Public keys at a time that `agree_all` is fast with."""
 
 PRODUCTS = 1 << 11
 """Agreements of a task at least: with few dropped users it takes more of the survivors."""
 
 WINDOW = 64
-"""Tasks under way at a time, unless the server is so large that more make no difference."""
-
-TASK_BYTES = 1 << 20
-"""What one of them holds, about: arguments and result."""
+"""Tasks under way at a time at least."""
 
 
 def prg_nonce(session: bytes) -> bytes:
@@ -184,8 +183,7 @@ class Removal:
         self._agreements = self._split_by_user()
         self._total = len(self._agreements) + _ceil(seeds, self._block) * len(self._ranges)
         self._done = 0
-        held = (len(revealed.survivors) + len(revealed.dropped)) ** 2 * 32 + params.m * params.dtype.itemsize
-        self._window = max(WINDOW, held // TASK_BYTES)  # the shares and the sum, which the server holds anyhow
+        self._window = max(WINDOW, self._held() // (17 * self._block + params.dtype.itemsize * len(self._ranges[0])))
 
     def run(self, executor: Executor | None) -> NDArray[Any]:
         """The vector, dtype(R)[m].
@@ -206,6 +204,11 @@ class Removal:
                 vector.add(acc[call.offset : call.offset + call.n], part, self._params.modulus)
                 self._step()
         return acc
+
+    def _held(self) -> int:
+        """Bytes of the shares and the sum: what is under way may take as much again."""
+        users = len(self._revealed.survivors) + len(self._revealed.dropped)
+        return 32 * users**2 + self._params.m * self._params.dtype.itemsize
 
     def _split_by_user(self) -> list[Agreement]:
         """Some survivors at a time, with all dropped users."""
@@ -253,8 +256,10 @@ def _ranges(m: int) -> list[range]:
 
 def _block_size(seeds: int, ranges: list[range]) -> int:
     """How many of the seeds a task takes."""
-    wanted = max(_ceil(seeds * len(ranges), TASKS), ELEMENTS // len(ranges[0]))
-    return _ceil(min(SEEDS, wanted), CHUNK) * CHUNK
+    work = seeds * len(ranges)
+    least = max(_ceil(work, LEAST_TASKS), ELEMENTS // len(ranges[0]))
+    most = max(_ceil(work, MOST_TASKS), SEEDS)
+    return _ceil(min(least, most), CHUNK) * CHUNK
 
 
 def _ceil(a: int, b: int) -> int:
