@@ -202,8 +202,8 @@ def test_only_neighbours_have_masks(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_tasks_are_neither_tiny_nor_huge(n: int, d: int, m: int) -> None:
     seeds = (n - d) * (d + 1)
-    ranges = unmask._ranges(m)
-    block = unmask._block_size(seeds, ranges)
+    ranges = unmask.coordinate_ranges(m)
+    block = unmask.block_size(seeds, ranges)
     assert [part.start for part in ranges[1:]] == [part.stop for part in ranges[:-1]]
     assert (ranges[0].start, ranges[-1].stop) == (0, m)
     assert max(map(len, ranges)) <= unmask.RANGE

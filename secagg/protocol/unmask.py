@@ -178,8 +178,8 @@ class Removal:
         self._progress = progress
         self._adjacent = revealed.adjacent()
         seeds = len(revealed.seeds) + int(np.count_nonzero(self._adjacent))
-        self._ranges = _ranges(params.m)
-        self._block = _block_size(seeds, self._ranges)
+        self._ranges = coordinate_ranges(params.m)
+        self._block = block_size(seeds, self._ranges)
         self._agreements = self._split_by_user()
         self._total = len(self._agreements) + _ceil(seeds, self._block) * len(self._ranges)
         self._done = 0
@@ -248,13 +248,13 @@ class Removal:
         self._progress(self._done, self._total)
 
 
-def _ranges(m: int) -> list[range]:
+def coordinate_ranges(m: int) -> list[range]:
     """0 .. m - 1 in equal parts of RANGE elements at most, cut where blocks of AES are whole."""
     step = _ceil(_ceil(m, _ceil(m, RANGE)), 16) * 16
     return [range(start, min(start + step, m)) for start in range(0, m, step)]
 
 
-def _block_size(seeds: int, ranges: list[range]) -> int:
+def block_size(seeds: int, ranges: list[range]) -> int:
     """How many of the seeds a task takes."""
     work = seeds * len(ranges)
     least = max(_ceil(work, LEAST_TASKS), ELEMENTS // len(ranges[0]))
