@@ -60,7 +60,8 @@ class Server:
         params: the session's parameters, the same for everyone.
         roster: everyone's verification keys; in the active model only.
         executor: runs the removal of masks, the server's one long step; any `concurrent.futures.Executor`, which is not
-            shut down. What it runs sees secrets of this session. By default threads, one for each CPU.
+            shut down, and on which `end_round` itself must not run. What it runs sees secrets of this session. By
+            default threads, one for each CPU.
         progress: called with (done, total) as masks are removed, in tasks, which are of the same order of work.
 
     Attributes:
