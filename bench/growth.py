@@ -33,6 +33,8 @@ def fit(xs: ArrayLike, ys: Sequence[float]) -> Fit | None:
 
     None if there are too few observations to tell how sure the exponents are, or they do not tell the x_i apart.
     """
+    if not ys:
+        return None
     design = np.column_stack([np.ones(len(ys)), np.log(np.asarray(xs, float).reshape(len(ys), -1))])
     freedom = len(ys) - design.shape[1]
     if freedom < 1 or np.linalg.matrix_rank(design) < design.shape[1]:
@@ -42,7 +44,8 @@ def fit(xs: ArrayLike, ys: Sequence[float]) -> Fit | None:
     residual = float(np.sum((logs - design @ found) ** 2))
     spread = np.sqrt(residual / freedom * np.diag(np.linalg.inv(design.T @ design)))
     half = student(0.95, freedom) * spread
-    r2 = 1 - residual / float(np.sum((logs - logs.mean()) ** 2))
+    total = float(np.sum((logs - logs.mean()) ** 2))
+    r2 = 1 - residual / total if total else 1.0
     return Fit(math.exp(found[0]), [Mean(float(k), float(h)) for k, h in zip(found[1:], half[1:], strict=True)], r2)
 
 
@@ -100,7 +103,7 @@ def fitted(store: Store, plan: Plan, law: Law) -> Iterator[Fitted]:
         points = [point for point in sweep if point.dropouts == dropouts and point in store.times]
         xs = [float(point.n if law.x == "n" else point.m) for point in points]
         ys = [store.mean(point, law.current).value for point in points]
-        found = fit(xs, ys) if points else None
+        found = fit(xs, ys)
         if found:
             yield Fitted(law, dropouts, xs, ys, found)
 
@@ -149,7 +152,7 @@ def law_rows(curves: Sequence[Fitted]) -> Iterator[Row]:
 
 
 def dropout_rows(observed: Sequence[Extra]) -> Iterator[Row]:
-    found = fit([extra.xs for extra in observed], [extra.ms for extra in observed]) if observed else None
+    found = fit([extra.xs for extra in observed], [extra.ms for extra in observed])
     if found:
         for (x, expected, why), exponent in zip(DROPOUT_LAWS, found.exponents, strict=True):
             yield Row("server, extra cost of dropouts", x, "m d (n - d): 1", exponent, found.r2, expected, why)

@@ -170,14 +170,16 @@ def machine(clock: str) -> str:
     )
 
 
-def opened(folder: Path, origin: str, again: Iterable[Point]) -> Store:
-    """What the folder holds from the same origin, without the points to be measured again."""
+def opened(folder: Path, origin: str, points: Iterable[Point], counts: Iterable[tuple[int, int]]) -> Store:
+    """What the folder holds from the same origin, without what is to be measured again."""
     try:
         store = Store.load(folder, origin)
     except ValueError:
         return Store(folder, origin)
-    for point in again:
+    for point in points:
         store.times.pop(point, None)
+    for key in counts:
+        store.traffic.pop(key, None)
     return store
 
 
@@ -227,7 +229,7 @@ def run(options: argparse.Namespace, plan: Plan, command: str) -> None:
     """Measure what is selected, and write all figures that the folder then has the points for."""
     load = os.getloadavg()[0]
     folder, origin = options.output, machine(options.clock)
-    store = Store.load(folder, origin) if options.resume else opened(folder, origin, selected(plan, options.only)[0])
+    store = Store.load(folder, origin) if options.resume else opened(folder, origin, *selected(plan, options.only))
     work, estimate = Work.left(plan, options.only, store), Estimate(plan.iterations)
     work.describe(estimate)
     if options.plan:
