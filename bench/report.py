@@ -30,6 +30,7 @@ LIBRARIES = ("numpy", "cryptography", "galois", "pytest-benchmark")
 TITLES = {
     "kernels": "Kernels",
     "shamir": "Shamir, n = 1000, t = 667",
+    "agreement": "Agreement of revealed keys",
     "hkdf": "Seeds of pairwise masks",
     "client": "A client's session",
     "server": "The server's session",

@@ -35,11 +35,8 @@ struct builder {
 
 static size_t windows_of(unsigned width) { return (256 + width - 1) / width; }
 
-/* Additions for d scalars, roughly: an entry costs 5/6 of one. */
-static size_t cost(unsigned width, size_t d) {
-    size_t entries = (size_t)1 << (width - 1), used = entries < 2 * d ? entries : 2 * d;
-    return windows_of(width) * (5 * used + 6 * d);
-}
+/* Sixths of an addition for d scalars, roughly: an entry shares its inverse with another one. */
+static size_t cost(unsigned width, size_t d) { return windows_of(width) * (5 * ((size_t)1 << (width - 1)) + 6 * d); }
 
 static unsigned best_width(size_t d) {
     unsigned best = 2;
