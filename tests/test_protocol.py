@@ -170,7 +170,7 @@ def test_simulation_reports_progress_and_makes_inputs_when_they_are_due() -> Non
 @pytest.mark.parametrize(("gone", "tasks"), [(0, 2), (2, 3)])
 def test_server_reports_progress_as_it_removes_masks(gone: int, tasks: int) -> None:
     steps: list[tuple[int, int]] = []
-    params = Params(n=5, m=100_000, modulus=64, t=3)
+    params = Params(n=5, m=200_000, modulus=64, t=3)
     server = Server(params, progress=lambda done, total: steps.append((done, total)))
     clients = {u: Client(params, u, [1] * params.m) for u in range(1, 6)}
     requests = dict.fromkeys(clients, b"")
