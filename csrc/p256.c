@@ -62,7 +62,7 @@ static const affine_t G = {
 
 static const struct p256_kernel *kernel(void) {
 #ifdef __x86_64__
-    if (strcmp(secagg_isa(), "vaes") == 0 && __builtin_cpu_supports("avx512ifma"))
+    if (strcmp(secagg_isa(), "vaes512") == 0 && __builtin_cpu_supports("avx512ifma"))
         return &secagg_p256_ifma;
     if (strcmp(secagg_isa(), "portable") != 0 && __builtin_cpu_supports("avx2"))
         return &secagg_p256_avx2;
