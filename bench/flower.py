@@ -89,7 +89,9 @@ class Flower:
         """The first survivor's secret alone."""
         secret = os.urandom(SECRET_BYTES)
         shares = self._shares(secret)
-        return Work(lambda _: combine_shares(shares), parts=len(self._setting.survivors), check=secret.__eq__)
+        return Work(
+            lambda _: combine_shares(shares), parts=len(self._setting.survivors), check=lambda found: found == secret
+        )
 
     def agree(self) -> Work:
         own = self._pairs[1][0][0]

@@ -22,11 +22,10 @@ from .obvious import Obvious
 from .ours import Ours
 from .paired import Timer, quartiles
 from .tables import number, table
-from .work import BITS, Setting, Work, nothing
+from .work import BITS, Setting, Work, seconds
 
 FULL = Setting(n=100, m=100_000, dropped=10, masks=100)
 QUICK = Setting(n=20, m=10_000, dropped=2, masks=10)
-LEAST = 0.005  # seconds: quicker runs are repeated
 OURS, FLOWER, OBVIOUS = "secagg", f"Flower {VERSION}", "numpy + pycryptodome"
 
 NOTES = (
@@ -69,20 +68,6 @@ def cases(setting: Setting) -> dict[str, str]:
         "client": f"a client, ShareKeys and MaskedInputCollection, n = {n}",
         "unmask": f"the server's Unmasking, n = {n}, {setting.dropped} dropped",
     }
-
-
-def seconds(work: Work, timer: Timer) -> float:
-    """Of the whole work, as one run predicts it, or the mean of several if they are quick and need no preparation."""
-    loops, elapsed = 0, 0.0
-    while not loops or (elapsed < LEAST and work.prepare is nothing):
-        prepared = work.prepare()
-        start = timer()
-        result = work.run(prepared)
-        elapsed += timer() - start
-        loops += 1
-        if not work.check(result):
-            raise SystemExit("a result is wrong")
-    return work.parts * elapsed / loops
 
 
 Times = dict[str, list[float]]
