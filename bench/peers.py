@@ -1,8 +1,9 @@
 """The same work by Flower's SecAgg+ and by plain numpy + pycryptodome: `python -m bench.peers`, about three minutes.
 
 Everything runs in this process, turn and turn about; times are medians, and "times as fast" is the median of the
-turns' ratios. Needs the extra `peers`, whose `flwr` holds typer and rich to older versions: give it an environment of
-its own. On a machine that others use as well, `--timer time.process_time` counts this process's own time alone.
+turns' ratios, with its quartiles. Needs the extra `peers`, whose `flwr` holds typer and rich to older versions: give
+it an environment of its own. On a machine that others use as well, `--timer time.process_time` counts this
+process's own time alone.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from .machine import machine_lines
 from .obvious import Obvious
 from .ours import Ours
 from .paired import Timer, quartiles
-from .tables import number, table
+from .tables import number, spread, table
 from .work import BITS, Setting, Work, seconds
 
 FULL = Setting(n=100, m=100_000, dropped=10, masks=100)
@@ -34,7 +35,8 @@ NOTES = (
     " GF(2^128) in chunks of 16 bytes: 3 for b_u (32 bytes and padding), 20 for the secret key as PEM; the server"
     " combines all shares that came, not t of them, and computes Lagrange's coefficients anew for every chunk; keys"
     " are P-384, loaded from PEM for each use; shares travel under Fernet. Everyone is everyone's neighbour. The"
-    " server's step is its `unmask_stage`, dequantization included, with replies handed over in memory.",
+    " server's step is its `unmask_stage`, dequantization included, with replies handed over in memory, and spared the"
+    " masks between two dropped users, which it would expand, too.",
     f"{OBVIOUS}: AES-128-CTR, 4 bytes of keystream an entry; Shamir as above in 2 chunks, from t shares; P-256 and"
     " HKDF-SHA256; AES-GCM for shares; bare functions, no messages and no checks.",
     f"{OURS}: the session of the paper's Fig. 4 over encoded messages, every check included: `Client` from everyone's"
@@ -131,7 +133,7 @@ def lines(records: Sequence[dict[str, Any]], timer: str, load: float) -> Iterato
         (
             record["case"],
             number(record["ms"][OURS][1]),
-            *(text for name in peers for text in (cell(record, name), f"**{number(record['ratio'][name][1])}**")),
+            *(text for name in peers for text in (cell(record, name), spread(record["ratio"][name]))),
             str(record["turns"]),
         )
         for record in records
