@@ -108,6 +108,11 @@ def compare(before: Ratios, now: Ratios) -> list[Line]:
     ]
 
 
+def timer_of(report: Record) -> str:
+    """The clock that a report was made with; pytest-benchmark stores only its last name."""
+    return f"time.{report['benchmarks'][0]['options']['timer']}"
+
+
 def verdict(before: Measured | None, now: Measured) -> Verdict:
     if before is None:
         return Verdict.NEW
@@ -211,7 +216,8 @@ def main() -> None:
         return measured(run_suites(timer, tests))
 
     if options.json:
-        now = of_suites(measured(json.loads(options.json.read_text())), options.suites)
+        saved: Record = json.loads(options.json.read_text())
+        now, timer = of_suites(measured(saved), options.suites), timer_of(saved)
     else:
         now = measure([str(FOLDER / f"bench_{suite}.py") for suite in options.suites])
     before = of_suites(committed, options.suites)
