@@ -14,7 +14,7 @@ from secagg import Round
 from secagg.protocol.messages import KEY_BYTES, SHARE_BYTES
 
 from .points import ROUNDS, Mean, Plan, Point, Store, params_of, write_csv
-from .report import number, table
+from .tables import number, table
 
 SVG: dict[Any, Any] = {
     "svg.fonttype": "none",

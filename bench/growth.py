@@ -13,7 +13,7 @@ from secagg import Round
 
 from .figures import column_name, save_plot
 from .points import Mean, Plan, Store, student, write_csv
-from .report import table
+from .tables import table
 
 
 class Fit(NamedTuple):

@@ -22,7 +22,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from secagg import _kernels
 
-from . import bench_client, bench_server, figures, growth, report
+from . import bench_client, bench_server, figures, growth
+from .machine import compiler, cpu
 from .paired import Timer
 from .points import FULL, QUICK, Plan, Point, Split, Store, Traffic, params_of
 from .script import client_script, server_script
@@ -161,11 +162,11 @@ def title(point: Point) -> str:
 
 def machine(clock: str) -> str:
     """What the measurements depend on."""
-    model, flags = report.cpu()
+    model, flags = cpu()
     versions = ", ".join(f"{library} {importlib.metadata.version(library)}" for library in ("numpy", "cryptography"))
     return (
         f"- {model}, {os.cpu_count()} cores; {flags}; kernels: {_kernels.isa()}\n"
-        f"- {platform.system()}, {report.compiler()}; Python {platform.python_version()}; {versions}\n"
+        f"- {platform.system()}, {compiler()}; Python {platform.python_version()}; {versions}\n"
         f"- clock: {clock}\n"
     )
 

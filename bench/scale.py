@@ -19,8 +19,8 @@ from secagg.protocol.executors import completed
 from secagg.protocol.messages import CIPHERTEXT_BYTES
 from secagg.protocol.unmask import Expansion, agreed_masks, block_size, coordinate_ranges, expand
 
-from .report import number, table
 from .script import replayable
+from .tables import number, table
 
 MINUTES = (2, 10, 60)
 GBIT = (10, 100)

@@ -241,7 +241,7 @@ def processes() -> Iterator[ProcessPoolExecutor]:
 def dask() -> Iterator[Dask]:
     """Worker processes of this machine."""
     with (
-        LocalCluster(n_workers=3, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=3, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
         Dask(cluster) as client,
     ):
         yield client
