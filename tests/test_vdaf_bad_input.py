@@ -23,6 +23,7 @@ from secagg.vdaf import (
     Prio3Sum,
     Prio3SumVec,
     Prio3SumVecWithMultiproof,
+    Rows,
 )
 from secagg.vdaf.auxiliary import Auxiliary
 from secagg.vdaf.field import Elements
@@ -183,6 +184,29 @@ def test_arrays_of_other_shapes_are_our_mistake() -> None:
     for wrong in arrays:
         with pytest.raises(LocalProtocolError, match="input share: uint8"):
             prio3.verify_init_batch(bytes(32), b"", 0, [bytes(16)] * 2, [b""] * 2, wrong)
+
+
+def test_rows_of_rejected_reports_cannot_be_had() -> None:
+    prio3 = Prio3Count()
+    reports = Reports(prio3, [0, 1, 1])
+    reports.inputs[0][2] = b""
+    states, shares = reports.verify_init(0)
+    for rows in (shares, states.encode()):
+        assert len(rows[0]) == len(rows[-2])
+        for rejected in (2, -1):
+            with pytest.raises(ReportRejected, match="report 2"):
+                rows[rejected]
+        with pytest.raises(ReportRejected, match="report 2"):
+            list(rows)
+        with pytest.raises(IndexError):
+            rows[3]
+        assert rows.accepted.tolist() == [True, True, False]
+
+
+def test_the_first_reason_stays() -> None:
+    first, second = ReportRejected("first", 0), ReportRejected("second", 0)
+    rows = Rows(np.zeros((2, 1), np.uint8), {0: first})
+    assert rows.reject({0: second, 1: second}).rejected == {0: first, 1: second}
 
 
 def test_one_report_raises_its_rejection() -> None:

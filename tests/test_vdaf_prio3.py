@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,14 @@ def test_memory_of_sharding_is_that_of_the_messages() -> None:
         tracemalloc.stop()
     assert abs(peaks[1] - peaks[0]) < 20_000
     assert max(peaks) < 1 << 21
+
+
+def test_threads_share_a_vdaf() -> None:
+    prio3 = Prio3Histogram(length=50)
+    batches = [Reports(prio3, rng.integers(0, 50, 40)) for _ in range(8)]
+    alone = [batch.aggregate() for batch in batches]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(Reports.aggregate, batches)) == alone
 
 
 def test_shards_differ_without_given_randomness() -> None:

@@ -53,7 +53,8 @@ class Rows:
         return len(self.data)
 
     def __getitem__(self, report: int) -> bytes:
-        """The report's message; raises its `ReportRejected` if it has none."""
+        """The report's message; raises its `ReportRejected` if it has none. Iteration does so at the first such."""
+        report = range(len(self))[report]
         if report in self.rejected:
             raise self.rejected[report]
         message: bytes = self.data[report].tobytes()
