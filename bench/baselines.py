@@ -1,6 +1,6 @@
 """The same work, or the part of it that cannot be avoided, by libraries that people use today."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -49,6 +49,19 @@ def openssl_exchanges(count: int) -> Baseline:
             pair.agree(public)
 
     return Baseline("OpenSSL P-256 exchanges", run, Unit("us each", 1e6 / count))
+
+
+def openssl_agreements(publics: Sequence[bytes], keys: int) -> Baseline:
+    """Each public key loaded from its x-coordinate, and exchanged with so many private keys."""
+    pair = KeyPair.from_secret(SECRETS[0])
+
+    def run() -> None:
+        for x in publics:
+            public = openssl_public_key(x)
+            for _ in range(keys):
+                pair.agree(public)
+
+    return Baseline("OpenSSL P-256", run, Unit("us each", 1e6 / (len(publics) * keys)))
 
 
 def openssl_server(keys: int, keystream: int) -> Baseline:

@@ -21,7 +21,7 @@ def play(script: ServerScript, timer: Timer) -> dict[Round, float]:
     split = {}
     for current, answers in script.answers.items():
         start = timer()
-        for u, answer in enumerate(answers, 1):
+        for u, answer in answers.items():
             server.receive(u, answer)
         server.end_round()
         split[current] = 1e3 * (timer() - start)

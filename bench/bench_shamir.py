@@ -1,10 +1,14 @@
-"""Sharing and reconstructing beside plain Python integers and beside galois."""
+"""Sharing and reconstructing beside plain Python integers, galois and pycryptodome.
+
+pycryptodome's field is another one, GF(2^128): it takes two of its secrets for one of 32 bytes.
+"""
 
 from collections.abc import Callable
 
 import galois
 import numpy as np
 import pytest
+from Crypto.Protocol.SecretSharing import Shamir
 
 from secagg import shamir
 from secagg.codec import Ids, Octets
@@ -112,3 +116,33 @@ def bench_reconstruct(paired: Paired, sizes: Sizes, combine: dict[str, Combine],
     case = f"reconstruct {sizes.n:,} secrets"
     secrets = paired(case, lambda: shamir.reconstruct(shares, xs), baseline, [MILLISECONDS], Target("ms", 15))
     assert integers(secrets)[0] == run(coefficients, first)
+
+
+def bench_share_beside_pycryptodome(paired: Paired, sizes: Sizes) -> None:
+    """The baseline computes two shares of half a secret."""
+    secret, xs = shamir.random_scalars(1, replayable(0)), coordinates(sizes.n)
+    half = secret[0, :16].tobytes()
+    baseline = Baseline(
+        "pycryptodome, GF(2^128)", lambda: Shamir.split(sizes.t, 2, half), MILLISECONDS, parts=2 * sizes.n / 2
+    )
+    paired("share 1 secret", lambda: shamir.share(secret, sizes.t, xs), baseline, [MILLISECONDS], rounds=11)
+
+
+def bench_reconstruct_beside_pycryptodome(paired: Paired, sizes: Sizes) -> None:
+    """One secret, coefficients included; the baseline combines a tenth of t shares of half a secret, which is taken
+    for a hundredth of that work: it grows as the square."""
+    xs, few = coordinates(sizes.t), max(sizes.t // 10, 2)
+    secret = shamir.random_scalars(1, replayable(0))
+    shares = shamir.share(secret, sizes.t, xs)
+    halves = Shamir.split(few, few, secret[0, :16].tobytes())
+
+    def uncached() -> Octets:
+        shamir._lagrange.cache_clear()
+        return shamir.reconstruct(shares, xs)
+
+    baseline = Baseline(
+        "pycryptodome, GF(2^128)", lambda: Shamir.combine(halves), MILLISECONDS, parts=2 * (sizes.t / few) ** 2
+    )
+    found = paired("reconstruct 1 secret", uncached, baseline, [MILLISECONDS], rounds=11)
+    assert np.array_equal(found, secret)
+    assert Shamir.combine(halves) == secret[0, :16].tobytes()

@@ -5,59 +5,19 @@ threads mean nothing then.
 """
 
 import argparse
-import importlib.metadata
 import json
 import os
-import platform
-import re
-import subprocess
-import sys
-import sysconfig
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-from cryptography.hazmat.backends.openssl import backend
 
 from . import memory, plot_vdaf
+from .machine import LIBRARIES, machine_lines
 from .paired import Target
+from .suites import TITLES, Record, run_suites
+from .tables import number, spread, table
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 BEGIN, END = "<!-- written by bench.report -->", "<!-- end -->"
-FLAGS = ("aes", "avx2", "vaes", "avx512f", "adx", "bmi2", "sha_ni")
-LIBRARIES = ("numpy", "cryptography", "galois", "pytest-benchmark")
-TITLES = {
-    "kernels": "Kernels",
-    "shamir": "Shamir, n = 1000, t = 667",
-    "client": "A client's session",
-    "server": "The server's session",
-    "active": "The active model beside the semi-honest one, no dropouts",
-    "vdaf": "Prio3 beside Rust, two Aggregators, batches of 1,000",
-}
-
-Record = dict[str, Any]
-
-
-def run_suites(timer: str) -> Record:
-    """pytest-benchmark's own report."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "report.json"
-        options = [f"--benchmark-json={path}", f"--benchmark-timer={timer}", "--benchmark-columns=median"]
-        folder_of_suites = str(Path(__file__).parent)
-        subprocess.run([sys.executable, "-m", "pytest", "-q", folder_of_suites, *options], check=True)
-        report: Record = json.loads(path.read_text())
-    return report
-
-
-def number(value: float) -> str:
-    """Three digits, without an exponent."""
-    return f"{value:,.0f}" if value >= 99.95 else f"{value:#.3g}"
-
-
-def spread(quartiles: list[float]) -> str:
-    low, middle, high = map(number, quartiles)
-    return f"**{middle}** ({low} - {high})"
 
 
 def measured(figures: dict[str, list[float]]) -> str:
@@ -84,12 +44,6 @@ def is_met(target: Target, info: Record) -> bool:
     """By the median."""
     reached: float = (info["ratio"] if target.of == "ratio" else info["figures"][target.of])[1]
     return reached >= target.bound if target.at_least else reached < target.bound
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    for row in (header, ["---"] * len(header), *rows):
-        yield f"| {' | '.join(row)} |"
-    yield ""
 
 
 def suite_table(records: list[Record]) -> Iterator[str]:
@@ -135,46 +89,30 @@ def paper_table(records: Iterable[Record]) -> Iterator[str]:
     yield from table(("", "paper, ms", "here, ms", "times as fast"), rows)
 
 
-def memory_table(figures: Record) -> Iterator[str]:
+def memory_table(cases: list[Record]) -> Iterator[str]:
     yield "## Memory\n"
-    case = f"session, {figures['clients']} clients x {figures['length']:,} entries of 32 bits, one after another"
-    met = "yes" if figures["mb"] < memory.LIMIT_MB else "**no**"
-    row = (case, f"**{figures['mb']:.0f}** MB", f"under {memory.LIMIT_MB} MB", met, f"{figures['s']:.0f} s")
-    yield from table(("what", "peak RSS", "target", "met", "took"), [row])
+    rows = (
+        (
+            figures["case"],
+            f"**{figures['mb']:.0f}** MB",
+            f"under {figures['limit_mb']} MB",
+            "yes" if figures["mb"] < figures["limit_mb"] else "**no**",
+            f"{figures['s']:.0f} s",
+        )
+        for figures in cases
+    )
+    yield from table(("what", "peak RSS", "target", "met", "took"), rows)
 
 
-def cpu() -> tuple[str, str]:
-    """Model and, of `FLAGS`, those it has."""
-    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    model = re.search(r"^model name\s*: (.*)$", text, re.M)
-    flags = re.search(r"^flags\s*: (.*)$", text, re.M)
-    present = set(flags[1].split()) if flags else set()
-    return model[1] if model else platform.processor(), " ".join(flag for flag in FLAGS if flag in present)
-
-
-def compiler() -> str:
-    command = (sysconfig.get_config_var("CC") or "cc").split()[0]
-    return subprocess.run([command, "--version"], check=True, capture_output=True, text=True).stdout.splitlines()[0]
-
-
-def machine_lines(timer: str, load: float) -> Iterator[str]:
-    model, flags = cpu()
-    versions = ", ".join(f"{library} {importlib.metadata.version(library)}" for library in LIBRARIES)
-    yield "## Machine\n"
-    yield f"- {model}, {os.cpu_count()} cores; {flags}"
-    yield f"- {platform.system()}, {compiler()}; Python {platform.python_version()}"
-    yield f"- {versions}, {backend.openssl_version_text()}"
-    yield f"- clock: `{timer}`; load average when the run began: {load:.1f}\n"
-
-
-def lines(report: Record, memory_figures: Record | None, timer: str, load: float) -> Iterator[str]:
-    yield from machine_lines(timer, load)
+def lines(report: Record, memory_figures: list[Record], timer: str, load: float) -> Iterator[str]:
+    yield from machine_lines(timer, load, LIBRARIES)
     everything = [benchmark["extra_info"] | {"group": benchmark["group"]} for benchmark in report["benchmarks"]]
     yield from summary(everything)
     yield from paper_table(everything)
-    for group in (group for group in TITLES if any(info["group"] == group for info in everything)):
+    measured_groups = {info["group"] for info in everything}
+    for group in [*(group for group in TITLES if group in measured_groups), *sorted(measured_groups - {*TITLES})]:
         records = [info for info in everything if info["group"] == group]
-        yield f"## {TITLES[group]}\n"
+        yield f"## {TITLES.get(group, group)}\n"
         yield f"`python -m pytest bench/bench_{group}.py`\n"
         yield from suite_table(records)
         yield from rounds_table(records)
@@ -200,7 +138,7 @@ def main() -> None:
     options = parser.parse_args()
     load = os.getloadavg()[0]
     report = json.loads(options.json.read_text()) if options.json else run_suites(options.timer)
-    memory_figures = None if options.no_memory else memory.measure()
+    memory_figures = [] if options.no_memory else [memory.measure(case) for case in memory.CASES]
     text = "\n".join(lines(report, memory_figures, options.timer, load))
     if plot_vdaf.histograms(report):
         plot_vdaf.write(report)

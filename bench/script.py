@@ -3,7 +3,8 @@
 The measured party replays: its randomness is a seeded generator's, so the same messages fit every time it runs.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from secagg import Client, Identity, Model, Params, Roster, Round, Server, masking, rounds_of, shamir, vector
 from secagg.codec import Ids, Octets
-from secagg.primitives import KeyPair, seal, self_mask, share_key
+from secagg.primitives import KeyPair, mask_seed, seal, self_mask, share_key
 from secagg.protocol.messages import (
     CIPHERTEXT_BYTES,
     AdvertiseKeys,
@@ -34,10 +35,12 @@ from secagg.protocol.messages import (
 )
 from secagg.protocol.params import neighbours
 from secagg.protocol.pki import Pki
-from secagg.protocol.unmask import prg_nonce
+from secagg.protocol.unmask import pairwise_signs, prg_nonce
 from secagg.shamir import RandomBytes
 
 from .baselines import openssl_public_key
+
+ONE_THREAD = ThreadPoolExecutor(1)
 
 
 def replayable(seed: int) -> RandomBytes:
@@ -47,6 +50,11 @@ def replayable(seed: int) -> RandomBytes:
 
 def everyone(params: Params) -> Ids:
     return np.arange(1, params.n + 1, dtype=np.uint32)
+
+
+def id_array(users: Iterable[int]) -> Ids:
+    """Ascending."""
+    return np.array(sorted(users), np.uint32)
 
 
 def random_input(params: Params, seed: int) -> NDArray[Any]:
@@ -79,7 +87,8 @@ class Cast:
         return Client(self.params, u, identity=own, roster=self.roster, rand=replayable(u))
 
     def server(self) -> Server:
-        return Server(self.params, roster=self.roster)
+        """On one thread, like the paper's."""
+        return Server(self.params, roster=self.roster, executor=ONE_THREAD)
 
     def session(self, keys: ShareKeysRequest) -> bytes:
         return session_id(self.params, self.pki.roster_hash, keys)
@@ -92,8 +101,8 @@ class Cast:
         joined = b"".join(self.signature(scope, u, answer) for u, answer in answers.items())
         return np.frombuffer(joined, np.uint8).reshape(-1, 64)
 
-    def encoded(self, scope: bytes, answers: dict[int, Answer]) -> list[bytes]:
-        return [encode(answer) + self.signature(scope, u, answer) for u, answer in answers.items()]
+    def encoded(self, scope: bytes, u: int, answer: Answer) -> bytes:
+        return encode(answer) + self.signature(scope, u, answer)
 
     def share_keys_request(self, advertised: dict[int, AdvertiseKeys]) -> ShareKeysRequest:
         keys = _rows([answer.c_pk + answer.s_pk for answer in advertised.values()]).reshape(-1, 2, 32)
@@ -102,7 +111,7 @@ class Cast:
 
 @dataclass(frozen=True)
 class ClientScript:
-    """What the server sends to user u when nobody drops out."""
+    """What the server sends to user u."""
 
     cast: Cast
     u: int
@@ -113,10 +122,15 @@ class ClientScript:
         return self.cast.client(self.u)
 
 
-def client_script(params: Params) -> ClientScript:
-    """For the user in the middle, who adds half of its masks and subtracts the others."""
+def client_script(params: Params, dropped: Iterable[int] = ()) -> ClientScript:
+    """For the survivor in the middle, who adds half of its masks and subtracts the others.
+
+    The others in `dropped` vanish before MaskedInputCollection, so that u reveals shares of their s_sk.
+    """
     cast = Cast.of(params)
-    u, users = params.n // 2, everyone(params)
+    users = everyone(params)
+    u3 = np.setdiff1d(users, id_array(dropped))
+    u = int(u3[len(u3) // 2 - 1])
     own = decode(cast.pki.split(cast.client(u).start())[0], AdvertiseKeys)
     rand = replayable(0)
     pairs = {v: (KeyPair.generate(rand), KeyPair.generate(rand)) for v in neighbours(u, users).tolist()}
@@ -128,55 +142,115 @@ def client_script(params: Params) -> ClientScript:
         seal(share_key(c.agree(own_key), session, v, u), v.to_bytes(4, "big") + u.to_bytes(4, "big") + _shares(v))
         for v, (c, _) in pairs.items()
     ]
-    agreed: dict[int, Answer] = dict.fromkeys(users.tolist(), ConsistencyCheck(session, users_hash(users)))
+    agreed: dict[int, Answer] = dict.fromkeys(u3.tolist(), ConsistencyCheck(session, users_hash(u3)))
     requests = {
         Round.SHARE_KEYS: encode(keys),
         Round.MASKED_INPUT_COLLECTION: encode(MaskedInputCollectionRequest(session, users, _rows(ciphertexts))),
-        Round.CONSISTENCY_CHECK: encode(ConsistencyCheckRequest(session, users)),
-        Round.UNMASKING: encode(UnmaskingRequest(session, users, cast.signatures(session, agreed))),
+        Round.CONSISTENCY_CHECK: encode(ConsistencyCheckRequest(session, u3)),
+        Round.UNMASKING: encode(UnmaskingRequest(session, u3, cast.signatures(session, agreed))),
     }
     requests = {current: request for current, request in requests.items() if current in rounds_of(params)}
     return ClientScript(cast, u, random_input(params, u), requests)
 
 
+class Users:
+    """All users of a session, of whom `dropped` vanish before MaskedInputCollection: each one's answers, made when they
+    are asked for, so that a server can be fed without all masked inputs in memory.
+
+    Keys, shares and self masks are true ones, and so are the pairwise masks that the survivors share with the dropped,
+    which the server must remove. Ciphertexts, which no server can read, are random bytes; and pairwise masks between
+    survivors are left out, because they cancel and the server could not tell either.
+    """
+
+    def __init__(self, params: Params, dropped: Iterable[int] = ()) -> None:
+        rand = replayable(0)
+        self.cast = Cast.of(params)
+        self._users = everyone(params)
+        self._dropped = id_array(dropped)
+        self._u3 = np.setdiff1d(self._users, self._dropped)
+        pairs = {u: (KeyPair.generate(rand), KeyPair.generate(rand)) for u in self._users.tolist()}
+        self._advertised = {u: AdvertiseKeys(c.public, s.public) for u, (c, s) in pairs.items()}
+        self._session = self.cast.session(self.cast.share_keys_request(self._advertised))
+        secrets = shamir.random_scalars(params.n, rand)
+        self._masks = {u: self_mask(secrets[u - 1].tobytes(), self._session, u) for u in self._users.tolist()}
+        for v in self._dropped.tolist():
+            secrets[v - 1] = np.frombuffer(pairs[v][1].secret, np.uint8)
+        self._shares = shamir.share(secrets, params.t, self._users, rand=rand)  # of s_sk or b, as Unmasking asks
+        self._seeds = self._agreed_with([pairs[v][1] for v in self._dropped.tolist()])
+
+    def _agreed_with(self, dropped: list[KeyPair]) -> Octets:
+        """s_{u,v} for each survivor u and dropped v, uint8 [survivors, dropped, 16], by OpenSSL."""
+        seeds = np.empty((len(self._u3), len(dropped), masking.SEED_BYTES), np.uint8)
+        for row, u in enumerate(self._u3.tolist() if dropped else ()):
+            public = openssl_public_key(self._advertised[u].s_pk)
+            for column, (v, pair) in enumerate(zip(self._dropped.tolist(), dropped, strict=True)):
+                seeds[row, column] = np.frombuffer(mask_seed(pair.agree(public), self._session, u, v), np.uint8)
+        return seeds
+
+    @property
+    def sum(self) -> NDArray[Any]:
+        """The sum of the survivors' inputs: what the server must come to."""
+        total = np.zeros(self.cast.params.m, self.cast.params.dtype)
+        for u in self._u3.tolist():
+            vector.add(total, random_input(self.cast.params, u), self.cast.params.modulus)
+        return total
+
+    def answering(self, current: Round) -> list[int]:
+        """Who sends a message in this round."""
+        ids: list[int] = (self._users if current < Round.MASKED_INPUT_COLLECTION else self._u3).tolist()
+        return ids
+
+    def answer(self, current: Round, u: int) -> bytes:
+        """What u sends in this round."""
+        scope = self.cast.pki.setup if current is Round.ADVERTISE_KEYS else self._session
+        return self.cast.encoded(scope, u, self._answer(current, u))
+
+    def _answer(self, current: Round, u: int) -> Answer:
+        session, others = self._session, self.cast.params.n - 1
+        match current:
+            case Round.ADVERTISE_KEYS:
+                return self._advertised[u]
+            case Round.SHARE_KEYS:
+                return ShareKeys(session, self._masks[u].commitment, _random_ciphertexts(others, replayable(u)))
+            case Round.MASKED_INPUT_COLLECTION:
+                return MaskedInputCollection(
+                    session, users_hash(self._users), self._masked_input(u), np.empty(0, np.uint32)
+                )
+            case Round.CONSISTENCY_CHECK:
+                return ConsistencyCheck(session, users_hash(self._u3))
+            case Round.UNMASKING:
+                return Unmasking(session, self._shares[u - 1])
+
+    def _masked_input(self, u: int) -> bytes:
+        """y_u = x_u + PRG(b_u) + sum over the dropped v of D_{u,v} PRG(s_{u,v}), packed."""
+        params = self.cast.params
+        y = random_input(params, u)
+        own = np.frombuffer(self._masks[u].seed, np.uint8).reshape(1, -1)
+        seeds = np.concatenate([own, self._seeds[np.searchsorted(self._u3, u)]])
+        signs = np.append(np.int8(1), pairwise_signs(u, self._dropped))
+        masking.mask_sum(y, seeds, signs, modulus=params.modulus, nonce=prg_nonce(self._session))
+        return vector.pack(y, params.modulus).tobytes()
+
+
 @dataclass(frozen=True)
 class ServerScript:
-    """What all users send when nobody drops out, in the order of their ids, and the sum that must come out."""
+    """What `Users` send, by round and sender, and the sum that must come out."""
 
     cast: Cast
-    answers: dict[Round, list[bytes]]
+    answers: dict[Round, dict[int, bytes]]
     sum: NDArray[Any]
 
     def server(self) -> Server:
         return self.cast.server()
 
 
-def server_script(params: Params) -> ServerScript:
-    """Keys and shares are true ones; ciphertexts, which no server can read, are random bytes; and pairwise masks are
-    left out, because they cancel and the server could not tell either."""
-    cast = Cast.of(params)
-    rand = replayable(0)
-    users = everyone(params)
-    ids: list[int] = users.tolist()
-    advertised = {u: AdvertiseKeys(KeyPair.generate(rand).public, KeyPair.generate(rand).public) for u in ids}
-    session = cast.session(cast.share_keys_request(advertised))
-    b = shamir.random_scalars(params.n, rand)
-    masks = {u: self_mask(b[u - 1].tobytes(), session, u) for u in ids}
-    total = np.zeros(params.m, params.dtype)
-    shares = shamir.share(b, params.t, users, rand=rand)
-    none = np.empty(0, np.uint32)
-    rounds: dict[Round, Callable[[int], Answer]] = {
-        Round.SHARE_KEYS: lambda u: ShareKeys(session, masks[u].commitment, _random_ciphertexts(params.n - 1, rand)),
-        Round.MASKED_INPUT_COLLECTION: lambda u: MaskedInputCollection(
-            session, users_hash(users), _masked_input(params, session, u, masks[u].seed, total), none
-        ),
-        Round.CONSISTENCY_CHECK: lambda u: ConsistencyCheck(session, users_hash(users)),
-        Round.UNMASKING: lambda u: Unmasking(session, shares[u - 1]),
+def server_script(params: Params, dropped: Iterable[int] = ()) -> ServerScript:
+    """All messages of a session in memory, for a server that is timed again and again."""
+    users = Users(params, dropped)
+    answers = {
+        current: {u: users.answer(current, u) for u in users.answering(current)} for current in rounds_of(params)
     }
-    answers = {Round.ADVERTISE_KEYS: cast.encoded(cast.pki.setup, {**advertised})}
-    for current in rounds_of(params)[1:]:
-        answers[current] = [message for u in ids for message in cast.encoded(session, {u: rounds[current](u)})]
-    return ServerScript(cast, answers, total)
+    return ServerScript(users.cast, answers, users.sum)
 
 
 def _rows(items: list[bytes]) -> Octets:
@@ -190,11 +264,3 @@ def _shares(v: int) -> bytes:
 
 def _random_ciphertexts(count: int, rand: RandomBytes) -> Octets:
     return np.frombuffer(rand(count * CIPHERTEXT_BYTES), np.uint8).reshape(count, CIPHERTEXT_BYTES)
-
-
-def _masked_input(params: Params, session: bytes, u: int, seed: bytes, total: NDArray[Any]) -> bytes:
-    """y_u = x_u + PRG(b_u), packed; x_u is added to `total`."""
-    y = random_input(params, u)
-    vector.add(total, y, params.modulus)
-    masking.mask_add(y, seed, modulus=params.modulus, nonce=prg_nonce(session))
-    return vector.pack(y, params.modulus).tobytes()

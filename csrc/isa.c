@@ -8,6 +8,7 @@ static const struct isa *const known[] = {
 #if defined(__x86_64__)
     &secagg_aesni,
     &secagg_vaes,
+    &secagg_vaes512,
 #endif
 };
 

@@ -53,7 +53,7 @@ struct isa {
     mask_sum_fn *mask_sum;
 };
 
-extern const struct isa secagg_portable, secagg_aesni, secagg_vaes;
+extern const struct isa secagg_portable, secagg_aesni, secagg_vaes, secagg_vaes512;
 
 /* The instruction set in use. */
 const struct isa *secagg_isa_current(void);

@@ -14,6 +14,8 @@ from secagg import Identity, LocalProtocolError, Params, RemoteProtocolError, Ro
 from secagg.codec import IDS, Fixed, Ids, Items, Octets, Opaque, Struct, UInt
 from secagg.protocol.messages import Answer, Message, Request, decode, encode
 
+from .reports import REPORTS
+
 CORPUS = Path(__file__).parent / "corpus"
 MESSAGES: list[type[Message]] = [*Answer.__subclasses__(), *Request.__subclasses__()]
 
@@ -101,4 +103,5 @@ DECODERS: dict[str, Check] = {
     "Sample": partial(takes_struct, Sample),
     "Roster": takes_roster,
     "Identity": takes_identity,
+    **{name: check for name, (check, _) in REPORTS.items()},
 }

@@ -18,6 +18,7 @@ from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.messages import Round
 
 from .decoders import CORPUS, MESSAGES, Colour, Sample
+from .reports import REPORTS
 
 N, LOST = 3, 3
 DER = (Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
@@ -95,6 +96,8 @@ def main() -> None:
     sample = Sample(1 << 64, Colour.RED, b"tag", b"name", b"context", b"body", np.array([1, 2], np.uint32), rows)
     write("Sample", "every_codec", sample.encode())
     write_files()
+    for name, (_, message) in REPORTS.items():
+        write(name, "histogram", message)
 
 
 if __name__ == "__main__":

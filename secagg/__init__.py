@@ -2,11 +2,12 @@
 
 The protocol of Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning" (CCS 2017):
 `Params`, `Client` and `Server` run it; `masking`, `shamir` and `vector` are its fast kernels for other uses.
+Prio3 is in `secagg.vdaf`.
 """
 
 from pathlib import Path
 
-from .errors import Abort, LocalProtocolError, RemoteProtocolError, SecAggError
+from .errors import Abort, LocalProtocolError, RemoteProtocolError, ReportRejected, SecAggError
 from .protocol.client import Client
 from .protocol.identity import Identity, Roster
 from .protocol.messages import Round, rounds_of
@@ -26,6 +27,7 @@ __all__ = [
     "Params",
     "Quantizer",
     "RemoteProtocolError",
+    "ReportRejected",
     "Roster",
     "Round",
     "SecAggError",

@@ -30,8 +30,10 @@ cdef extern from "secagg.h" nogil:
     int secagg_scalars_check(const uint8_t *, size_t)
     int secagg_shamir_share(uint8_t *, const uint8_t *, size_t, const uint8_t *, size_t, const uint32_t *, size_t)
     int secagg_shamir_lagrange(uint8_t *, const uint32_t *, size_t)
-    int secagg_p256_lift(uint8_t *, uint8_t *, const uint8_t *, size_t)
     int secagg_shamir_combine(uint8_t *, const uint8_t *, const uint8_t *, size_t, size_t)
+    int secagg_p256_lift(uint8_t *, uint8_t *, const uint8_t *, size_t)
+    int secagg_p256_agree(uint8_t *, uint8_t *, const uint8_t *, size_t, const uint8_t *, size_t)
+    int secagg_hkdf_sha256(uint8_t *, size_t, const uint8_t *, size_t, const uint8_t *, size_t, size_t)
 
 
 ctypedef fused word:
@@ -270,6 +272,33 @@ def p256_lift(uint8_t[:, ::1] ys, uint8_t[::1] valid, const uint8_t[:, ::1] xs):
         return
     with nogil:
         status = secagg_p256_lift(&ys[0, 0], &valid[0], &xs[0, 0], xs.shape[0])
+    _ok(status)
+
+
+def p256_agree(uint8_t[:, :, ::1] agreed, uint8_t[::1] valid, const uint8_t[:, ::1] scalars, const uint8_t[:, ::1] xs):
+    cdef size_t n = agreed.shape[0], d = agreed.shape[1]
+    cdef int status
+    _require(agreed.shape[2] == 32 and scalars.shape[1] == 32 and xs.shape[1] == 32, "scalars and coordinates are 32 bytes")
+    _require(<size_t>scalars.shape[0] == d and <size_t>xs.shape[0] == n and <size_t>valid.shape[0] == n,
+             "shapes must be agreed[n, d, 32], valid[n], scalars[d, 32], xs[n, 32]")
+    if n == 0 or d == 0:
+        return
+    with nogil:
+        status = secagg_p256_agree(&agreed[0, 0, 0], &valid[0], &scalars[0, 0], d, &xs[0, 0], n)
+    _ok(status)
+
+
+def hkdf_sha256(uint8_t[:, ::1] out, const uint8_t[:, ::1] keys, const uint8_t[:, ::1] infos):
+    cdef int status
+    _require(out.shape[0] == keys.shape[0] and out.shape[0] == infos.shape[0],
+             "shapes must be out[n, length], keys[n, k], infos[n, i]")
+    _require(1 <= out.shape[1] <= 32 and keys.shape[1] <= 118 and infos.shape[1] <= 118,
+             "length must be 1 .. 32, a key and an info at most 118 bytes")
+    if out.shape[0] == 0:
+        return
+    with nogil:
+        status = secagg_hkdf_sha256(&out[0, 0], out.shape[1], &keys[0, 0], keys.shape[1], &infos[0, 0], infos.shape[1],
+                                    out.shape[0])
     _ok(status)
 
 

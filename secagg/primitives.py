@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from . import _kernels
-from .codec import Octets
+from .codec import Ids, Octets
 from .shamir import Q, RandomBytes, random_scalars
 
 _CURVE = ec.SECP256R1()
@@ -74,6 +74,38 @@ def load_public_keys(xs: Octets) -> list[PublicKey | None]:
     ]
 
 
+_FEW = 32  # products of a scalar and 8 points or fewer, below which OpenSSL is as fast everywhere
+
+
+def agree_all(secrets: Octets, publics: Octets) -> Octets:
+    """KA.agree of every revealed private key with every public key, in time that depends on both.
+
+    A table of multiples is made of each public key, which serves all secrets: with hundreds of them a product takes a
+    small part of what `KeyPair.agree` does. The server's alone: nobody's live secret may go in.
+
+    Args:
+        secrets: uint8[d, 32], private keys, 1 .. q - 1.
+        publics: uint8[k, 32], x-coordinates of points.
+
+    Returns:
+        uint8[k, d, 32], the x-coordinates of all products.
+
+    Raises:
+        ValueError: an argument is no private key, or no public key.
+    """
+    agreed = np.empty((len(publics), len(secrets), 32), np.uint8)
+    made = np.zeros(len(publics), np.uint8)
+    if len(secrets) * min(len(publics), 8) >= _FEW:
+        _kernels.p256_agree(agreed, made, np.ascontiguousarray(secrets), np.ascontiguousarray(publics))
+    left = np.flatnonzero(made == 0)
+    pairs = [KeyPair.from_secret(secret.tobytes()) for secret in secrets] if left.size else []
+    for i, public in zip(left, load_public_keys(publics[left]), strict=True):
+        if public is None:
+            raise ValueError("a public key is not on the curve")
+        agreed[i] = np.frombuffer(b"".join(pair.agree(public) for pair in pairs), np.uint8).reshape(-1, 32)
+    return agreed
+
+
 def are_public_keys(xs: Octets) -> bool:
     """Whether each of xs, uint8[n, 32], is the x-coordinate of a point."""
     return bool(_lift(xs)[1].all())
@@ -100,6 +132,17 @@ def share_key(agreed: bytes, session: bytes, sender: int, recipient: int) -> byt
 def mask_seed(agreed: bytes, session: bytes, u: int, v: int) -> bytes:
     """The 16-byte seed s_{u,v} = s_{v,u} of the pairwise mask."""
     return HKDF(_SHA256, 16, None, _info(b"mask", session, min(u, v), max(u, v))).derive(agreed)
+
+
+def mask_seeds(agreed: Octets, session: bytes, us: Ids, vs: Ids) -> Octets:
+    """`mask_seed` of each row of agreed, uint8[k, 32], with the users us[i] and vs[i], uint32[k]: uint8[k, 16]."""
+    prefix = _info(b"mask", session)
+    infos = np.empty((len(agreed), len(prefix) + 8), np.uint8)
+    infos[:, :-8] = np.frombuffer(prefix, np.uint8)
+    infos[:, -8:] = np.stack([np.minimum(us, vs), np.maximum(us, vs)], axis=1).astype(">u4").view(np.uint8)
+    seeds = np.empty((len(agreed), 16), np.uint8)
+    _kernels.hkdf_sha256(seeds, np.ascontiguousarray(agreed), infos)
+    return seeds
 
 
 @dataclass(frozen=True, repr=False)

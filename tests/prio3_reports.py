@@ -18,6 +18,7 @@ from secagg.vdaf import (
     Prio3SumVec,
     Prio3SumVecWithMultiproof,
     Rows,
+    VerifyStates,
 )
 from secagg.vdaf.field import Elements
 
@@ -67,7 +68,7 @@ class Reports:
         self.public = list(public)
         self.inputs = [list(rows) for rows in inputs]
 
-    def verify_init(self, agg_id: int) -> tuple[Rows, Rows]:
+    def verify_init(self, agg_id: int) -> tuple[VerifyStates, Rows]:
         return self.prio3.verify_init_batch(self.key, self.ctx, agg_id, self.nonces, self.public, self.inputs[agg_id])
 
     def out_shares(self) -> list[Rows]:

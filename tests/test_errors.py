@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from secagg import Abort, LocalProtocolError, RemoteProtocolError, SecAggError
+from secagg import Abort, LocalProtocolError, RemoteProtocolError, ReportRejected, SecAggError
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,7 @@ from secagg import Abort, LocalProtocolError, RemoteProtocolError, SecAggError
         RemoteProtocolError("wrong"),
         RemoteProtocolError("wrong", client=7),
         LocalProtocolError("misused"),
+        ReportRejected("wrong", report=3),
     ],
 )
 def test_errors_can_be_pickled(error: SecAggError) -> None:

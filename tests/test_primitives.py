@@ -18,6 +18,7 @@ from secagg.primitives import (
     are_public_keys,
     load_public_keys,
     mask_seed,
+    mask_seeds,
     seal,
     self_mask,
     share_key,
@@ -82,6 +83,24 @@ def test_both_sides_agree() -> None:
     agreed = u.agree(point(v.public))
     assert mask_seed(agreed, SESSION, 1, 2) == mask_seed(agreed, SESSION, 2, 1)
     assert share_key(agreed, SESSION, 1, 2) != share_key(agreed, SESSION, 2, 1)
+
+
+def test_mask_seeds_known_answers(isa: str, case: dict[str, Any]) -> None:
+    users = np.array([[case["u"]], [case["v"]]], np.uint32)
+    for us, vs in (users, users[::-1]):
+        assert mask_seeds(octets(case["agreed"]), case["session"], us, vs).tobytes() == case["mask_seed"]
+
+
+@pytest.mark.parametrize("k", [0, 1, 2, 33])
+def test_mask_seeds_are_those_of_one_call_each(isa: str, k: int) -> None:
+    """Users of every size of id, in both orders; keys that are a slice of something wider."""
+    rng = np.random.default_rng(k)
+    agreed = rng.integers(0, 256, (k, 65), np.uint8)[:, 1:33]
+    us, vs = (rng.integers(0, 2**32, (2, k)) >> rng.integers(0, 32, (2, k))).astype(np.uint32)
+    seeds = mask_seeds(agreed, SESSION, us, vs)
+    assert seeds.shape == (k, 16)
+    expected = [mask_seed(agreed[i].tobytes(), SESSION, int(us[i]), int(vs[i])) for i in range(k)]
+    assert [seed.tobytes() for seed in seeds] == expected
 
 
 def test_every_derivation_has_a_domain_of_its_own() -> None:

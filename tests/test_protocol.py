@@ -162,23 +162,25 @@ def test_simulation_reports_progress_and_makes_inputs_when_they_are_due() -> Non
             for current, total in zip(rounds_of(Params(n=4, m=1, modulus=64)), (4, 4, 3, 3), strict=True)
             for done in range(1, total + 1)
         ),
-        (Round.UNMASKING, 1, 1),
+        (Round.UNMASKING, 1, 2),
+        (Round.UNMASKING, 2, 2),
     ]
 
 
-def test_server_reports_progress_over_dropped_users() -> None:
+@pytest.mark.parametrize(("gone", "tasks"), [(0, 2), (2, 3)])
+def test_server_reports_progress_as_it_removes_masks(gone: int, tasks: int) -> None:
     steps: list[tuple[int, int]] = []
-    params = Params(n=5, m=1, modulus=64, t=3)
+    params = Params(n=5, m=200_000, modulus=64, t=3)
     server = Server(params, progress=lambda done, total: steps.append((done, total)))
-    clients = {u: Client(params, u, [1]) for u in range(1, 6)}
+    clients = {u: Client(params, u, [1] * params.m) for u in range(1, 6)}
     requests = dict.fromkeys(clients, b"")
     while server.round is not None:
         for u, request in requests.items():
-            if not (server.round is Round.MASKED_INPUT_COLLECTION and u < 3):
+            if not (server.round is Round.MASKED_INPUT_COLLECTION and u <= gone):
                 server.receive(u, clients[u].receive(request) if request else clients[u].start())
         requests = server.end_round()
-    assert server.sum.tolist() == [3]
-    assert steps == [(1, 2), (2, 2)]
+    assert server.sum.tolist() == [5 - gone] * params.m
+    assert steps == [(done, tasks) for done in range(1, tasks + 1)]
 
 
 def test_server_tells_whom_it_waits_for_and_when_it_may_go_on() -> None:

@@ -26,6 +26,7 @@ from secagg import (
     Round,
     Server,
     Threat,
+    masking,
     rounds_of,
     vector,
 )
@@ -42,7 +43,7 @@ from secagg.protocol.messages import (
     signed,
 )
 from secagg.protocol.params import neighbours
-from secagg.protocol.unmask import Unmasker, pairwise_signs
+from secagg.protocol.unmask import pairwise_signs, prg_nonce, seed_array
 
 TYPES: dict[int, type[Message]] = {kind.TYPE: kind for kind in (*Answer.__subclasses__(), *Request.__subclasses__())}
 SIZES: list[dict[str, Any]] = [
@@ -239,7 +240,8 @@ class Session(RuleBasedStateMachine):
     def inject(self, data: st.DataObject) -> None:
         """A message of an earlier round or another session comes as a victim's, due or not."""
         u = data.draw(st.sampled_from(sorted(self.victims)))
-        if self.pending.pop(u, None) is not None and self.server.round is Round.ADVERTISE_KEYS:
+        self.pending.pop(u, None)
+        if not self.clients[u]._started:  # it may be in the session now, although it has vanished
             self.clients[u].start()
         self.send(u, data.draw(st.sampled_from(self.others)))
 
@@ -317,7 +319,8 @@ class Session(RuleBasedStateMachine):
         own = vector.unpack(answer.y, self.params.m, self.params.modulus)
         seeds = shared.b_seed + b"".join(shared.peers[v].mask_seed for v in others.tolist())
         signs = np.append(np.int8(1), pairwise_signs(u, others))
-        Unmasker(self.params, shared.session, own).remove(seeds, signs)
+        nonce = prg_nonce(shared.session)
+        masking.mask_sum(own, seed_array(seeds), -signs, modulus=self.params.modulus, nonce=nonce)
         return own
 
     def check_end(self) -> None:

@@ -54,7 +54,7 @@ def test_messages_are_the_drafts(draft: Draft) -> None:
 def test_a_state_may_be_kept_as_bytes() -> None:
     exchange = Exchange(Reports(Prio3Histogram(length=3), [2, 0]))
     _, response = exchange.helper(exchange.request)
-    stored = [bytes(state) for state in exchange.states]
+    stored = list(exchange.states.encode())
     again = exchange.party.leader_continued(stored, list(response))
     assert np.array_equal(again.data, exchange.party.leader_continued(exchange.states, response).data)
 

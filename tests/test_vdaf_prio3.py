@@ -1,5 +1,6 @@
 """Prio3 end to end: what comes out is the sum."""
 
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -47,7 +48,7 @@ def test_a_batch_is_its_reports_one_by_one(prio3: Prio3, measurements: Any, resu
         assert public == reports.public[i]
         assert inputs == [rows[i] for rows in reports.inputs]
         pairs = [prio3.verify_init(reports.key, reports.ctx, j, nonce, public, inputs[j]) for j in range(prio3.SHARES)]
-        assert pairs == [(states[i], shares[i]) for states, shares in batch]
+        assert pairs == [(states.encode()[i], shares[i]) for states, shares in batch]
         message = prio3.verifier_shares_to_message(reports.ctx, [share for _, share in pairs])
         assert message == messages[i]
         assert [prio3.verify_next(state, message) for state, _ in pairs] == [rows[i] for rows in outs]
@@ -64,6 +65,38 @@ def test_a_batch_larger_than_a_part() -> None:
     measurements = rng.integers(0, 300, 150)
     assert prio3.LEADER_SHARE_SIZE * len(measurements) > 1 << 19
     assert Reports(prio3, measurements).aggregate() == np.bincount(measurements, minlength=300).tolist()
+
+
+@pytest.mark.parametrize("agg_id", [0, 1])
+def test_memory_is_that_of_the_messages(agg_id: int) -> None:
+    """Beside what a batch takes in and gives out, its memory does not grow with its size."""
+    prio3 = Prio3SumVec(length=50, max_measurement=(1 << 16) - 1)
+    measurements, peaks = rng.integers(0, 1 << 16, (256, 50)), []
+    for n in (128, 256):
+        reports = Reports(prio3, measurements[:n])
+        public = np.frombuffer(b"".join(reports.public), np.uint8).reshape(n, -1)
+        inputs = np.frombuffer(b"".join(reports.inputs[agg_id]), np.uint8).reshape(n, -1)
+        tracemalloc.start()
+        states, shares = prio3.verify_init_batch(reports.key, reports.ctx, agg_id, reports.nonces, public, inputs)
+        given_out = states.out_shares.nbytes + states.joint_rand_seeds.nbytes + shares.data.nbytes
+        peaks.append(tracemalloc.get_traced_memory()[1] - given_out)
+        tracemalloc.stop()
+    assert abs(peaks[1] - peaks[0]) < 20_000
+    assert max(peaks) < 1 << 21
+
+
+def test_memory_of_sharding_is_that_of_the_messages() -> None:
+    prio3 = Prio3Histogram(length=2000)
+    peaks = []
+    for n in (64, 128):
+        nonces = np.zeros((n, 16), np.uint8)
+        tracemalloc.start()
+        public, inputs = prio3.shard_batch(b"", np.zeros(n, np.uint64), nonces)
+        given_out = sum(rows.data.nbytes for rows in (public, *inputs))
+        peaks.append(tracemalloc.get_traced_memory()[1] - given_out)
+        tracemalloc.stop()
+    assert abs(peaks[1] - peaks[0]) < 20_000
+    assert max(peaks) < 1 << 21
 
 
 def test_shards_differ_without_given_randomness() -> None:

@@ -11,6 +11,7 @@ import typer
 from cryptography.hazmat.backends.openssl import backend
 
 from .. import __version__, _kernels, get_include
+from ..protocol.executors import usable_cpus
 from .console import show_json, show_pairs
 
 
@@ -35,7 +36,7 @@ def collect() -> dict[str, Any]:
         "available": list(_kernels.isa_available()),
         "self_test": _self_test(),
         "cpu": cpu_model(),
-        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": usable_cpus(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "numpy": np.__version__,
         "cryptography": cryptography.__version__,

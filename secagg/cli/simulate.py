@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
@@ -61,7 +61,9 @@ def simulate(
     corrupt: Annotated[
         int | None, typer.Option(help="Number of corrupt clients. [default: below n/3 if colluding, else 0]")
     ] = None,
-    threads: Annotated[int, typer.Option(help="Clients computed at once; Fig. 8 uses one.")] = 1,
+    threads: Annotated[
+        int, typer.Option(help="Clients computed at once, and threads of the server; Fig. 8 uses one.")
+    ] = 1,
     folder: Annotated[
         Path | None, typer.Option("--input", metavar="DIR", help="Take one .npy vector of floats per client from here.")
     ] = None,
@@ -210,7 +212,7 @@ def progress_bar() -> Iterator[Progress]:
     if not err.is_interactive:
         yield lambda name, done, total: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("clients"))
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     with ProgressBar(*columns, console=err, transient=True) as bar:
         task = bar.add_task("")
         yield lambda name, done, total: bar.update(

@@ -5,6 +5,7 @@ each client's next request. One client's bad message ends nothing: its sender is
 """
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from .. import shamir, vector
 from ..codec import Ids, Octets
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError
-from ..primitives import KeyPair, PublicKey, are_public_keys, load_public_keys, self_mask
+from ..primitives import KeyPair, are_public_keys, self_mask
 from .identity import SIGNATURE_BYTES, Roster
 from .messages import (
     CIPHERTEXT_BYTES,
@@ -38,7 +39,7 @@ from .messages import (
 from .params import Model, Params, neighbours, with_neighbours
 from .pki import Pki
 from .reconstruct import Reconstruction, Wrong, blame
-from .unmask import Progress, Unmasker
+from .unmask import Progress, Removal, Revealed, seed_array
 
 _CIPHERTEXT = np.dtype(("V", CIPHERTEXT_BYTES))  # one item, so that numpy moves it whole
 
@@ -58,22 +59,30 @@ class Server:
     Args:
         params: the session's parameters, the same for everyone.
         roster: everyone's verification keys; in the active model only.
-        threads: how many share the expansion of masks when they are removed.
-        progress: called with (done, total) dropped users as their masks are removed, the server's one long step.
+        executor: runs the removal of masks, the server's one long step; any `concurrent.futures.Executor`, which is not
+            shut down, and on which `end_round` itself must not run. What it runs sees secrets of this session. By
+            default threads, one for each CPU.
+        progress: called with (done, total) as masks are removed, in tasks, which are of the same order of work.
 
     Attributes:
+        executor: the same; may be replaced.
         faults: the first of each client and round so far.
         disputes: shares that did not open or that others contradict, where nobody is proven to have lied.
     """
 
     def __init__(
-        self, params: Params, *, roster: Roster | None = None, threads: int = 1, progress: Progress | None = None
+        self,
+        params: Params,
+        *,
+        roster: Roster | None = None,
+        executor: Executor | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.params = params
+        self.executor = executor
         self.faults: list[Fault] = []
         self.disputes: list[Wrong] = []
         self._pki = Pki(params, roster)
-        self._threads = threads
         self._progress = progress or (lambda done, total: None)
         self._rounds: list[type[Answer]] = [AdvertiseKeys, *(request.ANSWER for request in ROUNDS[params.model])]
         self._requests = iter(ROUNDS[params.model])
@@ -143,6 +152,8 @@ class Server:
 
         Raises:
             Abort: too few users answered, or a secret cannot be recovered from the shares; the session has ended.
+            Exception: whatever `executor` raises, a worker's death for one, in the last round. Nothing is lost: the
+                round can be ended again, with another executor if need be.
         """
         if not self._rounds:
             raise LocalProtocolError("this session has ended")
@@ -285,14 +296,11 @@ class Server:
             meanings = self._reconstruction.secrets()
         finally:
             self._settle(self._reconstruction)
-        unmasker = Unmasker(self.params, self._session, self._sum, self._threads)
-        dropped = np.setdiff1d(self._u2, self._u3).tolist()
-        unmasker.remove_self_masks([meanings[u] for u in self._u3.tolist()])
-        public_keys = self._public_keys(self._u3) if dropped else {}
-        for done, v in enumerate(dropped, 1):
-            unmasker.remove_pairwise_masks(meanings[v], v, public_keys)
-            self._progress(done, len(dropped))
-        self._result = self._sum
+        self._rounds = [Unmasking]  # it is open until the sum is there, whatever becomes of the executor
+        removal = Removal(self.params, self._session, self._revealed(meanings), self._progress)
+        total = removal.run(self.executor)
+        vector.add(total, self._sum, self.params.modulus)
+        self._result = total
         return {}
 
     def _settle(self, shares: Reconstruction) -> None:
@@ -322,10 +330,16 @@ class Server:
             return None
         return pair if pair.public == bytes(self._s_pk[self._index(v)]) else None
 
-    def _public_keys(self, users: Ids) -> dict[int, PublicKey]:
-        """Their s_pk, which were checked on arrival."""
-        points = load_public_keys(self._s_pk[self._index(users)])
-        return {u: point for u, point in zip(users.tolist(), points, strict=True) if point is not None}
+    def _revealed(self, meanings: dict[int, Any]) -> Revealed:
+        """The secrets recovered, by what they are for."""
+        dropped = np.setdiff1d(self._u2, self._u3)
+        return Revealed(
+            self._u3,
+            seed_array(b"".join(meanings[u] for u in self._u3.tolist())),
+            self._s_pk[self._index(self._u3)],
+            dropped,
+            np.frombuffer(b"".join(meanings[v].secret for v in dropped.tolist()), np.uint8).reshape(-1, 32),
+        )
 
     def _index(self, users: Ids | list[int] | int) -> Any:
         """Where users stand in U1."""

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,16 +76,16 @@ def simulate(
         drops: which users vanish before they send their message of a round.
         rand: source of random bytes for all users.
         threads: how many users are computed at once; the times are those of busy threads then. The server's masks are
-            expanded by as many.
-        progress: called with (round, users done, users in all); at the end once more for Unmasking, with the dropped
-            users whose masks the server has removed, if there are any.
+            removed by as many.
+        progress: called with (round, users done, users in all); at the end once more for Unmasking, with the tasks
+            into which the server cuts the removal of masks.
 
     Raises:
         Abort: fewer than t users are left in some round.
         LocalProtocolError: an input is not what `params` allows.
     """
-    session = _Session(params, inputs, rand, threads, progress or (lambda name, done, total: None))
     with ThreadPoolExecutor(threads) as pool:
+        session = _Session(params, inputs, rand, pool, progress or (lambda name, done, total: None))
         while session.server.round is not None:
             vanished = set((drops or {}).get(session.server.round, ()))
             session.play_round(vanished, pool.map if threads > 1 else map)
@@ -95,11 +95,11 @@ def simulate(
 class _Session:
     """The state of a simulation between rounds."""
 
-    def __init__(self, params: Params, inputs: Inputs, rand: RandomBytes, threads: int, progress: Progress) -> None:
+    def __init__(self, params: Params, inputs: Inputs, rand: RandomBytes, pool: Executor, progress: Progress) -> None:
         identities = {u: Identity.generate() for u in range(1, params.n + 1)} if params.model is Model.ACTIVE else {}
         roster = Roster({u: identity.verification_key for u, identity in identities.items()}) if identities else None
         self.server = Server(
-            params, roster=roster, threads=threads, progress=lambda *steps: progress(Round.UNMASKING, *steps)
+            params, roster=roster, executor=pool, progress=lambda *steps: progress(Round.UNMASKING, *steps)
         )
         self._clients = {
             u: Client(params, u, identity=identities.get(u), roster=roster, rand=rand) for u in range(1, params.n + 1)

@@ -1,17 +1,55 @@
-"""The masks of Fig. 4 as calls of `mask_sum`: which seeds, which signs; and the server's removal of them."""
+"""The masks of Fig. 4 as calls of `mask_sum`: which seeds, which signs; and the server's removal of them.
 
-from collections.abc import Callable, Mapping
+Removal is one pipeline of two kinds of tasks: `agreed_masks` makes seeds, a few survivors at a time, and `expand` masks
+of them, so many seeds and coordinates at a time. Both are pure functions whose arguments and results can be pickled and
+are small beside the work, so that any `concurrent.futures.Executor` may run them: threads, processes, a cluster.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import masking
+from .. import masking, vector
 from ..codec import Ids, Octets
-from ..primitives import KeyPair, PublicKey, mask_seed
+from ..primitives import agree_all, mask_seeds
+from .executors import borrowed, completed
 from .params import Params, neighbours
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) as long work goes on."""
+
+Signs = NDArray[np.int8]
+
+RANGE = 1 << 17
+"""Coordinates of a task at most, and ..."""
+
+SEEDS = 1 << 15
+"""... seeds, if MOST_TASKS allows it: with elements of 24 bits that is most of a second of work, and each of the two is
+half a megabyte to send. A larger task has to send less for its work, but is more to lose and to wait for."""
+
+LEAST_TASKS, MOST_TASKS = 1 << 7, 1 << 14
+"""Into how many tasks the expansion is cut: enough that threads end together and a bar moves, unless ELEMENTS forbids
+it; not so many that handing them out, milliseconds each in a cluster, keeps hundreds of cores waiting."""
+
+ELEMENTS = 1 << 24
+"""Elements of a task at least, milliseconds of work, if SEEDS allows it."""
+
+CHUNK = 256
+"""Seeds that `mask_sum` takes at a time."""
+
+POINTS = 16
+"""Public keys at a time that `agree_all` is fast with."""
+
+PRODUCTS = 1 << 11
+"""Agreements of a task at least: with few dropped users it takes more of the survivors."""
+
+WINDOW = 64
+"""Tasks under way at a time at least."""
 
 
 def prg_nonce(session: bytes) -> bytes:
@@ -24,45 +62,205 @@ def seed_array(seeds: bytes) -> Octets:
     return np.frombuffer(seeds, np.uint8).reshape(-1, masking.SEED_BYTES)
 
 
-def pairwise_signs(u: int, others: Ids) -> NDArray[np.int8]:
+def pairwise_signs(u: int | Ids, others: Ids) -> Signs:
     """D_{u,v} for v over `others`: 1 where u > v, -1 where u < v (Fig. 4, round 2)."""
     return np.where(others < u, 1, -1).astype(np.int8)
 
 
-class Unmasker:
-    """Takes masks out of the sum of the y_u, in place.
+class Masks(NamedTuple):
+    """The sum of signs * PRG(seeds): uint8[k, 16] and int8[k]."""
+
+    seeds: Octets
+    signs: Signs
+
+
+class Agreement(NamedTuple):
+    """What `agreed_masks` takes: dropped users vs with their s_sk, survivors us with their s_pk, and which of the pairs
+    [u, v] are neighbours."""
+
+    vs: Ids
+    secrets: Octets
+    us: Ids
+    publics: Octets
+    adjacent: NDArray[np.bool_]
+    session: bytes
+
+
+class Expansion(NamedTuple):
+    """What `expand` takes: seeds and signs, and elements offset .. offset + n - 1 of their masks mod R."""
+
+    seeds: Octets
+    signs: Signs
+    modulus: int
+    nonce: bytes
+    offset: int
+    n: int
+
+
+def agreed_masks(
+    vs: Ids, secrets: Octets, us: Ids, publics: Octets, adjacent: NDArray[np.bool_], session: bytes
+) -> Masks:
+    """-p_{u,v} of all neighbours u, v, to be added to a sum that has p_{u,v} in it."""
+    rows, columns = np.nonzero(adjacent)
+    agreed = agree_all(secrets, publics)[rows, columns]
+    us, vs = us[rows], vs[columns]
+    return Masks(mask_seeds(agreed, session, us, vs), pairwise_signs(vs, us))  # p_{v,u} = -p_{u,v}
+
+
+def expand(seeds: Octets, signs: Signs, modulus: int, nonce: bytes, offset: int, n: int) -> NDArray[Any]:
+    """A slice of a sum of masks."""
+    acc = np.zeros(n, vector.dtype(modulus))
+    masking.mask_sum(acc, seeds, signs, modulus=modulus, nonce=nonce, offset=offset)
+    return acc
+
+
+def in_blocks(parts: Iterable[Masks], size: int) -> Iterator[Masks]:
+    """The same seeds, `size` at a time; each is copied once."""
+    block, filled = _empty(size), 0
+    for part in parts:
+        taken = 0
+        while taken < len(part.seeds):
+            fits = min(size - filled, len(part.seeds) - taken)
+            for target, source in zip(block, part, strict=True):
+                target[filled : filled + fits] = source[taken : taken + fits]
+            taken, filled = taken + fits, filled + fits
+            if filled == size:
+                yield block
+                block, filled = _empty(size), 0
+    if filled:
+        yield Masks(block.seeds[:filled], block.signs[:filled])
+
+
+def _empty(size: int) -> Masks:
+    return Masks(np.empty((size, masking.SEED_BYTES), np.uint8), np.empty(size, np.int8))
+
+
+@dataclass(frozen=True, eq=False)
+class Revealed:
+    """What the survivors' shares reveal.
+
+    Attributes:
+        survivors: U3, ascending.
+        seeds: of their self masks, uint8[s, 16].
+        publics: their s_pk, uint8[s, 32].
+        dropped: the others of U2.
+        secrets: their s_sk, uint8[d, 32].
+    """
+
+    survivors: Ids
+    seeds: Octets
+    publics: Octets
+    dropped: Ids
+    secrets: Octets
+
+    def adjacent(self) -> NDArray[np.bool_]:
+        """[u, v]: whether survivor u and dropped user v are neighbours."""
+        table = np.zeros((len(self.survivors), len(self.dropped)), np.bool_)
+        for column, v in enumerate(self.dropped.tolist()):
+            table[np.searchsorted(self.survivors, neighbours(v, self.survivors)), column] = True
+        return table
+
+
+class Removal:
+    """What takes the masks out of the sum of y_u over U3, by being added to it.
 
     Args:
         params: the session's.
         session: its id.
-        acc: the sum of y_u over U3; becomes the sum of x_u.
-        threads: how many share the expansion of masks.
+        revealed: minus p_u is wanted for every survivor, and minus p_{u,v} for all of its dropped neighbours v.
+        progress: called with (done, total) tasks.
     """
 
-    def __init__(self, params: Params, session: bytes, acc: NDArray[np.generic], threads: int = 1) -> None:
+    def __init__(self, params: Params, session: bytes, revealed: Revealed, progress: Progress) -> None:
         self._params = params
         self._session = session
-        self._acc = acc
-        self._threads = threads
+        self._revealed = revealed
+        self._progress = progress
+        self._adjacent = revealed.adjacent()
+        seeds = len(revealed.seeds) + int(np.count_nonzero(self._adjacent))
+        self._ranges = coordinate_ranges(params.m)
+        self._block = block_size(seeds, self._ranges)
+        self._agreements = self._split_by_user()
+        self._total = len(self._agreements) + _ceil(seeds, self._block) * len(self._ranges)
+        self._done = 0
+        self._window = max(WINDOW, self._held() // (17 * self._block + params.dtype.itemsize * len(self._ranges[0])))
 
-    def remove(self, seeds: bytes, signs: NDArray[np.int8]) -> None:
-        """acc := acc - sum of signs * PRG(seeds)."""
-        masking.mask_sum(
-            self._acc,
-            seed_array(seeds),
-            -signs,
-            modulus=self._params.modulus,
-            nonce=prg_nonce(self._session),
-            threads=self._threads,
-        )
+    def run(self, executor: Executor | None) -> NDArray[Any]:
+        """The vector, dtype(R)[m].
 
-    def remove_self_masks(self, seeds: list[bytes]) -> None:
-        """Take out p_u for every u in U3."""
-        self.remove(b"".join(seeds), np.ones(len(seeds), np.int8))
+        Args:
+            executor: runs the tasks; None for threads, as many as there are CPUs for this process.
 
-    def remove_pairwise_masks(self, dropped: KeyPair, v: int, survivors: Mapping[int, PublicKey]) -> None:
-        """Take out p_{u,v}, which each survivor u added for v, whose s_sk was reconstructed."""
-        users = neighbours(v, list(survivors))
-        agreed = (dropped.agree(survivors[u]) for u in users.tolist())
-        seeds = b"".join(mask_seed(x, self._session, u, v) for x, u in zip(agreed, users.tolist(), strict=True))
-        self.remove(seeds, -pairwise_signs(v, users))
+        Raises:
+            what the executor raises, and `progress`.
+        """
+        acc = np.zeros(self._params.m, self._params.dtype)
+        with (
+            borrowed(executor) as pool,
+            closing(self._masks(pool)) as masks,
+            closing(completed(pool, expand, self._expansions(masks), self._window)) as slices,
+        ):
+            for call, part in slices:
+                vector.add(acc[call.offset : call.offset + call.n], part, self._params.modulus)
+                self._step()
+        return acc
+
+    def _held(self) -> int:
+        """Bytes of the shares and the sum: what is under way may take as much again."""
+        users = len(self._revealed.survivors) + len(self._revealed.dropped)
+        return 32 * users**2 + self._params.m * self._params.dtype.itemsize
+
+    def _split_by_user(self) -> list[Agreement]:
+        """Some survivors at a time, with all dropped users."""
+        known = self._revealed
+        if not len(known.dropped):
+            return []
+        step = POINTS * max(1, PRODUCTS // (POINTS * len(known.dropped)))
+        parts = [slice(start, start + step) for start in range(0, len(known.survivors), step)]
+        return [
+            Agreement(
+                known.dropped,
+                known.secrets,
+                known.survivors[part],
+                known.publics[part],
+                self._adjacent[part],
+                self._session,
+            )
+            for part in parts
+        ]
+
+    def _masks(self, pool: Executor) -> Generator[Masks]:
+        """All that are to go."""
+        yield Masks(self._revealed.seeds, np.full(len(self._revealed.seeds), -1, np.int8))
+        for _, masks in completed(pool, agreed_masks, self._agreements, self._window):
+            self._step()
+            yield masks
+
+    def _expansions(self, masks: Iterable[Masks]) -> Iterator[Expansion]:
+        """The same, split by seeds and by coordinates."""
+        modulus, nonce = self._params.modulus, prg_nonce(self._session)
+        for block in in_blocks(masks, self._block):
+            for part in self._ranges:
+                yield Expansion(*block, modulus, nonce, part.start, len(part))
+
+    def _step(self) -> None:
+        self._done += 1
+        self._progress(self._done, self._total)
+
+
+def coordinate_ranges(m: int) -> list[range]:
+    """0 .. m - 1 in equal parts of RANGE elements at most, cut where blocks of AES are whole."""
+    step = _ceil(_ceil(m, _ceil(m, RANGE)), 16) * 16
+    return [range(start, min(start + step, m)) for start in range(0, m, step)]
+
+
+def block_size(seeds: int, ranges: list[range]) -> int:
+    """How many of the seeds a task takes."""
+    work = seeds * len(ranges)
+    least = max(_ceil(work, LEAST_TASKS), ELEMENTS // len(ranges[0]))
+    most = max(_ceil(work, MOST_TASKS), SEEDS)
+    return _ceil(min(least, most), CHUNK) * CHUNK
+
+
+def _ceil(a: int, b: int) -> int:
+    return -(-a // b)

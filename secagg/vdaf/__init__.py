@@ -7,7 +7,7 @@ from .draft import DRAFT_08, DRAFT_20, Draft
 from .field import Field, Field64, Field128
 from .pingpong import PingPong
 from .prio3 import Prio3
-from .rows import Rows
+from .rows import Rows, VerifyStates
 from .variants import (
     Prio3Count,
     Prio3Histogram,
@@ -33,4 +33,5 @@ __all__ = [
     "Prio3SumVec",
     "Prio3SumVecWithMultiproof",
     "Rows",
+    "VerifyStates",
 ]

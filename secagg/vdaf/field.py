@@ -6,6 +6,7 @@ Shapes leave the words out: F[n, k] is uint64[n, k] or uint64[n, k, 2]. Arithmet
 batches at once.
 """
 
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -47,10 +48,14 @@ class Field:
         words = rows.view(np.uint64)
         return words.reshape(len(rows), rows.shape[1] // self.ENCODED_SIZE, *self.words)
 
+    def rows(self, elements: Elements) -> Octets:
+        """F[n, k] seen as bytes uint8[n, k * ENCODED_SIZE], where rows are contiguous: the inverse of `elements`."""
+        return elements.reshape(len(elements), elements.shape[1] * self.bits // 64).view(np.uint8)
+
     def array(self, values: Any) -> Elements:
         """Integers of any sign and size, nested to any depth, taken mod p."""
         integers = np.asarray(values, dtype=object)
-        data = b"".join((int(x) % self.MODULUS).to_bytes(self.ENCODED_SIZE, "little") for x in integers.ravel())
+        data = b"".join((index(x) % self.MODULUS).to_bytes(self.ENCODED_SIZE, "little") for x in integers.ravel())
         return np.frombuffer(data, np.uint64).reshape((*integers.shape, *self.words)).copy()
 
     def ints(self, elements: Elements) -> list[int]:

@@ -76,9 +76,13 @@ class ParallelSum(Gadget):
         self.count = count
         self.ARITY = 2 * count
 
+    def feed(self, joint_rand: Elements, num_shares: int) -> tuple[Elements, Elements]:
+        """r, and what is subtracted from x."""
+        return joint_rand, share_of(self.field, 1, num_shares)
+
     def prove(self, proof: Elements, meas: Elements, prove_rand: Elements, joint_rand: Elements) -> None:
-        one = share_of(self.field, 1, 1)
-        _vdaf.mul_prove(self.field.bits, proof, meas, prove_rand, joint_rand, one, self.count, self.monomial)
+        r, offset = self.feed(joint_rand, 1)
+        _vdaf.mul_prove(self.field.bits, proof, meas, prove_rand, r, offset, self.count, self.monomial)
 
     def query(
         self,
@@ -91,44 +95,20 @@ class ParallelSum(Gadget):
         joint_rand: Elements,
         num_shares: int,
     ) -> None:
-        part = share_of(self.field, 1, num_shares)
-        _vdaf.mul_query(
-            self.field.bits, checks, outputs, ok, meas, proof, t, joint_rand, part, self.count, self.monomial
-        )
+        r, offset = self.feed(joint_rand, num_shares)
+        _vdaf.mul_query(self.field.bits, checks, outputs, ok, meas, proof, t, r, offset, self.count, self.monomial)
 
     def decide(self, ok: NDArray[bool_], verifier: Elements) -> None:
         _vdaf.mul_decide(self.field.bits, ok, verifier)
 
 
-class Mul(Gadget):
-    """x * y (appendix A.1), fed the measurement's one element as both."""
+class Mul(ParallelSum):
+    """x * y (appendix A.1), fed the one element of the measurement as both."""
 
-    ARITY = 2
-    DEGREE = 2
+    def __init__(self, field: Field, monomial: bool) -> None:
+        super().__init__(field, monomial, count=1)
 
-    def prove(self, proof: Elements, meas: Elements, prove_rand: Elements, joint_rand: Elements) -> None:
-        rand, offset = self._unchanged()
-        _vdaf.mul_prove(self.field.bits, proof, meas, prove_rand, rand, offset, 1, self.monomial)
-
-    def query(
-        self,
-        checks: Elements,
-        outputs: Elements,
-        ok: NDArray[bool_],
-        meas: Elements,
-        proof: Elements,
-        t: Elements,
-        joint_rand: Elements,
-        num_shares: int,
-    ) -> None:
-        rand, offset = self._unchanged()
-        _vdaf.mul_query(self.field.bits, checks, outputs, ok, meas, proof, t, rand, offset, 1, self.monomial)
-
-    def decide(self, ok: NDArray[bool_], verifier: Elements) -> None:
-        _vdaf.mul_decide(self.field.bits, ok, verifier)
-
-    def _unchanged(self) -> tuple[Elements, Elements]:
-        """What takes (r * x, x - offset) to (x, x)."""
+    def feed(self, joint_rand: Elements, num_shares: int) -> tuple[Elements, Elements]:
         return share_of(self.field, 1, 1), share_of(self.field, 0, 1)
 
 

@@ -14,7 +14,7 @@ from secagg.codec import Octets
 from secagg.errors import require
 
 from .prio3 import Prio3
-from .rows import Rows
+from .rows import Messages, Rows, VerifyStates
 
 _LEADER, _HELPER = 0, 1
 
@@ -37,9 +37,9 @@ class PingPong:
         verify_key: bytes,
         ctx: bytes,
         nonces: Octets | Sequence[bytes],
-        public_shares: Rows | Octets | Sequence[bytes],
-        input_shares: Rows | Octets | Sequence[bytes],
-    ) -> tuple[Rows, Rows]:
+        public_shares: Messages,
+        input_shares: Messages,
+    ) -> tuple[VerifyStates, Rows]:
         """The Leader's first step: its states, which it keeps, and its messages to the Helper.
 
         Arguments and errors are those of `Prio3.verify_init_batch`.
@@ -52,9 +52,9 @@ class PingPong:
         verify_key: bytes,
         ctx: bytes,
         nonces: Octets | Sequence[bytes],
-        public_shares: Rows | Octets | Sequence[bytes],
-        input_shares: Rows | Octets | Sequence[bytes],
-        inbound: Rows | Octets | Sequence[bytes],
+        public_shares: Messages,
+        input_shares: Messages,
+        inbound: Messages,
     ) -> tuple[Rows, Rows]:
         """The Helper's only step: its output shares and its messages to the Leader."""
         prio3 = self.prio3
@@ -64,7 +64,7 @@ class PingPong:
         out_shares = prio3.verify_next_batch(states, messages)
         return out_shares, _framed(MessageType.FINISH, messages.reject(out_shares.rejected))
 
-    def leader_continued(self, states: Rows | Sequence[bytes], inbound: Rows | Octets | Sequence[bytes]) -> Rows:
+    def leader_continued(self, states: VerifyStates | Rows | Sequence[bytes], inbound: Messages) -> Rows:
         """The Leader's last step: its output shares."""
         messages = _unframed(MessageType.FINISH, inbound, self.prio3.VERIFIER_MESSAGE_SIZE)
         return self.prio3.verify_next_batch(states, messages)
@@ -80,7 +80,7 @@ def _framed(kind: MessageType, payloads: Rows) -> Rows:
     return Rows(np.concatenate([headers, payloads.data], axis=1)).reject(payloads.rejected)
 
 
-def _unframed(kind: MessageType, messages: Rows | Octets | Sequence[bytes], size: int) -> Rows:
+def _unframed(kind: MessageType, messages: Messages, size: int) -> Rows:
     header = _header(kind, size)
     name = f"ping-pong message {kind.name.lower()}"
     rows = Rows.of(messages, len(header) + size, name)

@@ -2,6 +2,10 @@
 
 Every message is what travels: a batch of them is one array with a row of bytes a report (`Rows`), one report's is
 bytes. A report that fails at any step is rejected alone; later steps carry it along as rejected.
+
+A batch needs the memory of what goes in and comes out, and beside it, however large it is, some times half a megabyte,
+or some times eight of the Leader's input shares where these are larger: it is worked on in parts. Functions hold no
+state and release the GIL for most of their time, so batches may run in as many threads as there are cores.
 """
 
 import os
@@ -9,25 +13,25 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from secagg import _vdaf
 from secagg.codec import Octets
-from secagg.errors import RemoteProtocolError, require
+from secagg.errors import require
 
+from .aggregation import OVERFLOW, Aggregation
 from .auxiliary import Auxiliary
 from .circuits import Valid
 from .draft import Draft
 from .field import Elements, Field64
 from .flp import Flp
-from .rows import Rows
+from .rows import Messages, Rows, VerifyStates, own_rows, row
 
-_OVERFLOW = "a field element is not below the modulus"
 _PART_BYTES = 1 << 19  # of the Leader's input shares that are worked on at once
-_LEAST_PART = 8  # as many XOF states as are computed at once
+_LANES = 8  # XOF states that are computed at once, at most
 
 
-class Prio3:
+class Prio3(Aggregation):
     """A VDAF of SHARES Aggregators for one validity circuit, as one draft has it.
 
     Attributes:
@@ -92,8 +96,8 @@ class Prio3:
         checked = valid.check(measurements)
         n = len(checked)
         seeds = np.frombuffer(os.urandom(n * self.RAND_SIZE), np.uint8).reshape(n, -1) if rand is None else rand
-        seeds = _own(seeds, n, self.RAND_SIZE, "rand")
-        own_nonces = _own(nonces, n, self.NONCE_SIZE, "nonces")
+        seeds = own_rows(seeds, n, self.RAND_SIZE, "rand")
+        own_nonces = own_rows(nonces, n, self.NONCE_SIZE, "nonces")
         public = np.empty((n, self.PUBLIC_SHARE_SIZE), np.uint8)
         inputs = [np.empty((n, self.input_share_size(j)), np.uint8) for j in range(self.SHARES)]
         derive = self._auxiliary(ctx)
@@ -112,9 +116,9 @@ class Prio3:
             rows[:] = seeds
         blinds = [rand[:, end : -self.draft.seed_size], *(self._blinds(rows) for rows in inputs[1:])]
         leader_meas, leader_proofs = self._leader_share(inputs[0])
-        leader_meas[:] = meas
         shares = [leader_meas, *(derive.helper_meas_share(j, inputs[j]) for j in range(1, self.SHARES))]
-        for share in shares[1:]:
+        _vdaf.subtract(bits, leader_meas, meas, shares[1])
+        for share in shares[2:]:
             _vdaf.subtract(bits, leader_meas, leader_meas, share)
         parts = [derive.joint_rand_part(j, blinds[j], shares[j], nonces) for j in range(self.SHARES)]
         public[:] = np.concatenate(parts, axis=1)
@@ -140,9 +144,9 @@ class Prio3:
         ctx: bytes,
         agg_id: int,
         nonces: Octets | Sequence[bytes],
-        public_shares: Rows | Octets | Sequence[bytes],
-        input_shares: Rows | Octets | Sequence[bytes],
-    ) -> tuple[Rows, Rows]:
+        public_shares: Messages,
+        input_shares: Messages,
+    ) -> tuple[VerifyStates, Rows]:
         """An Aggregator's first step: verification states, which it keeps, and verifier shares, which it sends.
 
         Args:
@@ -162,54 +166,64 @@ class Prio3:
         inputs = Rows.of(input_shares, self.input_share_size(agg_id), "input share").reject(public.rejected)
         n = len(inputs)
         require(len(public) == n, f"{len(public)} public shares and {n} input shares")
-        own_nonces = _own(nonces, n, self.NONCE_SIZE, "nonces")
-        if agg_id == 0:
-            inputs = self._require_canonical(inputs, "input share")
-        states = np.empty((n, self.VERIFY_STATE_SIZE), np.uint8)
+        own_nonces = own_rows(nonces, n, self.NONCE_SIZE, "nonces")
+        seeds = np.empty((n, self._blind_size), np.uint8)
         verifier_shares = np.empty((n, self.VERIFIER_SHARE_SIZE), np.uint8)
-        sound = np.ones(n, bool)
+        canonical, sound = np.ones(n, bool), np.ones(n, bool)
+        out_shares = self._out_shares(agg_id, inputs.data)
         derive = self._auxiliary(ctx)
         for part in self._parts(n):
-            made = states[part], verifier_shares[part], sound[part]
-            rands = derive.query_rands(verify_key, own_nonces[part])
-            self._verify_init(derive, *made, agg_id, rands, own_nonces[part], public.data[part], inputs.data[part])
+            given = inputs.data[part]
+            meas, proofs = self._expand_input_share(derive, agg_id, given)
+            if agg_id:
+                out_shares[part] = self.flp.valid.truncate(meas)
+            else:
+                _vdaf.check(self.field.bits, canonical[part], self._elements(given))
+            parts = derive.joint_rand_part(agg_id, self._blinds(given), meas, own_nonces[part])
+            seeds[part] = self._corrected_seeds(derive, agg_id, public.data[part], parts)
+            rands = derive.query_rands(verify_key, own_nonces[part]), derive.joint_rands(seeds[part])
+            self._query(verifier_shares[part], sound[part], meas, proofs, *rands)
+            self._blinds(verifier_shares[part])[:] = parts
+        inputs = inputs.require(canonical, "input share: " + OVERFLOW)
         rejected = inputs.require(sound, "the query's test point is a root of unity").rejected
-        return Rows(states).reject(rejected), Rows(verifier_shares).reject(rejected)
+        verifier_shares[list(rejected)] = 0  # at a root of unity a share would give an output away
+        return VerifyStates(self.field.rows(out_shares), seeds, rejected), Rows(verifier_shares, rejected)
 
-    def _verify_init(
+    def _query(
         self,
-        derive: Auxiliary,
-        states: Octets,
         verifier_shares: Octets,
         sound: NDArray[np.bool_],
-        agg_id: int,
+        meas: Elements,
+        proofs: Elements,
         query_rands: list[Elements],
-        nonces: Octets,
-        public: Octets,
-        inputs: Octets,
+        joint_rands: list[Elements],
     ) -> None:
-        """Writes states and verifier shares; clears `sound` where a test point may not be used."""
-        if agg_id:
-            meas, proofs = derive.helper_meas_share(agg_id, inputs), derive.helper_proofs_share(agg_id, inputs)
-        else:
-            meas, proofs = self._leader_share(inputs)
-        joint_rand_part = derive.joint_rand_part(agg_id, self._blinds(inputs), meas, nonces)
-        parts = np.split(public, self.SHARES, axis=1)
-        parts[agg_id] = joint_rand_part
-        joint_rand_seeds = derive.joint_rand_seed(np.concatenate(parts, axis=1))
-        out_shares = self.field.elements(states[:, : self.OUT_SHARE_SIZE])
-        out_shares[:] = self.flp.valid.truncate(meas)
-        states[:, self.OUT_SHARE_SIZE :] = joint_rand_seeds
+        """Writes the verifiers' shares; clears `sound` where a test point may not be used."""
         verifiers = self._each_proof(self._elements(verifier_shares))
-        joint_rands = derive.joint_rands(joint_rand_seeds)
         each = zip(verifiers, self._each_proof(proofs), query_rands, joint_rands, strict=True)
         for verifier, proof, query_rand, joint_rand in each:
             self.flp.query(verifier, sound, meas, proof, query_rand, joint_rand, self.SHARES)
-        self._blinds(verifier_shares)[:] = joint_rand_part
 
-    def verifier_shares_to_message_batch(
-        self, ctx: bytes, verifier_shares: Sequence[Rows | Octets | Sequence[bytes]]
-    ) -> Rows:
+    def _corrected_seeds(self, derive: Auxiliary, agg_id: int, public: Octets, parts: Octets) -> Octets:
+        """Joint randomness seeds from the public share with the Aggregator's own part in its place."""
+        size = self._blind_size
+        before, after = public[:, : agg_id * size], public[:, (agg_id + 1) * size :]
+        return derive.joint_rand_seed(np.concatenate([before, parts, after], axis=1))
+
+    def _expand_input_share(self, derive: Auxiliary, agg_id: int, inputs: Octets) -> tuple[Elements, Elements]:
+        """Shares of measurement and proofs."""
+        if agg_id:
+            return derive.helper_meas_share(agg_id, inputs), derive.helper_proofs_share(agg_id, inputs)
+        return self._leader_share(inputs)
+
+    def _out_shares(self, agg_id: int, inputs: Octets) -> Elements:
+        """F[n, OUTPUT_LEN]: the Leader's, for most circuits a part of its input shares, seen in place; room for a
+        Helper's."""
+        if agg_id:
+            return self.field.empty(len(inputs), self.flp.OUTPUT_LEN)
+        return self.flp.valid.truncate(self._leader_share(inputs)[0])
+
+    def verifier_shares_to_message_batch(self, ctx: bytes, verifier_shares: Sequence[Messages]) -> Rows:
         """The verifier messages, from all Aggregators' verifier shares in their order; reports whose measurement or
         proof is not valid are rejected.
 
@@ -233,102 +247,41 @@ class Prio3:
             messages = messages.reject(batch.rejected)
         return messages.require(valid, "the proof does not hold: the measurement is not valid")
 
-    def verify_next_batch(self, states: Rows | Sequence[bytes], messages: Rows | Octets | Sequence[bytes]) -> Rows:
+    def verify_next_batch(self, states: VerifyStates | Rows | Sequence[bytes], messages: Messages) -> Rows:
         """An Aggregator's last step: output shares of the reports that it accepts.
 
         Args:
-            states: from `verify_init_batch`.
+            states: from `verify_init_batch`, or as they were encoded.
             messages: verifier messages.
         """
+        kept = states if isinstance(states, VerifyStates) else self._decode_states(states)
         given = Rows.of(messages, self.VERIFIER_MESSAGE_SIZE, "verifier message")
-        kept = Rows.of(states, self.VERIFY_STATE_SIZE, "verification state")
         require(len(given) == len(kept), f"{len(kept)} states and {len(given)} verifier messages")
-        out_shares = Rows(kept.data[:, : self.OUT_SHARE_SIZE], kept.rejected).reject(given.rejected)
-        same = (kept.data[:, self.OUT_SHARE_SIZE :] == given.data).all(axis=1)
+        out_shares = Rows(kept.out_shares, kept.rejected).reject(given.rejected)
+        same = (kept.joint_rand_seeds == given.data).all(axis=1)
         return out_shares.require(same, "the joint randomness is not the Client's")
 
-    # Prio3 has no aggregation parameter (section 7.2.3).
-
-    def is_valid(self, agg_param: None, previous_agg_params: Sequence[None]) -> bool:
-        """Whether a report may be verified again: never."""
-        return not previous_agg_params
-
-    def encode_agg_param(self, agg_param: None) -> bytes:
-        return b""
-
-    def decode_agg_param(self, encoded: bytes) -> None:
-        """Raises RemoteProtocolError unless it is empty."""
-        if encoded:
-            raise RemoteProtocolError(f"aggregation parameter: 0 bytes expected, got {len(encoded)}")
-
-    # Aggregation and unsharding (sections 7.2.4 and 7.2.5).
-
-    def agg_init(self) -> Elements:
-        """The aggregate share of no reports: field[OUTPUT_LEN]."""
-        return self.field.zeros(self.flp.OUTPUT_LEN)
-
-    def agg_update(self, agg_share: Elements, out_shares: Rows | bytes) -> None:
-        """Adds the output shares of all reports that are not rejected, in place."""
-        given = [out_shares] if isinstance(out_shares, bytes) else out_shares
-        rows = Rows.of(given, self.OUT_SHARE_SIZE, "output share")
-        _vdaf.accumulate(self.field.bits, agg_share, self.field.elements(rows.data), rows.accepted)
-
-    def agg_add(self, agg_share: Elements, vector: ArrayLike) -> None:
-        """Adds integers [OUTPUT_LEN] of either sign, in place over the field: where noise enters.
-
-        Raises:
-            LocalProtocolError: the vector has another length.
-        """
-        addend = self.field.array(vector)
-        require(addend.shape == agg_share.shape, f"a vector of {self.flp.OUTPUT_LEN} integers expected")
-        _vdaf.accumulate(self.field.bits, agg_share, addend[None], np.ones(1, bool))
-
-    def merge(self, agg_shares: Sequence[Elements]) -> Elements:
-        """The sum of aggregate shares."""
-        total = self.agg_init()
-        _vdaf.accumulate(self.field.bits, total, np.stack(agg_shares), np.ones(len(agg_shares), bool))
-        return total
-
-    def encode_agg_share(self, agg_share: Elements) -> bytes:
-        return agg_share.tobytes()
-
-    def decode_agg_share(self, encoded: bytes) -> Elements:
-        """Raises RemoteProtocolError unless it is one encoded aggregate share."""
-        if len(encoded) != self.OUT_SHARE_SIZE:
-            raise RemoteProtocolError(f"aggregate share: {self.OUT_SHARE_SIZE} bytes expected, got {len(encoded)}")
-        elements, canonical = self.field.elements(_row(encoded)), np.ones(1, bool)
-        _vdaf.check(self.field.bits, canonical, elements)
-        if not canonical[0]:
-            raise RemoteProtocolError("aggregate share: " + _OVERFLOW)
-        return elements.copy().reshape(elements.shape[1:])
-
-    def unshard(self, agg_shares: Sequence[Elements], num_measurements: int, *, signed: bool = False) -> Any:
-        """The aggregate result: an integer or a list of them, as the circuit has it.
-
-        Args:
-            agg_shares: every Aggregator's.
-            num_measurements: how many were aggregated; the circuits of the draft do not need it.
-            signed: results are -(p - 1) / 2 .. (p - 1) / 2 instead of 0 .. p - 1, for sums that noise made negative.
-        """
-        require(len(agg_shares) == self.SHARES, f"{self.SHARES} Aggregators, {len(agg_shares)} aggregate shares")
-        output = self.field.ints(self.merge(agg_shares))
-        half = self.field.MODULUS // 2
-        return self.flp.valid.decode([x - self.field.MODULUS if signed and x > half else x for x in output])
+    def _decode_states(self, states: Rows | Sequence[bytes]) -> VerifyStates:
+        size, name = self.VERIFY_STATE_SIZE, "verification states"
+        rows = (
+            Rows.of(states, size, name) if isinstance(states, Rows) else Rows(own_rows(states, len(states), size, name))
+        )
+        return VerifyStates(rows.data[:, : self.OUT_SHARE_SIZE], self._blinds(rows.data), rows.rejected)
 
     # One report: the same steps on a batch of one.
 
     def shard(self, ctx: bytes, measurement: Any, nonce: bytes, rand: bytes | None = None) -> tuple[bytes, list[bytes]]:
         """`shard_batch` of one measurement: its public share and input shares."""
-        drawn = None if rand is None else _row(rand)
-        public, inputs = self.shard_batch(ctx, [measurement], _row(nonce), drawn)
+        drawn = None if rand is None else row(rand)
+        public, inputs = self.shard_batch(ctx, [measurement], row(nonce), drawn)
         return public[0], [rows[0] for rows in inputs]
 
     def verify_init(
         self, verify_key: bytes, ctx: bytes, agg_id: int, nonce: bytes, public_share: bytes, input_share: bytes
     ) -> tuple[bytes, bytes]:
         """`verify_init_batch` of one report: its state and verifier share; raises ReportRejected."""
-        states, shares = self.verify_init_batch(verify_key, ctx, agg_id, _row(nonce), [public_share], [input_share])
-        return states[0], shares[0]
+        states, shares = self.verify_init_batch(verify_key, ctx, agg_id, row(nonce), [public_share], [input_share])
+        return states.encode()[0], shares[0]
 
     def verifier_shares_to_message(self, ctx: bytes, verifier_shares: Sequence[bytes]) -> bytes:
         """`verifier_shares_to_message_batch` of one report; raises ReportRejected."""
@@ -362,20 +315,9 @@ class Prio3:
     def _require_canonical(self, rows: Rows, name: str) -> Rows:
         canonical = np.ones(len(rows), bool)
         _vdaf.check(self.field.bits, canonical, self._elements(rows.data))
-        return rows.require(canonical, f"{name}: {_OVERFLOW}")
+        return rows.require(canonical, f"{name}: {OVERFLOW}")
 
     def _parts(self, n: int) -> Iterator[slice]:
         """Slices of a batch whose intermediate results are small enough to stay in the cache."""
-        step = max(_LEAST_PART, _PART_BYTES // self.LEADER_SHARE_SIZE)
+        step = _LANES * max(1, _PART_BYTES // (_LANES * self.LEADER_SHARE_SIZE))
         return (slice(start, start + step) for start in range(0, n, step))
-
-
-def _own(messages: Octets | Sequence[bytes], n: int, size: int, name: str) -> Octets:
-    """What our caller gives for each of n reports, which must have the right size."""
-    rows = Rows.of(messages, size, name)
-    require(len(rows) == n and not rows.rejected, f"{name}: {n} of {size} bytes expected")
-    return rows.data
-
-
-def _row(message: bytes) -> Octets:
-    return np.frombuffer(message, np.uint8)[None]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +10,16 @@ from numpy.typing import NDArray
 from secagg.codec import Octets
 from secagg.errors import ReportRejected, require
 
+Messages: TypeAlias = "Rows | Octets | Sequence[bytes]"
+"""One message of each report of a batch: as other steps returned them, as uint8[n, size], or as they arrived."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Rows:
     """One message of each report of a batch.
 
     Attributes:
-        data: uint8[n, size]; row i is report i's message, all 0 if the report is rejected.
+        data: uint8[n, size]; row i is report i's message, and means nothing if the report is rejected.
         rejected: the reports that are out, by position, and why.
     """
 
@@ -24,7 +27,7 @@ class Rows:
     rejected: Mapping[int, ReportRejected] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, messages: "Rows | Octets | Sequence[bytes]", size: int, name: str) -> Self:
+    def of(cls, messages: Messages, size: int, name: str) -> Self:
         """Messages as rows of `size` bytes; those of another size reject their reports.
 
         Raises:
@@ -42,7 +45,8 @@ class Rows:
             for i, message in enumerate(messages)
             if len(message) != size
         }
-        joined = b"".join(bytes(size) if i in wrong else message for i, message in enumerate(messages))
+        taken = [bytes(size) if i in wrong else message for i, message in enumerate(messages)] if wrong else messages
+        joined = b"".join(taken)
         return cls(np.frombuffer(joined, np.uint8).reshape(len(messages), size), wrong)
 
     def __len__(self) -> int:
@@ -67,12 +71,42 @@ class Rows:
 
     def reject(self, rejected: Mapping[int, ReportRejected]) -> Self:
         """The same with these reports rejected, too; the first reason stays."""
-        if not rejected:
-            return self
-        data = self.data.copy()
-        data[list(rejected)] = 0
-        return type(self)(data, {**rejected, **self.rejected})
+        return type(self)(self.data, {**rejected, **self.rejected}) if rejected else self
 
     def require(self, held: NDArray[np.bool_], reason: str) -> Self:
         """The same with those reports rejected for which bool[n] `held` is false."""
         return self.reject({int(i): ReportRejected(reason, int(i)) for i in np.flatnonzero(~held)})
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class VerifyStates:
+    """What an Aggregator keeps of each report of a batch until it learns the verifier messages.
+
+    Attributes:
+        out_shares: uint8[n, size]; may lie in the memory of the input shares, where they are a part of these.
+        joint_rand_seeds: uint8[n, seed_size], what the Aggregator took the joint randomness to be.
+        rejected: the reports that are out, by position, and why.
+    """
+
+    out_shares: Octets
+    joint_rand_seeds: Octets
+    rejected: Mapping[int, ReportRejected] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.out_shares)
+
+    def encode(self) -> Rows:
+        """The states as rows of bytes, to be stored; `Prio3.verify_next_batch` takes them back."""
+        return Rows(np.concatenate([self.out_shares, self.joint_rand_seeds], axis=1), self.rejected)
+
+
+def own_rows(messages: Octets | Sequence[bytes], n: int, size: int, name: str) -> Octets:
+    """What our own caller gives for each of n reports: raises LocalProtocolError unless all have the right size."""
+    rows = Rows.of(messages, size, name)
+    require(len(rows) == n and not rows.rejected, f"{name}: {n} of {size} bytes expected")
+    return rows.data
+
+
+def row(message: bytes) -> Octets:
+    """One message as a batch."""
+    return np.frombuffer(message, np.uint8)[None]

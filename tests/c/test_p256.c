@@ -1,4 +1,5 @@
-/* Lifting x-coordinates, for the sanitizers and emulators; tests/test_primitives.py compares it with OpenSSL. */
+/* Lifting x-coordinates and agreement, for the sanitizers and emulators; tests/test_primitives.py and
+ * tests/test_agreement.py compare them with OpenSSL. */
 #include <stdio.h>
 #include <string.h>
 
@@ -22,6 +23,32 @@ static const uint8_t even_y[32] = {0xb0, 0x1c, 0xbd, 0x1c, 0x01, 0xe5, 0x80, 0x6
                                    0xb5, 0x83, 0xf0, 0x61, 0xe9, 0xd4, 0x31, 0xcc, 0xa9, 0x94, 0xce,
                                    0xa1, 0x31, 0x34, 0x49, 0xbf, 0x97, 0xc8, 0x40, 0xae, 0x0a};
 
+#define D 20
+
+/* a * (b * G) = b * (a * G) for all of D scalars, with every instruction set; a point that is none is reported. */
+static int agrees(void) {
+    static uint8_t scalars[D][32], publics[1][D][32], agreed[D + 1][D][32], points[D + 1][32], valid[D + 1];
+    for (int i = 0; i < D; i++)
+        for (int j = 0; j < 32; j++)
+            scalars[i][j] = (uint8_t)(i * 67 + j * j * 29 + i * j + (i == 3 ? 0 : 1));
+    memset(scalars[0], 0, 32);
+    scalars[0][31] = 1;
+    if (secagg_p256_agree(publics[0][0], valid, scalars[0], D, xs[0], 1) || !valid[0] ||
+        memcmp(publics[0][0], xs[0], 32))
+        return 0;
+    memcpy(points, publics, sizeof publics);
+    memset(points[D], 0xff, 32);
+    if (secagg_p256_agree(agreed[0][0], valid, scalars[0], D, points[0], D + 1) || valid[D])
+        return 0;
+    for (int i = 0; i < D; i++)
+        for (int j = 0; j < D; j++)
+            if (!valid[j] || memcmp(agreed[j][i], agreed[i][j], 32))
+                return 0;
+    memset(scalars[7], 0, 32);
+    return secagg_p256_agree(agreed[0][0], valid, scalars[0], D, points[0], 1) == -1 &&
+           secagg_p256_agree(agreed[0][0], valid, scalars[0], 0, points[0], 1) == -1;
+}
+
 int main(void) {
     uint8_t ys[N][32], valid[N];
     if (secagg_p256_lift(ys[0], valid, xs[0], N) || memcmp(valid, expected_valid, N)) {
@@ -32,6 +59,11 @@ int main(void) {
         puts("p256: wrong y");
         return 1;
     }
+    for (size_t i = 0; secagg_isa_available(i); i++)
+        if (secagg_isa_use(secagg_isa_available(i)) || !agrees()) {
+            printf("p256: %s agrees wrongly\n", secagg_isa_available(i));
+            return 1;
+        }
     puts("p256: passed");
     return 0;
 }

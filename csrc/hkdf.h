@@ -1,0 +1,44 @@
+/* hkdf.h: what hkdf.c, hkdf.inc and the instruction sets share. */
+#ifndef SECAGG_HKDF_H
+#define SECAGG_HKDF_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Of SHA-256; padding is a bit 1 and a length of 64 bits. */
+enum { BLOCK_BYTES = 64, DIGEST_BYTES = 32, PADDING_BYTES = 9 };
+
+/* What HMAC takes after its key here. */
+enum { MESSAGE_BLOCKS = 2 };
+
+#define LANEWISE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+/* secagg_hkdf_sha256's arguments. */
+struct hkdf {
+    uint8_t *out;
+    size_t length;
+    const uint8_t *keys;
+    size_t key_bytes;
+    const uint8_t *infos;
+    size_t info_bytes;
+    size_t n;
+};
+
+static inline uint32_t load32_be(const uint8_t *in) {
+    uint32_t word;
+    memcpy(&word, in, sizeof word);
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap32(word) : word;
+}
+
+static inline void store32_be(uint8_t *out, uint32_t word) {
+    word = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap32(word) : word;
+    memcpy(out, &word, sizeof word);
+}
+
+#ifdef __x86_64__
+void secagg_hkdf_avx2(const struct hkdf *hkdf);
+#endif
+
+#endif

@@ -1,0 +1,56 @@
+/* vaes512.c: VAES and AVX-512, four blocks at a time in 512-bit registers. */
+#if defined(__x86_64__)
+
+#include <cpuid.h>
+#include <immintrin.h>
+
+#include "isa.h"
+
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("aes,vaes,avx512f,avx512bw"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("aes,vaes,avx512f,avx512bw")
+#endif
+
+#define GROUP 12
+
+typedef __m512i block_t;
+typedef uint16_t lanes_t __attribute__((vector_size(64), may_alias));
+
+KERNEL block_t from_bytes(const uint8_t *bytes) { return _mm512_loadu_si512(bytes); }
+KERNEL void to_lanes(lanes_t *lanes, block_t x) { *lanes = (lanes_t)x; }
+KERNEL block_t broadcast_key(const uint8_t *key) {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)key));
+}
+KERNEL block_t aes_first(block_t x, const block_t *k) { return _mm512_xor_si512(x, *k); }
+KERNEL block_t aes_round(block_t x, const block_t *k) { return _mm512_aesenc_epi128(x, *k); }
+KERNEL block_t aes_last(block_t x, const block_t *k) { return _mm512_aesenclast_epi128(x, *k); }
+
+/* The last round with a zero key is ShiftRows, undone here beforehand, and SubBytes. */
+KERNEL void sub_words(uint32_t *words) {
+    const __m512i unshift = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 13, 10, 7, 4, 1, 14, 11, 8, 5, 2, 15, 12, 9, 6, 3));
+    for (size_t i = 0; i < KEYS; i += 16) {
+        __m512i x = _mm512_shuffle_epi8(_mm512_loadu_si512(words + i), unshift);
+        _mm512_storeu_si512(words + i, _mm512_aesenclast_epi128(x, _mm512_setzero_si512()));
+    }
+}
+
+#include "kernels.inc"
+
+/* CPUID leaf 7, ECX bit 9; "avx512bw" says that the operating system saves the 512-bit registers, too. */
+static int supported(void) {
+    unsigned eax, ebx, ecx, edx;
+    return __builtin_cpu_supports("aes") && __builtin_cpu_supports("avx512bw") &&
+           __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 9);
+}
+
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+const struct isa secagg_vaes512 = {"vaes512", supported, mask_sum};
+
+#endif

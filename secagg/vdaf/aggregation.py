@@ -1,0 +1,103 @@
+"""Aggregation and unsharding (sections 7.2.3 to 7.2.5), and where noise enters."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from secagg import _vdaf
+from secagg.errors import RemoteProtocolError, require
+
+from .field import Elements, Field
+from .flp import Flp
+from .rows import Rows, own_rows, row
+
+OVERFLOW = "a field element is not below the modulus"
+
+
+class Aggregation:
+    """The part of `Prio3` that knows aggregate shares: F[OUTPUT_LEN], arrays that are added to in place."""
+
+    SHARES: int
+    OUT_SHARE_SIZE: int
+    field: Field
+    flp: Flp
+
+    # Prio3 has no aggregation parameter (section 7.2.3).
+
+    def is_valid(self, agg_param: None, previous_agg_params: Sequence[None]) -> bool:
+        """Whether a report may be verified again: never."""
+        return not previous_agg_params
+
+    def encode_agg_param(self, agg_param: None) -> bytes:
+        return b""
+
+    def decode_agg_param(self, encoded: bytes) -> None:
+        """Raises RemoteProtocolError unless it is empty."""
+        if encoded:
+            raise RemoteProtocolError(f"aggregation parameter: 0 bytes expected, got {len(encoded)}")
+
+    # Aggregation and unsharding (sections 7.2.4 and 7.2.5).
+
+    def agg_init(self) -> Elements:
+        """The aggregate share of no reports: F[OUTPUT_LEN]."""
+        return self.field.zeros(self.flp.OUTPUT_LEN)
+
+    def agg_update(self, agg_share: Elements, out_shares: Rows | bytes) -> None:
+        """Adds one output share, or those of all reports that are not rejected, in place."""
+        size, name = self.OUT_SHARE_SIZE, "output share"
+        if isinstance(out_shares, bytes):
+            rows = Rows(own_rows([out_shares], 1, size, name))
+        else:
+            rows = Rows.of(out_shares, size, name)
+        _vdaf.accumulate(self.field.bits, agg_share, self.field.elements(rows.data), rows.accepted)
+
+    def aggregate(self, out_shares: Rows) -> Elements:
+        """The aggregate share of all reports that are not rejected."""
+        agg_share = self.agg_init()
+        self.agg_update(agg_share, out_shares)
+        return agg_share
+
+    def agg_add(self, agg_share: Elements, vector: ArrayLike) -> None:
+        """Adds integers [OUTPUT_LEN] of either sign, in place over the field: where noise enters.
+
+        Raises:
+            LocalProtocolError: the vector has another length.
+            TypeError: it holds something else than integers.
+        """
+        addend = self.field.array(vector)
+        require(addend.shape == agg_share.shape, f"a vector of {self.flp.OUTPUT_LEN} integers expected")
+        _vdaf.accumulate(self.field.bits, agg_share, addend[None], np.ones(1, bool))
+
+    def merge(self, agg_shares: Sequence[Elements]) -> Elements:
+        """The sum of aggregate shares."""
+        total = self.agg_init()
+        _vdaf.accumulate(self.field.bits, total, np.stack(agg_shares), np.ones(len(agg_shares), bool))
+        return total
+
+    def encode_agg_share(self, agg_share: Elements) -> bytes:
+        return agg_share.tobytes()
+
+    def decode_agg_share(self, encoded: bytes) -> Elements:
+        """Raises RemoteProtocolError unless it is one encoded aggregate share."""
+        if len(encoded) != self.OUT_SHARE_SIZE:
+            raise RemoteProtocolError(f"aggregate share: {self.OUT_SHARE_SIZE} bytes expected, got {len(encoded)}")
+        elements, canonical = self.field.elements(row(encoded)), np.ones(1, bool)
+        _vdaf.check(self.field.bits, canonical, elements)
+        if not canonical[0]:
+            raise RemoteProtocolError("aggregate share: " + OVERFLOW)
+        return elements.copy().reshape(elements.shape[1:])
+
+    def unshard(self, agg_shares: Sequence[Elements], num_measurements: int, *, signed: bool = False) -> Any:
+        """The aggregate result: an integer or a list of them, as the circuit has it.
+
+        Args:
+            agg_shares: every Aggregator's.
+            num_measurements: how many were aggregated; the circuits of the draft do not need it.
+            signed: results are -(p - 1) / 2 .. (p - 1) / 2 instead of 0 .. p - 1, for sums that noise made negative.
+        """
+        require(len(agg_shares) == self.SHARES, f"{self.SHARES} Aggregators, {len(agg_shares)} aggregate shares")
+        output = self.field.ints(self.merge(agg_shares))
+        half = self.field.MODULUS // 2
+        return self.flp.valid.decode([x - self.field.MODULUS if signed and x > half else x for x in output])
