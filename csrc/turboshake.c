@@ -13,10 +13,9 @@ static const struct turboshake *const eight_lanes[] = {&secagg_turboshake_avx512
                                                        &secagg_turboshake_portable};
 #endif
 
-/* AVX-512 goes with the widest AES instructions only, so that every width can be chosen for tests. */
 const struct turboshake *const *secagg_turboshake_kernels(const char *isa) {
 #ifdef __x86_64__
-    if (strcmp(isa, "vaes") == 0 && __builtin_cpu_supports("avx512f"))
+    if (strcmp(isa, "vaes512") == 0 && __builtin_cpu_supports("avx512f"))
         return eight_lanes;
     if (strcmp(isa, "portable") != 0 && __builtin_cpu_supports("avx2"))
         return four_lanes;
