@@ -1,7 +1,8 @@
-"""The published Rust crate `prio`, built by cargo on first use, as a process that does what it is told."""
+"""The published Rust crate `prio`, built by cargo on first use and called in this process."""
 
 import shutil
 import subprocess
+from ctypes import CDLL, c_char_p, c_size_t, c_uint32
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -14,9 +15,10 @@ class PrioUnavailable(Exception):
 
 
 class PrioRs:
-    """Runs steps of Prio3 in Rust; see prio_rs/src/main.rs for their names."""
+    """Steps of Prio3 in Rust; see prio_rs/src/lib.rs for their names."""
 
     def __init__(self) -> None:
+        """Raises PrioUnavailable."""
         if shutil.which("cargo") is None:
             raise PrioUnavailable("needs cargo")
         build = [
@@ -30,17 +32,11 @@ class PrioRs:
         ]
         built = subprocess.run(build, capture_output=True, text=True)
         if built.returncode:
-            raise PrioUnavailable(f"cargo cannot build the crate: {built.stderr.strip().splitlines()[0]}")
-        program = TARGET / "release" / "prio_rs"
-        self._process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            raise PrioUnavailable(f"cargo cannot build the crate: {built.stderr.strip()}")
+        (library,) = (path for path in (TARGET / "release").glob("*prio_rs.*") if path.suffix in (".so", ".dylib"))
+        self._do = CDLL(str(library)).prio_do
+        self._do.argtypes = [c_uint32, c_char_p, c_size_t, c_size_t, c_char_p, c_size_t]
+        self._do.restype = None
 
     def do(self, draft: int, circuit: str, length: int, chunk_length: int, step: str, reports: int) -> None:
-        """Returns when the step is done for so many reports."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(draft, circuit, length, chunk_length, step, reports, file=self._process.stdin, flush=True)
-        if self._process.stdout.readline() != "done\n":
-            raise RuntimeError("prio_rs has stopped")
-
-    def close(self) -> None:
-        self._process.communicate()
+        self._do(draft, circuit.encode(), length, chunk_length, step.encode(), reports)

@@ -30,6 +30,9 @@ const struct turboshake *const *secagg_turboshake_kernels(const char *isa);
 void secagg_turboshake(const struct turboshake *const *kernels, uint8_t *out, size_t stride, size_t length,
                        const struct messages *messages, size_t count);
 
+/* Known-answer test of these kernels: 0, or -1 if one computes wrongly. */
+int secagg_turboshake_selftest(const struct turboshake *const *kernels);
+
 extern const struct turboshake secagg_turboshake_portable;
 #ifdef __x86_64__
 extern const struct turboshake secagg_turboshake_avx2;

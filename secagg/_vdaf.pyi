@@ -8,8 +8,10 @@ bytes: slices `a[:, i:j]` of a batch are accepted everywhere, both to read and t
 output may overlap an input, except where "in place" is said. Bytes are uint8[R, length]. `ok` is uint8[R] or
 bool[R], in and out: kernels only ever clear entries, so one array collects the verdicts of several calls.
 
-Everything raises ValueError for wrong shapes, and nothing else. Time depends on shapes alone, except that a rejected
-sample of the XOF (once in 2^32 elements in Field64, 2^59 in Field128) costs the time to sample that vector again.
+Everything raises ValueError for wrong shapes and types, and MemoryError. What a call allocates does not grow with R:
+a few times p elements in a gadget, the square of that to query a PolyEval of degree above 2. Time depends on shapes
+alone, except that a rejected sample of the XOF (once in 2^32 elements in Field64, 2^59 in Field128) costs the time to
+sample that vector again.
 """
 
 from collections.abc import Sequence
@@ -59,6 +61,9 @@ def lagrange(field: int, out: Elements, t: Elements) -> None:
 
 # XofTurboShake128. The message is the concatenation of `parts`: bytes-like or of one axis, the same for all reports, or
 # an array of two axes or more, whose row r (rows contiguous, any dtype) belongs to report r.
+
+def selftest() -> None:
+    """Known-answer test of the instruction set in use, run at import: RuntimeError if it computes wrongly."""
 
 def turboshake128(out: NDArray[Any], parts: Sequence[Buffer]) -> None:
     """The first bytes of TurboSHAKE128(message, D = 1); out uint8[R, length]."""

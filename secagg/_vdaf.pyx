@@ -21,6 +21,7 @@ cdef extern from "turboshake.h" nogil:
 
     ctypedef const turboshake *const_turboshake "const struct turboshake *const"
     const_turboshake *secagg_turboshake_kernels(const char *)
+    int secagg_turboshake_selftest(const_turboshake *)
     void secagg_turboshake(const_turboshake *, uint8_t *, size_t, size_t, const messages *, size_t)
 
 cdef extern from "vdaf.h" nogil:
@@ -285,28 +286,24 @@ def sums(field, out, a):
 # Polynomials.
 
 
-def ntt(field, out, a, bint set_s=False):
+cdef _transform(field, out, a, bint inverse, bint set_s):
     cdef Field F = _field(field)
-    cdef Elements result = F.write("out", out), coefficients = F.read("a", a)
+    cdef Elements result = F.write("out", out), given = F.read("a", a)
     cdef size_t n = _power_of_2(result.n), R = result.reports
     cdef rows z = result.write(R, n)
-    cdef const_rows x = coefficients.read(R, n)
+    cdef const_rows x = given.read(R, n)
     cdef int status
     with nogil:
-        status = F.kernels.ntt(z, x, n, set_s, R)
+        status = F.kernels.inv_ntt(z, x, n, R) if inverse else F.kernels.ntt(z, x, n, set_s, R)
     _ok(status)
+
+
+def ntt(field, out, a, bint set_s=False):
+    _transform(field, out, a, False, set_s)
 
 
 def inv_ntt(field, out, a):
-    cdef Field F = _field(field)
-    cdef Elements result = F.write("out", out), values = F.read("a", a)
-    cdef size_t n = _power_of_2(result.n), R = result.reports
-    cdef rows z = result.write(R, n)
-    cdef const_rows x = values.read(R, n)
-    cdef int status
-    with nogil:
-        status = F.kernels.inv_ntt(z, x, n, R)
-    _ok(status)
+    _transform(field, out, a, True, False)
 
 
 def lagrange(field, out, t):
@@ -326,6 +323,11 @@ def lagrange(field, out, t):
 
 cdef const_turboshake *_turboshake() except NULL:
     return secagg_turboshake_kernels(_kernels.isa().encode())
+
+
+def selftest():
+    if secagg_turboshake_selftest(_turboshake()):
+        raise RuntimeError(f"TurboSHAKE128 as {_kernels.isa()} computes wrongly on this CPU; set SECAGG_ISA=portable")
 
 
 cdef list _parts(messages *message, part *array, object parts, size_t reports):
@@ -518,3 +520,6 @@ def poly_decide(field, ok, verifier, poly):
     cdef uint8_t *verdict = flags.of(R)
     with nogil:
         F.kernels.poly_decide(verdict, x, c, coefficients.n - 1, R)
+
+
+selftest()

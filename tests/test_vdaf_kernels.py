@@ -161,6 +161,10 @@ def stream(message: bytes, length: int) -> bytes:
     return TurboSHAKE128.new(domain=1, data=message).read(length)
 
 
+def test_selftest(isa: str) -> None:
+    _vdaf.selftest()
+
+
 @pytest.mark.parametrize("reports", [1, 2, 4, 5, 8, 13])
 @pytest.mark.parametrize("length", [0, 1, 7, 8, 167, 168, 169, 336, 1001])
 def test_turboshake(isa: str, reports: int, length: int) -> None:
