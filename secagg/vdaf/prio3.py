@@ -3,9 +3,9 @@
 Every message is what travels: a batch of them is one array with a row of bytes a report (`Rows`), one report's is
 bytes. A report that fails at any step is rejected alone; later steps carry it along as rejected.
 
-A batch needs the memory of what goes in and comes out, and beside it, however large it is, about 1 MiB, or that of 16 of
-the Leader's input shares where this is more: it is worked on in parts. Functions hold no state and release the GIL for
-most of their time, so batches may run in as many threads as there are cores.
+A batch needs the memory of what goes in and comes out, and beside it, however large it is, about 1 MiB, or that of 16
+of the Leader's input shares where this is more: it is worked on in parts. Functions hold no state and release the GIL
+for most of their time, so batches may run in as many threads as there are cores.
 """
 
 import os
