@@ -1,9 +1,9 @@
 /* vdaf.h: kernels over the fields of the VDAF draft (draft-irtf-cfrg-vdaf, sections "Finite Fields", "FLP"), for
  * batches of reports.
  *
- * A field element is WORDS little-endian words of 64 bits, canonical: 1 in Field64, 2 in Field128.  A batch holds one
- * vector a report, row r at at + r * stride; stride 0 means that all reports share one.  secagg/_vdaf.pyi says what each
- * function computes, in terms of these shapes; here follows only what C needs to know.
+ * A field element is little-endian words of 64 bits, one in Field64 and two in Field128, and canonical.  A batch holds
+ * one vector a report, row r at at + r * stride; stride 0 means that all reports share one.  secagg/_vdaf.pyi says what
+ * each function computes, in terms of these shapes; here follows only what C needs to know.
  *
  * `ok` has one byte a report, which kernels clear and never set.  Functions that return int return 0, or -1 when there
  * is no memory; others cannot fail.  None keeps state, all may run in any number of threads.  Time depends on lengths,

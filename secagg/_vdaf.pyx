@@ -102,14 +102,16 @@ cdef class Rows:
         _require(self.view.ndim >= row_axes, f"{name} has too few axes")
         expected = self.view.itemsize
         for axis in range(self.view.ndim - 1, -1 if self.view.ndim == row_axes else 0, -1):
-            _require(self.view.shape[axis] <= 1 or self.view.strides[axis] == expected, f"{name}'s rows are not contiguous")
+            _require(self.view.shape[axis] <= 1 or self.view.strides[axis] == expected,
+                     f"{name}'s rows are not contiguous")
             expected *= self.view.shape[axis]
         self.size = expected
         self.reports, self.stride = 1, 0
         if self.view.ndim > row_axes:
             self.reports = self.view.shape[0]
             if self.reports > 1:
-                _require(self.view.strides[0] >= (expected if writable else 0), f"{name}'s rows run backwards or overlap")
+                _require(self.view.strides[0] >= (expected if writable else 0),
+                         f"{name}'s rows run backwards or overlap")
                 self.stride = self.view.strides[0]
 
     def __dealloc__(self):
@@ -133,7 +135,8 @@ cdef class Elements(Rows):
         _require(self.view.itemsize == 8 and kind.lstrip(b"=") in (b"L", b"Q"), f"{name} must be uint64")
         _require(<size_t>self.view.buf % 8 == 0 and self.stride % 8 == 0, f"{name}'s rows must be aligned to 8 bytes")
         if row_axes == 2:
-            _require(self.view.shape[self.view.ndim - 1] == 2, f"{name}'s last axis must be the two limbs of an element")
+            _require(self.view.shape[self.view.ndim - 1] == 2,
+                     f"{name}'s last axis must be the two limbs of an element")
         self.n = self.size // (8 * row_axes)
 
     cdef int need(self, size_t n) except -1:

@@ -1,4 +1,5 @@
-/* Field128's arithmetic in C against what the kernels use, which gcc has in assembly on x86-64; and the C in constant time. */
+/* Field128's arithmetic in C against what the kernels use, which gcc has in assembly on x86-64; and the C in constant
+ * time. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
-/* The VDAF kernels without Python, for sanitizers, emulators and valgrind.  With SECAGG_CT_VALGRIND defined, measurements,
- * shares, proofs, seeds and randomness are undefined for valgrind while the kernels run, so that it reports each branch
- * or index that depends on them; not so for expand, whose time tells of rejected samples by design. */
+/* The VDAF kernels without Python, for sanitizers, emulators and valgrind.  With SECAGG_CT_VALGRIND defined,
+ * measurements, shares, proofs, seeds and randomness are undefined for valgrind while the kernels run, so that it reports
+ * each branch or index that depends on them; not so for expand, whose time tells of rejected samples by design. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,7 +183,7 @@ static void run_poly(const struct vdaf_field *field, struct batch meas, int mono
     free_all(h.outputs, 2);
 }
 
-/* A one-hot vector and one that is range-checked, and then in the second report an element that is neither 0, 1 nor 2. */
+/* A one-hot vector that begins with a range-checked integer; spoilt, an element of the second is not 0, 1 or 2. */
 static struct batch measurements(const struct vdaf_field *field, int spoilt) {
     uint64_t index[REPORTS] = {5, 16}, values[REPORTS * 2] = {77, 0, 77, 0}, last_weight[2] = {100 - 63, 0};
     struct batch meas = allocate(field, LENGTH), bits = allocate(field, 7);
