@@ -58,12 +58,14 @@ cdef extern from "vdaf.h" nogil:
         int (*expand)(rows, size_t, const messages *, const_turboshake *, size_t) noexcept nogil
         void (*encode_one_hot)(rows, const uint64_t *, size_t, size_t) noexcept nogil
         void (*encode_range)(rows, const_rows, size_t, unsigned, const uint64_t *, size_t) noexcept nogil
-        int (*mul_prove)(rows, const_rows, const_rows, const_rows, const uint64_t *, const mul_gadget *, size_t) noexcept nogil
+        int (*mul_prove)(rows, const_rows, const_rows, const_rows, const uint64_t *, const mul_gadget *,
+                         size_t) noexcept nogil
         int (*mul_query)(rows, rows, uint8_t *, const_rows, const_rows, const_rows, const_rows, const uint64_t *,
                          const mul_gadget *, size_t) noexcept nogil
         void (*mul_decide)(uint8_t *, const_rows, size_t, size_t) noexcept nogil
         int (*poly_prove)(rows, const_rows, const_rows, const uint64_t *, const gadget *, size_t) noexcept nogil
-        int (*poly_query)(rows, rows, uint8_t *, const_rows, const_rows, const_rows, const gadget *, size_t) noexcept nogil
+        int (*poly_query)(rows, rows, uint8_t *, const_rows, const_rows, const_rows, const gadget *,
+                          size_t) noexcept nogil
         void (*poly_decide)(uint8_t *, const_rows, const uint64_t *, size_t, size_t) noexcept nogil
 
     const vdaf_field secagg_field64

@@ -1,6 +1,7 @@
 /* The VDAF kernels without Python, for sanitizers, emulators and valgrind.  With SECAGG_CT_VALGRIND defined,
- * measurements, shares, proofs, seeds and randomness are undefined for valgrind while the kernels run, so that it reports
- * each branch or index that depends on them; not so for expand, whose time tells of rejected samples by design. */
+ * measurements, shares, proofs, seeds and randomness are undefined for valgrind while the kernels run, so that it
+ * reports each branch or index that depends on them; not so for expand, whose time tells of rejected samples by
+ * design. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
