@@ -37,6 +37,7 @@ KERNEL block_t from_bytes(const uint8_t *bytes) {
     return x;
 }
 
+KERNEL lanes_t high_bytes(lanes_t x) { return x >> 8; }
 KERNEL void to_lanes(lanes_t *lanes, block_t x) {
     transpose(x.bit);
     memcpy(lanes, &x, sizeof x);

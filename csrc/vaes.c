@@ -19,6 +19,7 @@ typedef __m256i block_t;
 typedef uint16_t lanes_t __attribute__((vector_size(32), may_alias));
 
 KERNEL block_t from_bytes(const uint8_t *bytes) { return _mm256_loadu_si256((const __m256i *)bytes); }
+KERNEL lanes_t high_bytes(lanes_t x) { return x >> 8; }
 KERNEL void to_lanes(lanes_t *lanes, block_t x) { *lanes = (lanes_t)x; }
 KERNEL block_t broadcast_key(const uint8_t *key) {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)key));
