@@ -61,7 +61,11 @@ class Rows:
         return message
 
     def __iter__(self) -> Iterator[bytes]:
-        return (self[i] for i in range(len(self)))
+        flat, size = self.data.reshape(-1).data, self.data.shape[1]
+        for i in range(len(self)):
+            if i in self.rejected:
+                raise self.rejected[i]
+            yield bytes(flat[i * size : (i + 1) * size])
 
     @property
     def accepted(self) -> NDArray[np.bool_]:
