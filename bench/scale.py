@@ -17,7 +17,7 @@ from secagg.primitives import KeyPair
 from secagg.protocol import unmask
 from secagg.protocol.executors import completed
 from secagg.protocol.messages import CIPHERTEXT_BYTES
-from secagg.protocol.unmask import Expansion, agreed_masks, block_size, coordinate_ranges, expand
+from secagg.protocol.unmask import Agreement, Expansion, Masks, agreed_masks, block_size, coordinate_ranges, expand
 
 from .script import replayable
 from .tables import number, table
@@ -57,23 +57,24 @@ def measure(params: Params, dropped: int) -> Rates:
     """With tasks as a session of this size has them, but fewer seeds, which takes no less for each."""
     rand = replayable(0)
     part, k = coordinate_ranges(params.m)[0], 1 << 13
-    seeds, signs = np.frombuffer(rand(16 * k), np.uint8).reshape(k, 16), np.ones(k, np.int8)
+    masks = Masks(np.frombuffer(rand(16 * k), np.uint8).reshape(k, 16), np.ones(k, np.int8))
+    expansion = Expansion(masks, params.modulus, bytes(12), 0, len(part))
     packed = vector.pack(np.zeros(params.m, params.dtype), params.modulus)
     acc = np.zeros(params.m, params.dtype)
     vs, us = np.arange(dropped, dtype=np.uint32), np.arange(unmask.POINTS, dtype=np.uint32)
     pairs = [KeyPair.generate(rand) for _ in range(dropped + unmask.POINTS)]
     secrets, publics = rows([pair.secret for pair in pairs[:dropped]]), rows([pair.public for pair in pairs[dropped:]])
-    adjacent = np.ones((len(us), dropped), np.bool_)
+    agreement = Agreement(vs, secrets, us, publics, np.ones((len(us), dropped), np.bool_), bytes(32))
 
     def absorb() -> None:
         vector.packed_check(packed, params.m, params.modulus)
         vector.packed_add(acc, packed, params.modulus)
 
     return Rates(
-        k * len(part) * params.bits / 8 / best(lambda: expand(seeds, signs, params.modulus, bytes(12), 0, len(part))),
+        k * len(part) * params.bits / 8 / best(lambda: expand(expansion)),
         len(packed) / best(absorb),
-        best(lambda: agreed_masks(vs, secrets, us, publics, adjacent, bytes(32))) / adjacent.size,
-        dask_task(Expansion(seeds, signs, params.modulus, bytes(12), 0, len(part))),
+        best(lambda: agreed_masks(agreement)) / agreement.adjacent.size,
+        dask_task(expansion),
     )
 
 
@@ -81,9 +82,9 @@ def rows(items: list[bytes]) -> Any:
     return np.frombuffer(b"".join(items), np.uint8).reshape(len(items), -1)
 
 
-def zeros(seeds: Any, signs: Any, modulus: int, nonce: bytes, offset: int, n: int) -> Any:
+def zeros(call: Expansion) -> Any:
     """What `expand` takes and returns, without its work."""
-    return np.zeros(n, vector.dtype(modulus))
+    return np.zeros(call.n, vector.dtype(call.modulus))
 
 
 def dask_task(call: Expansion, tasks: int = 200) -> float:

@@ -6,9 +6,9 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import TypeVar
 
-Call = TypeVar("Call", bound=tuple[Any, ...])
+Call = TypeVar("Call")
 Result = TypeVar("Result")
 
 
@@ -28,9 +28,9 @@ def borrowed(executor: Executor | None) -> Iterator[Executor]:
 
 
 def completed(
-    executor: Executor, function: Callable[..., Result], calls: Iterable[Call], limit: int
+    executor: Executor, function: Callable[[Call], Result], calls: Iterable[Call], limit: int
 ) -> Generator[tuple[Call, Result]]:
-    """Each call, a tuple of arguments, with function(*call), in the order in which they come to an end.
+    """Each call, which is an argument, with function(call), in the order in which they come to an end.
 
     At most `limit` are under way or waiting to be taken; the next is asked of `calls` when there is room. Closing the
     generator cancels what has not begun.
@@ -44,7 +44,7 @@ def completed(
     try:
         while True:
             for call in islice(calls, limit - len(pending)):
-                future = executor.submit(function, *call)
+                future = executor.submit(function, call)
                 pending[future] = call
                 future.add_done_callback(ended.put)
             if not pending:

@@ -2,14 +2,15 @@
 
 Removal is one pipeline of two kinds of tasks: `agreed_masks` makes seeds, a few survivors at a time, and `expand` masks
 of them, so many seeds and coordinates at a time. Both are pure functions whose arguments and results can be pickled and
-are small beside the work, so that any `concurrent.futures.Executor` may run them: threads, processes, a cluster.
+are small beside the work, so that any `concurrent.futures.Executor` may run them: threads, processes, a cluster. Their
+arguments have no `repr` of what they hold, because clusters log the arguments of tasks that fail.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,14 +68,16 @@ def pairwise_signs(u: int | Ids, others: Ids) -> Signs:
     return np.where(others < u, 1, -1).astype(np.int8)
 
 
-class Masks(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Masks:
     """The sum of signs * PRG(seeds): uint8[k, 16] and int8[k]."""
 
     seeds: Octets
     signs: Signs
 
 
-class Agreement(NamedTuple):
+@dataclass(frozen=True, eq=False, repr=False)
+class Agreement:
     """What `agreed_masks` takes: dropped users vs with their s_sk, survivors us with their s_pk, and which of the pairs
     [u, v] are neighbours."""
 
@@ -86,31 +89,29 @@ class Agreement(NamedTuple):
     session: bytes
 
 
-class Expansion(NamedTuple):
-    """What `expand` takes: seeds and signs, and elements offset .. offset + n - 1 of their masks mod R."""
+@dataclass(frozen=True, eq=False, repr=False)
+class Expansion:
+    """What `expand` takes: masks, of which elements offset .. offset + n - 1 mod R are wanted."""
 
-    seeds: Octets
-    signs: Signs
+    masks: Masks
     modulus: int
     nonce: bytes
     offset: int
     n: int
 
 
-def agreed_masks(
-    vs: Ids, secrets: Octets, us: Ids, publics: Octets, adjacent: NDArray[np.bool_], session: bytes
-) -> Masks:
+def agreed_masks(call: Agreement) -> Masks:
     """-p_{u,v} of all neighbours u, v, to be added to a sum that has p_{u,v} in it."""
-    rows, columns = np.nonzero(adjacent)
-    agreed = agree_all(secrets, publics)[rows, columns]
-    us, vs = us[rows], vs[columns]
-    return Masks(mask_seeds(agreed, session, us, vs), pairwise_signs(vs, us))  # p_{v,u} = -p_{u,v}
+    rows, columns = np.nonzero(call.adjacent)
+    agreed = agree_all(call.secrets, call.publics)[rows, columns]
+    us, vs = call.us[rows], call.vs[columns]
+    return Masks(mask_seeds(agreed, call.session, us, vs), pairwise_signs(vs, us))  # p_{v,u} = -p_{u,v}
 
 
-def expand(seeds: Octets, signs: Signs, modulus: int, nonce: bytes, offset: int, n: int) -> NDArray[Any]:
+def expand(call: Expansion) -> NDArray[Any]:
     """A slice of a sum of masks."""
-    acc = np.zeros(n, vector.dtype(modulus))
-    masking.mask_sum(acc, seeds, signs, modulus=modulus, nonce=nonce, offset=offset)
+    acc, masks = np.zeros(call.n, vector.dtype(call.modulus)), call.masks
+    masking.mask_sum(acc, masks.seeds, masks.signs, modulus=call.modulus, nonce=call.nonce, offset=call.offset)
     return acc
 
 
@@ -121,8 +122,8 @@ def in_blocks(parts: Iterable[Masks], size: int) -> Iterator[Masks]:
         taken = 0
         while taken < len(part.seeds):
             fits = min(size - filled, len(part.seeds) - taken)
-            for target, source in zip(block, part, strict=True):
-                target[filled : filled + fits] = source[taken : taken + fits]
+            block.seeds[filled : filled + fits] = part.seeds[taken : taken + fits]
+            block.signs[filled : filled + fits] = part.signs[taken : taken + fits]
             taken, filled = taken + fits, filled + fits
             if filled == size:
                 yield block
@@ -135,7 +136,7 @@ def _empty(size: int) -> Masks:
     return Masks(np.empty((size, masking.SEED_BYTES), np.uint8), np.empty(size, np.int8))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Revealed:
     """What the survivors' shares reveal.
 
@@ -241,7 +242,7 @@ class Removal:
         modulus, nonce = self._params.modulus, prg_nonce(self._session)
         for block in in_blocks(masks, self._block):
             for part in self._ranges:
-                yield Expansion(*block, modulus, nonce, part.start, len(part))
+                yield Expansion(block, modulus, nonce, part.start, len(part))
 
     def _step(self) -> None:
         self._done += 1
