@@ -42,6 +42,7 @@ def server(params: Params, dropped: range) -> None:
     here, there = get_context("spawn").Pipe(duplex=False)
     clients = get_context("spawn").Process(target=send_everything, args=(there, params, dropped))
     clients.start()
+    there.close()  # or `recv` would wait for ever if the clients fail
     machine = Server(params)
     while machine.round is not None:
         while (message := here.recv()) is not None:

@@ -5,7 +5,7 @@ import numpy as np
 from secagg import Client, Params, Round, Server, masking, shamir
 from secagg.primitives import KeyPair, load_public_keys, mask_seed
 
-from .script import everyone, replayable
+from .script import ONE_THREAD, everyone, replayable
 from .work import BITS, MODULUS, SECRET_BYTES, Setting, Work
 
 
@@ -104,8 +104,8 @@ class Recording:
         return client.receive(self.requests[Round.MASKED_INPUT_COLLECTION])
 
     def server(self) -> Server:
-        """A server that awaits the shares, with nothing remembered from earlier."""
-        server = Server(self._params)
+        """A server of one thread that awaits the shares, with nothing remembered from earlier."""
+        server = Server(self._params, executor=ONE_THREAD)
         for current, answers in self.answers.items():
             if current is not Round.UNMASKING:
                 self._play(server, answers)
