@@ -3,8 +3,8 @@
  * p in base B = 2^29 is -1 + 2^9 B^3 + 2^18 B^6 + C7 B^7 + C8 B^8, so that a reduction step needs two shifts and two
  * products, and its multiplier is the lowest limb itself.  An element that multiply or multiply_minus made is *tight*:
  * limbs below 2^29, value below 2p.  A sum of two has limbs below 2^30 and value below 4p, a difference limbs below
- * 3 * 2^29 and value below 6p.  Hence
- *   - a column of a product of a difference and a sum stays below 9 * 3/2 * 2^60 + 2^59 < 2^64;
+ * 3 * 2^29 + 2^20 and value below 6p.  Hence
+ *   - a column of a product of a difference and a sum stays below 9 * (3 * 2^59 + 2^50) + 2^59 < 2^64;
  *   - a * b / 2^261 + p < (6 * 4 / 32 + 1) p < 2p. */
 #ifdef __x86_64__
 #ifdef __clang__

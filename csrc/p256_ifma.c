@@ -97,13 +97,14 @@ static __attribute__((noinline)) void multiply(element_t *out, const element_t *
     carry(out, t);
 }
 
-/* a * b - c + 4p is below 6p; h, its bits from 256 on, or up to one less (which can be -1), takes h p off and leaves less than 2p. */
+/* a * b - c + 4p is below 6p, and its highest limb not negative.  h, that limb's bits from 256 on, takes h p off and
+ * leaves less than 2p: what the other limbs would carry into it is far less than 2^256 - p. */
 static __attribute__((noinline)) void multiply_minus(element_t *out, const element_t *a, const element_t *b,
                                                      const element_t *c) {
     vec t[N];
     columns(t, a, b);
     UNROLL for (int i = 0; i < N; i++) t[i] += broadcast(4 * (uint64_t)DIGITS[i]) - c->limb[i];
-    vec h = (vec)((signed_vec)(t[4] + shift(t[3])) >> 48);
+    vec h = t[4] >> 48;
     t[0] += h;
     t[1] -= h << 44;
     t[3] -= h << 36;
