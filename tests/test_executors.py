@@ -215,6 +215,19 @@ def test_no_task_shows_its_secrets() -> None:
         assert not any(word in text for word in ("array", "seeds", "secrets", "["))
 
 
+def test_few_of_many_tasks_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many agreements and as many expansions, for sums as small as these."""
+    for name, size in {"RANGE": 16, "SEEDS": 1, "ELEMENTS": 1, "CHUNK": 1, "LEAST_TASKS": 1000, "WINDOW": 50}.items():
+        monkeypatch.setattr(unmask, name, size)
+    known, _ = revealed([1, 3, 4, 6, 7, 9], [2, 5, 8], 1)
+    inline, under_way = Inline(), [0]
+    Removal(
+        parameters(320, 1 << 24), SESSION, known, lambda done, total: under_way.append(len(inline.tasks) - done)
+    ).run(inline)
+    assert len(inline.tasks) > 400
+    assert max(under_way) <= 2 * 50
+
+
 @pytest.mark.parametrize(
     ("n", "d", "m"), [(1000, 300, 100_000), (1000, 0, 100_000), (1000, 300, 1), (10_000, 3000, 10**7), (2, 1, 10**8)]
 )
