@@ -5,10 +5,8 @@ from secagg import Params, Round
 from .baselines import openssl_exchanges
 from .conftest import Sizes
 from .paired import MILLISECONDS, Paired, Target, Timer, by_round
+from .points import paper_split
 from .script import ClientScript, client_script
-
-# Fig. 8, no dropouts
-PAPER_MS = {"AdvertiseKeys": 1, "ShareKeys": 336, "MaskedInputCollection": 1357, "Unmasking": 5, "total": 1699}
 
 
 def play(script: ClientScript, timer: Timer) -> dict[Round, float]:
@@ -38,4 +36,4 @@ def bench_client(paired: Paired, sizes: Sizes) -> None:
         [MILLISECONDS],
         Target("ms", 250),
     )
-    paired.note(paper_ms=PAPER_MS, rounds=by_round(splits))
+    paired.note(paper_ms=paper_split("client"), rounds=by_round(splits))

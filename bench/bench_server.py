@@ -13,10 +13,8 @@ from .baselines import openssl_exchanges, openssl_keystream, openssl_server
 from .conftest import Sizes
 from .limit import REGISTER_BYTES, bare_aes
 from .paired import MILLISECONDS, Baseline, Paired, Target, Timer, by_round
+from .points import paper_split
 from .script import ServerScript, random_input, server_script
-
-# Fig. 8, no dropouts
-PAPER_MS = {"AdvertiseKeys": 6, "ShareKeys": 148, "MaskedInputCollection": 1481, "Unmasking": 3253, "total": 4887}
 
 
 def play(script: ServerScript, timer: Timer, executor: Executor | None = None) -> dict[Round, float]:
@@ -50,7 +48,7 @@ def bench_server(paired: Paired, sizes: Sizes) -> None:
         [MILLISECONDS],
         Target("ms", 600),
     )
-    paired.note(paper_ms=PAPER_MS, rounds=by_round(splits))
+    paired.note(paper_ms=paper_split("server"), rounds=by_round(splits))
 
 
 def keystream(size: int) -> Baseline:

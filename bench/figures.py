@@ -13,7 +13,7 @@ from matplotlib.ticker import EngFormatter
 from secagg import Round
 from secagg.protocol.messages import KEY_BYTES, SHARE_BYTES
 
-from .points import ROUNDS, Mean, Plan, Point, Store, params_of, write_csv
+from .points import PAPER_MS, ROUNDS, Mean, Plan, Point, Store, params_of, write_csv
 from .tables import number, table
 
 SVG: dict[Any, Any] = {
@@ -21,17 +21,6 @@ SVG: dict[Any, Any] = {
     "svg.hashsalt": "secagg",
 }  # text stays text, and equal data gives equal files
 
-# Fig. 8: CPU wall clock milliseconds of each round, and in all; m = 100,000 entries of 24 bits
-PAPER_MS = {
-    Point("client", 500, 100_000, 0): (1, 154, 694, 1, 849),
-    Point("server", 500, 100_000, 0): (1, 26, 723, 1268, 2018),
-    Point("server", 500, 100_000, 10): (1, 29, 623, 61586, 62239),
-    Point("server", 500, 100_000, 30): (1, 28, 514, 142847, 143389),
-    Point("client", 1000, 100_000, 0): (1, 336, 1357, 5, 1699),
-    Point("server", 1000, 100_000, 0): (6, 148, 1481, 3253, 4887),
-    Point("server", 1000, 100_000, 10): (6, 143, 1406, 179320, 180875),
-    Point("server", 1000, 100_000, 30): (8, 143, 1169, 412446, 413767),
-}
 COLUMNS: tuple[Round | None, ...] = (*ROUNDS, None)
 
 

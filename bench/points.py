@@ -35,6 +35,24 @@ class Point(NamedTuple):
         return [1 + i * self.n // count for i in range(count)]
 
 
+# Fig. 8: CPU wall clock milliseconds of each round, and in all; m = 100,000 entries of 24 bits
+PAPER_MS = {
+    Point("client", 500, 100_000, 0): (1, 154, 694, 1, 849),
+    Point("server", 500, 100_000, 0): (1, 26, 723, 1268, 2018),
+    Point("server", 500, 100_000, 10): (1, 29, 623, 61586, 62239),
+    Point("server", 500, 100_000, 30): (1, 28, 514, 142847, 143389),
+    Point("client", 1000, 100_000, 0): (1, 336, 1357, 5, 1699),
+    Point("server", 1000, 100_000, 0): (6, 148, 1481, 3253, 4887),
+    Point("server", 1000, 100_000, 10): (6, 143, 1406, 179320, 180875),
+    Point("server", 1000, 100_000, 30): (8, 143, 1169, 412446, 413767),
+}
+
+
+def paper_split(role: str) -> dict[str, int]:
+    """The row of n = 1000 without dropouts, by round, and the total."""
+    return dict(zip((*map(str, ROUNDS), "total"), PAPER_MS[Point(role, 1000, 100_000, 0)], strict=True))
+
+
 class Traffic(NamedTuple):
     """Bytes of one client's messages in a session without dropouts."""
 

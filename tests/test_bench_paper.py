@@ -16,7 +16,7 @@ from scipy import stats
 from test_communication import overhead_bytes
 
 from bench import bench_client, bench_server, figures, growth, paper
-from bench.points import FULL, QUICK, ROUNDS, Mean, Plan, Point, Split, Store, mean, params_of, student
+from bench.points import FULL, PAPER_MS, QUICK, ROUNDS, Mean, Plan, Point, Split, Store, mean, params_of, student
 from bench.script import Users, client_script, random_input, server_script
 from secagg import Model, Params, Round, rounds_of
 from secagg.protocol.messages import Unmasking, decode
@@ -158,7 +158,7 @@ def test_nothing_is_fitted_to_what_cannot_tell(xs: list[float]) -> None:
 
 
 def test_the_full_plan_is_the_papers() -> None:
-    assert FULL.table == list(figures.PAPER_MS)
+    assert FULL.table == list(PAPER_MS)
     points, counts = paper.selected(FULL, paper.SELECTIONS)
     assert {point.n for point in points if point.m == 100_000} == set(range(100, 1001, 100))
     assert {point.m for point in points if point.n == 500} == set(range(100_000, 1_000_001, 100_000))
