@@ -112,7 +112,7 @@ class Estimate:
         return sum(map(self.seconds, points))
 
 
-class Work(NamedTuple):
+class Remaining(NamedTuple):
     """What there is to do: points to time, and (n, m) to count traffic for."""
 
     points: list[Point]
@@ -120,7 +120,7 @@ class Work(NamedTuple):
     iterations: int
 
     @classmethod
-    def left(cls, plan: Plan, selection: Collection[str], store: Store) -> "Work":
+    def of(cls, plan: Plan, selection: Collection[str], store: Store) -> "Remaining":
         """What is selected and the store lacks."""
         points, counts = selected(plan, selection)
         return cls(
@@ -137,20 +137,20 @@ class Work(NamedTuple):
         print(f"  traffic: {len(self.counts)} sessions", flush=True)
 
 
-def measure(store: Store, work: Work, estimate: Estimate, timer: Timer) -> None:
+def measure(store: Store, remaining: Remaining, estimate: Estimate, timer: Timer) -> None:
     """Do the work, saving each result as it comes."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f}%"))
     with Progress(*columns, TimeRemainingColumn()) as bar:
-        task = bar.add_task("", total=estimate.total(work.points))
-        for point in work.points:
+        task = bar.add_task("", total=estimate.total(remaining.points))
+        for point in remaining.points:
             bar.update(task, description=title(point))
             play = player(point)
-            store.times[point] = [play(timer) for _ in range(work.iterations)]
+            store.times[point] = [play(timer) for _ in range(remaining.iterations)]
             del play  # before the next one is made: 1.5 GB, the largest
             store.save()
             bar.advance(task, estimate.seconds(point))
-        task = bar.add_task("traffic", total=len(work.counts))
-        for n, m in work.counts:
+        task = bar.add_task("traffic", total=len(remaining.counts))
+        for n, m in remaining.counts:
             store.traffic[n, m] = traffic(n, m)
             store.save()
             bar.advance(task)
@@ -231,11 +231,11 @@ def run(options: argparse.Namespace, plan: Plan, command: str) -> None:
     load = os.getloadavg()[0]
     folder, origin = options.output, machine(options.clock)
     store = Store.load(folder, origin) if options.resume else opened(folder, origin, *selected(plan, options.only))
-    work, estimate = Work.left(plan, options.only, store), Estimate(plan.iterations)
-    work.describe(estimate)
+    remaining, estimate = Remaining.of(plan, options.only, store), Estimate(plan.iterations)
+    remaining.describe(estimate)
     if options.plan:
         return
-    measure(store, work, estimate, CLOCKS[options.clock])
+    measure(store, remaining, estimate, CLOCKS[options.clock])
     store.save()
     text = [*introduction(plan, command, options.clock, store.machine, load), *figures.write(store, plan)]
     text += growth.write(store, plan)
