@@ -1,5 +1,5 @@
-/* p256.c: public keys of the curve P-256, y^2 = x^3 - 3x + b over F_p (SP 800-186, section 3.2.1.3), and their multiples
- * by revealed private keys.  Nobody's secret is seen here, so that time may depend on all of it. */
+/* p256.c: public keys of the curve P-256, y^2 = x^3 - 3x + b over F_p (SP 800-186, section 3.2.1.3), and their
+ * multiples by revealed private keys.  Nobody's secret is seen here, so that time may depend on all of it. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* p256_ifma.c: eight points at a time, one in each 64-bit lane, on limbs of 52 bits, which AVX-512 IFMA multiplies.
  *
- * p in base B = 2^52 is -1 + 2^44 B + 2^36 B^3 + C4 B^4.  All limbs that are multiplied are below 2^52, and so are those
- * of sums and differences, whose values are below 4p; what multiply and multiply_minus make is below 2p, because
+ * p in base B = 2^52 is -1 + 2^44 B + 2^36 B^3 + C4 B^4.  All limbs that are multiplied are below 2^52, and so are
+ * those of sums and differences, whose values are below 4p; what multiply and multiply_minus make is below 2p, because
  * a * b / 2^260 + p < (4 * 4 / 16 + 1) p. */
 #ifdef __x86_64__
 #ifdef __clang__

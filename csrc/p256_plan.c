@@ -1,5 +1,5 @@
-/* p256_plan.c: a scalar is written in signed digits of w bits, sum over j of digit[j] * 2^(w j), and its multiple of P is
- * the sum of one entry a digit from tables of c * 2^(w j) * P, c = 1 .. 2^(w-1).
+/* p256_plan.c: a scalar is written in signed digits of w bits, sum over j of digit[j] * 2^(w j), and its multiple of P
+ * is the sum of one entry a digit from tables of c * 2^(w j) * P, c = 1 .. 2^(w-1).
  *
  * No addition meets equal or opposite points, or the point at infinity.  Of the two scalars +-s, which have the same
  * x-coordinate, take the one below 2^255, and digits in (-2^(w-1), 2^(w-1)].  Every sum below is then of one part that

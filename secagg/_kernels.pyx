@@ -278,7 +278,8 @@ def p256_lift(uint8_t[:, ::1] ys, uint8_t[::1] valid, const uint8_t[:, ::1] xs):
 def p256_agree(uint8_t[:, :, ::1] agreed, uint8_t[::1] valid, const uint8_t[:, ::1] scalars, const uint8_t[:, ::1] xs):
     cdef size_t n = agreed.shape[0], d = agreed.shape[1]
     cdef int status
-    _require(agreed.shape[2] == 32 and scalars.shape[1] == 32 and xs.shape[1] == 32, "scalars and coordinates are 32 bytes")
+    _require(agreed.shape[2] == 32 and scalars.shape[1] == 32 and xs.shape[1] == 32,
+             "scalars and coordinates are 32 bytes")
     _require(<size_t>scalars.shape[0] == d and <size_t>xs.shape[0] == n and <size_t>valid.shape[0] == n,
              "shapes must be agreed[n, d, 32], valid[n], scalars[d, 32], xs[n, 32]")
     if n == 0 or d == 0:

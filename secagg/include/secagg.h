@@ -111,10 +111,10 @@ int secagg_shamir_combine(uint8_t *secrets, const uint8_t *coefficients, const u
  * not being below p among them.  Output ys[n][32], valid[n]; input xs[n][32], which is public. */
 int secagg_p256_lift(uint8_t *ys, uint8_t *valid, const uint8_t *xs, size_t n);
 
-/* agreed[j][i] := x-coordinate of scalars[i] * P, P a point with x-coordinate xs[j], and valid[j] := 1; valid[j] := 0 where
- * there is no such point, or where its products were not found by the general rule and must be made some other way.
- * Output agreed[n][d][32], valid[n]; inputs scalars[d][32], none of them 0, xs[n][32].  Scalars are private keys that were
- * revealed: time depends on them.  -1 if d is 0, a scalar is 0 or q or more, or there is no memory. */
+/* agreed[j][i] := x-coordinate of scalars[i] * P, P a point with x-coordinate xs[j], and valid[j] := 1; valid[j] := 0
+ * where there is no such point, or where its products were not found by the general rule and must be made some other
+ * way.  Output agreed[n][d][32], valid[n]; inputs scalars[d][32], none of them 0, xs[n][32].  Scalars are private keys
+ * that were revealed: time depends on them.  -1 if d is 0, a scalar is 0 or q or more, or there is no memory. */
 int secagg_p256_agree(uint8_t *agreed, uint8_t *valid, const uint8_t *scalars, size_t d, const uint8_t *xs, size_t n);
 
 /* --- Derivation of keys ---------------------------------------------------------------------------------------- */
