@@ -44,6 +44,7 @@ class Valid(ABC):
     JOINT_RAND_LEN: int
     OUTPUT_LEN: int
     EVAL_OUTPUT_LEN: int
+    REDUCES_ONE = False  # whether even a single output is multiplied by randomness
 
     @abstractmethod
     def check(self, measurements: Any) -> Integers:
@@ -104,6 +105,7 @@ class Sum(Valid):
         self.range = Range(field, draft, max_measurement)
         self.GADGET = PolyEval(field, not draft.gadget_values, (0, -1, 1))
         self.GADGET_CALLS = self.MEAS_LEN = self.EVAL_OUTPUT_LEN = self.range.bits
+        self.REDUCES_ONE = not draft.query_reduces
 
     def check(self, measurements: ArrayLike) -> Integers:
         return integers(measurements, (), self.range.maximum)

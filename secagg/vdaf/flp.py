@@ -20,9 +20,9 @@ class Flp:
 
     def __init__(self, valid: Valid, draft: Draft) -> None:
         arity = valid.GADGET.ARITY
-        reduces = valid.EVAL_OUTPUT_LEN > 1
         self.valid = valid
         self.draft = draft
+        self.reduces = reduces = valid.EVAL_OUTPUT_LEN > 1 or valid.REDUCES_ONE
         self.MEAS_LEN = valid.MEAS_LEN
         self.OUTPUT_LEN = valid.OUTPUT_LEN
         self.JOINT_RAND_LEN = valid.JOINT_RAND_LEN + (reduces and not draft.query_reduces)
@@ -52,11 +52,11 @@ class Flp:
         t, wire_rand = query_rand[:, -1:], joint_rand[:, : valid.JOINT_RAND_LEN]
         valid.GADGET.query(verifier[:, 1:], calls, ok, meas, proof, t, wire_rand, num_shares)
         outputs = valid.outputs(meas, calls, num_shares)
-        if valid.EVAL_OUTPUT_LEN == 1:
-            verifier[:, :1] = outputs
-        else:
+        if self.reduces:
             rand = self._coefficients(query_rand, joint_rand)
             _vdaf.dot(valid.field.bits, verifier[:, :1], outputs, rand)
+        else:
+            verifier[:, :1] = outputs
 
     def _coefficients(self, query_rand: Elements, joint_rand: Elements) -> Elements:
         """What the circuit's outputs are multiplied by: F[n, EVAL_OUTPUT_LEN]."""

@@ -38,6 +38,7 @@ def instances(draft: int) -> list[tuple[str, dict[str, int], Circuit, list[Any]]
     return [
         ("Count", {"shares": 2}, count(draft), [1, 0]),
         ("Sum", {"shares": 4, "max_measurement": top}, sum_(draft, top), [0, 63, 64, top]),
+        ("Sum", {"shares": 2, "max_measurement": 1}, sum_(draft, 1), [1, 0]),
         (
             "SumVec",
             {"shares": 2, "length": 3, "max_measurement": top, "chunk_length": 30},

@@ -73,6 +73,12 @@ class Circuit:
     encode: Callable[[Any], Vector]
     truncate: Callable[[Vector], Vector]
     calls: int = 1
+    reduces_one: bool = False
+
+    @property
+    def reduces(self) -> bool:
+        """Whether randomness makes one of the outputs."""
+        return self.outputs_len > 1 or self.reduces_one
 
     @property
     def p(self) -> int:
@@ -126,6 +132,7 @@ def sum_(draft: int, maximum: int) -> Circuit:
         lambda value: encode_range(value, maximum),
         lambda meas: [weighted(meas, maximum)],
         bits,
+        reduces_one=draft == 8,  # where the sum over r^k * x_k (x_k - 1) is defined for a single bit, too
     )
 
 
@@ -201,9 +208,8 @@ class Prio3:
         self.prefix = bytes([18 if draft == 20 else 8, 0]) + algorithm.to_bytes(4, "big")
         self.seed_size = 32 if draft == 20 else 16
         self.p = P[circuit.field]
-        reduces = circuit.outputs_len > 1
-        self.joint_rand_len = circuit.joint_rand_len + (reduces and draft == 8)
-        self.query_rand_len = 1 + circuit.outputs_len * (reduces and draft == 20)
+        self.joint_rand_len = circuit.joint_rand_len + (circuit.reduces and draft == 8)
+        self.query_rand_len = 1 + circuit.outputs_len * (circuit.reduces and draft == 20)
         self.proof_len = circuit.arity + circuit.poly_len
         self.helper_seeds = (1 if draft == 20 else 2) + (self.joint_rand_len > 0)
         self.rand_size = ((shares - 1) * self.helper_seeds + (self.joint_rand_len > 0) + 1) * self.seed_size
@@ -257,7 +263,7 @@ class Prio3:
 
         calls = [gadget_poly(x) for x in roots(c.field, c.p)[1 : 1 + c.calls]]
         outputs = c.outputs(meas, calls, self.shares)
-        if c.outputs_len == 1:
+        if not c.reduces:
             rand = [1]
         elif self.draft == 20:
             rand = query_rand[: c.outputs_len]
