@@ -160,12 +160,13 @@ def test_malformed_verifier_shares_and_messages() -> None:
 
 @pytest.mark.parametrize("offset", [0, 1, 8])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_arrays_may_lie_anywhere(offset: int, order: Literal["C", "F"]) -> None:
-    """Input shares as a slice of a larger array, aligned or not, rows first or columns first, read-only."""
+@pytest.mark.parametrize("direction", [1, -1])
+def test_arrays_may_lie_anywhere(offset: int, order: Literal["C", "F"], direction: int) -> None:
+    """Input shares as a slice of a larger array, aligned or not, rows or columns first, up or down, read-only."""
     prio3 = Prio3Histogram(length=5)
     reports = Reports(prio3, [0, 4, 2])
     expected = [list(reports.verify_init(0)[0].encode()), list(reports.verify_init(0)[1])]
-    larger = np.zeros((3, prio3.LEADER_SHARE_SIZE + 11), np.uint8, order)
+    larger = np.zeros((3, prio3.LEADER_SHARE_SIZE + 11), np.uint8, order)[::direction]
     inside = larger[:, offset : offset + prio3.LEADER_SHARE_SIZE]
     inside[:] = np.frombuffer(b"".join(reports.inputs[0]), np.uint8).reshape(3, -1)
     larger.flags.writeable = False
@@ -269,18 +270,18 @@ def test_an_invalid_measurement_is_rejected(
 @pytest.mark.parametrize(
     ("prio3", "measurements", "reason"),
     [
-        (Prio3Count(), [1, 2], "measurement 1 must be 0 .. 1, got 2"),
-        (Prio3Count(), [-1], "measurement 0 must be 0 .. 1, got -1"),
+        (Prio3Count(), [1, 2], "measurement 1 must be 0 .. 1$"),
+        (Prio3Count(), [-1], "measurement 0 must be 0 .. 1$"),
         (Prio3Count(), [0.5], "must be integers"),
         (Prio3Count(), ["1"], "must be integers"),
         (Prio3Count(), 1, "must have shape"),
-        (Prio3Sum(max_measurement=10), [3, 11], "measurement 1 must be 0 .. 10, got 11"),
+        (Prio3Sum(max_measurement=10), [3, 11], "measurement 1 must be 0 .. 10$"),
         (Prio3Sum(max_measurement=10), [1 << 70], "measurement 0 must be"),
         (Prio3SumVec(length=2, max_measurement=1 << 80), [[1 << 80, 0], [0, (1 << 80) + 1]], "measurement 1 must be"),
         (Prio3SumVec(length=2, max_measurement=1 << 80), [[0, 1.5]], "must be integers"),
         (Prio3SumVec(length=2, max_measurement=3), [[0, 1, 2]], "must have shape"),
-        (Prio3Histogram(length=3), [0, 3], "measurement 1 must be 0 .. 2, got 3"),
-        (Prio3MultihotCountVec(length=3, max_weight=1), [[True, True, False]], "2 values are true"),
+        (Prio3Histogram(length=3), [0, 3], "measurement 1 must be 0 .. 2$"),
+        (Prio3MultihotCountVec(length=3, max_weight=1), [[True, True, False]], "at most 1 values may be true"),
         (Prio3MultihotCountVec(length=3, max_weight=1), [[2, 0, 0]], "measurement 0 must be"),
     ],
 )

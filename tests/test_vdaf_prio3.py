@@ -56,9 +56,12 @@ def test_a_batch_is_its_reports_one_by_one(prio3: Prio3, measurements: Any, resu
 
 
 def test_an_empty_batch() -> None:
-    for prio3, measurements, _ in ALL:
-        nothing = np.asarray(measurements)[:0]
-        assert Reports(prio3, nothing).aggregate() == Reports(prio3, nothing).aggregate()
+    for prio3, measurements, result in ALL:
+        reports = Reports(prio3, np.asarray(measurements)[:0])
+        public, inputs = prio3.shard_batch(reports.ctx, np.asarray(measurements)[:0], [])
+        assert [len(rows) for rows in (public, *inputs)] == [0] * (1 + prio3.SHARES)
+        assert reports.aggregate() == (0 if isinstance(result, int) else [0] * len(result))
+    assert len(Prio3Count().shard_batch(b"", [], [])[0]) == 0
 
 
 def test_a_batch_larger_than_a_part() -> None:

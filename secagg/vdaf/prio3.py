@@ -85,7 +85,7 @@ class Prio3(Aggregation):
         Args:
             ctx: the application's context; empty in draft 8.
             measurements: [n, ...], as the circuit takes them.
-            nonces: n of NONCE_SIZE bytes, all distinct.
+            nonces: n of NONCE_SIZE bytes from a cryptographic random generator, such as `os.urandom`.
             rand: uint8[n, RAND_SIZE], secret and never used again; from the operating system if not given.
 
         Raises:
@@ -95,8 +95,9 @@ class Prio3(Aggregation):
         valid = self.flp.valid
         checked = valid.check(measurements)
         n = len(checked)
-        seeds = np.frombuffer(os.urandom(n * self.RAND_SIZE), np.uint8).reshape(n, -1) if rand is None else rand
-        seeds = own_rows(seeds, n, self.RAND_SIZE, "rand")
+        if rand is None:
+            rand = np.frombuffer(os.urandom(n * self.RAND_SIZE), np.uint8).reshape(n, self.RAND_SIZE)
+        seeds = own_rows(rand, n, self.RAND_SIZE, "rand")
         own_nonces = own_rows(nonces, n, self.NONCE_SIZE, "nonces")
         public = np.empty((n, self.PUBLIC_SHARE_SIZE), np.uint8)
         inputs = [np.empty((n, self.input_share_size(j)), np.uint8) for j in range(self.SHARES)]

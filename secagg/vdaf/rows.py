@@ -38,7 +38,8 @@ class Rows:
         if isinstance(messages, np.ndarray):
             shape = ("n", size)
             require(messages.shape[1:] == (size,) and messages.dtype == np.uint8, f"{name}: uint8{shape} expected")
-            aligned = messages.strides[1] == 1 and not messages.strides[0] % 8 and not messages.ctypes.data % 8
+            apart, step = messages.strides
+            aligned = step == 1 and apart >= 0 and not apart % 8 and not messages.ctypes.data % 8
             return cls(messages if aligned else messages.copy())
         wrong = {
             i: ReportRejected(f"{name}: {size} bytes expected, got {len(message)}", i)
