@@ -82,7 +82,7 @@ def encode_range_checked_int(field: int, out: Elements, values: Elements, max_me
 # Gadgets. A proof is arity wire seeds, then the gadget polynomial: its first d * (p - 1) + 1 values at the
 # n-th roots of unity, or as many coefficients if `monomial` (VDAF-08). p is wire_poly_len(calls), d the degree, n the
 # power of 2 not below d * (p - 1) + 1. What query writes is the verifier but its first element, v, which is the
-# caller's to compute from `outputs`. Both ok and outputs cover the gadget's calls, in order.
+# caller's to compute from `outputs`, what the gadget's calls give, in order.
 #
 # mul_...: ParallelSum(Mul, chunk_length) on the wires of Histogram, SumVec, MultihotCountVec and Count. Call i is fed
 # the pairs (s_i * r_i^j * x_j, x_j - offset), j < chunk_length, x the i-th chunk of meas padded with zeros.

@@ -393,7 +393,7 @@ def encode_range_checked_int(field, out, values, max_measurement):
     cdef Field F = _field(field)
     cdef Elements result = F.write("out", out), integers = F.read("values", values)
     cdef unsigned bits = max_measurement.bit_length()
-    _require(max_measurement > 0 and bits < 64 * F.words, "max_measurement must be positive and below half the modulus")
+    _require(max_measurement > 0 and bits < <unsigned>(64 * F.words), "max_measurement must be positive and below half the modulus")
     cdef size_t m = integers.n, R = result.reports
     cdef rows z = result.write(R, m * bits)
     cdef const_rows x = integers.read(R, m)
@@ -428,6 +428,7 @@ cdef mul_gadget _mul_gadget(Elements meas, Elements joint_rand, size_t chunk_len
 cdef gadget _poly_gadget(Elements meas, Elements poly, bint monomial) except *:
     cdef gadget g
     _require(2 <= poly.n <= 256, "poly must have a degree of 1 .. 255")
+    _require(meas.n <= MAX_NODES // (2 * (poly.n - 1)), "the gadget polynomial may have at most 2^30 values")
     g.calls, g.degree, g.monomial = meas.n, poly.n - 1, monomial
     return g
 

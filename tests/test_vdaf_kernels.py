@@ -285,6 +285,7 @@ REFUSED: list[tuple[str, Any, Iterable[Any]]] = [
     ("joint_rand has 2", _vdaf.mul_prove, (64, batch(1, 9), batch(1, 3), batch(1, 2), batch(1, 2), batch(1), 1)),
     ("offset", _vdaf.mul_prove, (64, batch(1, 5), batch(1, 1), batch(1, 2), batch(1, 1), batch(2, 1), 1)),
     ("1 .. 255", _vdaf.poly_prove, (64, batch(1, 2), batch(1, 1), batch(1, 1), batch(1))),
+    ("gadget polynomial", _vdaf.poly_prove, (64, batch(1, 2), batch(1, 2**22), batch(1, 1), batch(130))),
     ("2c", _vdaf.mul_decide, (64, accepted(1), batch(1, 5))),
 ]
 

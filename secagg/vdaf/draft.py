@@ -18,7 +18,8 @@ class Draft:
         rand_per_call: whether each gadget call has an element of joint randomness or all share one (section 7.4.3).
         query_reduces: whether a circuit's outputs are reduced by query or by joint randomness (section 7.3.1.1).
         any_maximum: whether a range's upper bound may be any number, or 2^k - 1 only (section 7.4.2).
-        multiproof64: least number of proofs over Field64 of circuits with joint randomness (section 9.7).
+        multiproof64: least number of proofs over Field64 of circuits with joint randomness (section 9.7); draft 8 sets
+            none.
         ids: algorithm identifiers (section 10).
     """
 

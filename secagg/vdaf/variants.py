@@ -19,7 +19,7 @@ class Prio3Sum(Prio3):
     """The sum of measurements from 0 to max_measurement (section 7.4.2)."""
 
     def __init__(self, shares: int = 2, *, max_measurement: int, draft: Draft = DRAFT_20) -> None:
-        field = Field64 if draft.query_reduces else Field128
+        field = Field64 if draft.query_reduces else Field128  # which joint randomness needs (section 9.7)
         super().__init__(draft.ids["Sum"], Sum(field, draft, max_measurement), draft, shares)
 
 
