@@ -27,6 +27,7 @@ from secagg.vdaf import (
 )
 from secagg.vdaf.auxiliary import Auxiliary
 from secagg.vdaf.field import Elements
+from secagg.vdaf.rows import Messages
 
 
 def check_rejected(reports: Reports, victim: int, *reasons: str) -> None:
@@ -57,6 +58,24 @@ def test_every_flipped_bit_is_rejected(prio3: Prio3, measurements: Any, result: 
             if messages[0] == message:
                 messages[:] = spoiled
         assert set().union(*reports.rejections()) == set(range(n))
+
+
+@pytest.mark.parametrize("draft", DRAFTS)
+def test_every_flipped_bit_between_aggregators_is_rejected(draft: Draft) -> None:
+    prio3 = Prio3Histogram(length=3, draft=draft)
+    reports = Reports(prio3, [1])
+    (states, (leader,)), (_, (helper,)) = reports.verify_init(0), reports.verify_init(1)
+    (message,) = prio3.verifier_shares_to_message_batch(reports.ctx, [[leader], [helper]])
+
+    def refused(messages: Messages, n: int) -> set[int]:
+        return set(prio3.verify_next_batch(list(states.encode()) * n, messages).rejected)
+
+    assert refused([message], 1) == set()
+    n = 8 * len(message)
+    assert refused([flipped(message, bit) for bit in range(n)], n) == set(range(n))
+    n = 8 * len(helper)
+    spoiled = [flipped(helper, bit) for bit in range(n)]
+    assert refused(prio3.verifier_shares_to_message_batch(reports.ctx, [[leader] * n, spoiled]), n) == set(range(n))
 
 
 # Bad input: which report, and why.
@@ -324,6 +343,7 @@ def test_large_measurements() -> None:
         ),
         (Prio3Histogram, {"length": 0}, "length must be at least 1"),
         (Prio3Histogram, {"length": 4, "chunk_length": -1}, "chunk_length must be at least 1"),
+        (Prio3Histogram, {"length": 1 << 66, "chunk_length": 1}, "the circuit is too large for Field128"),
         (Prio3MultihotCountVec, {"length": 4, "max_weight": 5}, "max_weight must be 1 .. 4"),
         (Prio3MultihotCountVec, {"length": 4, "max_weight": 0}, "max_weight must be 1 .. 4"),
     ],

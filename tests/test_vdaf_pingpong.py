@@ -114,6 +114,25 @@ def test_reports_that_the_helper_cannot_read() -> None:
     assert list(out_shares.rejected) == list(response.rejected) == [0]
 
 
+def test_a_report_that_the_helper_refuses_last() -> None:
+    """The proof holds, but not with the joint randomness that the Leader's part makes."""
+    exchange = Exchange(Reports(Prio3Histogram(length=2), [1, 0]))
+    request = list(exchange.request)
+    request[1] = request[1][:-1] + bytes([request[1][-1] ^ 1])
+    out_shares, response = exchange.helper(request)
+    assert [error.reason for error in out_shares.rejected.values()] == ["the joint randomness is not the Client's"]
+    assert set(out_shares.rejected) == set(response.rejected) == {1}
+
+
+def test_reports_that_the_leader_could_not_read() -> None:
+    """Whatever the Helper answers."""
+    reports = Reports(Prio3Count(), [1, 0])
+    reports.inputs[0][0] = b"?"
+    states, _ = reports.verify_init(0)
+    for kept in (states, states.encode()):
+        assert set(PingPong(reports.prio3).leader_continued(kept, [encode(2, b"")] * 2).rejected) == {0}
+
+
 def test_two_aggregators_only() -> None:
     with pytest.raises(LocalProtocolError, match="for 2 Aggregators, got 3"):
         PingPong(Prio3Count(3))
