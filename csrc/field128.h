@@ -122,8 +122,7 @@ static inline fe_t fe_from_sum(const fe_sum_t *sum) {
     uint128_t more = FE_EPSILON * wraps;
     y += more;
     y += fe_masked(FE_EPSILON, (uint64_t)(y < more));
-    fe_t reduced = fe_narrow(y - fe_masked(FE_P, (uint64_t)(y >= FE_P)));
-    return fe_sub(reduced, fe_narrow(FE_EPSILON));
+    return fe_difference(y, FE_EPSILON); /* y <= p - 1 + FE_EPSILON */
 }
 
 #endif

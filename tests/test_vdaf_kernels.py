@@ -91,6 +91,18 @@ def test_long_sums_of_extremes(field: int, value: int) -> None:
 
 
 @both_fields
+def test_sums_of_products_at_the_edges_of_carries(field: int) -> None:
+    top, whole = P[field] - 1, 1 << field
+    edges = [0, 1, 1 << field // 2, top, top + 1, whole - (1 << field // 2), whole - 1]
+    for total in (high * whole + low for high in [*edges, whole, 2 * whole - 1] for low in edges):
+        full, rest = divmod(total, top)
+        factors = [min(top, full - k * top) for k in range(full // top + 1)]
+        out = zeros(field, 1, 1)
+        _vdaf.dot(field, out, elements(field, [[*factors, rest]]), elements(field, [top] * len(factors) + [1]))
+        assert integers(field, out) == [[total % P[field]]]
+
+
+@both_fields
 def test_accumulate_leaves_rejected_reports_out(field: int) -> None:
     a = random_integers(field, 5, 11)
     acc = elements(field, a[0])
