@@ -116,11 +116,15 @@ typedef struct {
 
 scalar_split_t scalar_split(const scalar_t *a);
 
-/* sum := sum + a * b. */
-static inline void scalar_sum_muladd(scalar_sum_t *sum, const scalar_split_t *a, const scalar_t *b) {
+/* sum := sum + a[0] * b[0] + ... + a[terms - 1] * b[terms - 1], for a constant number of terms: each column is read and
+ * written once for all of them. */
+static inline void scalar_sum_muladd(scalar_sum_t *sum, const scalar_split_t *a, const scalar_t *b, int terms) {
     _Pragma("GCC unroll 5") for (int i = 0; i < SPLIT_LIMBS; i++)
-        _Pragma("GCC unroll 4") for (int l = 0; l < SCALAR_LIMBS; l++)
-            sum->column[i][l] += (uint128_t)a->limb[i] * b->limb[l];
+        _Pragma("GCC unroll 4") for (int l = 0; l < SCALAR_LIMBS; l++) {
+        uint128_t column = sum->column[i][l];
+        _Pragma("GCC unroll 8") for (int k = 0; k < terms; k++) column += (uint128_t)a[k].limb[i] * b[k].limb[l];
+        sum->column[i][l] = column;
+    }
 }
 
 scalar_t scalar_from_sum(const scalar_sum_t *sum);

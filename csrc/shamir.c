@@ -173,16 +173,24 @@ int secagg_shamir_lagrange(uint8_t *coefficients, const uint32_t *xs, size_t t) 
 
 /* --- Reconstruction ---------------------------------------------------------------------------------------------- */
 
+#define TERMS 8 /* products that are added up before they go to a sum in memory */
+
 /* sum[j] := sum over i < t of coefficients[i] * shares[i * stride + j], for j < count <= BLOCK and t <= 2^12. */
 static void sum_products(scalar_sum_t *sum, const uint8_t *coefficients, const uint8_t *shares, size_t t, size_t stride,
                          size_t count) {
     memset(sum, 0, count * sizeof *sum);
-    for (size_t i = 0; i < t; i++) {
-        scalar_t coefficient = scalar_at(coefficients, i);
-        scalar_split_t split = scalar_split(&coefficient);
+    for (size_t i = 0; i < t; i += TERMS) {
+        size_t terms = t - i < TERMS ? t - i : TERMS;
+        scalar_split_t split[TERMS] = {{{0}}};
+        for (size_t k = 0; k < terms; k++) {
+            scalar_t coefficient = scalar_at(coefficients, i + k);
+            split[k] = scalar_split(&coefficient);
+        }
         for (size_t j = 0; j < count; j++) {
-            scalar_t share = scalar_at(shares, i * stride + j);
-            scalar_sum_muladd(&sum[j], &split, &share);
+            scalar_t share[TERMS];
+            for (size_t k = 0; k < TERMS; k++) /* a missing term is 0 times some share */
+                share[k] = scalar_at(shares, (k < terms ? i + k : i) * stride + j);
+            scalar_sum_muladd(&sum[j], split, share, TERMS);
         }
     }
 }
