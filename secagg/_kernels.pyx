@@ -3,7 +3,7 @@
 
 from os import environ
 
-from libc.stdint cimport int8_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int8_t, int64_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "secagg.h" nogil:
     const char *secagg_isa_available(size_t i)
@@ -34,6 +34,17 @@ cdef extern from "secagg.h" nogil:
     int secagg_p256_lift(uint8_t *, uint8_t *, const uint8_t *, size_t)
     int secagg_p256_agree(uint8_t *, uint8_t *, const uint8_t *, size_t, const uint8_t *, size_t)
     int secagg_hkdf_sha256(uint8_t *, size_t, const uint8_t *, size_t, const uint8_t *, size_t, size_t)
+    int secagg_add_signed_u32(uint32_t *, const int64_t *, size_t, uint64_t)
+    int secagg_add_signed_u64(uint64_t *, const int64_t *, size_t, uint64_t)
+
+    struct secagg_random:
+        const uint8_t *seed
+        const uint8_t *nonce
+        const uint64_t *words
+        uint64_t count
+        uint64_t used
+    int secagg_noise_laplace(int64_t *, size_t, uint64_t, uint64_t, secagg_random *)
+    int secagg_noise_gaussian(int64_t *, size_t, const uint64_t *, const uint64_t *, secagg_random *)
 
 
 ctypedef fused word:
@@ -300,6 +311,69 @@ def hkdf_sha256(uint8_t[:, ::1] out, const uint8_t[:, ::1] keys, const uint8_t[:
     with nogil:
         status = secagg_hkdf_sha256(&out[0, 0], out.shape[1], &keys[0, 0], keys.shape[1], &infos[0, 0], infos.shape[1],
                                     out.shape[0])
+    _ok(status)
+
+
+def add_signed(word[::1] a, const int64_t[::1] b, modulus):
+    cdef uint64_t R = _checked(modulus, sizeof(word))
+    cdef int status
+    _require(a.shape[0] == b.shape[0], "vectors must have equal lengths")
+    if a.shape[0] == 0:
+        return
+    with nogil:
+        if word is uint32_t:
+            status = secagg_add_signed_u32(&a[0], &b[0], a.shape[0], R)
+        else:
+            status = secagg_add_signed_u64(&a[0], &b[0], a.shape[0], R)
+    _ok(status)
+
+
+cdef uint8_t[12] ZERO_NONCE
+
+
+cdef class Random:
+    """Where noise takes its words from: PRG(seed) mod 2^64, or the words given."""
+    cdef secagg_random source
+    cdef const uint8_t[::1] seed
+    cdef const uint64_t[::1] words
+
+    def __init__(self, const uint8_t[::1] seed=None, const uint64_t[::1] words=None):
+        _require((seed is None) != (words is None), "give exactly one of seed and words")
+        self.source.nonce = ZERO_NONCE
+        if seed is not None:
+            _require(seed.shape[0] == 16, "seed must be 16 bytes")
+            self.seed = seed
+            self.source.seed = &seed[0]
+        else:
+            _require(words.shape[0] > 0, "there must be at least one word")
+            self.words = words
+            self.source.words = &words[0]
+            self.source.count = words.shape[0]
+
+    @property
+    def used(self):
+        return self.source.used
+
+
+def noise_laplace(int64_t[::1] out, uint64_t numerator, uint64_t denominator, Random random not None):
+    cdef int status
+    if out.shape[0] == 0:
+        return
+    with nogil:
+        status = secagg_noise_laplace(&out[0], out.shape[0], numerator, denominator, &random.source)
+    _ok(status)
+
+
+def noise_gaussian(int64_t[::1] out, numerator, denominator, Random random not None):
+    cdef uint64_t[2] n, d
+    cdef int status
+    _require(numerator >> 128 == 0 and denominator >> 128 == 0, "numerator and denominator must be 1 .. 2**100")
+    n[0], n[1] = numerator & 0xFFFFFFFFFFFFFFFF, numerator >> 64
+    d[0], d[1] = denominator & 0xFFFFFFFFFFFFFFFF, denominator >> 64
+    if out.shape[0] == 0:
+        return
+    with nogil:
+        status = secagg_noise_gaussian(&out[0], out.shape[0], n, d, &random.source)
     _ok(status)
 
 

@@ -42,6 +42,12 @@ def add(a: Word, b: Word, modulus: int) -> None:
     _kernels.add(a, b, modulus)
 
 
+def add_signed(a: Word, b: NDArray[np.int64], modulus: int) -> None:
+    """Add in place: a[i] := a[i] + b[i] mod R, for a[n] mod R and any int64 b[n]."""
+    require_vectors(modulus, a)
+    _kernels.add_signed(a, b, modulus)
+
+
 def subtract(a: Word, b: Word, modulus: int) -> None:
     """Subtract in place: a[i] := a[i] - b[i] mod R, for a[n] and b[n] mod R."""
     require_vectors(modulus, a, b)

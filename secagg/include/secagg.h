@@ -63,6 +63,10 @@ int secagg_add_u64(uint64_t *a, const uint64_t *b, size_t n, uint64_t modulus);
 int secagg_subtract_u32(uint32_t *a, const uint32_t *b, size_t n, uint64_t modulus);
 int secagg_subtract_u64(uint64_t *a, const uint64_t *b, size_t n, uint64_t modulus);
 
+/* a[i] := a[i] + b[i] mod R.  In/out a[n] mod R; input b[n], any values. */
+int secagg_add_signed_u32(uint32_t *a, const int64_t *b, size_t n, uint64_t modulus);
+int secagg_add_signed_u64(uint64_t *a, const int64_t *b, size_t n, uint64_t modulus);
+
 /* a[i] := a[i] mod R.  In/out a[n], any values. */
 int secagg_reduce_u32(uint32_t *a, size_t n, uint64_t modulus);
 int secagg_reduce_u64(uint64_t *a, size_t n, uint64_t modulus);
@@ -126,6 +130,32 @@ int secagg_p256_agree(uint8_t *agreed, uint8_t *valid, const uint8_t *scalars, s
  * Output out[n][length], length 1 .. 32; inputs keys[n][key_bytes], infos[n][info_bytes], each at most 118 bytes. */
 int secagg_hkdf_sha256(uint8_t *out, size_t length, const uint8_t *keys, size_t key_bytes, const uint8_t *infos,
                        size_t info_bytes, size_t n);
+
+/* --- Noise -----------------------------------------------------------------------------------------------------
+ * Samples of discrete laws, from random 64-bit words.  Functions return -1 also if words ran out; then what they wrote
+ * is no noise. */
+
+/* Where random words come from: words[count] unless it is NULL, else the words PRG(seed)[i] mod 2^64 (see Masks).
+ * Words are used once and in order: `used` says which is next, and a function leaves there how many have been used. */
+struct secagg_random {
+    const uint8_t *seed;   /* [16] */
+    const uint8_t *nonce;  /* [12] */
+    const uint64_t *words; /* NULL, or [count] */
+    uint64_t count;
+    uint64_t used;
+};
+
+/* out[i] := x with probability proportional to exp(-|x| / scale), scale = numerator / denominator.  Output out[n];
+ * numerator and denominator 1 .. 2^56, scale at most 2^40: x is beyond int64_t with less than 2^-12,000,000.  Time
+ * depends on the samples. */
+int secagg_noise_laplace(int64_t *out, size_t n, uint64_t numerator, uint64_t denominator,
+                         struct secagg_random *random);
+
+/* out[i] := x with probability proportional to exp(-x^2 / (2 variance)), variance = numerator / denominator.  Output
+ * out[n]; numerator[2] and denominator[2], low word first, 1 .. 2^100, variance at most 2^80.  Time depends on the
+ * samples. */
+int secagg_noise_gaussian(int64_t *out, size_t n, const uint64_t *numerator, const uint64_t *denominator,
+                          struct secagg_random *random);
 
 #ifdef __cplusplus
 }

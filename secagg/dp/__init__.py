@@ -1,0 +1,1 @@
+"""Differential privacy: budgets, exact discrete noise, and the accuracy that each choice buys."""

@@ -1,0 +1,363 @@
+"""The exact samplers: equal to their twin word by word, exact by their exponents, and distributed as they must be."""
+
+import itertools
+import random
+from collections.abc import Callable
+from decimal import Context, Decimal
+from fractions import Fraction
+from math import factorial, isqrt, sqrt
+
+import noise_twin
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from noise_twin import Tape
+
+from secagg import _kernels, vector
+from secagg.dp.samplers import ExactGaussian, ExactLaplace, Sampler, Samples
+from secagg.masking import expand
+
+SEED = bytes(range(16))
+ONES = (1 << 64) - 1
+SCALES = [Fraction(1), Fraction(1, 3), Fraction(100), Fraction(22, 7), Fraction(10**4), Fraction(1 << 56, 65537)]
+VARIANCES = [*SCALES, Fraction(1, 1000), Fraction(2, 3), Fraction(10**8), Fraction((1 << 100) - 3, (1 << 20) + 7)]
+LAWS = [
+    *((ExactLaplace(scale), noise_twin.laplace, scale) for scale in SCALES),
+    *((ExactGaussian(variance), noise_twin.gaussian, variance) for variance in VARIANCES),
+]
+every_law = pytest.mark.parametrize(("sampler", "twin", "parameter"), LAWS, ids=[str(law[0]) for law in LAWS])
+Twin = Callable[[Tape, Fraction], int]
+
+
+Drawn = tuple[list[int], int] | None
+
+
+def from_words(sampler: Sampler, words: list[int], n: int) -> Drawn:
+    """n samples and how many words they used, or None where words ran out."""
+    out = np.empty(n, np.int64)
+    source = _kernels.Random(words=np.array(words, np.uint64))
+    try:
+        sampler.fill(out, source)
+    except ValueError:
+        assert source.used > len(words)
+        return None
+    return out.tolist(), source.used
+
+
+def from_twin(twin: Twin, parameter: Fraction, words: list[int], n: int) -> Drawn:
+    tape = Tape(words)
+    try:
+        return [twin(tape, parameter) for _ in range(n)], tape.used
+    except EOFError:
+        return None
+
+
+# --- The same word by word
+
+
+@every_law
+def test_kernel_equals_twin_on_random_words(sampler: Sampler, twin: Twin, parameter: Fraction) -> None:
+    rng = random.Random(1)
+    words = [rng.getrandbits(64) for _ in range(30_000)]
+    drawn = from_words(sampler, words, 500)
+    assert drawn is not None
+    assert drawn == from_twin(twin, parameter, words, 500)
+
+
+@every_law
+def test_kernel_equals_twin_on_extreme_words(sampler: Sampler, twin: Twin, parameter: Fraction) -> None:
+    """All tapes of 10 words that decide a trial at once either way, then zeros and ones for ever."""
+    for words in itertools.product([0, ONES], repeat=10):
+        for end in ([0] * 50, [ONES] * 50):
+            tape = [*words, *end]
+            assert from_words(sampler, tape, 1) == from_twin(twin, parameter, tape, 1)
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_kernel_equals_twin_on_words_at_the_thresholds(data: st.DataObject) -> None:
+    """Words at and next to p * 2**64 for likely p: trials that one word does not decide."""
+    sampler, twin, parameter = data.draw(st.sampled_from(LAWS))
+    quotients = [Fraction(1, k) for k in range(1, 9)] + [parameter % 1, 1 / (parameter + 1)]
+    likely = sorted(
+        {int(p * (1 << 64)) + near & ONES for p in quotients for near in (-1, 0, 1)} | {0, 1, 1 << 63, ONES}
+    )
+    words = data.draw(st.lists(st.sampled_from(likely) | st.integers(0, ONES), min_size=1, max_size=80))
+    n = data.draw(st.integers(1, 4))
+    assert from_words(sampler, words, n) == from_twin(twin, parameter, words, n)
+
+
+@pytest.mark.parametrize("denominator", [3, 1 << 63, (1 << 64) - 1, (1 << 64) + 1, (1 << 90) - 1])
+def test_kernel_equals_twin_where_trials_need_a_second_word(denominator: int) -> None:
+    """With a variance of 1/d the first trial of the proposal 0 is of probability 1/2, and the second of 1/d."""
+    parameter = Fraction(1, denominator)
+    geometric = [1 << 63, 0, ONES]  # u = 0 of t = 1; exp(-0); exp(-1) fails
+    for first in {0, ((1 << 64) // denominator) & ONES, (1 << 64) // 2 // denominator & ONES}:
+        for second in (0, 1, 1 << 63, ONES, (1 << 128) // denominator & ONES):
+            words = [*geometric, ONES, 0, 0, first, second, *[0, ONES] * 30]
+            expected = from_twin(noise_twin.gaussian, parameter, words, 1)
+            assert from_words(ExactGaussian(parameter), words, 1) == expected
+
+
+@every_law
+@pytest.mark.usefixtures("isa")
+def test_a_seed_stands_for_the_words_of_its_mask(sampler: Sampler, twin: Twin, parameter: Fraction) -> None:
+    words = expand(5000, SEED, bits=64)
+    drawn = from_words(sampler, words.tolist(), 100)
+    assert drawn is not None
+    source = _kernels.Random(seed=SEED)
+    out = np.empty(100, np.int64)
+    sampler.fill(out, source)
+    assert (out.tolist(), source.used) == drawn
+    assert sampler.sample(100, rand=lambda n: SEED[:n]).tolist() == drawn[0]
+
+
+def test_samples_go_on_where_the_words_of_a_source_ended() -> None:
+    at_once, one_by_one = np.empty(2000, np.int64), np.empty(2000, np.int64)
+    _kernels.noise_laplace(at_once, 100, 1, _kernels.Random(seed=SEED))
+    source = _kernels.Random(seed=SEED)
+    for i in range(2000):
+        _kernels.noise_laplace(one_by_one[i : i + 1], 100, 1, source)
+    assert np.array_equal(at_once, one_by_one)
+
+
+# --- Exact by construction
+
+
+@given(st.integers(0, 200), st.fractions(Fraction(1, 1000), 10**4))
+def test_exponents_of_the_trials_add_up_to_algorithm_3s(x: int, sigma_squared: Fraction) -> None:
+    t = isqrt(int(sigma_squared)) + 1
+    total = Fraction(0)
+    for times, factors in noise_twin.exponents(x, sigma_squared):
+        assert all(0 <= factor < 1 for factor in factors)
+        product = Fraction(1)
+        for factor in factors:
+            product *= factor
+        total += times * product / 2
+    assert total == (x - sigma_squared / t) ** 2 / (2 * sigma_squared)
+
+
+class Scripted(Tape):
+    """Trials that end as the script says; knows how likely that is. EOFError after the last."""
+
+    def __init__(self, script: tuple[bool, ...]) -> None:
+        super().__init__([])
+        self.script = iter(script)
+        self.probability = Fraction(1)
+
+    def bernoulli(self, p: Fraction) -> bool:
+        outcome = next(self.script, None)
+        if outcome is None:
+            raise EOFError
+        self.probability *= p if outcome else 1 - p
+        return outcome
+
+
+@pytest.mark.parametrize("c", [1, 2])
+@pytest.mark.parametrize("factors", [(), (Fraction(2, 7),), (Fraction(3, 5), Fraction(5, 6)), (Fraction(1),)], ids=str)
+def test_the_tree_of_choices_sums_to_exp(c: int, factors: tuple[Fraction, ...]) -> None:
+    """Enumerates every way that the first 12 steps can go; what they leave open is x^12 / 12!."""
+    x = Fraction(1, c)
+    for factor in factors:
+        x *= factor
+    accepted = decided = Fraction(0)
+    unfinished: list[tuple[bool, ...]] = [()]
+    while unfinished:
+        script = unfinished.pop()
+        trial = Scripted(script)
+        try:
+            outcome = noise_twin.bernoulli_exp(trial, c, *factors)
+        except EOFError:
+            if sum(script) < 12 * (1 + len(factors)):
+                unfinished += [(*script, True), (*script, False)]
+            continue
+        decided += trial.probability
+        accepted += trial.probability * outcome
+    series = sum((Fraction(-x) ** k / factorial(k) for k in range(30)), Fraction(0))
+    assert 1 - decided <= x**11 / factorial(11)
+    assert accepted <= series <= accepted + (1 - decided)
+
+
+# --- Distributed as they must be
+
+DIGITS = Context(prec=60)
+
+
+def exponent(law: Sampler, k: int) -> Fraction:
+    """Of the weight of k."""
+    if isinstance(law, ExactLaplace):
+        return Fraction(-k) / law.scale
+    assert isinstance(law, ExactGaussian)
+    return Fraction(-k * k) / (2 * law.sigma_squared)
+
+
+def weights(law: Sampler, reach: int) -> list[Decimal]:
+    """Proportional to P[|X| = k], k < reach, to 50 digits."""
+    fractions = (exponent(law, k) for k in range(reach))
+    terms = [DIGITS.exp(DIGITS.divide(Decimal(x.numerator), Decimal(x.denominator))) for x in fractions]
+    return [terms[0], *(2 * term for term in terms[1:])]
+
+
+def chi_square_deviation(samples: Samples, law: Sampler, reach: int) -> float:
+    """By how many standard deviations the chi-square statistic of magnitudes, in at most 200 bins of about the same
+    probability, is too large (Wilson and Hilferty's approximation)."""
+    mass = np.array([float(weight) for weight in weights(law, reach)])
+    mass /= mass.sum()
+    bins = np.minimum(np.cumsum(mass) * 200, 199).astype(int)
+    bins = np.unique(bins, return_inverse=True)[1]
+    expected = np.bincount(bins, mass) * samples.size
+    counts = np.bincount(bins[np.minimum(np.abs(samples), reach - 1)], minlength=expected.size)
+    keep = expected >= 20
+    expected = np.append(expected[keep], max(expected[~keep].sum(), 1e-9))
+    counts = np.append(counts[keep], counts[~keep].sum())
+    if expected[-1] < 1:
+        expected, counts = expected[:-1], counts[:-1]
+    freedom = expected.size - 1
+    statistic = float(((counts - expected) ** 2 / expected).sum())
+    return float(((statistic / freedom) ** (1 / 3) - (1 - 2 / (9 * freedom))) / sqrt(2 / (9 * freedom)))
+
+
+DISTRIBUTED = [
+    (ExactLaplace(Fraction(1)), 60),
+    (ExactLaplace(Fraction(7, 3)), 120),
+    (ExactLaplace(Fraction(100)), 3000),
+    (ExactGaussian(Fraction(1, 2)), 30),
+    (ExactGaussian(Fraction(1)), 30),
+    (ExactGaussian(Fraction(29, 3)), 60),
+    (ExactGaussian(Fraction(10**4)), 1200),
+]
+distributed = pytest.mark.parametrize(("law", "reach"), DISTRIBUTED, ids=[str(law) for law, _ in DISTRIBUTED])
+
+
+def check_distribution(law: Sampler, reach: int, n: int) -> None:
+    samples = law.sample(n, rand=lambda size: SEED[:size])
+    assert abs(chi_square_deviation(samples, law, reach)) < 4
+    positive, negative = int((samples > 0).sum()), int((samples < 0).sum())
+    assert abs(positive - negative) < 4 * sqrt(positive + negative)
+
+
+@distributed
+def test_a_million_draws_fit_the_law(law: Sampler, reach: int) -> None:
+    check_distribution(law, reach, 10**6)
+
+
+@pytest.mark.slow
+@distributed
+def test_ten_million_draws_fit_the_law(law: Sampler, reach: int) -> None:
+    check_distribution(law, reach, 10**7)
+
+
+@pytest.mark.parametrize(
+    ("law", "off"),
+    [
+        (ExactLaplace(Fraction(100)), ExactLaplace(Fraction(102))),
+        (ExactGaussian(Fraction(1)), ExactGaussian(Fraction(102, 100))),
+        (ExactGaussian(Fraction(1)), ExactLaplace(Fraction(7, 10))),
+    ],
+)
+def test_the_fit_is_that_of_one_law_only(law: Sampler, off: Sampler) -> None:
+    assert chi_square_deviation(off.sample(10**6, rand=lambda size: SEED[:size]), law, 3000) > 10
+
+
+def test_two_draws_are_independent() -> None:
+    samples = ExactGaussian(Fraction(1)).sample(10**6, rand=lambda size: SEED[:size]).astype(float)
+    for lag in (1, 2, 3):
+        assert abs(np.corrcoef(samples[:-lag], samples[lag:])[0, 1]) < 4e-3
+        assert abs(np.corrcoef(np.abs(samples[:-lag]), np.abs(samples[lag:]))[0, 1]) < 4e-3
+
+
+# --- Into vectors
+
+
+@pytest.mark.parametrize(
+    "modulus", [2, 3, 2**24, 2**24 - 3, 2**32 - 5, 2**32, 2**32 + 1, 2**63 - 25, 2**64 - 59, 2**64]
+)
+def test_noise_is_added_mod_r(modulus: int) -> None:
+    law = ExactGaussian(Fraction(1 << 70))
+    rng = random.Random(modulus)
+    before = [rng.choice([0, modulus - 1, rng.randrange(modulus)]) for _ in range(100)]
+    values = np.array(before, vector.dtype(modulus))
+    law.add_to(values, modulus, rand=lambda size: SEED[:size])
+    noise = law.sample(100, rand=lambda size: SEED[:size]).tolist()
+    assert values.tolist() == [(x + y) % modulus for x, y in zip(before, noise, strict=True)]
+
+
+@given(st.data(), st.integers(2, 1 << 64))
+def test_add_signed_is_addition(data: st.DataObject, modulus: int) -> None:
+    extreme = st.sampled_from([-(1 << 63), -1, 0, 1, (1 << 63) - 1, modulus % (1 << 63), -(modulus % (1 << 63))])
+    pairs = data.draw(
+        st.lists(st.tuples(st.integers(0, modulus - 1), extreme | st.integers(-(1 << 63), (1 << 63) - 1)))
+    )
+    a = np.array([x for x, _ in pairs], vector.dtype(modulus))
+    vector.add_signed(a, np.array([y for _, y in pairs], np.int64), modulus)
+    assert a.tolist() == [(x + y) % modulus for x, y in pairs]
+
+
+def test_seeds_come_from_the_system_and_differ() -> None:
+    law = ExactLaplace(Fraction(10**6))
+    assert not np.array_equal(law.sample(10), law.sample(10))
+
+
+# --- Bounds
+
+
+@pytest.mark.parametrize("kind", [ExactLaplace, ExactGaussian])
+@pytest.mark.parametrize("value", [Fraction(0), Fraction(-1), Fraction((1 << 80) + 1), Fraction(1, (1 << 100) + 1)])
+def test_parameters_out_of_bounds_are_refused(kind: type[ExactLaplace] | type[ExactGaussian], value: Fraction) -> None:
+    with pytest.raises(ValueError, match="must"):
+        kind(value)
+
+
+@pytest.mark.parametrize(
+    "value", [Fraction((1 << 40) + 1), Fraction((1 << 56) + 1, 1 << 17), Fraction(1, (1 << 56) + 1)]
+)
+def test_scales_out_of_bounds_are_refused(value: Fraction) -> None:
+    with pytest.raises(ValueError, match="must"):
+        ExactLaplace(value)
+    with pytest.raises(ValueError, match="refused by the kernel"):
+        _kernels.noise_laplace(np.empty(1, np.int64), *value.as_integer_ratio(), _kernels.Random(seed=SEED))
+
+
+@pytest.mark.parametrize(
+    ("numerator", "denominator"),
+    [(0, 1), (1, 0), ((1 << 80) + 1, 1), ((1 << 100) + 1, 1 << 30), (1, (1 << 100) + 1), (1 << 128, 1), (1, 1 << 200)],
+)
+def test_the_kernel_refuses_variances_out_of_bounds(numerator: int, denominator: int) -> None:
+    with pytest.raises(ValueError, match=r"refused|must be"):
+        _kernels.noise_gaussian(np.empty(1, np.int64), numerator, denominator, _kernels.Random(seed=SEED))
+
+
+@pytest.mark.parametrize(
+    ("law", "sigma"),
+    [
+        (ExactLaplace(Fraction(1 << 40)), sqrt(2) * (1 << 40)),
+        (ExactLaplace(Fraction(1 << 56, 1 << 55)), 2.80),
+        (ExactLaplace(Fraction(1, 1 << 56)), 0),
+        (ExactGaussian(Fraction(1 << 80)), 1 << 40),
+        (ExactGaussian(Fraction(1 << 100, (1 << 100) - 1)), 1),
+        (ExactGaussian(Fraction(1, 1 << 100)), 0),
+    ],
+    ids=str,
+)
+def test_the_largest_and_smallest_parameters(law: Sampler, sigma: float) -> None:
+    samples = law.sample(10_000, rand=lambda size: SEED[:size]).astype(float)
+    assert 0.97 * sigma <= samples.std() <= 1.03 * sigma
+    assert abs(samples.mean()) <= 0.03 * sigma
+
+
+def test_no_samples_take_no_words() -> None:
+    source = _kernels.Random(seed=SEED)
+    _kernels.noise_laplace(np.empty(0, np.int64), 1, 1, source)
+    assert source.used == 0
+
+
+def test_a_source_is_a_seed_or_words() -> None:
+    for arguments in (
+        {},
+        {"seed": SEED, "words": np.zeros(1, np.uint64)},
+        {"seed": b""},
+        {"words": np.zeros(0, np.uint64)},
+    ):
+        with pytest.raises(ValueError, match=r"must|exactly one"):
+            _kernels.Random(**arguments)
