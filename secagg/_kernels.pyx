@@ -45,6 +45,10 @@ cdef extern from "secagg.h" nogil:
         uint64_t used
     int secagg_noise_laplace(int64_t *, size_t, uint64_t, uint64_t, secagg_random *)
     int secagg_noise_gaussian(int64_t *, size_t, const uint64_t *, const uint64_t *, secagg_random *)
+    int secagg_noise_scan(int64_t *, size_t, const uint64_t *, size_t, secagg_random *)
+    int secagg_noise_bitwise(int64_t *, size_t, const uint64_t *, unsigned, secagg_random *)
+    int secagg_noise_search(int64_t *, size_t, size_t *, const uint64_t *, size_t, secagg_random *)
+    int secagg_random_words(uint64_t *, size_t, secagg_random *)
 
 
 ctypedef fused word:
@@ -375,6 +379,51 @@ def noise_gaussian(int64_t[::1] out, numerator, denominator, Random random not N
     with nogil:
         status = secagg_noise_gaussian(&out[0], out.shape[0], n, d, &random.source)
     _ok(status)
+
+
+def noise_scan(int64_t[::1] out, const uint64_t[:, ::1] thresholds, Random random not None):
+    cdef int status
+    _require_thresholds(thresholds)
+    if out.shape[0] == 0:
+        return
+    with nogil:
+        status = secagg_noise_scan(&out[0], out.shape[0], &thresholds[0, 0], thresholds.shape[0], &random.source)
+    _ok(status)
+
+
+def noise_bitwise(int64_t[::1] out, const uint64_t[:, ::1] thresholds, Random random not None):
+    cdef int status
+    _require_thresholds(thresholds)
+    if out.shape[0] == 0:
+        return
+    with nogil:
+        status = secagg_noise_bitwise(&out[0], out.shape[0], &thresholds[0, 0], thresholds.shape[0] - 1, &random.source)
+    _ok(status)
+
+
+def noise_search(int64_t[::1] out, const uint64_t[:, ::1] thresholds, Random random not None):
+    cdef size_t done = 0
+    cdef int status
+    _require_thresholds(thresholds)
+    if out.shape[0] == 0:
+        return 0
+    with nogil:
+        status = secagg_noise_search(&out[0], out.shape[0], &done, &thresholds[0, 0], thresholds.shape[0], &random.source)
+    _ok(status)
+    return done
+
+
+def random_words(uint64_t[::1] out, Random random not None):
+    cdef int status
+    if out.shape[0] == 0:
+        return
+    with nogil:
+        status = secagg_random_words(&out[0], out.shape[0], &random.source)
+    _ok(status)
+
+
+cdef int _require_thresholds(const uint64_t[:, ::1] thresholds) except -1:
+    return _require(thresholds.shape[0] > 0 and thresholds.shape[1] == 2, "thresholds must have shape [count, 2]")
 
 
 isa_use(environ.get("SECAGG_ISA") or None)

@@ -1,8 +1,10 @@
 """Samples of discrete laws, drawn exactly: integers only lie between random bytes and samples.
 
-The exact forms of Laplace and Gaussian noise are Algorithms 2 and 3 of C. Canonne, G. Kamath and T. Steinke, "The
-Discrete Gaussian for Differential Privacy" (2020). The time they take depends on the samples: who can time them learns
-something about the magnitude of the noise.
+Each law has two forms. The exact ones have exactly their law: Laplace and Gaussian are Algorithms 2 and 3 of
+C. Canonne, G. Kamath and T. Steinke, "The Discrete Gaussian for Differential Privacy" (2020), Skellam an inversion. The
+time they take depends on the samples: who can time them learns something about the magnitude of the noise. The
+isochronous ones take the same random words and the same steps for every sample. Their thresholds have 128 bits, so that
+their law is off by a total variation distance that each states, some 2**-120 a sample, to be added to a delta.
 
 Randomness comes from `rand`, which is asked once for a seed of 16 bytes; the seed stands for the words
 PRG(seed)[i] mod 2**64 (see `secagg.masking`), so that whoever knows it can draw the same noise again.
@@ -13,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +23,16 @@ from numpy.typing import NDArray
 from secagg import _kernels, vector
 from secagg.masking import SEED_BYTES
 
+from .tables import BITS, Quotients, cumulative, gaussian_quotients, laplace_probabilities, skellam_quotients
+
 Samples = NDArray[np.int64]
 Rand = Callable[[int], bytes]
 
 MAX_SCALE = 1 << 40  # a sample then leaves int64 with a probability below 2**-12,000,000
 LAPLACE_TERMS = 1 << 56
 GAUSSIAN_TERMS = 1 << 100
+MAX_SCANNED_VARIANCE = 1 << 20  # thresholds number 13 standard deviations: here they take 7 microseconds to read
+MAX_SEARCHED_VARIANCE = 1 << 28  # a table of 3.5 MB, computed in seconds
 
 
 class Sampler(ABC):
@@ -35,7 +42,9 @@ class Sampler(ABC):
         total_variation: an upper bound on the total variation distance of one sample's distribution from the law's.
     """
 
-    total_variation: Fraction = Fraction(0)
+    @property
+    def total_variation(self) -> Fraction:
+        return Fraction(0)
 
     @abstractmethod
     def fill(self, out: Samples, random: _kernels.Random) -> None:
@@ -88,6 +97,152 @@ class ExactGaussian(Sampler):
 
     def fill(self, out: Samples, random: _kernels.Random) -> None:
         _kernels.noise_gaussian(out, *Fraction(self.sigma_squared).as_integer_ratio(), random)
+
+
+@dataclass(frozen=True)
+class ExactSkellam(Sampler):
+    """The difference of two Poisson variables of mean variance / 2: P[X = x] is proportional to I_x(variance), I being
+    Bessel's function. Sums of such samples are such samples.
+
+    Inverts the distribution function: 128 random bits lie between two of its values' first 128 bits, or, with a
+    probability below 2**-110, on one of them; then more bits of both are taken until they differ.
+
+    Raises:
+        ValueError: unless 0 < variance <= 2**28, with numerator and denominator at most 2**100.
+    """
+
+    variance: Fraction
+
+    def __post_init__(self) -> None:
+        require_ratio("variance", self.variance, GAUSSIAN_TERMS, MAX_SEARCHED_VARIANCE)
+
+    def fill(self, out: Samples, random: _kernels.Random) -> None:
+        table = _skellam_table(self.variance)
+        done = _kernels.noise_search(out, table.rows, random)
+        while done < out.size:
+            out[done] = self._undecided(random)
+            done += 1 + _kernels.noise_search(out[done + 1 :], table.rows, random)
+
+    def _undecided(self, random: _kernels.Random) -> int:
+        """A sample that its first 128 bits do not decide."""
+        w, sign, bits = _random_bits(random), _random_word(random), BITS
+        while True:
+            w, bits = w << BITS | _random_bits(random), bits + BITS
+            thresholds = [*cumulative(skellam_quotients(self.variance), bits).thresholds, 0]
+            if w not in thresholds:
+                magnitude = sum(1 for threshold in thresholds if threshold > w)
+                return -magnitude if sign & 1 else magnitude
+
+
+@dataclass(frozen=True)
+class IsochronousLaplace(Sampler):
+    """The law of `ExactLaplace` but for `total_variation`, the bits of the magnitude being drawn one by one.
+
+    Raises:
+        ValueError: unless 0 < scale <= 2**40, with numerator and denominator at most 2**56.
+    """
+
+    scale: Fraction
+
+    def __post_init__(self) -> None:
+        require_ratio("scale", self.scale, LAPLACE_TERMS, MAX_SCALE)
+
+    @property
+    def total_variation(self) -> Fraction:
+        return _laplace_table(self.scale).total_variation
+
+    def fill(self, out: Samples, random: _kernels.Random) -> None:
+        _kernels.noise_bitwise(out, _laplace_table(self.scale).rows, random)
+
+
+@dataclass(frozen=True)
+class IsochronousGaussian(Sampler):
+    """The law of `ExactGaussian` but for `total_variation`, every threshold of the magnitude being read.
+
+    Raises:
+        ValueError: unless 0 < sigma_squared <= 2**20, with numerator and denominator at most 2**100.
+    """
+
+    sigma_squared: Fraction
+
+    def __post_init__(self) -> None:
+        require_ratio("sigma_squared", self.sigma_squared, GAUSSIAN_TERMS, MAX_SCANNED_VARIANCE)
+
+    @property
+    def total_variation(self) -> Fraction:
+        return _gaussian_table(self.sigma_squared).total_variation
+
+    def fill(self, out: Samples, random: _kernels.Random) -> None:
+        _kernels.noise_scan(out, _gaussian_table(self.sigma_squared).rows, random)
+
+
+@dataclass(frozen=True)
+class IsochronousSkellam(Sampler):
+    """The law of `ExactSkellam` but for `total_variation`, every threshold of the magnitude being read.
+
+    Raises:
+        ValueError: unless 0 < variance <= 2**20, with numerator and denominator at most 2**100.
+    """
+
+    variance: Fraction
+
+    def __post_init__(self) -> None:
+        require_ratio("variance", self.variance, GAUSSIAN_TERMS, MAX_SCANNED_VARIANCE)
+
+    @property
+    def total_variation(self) -> Fraction:
+        return _skellam_table(self.variance).total_variation
+
+    def fill(self, out: Samples, random: _kernels.Random) -> None:
+        _kernels.noise_scan(out, _skellam_table(self.variance).rows, random)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Thresholds as the kernels take them, uint64[count, 2], and how far from the law what they draw is."""
+
+    rows: NDArray[np.uint64]
+    total_variation: Fraction
+
+
+@lru_cache
+def _laplace_table(scale: Fraction) -> Table:
+    thresholds, total_variation = laplace_probabilities(scale)
+    return Table(_rows(thresholds), total_variation)
+
+
+@lru_cache
+def _gaussian_table(sigma_squared: Fraction) -> Table:
+    return _table(gaussian_quotients(sigma_squared))
+
+
+@lru_cache
+def _skellam_table(variance: Fraction) -> Table:
+    return _table(skellam_quotients(variance))
+
+
+def _table(quotients: Quotients) -> Table:
+    """A threshold is below 2**128 P[|X| >= k] by less than 1, and those left out add up to `beyond`."""
+    found = cumulative(quotients)
+    return Table(_rows(found.thresholds or [0]), Fraction(len(found.thresholds), 1 << BITS) + found.beyond)
+
+
+def _rows(thresholds: list[int]) -> NDArray[np.uint64]:
+    """128-bit numbers as uint64[count, 2], the low word first."""
+    data = b"".join(threshold.to_bytes(16, "little") for threshold in thresholds)
+    return np.frombuffer(data, "<u8").astype(np.uint64).reshape(-1, 2)
+
+
+def _random_word(random: _kernels.Random) -> int:
+    word = np.empty(1, np.uint64)
+    _kernels.random_words(word, random)
+    return int(word[0])
+
+
+def _random_bits(random: _kernels.Random) -> int:
+    """128 bits, the low word first."""
+    low = _random_word(random)
+    return _random_word(random) << 64 | low
 
 
 def require_ratio(name: str, value: Fraction, max_terms: int, max_value: int) -> None:

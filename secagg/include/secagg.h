@@ -157,6 +157,27 @@ int secagg_noise_laplace(int64_t *out, size_t n, uint64_t numerator, uint64_t de
 int secagg_noise_gaussian(int64_t *out, size_t n, const uint64_t *numerator, const uint64_t *denominator,
                           struct secagg_random *random);
 
+/* The next three take 128-bit thresholds, each a low and a high word: c stands for the probability c / 2^128. */
+
+/* out[i] := +-x, either with probability 1/2, x >= k + 1 with the probability of thresholds[k] for k < count, which
+ * descend.  Output out[n]; input thresholds[count][2].  Takes 3 words a sample; time does not depend on samples. */
+int secagg_noise_scan(int64_t *out, size_t n, const uint64_t *thresholds, size_t count, struct secagg_random *random);
+
+/* out[i] := +-(1 + x), either with probability 1/2, or 0 but with the probability of thresholds[0]; bit b of x is 1 with
+ * that of thresholds[b + 1].  Output out[n]; input thresholds[bits + 1][2], bits at most 62.  Takes 2 bits + 3 words a
+ * sample; time does not depend on samples. */
+int secagg_noise_bitwise(int64_t *out, size_t n, const uint64_t *thresholds, unsigned bits,
+                         struct secagg_random *random);
+
+/* As secagg_noise_scan, of the real probabilities whose first 128 bits the thresholds are, those beyond count being below
+ * 2^-128.  Where the first 128 random bits do not decide, stops before the sample's words: *done says how many samples
+ * there are.  Time depends on the samples. */
+int secagg_noise_search(int64_t *out, size_t n, size_t *done, const uint64_t *thresholds, size_t count,
+                        struct secagg_random *random);
+
+/* out[i] := the next word.  Output out[n]. */
+int secagg_random_words(uint64_t *out, size_t n, struct secagg_random *random);
+
 #ifdef __cplusplus
 }
 #endif
