@@ -68,13 +68,13 @@ static inline uint128_t take_integer(struct ratio *x) {
     return i;
 }
 
-/* 1 with probability exp(-x y / 2), which with x = i + x' and y = j + y' is the product of the four probabilities
+/* 1 with probability exp(-x y / 2), x >= y, which with x = i + x' and y = j + y' is the product of the four probabilities
  * exp(-1/2)^(ij), exp(-y'/2)^i, exp(-x'/2)^j and exp(-x' y' / 2). */
 static int bernoulli_exp_product(struct stream *s, struct ratio x, struct ratio y) {
     uint128_t i = take_integer(&x), j = take_integer(&y);
     const struct ratio both[2] = {x, y};
-    for (uint128_t k = 0; k < i; k++)
-        for (uint128_t l = 0; l < j; l++)
+    for (uint128_t k = 0; k < j; k++) /* i may be anything where j is 0 */
+        for (uint128_t l = 0; l < i; l++)
             if (!bernoulli_exp(s, 2, 0, NULL))
                 return 0;
     for (uint128_t k = 0; k < i; k++)

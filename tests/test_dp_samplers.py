@@ -3,7 +3,7 @@
 import itertools
 import random
 from collections.abc import Callable
-from decimal import Context, Decimal
+from decimal import Decimal
 from fractions import Fraction
 from math import factorial, isqrt, sqrt
 
@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from noise_fit import both_signs, chi_square_deviation, exp_minus
 from noise_twin import Tape
 
 from secagg import _kernels, vector
-from secagg.dp.samplers import ExactGaussian, ExactLaplace, Sampler, Samples
+from secagg.dp.samplers import ExactGaussian, ExactLaplace, Sampler
 from secagg.masking import expand
 
 SEED = bytes(range(16))
@@ -181,41 +182,15 @@ def test_the_tree_of_choices_sums_to_exp(c: int, factors: tuple[Fraction, ...]) 
 
 # --- Distributed as they must be
 
-DIGITS = Context(prec=60)
-
-
-def exponent(law: Sampler, k: int) -> Fraction:
-    """Of the weight of k."""
-    if isinstance(law, ExactLaplace):
-        return Fraction(-k) / law.scale
-    assert isinstance(law, ExactGaussian)
-    return Fraction(-k * k) / (2 * law.sigma_squared)
-
 
 def weights(law: Sampler, reach: int) -> list[Decimal]:
-    """Proportional to P[|X| = k], k < reach, to 50 digits."""
-    fractions = (exponent(law, k) for k in range(reach))
-    terms = [DIGITS.exp(DIGITS.divide(Decimal(x.numerator), Decimal(x.denominator))) for x in fractions]
-    return [terms[0], *(2 * term for term in terms[1:])]
-
-
-def chi_square_deviation(samples: Samples, law: Sampler, reach: int) -> float:
-    """By how many standard deviations the chi-square statistic of magnitudes, in at most 200 bins of about the same
-    probability, is too large (Wilson and Hilferty's approximation)."""
-    mass = np.array([float(weight) for weight in weights(law, reach)])
-    mass /= mass.sum()
-    bins = np.minimum(np.cumsum(mass) * 200, 199).astype(int)
-    bins = np.unique(bins, return_inverse=True)[1]
-    expected = np.bincount(bins, mass) * samples.size
-    counts = np.bincount(bins[np.minimum(np.abs(samples), reach - 1)], minlength=expected.size)
-    keep = expected >= 20
-    expected = np.append(expected[keep], max(expected[~keep].sum(), 1e-9))
-    counts = np.append(counts[keep], counts[~keep].sum())
-    if expected[-1] < 1:
-        expected, counts = expected[:-1], counts[:-1]
-    freedom = expected.size - 1
-    statistic = float(((counts - expected) ** 2 / expected).sum())
-    return float(((statistic / freedom) ** (1 / 3) - (1 - 2 / (9 * freedom))) / sqrt(2 / (9 * freedom)))
+    """Proportional to P[|X| = k], k < reach."""
+    if isinstance(law, ExactLaplace):
+        exponents = [Fraction(k) / law.scale for k in range(reach)]
+    else:
+        assert isinstance(law, ExactGaussian)
+        exponents = [Fraction(k * k) / (2 * law.sigma_squared) for k in range(reach)]
+    return both_signs([exp_minus(x) for x in exponents])
 
 
 DISTRIBUTED = [
@@ -232,7 +207,7 @@ distributed = pytest.mark.parametrize(("law", "reach"), DISTRIBUTED, ids=[str(la
 
 def check_distribution(law: Sampler, reach: int, n: int) -> None:
     samples = law.sample(n, rand=lambda size: SEED[:size])
-    assert abs(chi_square_deviation(samples, law, reach)) < 4
+    assert abs(chi_square_deviation(samples, weights(law, reach))) < 4
     positive, negative = int((samples > 0).sum()), int((samples < 0).sum())
     assert abs(positive - negative) < 4 * sqrt(positive + negative)
 
@@ -257,7 +232,7 @@ def test_ten_million_draws_fit_the_law(law: Sampler, reach: int) -> None:
     ],
 )
 def test_the_fit_is_that_of_one_law_only(law: Sampler, off: Sampler) -> None:
-    assert chi_square_deviation(off.sample(10**6, rand=lambda size: SEED[:size]), law, 3000) > 10
+    assert chi_square_deviation(off.sample(10**6, rand=lambda size: SEED[:size]), weights(law, 3000)) > 10
 
 
 def test_two_draws_are_independent() -> None:
