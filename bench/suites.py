@@ -15,6 +15,7 @@ TITLES = {
     "shamir": "Shamir, n = 1000, t = 667",
     "agreement": "Agreement of revealed keys",
     "hkdf": "Seeds of pairwise masks",
+    "noise": "Noise",
     "client": "A client's session",
     "server": "The server's session",
     "active": "The active model beside the semi-honest one, no dropouts",

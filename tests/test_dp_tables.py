@@ -6,6 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from math import factorial, sqrt
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,15 @@ from noise_fit import CONTEXT, both_signs, chi_square_deviation, exp_minus
 
 from secagg import _kernels
 from secagg.dp import tables
-from secagg.dp.samplers import ExactSkellam, IsochronousGaussian, IsochronousLaplace, IsochronousSkellam, Sampler
+from secagg.dp.samplers import (
+    ExactGaussian,
+    ExactLaplace,
+    ExactSkellam,
+    IsochronousGaussian,
+    IsochronousLaplace,
+    IsochronousSkellam,
+    Sampler,
+)
 from secagg.dp.tables import cumulative, gaussian_quotients, laplace_probabilities, skellam_quotients
 
 SEED = bytes(range(16))
@@ -322,6 +331,17 @@ def test_scales_out_of_bounds_are_refused(scale: Fraction) -> None:
 )
 def test_the_smallest_parameters_draw_zeros(law: Sampler) -> None:
     assert not law.sample(1000).any()
+
+
+@pytest.mark.parametrize(
+    "kind", [ExactLaplace, ExactGaussian, ExactSkellam, IsochronousLaplace, IsochronousGaussian, IsochronousSkellam]
+)
+def test_integers_are_exact_and_floats_are_not(kind: Callable[[Any], Sampler]) -> None:
+    rand = random.Random(1).randbytes
+    noise = kind(3).sample(50, rand=rand)
+    assert np.array_equal(noise, kind(Fraction(3)).sample(50, rand=random.Random(1).randbytes))
+    with pytest.raises(TypeError, match="Fraction"):
+        kind(0.5)
 
 
 def test_thresholds_of_other_shapes_are_refused() -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from numbers import Rational
 
 import numpy as np
 from numpy.typing import NDArray
@@ -216,7 +217,7 @@ def _gaussian_table(sigma_squared: Fraction) -> Table:
     return _table(gaussian_quotients(sigma_squared))
 
 
-@lru_cache
+@lru_cache(maxsize=8)
 def _skellam_table(variance: Fraction) -> Table:
     return _table(skellam_quotients(variance))
 
@@ -246,7 +247,10 @@ def _random_bits(random: _kernels.Random) -> int:
 
 
 def require_ratio(name: str, value: Fraction, max_terms: int, max_value: int) -> None:
-    """Raises ValueError unless 0 < value <= max_value, with numerator and denominator at most max_terms."""
+    """Raises ValueError unless 0 < value <= max_value, with numerator and denominator at most max_terms, and TypeError
+    for a float, which is not exactly what was meant."""
+    if not isinstance(value, Rational):
+        raise TypeError(f"{name} must be a Fraction or an integer, got {value!r}")
     if not 0 < value <= max_value:
         raise ValueError(f"{name} must be above 0 and at most {max_value}, got {value}")
     if max(value.numerator, value.denominator) > max_terms:

@@ -72,8 +72,8 @@ def gaussian_quotients(sigma_squared: Fraction) -> Quotients:
     """r_k = exp(-(2k - 1) / (2 sigma_squared))."""
 
     def quotients(point: int) -> Iterator[Bounds]:
-        low, high = exp_minus(1 / (2 * sigma_squared), point)
-        low_step, high_step = exp_minus(1 / sigma_squared, point)
+        low, high = exp_minus(Fraction(1, 2) / sigma_squared, point)
+        low_step, high_step = exp_minus(Fraction(1) / sigma_squared, point)
         while True:
             yield low, high
             low, high = low * low_step >> point, -(-high * high_step >> point)
@@ -111,7 +111,7 @@ def laplace_probabilities(scale: Fraction, bits: int = BITS) -> tuple[list[int],
     """
     point = bits + 32
     one = 1 << point
-    powers = [exp_minus((1 << b) / scale, point)[0] for b in range(64)]
+    powers = [exp_minus(Fraction(1 << b) / scale, point)[0] for b in range(64)]
     kept = [q for q in powers if q >> (point - bits)]
     thresholds = [(q << bits) // (one + q) for q in kept]
     first = [(2 * powers[0] << bits) // (one + powers[0])]
