@@ -24,7 +24,7 @@ cdef class Random:
     cdef const uint8_t[::1] seed
     cdef const uint64_t[::1] words
 
-    def __init__(self, const uint8_t[::1] seed=None, const uint64_t[::1] words=None):
+    def __cinit__(self, const uint8_t[::1] seed=None, const uint64_t[::1] words=None):
         _require((seed is None) != (words is None), "give exactly one of seed and words")
         self.source.nonce = ZERO_NONCE
         if seed is not None:
