@@ -58,7 +58,7 @@ class Sampler(ABC):
         return out
 
     def add_to(self, values: vector.Word, modulus: int, *, rand: Rand = os.urandom) -> None:
-        """Adds one sample mod R to each element of values[n] mod R, in place.
+        """Adds one sample mod R to each element of values[n] mod R, in place: elements of Field64 among them.
 
         Raises ValueError or TypeError unless values are a vector mod R (see `secagg.vector`).
         """
