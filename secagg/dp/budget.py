@@ -1,0 +1,80 @@
+"""What a mechanism may reveal about one privacy unit: three definitions of differential privacy.
+
+Each is an upper bound that holds for every pair of neighbouring inputs (see `Neighbours`) and in both directions. All
+numbers are exact: see `exact.fraction` for what is taken for one.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ..errors import require
+from .exact import Exact, fraction, text
+
+
+@dataclass(frozen=True, init=False)
+class PureDp:
+    """Pure differential privacy: P[M(x) in S] <= e**epsilon * P[M(x') in S] (Dwork, McSherry, Nissim, Smith 2006).
+
+    Raises:
+        LocalProtocolError: epsilon is not positive, or no exact number.
+    """
+
+    epsilon: Fraction
+
+    def __init__(self, epsilon: Exact) -> None:
+        object.__setattr__(self, "epsilon", positive(epsilon, "epsilon"))
+
+    def __str__(self) -> str:
+        return f"{text(self.epsilon)}-DP"
+
+
+@dataclass(frozen=True, init=False)
+class ZCdp:
+    """Zero-concentrated differential privacy: D_alpha(M(x) || M(x')) <= rho * alpha for all alpha > 1 (Bun and Steinke
+    2016), D_alpha being the Renyi divergence.
+
+    Raises:
+        LocalProtocolError: rho is not positive, or no exact number.
+    """
+
+    rho: Fraction
+
+    def __init__(self, rho: Exact) -> None:
+        object.__setattr__(self, "rho", positive(rho, "rho"))
+
+    def __str__(self) -> str:
+        return f"{text(self.rho)}-zCDP"
+
+
+@dataclass(frozen=True, init=False)
+class ApproxDp:
+    """Approximate differential privacy: P[M(x) in S] <= e**epsilon * P[M(x') in S] + delta (Dwork and others 2006).
+
+    Raises:
+        LocalProtocolError: epsilon is not positive, delta is not between 0 and 1, or one is no exact number.
+    """
+
+    epsilon: Fraction
+    delta: Fraction
+
+    def __init__(self, epsilon: Exact, delta: Exact) -> None:
+        object.__setattr__(self, "epsilon", positive(epsilon, "epsilon"))
+        object.__setattr__(self, "delta", fraction(delta, "delta"))
+        require(
+            0 < self.delta < 1,
+            f"delta must be above 0 and below 1, got {text(self.delta)}: it is the chance that the guarantee fails,"
+            " far below one in the number of people; for delta = 0 use PureDp",
+        )
+
+    def __str__(self) -> str:
+        return f"({text(self.epsilon)}, {text(self.delta)})-DP"
+
+
+Budget = PureDp | ZCdp | ApproxDp
+
+
+def positive(value: Exact, name: str) -> Fraction:
+    """An exact number above 0. Raises `LocalProtocolError` for any other."""
+    number = fraction(value, name)
+    require(number > 0, f"{name} must be positive, got {text(number)}")
+    return number

@@ -1,0 +1,86 @@
+"""From one definition of differential privacy to another, never in favour of the one who publishes.
+
+A bound on all Renyi divergences gives an (epsilon, delta) for every order alpha (Canonne, Kamath and Steinke 2020,
+Proposition 12):
+
+    delta = exp((alpha - 1) * (D_alpha - epsilon)) / alpha * (1 - 1/alpha)**(alpha - 1)
+
+The order is continuous. It is chosen in floating point, which decides only how tight the result is; the bound itself is
+computed at that very order with directed rounding.
+"""
+
+import math
+from fractions import Fraction
+
+from .exact import exp_lower, exp_upper, log_lower, log_upper
+
+_ALPHA_MIN = 1.0 + 2.0**-20
+_ALPHA_MAX = 2.0**60
+_HALVINGS = 80
+
+
+def pure_to_zcdp(epsilon: Fraction) -> Fraction:
+    """The least rho such that epsilon-DP implies rho-zCDP: epsilon * tanh(epsilon / 2), at most epsilon**2 / 2.
+
+    The worst case is randomized response, and the worst order alpha -> 1 (Steinke 2024, "Tight RDP and zCDP bounds from
+    pure DP"; Bun and Steinke 2016, Proposition 3.3 has epsilon**2 / 2).
+    """
+    decay = exp_lower(-epsilon)
+    return min(epsilon * (1 - decay) / (1 + decay), epsilon * epsilon / 2)
+
+
+def zcdp_delta(rho: Fraction, epsilon: Fraction) -> Fraction:
+    """An upper bound on the delta for which rho-zCDP implies (epsilon, delta)-DP, the best over all orders."""
+    alpha = _best_alpha(float(rho), float(epsilon))
+    return renyi_delta(rho * alpha, alpha, epsilon)
+
+
+def renyi_delta(divergence: Fraction, alpha: Fraction, epsilon: Fraction) -> Fraction:
+    """An upper bound on delta from D_alpha <= divergence at one order alpha > 1; at most 1."""
+    exponent = (alpha - 1) * (divergence - epsilon + log_upper(1 - 1 / alpha)) - log_lower(alpha)
+    return Fraction(1) if exponent >= 0 else min(Fraction(1), exp_upper(exponent))
+
+
+def zcdp_epsilon(rho: Fraction, delta: Fraction) -> Fraction:
+    """An upper bound on the epsilon for which rho-zCDP implies (epsilon, delta)-DP, the best over all orders; at least
+    0."""
+    low, high = 0.0, float(rho) + 2 * math.sqrt(float(rho) * -_log(delta))  # Bun and Steinke 2016, Proposition 1.3
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if _log_delta(float(rho), _best_alpha_float(float(rho), middle), middle) > _log(delta):
+            low = middle
+        else:
+            high = middle
+    alpha = _best_alpha(float(rho), high)
+    return renyi_epsilon(rho * alpha, alpha, delta)
+
+
+def renyi_epsilon(divergence: Fraction, alpha: Fraction, delta: Fraction) -> Fraction:
+    """An upper bound on epsilon from D_alpha <= divergence at one order alpha > 1; at least 0."""
+    epsilon = divergence + log_upper(1 - 1 / alpha) - (log_lower(delta) + log_lower(alpha)) / (alpha - 1)
+    return max(Fraction(0), epsilon)
+
+
+def _best_alpha(rho: float, epsilon: float) -> Fraction:
+    return Fraction(_best_alpha_float(rho, epsilon))
+
+
+def _best_alpha_float(rho: float, epsilon: float) -> float:
+    """Where the logarithm of delta, convex in alpha, is least: its derivative is (2 alpha - 1) rho - epsilon +
+    ln(1 - 1/alpha)."""
+    low, high = _ALPHA_MIN, min(_ALPHA_MAX, (epsilon + 1) / (2 * rho) + 2)
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if (2 * middle - 1) * rho - epsilon + math.log1p(-1 / middle) < 0:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _log_delta(rho: float, alpha: float, epsilon: float) -> float:
+    return (alpha - 1) * (alpha * rho - epsilon + math.log1p(-1 / alpha)) - math.log(alpha)
+
+
+def _log(x: Fraction) -> float:
+    return math.log(x.numerator) - math.log(x.denominator)

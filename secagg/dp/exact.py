@@ -1,0 +1,115 @@
+"""Exact numbers, and bounds on the few functions whose values are not rational.
+
+Privacy parameters are fractions from end to end.  exp, log and sqrt are bounded from both sides: `decimal` rounds them
+correctly to DIGITS digits, and the next number up or down is then on the stated side of the true value.
+"""
+
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
+from fractions import Fraction
+from numbers import Rational
+
+from ..errors import LocalProtocolError, require
+
+Exact = int | Fraction | Decimal | str  # what can be given for an exact number: floats cannot
+
+DIGITS = 50
+EXP_LIMIT = 10_000  # beyond e**(+-EXP_LIMIT) numbers are neither useful nor cheap
+_EXPONENT_LIMIT = 100  # of a decimal number: far from where floats end, even squared
+
+_NEAREST = Context(prec=DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_DOWN = Context(prec=DIGITS, rounding=ROUND_FLOOR, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_UP = Context(prec=DIGITS, rounding=ROUND_CEILING, Emax=MAX_EMAX, Emin=MIN_EMIN)
+
+
+def fraction(value: Exact, name: str) -> Fraction:
+    """The exact value of an integer, fraction, decimal or string such as "0.1", "1e-6" and "1/3".
+
+    Floats are refused, because their value is not the one that was written: 0.1 is a little more than a tenth, and a
+    budget must not be exceeded, not even by a little.
+
+    Raises:
+        LocalProtocolError: a float, no number, not finite, or beyond 1e100.
+    """
+    if isinstance(value, float):
+        raise LocalProtocolError(
+            f"{name} must be exact, and the float {float(value)} is not quite what it looks like:"
+            f" write the string '{float(value)}'"
+        )
+    if isinstance(value, Rational) and not isinstance(value, bool):
+        return Fraction(int(value.numerator), int(value.denominator))
+    try:
+        numerator, slash, denominator = str(value).partition("/")
+        if slash and isinstance(value, str):
+            return _decimal_fraction(numerator) / _decimal_fraction(denominator)
+        if isinstance(value, Decimal | str):
+            return _decimal_fraction(value)
+    except (InvalidOperation, ValueError, ZeroDivisionError):
+        pass
+    raise LocalProtocolError(f"{name} must be a number such as 2, '0.1', '1e-6' or '1/3', got {value!r}")
+
+
+def _decimal_fraction(value: Decimal | str) -> Fraction:
+    number = Decimal(value)
+    if not number.is_finite() or abs(number.adjusted()) > _EXPONENT_LIMIT:
+        raise ValueError(value)
+    return Fraction(number)
+
+
+def text(value: Fraction) -> str:
+    """A number as people write it: 0.1, 1/3, 1e-06; a long fraction only to six digits, after a ~."""
+    short = f"{float(value):.6g}"
+    if Fraction(Decimal(short)) == value:
+        return short
+    return str(value) if len(str(value)) <= 12 else f"~{short}"
+
+
+def exp_upper(x: Fraction) -> Fraction:
+    """At least e**x, by less than 1e-48 of it (and never below e**-10000). Raises `LocalProtocolError` beyond
+    x = 10000."""
+    require(x <= EXP_LIMIT, f"e**{float(x):.3g} is too large: a privacy loss of this size promises nothing")
+    rounded = _decimal(max(x, Fraction(-EXP_LIMIT)), _UP)
+    return Fraction(_NEAREST.next_plus(_NEAREST.exp(rounded)))
+
+
+def exp_lower(x: Fraction) -> Fraction:
+    """At most e**x, by less than 1e-48 of it (but 0 below e**-10000)."""
+    if x < -EXP_LIMIT:
+        return Fraction(0)
+    rounded = _decimal(min(x, Fraction(EXP_LIMIT)), _DOWN)
+    return Fraction(_NEAREST.next_minus(_NEAREST.exp(rounded)))
+
+
+def log_upper(x: Fraction) -> Fraction:
+    """At least ln x, for x > 0."""
+    return Fraction(_NEAREST.next_plus(_NEAREST.ln(_decimal(x, _UP))))
+
+
+def log_lower(x: Fraction) -> Fraction:
+    """At most ln x, for x > 0."""
+    return Fraction(_NEAREST.next_minus(_NEAREST.ln(_decimal(x, _DOWN))))
+
+
+def sqrt_upper(x: Fraction) -> Fraction:
+    """At least the root of x >= 0, and exact for the square of a short number."""
+    root = Fraction(_NEAREST.sqrt(_decimal(x, _UP)))
+    return root if root * root >= x else Fraction(_NEAREST.next_plus(_NEAREST.sqrt(_decimal(x, _UP))))
+
+
+def sqrt_lower(x: Fraction) -> Fraction:
+    """At most the root of x >= 0, and exact for the square of a short number."""
+    root = Fraction(_NEAREST.sqrt(_decimal(x, _DOWN)))
+    return root if root * root <= x else Fraction(_NEAREST.next_minus(_NEAREST.sqrt(_decimal(x, _DOWN))))
+
+
+def round_up(x: Fraction, bits: int) -> Fraction:
+    """The next number >= x > 0 that has at most `bits` binary digits, by at most x * 2**(2 - bits) more; x itself if
+    its numerator and denominator have no more than that."""
+    if max(x.numerator, x.denominator).bit_length() <= bits:
+        return x
+    step = Fraction(2) ** (x.numerator.bit_length() - x.denominator.bit_length() + 1 - bits)
+    return -(-x // step) * step
+
+
+def _decimal(x: Fraction, context: Context) -> Decimal:
+    """x to DIGITS digits, rounded the context's way."""
+    return context.divide(Decimal(x.numerator), Decimal(x.denominator))

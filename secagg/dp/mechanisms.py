@@ -1,0 +1,88 @@
+"""The laws of noise: what each promises for a sensitivity, and how much it disturbs.
+
+A mechanism adds independent noise of one law to every entry of a vector of integers, or of residues mod R, where adding
+mod R afterwards costs nothing: it is post-processing.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ..errors import require
+from .budget import Budget, PureDp, ZCdp
+from .conversion import pure_to_zcdp, zcdp_delta
+from .gaussian import histogram_delta, scalar_delta
+from .sensitivity import Sensitivity
+
+
+@dataclass(frozen=True)
+class DiscreteLaplace:
+    """P[Y = y] is proportional to exp(-|y| / scale): the geometric mechanism (Ghosh, Roughgarden, Sundararajan 2009).
+
+    Attributes:
+        scale: t > 0; the variance is 1 / (2 sinh(1 / (2 t))**2), a little below 2 t**2.
+    """
+
+    scale: Fraction
+
+    def __post_init__(self) -> None:
+        require(self.scale > 0, f"scale must be positive, got {self.scale}")
+
+    @property
+    def variance(self) -> float:
+        half = float(1 / (2 * self.scale))
+        return 0.5 / math.sinh(half) ** 2 if half < 350 else 0.0
+
+    def guarantee(self, sensitivity: Sensitivity) -> PureDp:
+        """L1 / scale is the largest privacy loss of a vector."""
+        return PureDp(sensitivity.l1 / self.scale)
+
+    def satisfies(self, budget: Budget, sensitivity: Sensitivity) -> bool:
+        """Whether the mechanism keeps to the budget: proven, not estimated."""
+        epsilon = self.guarantee(sensitivity).epsilon
+        return pure_to_zcdp(epsilon) <= budget.rho if isinstance(budget, ZCdp) else epsilon <= budget.epsilon
+
+
+@dataclass(frozen=True)
+class DiscreteGaussian:
+    """P[Y = y] is proportional to exp(-y**2 / (2 sigma**2)) (Canonne, Kamath and Steinke 2020).
+
+    Attributes:
+        sigma_squared: above 0; the variance is a little less, and the same to 15 digits from 2 on.
+    """
+
+    sigma_squared: Fraction
+
+    def __post_init__(self) -> None:
+        require(self.sigma_squared > 0, f"sigma_squared must be positive, got {self.sigma_squared}")
+
+    @property
+    def variance(self) -> float:
+        if self.sigma_squared >= 4:
+            return float(self.sigma_squared)
+        weights = [math.exp(-y * y / float(2 * self.sigma_squared)) for y in range(1, 40)]
+        return 2 * sum(w * y * y for y, w in enumerate(weights, 1)) / (1 + 2 * sum(weights))
+
+    def guarantee(self, sensitivity: Sensitivity) -> ZCdp:
+        """rho = L2**2 / (2 sigma**2) (Theorem 14 of Canonne, Kamath and Steinke)."""
+        return ZCdp(sensitivity.l2_squared / (2 * self.sigma_squared))
+
+    def satisfies(self, budget: Budget, sensitivity: Sensitivity) -> bool:
+        """Whether the mechanism keeps to the budget: proven, not estimated. No Gaussian is purely private."""
+        if isinstance(budget, PureDp):
+            return False
+        if isinstance(budget, ZCdp):
+            return self.guarantee(sensitivity).rho <= budget.rho
+        return self.delta(budget.epsilon, sensitivity) <= budget.delta
+
+    def delta(self, epsilon: Fraction, sensitivity: Sensitivity) -> Fraction:
+        """An upper bound on the delta of (epsilon, delta)-DP: exact but for rounding where `sensitivity.worst` is (d,)
+        or (1, 1), else by zCDP."""
+        if sensitivity.worst is not None and len(sensitivity.worst) == 1:
+            return scalar_delta(self.sigma_squared, sensitivity.worst[0], epsilon)
+        if sensitivity.worst == (1, 1):
+            return histogram_delta(self.sigma_squared, epsilon)
+        return zcdp_delta(self.guarantee(sensitivity).rho, epsilon)
+
+
+Law = DiscreteLaplace | DiscreteGaussian

@@ -1,0 +1,119 @@
+"""How far one privacy unit can move the vector that is released: what noise has to cover."""
+
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+from math import isqrt
+from typing import Self
+
+from ..errors import require
+from .exact import Exact, fraction, text
+
+
+class Neighbours(Enum):
+    """Which inputs count as neighbours, and so what it is that the noise hides."""
+
+    REPLACE_ONE = "replace-one"
+    """One unit's data is exchanged for other data: hides what somebody sent, not that they took part."""
+    ADD_REMOVE = "add-remove"
+    """One unit is added or taken away: hides also whether somebody took part."""
+
+
+@dataclass(frozen=True, init=False)
+class Sensitivity:
+    """Bounds on q(x) - q(x') over all neighbours x, x', for a q whose value is a vector of integers.
+
+    Attributes:
+        l1: of the sum of absolute differences.
+        l2_squared: of the sum of squared differences: rational where its root is not.
+        neighbours: the relation that the bounds are for.
+        worst: absolute values of the non-zero entries of a difference that is worst for every noise here, if there is
+            one: (d,) for a single number and (1, 1) for a histogram. It allows exact accounting where Renyi
+            divergences lose a little.
+
+    Raises:
+        LocalProtocolError: a bound is not positive, is no exact number, or the two contradict each other.
+    """
+
+    l1: Fraction
+    l2_squared: Fraction
+    neighbours: Neighbours
+    worst: tuple[int, ...] | None
+
+    def __init__(
+        self, l1: Exact, l2_squared: Exact, neighbours: Neighbours, *, worst: tuple[int, ...] | None = None
+    ) -> None:
+        object.__setattr__(self, "l1", fraction(l1, "l1"))
+        object.__setattr__(self, "l2_squared", fraction(l2_squared, "l2_squared"))
+        object.__setattr__(self, "neighbours", neighbours)
+        object.__setattr__(self, "worst", worst)
+        require(isinstance(neighbours, Neighbours), f"neighbours must be a Neighbours, got {neighbours!r}")
+        require(self.l1 > 0 and self.l2_squared > 0, f"a sensitivity must be positive, got {self}")
+        require(
+            worst is None or (sum(worst) == self.l1 and sum(d * d for d in worst) == self.l2_squared),
+            f"worst = {worst} does not have the stated norms, {self}",
+        )
+
+    def __str__(self) -> str:
+        return f"L1 = {text(self.l1)}, L2^2 = {text(self.l2_squared)} ({self.neighbours.value})"
+
+    @classmethod
+    def sum(cls, max_value: int, neighbours: Neighbours, *, min_value: int = 0) -> Self:
+        """Of a sum of integers min_value .. max_value: the width of the range, or under add-remove the largest
+        magnitude."""
+        largest = _widest(min_value, max_value, neighbours)
+        return cls(largest, largest**2, neighbours, worst=(largest,))
+
+    @classmethod
+    def vector_sum(cls, length: int, max_value: int, neighbours: Neighbours, *, min_value: int = 0) -> Self:
+        """Of a sum of vectors with every entry in min_value .. max_value: all entries can change by the most."""
+        require(length >= 1, f"length must be at least 1, got {length}")
+        largest = _widest(min_value, max_value, neighbours)
+        return cls(length * largest, length * largest**2, neighbours, worst=(largest,) if length == 1 else None)
+
+    @classmethod
+    def histogram(cls, neighbours: Neighbours) -> Self:
+        """Of counts by bucket, one bucket a report: a report that changes leaves one bucket for another."""
+        changed = 2 if neighbours is Neighbours.REPLACE_ONE else 1
+        return cls(changed, changed, neighbours, worst=(1,) * changed)
+
+    @classmethod
+    def multihot(cls, length: int, max_weight: int, neighbours: Neighbours) -> Self:
+        """Of a sum of vectors of zeros and at most max_weight ones: as many leave their places for others as can."""
+        require(1 <= max_weight <= length, f"max_weight must be 1 .. length = {length}, got {max_weight}")
+        changed = min(2 * max_weight, length) if neighbours is Neighbours.REPLACE_ONE else max_weight
+        return cls(changed, changed, neighbours, worst=(1,) * changed if changed <= 2 else None)
+
+    @classmethod
+    def l2_bounded(cls, norm_squared: Exact, length: int, neighbours: Neighbours, *, signed: bool = True) -> Self:
+        """Of a sum of vectors of integers with squared L2 norm at most norm_squared.
+
+        Two such vectors are at most twice the norm apart, and if no entry is negative (signed=False) at most sqrt 2
+        times. The L1 bound is the lesser of sqrt(length) * L2 and L2^2, as integers never exceed their squares.
+        """
+        require(length >= 1, f"length must be at least 1, got {length}")
+        norm = fraction(norm_squared, "norm_squared") // 1  # the squared norm of integers is an integer
+        factor = 1 if neighbours is Neighbours.ADD_REMOVE else 4 if signed else 2
+        l2_squared = factor * norm
+        return cls(min(l2_squared, isqrt(length * l2_squared)), l2_squared, neighbours)
+
+    def beside(self, other: "Sensitivity") -> "Sensitivity":
+        """Of two vectors released as one, such as a weight beside a weighted sum: norms add (the L2 norm squared)."""
+        require(self.neighbours is other.neighbours, "both parts must be for the same neighbours")
+        return Sensitivity(self.l1 + other.l1, self.l2_squared + other.l2_squared, self.neighbours)
+
+    def times(self, reports: int) -> "Sensitivity":
+        """Of a unit of up to so many reports: L1 and L2 grow by that factor.
+
+        `worst` is lost where it is more than 1: what is then promised of one batch also holds for the unit's reports
+        spread over several, as the divergences of Renyi add up and exact tails do not.
+        """
+        require(reports >= 1, f"reports must be at least 1, got {reports}")
+        return self if reports == 1 else Sensitivity(self.l1 * reports, self.l2_squared * reports**2, self.neighbours)
+
+
+def _widest(min_value: int, max_value: int, neighbours: Neighbours) -> int:
+    require(min_value < max_value, f"min_value must be below max_value, got {min_value} .. {max_value}")
+    if neighbours is Neighbours.REPLACE_ONE:
+        return max_value - min_value
+    return max(abs(min_value), abs(max_value))

@@ -1,0 +1,97 @@
+"""Budgets, and the conversions between them: never in favour of the one who publishes, and tight."""
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secagg.dp import ApproxDp, PureDp, ZCdp
+from secagg.dp.conversion import pure_to_zcdp, renyi_delta, zcdp_delta, zcdp_epsilon
+from secagg.errors import LocalProtocolError
+
+epsilons = st.fractions(Fraction(1, 100), 20, max_denominator=1000)
+rhos = st.fractions(Fraction(1, 1000), 10, max_denominator=1000)
+
+
+def test_budgets_are_exact_however_they_are_written() -> None:
+    assert PureDp("0.1") == PureDp(Fraction(1, 10)) == PureDp("1/10")
+    assert PureDp("0.1").epsilon * 10 == 1
+    assert [str(b) for b in (PureDp("0.1"), ZCdp("1/3"), ApproxDp(1, "1e-6"))] == [
+        "0.1-DP", "1/3-zCDP", "(1, 1e-06)-DP",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [PureDp, ZCdp, lambda value: ApproxDp(value, "1e-6")])
+@pytest.mark.parametrize("value", [0, "-0.1", "nan", 0.1])
+def test_no_budget_of_nothing(kind: Any, value: Any) -> None:
+    with pytest.raises(LocalProtocolError, match=r"epsilon must be|rho must be"):
+        kind(value)
+
+
+@pytest.mark.parametrize("delta", [0, 1, 2, "-1e-6"])
+def test_delta_is_a_chance(delta: Any) -> None:
+    with pytest.raises(LocalProtocolError, match=r"delta must be above 0 and below 1.*use PureDp"):
+        ApproxDp(1, delta)
+
+
+def gaussian_delta(rho: float, epsilon: float) -> float:
+    """Of the continuous Gaussian mechanism with this rho, exactly (Balle and Wang 2018, Theorem 8)."""
+    ratio = math.sqrt(2 * rho)  # sensitivity / sigma
+
+    def phi(x: float) -> float:
+        return math.erfc(-x / math.sqrt(2)) / 2
+
+    return phi(ratio / 2 - epsilon / ratio) - math.exp(epsilon) * phi(-ratio / 2 - epsilon / ratio)
+
+
+def delta_by_scanning(rho: float, epsilon: float) -> float:
+    """The formula minimised over a dense grid of orders."""
+    alpha = 1 + np.logspace(-6, 6, 400_001)
+    log_delta = (alpha - 1) * (alpha * rho - epsilon + np.log1p(-1 / alpha)) - np.log(alpha)
+    return float(np.exp(min(0.0, log_delta.min())))
+
+
+@given(rhos, epsilons)
+def test_zcdp_delta_is_above_a_zcdp_mechanism_and_no_more_than_the_best_order(rho: Fraction, epsilon: Fraction) -> None:
+    delta = float(zcdp_delta(rho, epsilon))
+    assert delta >= gaussian_delta(float(rho), float(epsilon)) - 1e-15
+    assert delta == pytest.approx(delta_by_scanning(float(rho), float(epsilon)), rel=1e-6, abs=1e-300)
+
+
+@given(rhos, st.integers(1, 30))
+def test_zcdp_epsilon_inverts_zcdp_delta(rho: Fraction, digits: int) -> None:
+    delta = Fraction(1, 10**digits)
+    epsilon = zcdp_epsilon(rho, delta)
+    assert zcdp_delta(rho, epsilon + Fraction(1, 10**9)) <= delta
+    assert epsilon == 0 or zcdp_delta(rho, epsilon * (1 - Fraction(1, 10**6))) > delta
+
+
+def test_the_tight_conversion_beats_the_textbook_one() -> None:
+    """rho + 2 sqrt(rho ln(1/delta)) gives 5.76 for rho = 1/2 and delta = 1e-6."""
+    assert float(zcdp_epsilon(Fraction(1, 2), Fraction(1, 10**6))) == pytest.approx(5.2215, abs=1e-4)
+
+
+@given(epsilons)
+def test_pure_to_zcdp_is_the_worst_order_of_randomized_response(epsilon: Fraction) -> None:
+    """D_alpha / alpha of one bit told with epsilon never exceeds rho, and comes near it as alpha -> 1."""
+    e, rho = float(epsilon), float(pure_to_zcdp(epsilon))
+    yes, no = 1 / (1 + math.exp(-e)), 1 / (1 + math.exp(e))
+    orders = [1 + 10.0**k for k in range(-4, 4)]
+    ratios = [
+        (np.logaddexp(a * math.log(yes) + (1 - a) * math.log(no), a * math.log(no) + (1 - a) * math.log(yes)))
+        / ((a - 1) * a)
+        for a in orders
+    ]
+    assert max(ratios) <= rho * (1 + 1e-6)
+    assert ratios[0] == pytest.approx(rho, rel=1e-3)
+    assert rho <= e * e / 2
+
+
+def test_one_order_promises_no_more_than_the_best() -> None:
+    rho, epsilon = Fraction(1, 10), Fraction(2)
+    for alpha in (Fraction(3, 2), Fraction(5), Fraction(50)):
+        assert zcdp_delta(rho, epsilon) <= renyi_delta(rho * alpha, alpha, epsilon) <= 1

@@ -1,0 +1,114 @@
+"""The exact delta of the discrete Gaussian, against sums over all outcomes in 60-digit decimals."""
+
+import math
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secagg.dp.conversion import zcdp_delta
+from secagg.dp.gaussian import histogram_delta, lattice_sum, scalar_delta, tail
+
+sigmas_squared = st.fractions(Fraction(1, 5), 40, max_denominator=50)
+epsilons = st.fractions(Fraction(1, 100), 8, max_denominator=100)
+
+
+def weights(sigma_squared: Fraction, reach: int) -> dict[int, Decimal]:
+    spread = 2 * Decimal(sigma_squared.numerator) / Decimal(sigma_squared.denominator)
+    raw = {y: (-y * y / spread).exp() for y in range(-reach, reach + 1)}
+    total = sum(raw.values())
+    return {y: w / total for y, w in raw.items()}
+
+
+def reach_of(sigma_squared: Fraction) -> int:
+    return 12 * math.isqrt(int(sigma_squared) + 1) + 20
+
+
+def scalar_by_outcomes(sigma_squared: Fraction, difference: int, epsilon: Fraction) -> Decimal:
+    """The sum over y of what P[y] exceeds e**epsilon P[y + difference] by."""
+    with localcontext() as context:
+        context.prec = 60
+        p = weights(sigma_squared, reach_of(sigma_squared) + difference)
+        factor = (Decimal(epsilon.numerator) / epsilon.denominator).exp()
+        return sum((max(Decimal(0), w - factor * p.get(y + difference, Decimal(0))) for y, w in p.items()), Decimal(0))
+
+
+def histogram_by_outcomes(sigma_squared: Fraction, epsilon: Fraction) -> Decimal:
+    """The same over pairs: one entry falls, one rises."""
+    with localcontext() as context:
+        context.prec = 60
+        p = weights(sigma_squared, reach_of(sigma_squared))
+        factor = (Decimal(epsilon.numerator) / epsilon.denominator).exp()
+        zero = Decimal(0)
+        return sum(
+            (max(zero, p[a] * p[b] - factor * p.get(a + 1, zero) * p.get(b - 1, zero)) for a in p for b in p), zero
+        )
+
+
+def assert_just_above(found: Fraction, true: Decimal, relative: float = 1e-12) -> None:
+    slack = Fraction(true) * Fraction(relative) + Fraction(1, 10**24)
+    assert Fraction(true) - Fraction(1, 10**40) <= found <= Fraction(true) + slack
+
+
+@settings(max_examples=30, deadline=None)
+@given(sigmas_squared, st.integers(1, 12), epsilons)
+def test_scalar_delta_is_exact(sigma_squared: Fraction, difference: int, epsilon: Fraction) -> None:
+    true = scalar_by_outcomes(sigma_squared, difference, epsilon)
+    assert_just_above(scalar_delta(sigma_squared, difference, epsilon), true)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.fractions(Fraction(1, 5), 3, max_denominator=20), epsilons)
+def test_histogram_delta_is_exact(sigma_squared: Fraction, epsilon: Fraction) -> None:
+    assert_just_above(histogram_delta(sigma_squared, epsilon), histogram_by_outcomes(sigma_squared, epsilon))
+
+
+@settings(max_examples=20, deadline=None)
+@given(sigmas_squared, st.integers(1, 12), epsilons)
+def test_a_smaller_difference_has_a_smaller_delta(sigma_squared: Fraction, difference: int, epsilon: Fraction) -> None:
+    found = [scalar_delta(sigma_squared, d, epsilon) for d in range(1, difference + 1)]
+    assert all(a <= b + Fraction(1, 10**24) for a, b in pairwise(found))
+
+
+@settings(max_examples=20, deadline=None)
+@given(sigmas_squared, epsilons)
+def test_exact_deltas_are_below_those_by_zcdp(sigma_squared: Fraction, epsilon: Fraction) -> None:
+    assert scalar_delta(sigma_squared, 1, epsilon) <= zcdp_delta(1 / (2 * sigma_squared), epsilon)
+    assert histogram_delta(sigma_squared, epsilon) <= zcdp_delta(1 / sigma_squared, epsilon)
+    assert scalar_delta(sigma_squared, 1, epsilon) <= histogram_delta(sigma_squared, epsilon) + Fraction(1, 10**24)
+
+
+@pytest.mark.parametrize("start", [0, "1/2", 300, 2000, 5000, -700])
+def test_strides_bound_the_sum_that_they_skip(start: int | str) -> None:
+    """sigma = 2500: strides of 4 below, across and beyond the point where the summand turns convex."""
+    first, variance = Fraction(start), Fraction(2500**2)
+    bounds = tail(first, variance)
+    with localcontext() as context:
+        context.prec = 40
+        x = [Decimal(first.numerator) / first.denominator + k for k in range(int(30_000 - first))]
+        true = Fraction(sum(((-v * v / (2 * 2500**2)).exp() for v in x), Decimal(0)))
+    assert bounds.low < true < bounds.high
+    assert float((bounds.high - bounds.low) / bounds.low) < 1e-4
+
+
+@pytest.mark.parametrize("variance", [Fraction(1, 100), Fraction(1), Fraction(10**4), Fraction(10**14)])
+def test_lattice_sum_is_that_of_poisson_summation(variance: Fraction) -> None:
+    """sigma sqrt(2 pi) (1 + 2 exp(-2 pi**2 sigma**2) + ...), Jacobi's other form of the same theta function."""
+    sigma = math.sqrt(variance)
+    true = (
+        sigma * math.sqrt(2 * math.pi) * (1 + 2 * sum(math.exp(-2 * (math.pi * sigma * k) ** 2) for k in range(1, 60)))
+    )
+    bounds = lattice_sum(Fraction(0), variance)
+    assert float(bounds.low) * (1 - 1e-12) <= true <= float(bounds.high) * (1 + 1e-12)
+    assert float(bounds.high / bounds.low) < 1 + 1e-4
+
+
+def test_a_wide_discrete_gaussian_is_a_continuous_one() -> None:
+    """At sigma = 10**6 and difference 10**6: Balle and Wang's formula for sigma = difference = 1."""
+    for epsilon in (1, 4):
+        a = epsilon - 0.5
+        true = (math.erfc(a / math.sqrt(2)) - math.exp(epsilon) * math.erfc((a + 1) / math.sqrt(2))) / 2
+        assert float(scalar_delta(Fraction(10**12), 10**6, Fraction(epsilon))) == pytest.approx(true, rel=2e-3)
