@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import bench, info, keygen, simulate
+from . import bench, dp, info, keygen, simulate
 from .console import Group
 
 app = typer.Typer(
@@ -20,6 +20,8 @@ app.command(short_help="Run a whole session in one process, and time and weigh i
 app.command(short_help="Make a user's long-term key pair, for the active model.")(keygen.keygen)
 app.command(short_help="Show versions, CPU and instruction sets.")(info.info)
 app.command(short_help="Measure the kernels beside OpenSSL.")(bench.bench)
+
+app.add_typer(dp.app, name="dp", short_help="Choose noise: what a privacy budget costs in accuracy.")
 
 
 def _version(wanted: bool) -> None:
@@ -42,6 +44,7 @@ def _secagg(
       secagg simulate --input updates/ --clip 1.0 --output mean.npy
       secagg keygen --output user7.key
       secagg bench
+      secagg dp epsilon-for --relative-error 2% --count 500 --task histogram
     """
 
 

@@ -1,29 +1,52 @@
 """Differential privacy: budgets, exact discrete noise, and the accuracy that each choice buys."""
 
-from .budget import ApproxDp, Budget, PureDp, ZCdp
+from .accuracy import Error, posterior
+from .budget import ApproxDp, Budget, Guarantee, PureDp, RenyiDp, ZCdp
 from .calibrate import calibrate, classic_gaussian, discrete_gaussian, discrete_laplace
 from .conversion import zcdp_delta, zcdp_epsilon
+from .distributed import Skellam
+from .ledger import BudgetExceeded, Ledger
 from .mechanisms import DiscreteGaussian, DiscreteLaplace, Law
+from .plan import REPORT, Party, Place, Plan, Unit
 from .rounding import Rounding, round_vector, rounded_norm_squared
 from .sensitivity import Neighbours, Sensitivity
+from .tradeoff import Row, epsilon_for, plan_at, plot, tradeoff, write_csv
 
 __all__ = [
+    "REPORT",
     "ApproxDp",
     "Budget",
+    "BudgetExceeded",
     "DiscreteGaussian",
     "DiscreteLaplace",
+    "Error",
+    "Guarantee",
     "Law",
+    "Ledger",
     "Neighbours",
+    "Party",
+    "Place",
+    "Plan",
     "PureDp",
+    "RenyiDp",
     "Rounding",
+    "Row",
     "Sensitivity",
+    "Skellam",
+    "Unit",
     "ZCdp",
     "calibrate",
     "classic_gaussian",
     "discrete_gaussian",
     "discrete_laplace",
+    "epsilon_for",
+    "plan_at",
+    "plot",
+    "posterior",
     "round_vector",
     "rounded_norm_squared",
+    "tradeoff",
+    "write_csv",
     "zcdp_delta",
     "zcdp_epsilon",
 ]

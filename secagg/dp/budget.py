@@ -70,7 +70,26 @@ class ApproxDp:
         return f"({text(self.epsilon)}, {text(self.delta)})-DP"
 
 
+@dataclass(frozen=True)
+class RenyiDp:
+    """D_alpha(M(x) || M(x')) <= xi + rho * alpha at every integer alpha >= 2 (Mironov 2017): what Skellam noise gives.
+
+    No budget by itself, but it adds up over releases and implies an (epsilon, delta).
+
+    Attributes:
+        xi: at least -rho.
+        rho: positive.
+    """
+
+    xi: Fraction
+    rho: Fraction
+
+    def __str__(self) -> str:
+        return f"({text(self.xi)} + {text(self.rho)} alpha)-RDP"
+
+
 Budget = PureDp | ZCdp | ApproxDp
+Guarantee = PureDp | ZCdp | ApproxDp | RenyiDp
 
 
 def positive(value: Exact, name: str) -> Fraction:

@@ -1,5 +1,7 @@
 """The least noise that keeps to a budget."""
 
+import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import TypeVar
 
@@ -26,7 +28,7 @@ def calibrate(budget: Budget, sensitivity: Sensitivity) -> Law:
         LocalProtocolError: no law keeps to the budget, which then is beyond all use.
     """
     laplace = discrete_laplace(budget, sensitivity)
-    if isinstance(budget, PureDp) or _too_little(laplace.variance, budget, sensitivity):
+    if isinstance(budget, PureDp) or _laplace_wins(laplace.variance, budget, sensitivity):
         return laplace
     gaussian = discrete_gaussian(budget, sensitivity)
     return gaussian if gaussian.variance < laplace.variance else laplace
@@ -43,10 +45,12 @@ def discrete_gaussian(budget: ZCdp | ApproxDp, sensitivity: Sensitivity) -> Disc
 
     For (epsilon, delta) it is the largest rho that implies it, or less noise still where the exact delta is known.
     """
-    rho = budget.rho if isinstance(budget, ZCdp) else largest_rho(budget)
+    rho = budget_rho(budget)
     sigma_squared = round_up(sensitivity.l2_squared / (2 * rho), PARAMETER_BITS)
     if isinstance(budget, ApproxDp) and sensitivity.worst is not None:
-        sigma_squared = _least_sigma_squared(sigma_squared, budget, sensitivity)
+        sigma_squared = least(
+            sigma_squared, lambda candidate: DiscreteGaussian(candidate).satisfies(budget, sensitivity)
+        )
     return _checked(DiscreteGaussian(sigma_squared), budget, sensitivity)
 
 
@@ -67,12 +71,22 @@ def classic_gaussian(budget: ApproxDp, sensitivity: Sensitivity) -> DiscreteGaus
     return _checked(DiscreteGaussian(round_up(sigma_squared, PARAMETER_BITS)), budget, sensitivity)
 
 
-def _too_little(variance: float, budget: ZCdp | ApproxDp, sensitivity: Sensitivity) -> bool:
-    """Whether a discrete Gaussian needs more variance than this: one check where the search for the least takes many.
+def _laplace_wins(variance: float, budget: ZCdp | ApproxDp, sensitivity: Sensitivity) -> bool:
+    """Whether a Gaussian surely needs more variance than this: spares the search for the least that is exact.
 
-    Below 1, where sigma**2 is more than the variance, it is not known before the search.
+    Only what is chosen depends on it, so delta is that of a continuous Gaussian in floating point (Balle and Wang 2018,
+    Theorem 8). Below a variance of 4, continuous and discrete laws differ.
     """
-    return variance >= 1 and not DiscreteGaussian(Fraction(variance)).satisfies(budget, sensitivity)
+    if isinstance(budget, ZCdp) or sensitivity.worst is None or variance < 4:
+        return False
+    epsilon, ratio = float(budget.epsilon), math.sqrt(sensitivity.l2_squared / Fraction(variance))
+    tails = [math.erfc((epsilon / ratio + side * ratio / 2) / math.sqrt(2)) / 2 for side in (-1, 1)]
+    return epsilon < 100 and tails[0] - math.exp(epsilon) * tails[1] > 1.1 * float(budget.delta)
+
+
+def budget_rho(budget: ZCdp | ApproxDp) -> Fraction:
+    """A rho for which rho-zCDP implies the budget."""
+    return budget.rho if isinstance(budget, ZCdp) else largest_rho(budget)
 
 
 def largest_rho(budget: ApproxDp) -> Fraction:
@@ -89,13 +103,15 @@ def largest_rho(budget: ApproxDp) -> Fraction:
     return low
 
 
-def _least_sigma_squared(enough: Fraction, budget: ApproxDp, sensitivity: Sensitivity) -> Fraction:
-    """The least sigma**2 whose exact delta is low enough, but for 2.5e-4 of it; every candidate is checked itself."""
+def least(start: Fraction, suffices: Callable[[Fraction], bool]) -> Fraction:
+    """The least parameter that suffices, but for 2.5e-4 of it, looked for around `start`.
 
-    def suffices(sigma_squared: Fraction) -> bool:
-        return DiscreteGaussian(sigma_squared).satisfies(budget, sensitivity)
-
-    low, high = enough / 2, enough
+    What comes out was checked itself, so that nothing hangs on whether more always suffices where less does.
+    """
+    high = start
+    while not suffices(high):
+        high *= 2
+    low = high / 2
     while suffices(low):
         low, high = low / 2, low
     while high - low > high / (1 << _SEARCH_BITS):

@@ -61,6 +61,12 @@ def renyi_epsilon(divergence: Fraction, alpha: Fraction, delta: Fraction) -> Fra
     return max(Fraction(0), epsilon)
 
 
+def renyi_line_delta(xi: Fraction, rho: Fraction, epsilon: Fraction) -> Fraction:
+    """An upper bound on delta from D_alpha <= xi + rho * alpha at integers alpha >= 2, the best over all of them."""
+    below = max(2, int(_best_alpha_float(float(rho), float(epsilon - xi))))
+    return min(renyi_delta(xi + rho * alpha, Fraction(alpha), epsilon) for alpha in (below, below + 1))
+
+
 def _best_alpha(rho: float, epsilon: float) -> Fraction:
     return Fraction(_best_alpha_float(rho, epsilon))
 

@@ -60,7 +60,7 @@ def text(value: Fraction) -> str:
     short = f"{float(value):.6g}"
     if Fraction(Decimal(short)) == value:
         return short
-    return str(value) if len(str(value)) <= 12 else f"~{short}"
+    return str(value) if value.numerator.bit_length() + value.denominator.bit_length() <= 20 else f"~{short}"
 
 
 def exp_upper(x: Fraction) -> Fraction:

@@ -1,0 +1,371 @@
+"""`secagg dp`: the noise that a privacy budget asks for, what it costs in accuracy, and the budget for an accuracy."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..dp import (
+    ApproxDp,
+    Budget,
+    Neighbours,
+    Place,
+    Plan,
+    PureDp,
+    Sensitivity,
+    Unit,
+    ZCdp,
+    epsilon_for,
+    plan_at,
+    plot,
+    posterior,
+    tradeoff,
+    write_csv,
+)
+from ..dp.exact import fraction
+from ..dp.tradeoff import COLUMNS
+from .console import CommandError, require, show, show_json, show_pairs, table
+from .simulate import check_writable
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""Differential privacy: choose noise before any data is there. Nothing here reads data.
+
+    \b
+    Examples:
+      secagg dp calibrate --epsilon 0.1 --task histogram
+      secagg dp tradeoff --task histogram --share 10% --reports 100,1000,10000 --plot tradeoff.png
+      secagg dp epsilon-for --relative-error 2% --count 500 --task histogram
+    """,
+)
+
+TASKS = ("sum", "vector-sum", "histogram", "multihot", "l2-bounded")
+EVEN = Fraction(1, 2)
+
+EpsilonOption = Annotated[str | None, typer.Option(help="The privacy budget: 0.1, 1/3. Pure unless --delta is given.")]
+DeltaOption = Annotated[str | None, typer.Option(help="With --epsilon: the chance that it fails, such as 1e-9.")]
+RhoOption = Annotated[str | None, typer.Option(help="A zCDP budget, instead of --epsilon.")]
+TaskOption = Annotated[
+    str | None, typer.Option(help="What a report is: sum, vector-sum, histogram, multihot or l2-bounded.")
+]
+LengthOption = Annotated[int | None, typer.Option(help="Entries of the result: buckets of a histogram.")]
+MaxValueOption = Annotated[int | None, typer.Option(help="Of a sum: the largest value of an entry.")]
+MinValueOption = Annotated[int, typer.Option(help="Of a sum: the smallest value of an entry.")]
+MaxWeightOption = Annotated[int | None, typer.Option(help="Of multihot reports: how many ones at most.")]
+NormOption = Annotated[
+    str | None, typer.Option("--norm-squared", help="Of l2-bounded reports: the largest sum of squares.")
+]
+L1Option = Annotated[str | None, typer.Option("--l1", help="L1 sensitivity, instead of --task.")]
+L2Option = Annotated[str | None, typer.Option("--l2-squared", help="Squared L2 sensitivity, instead of --task.")]
+NeighboursOption = Annotated[
+    str,
+    typer.Option(help="What is hidden: replace-one (what was sent) or add-remove (also that it was; central only)."),
+]
+PlaceOption = Annotated[
+    str,
+    typer.Option(
+        help="Who adds noise: local (each client, all of it), distributed (each client of a SecAgg cohort, a part),"
+        " aggregators (each of them, all of it) or central (the Collector)."
+    ),
+]
+ReportsPerClientOption = Annotated[
+    int, typer.Option(help="Guard a client with up to so many reports instead of one report.")
+]
+SpanOption = Annotated[str, typer.Option(help='With --reports-per-client: over what that is counted, as in "a day".')]
+ConfidenceOption = Annotated[float, typer.Option(help="The chance that an error is no larger than what is printed.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Options that describe a report."""
+
+    name: str | None
+    length: int | None
+    max_value: int | None
+    min_value: int
+    max_weight: int | None
+    norm_squared: str | None
+    l1: str | None
+    l2_squared: str | None
+    neighbours: str
+
+    def sensitivity(self) -> Sensitivity:
+        """By task or as stated; asks for what is missing."""
+        relation = choose("--neighbours", [n.value for n in Neighbours], self.neighbours)
+        neighbours = Neighbours(relation)
+        if self.name is None:
+            if self.l1 is None or self.l2_squared is None:
+                raise CommandError(
+                    "the sensitivity is missing: how much one report can change the result; give --task, one of"
+                    f" {', '.join(TASKS)}, or both --l1 and --l2-squared"
+                )
+            return Sensitivity(self.l1, self.l2_squared, neighbours)
+        require(
+            self.l1 is None and self.l2_squared is None, "--task sets the sensitivity: leave out --l1 and --l2-squared"
+        )
+        return self._of_task(choose("--task", TASKS, self.name), neighbours)
+
+    def _of_task(self, name: str, neighbours: Neighbours) -> Sensitivity:
+        if name == "sum":
+            return Sensitivity.sum(self._needed("max_value"), neighbours, min_value=self.min_value)
+        if name == "vector-sum":
+            length, largest = self._needed("length"), self._needed("max_value")
+            return Sensitivity.vector_sum(length, largest, neighbours, min_value=self.min_value)
+        if name == "histogram":
+            return Sensitivity.histogram(neighbours)
+        if name == "multihot":
+            return Sensitivity.multihot(self._needed("length"), self._needed("max_weight"), neighbours)
+        return Sensitivity.l2_bounded(self._needed("norm_squared"), self._needed("length"), neighbours)
+
+    def entries(self, *, matters: bool) -> int:
+        """The result's length, which may be left out for a single sum, and where nothing depends on it."""
+        if self.length is None and (self.name == "sum" or not matters):
+            return 1
+        return int(self._needed("length"))
+
+    def _needed(self, option: str) -> Any:
+        value = getattr(self, option)
+        require(value is not None, f"--{option.replace('_', '-')} is missing, which {self.name or 'this budget'} needs")
+        return value
+
+
+def calibrate(
+    epsilon: EpsilonOption = None,
+    delta: DeltaOption = None,
+    rho: RhoOption = None,
+    task: TaskOption = None,
+    length: LengthOption = None,
+    max_value: MaxValueOption = None,
+    min_value: MinValueOption = 0,
+    max_weight: MaxWeightOption = None,
+    norm_squared: NormOption = None,
+    l1: L1Option = None,
+    l2_squared: L2Option = None,
+    neighbours: NeighboursOption = Neighbours.REPLACE_ONE.value,
+    place: PlaceOption = Place.AGGREGATORS.value,
+    clients: Annotated[int | None, typer.Option(help="With local and distributed: how many clients.")] = None,
+    survivors: Annotated[
+        int | None, typer.Option(help="With distributed: clients in every sum, t. [default: floor(2n/3) + 1]")
+    ] = None,
+    corrupt: Annotated[
+        int | None, typer.Option(help="With distributed: clients that may add no noise. [default: below n/3]")
+    ] = None,
+    aggregators: Annotated[int, typer.Option(help="With aggregators: how many of them.")] = 2,
+    honest: Annotated[int, typer.Option(help="With aggregators: how many are counted on.")] = 1,
+    reports_per_client: ReportsPerClientOption = 1,
+    span: SpanOption = "",
+    count: Annotated[int | None, typer.Option(help="A bucket's true count, for a relative error.")] = None,
+    confidence: ConfidenceOption = 0.95,
+    json: JsonOption = False,
+) -> None:
+    """Find the least noise that keeps to a budget, and what it does to the result.
+
+    \b
+    Examples:
+      secagg dp calibrate --epsilon 0.1 --task histogram
+      secagg dp calibrate --epsilon 1 --delta 1e-9 --task sum --max-value 255 --count 10000
+      secagg dp calibrate --epsilon 1 --delta 1e-6 --task l2-bounded --length 100000 --norm-squared 1000000
+          --place distributed --clients 1000
+    """
+    asked = Task(task, length, max_value, min_value, max_weight, norm_squared, l1, l2_squared, neighbours)
+    sensitivity, budget = asked.sensitivity(), choose_budget(epsilon, delta, rho)
+    where, unit = choose_place(place), Unit(reports_per_client, span)
+    entries = asked.entries(matters=not isinstance(budget, PureDp))
+    if where is Place.CENTRAL:
+        plan = Plan.central(budget, sensitivity, entries, unit=unit)
+    elif where is Place.AGGREGATORS:
+        plan = Plan.aggregators(budget, sensitivity, entries, count=aggregators, honest=honest, unit=unit)
+    else:
+        if clients is None:
+            raise CommandError(f"--clients is missing, which --place {where.value} needs")
+        if where is Place.LOCAL:
+            plan = Plan.local(budget, sensitivity, entries, clients=clients, unit=unit)
+        else:
+            plan = Plan.distributed(
+                budget,
+                sensitivity,
+                entries,
+                clients=clients,
+                survivors=min(clients, 2 * clients // 3 + 1) if survivors is None else survivors,
+                corrupt=-(-clients // 3) - 1 if corrupt is None else corrupt,
+                unit=unit,
+            )
+    show_plan(plan, confidence, count, json)
+
+
+def find_epsilon(
+    relative_error: Annotated[str, typer.Option(help="The largest that is accepted: 2% or 0.02.")],
+    count: Annotated[int, typer.Option(help="True count of the bucket that it is for.")],
+    delta: DeltaOption = None,
+    task: TaskOption = None,
+    length: LengthOption = None,
+    max_value: MaxValueOption = None,
+    min_value: MinValueOption = 0,
+    max_weight: MaxWeightOption = None,
+    norm_squared: NormOption = None,
+    l1: L1Option = None,
+    l2_squared: L2Option = None,
+    neighbours: NeighboursOption = Neighbours.REPLACE_ONE.value,
+    place: PlaceOption = Place.AGGREGATORS.value,
+    clients: Annotated[int, typer.Option(help="In the batch; matters with local and distributed.")] = 1000,
+    reports_per_client: ReportsPerClientOption = 1,
+    span: SpanOption = "",
+    confidence: ConfidenceOption = 0.95,
+    json: JsonOption = False,
+) -> None:
+    """Find the least epsilon with which a bucket's relative error is acceptable.
+
+    \b
+    Example:
+      secagg dp epsilon-for --relative-error 2% --count 500 --confidence 0.95 --task histogram
+    """
+    asked = Task(task, length, max_value, min_value, max_weight, norm_squared, l1, l2_squared, neighbours)
+    sensitivity, where, unit = asked.sensitivity(), choose_place(place), Unit(reports_per_client, span)
+    entries = asked.entries(matters=delta is not None)
+
+    def plan_for(epsilon: Fraction) -> Plan:
+        budget = PureDp(epsilon) if delta is None else ApproxDp(epsilon, delta)
+        return plan_at(where, budget, sensitivity, entries, clients, unit=unit)
+
+    plan = epsilon_for(percent("--relative-error", relative_error), count, plan_for, confidence=confidence)
+    show_plan(plan, confidence, count, json)
+
+
+def sweep(
+    epsilons: Annotated[str, typer.Option(help="Separated by commas.")] = "0.01,0.03,0.1,0.3,1,3",
+    reports: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1000",
+    place: Annotated[str, typer.Option(help="Places of noise, separated by commas; see calibrate.")] = "aggregators",
+    share: Annotated[str, typer.Option(help="Of the reports that are in the bucket: 10% or 0.1.")] = "100%",
+    delta: DeltaOption = None,
+    task: TaskOption = None,
+    length: LengthOption = None,
+    max_value: MaxValueOption = None,
+    min_value: MinValueOption = 0,
+    max_weight: MaxWeightOption = None,
+    norm_squared: NormOption = None,
+    l1: L1Option = None,
+    l2_squared: L2Option = None,
+    neighbours: NeighboursOption = Neighbours.REPLACE_ONE.value,
+    reports_per_client: ReportsPerClientOption = 1,
+    span: SpanOption = "",
+    confidence: ConfidenceOption = 0.95,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the table here, as CSV.")] = None,
+    plot_file: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw it here: .png, .svg, .pdf (needs matplotlib).")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Show accuracy for every choice of epsilon, batch size and place of noise.
+
+    \b
+    Example:
+      secagg dp tradeoff --task histogram --share 10% --reports 100,1000,10000 --plot tradeoff.png
+    """
+    asked = Task(task, length, max_value, min_value, max_weight, norm_squared, l1, l2_squared, neighbours)
+    for output in (csv, plot_file):
+        check_writable(output)
+    rows = tradeoff(
+        asked.sensitivity(),
+        asked.entries(matters=delta is not None),
+        epsilons=split("--epsilons", epsilons),
+        reports=[whole("--reports", item) for item in split("--reports", reports)],
+        places=[choose_place(item) for item in split("--place", place)],
+        delta=delta,
+        share=percent("--share", share),
+        confidence=confidence,
+        unit=Unit(reports_per_client, span),
+    )
+    if csv is not None:
+        with csv.open("w") as file:
+            write_csv(rows, file)
+    if plot_file is not None:
+        plot(rows, plot_file)
+    if json:
+        show_json([dict(zip((c.replace(" ", "_") for c in COLUMNS), row.cells(), strict=True)) for row in rows])
+        return
+    made = table(COLUMNS[0], *COLUMNS[1:])
+    for row in rows:
+        made.add_row(*row.cells()[:-1], f"{row.relative:.2%}")
+    show(made, f"error: with a confidence of {confidence:g}")
+
+
+app.command("calibrate", short_help="The least noise for a budget.")(calibrate)
+app.command("tradeoff", short_help="Accuracy for every choice, as table, CSV and plot.")(sweep)
+app.command("epsilon-for", short_help="The epsilon for an accuracy.")(find_epsilon)
+
+
+def choose(option: str, known: Any, text: str) -> str:
+    """The one of the known words that is meant, in any spelling of dashes and case."""
+    word = text.strip().lower().replace("_", "-")
+    require(word in known, f"{option} must be one of {', '.join(known)}; got {text!r}")
+    return word
+
+
+def choose_place(text: str) -> Place:
+    return Place(choose("--place", [place.value for place in Place], text))
+
+
+def choose_budget(epsilon: str | None, delta: str | None, rho: str | None) -> Budget:
+    """From --epsilon, with or without --delta, or --rho."""
+    if rho is not None:
+        require(epsilon is None and delta is None, "--rho is a budget of its own: leave out --epsilon and --delta")
+        return ZCdp(rho)
+    if epsilon is None:
+        raise CommandError("the budget is missing: give --epsilon, --epsilon with --delta, or --rho")
+    return PureDp(epsilon) if delta is None else ApproxDp(epsilon, delta)
+
+
+def percent(option: str, text: str) -> Fraction:
+    """2% or 0.02."""
+    number = text.strip()
+    return fraction(number.removesuffix("%"), option) / (100 if number.endswith("%") else 1)
+
+
+def split(option: str, text: str) -> list[str]:
+    items = [item.strip() for item in text.split(",")]
+    require(all(items), f"{option} must be values separated by commas, got {text!r}")
+    return items
+
+
+def whole(option: str, text: str) -> int:
+    number = fraction(text, option)
+    require(number.denominator == 1, f"{option} must be whole numbers, got {text}")
+    return int(number)
+
+
+def show_plan(plan: Plan, confidence: float, count: int | None, json: bool) -> None:
+    """The plan, its assumptions and its price."""
+    found = plan.error(confidence, count)
+    pairs = plan.report()
+    pairs.append(("deviation", f"{plan.variance() ** 0.5:.4g} of each entry of the result"))
+    relative = "" if found.relative is None else f", {found.relative:.2%} of {count:,}"
+    pairs.append(("error", f"at most {found.absolute:,}{relative}, with a confidence of {confidence:g}"))
+    if not isinstance(plan.budget, ZCdp):
+        chance = posterior(plan.budget, EVEN)
+        pairs.append(("worst case", f"who is undecided between two values of a report guesses right in {chance:.1%}"))
+    if not json:
+        show_pairs(pairs)
+        return
+    report = {
+        "budget": numbers(plan.budget),
+        "neighbours": plan.sensitivity.neighbours.value,
+        "unit": str(plan.unit),
+        "sensitivity": {"l1": str(plan.sensitivity.l1), "l2_squared": str(plan.sensitivity.l2_squared)},
+        "place": plan.place.value,
+        "noise": numbers(plan.law),
+        "isochronous": plan.isochronous,
+        "over_noise": float(plan.over_noise()),
+        "assumed": plan.assumptions(),
+        "deviation": plan.variance() ** 0.5,
+        "error": {"confidence": confidence, "absolute": found.absolute, "relative": found.relative},
+    }
+    show_json(report)
+
+
+def numbers(value: Any) -> dict[str, str]:
+    """A budget or a law by name and exact numbers."""
+    return {"kind": type(value).__name__, **{name: str(number) for name, number in vars(value).items()}}

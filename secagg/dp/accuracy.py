@@ -1,0 +1,124 @@
+"""How far noise moves a result: what a choice of budget buys.
+
+Nothing here decides what is private, so floating point is good enough.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import require
+from .budget import ApproxDp, PureDp
+from .distributed import PartLaw, Skellam
+from .exact import Exact, fraction
+from .mechanisms import DiscreteGaussian, DiscreteLaplace
+
+WIDE = 400.0  # a standard deviation from which on the law is computed at this size and stretched
+_REACH = 50  # standard deviations on either side that hold all but 1e-28 of Laplace noise
+
+
+@dataclass(frozen=True)
+class Error:
+    """What an entry's error stays within.
+
+    Attributes:
+        confidence: the chance that it does.
+        absolute: bound on |noise|, in units of the result.
+        relative: the same as a fraction of the entry's true size, where one was given.
+    """
+
+    confidence: float
+    absolute: int
+    relative: float | None
+
+
+def error(law: PartLaw, noises: int, confidence: float, size: int | None = None) -> Error:
+    """The least e such that the sum of so many parties' noise stays within -e .. e with this confidence.
+
+    Raises:
+        LocalProtocolError: confidence is not between 0 and 1 - 1e-12, or size is not positive.
+    """
+    require(0 < confidence <= 1 - 1e-12, f"confidence must be above 0 and at most 1 - 1e-12, got {confidence}")
+    require(size is None or size >= 1, f"size must be at least 1, got {size}")
+    absolute = _quantile(law, noises, confidence)
+    return Error(confidence, absolute, None if size is None else absolute / size)
+
+
+def room(law: PartLaw, noises: int, length: int, probability: Exact) -> int:
+    """A bound on |sum of noise| that no entry of the vector exceeds but with this probability: headroom mod R.
+
+    Chernoff's: the least (noises * K(s) + ln(2 length / probability)) / s over s, K the log of the law's moment
+    generating function.
+    """
+    chance = fraction(probability, "probability")
+    require(0 < chance < 1, f"probability must be between 0 and 1, got {probability}")
+    needed = math.log(2 * length) - math.log(chance.numerator) + math.log(chance.denominator)
+    likely = math.sqrt(2 * needed / max(noises * float(law.variance), 1e-100))  # the best s for normal noise
+    most = float(1 / law.scale) if isinstance(law, DiscreteLaplace) else 50.0
+    s = min(most, 1e3 * likely) * np.logspace(-6, 0, 4000, endpoint=False)
+    return math.ceil(float(((noises * _log_moments(law, s) + needed) / s).min())) + 1
+
+
+def posterior(budget: PureDp | ApproxDp, prior: Exact) -> float:
+    """The chance that the best guess about a unit is right, of one who knows everything else and had this prior for
+    one of two possibilities.
+
+    For pure budgets and an even prior it is e**epsilon / (1 + e**epsilon), the worst-case posterior; delta adds to it
+    (the hypothesis-testing region of Kairouz, Oh and Viswanath 2015, Theorem 2.1).
+
+    Raises:
+        LocalProtocolError: prior is not between 0 and 1.
+    """
+    p = float(fraction(prior, "prior"))
+    require(0 < p < 1, f"prior must be between 0 and 1, got {prior}")
+    delta = float(budget.delta) if isinstance(budget, ApproxDp) else 0.0
+    small = (1 - delta) / (1 + math.exp(min(float(budget.epsilon), 700.0)))
+    corners = [(0.0, delta), (small, 1 - small), (1 - delta, 1.0)]  # false and true positives of the best tests
+    return max(p * true + (1 - p) * (1 - false) for false, true in [*corners, (1.0, 1.0)])
+
+
+def _quantile(law: PartLaw, noises: int, confidence: float) -> int:
+    deviation = math.sqrt(noises * float(law.variance))
+    stretch = max(1.0, deviation / WIDE)
+    weights = _sum_weights(_shrunk(law, stretch) if stretch > 1 else law, noises, deviation / stretch)
+    within = weights[0] + np.concatenate([[0.0], 2 * np.cumsum(weights[1 : len(weights) // 2])])
+    return math.ceil(float(np.searchsorted(within, confidence)) * stretch)
+
+
+def _shrunk(law: PartLaw, stretch: float) -> PartLaw:
+    """A law of the same form whose standard deviation is smaller by this factor."""
+    factor = Fraction(stretch)
+    if isinstance(law, DiscreteLaplace):
+        return DiscreteLaplace(law.scale / factor)
+    if isinstance(law, DiscreteGaussian):
+        return DiscreteGaussian(law.sigma_squared / factor**2)
+    return Skellam(law.variance / factor**2)
+
+
+def _sum_weights(law: PartLaw, noises: int, deviation: float) -> NDArray[np.float64]:
+    """P[sum = y] at index y mod the length: the n-th power of the law's Fourier transform."""
+    size = 1 << math.ceil(2 * _REACH * deviation + 64).bit_length()
+    y = np.fft.fftfreq(size, 1 / size)
+    if isinstance(law, Skellam):
+        angles = 2 * np.pi * np.fft.rfftfreq(size)
+        spectrum = np.exp(noises * float(law.variance) * (np.cos(angles) - 1))
+    else:
+        exponent = (
+            np.abs(y) / float(law.scale) if isinstance(law, DiscreteLaplace) else y * y / float(2 * law.sigma_squared)
+        )
+        weights = np.exp(-exponent)
+        spectrum = np.fft.rfft(weights / weights.sum()).real.clip(0) ** noises
+    return np.fft.irfft(spectrum, size).clip(0)
+
+
+def _log_moments(law: PartLaw, s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """ln E[exp(s Y)], or for the discrete Gaussian a bound on it (Canonne, Kamath and Steinke 2020, Corollary 17)."""
+    if isinstance(law, DiscreteLaplace):
+        rate = float(1 / law.scale)
+        return 2 * math.log(-math.expm1(-rate)) - np.log(-np.expm1(s - rate)) - np.log(-np.expm1(-s - rate))
+    if isinstance(law, DiscreteGaussian):
+        return s * s * float(law.sigma_squared) / 2
+    return float(law.variance) * (np.cosh(s) - 1)

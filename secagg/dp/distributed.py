@@ -1,0 +1,163 @@
+"""Noise that is the sum of many parties' noises, each of a fraction of the variance.
+
+What is promised rests on the honest parties alone: theirs is the variance that counts, and whatever others add on top
+is post-processing.  Two laws can be split:
+
+- Skellam, the difference of two Poisson variables, whose sums are Skellam again, but whose exact sampling takes longer
+  the larger its variance is (Agarwal, Kairouz and Liu 2021);
+- the discrete Gaussian, whose sums are only close to one, within tau (Kairouz, Liu and Steinke 2021): from a variance
+  of about 4 a party on, tau is beyond notice.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from ..errors import LocalProtocolError, require
+from .budget import ApproxDp, Budget, PureDp, RenyiDp, ZCdp
+from .calibrate import PARAMETER_BITS, budget_rho, calibrate, least
+from .conversion import renyi_line_delta, zcdp_delta
+from .exact import exp_upper, round_up, sqrt_upper
+from .mechanisms import DiscreteGaussian, DiscreteLaplace
+from .sensitivity import Sensitivity
+
+SKELLAM_VARIANCE_MAX = 100  # of one party: beyond it exact sampling is slow, and the discrete Gaussian as good
+
+_PI_SQUARED = Fraction(98696, 10000)  # from below
+_TERMS = 16  # of tau that are computed one by one
+_TERM_MIN = Fraction(-400)  # of an exponent: e**-400 is nothing already, and its fraction still short
+
+
+@dataclass(frozen=True)
+class Skellam:
+    """The difference of two Poisson variables of mean variance / 2 each.
+
+    Attributes:
+        variance: above 0; n of them add up to Skellam(n * variance).
+    """
+
+    variance: Fraction
+
+    def __post_init__(self) -> None:
+        require(self.variance > 0, f"variance must be positive, got {self.variance}")
+
+    def guarantee(self, sensitivity: Sensitivity) -> RenyiDp:
+        """Corollary 3.6 of Agarwal, Kairouz and Liu 2021, at integers alpha >= 2, with V the variance:
+
+        D_alpha <= alpha L2**2 / (2 V) + min(((2 alpha - 1) L2**2 + 6 L1) / (4 V**2), 3 L1 / (2 V)),
+
+        of which the lesser at alpha = 2 is taken for all alpha.
+        """
+        l1, l2_squared, v = sensitivity.l1, sensitivity.l2_squared, self.variance
+        if 3 * l2_squared + 6 * l1 > 6 * l1 * v:
+            return RenyiDp(3 * l1 / (2 * v), l2_squared / (2 * v))
+        return RenyiDp((6 * l1 - l2_squared) / (4 * v * v), l2_squared / (2 * v) + l2_squared / (2 * v * v))
+
+    def satisfies(self, budget: Budget, sensitivity: Sensitivity) -> bool:
+        """Whether it keeps to an (epsilon, delta) budget; the bound is silent on others."""
+        if not isinstance(budget, ApproxDp):
+            return False
+        line = self.guarantee(sensitivity)
+        return renyi_line_delta(line.xi, line.rho, budget.epsilon) <= budget.delta
+
+
+@dataclass(frozen=True)
+class GaussianSum:
+    """The sum of several parties' discrete Gaussians, on each entry of a vector.
+
+    Attributes:
+        sigma_squared: of each party's law, at least 1/4.
+        parts: how many of them add up.
+        length: entries of the vector, on which the distance from one discrete Gaussian depends.
+    """
+
+    sigma_squared: Fraction
+    parts: int
+    length: int
+
+    def __post_init__(self) -> None:
+        require(self.sigma_squared >= Fraction(1, 4), f"sigma_squared must be at least 1/4, got {self.sigma_squared}")
+        require(self.parts >= 1 and self.length >= 1, "there must be a party and an entry at least")
+
+    @property
+    def tau(self) -> Fraction:
+        """10 * the sum over k = 1 .. parts - 1 of exp(-2 pi**2 sigma**2 k / (k + 1)), from above."""
+        terms = [self._term(k) for k in range(1, min(self.parts, _TERMS))]
+        return 10 * (sum(terms, Fraction(0)) + max(0, self.parts - _TERMS) * self._term(_TERMS))
+
+    def guarantee(self, sensitivity: Sensitivity) -> ZCdp:
+        """Proposition 14 of Kairouz, Liu and Steinke 2021, with V = parts * sigma**2 and d = length:
+
+        rho = 1/2 min(L2**2 / V + 2 tau d, L2**2 / V + 2 tau L1 / sqrt(V) + tau**2 d, (L2 / sqrt(V) + tau sqrt(d))**2),
+
+        the first bound being D_alpha <= alpha L2**2 / (2 V) + tau d, which is at most what it is here.
+        """
+        variance, tau, d = self.parts * self.sigma_squared, self.tau, self.length
+        if tau == 0:
+            return ZCdp(sensitivity.l2_squared / (2 * variance))
+        squared = sensitivity.l2_squared / variance
+        by_entry = squared + 2 * tau * d
+        by_l1 = squared + 2 * tau * sensitivity.l1 * sqrt_upper(1 / variance) + tau * tau * d
+        by_l2 = (sqrt_upper(squared) + tau * sqrt_upper(Fraction(d))) ** 2
+        return ZCdp(round_up(min(by_entry, by_l1, by_l2) / 2, 2 * PARAMETER_BITS))
+
+    def satisfies(self, budget: Budget, sensitivity: Sensitivity) -> bool:
+        """Whether it keeps to the budget; to no pure one."""
+        rho = self.guarantee(sensitivity).rho
+        if isinstance(budget, ZCdp):
+            return rho <= budget.rho
+        return isinstance(budget, ApproxDp) and zcdp_delta(rho, budget.epsilon) <= budget.delta
+
+    def _term(self, k: int) -> Fraction:
+        return exp_upper(max(_TERM_MIN, -2 * _PI_SQUARED * self.sigma_squared * Fraction(k, k + 1)))
+
+
+PartLaw = DiscreteLaplace | DiscreteGaussian | Skellam
+
+
+def calibrate_parts(budget: Budget, sensitivity: Sensitivity, parts: int, length: int) -> PartLaw:
+    """What each of `parts` honest parties adds to a vector of so many entries, so that the sum keeps to the budget.
+
+    Skellam for an (epsilon, delta) budget and a party's variance of up to SKELLAM_VARIANCE_MAX, else discrete
+    Gaussian; one party alone adds what `calibrate` says.
+
+    Raises:
+        LocalProtocolError: the budget is pure, and there is more than one party.
+    """
+    require(parts >= 1, f"at least one party must be honest, got {parts}")
+    require(length >= 1, f"length must be at least 1, got {length}")
+    if parts == 1:
+        return calibrate(budget, sensitivity)
+    if isinstance(budget, PureDp):
+        raise LocalProtocolError(
+            f"no noise that {parts} parties share is purely private: give rho, or epsilon and delta"
+        )
+    if isinstance(budget, ApproxDp):
+        total = least(
+            sensitivity.l2_squared / (2 * budget_rho(budget)),
+            lambda variance: Skellam(variance).satisfies(budget, sensitivity),
+        )
+        if total <= SKELLAM_VARIANCE_MAX * parts:
+            return Skellam(round_up(total / parts, PARAMETER_BITS))
+    return DiscreteGaussian(_least_part(budget, sensitivity, parts, length))
+
+
+def sum_law(law: PartLaw, parts: int, length: int) -> PartLaw | GaussianSum:
+    """The law of the sum of several parties' noise of one law."""
+    if isinstance(law, Skellam):
+        return Skellam(law.variance * parts)
+    if parts == 1:
+        return law
+    require(isinstance(law, DiscreteGaussian), "Laplace noise is not for sharing")
+    assert isinstance(law, DiscreteGaussian)
+    return GaussianSum(law.sigma_squared, parts, length)
+
+
+def _least_part(budget: ZCdp | ApproxDp, sensitivity: Sensitivity, parts: int, length: int) -> Fraction:
+    """sigma**2 of one party."""
+    rho = ZCdp(budget_rho(budget))
+
+    def suffices(sigma_squared: Fraction) -> bool:
+        floor = sigma_squared >= Fraction(1, 4)
+        return floor and GaussianSum(sigma_squared, parts, length).satisfies(rho, sensitivity)
+
+    return least(round_up(sensitivity.l2_squared / (2 * rho.rho * parts), PARAMETER_BITS), suffices)

@@ -1,0 +1,199 @@
+"""What several releases cost together, and a budget that they cannot exceed.
+
+Under SecAgg each client keeps its own ledger and spends before it joins a round: one that is held by the server
+protects nobody from the server.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from ..errors import LocalProtocolError, SecAggError, require
+from .budget import ApproxDp, Budget, Guarantee, PureDp, RenyiDp, ZCdp
+from .conversion import pure_to_zcdp, renyi_line_delta, zcdp_delta
+from .exact import exp_upper
+
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (PureDp, ZCdp, ApproxDp, RenyiDp)}
+
+
+class BudgetExceeded(SecAggError):
+    """A release would cost more than is left. Nothing was spent."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one batch's release cost.
+
+    Attributes:
+        guarantee: of the law.
+        total_variation: how far the samples may be from the law.
+    """
+
+    guarantee: Guarantee
+    total_variation: Fraction = Fraction(0)
+
+
+def keeps(total: Budget, releases: list[Spent]) -> bool:
+    """Whether releases that were chosen one after the other keep to a budget together.
+
+    Pure epsilons add, rhos of zCDP add, and so do the lines that bound Renyi divergences (Bun and Steinke 2016, Lemma
+    2.3; Mironov 2017, Proposition 1). Under an (epsilon, delta) budget, (epsilon, delta)s are added as they are and the
+    rest is composed by Renyi divergences or, if all pure, by adding, whichever costs less.
+    """
+    guarantees = [release.guarantee for release in releases]
+    off = sum((release.total_variation for release in releases), Fraction(0))
+    if isinstance(total, ApproxDp):
+        return _keeps_approx(total, guarantees, off)
+    if off > 0:
+        return False
+    if isinstance(total, PureDp):
+        return all(isinstance(g, PureDp) for g in guarantees) and _pure(guarantees) <= total.epsilon
+    return all(isinstance(g, PureDp | ZCdp) for g in guarantees) and _rho(guarantees) <= total.rho
+
+
+def _keeps_approx(total: ApproxDp, guarantees: list[Guarantee], off: Fraction) -> bool:
+    apart = [g for g in guarantees if isinstance(g, ApproxDp)]
+    others = [g for g in guarantees if not isinstance(g, ApproxDp)]
+    epsilon = total.epsilon - sum((g.epsilon for g in apart), Fraction(0))
+    delta = total.delta - sum((g.delta for g in apart), Fraction(0)) - (1 + exp_upper(total.epsilon)) * off
+    if epsilon < 0 or delta < 0:
+        return False
+    if all(isinstance(g, PureDp) for g in others) and _pure(others) <= epsilon:
+        return True
+    xi, rho = sum((g.xi for g in others if isinstance(g, RenyiDp)), Fraction(0)), _rho(others)
+    if any(isinstance(g, RenyiDp) for g in others):
+        return renyi_line_delta(xi, rho, epsilon) <= delta
+    return zcdp_delta(rho, epsilon) <= delta
+
+
+def _pure(guarantees: Sequence[Guarantee]) -> Fraction:
+    return sum((g.epsilon for g in guarantees if isinstance(g, PureDp)), Fraction(0))
+
+
+def _rho(guarantees: Sequence[Guarantee]) -> Fraction:
+    """The slopes of all bounds on Renyi divergences."""
+    slopes = (
+        pure_to_zcdp(g.epsilon) if isinstance(g, PureDp) else g.rho for g in guarantees if not isinstance(g, ApproxDp)
+    )
+    return sum(slopes, Fraction(0))
+
+
+class Ledger:
+    """A total budget and what has been spent of it, in memory or in a file that survives crashes.
+
+    All releases must be about the same unit and the same `Neighbours`.
+
+    Processes that share a file take turns: a lock is held from reading until the new contents are on disk.
+
+    Args:
+        total: for the privacy unit over all batches.
+        path: of the file; it is created if there is none. None keeps the ledger in memory.
+
+    Raises:
+        LocalProtocolError: the file is no ledger, or one of another total.
+    """
+
+    def __init__(self, total: Budget, path: Path | None = None) -> None:
+        self.total = total
+        self.path = path
+        self._memory: dict[str, Spent] = {}
+        with self._locked():
+            self._read()
+
+    @property
+    def spent(self) -> Mapping[str, Spent]:
+        """By batch id."""
+        with self._locked():
+            return self._read()
+
+    def affords(self, guarantee: Guarantee, *, total_variation: Fraction = Fraction(0)) -> bool:
+        """Whether a new batch of this cost would keep to the total now."""
+        return keeps(self.total, [*self.spent.values(), Spent(guarantee, total_variation)])
+
+    def spend(self, guarantee: Guarantee, batch_id: str, *, total_variation: Fraction = Fraction(0)) -> None:
+        """Record a release before it is made: once it returns, the cost is on disk. Again for the same batch it does
+        nothing, so that it can be repeated after a crash.
+
+        Args:
+            guarantee: of the release, such as `Plan.guarantee`.
+            batch_id: names the batch or round.
+            total_variation: of the samples from their law, such as `Plan.total_variation`.
+
+        Raises:
+            BudgetExceeded: the releases would no longer keep to the total; nothing is recorded.
+            LocalProtocolError: the batch is known at another cost.
+        """
+        release = Spent(guarantee, total_variation)
+        with self._locked():
+            spent = self._read()
+            if batch_id in spent:
+                require(spent[batch_id] == release, f"batch {batch_id!r} was spent at another cost")
+                return
+            if not keeps(self.total, [*spent.values(), release]):
+                raise BudgetExceeded(
+                    f"batch {batch_id!r} at {guarantee} would exceed {self.total} after {len(spent)} batches"
+                )
+            self._write({**spent, batch_id: release})
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Alone with the file; the lock lies beside it, because the file itself is replaced."""
+        if self.path is None:
+            yield
+            return
+        with self.path.with_name(self.path.name + ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _read(self) -> dict[str, Spent]:
+        if self.path is None:
+            return dict(self._memory)
+        try:
+            contents = json.loads(self.path.read_bytes())
+            total = _decode(contents["total"])
+            spent = {name: _decode_spent(entry) for name, entry in contents["spent"].items()}
+        except FileNotFoundError:
+            return {}
+        except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, LocalProtocolError):
+            raise LocalProtocolError(f"{self.path} is no ledger") from None
+        require(total == self.total, f"{self.path} is a ledger of {total}, not of {self.total}")
+        return spent
+
+    def _write(self, spent: dict[str, Spent]) -> None:
+        """The new contents replace the old ones whole, whenever the machine stops."""
+        if self.path is None:
+            self._memory = spent
+            return
+        entries = {
+            name: {**_encode(s.guarantee), "total_variation": str(s.total_variation)} for name, s in spent.items()
+        }
+        new = self.path.with_name(self.path.name + ".new")
+        with new.open("w") as file:
+            json.dump({"total": _encode(self.total), "spent": entries}, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _encode(guarantee: Guarantee) -> dict[str, str]:
+    return {"kind": type(guarantee).__name__, **{name: str(value) for name, value in vars(guarantee).items()}}
+
+
+def _decode(entry: dict[str, str]) -> Any:
+    numbers = {name: Fraction(value) for name, value in entry.items() if name not in ("kind", "total_variation")}
+    return _KINDS[entry["kind"]](**numbers)
+
+
+def _decode_spent(entry: dict[str, str]) -> Spent:
+    return Spent(_decode(entry), Fraction(entry["total_variation"]))

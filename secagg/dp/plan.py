@@ -1,0 +1,281 @@
+"""Who adds the noise, what it promises to whom, and under which assumptions.
+
+A plan is made once, before any data, and given to every party: each asks it for `noise_for` its role and adds that.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+from typing import Self
+
+from ..errors import require
+from .accuracy import Error, error, room
+from .budget import ApproxDp, Budget, Guarantee
+from .distributed import GaussianSum, PartLaw, calibrate_parts, sum_law
+from .exact import Exact, exp_upper, text
+from .sensitivity import Neighbours, Sensitivity
+
+WRAP_PROBABILITY = Fraction(1, 1 << 40)  # of a noisy sum, over all its entries
+TOTAL_VARIATION_MAX = Fraction(1, 1 << 110)  # of one sample of an isochronous sampler: taken off delta
+
+
+class Party(Enum):
+    """A role in a protocol."""
+
+    CLIENT = "each client"
+    AGGREGATOR = "each Aggregator"
+    COLLECTOR = "the Collector"
+
+
+class Place(Enum):
+    """Where noise is added."""
+
+    LOCAL = "local"
+    DISTRIBUTED = "distributed"
+    AGGREGATORS = "aggregators"
+    CENTRAL = "central"
+
+    @property
+    def party(self) -> Party:
+        """Who adds it."""
+        return {Place.AGGREGATORS: Party.AGGREGATOR, Place.CENTRAL: Party.COLLECTOR}.get(self, Party.CLIENT)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Whose data the guarantee is about: one report, or one client with several.
+
+    Attributes:
+        reports: how many reports a client has at most, in a batch and in all batches of the span together.
+        span: over what that is counted, such as "a day"; empty for the unit of one report.
+
+    Raises:
+        LocalProtocolError: reports is below 1, or a client's span is not stated.
+    """
+
+    reports: int = 1
+    span: str = ""
+
+    def __post_init__(self) -> None:
+        require(self.reports >= 1, f"reports must be at least 1, got {self.reports}")
+        require(
+            bool(self.span) or self.reports == 1, "say over which span a client has so many reports: Unit(3, 'a day')"
+        )
+
+    def __str__(self) -> str:
+        if not self.span:
+            return "a report"
+        return f"a client with at most {self.reports} report{'s' * (self.reports > 1)} in {self.span}"
+
+
+REPORT = Unit()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Noise for vectors of `length` integers; made by `local`, `distributed`, `aggregators` or `central`.
+
+    Attributes:
+        budget: what a privacy unit's data may reveal.
+        sensitivity: of one report.
+        unit: the privacy unit.
+        length: entries of the vector that is released.
+        place: where noise is added.
+        parties: how many parties add it.
+        honest: how many are counted on: what they add is enough by itself.
+        law: what each of them adds to every entry.
+    """
+
+    budget: Budget
+    sensitivity: Sensitivity
+    unit: Unit
+    length: int
+    place: Place
+    parties: int
+    honest: int
+    law: PartLaw
+
+    @classmethod
+    def central(cls, budget: Budget, sensitivity: Sensitivity, length: int, *, unit: Unit = REPORT) -> Self:
+        """The Collector adds the noise: private towards those who see what it publishes, not towards itself."""
+        return cls._make(budget, sensitivity, length, unit, Place.CENTRAL, 1, 1)
+
+    @classmethod
+    def aggregators(
+        cls,
+        budget: Budget,
+        sensitivity: Sensitivity,
+        length: int,
+        *,
+        count: int = 2,
+        honest: int = 1,
+        unit: Unit = REPORT,
+    ) -> Self:
+        """Each of `count` Aggregators adds noise to its aggregate share: private towards the Collector and the others
+        as long as `honest` of them do. With honest = 1 each adds all of it.
+
+        Raises:
+            LocalProtocolError: honest is not 1 .. count, or the sensitivity is not for replace-one.
+        """
+        require(1 <= honest <= count, f"honest must be 1 .. {count}, the number of Aggregators, got {honest}")
+        cls._require_replace_one(sensitivity)
+        return cls._make(budget, sensitivity, length, unit, Place.AGGREGATORS, count, honest)
+
+    @classmethod
+    def distributed(
+        cls,
+        budget: Budget,
+        sensitivity: Sensitivity,
+        length: int,
+        *,
+        clients: int,
+        survivors: int,
+        corrupt: int,
+        unit: Unit = REPORT,
+    ) -> Self:
+        """Each client of a SecAgg cohort adds a part before masking: private towards everybody who sees the sum.
+
+        Counted on are survivors - corrupt clients, where `survivors` is how many inputs the protocol has in every sum
+        (t, or `Params.min_users`). Who drops out beyond that ends the round, so dropouts never weaken the guarantee.
+
+        Raises:
+            LocalProtocolError: not corrupt < survivors <= clients, the sensitivity is not for replace-one, or the
+                budget is pure.
+        """
+        require(
+            0 <= corrupt < survivors <= clients,
+            f"0 <= corrupt < survivors <= clients must hold, got {corrupt}, {survivors} and {clients}",
+        )
+        cls._require_replace_one(sensitivity)
+        return cls._make(budget, sensitivity, length, unit, Place.DISTRIBUTED, clients, survivors - corrupt)
+
+    @classmethod
+    def local(cls, budget: Budget, sensitivity: Sensitivity, length: int, *, clients: int, unit: Unit = REPORT) -> Self:
+        """Each client adds all the noise to its own report: private towards everybody, whoever is honest.
+
+        Raises:
+            LocalProtocolError: there is no client, or the sensitivity is not for replace-one.
+        """
+        require(clients >= 1, f"clients must be at least 1, got {clients}")
+        cls._require_replace_one(sensitivity)
+        return cls._make(budget, sensitivity, length, unit, Place.LOCAL, clients, 1)
+
+    @classmethod
+    def _make(
+        cls, budget: Budget, sensitivity: Sensitivity, length: int, unit: Unit, place: Place, parties: int, honest: int
+    ) -> Self:
+        law = calibrate_parts(_law_budget(budget, honest * length), sensitivity.times(unit.reports), honest, length)
+        return cls(budget, sensitivity, unit, length, place, parties, honest, law)
+
+    @staticmethod
+    def _require_replace_one(sensitivity: Sensitivity) -> None:
+        require(
+            sensitivity.neighbours is Neighbours.REPLACE_ONE,
+            "only a central plan can be add-remove: who took part in a SecAgg round and how many reports a DAP batch"
+            " has is visible, so that noise on the sum can hide what was sent, not that it was; use"
+            " replace-one",
+        )
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """What one release costs the unit, for a `Ledger`: the promise of the honest parties' law, which composes
+        better than the budget."""
+        return self._total.guarantee(self._unit_sensitivity)
+
+    @property
+    def isochronous(self) -> bool:
+        """Whether the samplers' time must not depend on the samples. Then their law is a little off, which needs a
+        delta to be covered by; pure and zCDP budgets have none."""
+        return _affords_isochronous(self.budget, self.honest * self.length)
+
+    @property
+    def total_variation(self) -> Fraction:
+        """A bound on how far the honest parties' samples, all together, are from the law: for a `Ledger`."""
+        return self.honest * self.length * TOTAL_VARIATION_MAX if self.isochronous else Fraction(0)
+
+    @property
+    def kept(self) -> bool:
+        """Whether the honest parties' noise alone keeps to the budget: checked anew, from the laws."""
+        budget = _law_budget(self.budget, self.honest * self.length)
+        return self._total.satisfies(budget, self._unit_sensitivity)
+
+    def variance(self, noises: int | None = None) -> float:
+        """Of each entry of the result, where so many parties added noise; by default all."""
+        return self._noises(noises) * float(self.law.variance)
+
+    def over_noise(self, noises: int | None = None) -> Fraction:
+        """By which factor the variance exceeds what is needed, because more parties added noise than are counted on.
+
+        1 for local noise, where every report needs all of its own.
+        """
+        return Fraction(1) if self.place is Place.LOCAL else Fraction(self._noises(noises), self.honest)
+
+    def error(self, confidence: float, size: int | None = None, *, noises: int | None = None) -> Error:
+        """What the error of each entry stays within with this confidence; relative to a true `size`, if given."""
+        return error(self.law, self._noises(noises), confidence, size)
+
+    def room(self, probability: Exact = WRAP_PROBABILITY) -> int:
+        """A bound on every entry's |noise| that fails with this probability at most, over all entries together: the
+        headroom that a sum mod R needs on both sides (`Params.for_inputs(room=...)`)."""
+        return room(self.law, self.parties, self.length, probability)
+
+    def report(self) -> list[tuple[str, str]]:
+        """The plan in words: names and values, assumptions included."""
+        entries = f"each of {self.length:,} entries" if self.length > 1 else "every entry"
+        return [
+            ("guarantee", f"{self.budget} for {self.unit}, {self.sensitivity.neighbours.value}"),
+            ("sensitivity", f"{self.sensitivity} of a report"),
+            ("noise", f"{describe(self.law)} by {self.place.party.value}, on {entries}"),
+            ("over-noise", f"up to {float(self.over_noise()):.3g} x the variance that is needed"),
+            *(("assumed", assumption) for assumption in self.assumptions()),
+        ]
+
+    def assumptions(self) -> list[str]:
+        """What the guarantee rests on and nothing here can enforce."""
+        who = {
+            Place.CENTRAL: "the Collector and the Aggregators are trusted with the exact result",
+            Place.AGGREGATORS: f"{self.honest} of the {self.parties} Aggregators add their noise and tell nobody",
+            Place.DISTRIBUTED: f"{self.honest} clients in every sum add their noise and tell nobody",
+        }
+        found = [who[self.place]] if self.place in who else []
+        if self.unit.span:
+            found.append(f"no client has more than {self.unit.reports} reports in {self.unit.span}, over all batches")
+        return found
+
+    @property
+    def _total(self) -> PartLaw | GaussianSum:
+        """The law of the honest parties' noise."""
+        return sum_law(self.law, self.honest, self.length)
+
+    @property
+    def _unit_sensitivity(self) -> Sensitivity:
+        return self.sensitivity.times(self.unit.reports)
+
+    def _noises(self, noises: int | None) -> int:
+        count = self.parties if noises is None else noises
+        require(self.honest <= count <= self.parties, f"noises must be {self.honest} .. {self.parties}, got {count}")
+        return count
+
+
+def describe(law: PartLaw) -> str:
+    """A law by name and parameter."""
+    name, (parameter, value) = type(law).__name__, next(iter(vars(law).items()))
+    return f"{name}({parameter} = {text(value)})"
+
+
+def _reserve(budget: ApproxDp, samples: int) -> Fraction:
+    """The part of delta that covers samples which are a little off their law: within a total variation of eta,
+    (epsilon, delta) becomes (epsilon, delta + (1 + e**epsilon) eta)."""
+    return (1 + exp_upper(budget.epsilon)) * samples * TOTAL_VARIATION_MAX
+
+
+def _affords_isochronous(budget: Budget, samples: int) -> bool:
+    """Whether half of delta is enough for that; it is but for a delta or an epsilon beyond all use."""
+    return isinstance(budget, ApproxDp) and 2 * _reserve(budget, samples) <= budget.delta
+
+
+def _law_budget(budget: Budget, samples: int) -> Budget:
+    """What the law must keep to, so that the samples keep to the budget."""
+    if isinstance(budget, ApproxDp) and _affords_isochronous(budget, samples):
+        return ApproxDp(budget.epsilon, budget.delta - _reserve(budget, samples))
+    return budget

@@ -1,0 +1,155 @@
+"""Noise in parts: the bounds on Skellam and on sums of discrete Gaussians against divergences summed over outcomes."""
+
+import math
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from secagg.dp import ApproxDp, DiscreteGaussian, Neighbours, PureDp, Sensitivity, ZCdp, calibrate
+from secagg.dp.distributed import SKELLAM_VARIANCE_MAX, GaussianSum, Skellam, calibrate_parts, sum_law
+from secagg.errors import LocalProtocolError
+
+N = Neighbours.REPLACE_ONE
+ONE = Sensitivity.sum(1, N)
+
+
+def skellam_weights(variance: Fraction, reach: int) -> list[Decimal]:
+    """exp(-V) I_y(V) for y = 0 .. reach, by the Bessel function's power series."""
+    half = Decimal(variance.numerator) / Decimal(variance.denominator) / 2
+    weights = []
+    for y in range(reach + 1):
+        term = total = half**y / math.factorial(y)
+        for m in range(1, 40 + 4 * int(half)):
+            term *= half * half / (m * (m + y))
+            total += term
+        weights.append(total * (-2 * half).exp())
+    return weights
+
+
+@pytest.mark.parametrize("variance", [Fraction(1, 3), Fraction(1), Fraction(4), Fraction(25)])
+@pytest.mark.parametrize("difference", [1, 2, 4])
+def test_skellam_guarantee_bounds_every_integer_order(variance: Fraction, difference: int) -> None:
+    line = Skellam(variance).guarantee(Sensitivity.sum(difference, N))
+    with localcontext() as context:
+        context.prec = 60
+        reach = 60 + 30 * math.isqrt(int(variance))
+        p = skellam_weights(variance, reach + difference)
+        assert abs(p[0] + 2 * sum(p[1:]) - 1) < Decimal("1e-25")
+        for alpha in (2, 3, 5, 9):
+            moments = (p[abs(y)] ** alpha * p[abs(y - difference)] ** (1 - alpha) for y in range(-reach, reach + 1))
+            divergence = float(sum(moments, Decimal(0)).ln()) / (alpha - 1)
+            assert divergence <= float(line.xi + line.rho * alpha)
+
+
+@pytest.mark.parametrize("parts", [2, 3, 8])
+@pytest.mark.parametrize("sigma_squared", ["1/4", "1/2", "1", "2"])
+@pytest.mark.parametrize("difference", [1, 3])
+def test_gaussian_sum_guarantee_bounds_every_order(parts: int, sigma_squared: str, difference: int) -> None:
+    law = GaussianSum(Fraction(sigma_squared), parts, 1)
+    rho = float(law.guarantee(Sensitivity.sum(difference, N)).rho)
+    p = gaussian_sum_weights(law)
+    kept, shifted = p[difference:], p[:-difference]
+    for alpha in (1.01, 1.5, 2, 3, 5):
+        middle = slice(len(kept) // 4, -len(kept) // 4)  # outside, the tables' ends count
+        logs = alpha * np.log(kept[middle]) + (1 - alpha) * np.log(shifted[middle])
+        divergence = float(np.log(np.exp(logs).sum())) / (alpha - 1)
+        assert divergence <= rho * alpha + 1e-9
+
+
+def gaussian_sum_weights(law: GaussianSum) -> NDArray[np.float64]:
+    reach = 10
+    y = np.arange(-reach, reach + 1)
+    one = np.exp(-y * y / float(2 * law.sigma_squared))
+    total = np.ones(1)
+    for _ in range(law.parts):
+        total = np.convolve(total, one / one.sum())
+    return total
+
+
+def test_tau_is_that_of_the_paper_and_never_less() -> None:
+    for parts, sigma_squared in ((2, 1.0), (16, 0.5), (17, 0.25), (500, 0.25)):
+        true = 10 * sum(math.exp(-2 * math.pi**2 * sigma_squared * k / (k + 1)) for k in range(1, parts))
+        tau = float(GaussianSum(Fraction(sigma_squared), parts, 1).tau)
+        assert true <= tau <= 2 * true
+    assert GaussianSum(Fraction(1), 1, 10).tau == 0
+    assert float(GaussianSum(Fraction(100), 10**9, 10**9).tau) < 1e-160
+
+
+def test_one_part_is_a_discrete_gaussian() -> None:
+    sensitivity = Sensitivity.l2_bounded(100, 50, N)
+    assert GaussianSum(Fraction(40), 1, 50).guarantee(sensitivity) == DiscreteGaussian(Fraction(40)).guarantee(
+        sensitivity
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.fractions(Fraction(1, 10), 5, max_denominator=100), st.integers(3, 12), st.integers(2, 3000),
+    st.integers(1, 10**6), st.integers(1, 10**5),
+)  # fmt: skip
+def test_parts_keep_to_the_budget_together(
+    epsilon: Fraction, digits: int, parts: int, norm_squared: int, length: int
+) -> None:
+    sensitivity = Sensitivity.l2_bounded(norm_squared, length, N)
+    for budget in (ApproxDp(epsilon, Fraction(1, 10**digits)), ZCdp(epsilon)):
+        law = calibrate_parts(budget, sensitivity, parts, length)
+        assert sum_law(law, parts, length).satisfies(budget, sensitivity)
+        if isinstance(law, Skellam):
+            assert law.variance <= SKELLAM_VARIANCE_MAX * (1 + Fraction(1, 10**6))
+
+
+def skellam_delta(variance: Fraction, epsilon: Fraction) -> Decimal:
+    """For a difference of 1, summed over outcomes, without a Renyi divergence."""
+    with localcontext() as context:
+        context.prec = 50
+        reach = 40 + 15 * math.isqrt(int(variance))
+        p = skellam_weights(variance, reach + 1)
+        factor = (Decimal(epsilon.numerator) / epsilon.denominator).exp()
+        excess = (max(Decimal(0), p[abs(y)] - factor * p[abs(y + 1)]) for y in range(-reach, reach + 1))
+        return sum(excess, Decimal(0))
+
+
+@pytest.mark.parametrize(("epsilon", "delta", "parts"), [("1", "1e-6", 10), ("3", "1e-4", 2), ("1/2", "1e-3", 7)])
+def test_skellam_by_its_own_tail_keeps_to_the_budget(epsilon: str, delta: str, parts: int) -> None:
+    law = calibrate_parts(ApproxDp(epsilon, delta), ONE, parts, 1)
+    assert isinstance(law, Skellam)
+    assert skellam_delta(law.variance * parts, Fraction(epsilon)) <= Decimal(delta)
+    assert skellam_delta(law.variance * parts / 30, Fraction(epsilon)) > Decimal(delta)
+
+
+def test_little_noise_is_skellam_and_much_noise_is_gaussian() -> None:
+    budget = ApproxDp(1, "1e-6")
+    assert isinstance(calibrate_parts(budget, ONE, 100, 10), Skellam)
+    assert isinstance(calibrate_parts(budget, Sensitivity.sum(1000, N), 100, 10), DiscreteGaussian)
+    assert isinstance(calibrate_parts(ZCdp(1), ONE, 100, 10), DiscreteGaussian)
+    assert calibrate_parts(budget, ONE, 1, 10) == calibrate(budget, ONE)
+
+
+def test_parts_waste_little() -> None:
+    """Against one discrete Gaussian by zCDP, the variance of the sum is at most 2 % more."""
+    sensitivity = Sensitivity.l2_bounded(10_000, 1000, N)
+    for epsilon in ("0.1", "1", "4"):
+        budget = ApproxDp(epsilon, "1e-6")
+        one = calibrate(budget, sensitivity).variance
+        law = calibrate_parts(budget, sensitivity, 200, 1000)
+        assert one * 0.99 < 200 * law.variance < one * 1.02
+
+
+def test_what_cannot_be_shared() -> None:
+    with pytest.raises(LocalProtocolError, match="no noise that 3 parties share is purely private"):
+        calibrate_parts(PureDp(1), ONE, 3, 1)
+    with pytest.raises(LocalProtocolError, match="at least one party must be honest"):
+        calibrate_parts(ZCdp(1), ONE, 0, 1)
+    with pytest.raises(LocalProtocolError, match="length"):
+        calibrate_parts(ZCdp(1), ONE, 2, 0)
+    with pytest.raises(LocalProtocolError, match="variance must be positive"):
+        Skellam(Fraction(0))
+    with pytest.raises(LocalProtocolError, match="at least 1/4"):
+        GaussianSum(Fraction(1, 5), 2, 1)
+    assert not Skellam(Fraction(10**9)).satisfies(ZCdp(1), ONE)
+    assert not GaussianSum(Fraction(10**9), 2, 1).satisfies(PureDp(1), ONE)

@@ -1,0 +1,196 @@
+"""The ledger: what composes, what it refuses, and what is on disk whenever the machine stops."""
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from secagg.dp import ApproxDp, Budget, BudgetExceeded, Guarantee, Ledger, PureDp, RenyiDp, ZCdp, zcdp_epsilon
+from secagg.errors import LocalProtocolError
+
+
+def capacity(total: Budget, guarantee: Guarantee, most: int = 200) -> int:
+    """How many equal releases a fresh ledger takes."""
+    ledger = Ledger(total)
+    for batch in range(most):
+        try:
+            ledger.spend(guarantee, str(batch))
+        except BudgetExceeded:
+            return batch
+    return most
+
+
+@pytest.mark.parametrize(
+    ("total", "guarantee", "releases"),
+    [(PureDp(1), PureDp("0.1"), 10), (PureDp(1), PureDp("0.3"), 3), (ZCdp(1), ZCdp("0.1"), 10),
+     (ZCdp("0.5"), PureDp("0.1"), 100), (ApproxDp(1, "1e-6"), ApproxDp("0.3", "1e-9"), 3),
+     (ApproxDp(1, "1e-6"), ApproxDp("1e-3", "4e-7"), 2), (ApproxDp(1, "1e-6"), PureDp("0.5"), 2),
+     (PureDp(1), ZCdp("1e-9"), 0), (PureDp(1), ApproxDp("1e-3", "1e-9"), 0), (ZCdp(1), ApproxDp("1e-3", "1e-9"), 0),
+     (ZCdp(1), RenyiDp(Fraction(0), Fraction(1, 10**6)), 0)],
+)  # fmt: skip
+def test_how_often_a_budget_can_be_spent(total: Budget, guarantee: Guarantee, releases: int) -> None:
+    assert capacity(total, guarantee) == releases
+
+
+def test_rhos_add_up_under_an_approximate_budget() -> None:
+    """The n-th release of 0.001-zCDP is refused exactly when n * 0.001 no longer converts to the total."""
+    total, rho = ApproxDp(1, "1e-6"), Fraction(1, 1000)
+    releases = capacity(total, ZCdp(rho))
+    assert zcdp_epsilon(releases * rho, total.delta) <= total.epsilon < zcdp_epsilon((releases + 1) * rho, total.delta)
+    assert releases > 20
+
+
+def test_pure_releases_compose_by_the_better_of_two_ways() -> None:
+    assert capacity(ApproxDp(1, "1e-6"), PureDp("0.01")) > 100  # by adding, 100
+    assert capacity(ApproxDp(10, "1e-9"), PureDp(5)) == 2  # by zCDP, none
+
+
+def test_renyi_lines_add_up() -> None:
+    line = RenyiDp(Fraction(1, 10**5), Fraction(1, 1000))
+    releases = capacity(ApproxDp(1, "1e-6"), line)
+    assert (
+        0.9 * capacity(ApproxDp(1, "1e-6"), ZCdp("0.001")) <= releases <= capacity(ApproxDp(1, "1e-6"), ZCdp("0.001"))
+    )
+    assert capacity(ApproxDp(1, "1e-6"), RenyiDp(Fraction(2), Fraction(1, 1000))) == 0
+
+
+def test_mixed_releases_share_one_budget() -> None:
+    ledger = Ledger(ApproxDp(1, "1e-6"))
+    guarantees: list[Guarantee] = [ApproxDp("0.5", "1e-7"), ZCdp("0.001"), PureDp("0.01")]
+    for batch, guarantee in enumerate(guarantees):
+        ledger.spend(guarantee, str(batch))
+    assert not ledger.affords(ApproxDp("0.4", "1e-7"))
+    assert ledger.affords(ApproxDp("0.1", "1e-7"))
+
+
+def test_samples_off_their_law_cost_delta() -> None:
+    ledger = Ledger(ApproxDp(1, "1e-6"))
+    off = Fraction(1, 10**7)
+    ledger.spend(PureDp("0.1"), "a", total_variation=off)
+    ledger.spend(PureDp("0.1"), "b", total_variation=off)
+    with pytest.raises(BudgetExceeded):  # 3 * (1 + e) * 1e-7 is more than 1e-6
+        ledger.spend(PureDp("0.1"), "c", total_variation=off)
+    ledger.spend(PureDp("0.1"), "c")
+    for total in (PureDp(1), ZCdp(1)):
+        assert not Ledger(total).affords(PureDp("0.1"), total_variation=off)
+
+
+def test_spending_twice_for_a_batch_costs_once() -> None:
+    ledger = Ledger(PureDp(1))
+    for _ in range(3):
+        ledger.spend(PureDp("0.6"), "monday")
+    assert ledger.affords(PureDp("0.4"))
+    assert not ledger.affords(PureDp("0.41"))
+    with pytest.raises(LocalProtocolError, match="'monday' was spent at another cost"):
+        ledger.spend(PureDp("0.1"), "monday")
+
+
+def test_a_refused_release_costs_nothing() -> None:
+    ledger = Ledger(PureDp(1))
+    ledger.spend(PureDp("0.9"), "a")
+    with pytest.raises(BudgetExceeded, match=r"batch 'b' at 0.2-DP would exceed 1-DP after 1 batches"):
+        ledger.spend(PureDp("0.2"), "b")
+    ledger.spend(PureDp("0.1"), "c")
+    assert list(ledger.spent) == ["a", "c"]
+
+
+@pytest.mark.parametrize(
+    "guarantee",
+    [PureDp("0.1"), ZCdp("1/3000"), ApproxDp("0.1", "1e-9"), RenyiDp(Fraction(-1, 10**9), Fraction(1, 999))],
+)
+def test_every_guarantee_survives_the_disk(tmp_path: Path, guarantee: Guarantee) -> None:
+    total, path = ApproxDp(1, "1e-6"), tmp_path / "ledger.json"
+    Ledger(total, path).spend(guarantee, "a", total_variation=Fraction(1, 1 << 90))
+    again = Ledger(total, path)
+    assert again.spent["a"].guarantee == guarantee
+    assert again.spent["a"].total_variation == Fraction(1, 1 << 90)
+    again.spend(guarantee, "a", total_variation=Fraction(1, 1 << 90))
+    assert len(again.spent) == 1
+
+
+def test_ledgers_of_one_file_share_what_is_left(tmp_path: Path) -> None:
+    first, second = (Ledger(PureDp(1), tmp_path / "ledger.json") for _ in range(2))
+    first.spend(PureDp("0.7"), "a")
+    with pytest.raises(BudgetExceeded):
+        second.spend(PureDp("0.7"), "b")
+
+
+def test_simultaneous_spenders_never_exceed_the_total(tmp_path: Path) -> None:
+    def spend(batch: int) -> bool:
+        try:
+            Ledger(PureDp(1), tmp_path / "ledger.json").spend(PureDp("0.1"), str(batch))
+        except BudgetExceeded:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(spend, range(30))) == 10
+    assert len(Ledger(PureDp(1), tmp_path / "ledger.json").spent) == 10
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_crash_while_writing_leaves_the_old_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    path = tmp_path / "ledger.json"
+    Ledger(PureDp(1), path).spend(PureDp("0.4"), "a")
+    before = path.read_bytes()
+
+    def crash(*_: Any) -> None:
+        raise OSError("power is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os if step == "fsync" else Path, step, crash)
+        with pytest.raises(OSError, match="power is gone"):
+            Ledger(PureDp(1), path).spend(PureDp("0.4"), "b")
+    assert path.read_bytes() == before
+    after = Ledger(PureDp(1), path)
+    assert list(after.spent) == ["a"]
+    after.spend(PureDp("0.4"), "b")
+    assert list(after.spent) == ["a", "b"]
+
+
+def test_contents_are_synced_before_they_replace_and_the_folder_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def logged_fsync(descriptor: int) -> None:
+        events.append("folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file")
+        fsync(descriptor)
+
+    def logged_replace(self: Path, target: Path) -> Path:
+        events.append("replace")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", logged_fsync)
+    monkeypatch.setattr(Path, "replace", logged_replace)
+    Ledger(PureDp(1), tmp_path / "ledger.json").spend(PureDp("0.4"), "a")
+    assert events == ["file", "replace", "folder"]
+
+
+def test_a_ledger_of_another_total_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.json"
+    Ledger(PureDp(1), path).spend(PureDp("0.4"), "a")
+    with pytest.raises(LocalProtocolError, match="is a ledger of 1-DP, not of 2-DP"):
+        Ledger(PureDp(2), path)
+
+
+@pytest.mark.parametrize(
+    "contents",
+    ["", "[]", "{}", '{"total": 3, "spent": {}}', '{"total": {"kind": "os"}, "spent": {}}',
+     json.dumps({"total": {"kind": "PureDp", "epsilon": "1"}, "spent": {"a": {"kind": "PureDp", "epsilon": "1/0"}}}),
+     json.dumps({"total": {"kind": "PureDp", "epsilon": "-1"}, "spent": {}}),
+     json.dumps({"total": {"kind": "PureDp", "rho": "1"}, "spent": {}})],
+)  # fmt: skip
+def test_what_is_no_ledger_is_refused_and_left_alone(tmp_path: Path, contents: str) -> None:
+    path = tmp_path / "ledger.json"
+    path.write_text(contents)
+    with pytest.raises(LocalProtocolError, match="is no ledger"):
+        Ledger(PureDp(1), path)
+    assert path.read_text() == contents

@@ -1,0 +1,174 @@
+"""Plans: who is counted on, what a client with many reports changes, and what they say about themselves."""
+
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from secagg.dp import (
+    ApproxDp,
+    DiscreteGaussian,
+    DiscreteLaplace,
+    Neighbours,
+    Party,
+    Place,
+    Plan,
+    PureDp,
+    RenyiDp,
+    Sensitivity,
+    Skellam,
+    Unit,
+    ZCdp,
+)
+from secagg.dp.plan import TOTAL_VARIATION_MAX
+from secagg.errors import LocalProtocolError
+
+N = Neighbours.REPLACE_ONE
+HISTOGRAM = Sensitivity.histogram(N)
+VECTOR = Sensitivity.l2_bounded(10, 1000, N)
+APPROX = ApproxDp(1, "1e-6")
+
+
+def distributed(budget: Any = APPROX, sensitivity: Sensitivity = VECTOR, **others: Any) -> Plan:
+    return Plan.distributed(budget, sensitivity, 1000, **{"clients": 100, "survivors": 67, "corrupt": 33, **others})
+
+
+def test_each_aggregator_adds_everything_where_one_is_honest() -> None:
+    plan = Plan.aggregators(PureDp("0.1"), HISTOGRAM, 20)
+    assert plan.law == DiscreteLaplace(Fraction(20)) == Plan.central(PureDp("0.1"), HISTOGRAM, 20).law
+    assert plan.place.party is Party.AGGREGATOR
+    assert plan.over_noise() == 2
+    assert plan.variance() == pytest.approx(2 * plan.law.variance)
+    assert plan.guarantee == PureDp("0.1")
+
+
+def test_two_honest_aggregators_of_three_share_the_noise() -> None:
+    plan = Plan.aggregators(APPROX, VECTOR, 1000, count=3, honest=2)
+    alone = Plan.aggregators(APPROX, VECTOR, 1000, count=3)
+    assert plan.kept
+    assert plan.law.variance == pytest.approx(alone.law.variance / 2, rel=0.02)
+    assert plan.over_noise() == Fraction(3, 2)
+
+
+def test_a_cohort_counts_on_the_honest_survivors_alone() -> None:
+    plan = distributed()
+    assert (plan.honest, plan.parties, plan.place.party) == (34, 100, Party.CLIENT)
+    assert plan.kept
+    assert isinstance(plan.law, Skellam)
+    assert isinstance(plan.guarantee, RenyiDp)
+    assert [plan.over_noise(noises) * 34 for noises in (None, 67, 34)] == [100, 67, 34]
+    assert plan.variance(34) * 1.01 < plan.variance(67) < plan.variance()
+    with pytest.raises(LocalProtocolError, match=r"noises must be 34 \.\. 100"):
+        plan.variance(33)
+
+
+def test_fewer_survivors_or_more_corrupt_clients_need_more_noise_of_each() -> None:
+    variances = [
+        distributed(survivors=survivors, corrupt=corrupt).law.variance
+        for survivors, corrupt in ((100, 0), (67, 0), (67, 33), (67, 66))
+    ]
+    assert variances == sorted(variances)
+    assert variances[-1] > 60 * variances[0]
+
+
+@pytest.mark.parametrize("budget", [PureDp("0.3"), ZCdp("0.02"), APPROX])
+@pytest.mark.parametrize("sensitivity", [HISTOGRAM, VECTOR])
+def test_every_plan_keeps_to_its_budget_and_half_its_noise_does_not(budget: Any, sensitivity: Sensitivity) -> None:
+    plans = [
+        Plan.central(budget, sensitivity, 1000),
+        Plan.local(budget, sensitivity, 1000, clients=50),
+        Plan.aggregators(budget, sensitivity, 1000, unit=Unit(3, "a day")),
+    ]
+    if not isinstance(budget, PureDp):
+        plans.append(distributed(budget, sensitivity))
+    for plan in plans:
+        assert plan.kept
+        assert not Plan(**{**vars(plan), "law": weaker(plan.law)}).kept
+
+
+def weaker(law: Any) -> Any:
+    """A tenth less of a law's parameter."""
+    (value,) = vars(law).values()
+    return type(law)(value * Fraction(9, 10))
+
+
+def test_local_noise_is_for_one_report() -> None:
+    plan = Plan.local(PureDp(1), Sensitivity.sum(1, N), 1, clients=1024)
+    assert plan.law == DiscreteLaplace(Fraction(1))
+    assert plan.over_noise() == 1
+    assert plan.variance() == pytest.approx(1024 * plan.law.variance)
+
+
+def test_a_client_with_three_reports_takes_three_times_the_scale_and_nine_times_rho() -> None:
+    one, three = (Plan.central(PureDp("0.1"), HISTOGRAM, 1, unit=unit) for unit in (Unit(), Unit(3, "a day")))
+    assert (three.law, three.guarantee) == (DiscreteLaplace(Fraction(60)), one.guarantee)
+    one, three = (Plan.central(ZCdp("0.1"), HISTOGRAM, 1, unit=unit) for unit in (Unit(), Unit(3, "a day")))
+    assert isinstance(one.law, DiscreteGaussian)
+    assert three.law == DiscreteGaussian(9 * one.law.sigma_squared)
+    assert three.assumptions()[-1] == "no client has more than 3 reports in a day, over all batches"
+    assert str(three.unit) == "a client with at most 3 reports in a day"
+    assert len(one.assumptions()) == 1
+
+
+def test_the_report_states_guarantee_noise_and_assumptions() -> None:
+    report = distributed(unit=Unit(2, "a week")).report()
+    text = "\n".join(f"{name}: {value}" for name, value in report)
+    for part in (
+        "(1, 1e-06)-DP for a client with at most 2 reports in a week, replace-one", "by each client",
+        "each of 1,000 entries", "up to 2.94 x", "assumed: 34 clients in every sum",
+        "assumed: no client has more than 2",
+    ):  # fmt: skip
+        assert part in text
+    assert "every entry" in dict(Plan.central(PureDp(1), HISTOGRAM, 1).report())["noise"]
+
+
+def test_delta_covers_the_sampler() -> None:
+    plan = distributed()
+    assert plan.isochronous
+    assert plan.total_variation == 34 * 1000 * TOTAL_VARIATION_MAX
+    tight = Plan.central(ApproxDp(1, "1e-30"), HISTOGRAM, 10**6)
+    assert not tight.isochronous  # (1 + e) * 10**6 / 2**110 is about 3e-27
+    assert tight.kept
+    assert tight.total_variation == 0
+    for budget in (PureDp(1), ZCdp(1)):
+        assert not Plan.central(budget, HISTOGRAM, 1).isochronous
+
+
+def test_room_and_error_are_those_of_all_noises() -> None:
+    plan = Plan.aggregators(PureDp("0.1"), HISTOGRAM, 20)
+    central = Plan.central(PureDp("0.1"), HISTOGRAM, 20)
+    assert central.error(0.95).absolute < plan.error(0.95).absolute < plan.room()
+    assert central.room() < plan.room() < central.room(Fraction(1, 1 << 80)) * 2
+    assert plan.error(0.95, 100).relative == plan.error(0.95).absolute / 100
+    assert plan.error(0.95, noises=1) == central.error(0.95)
+
+
+ADD = Sensitivity.histogram(Neighbours.ADD_REMOVE)
+
+
+def test_only_a_central_plan_can_be_add_remove() -> None:
+    assert Plan.central(PureDp("0.1"), ADD, 1).law == DiscreteLaplace(Fraction(10))
+    with pytest.raises(LocalProtocolError, match="only a central plan can be add-remove"):
+        Plan.aggregators(PureDp(1), ADD, 1)
+    with pytest.raises(LocalProtocolError, match="only a central plan can be add-remove"):
+        Plan.local(PureDp(1), ADD, 1, clients=3)
+    with pytest.raises(LocalProtocolError, match="only a central plan can be add-remove"):
+        distributed(sensitivity=ADD)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [(lambda: Plan.aggregators(APPROX, VECTOR, 1000, honest=3), r"honest must be 1 \.\. 2"),
+     (lambda: Plan.aggregators(APPROX, VECTOR, 1000, honest=0), "honest must be"),
+     (lambda: distributed(survivors=33), "corrupt < survivors"), (lambda: distributed(survivors=101), "survivors <="),
+     (lambda: distributed(PureDp(1)), "purely private"), (lambda: Plan.central(APPROX, VECTOR, 0), "length"),
+     (lambda: Plan.local(APPROX, VECTOR, 1, clients=0), "clients"), (lambda: Unit(0, "a day"), "reports"),
+     (lambda: Unit(3), "over which span")],
+)  # fmt: skip
+def test_what_is_no_plan(make: Any, reason: str) -> None:
+    with pytest.raises(LocalProtocolError, match=reason):
+        make()
+
+
+def test_places_know_who_adds() -> None:
+    assert [place.party for place in Place] == [Party.CLIENT, Party.CLIENT, Party.AGGREGATOR, Party.COLLECTOR]
