@@ -87,6 +87,13 @@ def test_wide_laws_are_stretched(scale: int) -> None:
 
 
 @pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("noises", [900, 10**6])
+def test_the_sum_of_many_noises_is_as_good_as_normal(law: PartLaw, noises: int) -> None:
+    deviation = math.sqrt(noises * float(law.variance))
+    assert error(law, noises, 0.95).absolute == pytest.approx(1.95996 * deviation, rel=0.01, abs=1)
+
+
+@pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("noises", [1, 5])
 def test_room_holds_with_its_probability_and_is_not_absurd(law: PartLaw, noises: int) -> None:
     total = sum_weights(law, noises)

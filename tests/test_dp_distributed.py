@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from secagg.dp import ApproxDp, DiscreteGaussian, Neighbours, PureDp, Sensitivity, ZCdp, calibrate
+from secagg.dp import ApproxDp, DiscreteGaussian, DiscreteLaplace, Neighbours, PureDp, Sensitivity, ZCdp, calibrate
 from secagg.dp.distributed import SKELLAM_VARIANCE_MAX, GaussianSum, Skellam, calibrate_parts, sum_law
 from secagg.errors import LocalProtocolError
 
@@ -100,7 +100,7 @@ def test_parts_keep_to_the_budget_together(
         law = calibrate_parts(budget, sensitivity, parts, length)
         assert sum_law(law, parts, length).satisfies(budget, sensitivity)
         if isinstance(law, Skellam):
-            assert law.variance <= SKELLAM_VARIANCE_MAX * (1 + Fraction(1, 10**6))
+            assert law.variance <= 2 * SKELLAM_VARIANCE_MAX
 
 
 def skellam_delta(variance: Fraction, epsilon: Fraction) -> Decimal:
@@ -151,5 +151,7 @@ def test_what_cannot_be_shared() -> None:
         Skellam(Fraction(0))
     with pytest.raises(LocalProtocolError, match="at least 1/4"):
         GaussianSum(Fraction(1, 5), 2, 1)
+    with pytest.raises(LocalProtocolError, match="Laplace noise cannot be shared"):
+        sum_law(DiscreteLaplace(Fraction(3)), 2, 1)
     assert not Skellam(Fraction(10**9)).satisfies(ZCdp(1), ONE)
     assert not GaussianSum(Fraction(10**9), 2, 1).satisfies(PureDp(1), ONE)

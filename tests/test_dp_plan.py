@@ -7,8 +7,10 @@ import pytest
 
 from secagg.dp import (
     ApproxDp,
+    BudgetExceeded,
     DiscreteGaussian,
     DiscreteLaplace,
+    Ledger,
     Neighbours,
     Party,
     Place,
@@ -20,7 +22,7 @@ from secagg.dp import (
     Unit,
     ZCdp,
 )
-from secagg.dp.plan import TOTAL_VARIATION_MAX
+from secagg.dp.noise import TOTAL_VARIATION_MAX
 from secagg.errors import LocalProtocolError
 
 N = Neighbours.REPLACE_ONE
@@ -84,6 +86,20 @@ def test_every_plan_keeps_to_its_budget_and_half_its_noise_does_not(budget: Any,
     for plan in plans:
         assert plan.kept
         assert not Plan(**{**vars(plan), "law": weaker(plan.law)}).kept
+
+
+def test_one_release_fits_a_ledger_of_the_same_budget() -> None:
+    for budget in (PureDp("0.3"), ZCdp("0.02"), APPROX):
+        Ledger(budget).spend(Plan.central(budget, HISTOGRAM, 1000).guarantee, "only")
+    for sensitivity in (VECTOR, Sensitivity.l2_bounded(10**8, 1000, N)):
+        plan, ledger = distributed(sensitivity=sensitivity), Ledger(APPROX)
+        ledger.spend(plan.guarantee, "first", total_variation=plan.total_variation)
+        with pytest.raises(BudgetExceeded):
+            ledger.spend(plan.guarantee, "second", total_variation=plan.total_variation)
+    exact = Plan.central(ApproxDp(1, "0.3"), HISTOGRAM, 1)
+    assert isinstance(exact.law, DiscreteGaussian)
+    assert not Ledger(exact.budget).affords(exact.guarantee)
+    assert Ledger(exact.budget).affords(exact.budget)
 
 
 def weaker(law: Any) -> Any:

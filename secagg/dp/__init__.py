@@ -7,6 +7,7 @@ from .conversion import zcdp_delta, zcdp_epsilon
 from .distributed import Skellam
 from .ledger import BudgetExceeded, Ledger
 from .mechanisms import DiscreteGaussian, DiscreteLaplace, Law
+from .noise import Noise
 from .plan import REPORT, Party, Place, Plan, Unit
 from .rounding import Rounding, round_vector, rounded_norm_squared
 from .sensitivity import Neighbours, Sensitivity
@@ -24,6 +25,7 @@ __all__ = [
     "Law",
     "Ledger",
     "Neighbours",
+    "Noise",
     "Party",
     "Place",
     "Plan",

@@ -6,6 +6,7 @@ Nothing here decides what is private, so floating point is good enough.
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from .exact import Exact, fraction
 from .mechanisms import DiscreteGaussian, DiscreteLaplace
 
 WIDE = 400.0  # a standard deviation from which on the law is computed at this size and stretched
+MANY = 1000  # so many noises of a wide sum add up to a normal law
 _REACH = 50  # standard deviations on either side that hold all but 1e-28 of Laplace noise
 
 
@@ -82,6 +84,8 @@ def posterior(budget: PureDp | ApproxDp, prior: Exact) -> float:
 
 def _quantile(law: PartLaw, noises: int, confidence: float) -> int:
     deviation = math.sqrt(noises * float(law.variance))
+    if deviation > WIDE and noises >= MANY:
+        return math.ceil(deviation * NormalDist().inv_cdf((1 + confidence) / 2))
     stretch = max(1.0, deviation / WIDE)
     weights = _sum_weights(_shrunk(law, stretch) if stretch > 1 else law, noises, deviation / stretch)
     within = weights[0] + np.concatenate([[0.0], 2 * np.cumsum(weights[1 : len(weights) // 2])])

@@ -20,7 +20,7 @@ from .exact import exp_upper, round_up, sqrt_upper
 from .mechanisms import DiscreteGaussian, DiscreteLaplace
 from .sensitivity import Sensitivity
 
-SKELLAM_VARIANCE_MAX = 100  # of one party: beyond it exact sampling is slow, and the discrete Gaussian as good
+SKELLAM_VARIANCE_MAX = 1 << 12  # of one party: beyond it sampling slows down, and the discrete Gaussian is as good
 
 _PI_SQUARED = Fraction(98696, 10000)  # from below
 _TERMS = 16  # of tau that are computed one by one
@@ -117,7 +117,7 @@ PartLaw = DiscreteLaplace | DiscreteGaussian | Skellam
 def calibrate_parts(budget: Budget, sensitivity: Sensitivity, parts: int, length: int) -> PartLaw:
     """What each of `parts` honest parties adds to a vector of so many entries, so that the sum keeps to the budget.
 
-    Skellam for an (epsilon, delta) budget and a party's variance of up to SKELLAM_VARIANCE_MAX, else discrete
+    Skellam for an (epsilon, delta) budget and a party's variance of about SKELLAM_VARIANCE_MAX at most, else discrete
     Gaussian; one party alone adds what `calibrate` says.
 
     Raises:
@@ -131,14 +131,19 @@ def calibrate_parts(budget: Budget, sensitivity: Sensitivity, parts: int, length
         raise LocalProtocolError(
             f"no noise that {parts} parties share is purely private: give rho, or epsilon and delta"
         )
-    if isinstance(budget, ApproxDp):
-        total = least(
-            sensitivity.l2_squared / (2 * budget_rho(budget)),
-            lambda variance: Skellam(variance).satisfies(budget, sensitivity),
-        )
-        if total <= SKELLAM_VARIANCE_MAX * parts:
-            return Skellam(round_up(total / parts, PARAMETER_BITS))
-    return DiscreteGaussian(_least_part(budget, sensitivity, parts, length))
+    rho = budget_rho(budget)
+    start = round_up(sensitivity.l2_squared / (2 * rho * parts), PARAMETER_BITS)
+
+    def skellam_suffices(variance: Fraction) -> bool:
+        return Skellam(variance * parts).satisfies(budget, sensitivity)
+
+    def gaussian_suffices(sigma_squared: Fraction) -> bool:
+        enough = sigma_squared >= Fraction(1, 4)
+        return enough and GaussianSum(sigma_squared, parts, length).guarantee(sensitivity).rho <= rho
+
+    if isinstance(budget, ApproxDp) and start <= SKELLAM_VARIANCE_MAX:
+        return Skellam(least(start, skellam_suffices))
+    return DiscreteGaussian(least(start, gaussian_suffices))
 
 
 def sum_law(law: PartLaw, parts: int, length: int) -> PartLaw | GaussianSum:
@@ -147,17 +152,6 @@ def sum_law(law: PartLaw, parts: int, length: int) -> PartLaw | GaussianSum:
         return Skellam(law.variance * parts)
     if parts == 1:
         return law
-    require(isinstance(law, DiscreteGaussian), "Laplace noise is not for sharing")
-    assert isinstance(law, DiscreteGaussian)
+    if isinstance(law, DiscreteLaplace):
+        raise LocalProtocolError("Laplace noise cannot be shared: the law of its sum promises nothing here")
     return GaussianSum(law.sigma_squared, parts, length)
-
-
-def _least_part(budget: ZCdp | ApproxDp, sensitivity: Sensitivity, parts: int, length: int) -> Fraction:
-    """sigma**2 of one party."""
-    rho = ZCdp(budget_rho(budget))
-
-    def suffices(sigma_squared: Fraction) -> bool:
-        floor = sigma_squared >= Fraction(1, 4)
-        return floor and GaussianSum(sigma_squared, parts, length).satisfies(rho, sensitivity)
-
-    return least(round_up(sensitivity.l2_squared / (2 * rho.rho * parts), PARAMETER_BITS), suffices)

@@ -13,10 +13,10 @@ from .accuracy import Error, error, room
 from .budget import ApproxDp, Budget, Guarantee
 from .distributed import GaussianSum, PartLaw, calibrate_parts, sum_law
 from .exact import Exact, exp_upper, text
+from .noise import TOTAL_VARIATION_MAX, Noise, exact_sampler, isochronous_sampler
 from .sensitivity import Neighbours, Sensitivity
 
 WRAP_PROBABILITY = Fraction(1, 1 << 40)  # of a noisy sum, over all its entries
-TOTAL_VARIATION_MAX = Fraction(1, 1 << 110)  # of one sample of an isochronous sampler: taken off delta
 
 
 class Party(Enum):
@@ -164,7 +164,8 @@ class Plan:
     def _make(
         cls, budget: Budget, sensitivity: Sensitivity, length: int, unit: Unit, place: Place, parties: int, honest: int
     ) -> Self:
-        law = calibrate_parts(_law_budget(budget, honest * length), sensitivity.times(unit.reports), honest, length)
+        entries = length * unit.reports
+        law = calibrate_parts(_law_budget(budget, honest * entries), sensitivity.times(unit.reports), honest, entries)
         return cls(budget, sensitivity, unit, length, place, parties, honest, law)
 
     @staticmethod
@@ -172,32 +173,55 @@ class Plan:
         require(
             sensitivity.neighbours is Neighbours.REPLACE_ONE,
             "only a central plan can be add-remove: who took part in a SecAgg round and how many reports a DAP batch"
-            " has is visible, so that noise on the sum can hide what was sent, not that it was; use"
-            " replace-one",
+            " has is visible, so that noise on the sum can hide what was sent, not that it was; use replace-one",
         )
 
     @property
     def guarantee(self) -> Guarantee:
-        """What one release costs the unit, for a `Ledger`: the promise of the honest parties' law, which composes
-        better than the budget."""
+        """What the unit's reports cost it, for a `Ledger`: the promise of the honest parties' law, which composes
+        better than the budget. The budget itself is as true, and better for a single release of one number or histogram
+        with Gaussian noise, whose exact delta is below that of its zCDP.
+
+        A client's guarantee holds for all batches of the span together: with k_i of its k reports in batch i, epsilons
+        add up to sum(k_i) of one report's at most, and divergences to sum(k_i**2).
+        """
         return self._total.guarantee(self._unit_sensitivity)
 
     @property
     def isochronous(self) -> bool:
-        """Whether the samplers' time must not depend on the samples. Then their law is a little off, which needs a
-        delta to be covered by; pure and zCDP budgets have none."""
-        return _affords_isochronous(self.budget, self.honest * self.length)
+        """Whether the samplers' time does not depend on the samples.
+
+        Their law is then a little off, which takes a delta to cover; pure and zCDP budgets have none. Where the noise
+        is too wide for it, the samplers are exact.
+        """
+        affordable = _affords_isochronous(self.budget, self.honest * self._unit_entries)
+        return affordable and isochronous_sampler(self.law) is not None
 
     @property
     def total_variation(self) -> Fraction:
         """A bound on how far the honest parties' samples, all together, are from the law: for a `Ledger`."""
-        return self.honest * self.length * TOTAL_VARIATION_MAX if self.isochronous else Fraction(0)
+        return self.honest * self._unit_entries * TOTAL_VARIATION_MAX if self.isochronous else Fraction(0)
 
     @property
     def kept(self) -> bool:
         """Whether the honest parties' noise alone keeps to the budget: checked anew, from the laws."""
-        budget = _law_budget(self.budget, self.honest * self.length)
+        budget = _law_budget(self.budget, self.honest * self._unit_entries)
         return self._total.satisfies(budget, self._unit_sensitivity)
+
+    def noise_for(self, party: Party) -> Noise:
+        """What a party in this role adds to its share; nothing where noise is not its part.
+
+        `plan.noise_for(Party.AGGREGATOR).add_to(share, modulus)`.
+
+        Raises:
+            LocalProtocolError: the noise is too wide for any sampler.
+        """
+        if party is not self.place.party:
+            return Noise(None, self.length)
+        sampler = isochronous_sampler(self.law) if self.isochronous else exact_sampler(self.law)
+        assert sampler is not None
+        require(sampler.total_variation <= TOTAL_VARIATION_MAX, "the sampler is too far from its law")
+        return Noise(sampler, self.length)
 
     def variance(self, noises: int | None = None) -> float:
         """Of each entry of the result, where so many parties added noise; by default all."""
@@ -245,7 +269,12 @@ class Plan:
     @property
     def _total(self) -> PartLaw | GaussianSum:
         """The law of the honest parties' noise."""
-        return sum_law(self.law, self.honest, self.length)
+        return sum_law(self.law, self.honest, self._unit_entries)
+
+    @property
+    def _unit_entries(self) -> int:
+        """Entries of all batches that have a report of one unit: in the worst case each report is in another."""
+        return self.length * self.unit.reports
 
     @property
     def _unit_sensitivity(self) -> Sensitivity:

@@ -1,0 +1,88 @@
+"""A party's noise: the sampler of its law, and how samples get into its share."""
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import LocalProtocolError, require
+from .distributed import PartLaw
+from .mechanisms import DiscreteGaussian, DiscreteLaplace
+from .samplers import (
+    ExactGaussian,
+    ExactLaplace,
+    ExactSkellam,
+    IsochronousGaussian,
+    IsochronousLaplace,
+    IsochronousSkellam,
+    Rand,
+    Sampler,
+    Samples,
+)
+
+TOTAL_VARIATION_MAX = Fraction(1, 1 << 110)  # of one isochronous sample from its law: taken off delta in advance
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What one party adds to a vector of `length` entries: independent samples, or nothing without a sampler."""
+
+    sampler: Sampler | None
+    length: int
+
+    def sample(self, *, rand: Rand = os.urandom) -> Samples:
+        """Fresh noise, int64[length]; `rand` is asked for one seed of 16 bytes."""
+        return np.zeros(self.length, np.int64) if self.sampler is None else self.sampler.sample(self.length, rand=rand)
+
+    def add_to(self, share: NDArray[Any], modulus: int | None = None, *, rand: Rand = os.urandom) -> None:
+        """Add fresh noise to the share, in place: mod R, or without a modulus to signed integers.
+
+        Once for each share that is sent: who sees one share under two noises can average them.
+
+        Args:
+            share: share[length] mod R (see `secagg.vector`), or int64[length].
+            modulus: R, 2 .. 2**64.
+            rand: source of the seed, 16 random bytes.
+
+        Raises:
+            LocalProtocolError: the share has another length, or without a modulus is not int64.
+            ValueError, TypeError: it is no vector mod R.
+        """
+        require(share.shape == (self.length,), f"a share of {self.length} entries expected, got shape {share.shape}")
+        require(modulus is not None or share.dtype == np.int64, f"give the modulus of a share of {share.dtype}")
+        if modulus is None:
+            share += self.sample(rand=rand)
+        elif self.sampler is not None:
+            self.sampler.add_to(share, modulus, rand=rand)
+
+
+def isochronous_sampler(law: PartLaw) -> Sampler | None:
+    """Samples of a law that is off by TOTAL_VARIATION_MAX at most, in a time that does not depend on them; None where
+    the law is too wide for that."""
+    try:
+        if isinstance(law, DiscreteLaplace):
+            return IsochronousLaplace(law.scale)
+        if isinstance(law, DiscreteGaussian):
+            return IsochronousGaussian(law.sigma_squared)
+        return IsochronousSkellam(law.variance)
+    except ValueError:
+        return None
+
+
+def exact_sampler(law: PartLaw) -> Sampler:
+    """Samples of exactly this law; the time that they take tells something about them.
+
+    Raises:
+        LocalProtocolError: the law is too wide for any sampler.
+    """
+    try:
+        if isinstance(law, DiscreteLaplace):
+            return ExactLaplace(law.scale)
+        if isinstance(law, DiscreteGaussian):
+            return ExactGaussian(law.sigma_squared)
+        return ExactSkellam(law.variance)
+    except ValueError as problem:
+        raise LocalProtocolError(f"this noise cannot be sampled: {problem}") from None
