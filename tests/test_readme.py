@@ -10,10 +10,10 @@ BLOCKS = re.findall(r"```python\n(.*?)```\n(?:\n((?:    [^\n]*\n)+))?", README, 
 
 
 def test_readme_has_examples() -> None:
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
 
 
-@pytest.mark.parametrize(("code", "printed"), BLOCKS, ids=["round", "active", "prio3", "kernels"])
+@pytest.mark.parametrize(("code", "printed"), BLOCKS, ids=["round", "active", "prio3", "noise", "kernels"])
 def test_readme_example(code: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out.strip() == printed.strip()
