@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.dp import ApproxDp, PureDp, ZCdp
+from secagg.dp import ApproxDp, PureDp, RenyiDp, ZCdp
 from secagg.dp.conversion import pure_to_zcdp, renyi_delta, zcdp_delta, zcdp_epsilon
 from secagg.errors import LocalProtocolError
 
@@ -30,6 +30,12 @@ def test_budgets_are_exact_however_they_are_written() -> None:
 def test_no_budget_of_nothing(kind: Any, value: Any) -> None:
     with pytest.raises(LocalProtocolError, match=r"epsilon must be|rho must be"):
         kind(value)
+
+
+@pytest.mark.parametrize(("xi", "rho"), [("0", "0"), ("0", "-1"), ("-100", "-3"), ("-1.001", "1")])
+def test_no_line_of_divergences_below_zero(xi: str, rho: str) -> None:
+    with pytest.raises(LocalProtocolError, match="rho"):
+        RenyiDp(Fraction(xi), Fraction(rho))
 
 
 @pytest.mark.parametrize("delta", [0, 1, 2, "-1e-6"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from secagg.dp import ApproxDp, Budget, BudgetExceeded, Guarantee, Ledger, PureDp, RenyiDp, ZCdp, zcdp_epsilon
+from secagg.dp.ledger import keeps
 from secagg.errors import LocalProtocolError
 
 
@@ -130,6 +132,37 @@ def test_simultaneous_spenders_never_exceed_the_total(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(spend, range(30))) == 10
     assert len(Ledger(PureDp(1), tmp_path / "ledger.json").spent) == 10
+
+
+def test_threads_that_share_a_ledger_in_memory_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would find enough left if others could spend while it decides."""
+    ledger = Ledger(PureDp(1))
+
+    def slow(*args: Any) -> bool:
+        found = keeps(*args)
+        time.sleep(0.001)
+        return found
+
+    def spend(batch: int) -> bool:
+        try:
+            ledger.spend(PureDp("0.1"), str(batch))
+        except BudgetExceeded:
+            return False
+        return True
+
+    monkeypatch.setattr("secagg.dp.ledger.keeps", slow)
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(spend, range(30))) == len(ledger.spent) == 10
+
+
+@pytest.mark.parametrize("off", ["-1/1000", "1001/1000"])
+def test_no_total_variation_gives_budget_back(off: str) -> None:
+    ledger = Ledger(ApproxDp(1, "1e-6"))
+    with pytest.raises(LocalProtocolError, match="total_variation"):
+        ledger.affords(PureDp("0.1"), total_variation=Fraction(off))
+    with pytest.raises(LocalProtocolError, match="total_variation"):
+        ledger.spend(PureDp("0.1"), "a", total_variation=Fraction(off))
+    assert not ledger.spent
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

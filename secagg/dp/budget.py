@@ -77,12 +77,19 @@ class RenyiDp:
     No budget by itself, but it adds up over releases and implies an (epsilon, delta).
 
     Attributes:
-        xi: at least -rho.
+        xi: at least -rho, so that no order has a negative bound.
         rho: positive.
+
+    Raises:
+        LocalProtocolError: rho is not positive, or xi is below -rho.
     """
 
     xi: Fraction
     rho: Fraction
+
+    def __post_init__(self) -> None:
+        positive(self.rho, "rho")
+        require(self.xi >= -self.rho, f"xi must be at least -rho, got {text(self.xi)} and rho = {text(self.rho)}")
 
     def __str__(self) -> str:
         return f"({text(self.xi)} + {text(self.rho)} alpha)-RDP"

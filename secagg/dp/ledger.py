@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from ..errors import LocalProtocolError, SecAggError, require
@@ -32,15 +33,25 @@ class Spent:
 
     Attributes:
         guarantee: of the law.
-        total_variation: how far the samples may be from the law.
+        total_variation: how far the samples may be from the law, 0 .. 1.
+
+    Raises:
+        LocalProtocolError: the total variation is out of range; below 0 it would give budget back.
     """
 
     guarantee: Guarantee
     total_variation: Fraction = Fraction(0)
 
+    def __post_init__(self) -> None:
+        require(0 <= self.total_variation <= 1, f"total_variation must be 0 .. 1, got {self.total_variation}")
+
 
 def keeps(total: Budget, releases: list[Spent]) -> bool:
-    """Whether releases that were chosen one after the other keep to a budget together.
+    """Whether releases keep to a budget together, each made in the knowledge of those before it.
+
+    What is released may depend on earlier results; under an (epsilon, delta) budget, at what cost may not, because the
+    order of Renyi divergences, and which (epsilon, delta) is left for the rest, are chosen at the end. Sums of epsilons
+    and sums of rhos hold either way.
 
     Pure epsilons add, rhos of zCDP add, and so do the lines that bound Renyi divergences (Bun and Steinke 2016, Lemma
     2.3; Mironov 2017, Proposition 1). Under an (epsilon, delta) budget, (epsilon, delta)s are added as they are and the
@@ -89,11 +100,12 @@ class Ledger:
 
     All releases must be about the same unit and the same `Neighbours`.
 
-    Processes that share a file take turns: a lock is held from reading until the new contents are on disk.
+    Processes that share a file take turns: a lock is held from reading until the new contents are on disk. So do
+    threads, with a file or without. A file that is gone is a ledger of which nothing is spent.
 
     Args:
         total: for the privacy unit over all batches.
-        path: of the file; it is created if there is none. None keeps the ledger in memory.
+        path: of the file, in a folder that exists; the first release creates it. None keeps the ledger in memory.
 
     Raises:
         LocalProtocolError: the file is no ledger, or one of another total.
@@ -103,6 +115,7 @@ class Ledger:
         self.total = total
         self.path = path
         self._memory: dict[str, Spent] = {}
+        self._turn = Lock()
         with self._locked():
             self._read()
 
@@ -118,7 +131,8 @@ class Ledger:
 
     def spend(self, guarantee: Guarantee, batch_id: str, *, total_variation: Fraction = Fraction(0)) -> None:
         """Record a release before it is made: once it returns, the cost is on disk. Again for the same batch it does
-        nothing, so that it can be repeated after a crash.
+        nothing, so that it can be repeated after a crash, of which the same release must come: noise that is drawn anew
+        makes another one, at its own cost and under its own id, if any of the first was sent.
 
         Args:
             guarantee: of the release, such as `Plan.guarantee`.
@@ -145,7 +159,8 @@ class Ledger:
     def _locked(self) -> Iterator[None]:
         """Alone with the file; the lock lies beside it, because the file itself is replaced."""
         if self.path is None:
-            yield
+            with self._turn:
+                yield
             return
         with self.path.with_name(self.path.name + ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
