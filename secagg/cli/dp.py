@@ -152,7 +152,10 @@ def calibrate(
         int | None, typer.Option(help="With distributed: clients in every sum, t. [default: floor(2n/3) + 1]")
     ] = None,
     corrupt: Annotated[
-        int | None, typer.Option(help="With distributed: clients that may add no noise. [default: below n/3]")
+        int | None,
+        typer.Option(
+            help="With distributed: clients that may add no noise, or tell what they add. [default: below n/3]"
+        ),
     ] = None,
     aggregators: Annotated[int, typer.Option(help="With aggregators: how many of them.")] = 2,
     honest: Annotated[int, typer.Option(help="With aggregators: how many are counted on.")] = 1,
@@ -346,7 +349,9 @@ def show_plan(plan: Plan, confidence: float, count: int | None, json: bool) -> N
     pairs.append(("error", f"at most {found.absolute:,}{relative}, with a confidence of {confidence:g}"))
     if not isinstance(plan.budget, ZCdp):
         chance = posterior(plan.budget, EVEN)
-        pairs.append(("worst case", f"who is undecided between two values of a report guesses right in {chance:.1%}"))
+        pairs.append(
+            ("worst case", f"who is undecided between two values of {plan.unit} guesses right in {chance:.1%}")
+        )
     if not json:
         show_pairs(pairs)
         return

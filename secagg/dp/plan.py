@@ -112,7 +112,8 @@ class Plan:
         unit: Unit = REPORT,
     ) -> Self:
         """Each of `count` Aggregators adds noise to its aggregate share: private towards the Collector and the others
-        as long as `honest` of them do. With honest = 1 each adds all of it.
+        as long as `honest` of them do. With honest = 1 each adds all of it, which protects from every Aggregator but
+        the honest one; with more, an Aggregator that sees the result knows its own part and is not one of `honest`.
 
         Raises:
             LocalProtocolError: honest is not 1 .. count, or the sensitivity is not for replace-one.
@@ -133,10 +134,12 @@ class Plan:
         corrupt: int,
         unit: Unit = REPORT,
     ) -> Self:
-        """Each client of a SecAgg cohort adds a part before masking: private towards everybody who sees the sum.
+        """Each client of a SecAgg cohort adds a part before masking: private towards whoever sees the sum.
 
         Counted on are survivors - corrupt clients, where `survivors` is how many inputs the protocol has in every sum
-        (t, or `Params.min_users`). Who drops out beyond that ends the round, so dropouts never weaken the guarantee.
+        (t, or `Params.min_users`). A client that sees the sum knows its own part of the noise, however honest it is:
+        where clients get results, `corrupt` must be 1 at least, and covers so many that pool them. Fewer than
+        `survivors` inputs end the round, so dropouts never weaken the guarantee.
 
         Raises:
             LocalProtocolError: not corrupt < survivors <= clients, the sensitivity is not for replace-one, or the
@@ -256,10 +259,11 @@ class Plan:
 
     def assumptions(self) -> list[str]:
         """What the guarantee rests on and nothing here can enforce."""
+        unknown = "that nobody who sees the result knows"
         who = {
             Place.CENTRAL: "the Collector and the Aggregators are trusted with the exact result",
-            Place.AGGREGATORS: f"{self.honest} of the {self.parties} Aggregators add their noise and tell nobody",
-            Place.DISTRIBUTED: f"{self.honest} clients in every sum add their noise and tell nobody",
+            Place.AGGREGATORS: f"{self.honest} of the {self.parties} Aggregators add noise {unknown}",
+            Place.DISTRIBUTED: f"{self.honest} clients in every sum add noise {unknown}",
         }
         found = [who[self.place]] if self.place in who else []
         if self.unit.span:
