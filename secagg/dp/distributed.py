@@ -90,6 +90,11 @@ class GaussianSum:
         rho = 1/2 min(L2**2 / V + 2 tau d, L2**2 / V + 2 tau L1 / sqrt(V) + tau**2 d, (L2 / sqrt(V) + tau sqrt(d))**2),
 
         the first bound being D_alpha <= alpha L2**2 / (2 V) + tau d, which is at most what it is here.
+
+        Why they hold: on one entry, ln(P[sum = z] / P[N_Z(0, V) = z]) varies by tau / 2 at most over all z. So the
+        privacy loss is that of N_Z(0, V) but for tau / 2, and linear in a sum that is subgaussian with V: the first.
+        The sum and N_Z(0, V) are tau / 2 apart in either direction, thus (tau / 2)**2 / 2 in rho, and roots of rho obey
+        the triangle inequality (Bun and Steinke 2016, on group privacy): on each entry the second, on all the third.
         """
         variance, tau, d = self.parts * self.sigma_squared, self.tau, self.length
         if tau == 0:

@@ -8,6 +8,7 @@ their law is off by a total variation distance that each states, some 2**-120 a 
 
 Randomness comes from `rand`, which is asked once for a seed of 16 bytes; the seed stands for the words
 PRG(seed)[i] mod 2**64 (see `secagg.masking`), so that whoever knows it can draw the same noise again.
+"Exact" is said of truly random words: nothing changes for who cannot tell AES-128 in counter mode from them.
 """
 
 import os

@@ -32,7 +32,7 @@ class Sensitivity:
             divergences lose a little.
 
     Raises:
-        LocalProtocolError: a bound is not positive, is no exact number, or the two contradict each other.
+        LocalProtocolError: a bound is not positive or no exact number, or `worst` does not have these norms.
     """
 
     l1: Fraction
