@@ -1,4 +1,4 @@
-"""Fails if anything has become slower beside its baseline: `python -m bench.compare`, about five minutes.
+"""Fails if anything has become slower beside its baseline: `python -m bench.compare`, some ten minutes.
 
 Runs the suites, or those named, and compares the median of each ratio (`bench.paired`) with the one committed in
 ratios.json; ratios, unlike times, survive a change of machine. A ratio that is more than 15 % lower is measured up to

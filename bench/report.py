@@ -1,4 +1,5 @@
-"""Runs every suite and writes RESULTS.md's tables: `python -m bench.report`, about five minutes on an idle machine.
+"""Runs every suite and writes RESULTS.md's tables: `python -m bench.report`, which took 13 minutes on a busy machine,
+and five more for memory.
 
 On a machine that others use as well, `--timer time.process_time` counts this process's own time alone; the lines on
 threads mean nothing then.
