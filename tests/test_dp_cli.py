@@ -112,6 +112,19 @@ def test_zcdp_budgets_and_add_remove() -> None:
     assert report["neighbours"] == "add-remove"
 
 
+def test_the_form_of_samples_can_be_chosen() -> None:
+    timed = run("calibrate", "--epsilon", "0.1", *HISTOGRAM, "--isochronous")
+    assert "0.1-DP for a report, replace-one, but for a total variation of 2^-1" in timed
+    forms = {
+        (budget, form): run_json("calibrate", *budget, *HISTOGRAM, "--length", "4", *form)
+        for budget in (("--epsilon", "1"), ("--rho", "1"), ("--epsilon", "1", "--delta", "1e-9"))
+        for form in ((), ("--exact",), ("--isochronous",))
+    }
+    for (budget, form), report in forms.items():
+        assert report["isochronous"] == (form == ("--isochronous",) or (form == () and budget != ("--epsilon", "1")))
+        assert (Fraction(report["total_variation"]) > 0) == report["isochronous"]
+
+
 @pytest.mark.parametrize("error", ["2%", "0.02", "1/50"])
 def test_epsilon_for_the_example_of_the_post(error: str) -> None:
     report = run_json("epsilon-for", "--relative-error", error, "--count", "500", "--confidence", "0.95", *HISTOGRAM)
@@ -164,6 +177,7 @@ EPSILON = ("--epsilon", "1")
      (("calibrate", *EPSILON, *HISTOGRAM, "--place", "distributed", "--clients", "9"), "purely private"),
      (("calibrate", *EPSILON, *HISTOGRAM, "--reports-per-client", "2"), "say over which span"),
      (("calibrate", *EPSILON, *HISTOGRAM, "--confidence", "1"), "confidence must be above 0"),
+     (("calibrate", "--rho", "1e-7", *HISTOGRAM, "--length", "3", "--isochronous"), "too wide for isochronous samples"),
      (("epsilon-for", "--relative-error", "0", "--count", "5", *HISTOGRAM), "relative error must be positive"),
      (("epsilon-for", "--relative-error", "x%", "--count", "5", *HISTOGRAM), "--relative-error must be a number"),
      (("tradeoff", *HISTOGRAM, "--epsilons", "1,,2"), "--epsilons must be values separated by commas"),

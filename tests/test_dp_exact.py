@@ -15,6 +15,7 @@ from secagg.dp.exact import (
     fraction,
     log_lower,
     log_upper,
+    power_above,
     round_up,
     sqrt_lower,
     sqrt_upper,
@@ -109,3 +110,16 @@ def test_what_is_no_exact_number(value: Any) -> None:
 )
 def test_text_is_short_and_says_when_it_is_rounded(value: Any, written: str) -> None:
     assert text(fraction(value, "x")) == written
+
+
+@given(st.integers(0, 300), st.integers(1, 1000))
+def test_a_power_of_2_is_the_least_above(n: int, part: int) -> None:
+    """part / 1000 lies between two powers of 2, times 2**-n."""
+    value = Fraction(part, 1000 << n)
+    exponent = int(power_above(value).removeprefix("2^-"))
+    assert Fraction(1, 2 << exponent) < value <= Fraction(1, 1 << exponent)
+
+
+def test_nothing_is_above_no_power_of_2() -> None:
+    assert power_above(Fraction(0)) == "0"
+    assert power_above(Fraction(1)) == "2^-0"

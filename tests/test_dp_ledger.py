@@ -81,6 +81,51 @@ def test_samples_off_their_law_cost_delta() -> None:
         assert not Ledger(total).affords(PureDp("0.1"), total_variation=off)
 
 
+@pytest.mark.parametrize("total", [PureDp(1), ZCdp(1)])
+def test_without_a_delta_all_releases_share_an_allowance_of_total_variation(total: Budget, tmp_path: Path) -> None:
+    off, path = Fraction(1, 1 << 65), tmp_path / "ledger.json"
+    ledger = Ledger(total, path)
+    assert ledger.allowance == Fraction(1, 1 << 64)
+    for batch in "ab":
+        ledger.spend(PureDp("0.1"), batch, total_variation=off)
+        ledger.spend(PureDp("0.1"), batch, total_variation=off)
+    assert not Ledger(total, path).affords(PureDp("0.1"), total_variation=Fraction(1, 1 << 200))
+    with pytest.raises(BudgetExceeded, match=rf"the total variation of 2\^-64 that {total} is allowed to be off by"):
+        ledger.spend(PureDp("0.1"), "c", total_variation=off)
+    ledger.spend(PureDp("0.1"), "c")
+    assert list(ledger.spent) == ["a", "b", "c"]
+
+
+def test_an_allowance_is_what_the_caller_says_and_none_where_delta_pays(tmp_path: Path) -> None:
+    off = Fraction(1, 1000)
+    assert Ledger(ZCdp(1), allowance="0.001").affords(ZCdp("0.1"), total_variation=off)
+    assert not Ledger(ZCdp(1), allowance="0.00099").affords(ZCdp("0.1"), total_variation=off)
+    strict = Ledger(ZCdp(1), allowance=0)
+    assert strict.affords(ZCdp("0.1"))
+    assert not strict.affords(ZCdp("0.1"), total_variation=Fraction(1, 1 << 200))
+    with pytest.raises(LocalProtocolError, match="has a delta, which pays for total variation"):
+        Ledger(ApproxDp(1, "1e-6"), allowance="1e-9")
+    for wrong in (-1, 1, "2", 0.5):
+        with pytest.raises(LocalProtocolError, match="allowance"):
+            Ledger(ZCdp(1), allowance=wrong)  # type: ignore[arg-type]
+
+
+def test_the_allowance_stands_in_the_file_and_is_checked_like_the_total(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.json"
+    Ledger(ZCdp(1), path, allowance="1/1000").spend(ZCdp("0.1"), "a", total_variation=Fraction(1, 1000))
+    assert not Ledger(ZCdp(1), path, allowance="0.001").affords(ZCdp("0.1"), total_variation=Fraction(1, 1 << 200))
+    for other in (None, 0, "1/999"):
+        with pytest.raises(LocalProtocolError, match="is a ledger with an allowance of 1/1000 of total variation, not"):
+            Ledger(ZCdp(1), path, allowance=other)
+    contents = json.loads(path.read_text())
+    del contents["allowance"]
+    contents["spent"]["a"]["total_variation"] = "0"
+    path.write_text(json.dumps(contents))  # as it was before there were allowances
+    assert list(Ledger(ZCdp(1), path, allowance=0).spent) == ["a"]
+    with pytest.raises(LocalProtocolError, match="an allowance of 0 of total variation"):
+        Ledger(ZCdp(1), path)
+
+
 def test_spending_twice_for_a_batch_costs_once() -> None:
     ledger = Ledger(PureDp(1))
     for _ in range(3):

@@ -23,6 +23,7 @@ from secagg.dp import (
     ZCdp,
 )
 from secagg.dp.noise import TOTAL_VARIATION_MAX
+from secagg.dp.samplers import IsochronousGaussian, IsochronousSkellam
 from secagg.errors import LocalProtocolError
 
 N = Neighbours.REPLACE_ONE
@@ -90,7 +91,10 @@ def test_every_plan_keeps_to_its_budget_and_half_its_noise_does_not(budget: Any,
 
 def test_one_release_fits_a_ledger_of_the_same_budget() -> None:
     for budget in (PureDp("0.3"), ZCdp("0.02"), APPROX):
-        Ledger(budget).spend(Plan.central(budget, HISTOGRAM, 1000).guarantee, "only")
+        for form in (None, False, True):
+            plan, ledger = Plan.central(budget, HISTOGRAM, 1000, isochronous=form), Ledger(budget)
+            ledger.spend(plan.guarantee, "first", total_variation=plan.total_variation)
+            assert not ledger.affords(plan.guarantee, total_variation=plan.total_variation)
     for sensitivity in (VECTOR, Sensitivity.l2_bounded(10**8, 1000, N)):
         plan, ledger = distributed(sensitivity=sensitivity), Ledger(APPROX)
         ledger.spend(plan.guarantee, "first", total_variation=plan.total_variation)
@@ -141,13 +145,87 @@ def test_the_report_states_guarantee_noise_and_assumptions() -> None:
 def test_delta_covers_the_sampler() -> None:
     plan = distributed()
     assert plan.isochronous
-    assert plan.total_variation == 34 * 1000 * TOTAL_VARIATION_MAX
+    assert 0 < plan.total_variation <= 34 * 1000 * TOTAL_VARIATION_MAX
+    assert plan.total_variation >= 34 * 1000 * IsochronousSkellam(vars(plan.law)["variance"]).total_variation
     tight = Plan.central(ApproxDp(1, "1e-30"), HISTOGRAM, 10**6)
-    assert not tight.isochronous  # (1 + e) * 10**6 / 2**110 is about 3e-27
+    assert not tight.isochronous  # (1 + e) * 10**6 / 2**114 is about 2e-28
     assert tight.kept
     assert tight.total_variation == 0
-    for budget in (PureDp(1), ZCdp(1)):
-        assert not Plan.central(budget, HISTOGRAM, 1).isochronous
+
+
+def test_about_2_to_the_minus_100_at_a_million() -> None:
+    """Of total variation, over all coordinates."""
+    for scale in ("1", "100", "10000"):
+        plan = Plan.central(PureDp(2 / Fraction(scale)), HISTOGRAM, 10**6, isochronous=True)
+        assert Fraction(1, 1 << 106) < plan.total_variation < Fraction(1, 1 << 100)
+        plan = Plan.central(ZCdp(Fraction(scale) ** -2), HISTOGRAM, 10**6)
+        assert plan.total_variation < Fraction(1, 1 << 97)
+
+
+def every_place(budget: Any, sensitivity: Sensitivity = VECTOR, **form: Any) -> list[Plan]:
+    plans = [
+        Plan.central(budget, sensitivity, 1000, **form), Plan.local(budget, sensitivity, 1000, clients=9, **form),
+        Plan.aggregators(budget, sensitivity, 1000, **form),
+    ]  # fmt: skip
+    return plans if isinstance(budget, PureDp) else [*plans, distributed(budget, sensitivity, **form)]
+
+
+@pytest.mark.parametrize("budget", [PureDp("0.3"), ZCdp("0.02"), APPROX])
+def test_samples_are_isochronous_on_request_and_by_default_unless_the_budget_is_pure(budget: Any) -> None:
+    for plan, exact, timed in zip(
+        every_place(budget), every_place(budget, isochronous=False), every_place(budget, isochronous=True), strict=True
+    ):
+        assert (exact.isochronous, timed.isochronous) == (False, True)
+        assert exact.total_variation == 0
+        assert plan == (exact if isinstance(budget, PureDp) else timed)
+        assert 0 < timed.total_variation < Fraction(1, 1 << 95)
+        party = plan.place.party
+        assert type(exact.noise_for(party).sampler).__name__.startswith("Exact")
+        assert type(timed.noise_for(party).sampler).__name__.startswith("Isochronous")
+        assert exact.kept
+        assert timed.kept
+        assert vars(exact)["law"].variance == pytest.approx(vars(timed)["law"].variance)
+
+
+def test_a_unit_of_many_reports_and_many_honest_parties_add_up_their_distance() -> None:
+    one, three = (Plan.aggregators(ZCdp("0.1"), HISTOGRAM, 10, unit=unit) for unit in (Unit(), Unit(3, "a day")))
+    each = [IsochronousGaussian(vars(plan.law)["sigma_squared"]).total_variation for plan in (one, three)]
+    assert one.total_variation == pytest.approx(10 * each[0])
+    assert three.total_variation == pytest.approx(3 * 10 * each[1])
+    many = distributed(ZCdp("0.1"))
+    each_of_many = IsochronousGaussian(vars(many.law)["sigma_squared"]).total_variation
+    assert many.total_variation == pytest.approx(34 * 1000 * each_of_many)
+
+
+WIDE = Sensitivity.l2_bounded(10**9, 1000, N)
+
+
+def test_noise_too_wide_for_the_isochronous_form_is_exact_or_refused() -> None:
+    assert not Plan.central(ZCdp(1), WIDE, 1000).isochronous
+    for budget in (ZCdp(1), APPROX):
+        assert isinstance(Plan.central(budget, WIDE, 1000).law, DiscreteGaussian)
+        with pytest.raises(LocalProtocolError, match=r"too wide for isochronous samples.*DiscreteGaussian\(sigma"):
+            Plan.central(budget, WIDE, 1000, isochronous=True)
+    assert Plan.central(PureDp(1), WIDE, 1000, isochronous=True).isochronous  # Laplace noise of the same size
+
+
+def test_a_delta_that_cannot_pay_for_isochronous_samples_is_said_to_be_too_small() -> None:
+    with pytest.raises(LocalProtocolError, match=r"it must be at least 2\^-91, got \(1, 1e-30\)-DP"):
+        Plan.central(ApproxDp(1, "1e-30"), HISTOGRAM, 10**6, isochronous=True)
+    least = ApproxDp(1, Fraction(1, 1 << 91))
+    assert Plan.central(least, HISTOGRAM, 10**6, isochronous=True).kept
+
+
+def test_the_report_says_how_close_samples_are_where_no_delta_covers_it() -> None:
+    report = dict(Plan.central(ZCdp("0.1"), HISTOGRAM, 10**6).report())
+    assert report["guarantee"] == "0.1-zCDP for a report, replace-one, but for a total variation of 2^-102"
+    assert report["samples"] == "isochronous, together within 2^-102 of the law"
+    report = dict(Plan.central(APPROX, VECTOR, 1000).report())
+    assert report["guarantee"] == "(1, 1e-06)-DP for a report, replace-one"
+    assert report["samples"].endswith("of the law, which delta covers")
+    report = dict(Plan.central(PureDp(1), HISTOGRAM, 1).report())
+    assert report["guarantee"] == "1-DP for a report, replace-one"
+    assert report["samples"] == "exact, in a time that tells something about them"
 
 
 def test_room_and_error_are_those_of_all_noises() -> None:

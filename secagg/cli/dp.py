@@ -161,6 +161,14 @@ def calibrate(
     honest: Annotated[int, typer.Option(help="With aggregators: how many are counted on.")] = 1,
     reports_per_client: ReportsPerClientOption = 1,
     span: SpanOption = "",
+    isochronous: Annotated[
+        bool | None,
+        typer.Option(
+            "--isochronous/--exact",
+            help="Samples whose time does not depend on them, a little off their law, or exact ones."
+            " [default: exact for a pure budget, else isochronous where that is possible]",
+        ),
+    ] = None,
     count: Annotated[int | None, typer.Option(help="A bucket's true count, for a relative error.")] = None,
     confidence: ConfidenceOption = 0.95,
     json: JsonOption = False,
@@ -179,14 +187,16 @@ def calibrate(
     where, unit = choose_place(place), Unit(reports_per_client, span)
     entries = asked.entries(matters=not isinstance(budget, PureDp))
     if where is Place.CENTRAL:
-        plan = Plan.central(budget, sensitivity, entries, unit=unit)
+        plan = Plan.central(budget, sensitivity, entries, unit=unit, isochronous=isochronous)
     elif where is Place.AGGREGATORS:
-        plan = Plan.aggregators(budget, sensitivity, entries, count=aggregators, honest=honest, unit=unit)
+        plan = Plan.aggregators(
+            budget, sensitivity, entries, count=aggregators, honest=honest, unit=unit, isochronous=isochronous
+        )
     else:
         if clients is None:
             raise CommandError(f"--clients is missing, which --place {where.value} needs")
         if where is Place.LOCAL:
-            plan = Plan.local(budget, sensitivity, entries, clients=clients, unit=unit)
+            plan = Plan.local(budget, sensitivity, entries, clients=clients, unit=unit, isochronous=isochronous)
         else:
             plan = Plan.distributed(
                 budget,
@@ -196,6 +206,7 @@ def calibrate(
                 survivors=min(clients, 2 * clients // 3 + 1) if survivors is None else survivors,
                 corrupt=-(-clients // 3) - 1 if corrupt is None else corrupt,
                 unit=unit,
+                isochronous=isochronous,
             )
     show_plan(plan, confidence, count, json)
 
@@ -363,6 +374,7 @@ def show_plan(plan: Plan, confidence: float, count: int | None, json: bool) -> N
         "place": plan.place.value,
         "noise": numbers(plan.law),
         "isochronous": plan.isochronous,
+        "total_variation": str(plan.total_variation),
         "over_noise": float(plan.over_noise()),
         "assumed": plan.assumptions(),
         "deviation": plan.variance() ** 0.5,

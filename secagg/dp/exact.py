@@ -63,6 +63,11 @@ def text(value: Fraction) -> str:
     return str(value) if value.numerator.bit_length() + value.denominator.bit_length() <= 20 else f"~{short}"
 
 
+def power_above(value: Fraction) -> str:
+    """The least power of 2 that is at least as large as a value of 0 .. 1, written 2^-94, or 0."""
+    return f"2^-{int(1 / value).bit_length() - 1}" if value else "0"
+
+
 def exp_upper(x: Fraction) -> Fraction:
     """At least e**x, by less than 1e-48 of it (and never below e**-10000). Raises `LocalProtocolError` beyond
     x = 10000."""

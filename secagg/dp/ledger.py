@@ -7,7 +7,7 @@ protects nobody from the server.
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,7 +18,9 @@ from typing import Any
 from ..errors import LocalProtocolError, SecAggError, require
 from .budget import ApproxDp, Budget, Guarantee, PureDp, RenyiDp, ZCdp
 from .conversion import pure_to_zcdp, renyi_line_delta, zcdp_delta
-from .exact import exp_upper
+from .exact import Exact, exp_upper, fraction, power_above
+
+ALLOWANCE = Fraction(1, 1 << 64)  # of total variation, under totals without a delta
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (PureDp, ZCdp, ApproxDp, RenyiDp)}
 
@@ -46,8 +48,9 @@ class Spent:
         require(0 <= self.total_variation <= 1, f"total_variation must be 0 .. 1, got {self.total_variation}")
 
 
-def keeps(total: Budget, releases: list[Spent]) -> bool:
-    """Whether releases keep to a budget together, each made in the knowledge of those before it.
+def keeps(total: Budget, releases: list[Spent], allowance: Fraction = Fraction(0)) -> bool:
+    """Whether releases keep to a budget together, each made in the knowledge of those before it; under a pure or zCDP
+    budget, but for a total variation of `allowance`, which their total variations must not exceed in sum.
 
     What is released may depend on earlier results; under an (epsilon, delta) budget, at what cost may not, because the
     order of Renyi divergences, and which (epsilon, delta) is left for the rest, are chosen at the end. Sums of epsilons
@@ -58,14 +61,19 @@ def keeps(total: Budget, releases: list[Spent]) -> bool:
     rest is composed by Renyi divergences or, if all pure, by adding, whichever costs less.
     """
     guarantees = [release.guarantee for release in releases]
-    off = sum((release.total_variation for release in releases), Fraction(0))
+    off = _off(releases)
     if isinstance(total, ApproxDp):
         return _keeps_approx(total, guarantees, off)
-    if off > 0:
+    if off > allowance:
         return False
     if isinstance(total, PureDp):
         return all(isinstance(g, PureDp) for g in guarantees) and _pure(guarantees) <= total.epsilon
     return all(isinstance(g, PureDp | ZCdp) for g in guarantees) and _rho(guarantees) <= total.rho
+
+
+def _off(releases: Iterable[Spent]) -> Fraction:
+    """How far all releases together may be from those of their laws: each adds its own, whatever came before it."""
+    return sum((release.total_variation for release in releases), Fraction(0))
 
 
 def _keeps_approx(total: ApproxDp, guarantees: list[Guarantee], off: Fraction) -> bool:
@@ -103,17 +111,25 @@ class Ledger:
     Processes that share a file take turns: a lock is held from reading until the new contents are on disk. So do
     threads, with a file or without. A file that is gone is a ledger of which nothing is spent.
 
+    Isochronous samples are not quite of their law. Under an (epsilon, delta) total delta pays for that. A pure or zCDP
+    total has no delta: what is promised is then that all releases together are within a total variation of `allowance`
+    of releases that keep to the total.
+
     Args:
         total: for the privacy unit over all batches.
         path: of the file, in a folder that exists; the first release creates it. None keeps the ledger in memory.
+        allowance: of total variation, summed over all releases, from 0, for exact samples only, to below 1. By default
+            2**-64, of which 10**12 isochronous samples take a thousandth at most. Not for (epsilon, delta) totals.
 
     Raises:
-        LocalProtocolError: the file is no ledger, or one of another total.
+        LocalProtocolError: the allowance is out of range or for a total that has a delta; the file is no ledger, or one
+            of another total or allowance.
     """
 
-    def __init__(self, total: Budget, path: Path | None = None) -> None:
+    def __init__(self, total: Budget, path: Path | None = None, *, allowance: Exact | None = None) -> None:
         self.total = total
         self.path = path
+        self.allowance = _allowance(total, allowance)
         self._memory: dict[str, Spent] = {}
         self._turn = Lock()
         with self._locked():
@@ -127,7 +143,7 @@ class Ledger:
 
     def affords(self, guarantee: Guarantee, *, total_variation: Fraction = Fraction(0)) -> bool:
         """Whether a new batch of this cost would keep to the total now."""
-        return keeps(self.total, [*self.spent.values(), Spent(guarantee, total_variation)])
+        return keeps(self.total, [*self.spent.values(), Spent(guarantee, total_variation)], self.allowance)
 
     def spend(self, guarantee: Guarantee, batch_id: str, *, total_variation: Fraction = Fraction(0)) -> None:
         """Record a release before it is made: once it returns, the cost is on disk. Again for the same batch it does
@@ -149,11 +165,18 @@ class Ledger:
             if batch_id in spent:
                 require(spent[batch_id] == release, f"batch {batch_id!r} was spent at another cost")
                 return
-            if not keeps(self.total, [*spent.values(), release]):
+            releases = [*spent.values(), release]
+            if not keeps(self.total, releases, self.allowance):
                 raise BudgetExceeded(
-                    f"batch {batch_id!r} at {guarantee} would exceed {self.total} after {len(spent)} batches"
+                    f"batch {batch_id!r} at {guarantee} would exceed {self._limit(releases)} after {len(spent)} batches"
                 )
             self._write({**spent, batch_id: release})
+
+    def _limit(self, releases: list[Spent]) -> str:
+        """What these exceed, in words."""
+        if isinstance(self.total, ApproxDp) or _off(releases) <= self.allowance:
+            return str(self.total)
+        return f"the total variation of {power_above(self.allowance)} that {self.total} is allowed to be off by"
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -171,13 +194,17 @@ class Ledger:
             return dict(self._memory)
         try:
             contents = json.loads(self.path.read_bytes())
-            total = _decode(contents["total"])
+            total, allowance = _decode(contents["total"]), Fraction(contents.get("allowance", 0))
             spent = {name: _decode_spent(entry) for name, entry in contents["spent"].items()}
         except FileNotFoundError:
             return {}
         except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, LocalProtocolError):
             raise LocalProtocolError(f"{self.path} is no ledger") from None
         require(total == self.total, f"{self.path} is a ledger of {total}, not of {self.total}")
+        require(
+            allowance == self.allowance,
+            f"{self.path} is a ledger with an allowance of {allowance} of total variation, not of {self.allowance}",
+        )
         return spent
 
     def _write(self, spent: dict[str, Spent]) -> None:
@@ -190,7 +217,8 @@ class Ledger:
         }
         new = self.path.with_name(self.path.name + ".new")
         with new.open("w") as file:
-            json.dump({"total": _encode(self.total), "spent": entries}, file, indent=1)
+            contents = {"total": _encode(self.total), "allowance": str(self.allowance), "spent": entries}
+            json.dump(contents, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
         new.replace(self.path)
@@ -199,6 +227,15 @@ class Ledger:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _allowance(total: Budget, asked: Exact | None) -> Fraction:
+    if isinstance(total, ApproxDp):
+        require(asked is None, f"{total} has a delta, which pays for total variation: leave out the allowance")
+        return Fraction(0)
+    found = ALLOWANCE if asked is None else fraction(asked, "allowance")
+    require(0 <= found < 1, f"allowance must be at least 0 and below 1, got {found}")
+    return found
 
 
 def _encode(guarantee: Guarantee) -> dict[str, str]:

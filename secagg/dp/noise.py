@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from ..errors import LocalProtocolError, require
 from .distributed import PartLaw
+from .exact import text
 from .mechanisms import DiscreteGaussian, DiscreteLaplace
 from .samplers import (
+    MAX_SCALE,
+    MAX_SCANNED_VARIANCE,
     ExactGaussian,
     ExactLaplace,
     ExactSkellam,
@@ -23,7 +26,7 @@ from .samplers import (
     Samples,
 )
 
-TOTAL_VARIATION_MAX = Fraction(1, 1 << 110)  # of one isochronous sample from its law: taken off delta in advance
+TOTAL_VARIATION_MAX = Fraction(1, 1 << 114)  # of one isochronous sample from its law: taken off delta in advance
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,25 @@ class Noise:
             self.sampler.add_to(share, modulus, rand=rand)
 
 
+def sampler_of(law: PartLaw, *, isochronous: bool) -> Sampler:
+    """Samples of a law, in the form that is asked for.
+
+    Raises:
+        LocalProtocolError: the law is too wide for this form.
+    """
+    if not isochronous:
+        return exact_sampler(law)
+    sampler = isochronous_sampler(law)
+    if sampler is None:
+        raise LocalProtocolError(
+            "the noise is too wide for isochronous samples, which there are for Laplace noise up to a scale of"
+            f" {MAX_SCALE:,} and for other noise up to a variance of {MAX_SCANNED_VARIANCE:,}, got {describe(law)};"
+            " exact samples have no such limit"
+        )
+    require(sampler.total_variation <= TOTAL_VARIATION_MAX, "the sampler is too far from its law")
+    return sampler
+
+
 def isochronous_sampler(law: PartLaw) -> Sampler | None:
     """Samples of a law that is off by TOTAL_VARIATION_MAX at most, in a time that does not depend on them; None where
     the law is too wide for that."""
@@ -86,3 +108,9 @@ def exact_sampler(law: PartLaw) -> Sampler:
         return ExactSkellam(law.variance)
     except ValueError as problem:
         raise LocalProtocolError(f"this noise cannot be sampled: {problem}") from None
+
+
+def describe(law: PartLaw) -> str:
+    """A law by name and parameter."""
+    name, (parameter, value) = type(law).__name__, next(iter(vars(law).items()))
+    return f"{name}({parameter} = {text(value)})"

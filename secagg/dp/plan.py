@@ -12,8 +12,10 @@ from ..errors import require
 from .accuracy import Error, error, room
 from .budget import ApproxDp, Budget, Guarantee
 from .distributed import GaussianSum, PartLaw, calibrate_parts, sum_law
-from .exact import Exact, exp_upper, text
-from .noise import TOTAL_VARIATION_MAX, Noise, exact_sampler, isochronous_sampler
+from .exact import Exact, power_above, round_up
+from .form import is_isochronous, law_budget
+from .noise import Noise, describe, sampler_of
+from .samplers import Sampler
 from .sensitivity import Neighbours, Sensitivity
 
 WRAP_PROBABILITY = Fraction(1, 1 << 40)  # of a noisy sum, over all its entries
@@ -75,6 +77,10 @@ REPORT = Unit()
 class Plan:
     """Noise for vectors of `length` integers; made by `local`, `distributed`, `aggregators` or `central`.
 
+    Each of these takes `isochronous`: True asks for samples whose time does not depend on them, and raises
+    `LocalProtocolError` where the noise is too wide for that or delta cannot pay for it; False for exact samples. By
+    default samples are exact under a pure budget, and isochronous under others where that is possible.
+
     Attributes:
         budget: what a privacy unit's data may reveal.
         sensitivity: of one report.
@@ -84,6 +90,9 @@ class Plan:
         parties: how many parties add it.
         honest: how many are counted on: what they add is enough by itself.
         law: what each of them adds to every entry.
+        isochronous: whether the samplers' time does not depend on the samples. Their law is then a little off: by
+            `total_variation`, which is taken off an (epsilon, delta) budget's delta in advance. The promise of a pure
+            or zCDP plan is that its samples are so close to a mechanism that keeps to the budget.
     """
 
     budget: Budget
@@ -94,11 +103,20 @@ class Plan:
     parties: int
     honest: int
     law: PartLaw
+    isochronous: bool
 
     @classmethod
-    def central(cls, budget: Budget, sensitivity: Sensitivity, length: int, *, unit: Unit = REPORT) -> Self:
+    def central(
+        cls,
+        budget: Budget,
+        sensitivity: Sensitivity,
+        length: int,
+        *,
+        unit: Unit = REPORT,
+        isochronous: bool | None = None,
+    ) -> Self:
         """The Collector adds the noise: private towards those who see what it publishes, not towards itself."""
-        return cls._make(budget, sensitivity, length, unit, Place.CENTRAL, 1, 1)
+        return cls._make(budget, sensitivity, length, unit, Place.CENTRAL, 1, 1, isochronous)
 
     @classmethod
     def aggregators(
@@ -110,6 +128,7 @@ class Plan:
         count: int = 2,
         honest: int = 1,
         unit: Unit = REPORT,
+        isochronous: bool | None = None,
     ) -> Self:
         """Each of `count` Aggregators adds noise to its aggregate share: private towards the Collector and the others
         as long as `honest` of them do. With honest = 1 each adds all of it, which protects from every Aggregator but
@@ -120,7 +139,7 @@ class Plan:
         """
         require(1 <= honest <= count, f"honest must be 1 .. {count}, the number of Aggregators, got {honest}")
         cls._require_replace_one(sensitivity)
-        return cls._make(budget, sensitivity, length, unit, Place.AGGREGATORS, count, honest)
+        return cls._make(budget, sensitivity, length, unit, Place.AGGREGATORS, count, honest, isochronous)
 
     @classmethod
     def distributed(
@@ -133,6 +152,7 @@ class Plan:
         survivors: int,
         corrupt: int,
         unit: Unit = REPORT,
+        isochronous: bool | None = None,
     ) -> Self:
         """Each client of a SecAgg cohort adds a part before masking: private towards whoever sees the sum.
 
@@ -150,10 +170,20 @@ class Plan:
             f"0 <= corrupt < survivors <= clients must hold, got {corrupt}, {survivors} and {clients}",
         )
         cls._require_replace_one(sensitivity)
-        return cls._make(budget, sensitivity, length, unit, Place.DISTRIBUTED, clients, survivors - corrupt)
+        honest = survivors - corrupt
+        return cls._make(budget, sensitivity, length, unit, Place.DISTRIBUTED, clients, honest, isochronous)
 
     @classmethod
-    def local(cls, budget: Budget, sensitivity: Sensitivity, length: int, *, clients: int, unit: Unit = REPORT) -> Self:
+    def local(
+        cls,
+        budget: Budget,
+        sensitivity: Sensitivity,
+        length: int,
+        *,
+        clients: int,
+        unit: Unit = REPORT,
+        isochronous: bool | None = None,
+    ) -> Self:
         """Each client adds all the noise to its own report: private towards everybody, whoever is honest.
 
         Raises:
@@ -161,15 +191,26 @@ class Plan:
         """
         require(clients >= 1, f"clients must be at least 1, got {clients}")
         cls._require_replace_one(sensitivity)
-        return cls._make(budget, sensitivity, length, unit, Place.LOCAL, clients, 1)
+        return cls._make(budget, sensitivity, length, unit, Place.LOCAL, clients, 1, isochronous)
 
     @classmethod
     def _make(
-        cls, budget: Budget, sensitivity: Sensitivity, length: int, unit: Unit, place: Place, parties: int, honest: int
+        cls,
+        budget: Budget,
+        sensitivity: Sensitivity,
+        length: int,
+        unit: Unit,
+        place: Place,
+        parties: int,
+        honest: int,
+        isochronous: bool | None,
     ) -> Self:
         entries = length * unit.reports
-        law = calibrate_parts(_law_budget(budget, honest * entries), sensitivity.times(unit.reports), honest, entries)
-        return cls(budget, sensitivity, unit, length, place, parties, honest, law)
+        samples = honest * entries
+        kept_to = law_budget(budget, samples, isochronous)
+        law = calibrate_parts(kept_to, sensitivity.times(unit.reports), honest, entries)
+        form = is_isochronous(budget, samples, law, isochronous)
+        return cls(budget, sensitivity, unit, length, place, parties, honest, law, form)
 
     @staticmethod
     def _require_replace_one(sensitivity: Sensitivity) -> None:
@@ -191,24 +232,15 @@ class Plan:
         return self._total.guarantee(self._unit_sensitivity)
 
     @property
-    def isochronous(self) -> bool:
-        """Whether the samplers' time does not depend on the samples.
-
-        Their law is then a little off, which takes a delta to cover; pure and zCDP budgets have none. Where the noise
-        is too wide for it, the samplers are exact.
-        """
-        affordable = _affords_isochronous(self.budget, self.honest * self._unit_entries)
-        return affordable and isochronous_sampler(self.law) is not None
-
-    @property
     def total_variation(self) -> Fraction:
         """A bound on how far the honest parties' samples, all together, are from the law: for a `Ledger`."""
-        return self.honest * self._unit_entries * TOTAL_VARIATION_MAX if self.isochronous else Fraction(0)
+        return round_up(self._samples * self._sampler.total_variation, 24) if self.isochronous else Fraction(0)
 
     @property
     def kept(self) -> bool:
-        """Whether the honest parties' noise alone keeps to the budget: checked anew, from the laws."""
-        budget = _law_budget(self.budget, self.honest * self._unit_entries)
+        """Whether the honest parties' noise alone keeps to the budget, but under pure and zCDP budgets for
+        `total_variation`: checked anew, from the laws."""
+        budget = law_budget(self.budget, self._samples, self.isochronous)
         return self._total.satisfies(budget, self._unit_sensitivity)
 
     def noise_for(self, party: Party) -> Noise:
@@ -221,10 +253,7 @@ class Plan:
         """
         if party is not self.place.party:
             return Noise(None, self.length)
-        sampler = isochronous_sampler(self.law) if self.isochronous else exact_sampler(self.law)
-        assert sampler is not None
-        require(sampler.total_variation <= TOTAL_VARIATION_MAX, "the sampler is too far from its law")
-        return Noise(sampler, self.length)
+        return Noise(self._sampler, self.length)
 
     def variance(self, noises: int | None = None) -> float:
         """Of each entry of the result, where so many parties added noise; by default all."""
@@ -250,9 +279,10 @@ class Plan:
         """The plan in words: names and values, assumptions included."""
         entries = f"each of {self.length:,} entries" if self.length > 1 else "every entry"
         return [
-            ("guarantee", f"{self.budget} for {self.unit}, {self.sensitivity.neighbours.value}"),
+            ("guarantee", f"{self.budget} for {self.unit}, {self.sensitivity.neighbours.value}{self._closeness()}"),
             ("sensitivity", f"{self.sensitivity} of a report"),
             ("noise", f"{describe(self.law)} by {self.place.party.value}, on {entries}"),
+            ("samples", self._form()),
             ("over-noise", f"up to {float(self.over_noise()):.3g} x the variance that is needed"),
             *(("assumed", assumption) for assumption in self.assumptions()),
         ]
@@ -269,6 +299,27 @@ class Plan:
         if self.unit.span:
             found.append(f"no client has more than {self.unit.reports} reports in {self.unit.span}, over all batches")
         return found
+
+    def _closeness(self) -> str:
+        """What a budget without a delta cannot cover."""
+        if isinstance(self.budget, ApproxDp) or not self.isochronous:
+            return ""
+        return f", but for a total variation of {power_above(self.total_variation)}"
+
+    def _form(self) -> str:
+        if not self.isochronous:
+            return "exact, in a time that tells something about them"
+        covered = ", which delta covers" if isinstance(self.budget, ApproxDp) else ""
+        return f"isochronous, together within {power_above(self.total_variation)} of the law{covered}"
+
+    @property
+    def _sampler(self) -> Sampler:
+        return sampler_of(self.law, isochronous=self.isochronous)
+
+    @property
+    def _samples(self) -> int:
+        """Of all parties that are counted on."""
+        return self.honest * self._unit_entries
 
     @property
     def _total(self) -> PartLaw | GaussianSum:
@@ -288,27 +339,3 @@ class Plan:
         count = self.parties if noises is None else noises
         require(self.honest <= count <= self.parties, f"noises must be {self.honest} .. {self.parties}, got {count}")
         return count
-
-
-def describe(law: PartLaw) -> str:
-    """A law by name and parameter."""
-    name, (parameter, value) = type(law).__name__, next(iter(vars(law).items()))
-    return f"{name}({parameter} = {text(value)})"
-
-
-def _reserve(budget: ApproxDp, samples: int) -> Fraction:
-    """The part of delta that covers samples which are a little off their law: within a total variation of eta,
-    (epsilon, delta) becomes (epsilon, delta + (1 + e**epsilon) eta)."""
-    return (1 + exp_upper(budget.epsilon)) * samples * TOTAL_VARIATION_MAX
-
-
-def _affords_isochronous(budget: Budget, samples: int) -> bool:
-    """Whether half of delta is enough for that; it is but for a delta or an epsilon beyond all use."""
-    return isinstance(budget, ApproxDp) and 2 * _reserve(budget, samples) <= budget.delta
-
-
-def _law_budget(budget: Budget, samples: int) -> Budget:
-    """What the law must keep to, so that the samples keep to the budget."""
-    if isinstance(budget, ApproxDp) and _affords_isochronous(budget, samples):
-        return ApproxDp(budget.epsilon, budget.delta - _reserve(budget, samples))
-    return budget

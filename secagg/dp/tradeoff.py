@@ -10,7 +10,8 @@ from typing import TextIO
 from ..errors import LocalProtocolError, require
 from .budget import ApproxDp, PureDp
 from .exact import Exact, fraction, text
-from .plan import REPORT, Place, Plan, Unit, describe
+from .noise import describe
+from .plan import REPORT, Place, Plan, Unit
 from .sensitivity import Sensitivity
 
 EPSILON_MIN, EPSILON_MAX = Fraction(1, 10**4), Fraction(100)
