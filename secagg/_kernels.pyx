@@ -36,6 +36,7 @@ cdef extern from "secagg.h" nogil:
     int secagg_hkdf_sha256(uint8_t *, size_t, const uint8_t *, size_t, const uint8_t *, size_t, size_t)
     int secagg_add_signed_u32(uint32_t *, const int64_t *, size_t, uint64_t)
     int secagg_add_signed_u64(uint64_t *, const int64_t *, size_t, uint64_t)
+    int secagg_add_signed_u128(uint64_t *, const int64_t *, size_t, const uint64_t *)
 
 
 ctypedef fused word:
@@ -316,6 +317,20 @@ def add_signed(word[::1] a, const int64_t[::1] b, modulus):
             status = secagg_add_signed_u32(&a[0], &b[0], a.shape[0], R)
         else:
             status = secagg_add_signed_u64(&a[0], &b[0], a.shape[0], R)
+    _ok(status)
+
+
+def add_signed_wide(uint64_t[:, ::1] a, const int64_t[::1] b, modulus):
+    cdef uint64_t[2] R
+    cdef int status
+    _require(1 << 64 <= modulus < 1 << 128, "modulus must be 2**64 .. 2**128 - 1")
+    _require(a.shape[1] == 2, "elements must have two words: shape [n, 2]")
+    _require(a.shape[0] == b.shape[0], "vectors must have equal lengths")
+    R[0], R[1] = modulus & 0xFFFFFFFFFFFFFFFF, modulus >> 64
+    if a.shape[0] == 0:
+        return
+    with nogil:
+        status = secagg_add_signed_u128(&a[0, 0], &b[0], a.shape[0], R)
     _ok(status)
 
 

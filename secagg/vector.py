@@ -43,9 +43,18 @@ def add(a: Word, b: Word, modulus: int) -> None:
 
 
 def add_signed(a: Word, b: NDArray[np.int64], modulus: int) -> None:
-    """Add in place: a[i] := a[i] + b[i] mod R, for a[n] mod R and any int64 b[n]."""
-    require_vectors(modulus, a)
-    _kernels.add_signed(a, b, modulus)
+    """Add in place: a[i] := a[i] + b[i] mod R, for a[n] mod R and any int64 b[n].
+
+    Here alone R may also be 2**64 + 1 .. 2**128 - 1. Elements then have two words, a is uint64[n, 2], the low word
+    first: shares over Prio3's Field128 are such vectors.
+    """
+    if modulus <= 1 << 64:
+        require_vectors(modulus, a)
+        _kernels.add_signed(a, b, modulus)
+    elif a.dtype != np.uint64:
+        raise TypeError(f"a vector mod {modulus} has dtype uint64, got {a.dtype}")
+    else:
+        _kernels.add_signed_wide(a, b, modulus)
 
 
 def subtract(a: Word, b: Word, modulus: int) -> None:

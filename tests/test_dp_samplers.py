@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from math import factorial, isqrt, sqrt
+from typing import Any
 
 import noise_twin
 import numpy as np
@@ -18,7 +19,7 @@ from noise_twin import Tape
 from secagg import _kernels, vector
 from secagg.dp.samplers import ExactGaussian, ExactLaplace, Sampler
 from secagg.masking import expand
-from secagg.vdaf.field import Field64
+from secagg.vdaf.field import Field64, Field128
 
 SEED = bytes(range(16))
 ONES = (1 << 64) - 1
@@ -29,6 +30,7 @@ LAWS = [
     *((ExactGaussian(variance), noise_twin.gaussian, variance) for variance in VARIANCES),
 ]
 every_law = pytest.mark.parametrize(("sampler", "twin", "parameter"), LAWS, ids=[str(law[0]) for law in LAWS])
+BERNOULLI_EXP = noise_twin.bernoulli_exp
 Twin = Callable[[Tape, Fraction], int]
 
 
@@ -138,6 +140,45 @@ def test_exponents_of_the_trials_add_up_to_algorithm_3s(x: int, sigma_squared: F
             product *= factor
         total += times * product / 2
     assert total == (x - sigma_squared / t) ** 2 / (2 * sigma_squared)
+
+
+@given(st.fractions(Fraction(1, 50), 50, max_denominator=50), st.integers(0, 2**32))
+def test_exponents_of_the_trials_add_up_to_algorithm_2s(scale: Fraction, seed: int) -> None:
+    """A proposal u + v t is accepted by trials of exp(-u / t) and v times exp(-1): by exp(-(u + v t) / t) in all. Of s
+    neighbours each is s / t further on, so that their quotient's magnitudes fall off by exp(-1 / scale)."""
+    t, s = scale.numerator, scale.denominator
+    rng = random.Random(seed)
+    tape = Traced([rng.getrandbits(64) for _ in range(10_000)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(noise_twin, "bernoulli_exp", tape.bernoulli_exp)
+        magnitude = abs(noise_twin.laplace(tape, scale))
+    *accepted, (last, success) = tape.trials
+    assert (last, success) == (Fraction(1), False)  # v ends here
+    start = max((i for i, (_, success) in enumerate(accepted) if not success), default=-1) + 1
+    proposal = sum((exponent for exponent, _ in accepted[start:]), Fraction(0)) * t
+    assert proposal == tape.last_uniform + t * (len(accepted) - start - 1)
+    assert magnitude == proposal // s
+
+
+class Traced(Tape):
+    """Remembers the exponent and the outcome of each trial of exp, and the last uniform number."""
+
+    def __init__(self, words: list[int]) -> None:
+        super().__init__(words)
+        self.trials: list[tuple[Fraction, bool]] = []
+        self.last_uniform = 0
+
+    def uniform(self, t: int) -> int:
+        self.last_uniform = super().uniform(t)
+        return self.last_uniform
+
+    def bernoulli_exp(self, tape: Tape, c: int, *factors: Fraction) -> bool:
+        exponent = Fraction(1, c)
+        for factor in factors:
+            exponent *= factor
+        outcome = BERNOULLI_EXP(tape, c, *factors)
+        self.trials.append((exponent, outcome))
+        return outcome
 
 
 class Scripted(Tape):
@@ -268,6 +309,33 @@ def test_add_signed_is_addition(data: st.DataObject, modulus: int) -> None:
     a = np.array([x for x, _ in pairs], vector.dtype(modulus))
     vector.add_signed(a, np.array([y for _, y in pairs], np.int64), modulus)
     assert a.tolist() == [(x + y) % modulus for x, y in pairs]
+
+
+@given(st.data(), st.integers((1 << 64) + 1, (1 << 128) - 1) | st.just(Field128.MODULUS))
+def test_add_signed_is_addition_of_elements_of_two_words(data: st.DataObject, modulus: int) -> None:
+    extreme = st.sampled_from([-(1 << 63), -1, 0, 1, (1 << 63) - 1])
+    border = st.sampled_from([0, 1, modulus - 1, 1 << 63, (1 << 64) - 1, modulus - (1 << 63)])
+    elements, integers = border | st.integers(0, modulus - 1), extreme | st.integers(-(1 << 63), (1 << 63) - 1)
+    pairs = data.draw(st.lists(st.tuples(elements, integers)))
+    a = np.array([[x % (1 << 64), x >> 64] for x, _ in pairs], np.uint64).reshape(-1, 2)
+    vector.add_signed(a, np.array([y for _, y in pairs], np.int64), modulus)
+    assert [low | high << 64 for low, high in a.tolist()] == [(x + y) % modulus for x, y in pairs]
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "length", "modulus", "error"),
+    [((3, 2), np.int64, 3, 1 << 100, TypeError), ((3, 2), np.uint32, 3, 1 << 100, TypeError),
+     ((3, 3), np.uint64, 3, 1 << 100, ValueError), ((3,), np.uint64, 3, 1 << 100, ValueError),
+     ((3, 2), np.uint64, 2, 1 << 100, ValueError), ((3, 2), np.uint64, 3, 1 << 128, ValueError),
+     ((3, 2), np.uint64, 3, 1 << 64, ValueError)],
+)  # fmt: skip
+def test_what_is_no_vector_of_two_words(
+    shape: tuple[int, ...], dtype: type[Any], length: int, modulus: int, error: type[Exception]
+) -> None:
+    a = np.zeros(shape, dtype)
+    with pytest.raises(error):
+        vector.add_signed(a, np.ones(length, np.int64), modulus)
+    assert not a.any()
 
 
 def test_seeds_come_from_the_system_and_differ() -> None:

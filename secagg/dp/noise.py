@@ -43,18 +43,26 @@ class Noise:
     def add_to(self, share: NDArray[Any], modulus: int | None = None, *, rand: Rand = os.urandom) -> None:
         """Add fresh noise to the share, in place: mod R, or without a modulus to signed integers.
 
-        Once for each share that is sent: who sees one share under two noises can average them.
+        Once for each share that is sent: who sees one share under two noises can average them. A party that may have to
+        send the same noisy share again, such as an Aggregator that is asked twice, gives the same seed again: the same
+        noise comes, in any process that runs this version. It must be derived from a secret key by a pseudorandom
+        function of all that the share is made of, such as the task, the batch and which reports were counted: two
+        different shares under one seed differ by exactly what they differ by without noise.
 
         Args:
-            share: share[length] mod R (see `secagg.vector`), or int64[length].
-            modulus: R, 2 .. 2**64.
-            rand: source of the seed, 16 random bytes.
+            share: share[length] mod R (see `secagg.vector`), of Prio3's Field64 for one; share[length, 2] where an
+                element has two words, as in Field128; or int64[length].
+            modulus: R, 2 .. 2**128 - 1, such as `prio3.field.MODULUS`.
+            rand: source of the seed, 16 random bytes; `lambda _: seed` for one that was derived.
 
         Raises:
             LocalProtocolError: the share has another length, or without a modulus is not int64.
             ValueError, TypeError: it is no vector mod R.
         """
-        require(share.shape == (self.length,), f"a share of {self.length} entries expected, got shape {share.shape}")
+        shape = (self.length,) if modulus is None or modulus <= 1 << 64 else (self.length, 2)
+        require(
+            share.shape == shape, f"a share of {self.length} entries, of shape {shape}, expected, got {share.shape}"
+        )
         require(modulus is not None or share.dtype == np.int64, f"give the modulus of a share of {share.dtype}")
         if modulus is None:
             share += self.sample(rand=rand)

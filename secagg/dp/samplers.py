@@ -7,7 +7,8 @@ isochronous ones take the same random words and the same steps for every sample.
 their law is off by a total variation distance that each states, some 2**-120 a sample, to be added to a delta.
 
 Randomness comes from `rand`, which is asked once for a seed of 16 bytes; the seed stands for the words
-PRG(seed)[i] mod 2**64 (see `secagg.masking`), so that whoever knows it can draw the same noise again.
+PRG(seed)[i] mod 2**64 (see `secagg.masking`), so that whoever knows it can draw the same noise again, on any machine:
+what a seed gives is fixed within a version of this package, but may be something else in the next.
 "Exact" is said of truly random words: nothing changes for who cannot tell AES-128 in counter mode from them.
 """
 
@@ -59,12 +60,12 @@ class Sampler(ABC):
         return out
 
     def add_to(self, values: vector.Word, modulus: int, *, rand: Rand = os.urandom) -> None:
-        """Adds one sample mod R to each element of values[n] mod R, in place: elements of Field64 among them.
+        """Adds one sample mod R to each element of values[n] mod R, in place: elements of Field64, and as
+        values[n, 2] those of Field128, among them.
 
-        Raises ValueError or TypeError unless values are a vector mod R (see `secagg.vector`).
+        Raises ValueError or TypeError unless values are such a vector (see `vector.add_signed`).
         """
-        vector.require_vectors(modulus, values)
-        vector.add_signed(values, self.sample(values.size, rand=rand), modulus)
+        vector.add_signed(values, self.sample(len(values), rand=rand), modulus)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,10 @@ int secagg_subtract_u64(uint64_t *a, const uint64_t *b, size_t n, uint64_t modul
 int secagg_add_signed_u32(uint32_t *a, const int64_t *b, size_t n, uint64_t modulus);
 int secagg_add_signed_u64(uint64_t *a, const int64_t *b, size_t n, uint64_t modulus);
 
+/* The same for R = modulus[2] of 2^64 .. 2^128 - 1 and elements of two words each, the low word first, as the VDAF
+ * draft's Field128 has them: In/out a[n][2] mod R; input b[n], any values. */
+int secagg_add_signed_u128(uint64_t *a, const int64_t *b, size_t n, const uint64_t *modulus);
+
 /* a[i] := a[i] mod R.  In/out a[n], any values. */
 int secagg_reduce_u32(uint32_t *a, size_t n, uint64_t modulus);
 int secagg_reduce_u64(uint64_t *a, size_t n, uint64_t modulus);

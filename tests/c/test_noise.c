@@ -203,6 +203,37 @@ static void test_added_signed(void) {
     }
 }
 
+/* R = 2^64 + 1, the VDAF draft's Field128, 2^128 - 1; elements 0, 1 and R - 1. */
+static void test_added_signed_wide(void) {
+    __extension__ typedef unsigned __int128 wide_t;
+    static const uint64_t moduli[][2] = {{1, 1}, {1, 0xffffffffffffffe4}, {MAX, MAX}}, small[2] = {MAX, 0};
+    static const int64_t extremes[] = {INT64_MIN, INT64_MIN + 1, -1, 0, 1, INT64_MAX};
+    for (size_t i = 0; i < sizeof moduli / sizeof *moduli; i++) {
+        wide_t R = (wide_t)moduli[i][1] << 64 | moduli[i][0], before[3] = {0, 1, R - 1};
+        for (size_t k = 0; k < 3; k++) {
+            uint64_t a[6][2];
+            int64_t b[6];
+            memcpy(b, extremes, sizeof b);
+            for (size_t j = 0; j < 6; j++) {
+                a[j][0] = (uint64_t)before[k];
+                a[j][1] = (uint64_t)(before[k] >> 64);
+            }
+            SECRET(a, sizeof a);
+            SECRET(b, sizeof b);
+            check(secagg_add_signed_u128(*a, b, 6, moduli[i]) == 0, "add_signed_u128");
+            PUBLIC(a, sizeof a);
+            for (size_t j = 0; j < 6; j++) {
+                wide_t up = extremes[j] < 0 ? 0 : (wide_t)extremes[j], down = extremes[j] < 0 ? -(wide_t)extremes[j] : 0;
+                wide_t sum = before[k] < down ? R - (down - before[k]) : before[k] - down;
+                sum = up >= R - sum ? up - (R - sum) : sum + up;
+                check(a[j][0] == (uint64_t)sum && a[j][1] == (uint64_t)(sum >> 64), "a wide signed sum");
+            }
+        }
+    }
+    uint64_t untouched[2] = {7, 8};
+    check(secagg_add_signed_u128(untouched, extremes, 1, small) == -1 && untouched[0] == 7, "a modulus of one word");
+}
+
 static void test_isa(const char *isa) {
     secagg_isa_use(isa);
     test_exact_known_answers();
@@ -215,6 +246,7 @@ static void test_isa(const char *isa) {
     test_bitwise(62);
     test_search_stops();
     test_added_signed();
+    test_added_signed_wide();
 }
 
 int main(void) {
