@@ -1,11 +1,15 @@
 """Exact noise beside OpenDP's vector measurements (extra `oracles`), and Skellam's beside numpy's inexact Poisson."""
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
+from secagg.dp import DiscreteGaussian, Skellam
+from secagg.dp.distributed import SKELLAM_VARIANCE_MAX
+from secagg.dp.noise import exact_sampler, isochronous_sampler
 from secagg.dp.samplers import (
     ExactGaussian,
     ExactLaplace,
@@ -86,15 +90,35 @@ def bench_isochronous_skellam(paired: Paired, sizes: Sizes, variance: int) -> No
     skellam(paired, sizes, "isochronous", IsochronousSkellam(Fraction(variance)), variance, None)
 
 
+@pytest.mark.parametrize("variance", [10, 4096, 10**4, 10**5, 1 << 20, (1 << 20) + 1, 10**8])
+def bench_each_client_of_a_cohort(paired: Paired, sizes: Sizes, variance: int) -> None:
+    """What a distributed plan takes at a client's variance, around each of its limits too."""
+    law = Skellam(Fraction(variance)) if variance <= SKELLAM_VARIANCE_MAX else DiscreteGaussian(Fraction(variance))
+    sampler = isochronous_sampler(law) or exact_sampler(law)
+    sampler.sample(1)
+    n, name = sizes.m, re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(sampler).__name__)
+    paired(
+        f"a client of a cohort, variance {variance}: {name}",
+        lambda: sampler.sample(n),
+        inexact_poisson(variance, n),
+        [millions(n)],
+        Target("M samples/s", 0.1, at_least=True),
+        rounds=ROUNDS,
+    )
+
+
 def skellam(paired: Paired, sizes: Sizes, form: str, law: Sampler, variance: int, target: Target | None) -> None:
     n = sizes.m
-    rng = np.random.default_rng(0)
     law.sample(1)
+    case = f"{form} Skellam, variance {variance}"
+    paired(case, lambda: law.sample(n), inexact_poisson(variance, n), [millions(n)], target, rounds=ROUNDS)
+
+
+def inexact_poisson(variance: int, n: int) -> Baseline:
+    """The difference of two of numpy's Poisson samples: floating point."""
+    rng = np.random.default_rng(0)
 
     def poisson() -> None:
         rng.poisson(variance / 2, n) - rng.poisson(variance / 2, n)
 
-    baseline = Baseline("numpy's Poisson, inexact", poisson, millions(n))
-    paired(
-        f"{form} Skellam, variance {variance}", lambda: law.sample(n), baseline, [millions(n)], target, rounds=ROUNDS
-    )
+    return Baseline("numpy's Poisson, inexact", poisson, millions(n))

@@ -1,15 +1,32 @@
 """Bounds beside those of other libraries, where they are installed: dp-accounting and OpenDP."""
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from secagg.dp import ApproxDp, DiscreteGaussian, DiscreteLaplace, Neighbours, Sensitivity, calibrate, zcdp_epsilon
+from secagg.dp import (
+    ApproxDp,
+    DiscreteGaussian,
+    DiscreteLaplace,
+    Guarantee,
+    Ledger,
+    Neighbours,
+    Plan,
+    Sensitivity,
+    Skellam,
+    calibrate,
+    zcdp_epsilon,
+)
 from secagg.dp.gaussian import scalar_delta
 
 N = Neighbours.REPLACE_ONE
+ONE = Sensitivity.sum(1, N)
+REACH = 20_000  # of laws that are summed up
 
 
 @pytest.mark.parametrize(("sigma", "difference"), [(1, 1), (4, 2), (20, 7)])
@@ -29,11 +46,77 @@ def test_exact_delta_is_within_the_accountants_bracket(sigma: int, difference: i
 
 @pytest.mark.parametrize("releases", [1, 10, 100])
 def test_composed_gaussians_cost_no_less_than_the_accountant_says(releases: int) -> None:
-    pld = pytest.importorskip("dp_accounting.pld.privacy_loss_distribution", reason="needs dp-accounting")
-    one = pld.from_discrete_gaussian_mechanism(30.0, sensitivity=1, value_discretization_interval=1e-4)
-    theirs = one.self_compose(releases).get_epsilon_for_delta(1e-6)
     ours = float(zcdp_epsilon(Fraction(releases, 2 * 900), Fraction(1, 10**6)))
-    assert theirs * 0.99 <= ours <= theirs * 1.2
+    below, above = (
+        loss(gaussian(Fraction(900)), 1, pessimistic).self_compose(releases).get_epsilon_for_delta(1e-6)
+        for pessimistic in (False, True)
+    )
+    assert below <= ours <= above * 1.2
+
+
+def gaussian(sigma_squared: Fraction) -> NDArray[np.float64]:
+    return weights([math.exp(-(y**2) / float(2 * sigma_squared)) for y in range(REACH)])
+
+
+def skellam(variance: Fraction) -> NDArray[np.float64]:
+    return weights(pytest.importorskip("scipy.special").ive(np.arange(REACH), float(variance)))
+
+
+def weights(right: Sequence[float]) -> NDArray[np.float64]:
+    """Chances of -n + 1 .. n - 1 from those of 0 .. n - 1, in proportion; no more than 1e-120 of the largest are left
+    out."""
+    kept = [x for x in right if x > 1e-120 * right[0]]
+    both: NDArray[np.float64] = np.array([*reversed(kept[1:]), *kept])
+    total: float = both.sum()
+    return both / total
+
+
+def loss(chances: NDArray[np.float64], difference: int, pessimistic: bool) -> Any:
+    """dp-accounting's account of noise with these chances on a number that changes by so much."""
+    pld = pytest.importorskip("dp_accounting.pld.privacy_loss_distribution", reason="needs dp-accounting")
+    logs = [float(x) for x in np.log(chances)]
+    return pld.from_two_probability_mass_functions(
+        dict(enumerate(logs)),
+        dict(enumerate(logs, difference)),
+        pessimistic_estimate=pessimistic,
+        value_discretization_interval=1e-3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("guarantee", "chances"),
+    [(DiscreteGaussian(Fraction(400)).guarantee(ONE), gaussian(Fraction(400))),
+     (Skellam(Fraction(400)).guarantee(ONE), skellam(Fraction(400))),
+     (DiscreteLaplace(Fraction(20)).guarantee(ONE), weights([math.exp(-y / 20) for y in range(REACH)]))],
+    ids=["Gaussian", "Skellam", "Laplace"],
+)  # fmt: skip
+def test_what_a_ledger_takes_keeps_to_its_total_by_the_accountant(
+    guarantee: Guarantee, chances: NDArray[np.float64]
+) -> None:
+    """As many releases as it takes, at what they exactly cost, and twice as many would not."""
+    ledger, taken = Ledger(ApproxDp(1, "1e-6")), 0
+    while ledger.affords(guarantee):
+        ledger.spend(guarantee, str(taken))
+        taken += 1
+    one = loss(chances, 1, True)
+    assert one.self_compose(taken).get_delta_for_epsilon(1.0) <= 1e-6
+    assert taken >= 10
+    assert one.self_compose(taken * 2).get_delta_for_epsilon(1.0) > 1e-6
+
+
+@pytest.mark.parametrize(("difference", "kind"), [(3, Skellam), (60, DiscreteGaussian)])
+def test_what_honest_clients_add_together_keeps_to_the_budget_by_the_accountant(difference: int, kind: type) -> None:
+    """Skellam noise, and where that is too slow discrete Gaussian: the exact law of the sum, by convolution."""
+    budget = ApproxDp(1, "1e-6")
+    plan = Plan.distributed(budget, Sensitivity.sum(difference, N), 1, clients=4, survivors=3, corrupt=1)
+    assert (plan.honest, type(plan.law)) == (2, kind)
+    if isinstance(plan.law, Skellam):
+        total = skellam(2 * plan.law.variance)
+    else:
+        assert isinstance(plan.law, DiscreteGaussian)
+        total = np.convolve(gaussian(plan.law.sigma_squared), gaussian(plan.law.sigma_squared))
+    found = loss(total, difference, True).get_delta_for_epsilon(1.0)
+    assert 1e-9 < found <= 1e-6
 
 
 def opendp() -> Any:
