@@ -11,9 +11,7 @@ static inline void store(uint64_t *words, uint128_t x) {
 }
 
 /* As less_u64. */
-static inline uint128_t less_u128(uint128_t a, uint128_t b) {
-    return -(((~a & b) | ((~a | b) & (a - b))) >> 127);
-}
+static inline uint128_t less_u128(uint128_t a, uint128_t b) { return -(((~a & b) | ((~a | b) & (a - b))) >> 127); }
 
 /* a + b = a - c mod R, with c = |b| or R - |b|, which is 1 .. R; |b| <= 2^63 is below R. */
 int secagg_add_signed_u128(uint64_t *a, const int64_t *b, size_t n, const uint64_t *modulus) {

@@ -203,35 +203,44 @@ static void test_added_signed(void) {
     }
 }
 
-/* R = 2^64 + 1, the VDAF draft's Field128, 2^128 - 1; elements 0, 1 and R - 1. */
-static void test_added_signed_wide(void) {
-    __extension__ typedef unsigned __int128 wide_t;
-    static const uint64_t moduli[][2] = {{1, 1}, {1, 0xffffffffffffffe4}, {MAX, MAX}}, small[2] = {MAX, 0};
+__extension__ typedef unsigned __int128 wide_t;
+
+/* x + y mod R, for x < R and R > 2^64. */
+static wide_t signed_sum(wide_t x, int64_t y, wide_t R) {
+    wide_t up = (wide_t)(y < 0 ? 0 : y), down = y < 0 ? -(wide_t)y : 0;
+    if (x < down)
+        return R - (down - x);
+    return up >= R - x ? up - (R - x) : x + up - down;
+}
+
+static void test_added_signed_wide(const uint64_t *modulus) {
     static const int64_t extremes[] = {INT64_MIN, INT64_MIN + 1, -1, 0, 1, INT64_MAX};
-    for (size_t i = 0; i < sizeof moduli / sizeof *moduli; i++) {
-        wide_t R = (wide_t)moduli[i][1] << 64 | moduli[i][0], before[3] = {0, 1, R - 1};
-        for (size_t k = 0; k < 3; k++) {
-            uint64_t a[6][2];
-            int64_t b[6];
-            memcpy(b, extremes, sizeof b);
-            for (size_t j = 0; j < 6; j++) {
-                a[j][0] = (uint64_t)before[k];
-                a[j][1] = (uint64_t)(before[k] >> 64);
-            }
-            SECRET(a, sizeof a);
-            SECRET(b, sizeof b);
-            check(secagg_add_signed_u128(*a, b, 6, moduli[i]) == 0, "add_signed_u128");
-            PUBLIC(a, sizeof a);
-            for (size_t j = 0; j < 6; j++) {
-                wide_t up = extremes[j] < 0 ? 0 : (wide_t)extremes[j], down = extremes[j] < 0 ? -(wide_t)extremes[j] : 0;
-                wide_t sum = before[k] < down ? R - (down - before[k]) : before[k] - down;
-                sum = up >= R - sum ? up - (R - sum) : sum + up;
-                check(a[j][0] == (uint64_t)sum && a[j][1] == (uint64_t)(sum >> 64), "a wide signed sum");
-            }
-        }
+    wide_t R = (wide_t)modulus[1] << 64 | modulus[0], before[] = {0, 1, R - 1};
+    uint64_t a[18][2];
+    int64_t b[18];
+    for (size_t i = 0; i < 18; i++) {
+        a[i][0] = (uint64_t)before[i % 3];
+        a[i][1] = (uint64_t)(before[i % 3] >> 64);
+        b[i] = extremes[i / 3];
     }
+    SECRET(a, sizeof a);
+    SECRET(b, sizeof b);
+    check(secagg_add_signed_u128(*a, b, 18, modulus) == 0, "add_signed_u128");
+    PUBLIC(a, sizeof a);
+    for (size_t i = 0; i < 18; i++) {
+        wide_t sum = signed_sum(before[i % 3], extremes[i / 3], R);
+        check(a[i][0] == (uint64_t)sum && a[i][1] == (uint64_t)(sum >> 64), "a wide signed sum");
+    }
+}
+
+/* R = 2^64 + 1, the VDAF draft's Field128, 2^128 - 1; and what is too small. */
+static void test_added_signed_wide_moduli(void) {
+    static const uint64_t moduli[][2] = {{1, 1}, {1, 0xffffffffffffffe4}, {MAX, MAX}}, small[2] = {MAX, 0};
+    static const int64_t one = 1;
     uint64_t untouched[2] = {7, 8};
-    check(secagg_add_signed_u128(untouched, extremes, 1, small) == -1 && untouched[0] == 7, "a modulus of one word");
+    for (size_t i = 0; i < sizeof moduli / sizeof *moduli; i++)
+        test_added_signed_wide(moduli[i]);
+    check(secagg_add_signed_u128(untouched, &one, 1, small) == -1 && untouched[0] == 7, "a modulus of one word");
 }
 
 static void test_isa(const char *isa) {
@@ -246,7 +255,7 @@ static void test_isa(const char *isa) {
     test_bitwise(62);
     test_search_stops();
     test_added_signed();
-    test_added_signed_wide();
+    test_added_signed_wide_moduli();
 }
 
 int main(void) {
