@@ -121,6 +121,14 @@ def test_shares_that_do_not_fit(share: NDArray[Any], modulus: int | None, reason
         Noise(ExactLaplace(Fraction(3)), 4).add_to(share, modulus)
 
 
+@pytest.mark.parametrize("size", [0, 15, 17, 32])
+def test_a_seed_of_another_size_is_refused_and_the_share_left_alone(size: int) -> None:
+    share = np.zeros(4, np.uint64)
+    with pytest.raises(ValueError, match="seed must be 16 bytes"):
+        Noise(ExactLaplace(Fraction(3)), 4).add_to(share, 1 << 64, rand=lambda _: bytes(size))
+    assert not share.any()
+
+
 # --- audit ------------------------------------------------------------------------------------------------------
 
 EPSILON = Fraction(1)

@@ -352,7 +352,9 @@ def whole(option: str, text: str) -> int:
 
 
 def show_plan(plan: Plan, confidence: float, count: int | None, json: bool) -> None:
-    """The plan, its assumptions and its price."""
+    """The plan, its assumptions and its price; refuses noise that no sampler can draw."""
+    require(count is None or count >= 1, f"--count must be at least 1, got {count}")
+    plan.noise_for(plan.place.party)
     found = plan.error(confidence, count)
     pairs = plan.report()
     pairs.append(("deviation", f"{plan.variance() ** 0.5:.4g} of each entry of the result"))

@@ -63,7 +63,7 @@ class ApproxDp:
         require(
             0 < self.delta < 1,
             f"delta must be above 0 and below 1, got {text(self.delta)}: it is the chance that the guarantee fails,"
-            " far below one in the number of people; for delta = 0 use PureDp",
+            " far below one in the number of people; for delta = 0 leave it out, which is PureDp",
         )
 
     def __str__(self) -> str:

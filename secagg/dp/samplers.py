@@ -4,7 +4,7 @@ Each law has two forms. The exact ones have exactly their law: Laplace and Gauss
 C. Canonne, G. Kamath and T. Steinke, "The Discrete Gaussian for Differential Privacy" (2020), Skellam an inversion. The
 time they take depends on the samples: who can time them learns something about the magnitude of the noise. The
 isochronous ones take the same random words and the same steps for every sample. Their thresholds have 128 bits, so that
-their law is off by a total variation distance that each states, some 2**-120 a sample, to be added to a delta.
+their law is off by a total variation distance that each states, some 2**-120 a sample: `form` says what covers it.
 
 Randomness comes from `rand`, which is asked once for a seed of 16 bytes; the seed stands for the words
 PRG(seed)[i] mod 2**64 (see `secagg.masking`), so that whoever knows it can draw the same noise again, on any machine:

@@ -62,6 +62,9 @@ class Aggregation:
     def agg_add(self, agg_share: Elements, vector: ArrayLike) -> None:
         """Adds integers [OUTPUT_LEN] of either sign, in place over the field: where noise enters.
 
+        It goes through Python's integers, in a time that depends on them. A plan of `secagg.dp` adds its noise in
+        constant time: `plan.noise_for(Party.AGGREGATOR).add_to(agg_share, prio3.field.MODULUS)`.
+
         Raises:
             LocalProtocolError: the vector has another length.
             TypeError: it holds something else than integers.

@@ -186,12 +186,15 @@ static void test_added_signed(void) {
     for (size_t i = 0; i < sizeof moduli / sizeof *moduli; i++) {
         uint64_t R = moduli[i], wide[6];
         uint32_t narrow[6];
+        int64_t b[6];
+        memcpy(b, extremes, sizeof b);
         int fits = R != 0 && R <= (uint64_t)1 << 32;
         for (size_t j = 0; j < 6; j++)
             narrow[j] = (uint32_t)(wide[j] = j % 2 ? R - 1 : 0);
         SECRET(narrow, sizeof narrow);
         SECRET(wide, sizeof wide);
-        check((fits ? secagg_add_signed_u32(narrow, extremes, 6, R) : secagg_add_signed_u64(wide, extremes, 6, R)) == 0,
+        SECRET(b, sizeof b);
+        check((fits ? secagg_add_signed_u32(narrow, b, 6, R) : secagg_add_signed_u64(wide, b, 6, R)) == 0,
               "add_signed");
         PUBLIC(narrow, sizeof narrow);
         PUBLIC(wide, sizeof wide);
