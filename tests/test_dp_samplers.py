@@ -6,7 +6,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from math import factorial, isqrt, sqrt
-from typing import Any
 
 import noise_twin
 import numpy as np
@@ -19,7 +18,7 @@ from noise_twin import Tape
 from secagg import _kernels, vector
 from secagg.dp.samplers import ExactGaussian, ExactLaplace, Sampler
 from secagg.masking import expand
-from secagg.vdaf.field import Field64, Field128
+from secagg.vdaf.field import Field64
 
 SEED = bytes(range(16))
 ONES = (1 << 64) - 1
@@ -298,44 +297,6 @@ def test_noise_is_added_mod_r(modulus: int) -> None:
     law.add_to(values, modulus, rand=lambda size: SEED[:size])
     noise = law.sample(100, rand=lambda size: SEED[:size]).tolist()
     assert values.tolist() == [(x + y) % modulus for x, y in zip(before, noise, strict=True)]
-
-
-@given(st.data(), st.integers(2, 1 << 64))
-def test_add_signed_is_addition(data: st.DataObject, modulus: int) -> None:
-    extreme = st.sampled_from([-(1 << 63), -1, 0, 1, (1 << 63) - 1, modulus % (1 << 63), -(modulus % (1 << 63))])
-    pairs = data.draw(
-        st.lists(st.tuples(st.integers(0, modulus - 1), extreme | st.integers(-(1 << 63), (1 << 63) - 1)))
-    )
-    a = np.array([x for x, _ in pairs], vector.dtype(modulus))
-    vector.add_signed(a, np.array([y for _, y in pairs], np.int64), modulus)
-    assert a.tolist() == [(x + y) % modulus for x, y in pairs]
-
-
-@given(st.data(), st.integers((1 << 64) + 1, (1 << 128) - 1) | st.just(Field128.MODULUS))
-def test_add_signed_is_addition_of_elements_of_two_words(data: st.DataObject, modulus: int) -> None:
-    extreme = st.sampled_from([-(1 << 63), -1, 0, 1, (1 << 63) - 1])
-    border = st.sampled_from([0, 1, modulus - 1, 1 << 63, (1 << 64) - 1, modulus - (1 << 63)])
-    elements, integers = border | st.integers(0, modulus - 1), extreme | st.integers(-(1 << 63), (1 << 63) - 1)
-    pairs = data.draw(st.lists(st.tuples(elements, integers)))
-    a = np.array([[x % (1 << 64), x >> 64] for x, _ in pairs], np.uint64).reshape(-1, 2)
-    vector.add_signed(a, np.array([y for _, y in pairs], np.int64), modulus)
-    assert [low | high << 64 for low, high in a.tolist()] == [(x + y) % modulus for x, y in pairs]
-
-
-@pytest.mark.parametrize(
-    ("shape", "dtype", "length", "modulus", "error"),
-    [((3, 2), np.int64, 3, 1 << 100, TypeError), ((3, 2), np.uint32, 3, 1 << 100, TypeError),
-     ((3, 3), np.uint64, 3, 1 << 100, ValueError), ((3,), np.uint64, 3, 1 << 100, ValueError),
-     ((3, 2), np.uint64, 2, 1 << 100, ValueError), ((3, 2), np.uint64, 3, 1 << 128, ValueError),
-     ((3, 2), np.uint64, 3, 1 << 64, ValueError)],
-)  # fmt: skip
-def test_what_is_no_vector_of_two_words(
-    shape: tuple[int, ...], dtype: type[Any], length: int, modulus: int, error: type[Exception]
-) -> None:
-    a = np.zeros(shape, dtype)
-    with pytest.raises(error):
-        vector.add_signed(a, np.ones(length, np.int64), modulus)
-    assert not a.any()
 
 
 def test_seeds_come_from_the_system_and_differ() -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from secagg import vector
+from secagg.vdaf.field import Field128
 from secagg.vector import Word
 
 MODULI = [2, 3, 2**24 - 3, 2**32 - 5, 2**32, 2**32 + 1, 2**33 - 9, 2**63, 2**64 - 59, 2**64]
@@ -312,3 +314,44 @@ def test_a_slice_of_a_packed_vector_is_a_packed_vector(modulus: int) -> None:
     for offset in (-8, 4):
         with pytest.raises(ValueError, match="offset must be a multiple of 8"):
             vector.unpack(packed, 5, modulus, offset=offset)
+
+
+# --- Signed addition
+
+
+@given(st.data(), st.integers(2, 1 << 64))
+def test_add_signed_is_addition(data: st.DataObject, modulus: int) -> None:
+    extreme = st.sampled_from([-(1 << 63), -1, 0, 1, (1 << 63) - 1, modulus % (1 << 63), -(modulus % (1 << 63))])
+    pairs = data.draw(
+        st.lists(st.tuples(st.integers(0, modulus - 1), extreme | st.integers(-(1 << 63), (1 << 63) - 1)))
+    )
+    a = np.array([x for x, _ in pairs], vector.dtype(modulus))
+    vector.add_signed(a, np.array([y for _, y in pairs], np.int64), modulus)
+    assert a.tolist() == [(x + y) % modulus for x, y in pairs]
+
+
+@given(st.data(), st.integers((1 << 64) + 1, (1 << 128) - 1) | st.just(Field128.MODULUS))
+def test_add_signed_is_addition_of_elements_of_two_words(data: st.DataObject, modulus: int) -> None:
+    extreme = st.sampled_from([-(1 << 63), -1, 0, 1, (1 << 63) - 1])
+    border = st.sampled_from([0, 1, modulus - 1, 1 << 63, (1 << 64) - 1, modulus - (1 << 63)])
+    elements, integers = border | st.integers(0, modulus - 1), extreme | st.integers(-(1 << 63), (1 << 63) - 1)
+    pairs = data.draw(st.lists(st.tuples(elements, integers)))
+    a = np.array([[x % (1 << 64), x >> 64] for x, _ in pairs], np.uint64).reshape(-1, 2)
+    vector.add_signed(a, np.array([y for _, y in pairs], np.int64), modulus)
+    assert [low | high << 64 for low, high in a.tolist()] == [(x + y) % modulus for x, y in pairs]
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "length", "modulus", "error"),
+    [((3, 2), np.int64, 3, 1 << 100, TypeError), ((3, 2), np.uint32, 3, 1 << 100, TypeError),
+     ((3, 3), np.uint64, 3, 1 << 100, ValueError), ((3,), np.uint64, 3, 1 << 100, ValueError),
+     ((3, 2), np.uint64, 2, 1 << 100, ValueError), ((3, 2), np.uint64, 3, 1 << 128, ValueError),
+     ((3, 2), np.uint64, 3, 1 << 64, ValueError)],
+)  # fmt: skip
+def test_what_is_no_vector_of_two_words(
+    shape: tuple[int, ...], dtype: type[Any], length: int, modulus: int, error: type[Exception]
+) -> None:
+    a = np.zeros(shape, dtype)
+    with pytest.raises(error):
+        vector.add_signed(a, np.ones(length, np.int64), modulus)
+    assert not a.any()
