@@ -129,6 +129,7 @@ class Client:
         self._state: object = None
         self._rounds = iter(ROUNDS[params.model])
         self._started = False
+        self._session: bytes | None = None
         if x is not None:
             self.set_input(x)
 
@@ -146,6 +147,11 @@ class Client:
         if noise is not None:
             _add_noise(checked, noise, self.params)
         self._x = checked
+
+    @property
+    def session(self) -> bytes | None:
+        """The session's id, which depends on everyone's fresh keys; None before round 1, which computes it."""
+        return self._session
 
     @property
     def finished(self) -> bool:
@@ -197,7 +203,7 @@ class Client:
         public_keys = _check_keys(request, u, state)
         advertised = (AdvertiseKeys(bytes(keys[0]), bytes(keys[1])) for keys in request.keys)
         self._pki.check_all(self._pki.setup, users, advertised, request.signatures)
-        session = self._scope = session_id(self.params, self._pki.roster_hash, request)
+        session = self._scope = self._session = session_id(self.params, self._pki.roster_hash, request)
         b = shamir.random_scalars(1, self._rand)
         own = self_mask(b.tobytes(), session, u)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from operator import index
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Protocol, Self
 
 import numpy as np
 
@@ -52,6 +52,25 @@ def default_threshold(n: int, threat: Threat, n_corrupt: int) -> int:
     return max(2, (n + n_corrupt) // 2 + 1)
 
 
+class NoisePlan(Protocol):
+    """What a session has to know about noise that its clients add; a `secagg.dp.Plan` of theirs is one."""
+
+    @property
+    def length(self) -> int:
+        """Entries of a noise vector."""
+
+    @property
+    def parties(self) -> int:
+        """How many clients add noise."""
+
+    @property
+    def honest(self) -> int:
+        """How many of those in the sum must do so, and keep it to themselves."""
+
+    def room(self) -> int:
+        """A bound on the absolute value of each entry of all their noise together."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Params(Struct):
     """The public parameters of one session; every party must hold the same, byte for byte.
@@ -96,20 +115,29 @@ class Params(Struct):
         self._check_threshold()
 
     @classmethod
-    def for_inputs(cls, max_value: int, *, n: int, m: int, room: int = 0, **others: Any) -> Self:
+    def for_inputs(
+        cls, max_value: int, *, n: int, m: int, room: int | None = None, noise: NoisePlan | None = None, **others: Any
+    ) -> Self:
         """Params with the smallest power of two R for which no sum of n inputs in [0, max_value] can overflow.
 
         `room` keeps space on both sides for noise that clients add mod R after their inputs' range check: the sum is
-        then in [-room, n * max_value + room], and never checked.
+        then in [-room, n * max_value + room], and never checked. `noise`, the plan of that noise, says how much it
+        takes: a `secagg.dp.Plan`'s sum wraps around with a chance of 2^-40 at most, over all entries. For another
+        chance give room=plan.room(chance).
 
         Raises:
-            LocalProtocolError: no R up to 2**64 is large enough, or as for `Params`.
+            LocalProtocolError: no R up to 2**64 is large enough, room and noise are both given, the plan is not for the
+                clients of this session, or as for `Params`.
         """
-        max_value, room = index(max_value), index(room)
+        require(room is None or noise is None, "room and noise both say how much room the noise needs: give one")
+        max_value, room = index(max_value), index(noise.room() if noise is not None else room or 0)
         largest = n * max_value + 2 * room
         if max_value < 1 or room < 0 or largest >= 1 << 64:
             raise LocalProtocolError(f"n * max_value + 2 * room must be 1 .. 2**64 - 1, got {largest}")
-        return cls(n=n, m=m, modulus=1 << largest.bit_length(), max_value=max_value, room=room, **others)
+        params = cls(n=n, m=m, modulus=1 << largest.bit_length(), max_value=max_value, room=room, **others)
+        if noise is not None:
+            params.check_noise(noise)
+        return params
 
     @classmethod
     def decode(cls, data: bytes | memoryview) -> Self:
@@ -146,6 +174,26 @@ class Params(Struct):
         With m users left it is floor((m - t) / 2).
         """
         return (self.n - self.t) // 2
+
+    def check_noise(self, noise: NoisePlan) -> None:
+        """Raises `LocalProtocolError` unless the plan's promise holds in this session: all its entries are covered, its
+        clients are these, and every sum has as many honest inputs as the plan counts on."""
+        require(
+            noise.length == self.m,
+            f"the noise is for vectors of {noise.length} entries, but the session's have {self.m}: an entry without"
+            " noise would be released exactly",
+        )
+        require(
+            noise.parties == self.n,
+            f"the noise is for {noise.parties} parties, but the session has {self.n} clients: make the plan for noise"
+            " that these clients add",
+        )
+        require(
+            noise.honest <= self.min_inputs,
+            f"the noise counts on {noise.honest} honest clients in every sum, but min_users - n_corrupt leaves"
+            f" {self.min_inputs}: raise min_users, or make the plan for fewer",
+        )
+        require(noise.room() <= self.room, f"the noise needs room = {noise.room()}, but there is {self.room}")
 
     def _check_types(self) -> None:
         """Plain integers and a `Threat`, whatever integers came in: numpy's overflow."""

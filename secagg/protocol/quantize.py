@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from .. import vector
 from ..errors import LocalProtocolError, RemoteProtocolError, require
 from ..shamir import RandomBytes
-from .params import Params
+from .params import NoisePlan, Params
 
 Arrays = TypeVar("Arrays", NDArray[Any], list[NDArray[Any]])
 Floats = NDArray[np.float64]
@@ -149,9 +149,20 @@ class Quantizer(Generic[Arrays]):
         """m, the length of an encoded vector: one more than the model's with weights."""
         return self.layout.size + self._weighted
 
-    def params(self, n: int, **others: Any) -> Params:
-        """Parameters of a session of n users that sums encoded vectors; `others` as for `Params.for_inputs`."""
-        return Params.for_inputs(self.max_value, n=n, m=self.length, **others)
+    def params(self, n: int, *, noise: NoisePlan | None = None, **others: Any) -> Params:
+        """Parameters of a session of n users that sums encoded vectors; `noise` and `others` as for
+        `Params.for_inputs`.
+
+        Raises:
+            LocalProtocolError: a plan for noise, with weights. The weights are as private as what they weigh, so noise
+                must cover them too, and their sensitivity is not that of values: see `secagg.noisy.NoisySum`.
+        """
+        require(
+            noise is None or not self._weighted,
+            "this quantizer knows no sensitivity of weights, and noise must cover them as well: for weighted averages"
+            " with noise use secagg.noisy.NoisySum(max_weight=...)",
+        )
+        return Params.for_inputs(self.max_value, n=n, m=self.length, noise=noise, **others)
 
     def clipped(self, model: Arrays) -> int:
         """How many of the values are outside [-clip, clip], so that encoding changes them by more than a step."""
@@ -192,7 +203,7 @@ class Quantizer(Generic[Arrays]):
         self._check_total(total, params, survivors)
         offset = np.full(self.length, survivors * self._limit, params.dtype)
         offset[: self._weighted] = 0
-        signed = _centred(total, offset, params.modulus)
+        signed = centred(total, offset, params.modulus)
         weight = int(signed[0]) if self._weighted else survivors
         self._check_weight_sum(weight, params, survivors)
         flat = signed[self._weighted :].astype(np.float64) * self.step
@@ -265,7 +276,7 @@ def _round_at_random(values: Floats, rand: RandomBytes) -> Floats:
     return below + (drawn < chance)
 
 
-def _centred(total: NDArray[Any], offset: NDArray[Any], modulus: int) -> NDArray[np.int64]:
+def centred(total: NDArray[Any], offset: NDArray[Any], modulus: int) -> NDArray[np.int64]:
     """total - offset mod R, as the representative nearest to 0."""
     difference = total.copy()
     vector.subtract(difference, offset, modulus)

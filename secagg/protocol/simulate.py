@@ -63,6 +63,7 @@ def simulate(
     params: Params,
     inputs: Inputs,
     *,
+    noises: Inputs | None = None,
     drops: Drops | None = None,
     rand: RandomBytes = os.urandom,
     threads: int = 1,
@@ -73,6 +74,8 @@ def simulate(
     Args:
         params: the session's parameters.
         inputs: x_u for each user id, or a function that makes it when it is due (so that not all exist at once).
+        noises: what each user adds to its input, int64[m], given like the inputs; see `Client.set_input`. Making it
+            counts as the user's time.
         drops: which users vanish before they send their message of a round.
         rand: source of random bytes for all users.
         threads: how many users are computed at once; the times are those of busy threads then. The server's masks are
@@ -85,7 +88,7 @@ def simulate(
         LocalProtocolError: an input is not what `params` allows.
     """
     with ThreadPoolExecutor(threads) as pool:
-        session = _Session(params, inputs, rand, pool, progress or (lambda name, done, total: None))
+        session = _Session(params, inputs, noises, rand, pool, progress or (lambda name, done, total: None))
         while session.server.round is not None:
             vanished = set((drops or {}).get(session.server.round, ()))
             session.play_round(vanished, pool.map if threads > 1 else map)
@@ -95,7 +98,15 @@ def simulate(
 class _Session:
     """The state of a simulation between rounds."""
 
-    def __init__(self, params: Params, inputs: Inputs, rand: RandomBytes, pool: Executor, progress: Progress) -> None:
+    def __init__(
+        self,
+        params: Params,
+        inputs: Inputs,
+        noises: Inputs | None,
+        rand: RandomBytes,
+        pool: Executor,
+        progress: Progress,
+    ) -> None:
         identities = {u: Identity.generate() for u in range(1, params.n + 1)} if params.model is Model.ACTIVE else {}
         roster = Roster({u: identity.verification_key for u, identity in identities.items()}) if identities else None
         self.server = Server(
@@ -105,7 +116,7 @@ class _Session:
             u: Client(params, u, identity=identities.get(u), roster=roster, rand=rand) for u in range(1, params.n + 1)
         }
         self._requests: dict[int, bytes] = dict.fromkeys(self._clients, b"")
-        self._inputs = inputs if callable(inputs) else inputs.__getitem__
+        self._inputs, self._noises = _function(inputs), None if noises is None else _function(noises)
         self._progress = progress
         self._costs: dict[Round, Cost] = {}
         self._answered: dict[Round, tuple[int, ...]] = {}
@@ -133,7 +144,7 @@ class _Session:
         x = self._inputs(u) if current is Round.MASKED_INPUT_COLLECTION else None
         with _stopwatch() as elapsed:
             if x is not None:
-                client.set_input(x)
+                client.set_input(x, None if self._noises is None else self._noises(u))
             answer = client.receive(request) if request else client.start()
         cost.client_seconds[u] = elapsed()
         return answer
@@ -152,9 +163,17 @@ def _stopwatch() -> Iterator[Callable[[], float]]:
     times.append(time.perf_counter())
 
 
-def expected_sum(params: Params, inputs: Inputs, users: Iterable[int]) -> NDArray[Any]:
-    """The sum of x_u over `users` mod R, computed in the clear, to check a simulation by."""
-    total = np.zeros(params.m, np.uint64)
+def expected_sum(params: Params, inputs: Inputs, users: Iterable[int], *, noises: Inputs | None = None) -> NDArray[Any]:
+    """The sum over `users` of x_u, and of their noise, mod R, computed in the clear, to check a simulation by."""
+    total, noise = np.zeros(params.m, np.uint64), np.zeros(params.m, np.int64)
     for u in users:
-        total += np.asarray(inputs(u) if callable(inputs) else inputs[u]).astype(np.uint64)
-    return (total if params.modulus == 1 << 64 else total % np.uint64(params.modulus)).astype(params.dtype)
+        total += np.asarray(_function(inputs)(u)).astype(np.uint64)
+        if noises is not None:
+            noise += np.asarray(_function(noises)(u))
+    if (1 << 64) % params.modulus == 0:
+        return ((total + noise.view(np.uint64)) & np.uint64(params.modulus - 1)).astype(params.dtype)
+    return np.asarray((total.astype(object) + noise.astype(object)) % params.modulus).astype(params.dtype)
+
+
+def _function(values: Inputs) -> Callable[[int], ArrayLike]:
+    return values if callable(values) else values.__getitem__
