@@ -1,0 +1,125 @@
+"""A client that adds its part of the noise, and keeps account of what its data has cost it."""
+
+import os
+
+from numpy.typing import ArrayLike
+
+from ..dp import BudgetExceeded, Ledger, Party, Plan
+from ..errors import LocalProtocolError, require
+from ..protocol.client import Client
+from ..protocol.identity import Identity, Roster
+from ..protocol.messages import Round, rounds_of
+from ..protocol.params import Params
+from ..shamir import RandomBytes
+
+
+class NoisyClient:
+    """One user in one session, as `Client`, whose input gets noise by a plan and who does not exceed its ledger.
+
+    **What is spent when.** `start` refuses to join a session that the ledger cannot pay for; nothing has been sent
+    then, and nothing is spent. The cost is on the ledger, on disk if it has a file, once the masked input is made and
+    before `receive` returns it. So a session that the user leaves earlier, or that a bad request or too few users end,
+    costs nothing; and a crash at any moment has paid for whatever may have left this machine, at worst for nothing.
+
+    **Under which name.** The batch id is the session's (`Client.session`), in hexadecimal, which depends on the user's
+    fresh keys: sending the same answer again costs nothing, while a user who starts again, be it with the same nonce,
+    pays again. That is as it must be: noise is drawn anew then, and two sums of one input under two noises tell more
+    than one of them does.
+
+    Args:
+        params: the session's parameters, with room for the noise: `Params.for_inputs(noise=plan)`.
+        plan: of noise that clients add.
+        user_id, x, identity, roster: as for `Client`.
+        ledger: this user's own: one that the server keeps protects nobody from the server.
+        rand: source of random bytes, for keys and shares and for the noise's seed.
+
+    Raises:
+        LocalProtocolError: the plan is not for this session's clients, or as for `Client`.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        plan: Plan,
+        user_id: int,
+        x: ArrayLike | None = None,
+        *,
+        ledger: Ledger,
+        identity: Identity | None = None,
+        roster: Roster | None = None,
+        rand: RandomBytes = os.urandom,
+    ) -> None:
+        require(
+            plan.place.party is Party.CLIENT,
+            f"by this plan {plan.place.party.value} adds the noise: make a distributed or a local one",
+        )
+        params.check_noise(plan)
+        self.params = params
+        self.plan = plan
+        self._ledger = ledger
+        self._rand = rand
+        self._rounds = iter(rounds_of(params))
+        self._client: Client | None = Client(params, user_id, identity=identity, roster=roster, rand=rand)
+        self.user_id = self._client.user_id
+        if x is not None:
+            self.set_input(x)
+
+    def set_input(self, x: ArrayLike) -> None:
+        """Set x_u any time before round 2, and draw its noise.
+
+        Args:
+            x: integers, shape [m], each 0 .. params.max_value, and such as the plan's sensitivity supposes: for an L2
+                bound, what `NoisySum.encode` gives.
+        """
+        noise = self.plan.noise_for(Party.CLIENT).sample(rand=self._rand)
+        self._machine().set_input(x, noise)
+
+    @property
+    def session(self) -> bytes | None:
+        """The session's id, which names the release in the ledger; None before round 1 and after the end."""
+        return self._client.session if self._client is not None else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the machine has ended, well or not."""
+        return self._client is None or self._client.finished
+
+    def start(self) -> bytes:
+        """Round 0, as `Client.start`.
+
+        Raises:
+            BudgetExceeded: what is left does not pay for the session; the user has not joined.
+        """
+        if not self._ledger.affords(self.plan.guarantee, total_variation=self.plan.total_variation):
+            self._client = None
+            raise BudgetExceeded(
+                f"a session at {self.plan.guarantee} would exceed {self._ledger.total}, of which some is spent: this"
+                " user does not join"
+            )
+        message = self._machine().start()
+        next(self._rounds)
+        return message
+
+    def receive(self, data: bytes) -> bytes:
+        """Take the server's next request and return the answer to send, as `Client.receive`.
+
+        Raises:
+            BudgetExceeded: other sessions have spent in the meantime what this one needs; its masked input is dropped,
+                and the machine has ended.
+        """
+        answer = self._machine().receive(data)
+        if next(self._rounds) is Round.MASKED_INPUT_COLLECTION:
+            self._spend()
+        return answer
+
+    def _spend(self) -> None:
+        """Record the release; whatever prevents that ends the machine, so that its masked input never leaves."""
+        client, self._client = self._machine(), None
+        assert client.session is not None
+        self._ledger.spend(self.plan.guarantee, client.session.hex(), total_variation=self.plan.total_variation)
+        self._client = client
+
+    def _machine(self) -> Client:
+        if self._client is None:
+            raise LocalProtocolError("this client has ended")
+        return self._client
