@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secagg import LocalProtocolError, Model, Params, RemoteProtocolError, Threat
+from secagg.dp import ApproxDp, Neighbours, Plan, PureDp, Sensitivity
 from secagg.protocol.params import neighbours, with_neighbours
 
 
@@ -93,6 +94,51 @@ def test_for_inputs_picks_the_smallest_power_of_two_that_cannot_overflow(n: int,
 def test_for_inputs_refuses_what_no_modulus_can_hold(max_value: int) -> None:
     with pytest.raises(LocalProtocolError, match=r"must be 1 \.\. 2\*\*64 - 1"):
         Params.for_inputs(max_value, n=4, m=1)
+
+
+def plan(length: int = 4, clients: int = 10, survivors: int = 7, corrupt: int = 3) -> Plan:
+    sensitivity = Sensitivity.l2_bounded(100, length, Neighbours.REPLACE_ONE)
+    return Plan.distributed(
+        ApproxDp(1, "1e-6"), sensitivity, length, clients=clients, survivors=survivors, corrupt=corrupt
+    )
+
+
+def test_a_plan_of_noise_says_how_much_room_it_takes() -> None:
+    params = Params.for_inputs(5, n=10, m=4, noise=plan())
+    assert params == Params.for_inputs(5, n=10, m=4, room=plan().room(), nonce=params.nonce)
+    assert params.room > 7 * plan().variance() ** 0.5  # 2**-40 over four entries
+    assert params.modulus > 50 + 2 * params.room
+
+
+def test_a_plan_that_is_met_with_more_honest_inputs_than_it_counts_on() -> None:
+    noise = plan(survivors=5, corrupt=3)
+    assert Params.for_inputs(5, n=10, m=4, noise=noise, min_users=9).min_inputs > noise.honest
+
+
+@pytest.mark.parametrize(
+    ("noise", "settings", "reason"),
+    [
+        (plan(), {"room": 10}, "give one"),
+        (plan(), {"room": 0}, "give one"),
+        (plan(length=3), {}, "an entry without noise would be released exactly"),
+        (plan(clients=9), {}, "for 9 parties, but the session has 10 clients"),
+        (plan(survivors=8), {}, "counts on 5 honest clients in every sum, but min_users - n_corrupt leaves 4"),
+        (plan(), {"n_corrupt": 4, "t": 7}, "min_users - n_corrupt leaves 3"),
+        (
+            Plan.central(PureDp(1), Sensitivity.vector_sum(4, 5, Neighbours.REPLACE_ONE), 4), {},
+            "make the plan for noise that these clients add",
+        ),
+    ],
+)  # fmt: skip
+def test_a_plan_for_another_session_is_refused(noise: Plan, settings: dict[str, Any], reason: str) -> None:
+    with pytest.raises(LocalProtocolError, match=reason):
+        Params.for_inputs(5, n=10, m=4, noise=noise, **settings)
+
+
+def test_noise_too_wide_for_any_modulus_is_refused() -> None:
+    wide = Plan.local(PureDp("1e-18"), Sensitivity.sum(9, Neighbours.REPLACE_ONE), 1, clients=10)
+    with pytest.raises(LocalProtocolError, match=r"n \* max_value \+ 2 \* room must be 1 \.\. 2\*\*64 - 1"):
+        Params.for_inputs(5, n=10, m=1, noise=wide)
 
 
 def test_nonces_are_fresh() -> None:

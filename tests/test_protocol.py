@@ -32,6 +32,7 @@ from secagg.protocol.messages import (
     encode,
     session_id,
 )
+from secagg.protocol.simulate import expected_sum
 
 STEPS = {model: [int(request.ANSWER.ROUND) for request in requests] for model, requests in ROUNDS.items()}
 
@@ -207,6 +208,32 @@ def test_noise_enters_the_sum_mod_r_after_the_range_check() -> None:
         client.set_input([10, 10, 0, 0], np.array(noise[u], np.int64))
     total = play(Server(params), clients)
     assert total.tolist() == [(30 - 100) % params.modulus, 42, 0, 0]
+
+
+@pytest.mark.parametrize("modulus", [1 << 16, (1 << 24) - 3, 1 << 63, (1 << 64) - 59, 1 << 64])
+def test_simulations_take_noise_and_check_it(modulus: int) -> None:
+    params = Params(n=4, m=3, modulus=modulus, max_value=100, room=10_000)
+    rng = np.random.default_rng(1)
+    inputs = {u: rng.integers(0, 101, 3) for u in range(1, 5)}
+    noises = {u: rng.integers(-2500, 2501, 3) for u in inputs}
+    result = simulate(params, inputs, noises=noises.__getitem__, drops={Round.UNMASKING: {2}})
+    exact = np.sum([inputs[u] + noises[u] for u in inputs], axis=0)
+    assert result.sum.tolist() == [int(entry) % modulus for entry in exact]
+    assert np.array_equal(result.sum, expected_sum(params, inputs, result.survivors, noises=noises))
+    assert not np.array_equal(result.sum, expected_sum(params, inputs, result.survivors))
+
+
+def test_a_client_tells_its_session_once_it_knows_it() -> None:
+    params = Params(n=2, m=1, modulus=64)
+    server, clients = Server(params), {u: Client(params, u, [u]) for u in (1, 2)}
+    for u, client in clients.items():
+        server.receive(u, client.start())
+        assert client.session is None
+    for u, data in server.end_round().items():
+        clients[u].receive(data)
+        request = decode(data, ShareKeysRequest)
+        assert isinstance(request, ShareKeysRequest)
+        assert clients[u].session == session_id(params, b"", request)
 
 
 @pytest.mark.parametrize("modulus", [(1 << 24) - 3, 1 << 63, (1 << 64) - 59, 1 << 64])

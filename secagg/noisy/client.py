@@ -90,13 +90,14 @@ class NoisyClient:
         Raises:
             BudgetExceeded: what is left does not pay for the session; the user has not joined.
         """
+        client = self._machine()
         if not self._ledger.affords(self.plan.guarantee, total_variation=self.plan.total_variation):
             self._client = None
             raise BudgetExceeded(
-                f"a session at {self.plan.guarantee} would exceed {self._ledger.total}, of which some is spent: this"
-                " user does not join"
+                f"a session at {self.plan.guarantee} would exceed {self._ledger.total} after"
+                f" {len(self._ledger.spent)} releases: this user does not join"
             )
-        message = self._machine().start()
+        message = client.start()
         next(self._rounds)
         return message
 

@@ -200,7 +200,7 @@ class NoisySum(Generic[Arrays]):
 
     def clipped(self, model: Arrays) -> bool:
         """Whether it is longer than clip, so that encoding scales it down."""
-        return _norm(self.layout.flatten(model)) > self.clip
+        return _norm(self.layout.flatten(model)) > self.clip * (1 + 1e-12)  # no rounding error of float64
 
     def encode(
         self, model: Arrays, params: Params, weight: int | None = None, *, rand: RandomBytes = os.urandom

@@ -1,0 +1,262 @@
+"""Clients that add noise and pay for it from ledgers of their own."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secagg import Identity, LocalProtocolError, Model, Params, RemoteProtocolError, Roster, Round, Server
+from secagg.dp import ApproxDp, BudgetExceeded, Ledger, Neighbours, Party, Plan, Sensitivity
+from secagg.noisy import NoisyClient, NoisySum
+
+TASK = NoisySum.like(np.zeros(20), clip=1.0, budget=ApproxDp(1, "1e-6"), n=5)
+PLAN = TASK.plan
+X = np.linspace(-0.1, 0.1, 20)
+COLLECTION = Round.MASKED_INPUT_COLLECTION
+MODELS = pytest.mark.parametrize("model", list(Model))
+
+Session = tuple[Server, dict[int, NoisyClient]]
+
+
+def ledger(sessions: int, path: Path | None = None) -> Ledger:
+    """Enough for so many sessions and not for one more."""
+    found = next(total for total in totals() if affords(total, sessions))
+    assert not affords(found, sessions + 1)
+    return Ledger(found, path)
+
+
+def totals() -> list[ApproxDp]:
+    return [ApproxDp(f"{epsilon}/20", "1e-5") for epsilon in range(1, 200)]
+
+
+def affords(total: ApproxDp, sessions: int) -> bool:
+    trial = Ledger(total)
+    try:
+        for number in range(sessions):
+            trial.spend(PLAN.guarantee, str(number), total_variation=PLAN.total_variation)
+    except BudgetExceeded:
+        return False
+    return True
+
+
+def session(ledgers: dict[int, Ledger], model: Model = Model.SEMI_HONEST, **params: Any) -> Session:
+    """A server, and five clients that have their inputs."""
+    settings = TASK.params(model=model, **params)
+    identities = {u: Identity.generate() for u in ledgers} if model is Model.ACTIVE else {}
+    roster = Roster({u: identity.verification_key for u, identity in identities.items()}) if identities else None
+    clients = {
+        u: NoisyClient(
+            settings, PLAN, u, TASK.encode(X, settings), ledger=own, identity=identities.get(u), roster=roster
+        )
+        for u, own in ledgers.items()
+    }
+    return Server(settings, roster=roster), clients
+
+
+def play(server: Server, clients: dict[int, NoisyClient], drops: dict[Round, set[int]] | None = None) -> None:
+    """To the end; who drops out in a round is not asked from then on."""
+    messages = {u: client.start() for u, client in clients.items()}
+    while server.round is not None:
+        for u, message in messages.items():
+            server.receive(u, message)
+        requests = server.end_round()
+        gone = (drops or {}).get(server.round, set()) if server.round else set()
+        messages = {u: clients[u].receive(request) for u, request in requests.items() if u not in gone}
+
+
+def until_collection(server: Server, clients: dict[int, NoisyClient]) -> dict[int, bytes]:
+    """The requests of round 2."""
+    messages = {u: client.start() for u, client in clients.items()}
+    while server.round is not COLLECTION:
+        for u, message in messages.items():
+            server.receive(u, message)
+        requests = server.end_round()
+        messages = {} if server.round is COLLECTION else {u: clients[u].receive(r) for u, r in requests.items()}
+    return requests
+
+
+def everyones(make: Callable[[], Ledger]) -> dict[int, Ledger]:
+    return {u: make() for u in range(1, 6)}
+
+
+@MODELS
+def test_a_session_pays_once_from_each_ledger_and_under_its_own_id(model: Model) -> None:
+    ledgers = everyones(lambda: ledger(2))
+    server, clients = session(ledgers, model)
+    play(server, clients)
+    assert server.survivors == (1, 2, 3, 4, 5)
+    release = TASK.decode(server.sum, server.params, 5)
+    assert np.abs(release.mean - X).max() < 7 * release.mean_deviation
+    names = {tuple(own.spent) for own in ledgers.values()}
+    assert len(names) == 1
+    ((name,),) = names
+    assert len(bytes.fromhex(name)) == 32
+    for own in ledgers.values():
+        assert own.spent[name].guarantee == PLAN.guarantee
+        assert own.spent[name].total_variation == PLAN.total_variation
+    assert all(client.finished for client in clients.values())
+
+
+def test_the_noise_is_in_the_sum() -> None:
+    """And by the plan's law: 20 entries of 5 clients' noise are never all 0."""
+    server, clients = session(everyones(lambda: ledger(1)))
+    play(server, clients)
+    exact = sum(TASK.encode(X, server.params).astype(np.int64) for _ in range(5))
+    assert np.abs(server.sum.astype(np.int64) - exact).max() > 10  # rounding alone is 5 at most
+
+
+def test_a_client_at_its_limit_does_not_join() -> None:
+    ledgers = everyones(lambda: ledger(1))
+    play(*session(ledgers))
+    spent = dict(ledgers[1].spent)
+    _, clients = session(ledgers)
+    with pytest.raises(BudgetExceeded, match="this user does not join"):
+        clients[1].start()
+    assert clients[1].finished
+    with pytest.raises(LocalProtocolError, match="has ended"):
+        clients[1].start()
+    with pytest.raises(LocalProtocolError, match="has ended"):
+        clients[1].receive(b"")
+    assert dict(ledgers[1].spent) == spent
+
+
+def test_a_round_goes_on_without_those_who_cannot_pay() -> None:
+    ledgers = {**everyones(lambda: ledger(1)), 2: Ledger(ApproxDp("1/1000", "1e-9"))}
+    server, clients = session(ledgers)
+    with pytest.raises(BudgetExceeded):
+        clients.pop(2).start()
+    play(server, clients)
+    assert server.survivors == (1, 3, 4, 5)
+
+
+def test_a_new_session_costs_again_also_with_the_same_nonce() -> None:
+    """Noise is drawn anew: a second release under a first one's name would be free, and could be averaged with it."""
+    ledgers = everyones(lambda: ledger(3))
+    for nonce in (b"n" * 16, b"n" * 16, b"o" * 16):
+        play(*session(ledgers, nonce=nonce))
+    for own in ledgers.values():
+        assert len(own.spent) == 3
+    _, clients = session(ledgers, nonce=b"n" * 16)
+    with pytest.raises(BudgetExceeded):
+        clients[1].start()
+
+
+@MODELS
+def test_dropping_out_before_the_masked_input_costs_nothing(model: Model) -> None:
+    ledgers = everyones(lambda: ledger(1))
+    server, clients = session(ledgers, model)
+    play(server, clients, {COLLECTION: {3}})
+    assert not ledgers[3].spent
+    assert server.survivors == (1, 2, 4, 5)
+
+
+@MODELS
+def test_dropping_out_after_the_masked_input_has_cost(model: Model) -> None:
+    ledgers = everyones(lambda: ledger(1))
+    server, clients = session(ledgers, model)
+    play(server, clients, {Round.UNMASKING: {4}})
+    assert len(ledgers[4].spent) == 1  # its input is in the sum
+    assert server.survivors == (1, 2, 3, 4, 5)
+
+
+def test_a_request_that_is_refused_costs_nothing() -> None:
+    ledgers = everyones(lambda: ledger(1))
+    requests = until_collection(*(found := session(ledgers)))
+    client = found[1][1]
+    with pytest.raises(RemoteProtocolError):
+        client.receive(requests[1][:-1])
+    assert client.finished
+    assert not ledgers[1].spent
+
+
+def test_the_cost_is_on_disk_before_the_masked_input_leaves(tmp_path: Path) -> None:
+    """So a crash right after it has paid: another process finds the session spent, and paying again is free."""
+    file = tmp_path / "ledger"
+    ledgers = {**everyones(lambda: ledger(1)), 1: ledger(1, file)}
+    server, clients = session(ledgers)
+    request = until_collection(server, clients)[1]
+    assert not ledgers[1].spent
+    answer = clients[1].receive(request)
+    again = Ledger(ledgers[1].total, file)
+    assert clients[1].session is not None
+    name = clients[1].session.hex()
+    assert list(again.spent) == [name]
+    again.spend(PLAN.guarantee, name, total_variation=PLAN.total_variation)  # the same session: nothing to pay
+    assert list(again.spent) == [name]
+    server.receive(1, answer)
+    server.receive(1, answer)  # the same bytes once more, as a caller does after a lost connection
+    assert list(again.spent) == [name]
+    _, others = session({**ledgers, 1: again})
+    with pytest.raises(BudgetExceeded):
+        others[1].start()
+
+
+def test_of_two_sessions_at_once_the_second_is_left_when_the_first_has_spent(tmp_path: Path) -> None:
+    """Both could be paid for when they began. The second's masked input is dropped, and with it the machine."""
+    file = tmp_path / "ledger"
+    shared = ledger(1, file)
+    first, second = (session({**everyones(lambda: ledger(1)), 1: Ledger(shared.total, file)}) for _ in range(2))
+    requests = [until_collection(*found)[1] for found in (first, second)]
+    first[1][1].receive(requests[0])
+    with pytest.raises(BudgetExceeded):
+        second[1][1].receive(requests[1])
+    assert second[1][1].finished
+    assert second[1][1].session is None
+    with pytest.raises(LocalProtocolError, match="has ended"):
+        second[1][1].receive(requests[1])
+    assert len(shared.spent) == 1
+
+
+def test_a_ledger_that_cannot_be_written_ends_the_client(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    ledgers = {**everyones(lambda: ledger(1)), 1: ledger(1, folder / "ledger")}
+    server, clients = session(ledgers)
+    request = until_collection(server, clients)[1]
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+    with pytest.raises(OSError, match="ledger"):
+        clients[1].receive(request)
+    assert clients[1].finished
+
+
+def test_each_input_gets_noise_of_its_own_from_the_given_source() -> None:
+    params, asked = TASK.params(), []
+
+    def rand(size: int) -> bytes:
+        asked.append(size)
+        return bytes([len(asked) % 256]) * size
+
+    client = NoisyClient(params, PLAN, 1, ledger=ledger(1), rand=rand)
+    client.set_input(TASK.encode(X, params))
+    client.set_input(TASK.encode(X, params))
+    assert asked == [16, 16]
+
+
+def test_a_plan_for_others_is_refused() -> None:
+    params = TASK.params()
+    sensitivity = Sensitivity.l2_bounded(100, 20, Neighbours.REPLACE_ONE)
+    budget = ApproxDp(1, "1e-6")
+    by_server = Plan.central(budget, sensitivity, 20)
+    with pytest.raises(LocalProtocolError, match="by this plan the Collector adds the noise"):
+        NoisyClient(params, by_server, 1, ledger=ledger(1))
+    for clients, survivors, corrupt, reason in (
+        (6, 4, 1, "for 6 parties, but the session has 5"), (5, 5, 1, "counts on 4 honest clients")
+    ):  # fmt: skip
+        plan = Plan.distributed(budget, sensitivity, 20, clients=clients, survivors=survivors, corrupt=corrupt)
+        with pytest.raises(LocalProtocolError, match=reason):
+            NoisyClient(params, plan, 1, ledger=ledger(1))
+
+
+def test_local_noise_works_too() -> None:
+    budget = ApproxDp(1, "1e-6")
+    plan = Plan.local(budget, Sensitivity.histogram(Neighbours.REPLACE_ONE), 4, clients=5)
+    params = Params.for_inputs(1, n=5, m=4, noise=plan)
+    server = Server(params)
+    clients = {u: NoisyClient(params, plan, u, np.eye(4, dtype=int)[u % 4], ledger=Ledger(budget)) for u in range(1, 6)}
+    play(server, clients)
+    assert server.sum.shape == (4,)
+    assert plan.noise_for(Party.CLIENT).sampler is not None
