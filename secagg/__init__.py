@@ -2,7 +2,7 @@
 
 The protocol of Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning" (CCS 2017):
 `Params`, `Client` and `Server` run it; `masking`, `shamir` and `vector` are its fast kernels for other uses.
-Prio3 is in `secagg.vdaf`.
+Prio3 is in `secagg.vdaf`, differential privacy in `secagg.dp`, a round with noise in `secagg.noisy`.
 """
 
 from pathlib import Path

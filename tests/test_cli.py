@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 import secagg
 from secagg import _kernels
 from secagg.cli import app, bench, console, main, simulate
+from secagg.cli.report import show_report
 from secagg.cli.vectors import value_bits
 from secagg.protocol.messages import Round
 
@@ -223,7 +224,7 @@ def test_threads_change_no_result() -> None:
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_a_wrong_sum_is_told_and_exits_with_1(monkeypatch: pytest.MonkeyPatch, form: tuple[str, ...]) -> None:
-    monkeypatch.setattr(simulate, "expected_sum", lambda params, *_: np.zeros(params.m, params.dtype))
+    monkeypatch.setattr(simulate, "expected_sum", lambda params, *_, **__: np.zeros(params.m, params.dtype))
     outcome = Outcome(*SMALL, *form)
     assert (outcome.code, outcome.err) == (1, "error: the sum differs from the one computed in the clear\n")
     assert "DIFFERS" in outcome.out or json.loads(outcome.out)["sum_correct"] is False
@@ -667,7 +668,7 @@ def test_table_fits_a_terminal_of_80_columns(
 ) -> None:
     report = run_json("simulate", "--clients", "3", "--length", "1000000", "--model", model)
     monkeypatch.setattr(console, "PIPE_WIDTH", 80)
-    simulate.show_report(report)
+    show_report(report)
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     total = sum(sent_by_a_client(model, n=3, packed=3_000_000))

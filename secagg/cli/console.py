@@ -4,8 +4,10 @@
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -54,6 +56,15 @@ def fail(reason: str, code: int = 2) -> None:
 def require(condition: bool, reason: str) -> None:
     if not condition:
         raise CommandError(reason)
+
+
+def check_writable(output: Path | None) -> None:
+    """Complain before the work rather than after it."""
+    if output is not None:
+        require(not output.is_dir(), f"cannot write {output}: it is a directory")
+        require(output.parent.is_dir(), f"cannot write {output}: no such directory: {output.parent}")
+        target = output if output.exists() else output.parent
+        require(os.access(target, os.W_OK), f"cannot write {output}: no permission")
 
 
 def console(*, stderr: bool = False) -> Console:

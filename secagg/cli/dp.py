@@ -26,8 +26,7 @@ from ..dp import (
 )
 from ..dp.exact import fraction
 from ..dp.tradeoff import COLUMNS
-from .console import CommandError, require, show, show_json, show_pairs, table
-from .simulate import check_writable
+from .console import CommandError, check_writable, require, show, show_json, show_pairs, table
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -368,7 +367,19 @@ def show_plan(plan: Plan, confidence: float, count: int | None, json: bool) -> N
     if not json:
         show_pairs(pairs)
         return
-    report = {
+    show_json(
+        {
+            **describe_plan(plan),
+            "over_noise": float(plan.over_noise()),
+            "deviation": plan.variance() ** 0.5,
+            "error": {"confidence": confidence, "absolute": found.absolute, "relative": found.relative},
+        }
+    )
+
+
+def describe_plan(plan: Plan) -> dict[str, Any]:
+    """A plan as --json prints it."""
+    return {
         "budget": numbers(plan.budget),
         "neighbours": plan.sensitivity.neighbours.value,
         "unit": str(plan.unit),
@@ -379,10 +390,7 @@ def show_plan(plan: Plan, confidence: float, count: int | None, json: bool) -> N
         "total_variation": str(plan.total_variation),
         "over_noise": float(plan.over_noise()),
         "assumed": plan.assumptions(),
-        "deviation": plan.variance() ** 0.5,
-        "error": {"confidence": confidence, "absolute": found.absolute, "relative": found.relative},
     }
-    show_json(report)
 
 
 def numbers(value: Any) -> dict[str, str]:

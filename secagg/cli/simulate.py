@@ -1,28 +1,26 @@
 """`secagg simulate`: a whole session in one process, timed and weighed like the paper's Fig. 8."""
 
-import os
-import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
-from statistics import fmean
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as ProgressBar
-from rich.table import Table
 
-from .. import _kernels
 from ..protocol.messages import Round
 from ..protocol.params import Model, Params, Threat
-from ..protocol.simulate import Cost, Progress, Simulation, expected_sum
+from ..protocol.simulate import Progress, Simulation, expected_sum
 from ..protocol.simulate import simulate as run_session
-from .console import CommandError, console, fail, modulus_text, require, show, show_json, show_pairs, table
-from .vectors import Folder, Quantized, Synthetic
+from .console import CommandError, check_writable, console, fail, require, show_json
+from .noise import Noisy, choose_budget, describe_noise
+from .report import describe, option_name, show_report
+from .vectors import Directions, Folder, Quantized, Synthetic
 
 Choice = TypeVar("Choice", bound=IntEnum)
 
@@ -73,8 +71,27 @@ def simulate(
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="With --input: write the survivors' mean here, as .npy.")
     ] = None,
+    dp_epsilon: Annotated[
+        str | None, typer.Option(help="Let every client add noise, for this budget: 1, 0.5. Needs --dp-delta.")
+    ] = None,
+    dp_delta: Annotated[
+        str | None, typer.Option(help="With --dp-epsilon: the chance that it fails, such as 1e-6.")
+    ] = None,
+    dp_rho: Annotated[str | None, typer.Option(help="A zCDP budget, instead of --dp-epsilon and --dp-delta.")] = None,
+    dp_clip: Annotated[
+        float | None,
+        typer.Option(
+            help="With noise: the L2 norm that longer vectors are scaled down to. [default: 1 for random vectors]"
+        ),
+    ] = None,
+    dp_rotate: Annotated[
+        bool,
+        typer.Option(
+            "--dp-rotate", help="With noise: rotate vectors at random, which takes less of R where clients are many."
+        ),
+    ] = False,
     seed: Annotated[
-        int | None, typer.Option(help="Repeat the same random inputs and dropouts. Keys are always fresh.")
+        int | None, typer.Option(help="Repeat the same random inputs and dropouts. Keys and noise are always fresh.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON; times in seconds, sizes in bytes.")] = False,
 ) -> None:
@@ -86,35 +103,56 @@ def simulate(
     Inputs are random, or vectors of yours with --input: one file a client, in the order of their names, quantized as
     finely as R allows. Then the mean over the clients that stay is written to --output.
 
+    With a budget, --dp-epsilon and --dp-delta or --dp-rho, clients add noise before they mask, so much that the clients
+    counted on guard every client's vector from whoever sees the sum. R is chosen for it. Then it also prints what is
+    promised and assumed, the error of the mean, and what the noise of a trusted server would be.
+
     \b
     Examples:
       secagg simulate --clients 100 --length 100000 --bits 24 --drop 0.1
       secagg simulate --clients 50 --drop 0.2 --drop-at unmasking --json
       secagg simulate --model active --drop 0.1 --drop-at consistency-check
       secagg simulate --input updates/ --clip 1.0 --bits 32 --output mean.npy
+      secagg simulate --dp-epsilon 1 --dp-delta 1e-6 --length 10000 --drop 0.1
+      secagg simulate --input updates/ --dp-rho 0.05 --dp-clip 3.0 --dp-rotate --output mean.npy
 
     Exit codes: 0 done; 1 the sum is wrong; 2 it cannot be done as asked.
     """
     require(threads >= 1, f"--threads must be at least 1, got {threads}")
     require(seed is None or seed >= 0, f"--seed must not be negative, got {seed}")
     seed = secrets.randbits(63) if seed is None else seed
-    settings = choose_settings(choose_modulus(bits, modulus), model, threat, threshold, corrupt)
+    budget = choose_budget(dp_epsilon, dp_delta, dp_rho)
+    settings = choose_settings(model, threat, threshold, corrupt)
     round_of_drop = choose_round(drop_at, settings["model"])
-    inputs = choose_inputs(folder, clip, output, clients, length, seed, settings)
+    check_noise_options(budget is not None, bits, modulus, clip, dp_clip, dp_rotate)
+    inputs: Synthetic | Quantized | Noisy
+    if budget is None:
+        settings["modulus"] = choose_modulus(bits, modulus)
+        inputs = choose_inputs(folder, clip, output, clients, length, seed, settings)
+    else:
+        source, norm = choose_vectors(folder, dp_clip, output, clients, length, seed)
+        inputs = Noisy(source, norm, budget, dp_rotate, seed, settings)
+    noises = inputs.noise if isinstance(inputs, Noisy) else None
     dropped = choose_dropped(inputs.params.n, drop, seed)
     with progress_bar() as progress:
-        result = run_session(inputs.params, inputs, drops={round_of_drop: dropped}, threads=threads, progress=progress)
+        result = run_session(
+            inputs.params, inputs, noises=noises, drops={round_of_drop: dropped}, threads=threads, progress=progress
+        )
     report = describe(result, threads)
     report["dropped"] = {"round": str(round_of_drop), "clients": dropped}
     report["seed"] = seed
     report["sum_correct"] = correct = bool(
-        np.array_equal(result.sum, expected_sum(result.params, inputs, result.survivors))
+        np.array_equal(result.sum, expected_sum(result.params, inputs, result.survivors, noises=noises))
     )
     if isinstance(inputs, Quantized) and correct:
         report["mean"] = save_mean(inputs, result, output)
+    if isinstance(inputs, Noisy) and correct:
+        report["noise"], mean = describe_noise(inputs, result)
+        report["noise"]["output"] = write_mean(mean, output)
     show_json(report) if json else show_report(report)
     if not correct:
-        fail("the sum differs from the one computed in the clear", code=1)
+        with_noise = "" if noises is None else ", noise included"
+        fail(f"the sum differs from the one computed in the clear{with_noise}", code=1)
 
 
 def choose(option: str, kind: type[Choice], text: str) -> Choice:
@@ -122,7 +160,7 @@ def choose(option: str, kind: type[Choice], text: str) -> Choice:
     for member in kind:
         if text.strip() == str(member.value) or _squeezed(text) == _squeezed(member.name):
             return member
-    known = ", ".join(f"{_option_name(member)} ({member.value})" for member in kind)
+    known = ", ".join(f"{option_name(member)} ({member.value})" for member in kind)
     raise CommandError(f"{option} must be one of {known}; got {text!r}")
 
 
@@ -146,12 +184,9 @@ def choose_round(text: str, model: Model) -> Round:
     return chosen
 
 
-def choose_settings(
-    modulus: int, model: str, threat: str, threshold: int | None, corrupt: int | None
-) -> dict[str, Any]:
+def choose_settings(model: str, threat: str, threshold: int | None, corrupt: int | None) -> dict[str, Any]:
     """What does not depend on the inputs, as arguments of Params, which checks it."""
     settings: dict[str, Any] = {
-        "modulus": modulus,
         "model": choose("--model", Model, model),
         "threat": choose("--threat", Threat, threat),
     }
@@ -162,6 +197,29 @@ def choose_settings(
         require(corrupt >= 0, f"--corrupt must not be negative, got {corrupt}")
         settings["n_corrupt"] = corrupt
     return settings
+
+
+def check_noise_options(
+    noise: bool, bits: int | None, modulus: int | None, clip: float | None, dp_clip: float | None, dp_rotate: bool
+) -> None:
+    """Options that go with noise, and those that do not."""
+    if noise:
+        require(bits is None and modulus is None, "noise sets R: leave out --bits and --modulus")
+        require(clip is None, "--clip cuts single values; with noise give --dp-clip, which bounds a vector's L2 norm")
+    else:
+        asked = "--dp-clip" if dp_clip is not None else "--dp-rotate" if dp_rotate else None
+        require(asked is None, f"{asked} needs noise: give --dp-epsilon and --dp-delta, or --dp-rho")
+
+
+def check_random_options(clients: int | None, length: int | None, output: Path | None) -> None:
+    require(output is None, "--output needs --input: there is no mean of random inputs to write")
+    require(clients is None or clients >= 2, f"--clients must be at least 2, got {clients}")
+    require(length is None or length >= 1, f"--length must be at least 1, got {length}")
+
+
+def check_folder_options(clients: int | None, length: int | None, output: Path | None) -> None:
+    require(clients is None and length is None, "--input sets --clients and --length: leave them out")
+    check_writable(output)
 
 
 def choose_inputs(
@@ -175,18 +233,28 @@ def choose_inputs(
 ) -> Synthetic | Quantized:
     """Random inputs, or with --input those of the folder."""
     if folder is None:
-        require(output is None, "--output needs --input: there is no mean of random inputs to write")
+        check_random_options(clients, length, output)
         require(clip is None, "--clip needs --input: random inputs are not quantized")
-        n = DEFAULT_CLIENTS if clients is None else clients
-        m = DEFAULT_LENGTH if length is None else length
-        require(n >= 2, f"--clients must be at least 2, got {n}")
-        require(m >= 1, f"--length must be at least 1, got {m}")
-        return Synthetic(Params(n=n, m=m, **settings), seed)
+        return Synthetic(Params(n=clients or DEFAULT_CLIENTS, m=length or DEFAULT_LENGTH, **settings), seed)
     if clip is None:
         raise CommandError("--input needs --clip: the largest magnitude that a value keeps")
-    require(clients is None and length is None, "--input sets --clients and --length: leave them out")
-    check_writable(output)
+    check_folder_options(clients, length, output)
     return Quantized(Folder(folder), clip, seed, settings)
+
+
+def choose_vectors(
+    folder: Path | None, clip: float | None, output: Path | None, clients: int | None, length: int | None, seed: int
+) -> tuple[Folder | Directions, float]:
+    """Vectors for a noisy sum, and the norm that they are clipped to."""
+    require(clip is None or 1e-200 < clip < 1e200, f"--dp-clip must be positive (1e-200 .. 1e200), got {clip}")
+    if folder is None:
+        check_random_options(clients, length, output)
+        norm = 1.0 if clip is None else clip
+        return Directions(clients or DEFAULT_CLIENTS, length or DEFAULT_LENGTH, norm, seed), norm
+    if clip is None:
+        raise CommandError("--input needs --dp-clip: the L2 norm that longer vectors are scaled down to")
+    check_folder_options(clients, length, output)
+    return Folder(folder), clip
 
 
 def choose_dropped(n: int, fraction: float, seed: int) -> list[int]:
@@ -194,15 +262,6 @@ def choose_dropped(n: int, fraction: float, seed: int) -> list[int]:
     require(0 <= fraction < 1, f"--drop must be at least 0 and below 1, got {fraction}")
     rng = np.random.default_rng([seed, 0])
     return sorted((rng.permutation(n)[: round(fraction * n)] + 1).tolist())
-
-
-def check_writable(output: Path | None) -> None:
-    """Complain before the work rather than after it."""
-    if output is not None:
-        require(not output.is_dir(), f"cannot write {output}: it is a directory")
-        require(output.parent.is_dir(), f"cannot write {output}: no such directory: {output.parent}")
-        target = output if output.exists() else output.parent
-        require(os.access(target, os.W_OK), f"cannot write {output}: no permission")
 
 
 @contextmanager
@@ -220,43 +279,10 @@ def progress_bar() -> Iterator[Progress]:
         )
 
 
-def describe(result: Simulation, threads: int) -> dict[str, Any]:
-    """Parameters, times and sizes, as --json prints them. Clients' numbers are means over those who answered."""
-    params = result.params
-    rounds: list[dict[str, Any]] = [
-        {"number": name.value, "round": str(name), "answered": len(result.answered[name]), **_costs(cost)}
-        for name, cost in result.costs.items()
-    ]
-    total = {key: sum(row[key] for row in rounds) for key in _costs(Cost())}
-    raw_bits = params.max_value.bit_length()
-    raw = (params.m * raw_bits + 7) // 8
-    return {
-        "clients": params.n,
-        "length": params.m,
-        "modulus": params.modulus,
-        "bits": params.bits,
-        "model": _option_name(params.model),
-        "threshold": params.t,
-        "threat": _option_name(params.threat),
-        "corrupt": params.n_corrupt,
-        "threads": threads,
-        "instruction_set": _kernels.isa(),
-        "survivors": list(result.survivors),
-        "rounds": rounds,
-        "total": total,
-        "raw_bits": raw_bits,
-        "raw_bytes": raw,
-        "expansion": (total["client_sent"] + total["client_received"]) / raw,
-    }
-
-
 def save_mean(inputs: Quantized, result: Simulation, output: Path | None) -> dict[str, Any]:
     """Write the mean over the survivors, and say what it is worth."""
     k = len(result.survivors)
     aggregate = inputs.quantizer.decode(result.sum, result.params, k)
-    if output is not None:
-        with output.open("wb") as file:  # np.save would add .npy to the name
-            np.save(file, aggregate.mean)
     return {
         "files": [file.name for file in inputs.folder.files],
         "clip": inputs.quantizer.clip,
@@ -264,80 +290,17 @@ def save_mean(inputs: Quantized, result: Simulation, output: Path | None) -> dic
         "max_error": aggregate.mean_error,
         "clipped": sum(inputs.clipped[u] for u in result.survivors),
         "values": k * result.params.m,
-        "output": None if output is None else str(output),
+        "output": write_mean(aggregate.mean, output),
     }
 
 
-def show_report(report: dict[str, Any]) -> None:
-    """The same as text."""
-    show_pairs(_setup_lines(report))
-    show("", _figure8(report), "")
-    pairs = [
-        ("raw vector", f"{report['raw_bytes']:,} bytes ({report['raw_bits']} bits an entry)"),
-        ("client's traffic", f"{_traffic(report):,.0f} bytes sent and received, {report['expansion']:.2f} x raw"),
-        ("sum", f"of {len(report['survivors'])} clients; {_verdict(report)} the sum computed in the clear"),
-    ]
-    if "mean" in report:
-        pairs += _mean_lines(report["mean"])
-    show_pairs(pairs)
-
-
-def _setup_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
-    dropped, threads = report["dropped"], report["threads"]
-    gone = f"{len(dropped['clients'])} drop out before {dropped['round']}" if dropped["clients"] else "none drop out"
-    return [
-        ("clients", f"{report['clients']}, of whom {gone}"),
-        ("vectors", f"{report['length']:,} entries mod {modulus_text(report['modulus'])}"),
-        ("model", report["model"]),
-        ("threshold", f"{report['threshold']} ({report['threat']}, {report['corrupt']} corrupt)"),
-        ("computed", f"with {threads} {'thread' if threads == 1 else 'threads'}, {report['instruction_set']} kernels"),
-    ]
-
-
-def _figure8(report: dict[str, Any]) -> Table:
-    """Rounds side by side, as in the paper."""
-    rounds = [*report["rounds"], {"round": "Total", **report["total"]}]
-    made = table("", *(re.sub("(?<=[a-z])(?=[A-Z])", " ", row["round"]) for row in rounds))
-    made.add_row("answered", *(str(row.get("answered", "")) for row in rounds))
-    for party in ("client", "server"):
-        made.add_row(f"{party}, ms", *(f"{1e3 * row[f'{party}_seconds']:,.1f}" for row in rounds))
-    for direction in ("sent", "received"):
-        made.add_row(f"client {direction}, B", *(f"{row[f'client_{direction}']:,.0f}" for row in rounds))
-    return made
-
-
-def _mean_lines(mean: dict[str, Any]) -> list[tuple[str, str]]:
-    clip, step = mean["clip"], f"{mean['value_bits']} bits a value"
-    return [
-        ("mean", f"written to {mean['output']}" if mean["output"] else "not written: no --output"),
-        ("largest error", f"{mean['max_error']:.3g} in each entry of the mean, from quantizing ({step})"),
-        ("clipped", f"{mean['clipped']:,} of {mean['values']:,} values were outside [-{clip:g}, {clip:g}]"),
-    ]
-
-
-def _costs(cost: Cost) -> dict[str, float]:
-    return {
-        "client_seconds": _mean(cost.client_seconds),
-        "server_seconds": cost.server_seconds,
-        "client_sent": _mean(cost.sent),
-        "client_received": _mean(cost.received),
-    }
-
-
-def _mean(by_client: Mapping[int, float]) -> float:
-    return fmean(by_client.values()) if by_client else 0.0
-
-
-def _traffic(report: dict[str, Any]) -> float:
-    return float(report["total"]["client_sent"] + report["total"]["client_received"])
-
-
-def _verdict(report: dict[str, Any]) -> str:
-    return "equal to" if report["sum_correct"] else "DIFFERS FROM"
-
-
-def _option_name(member: IntEnum) -> str:
-    return member.name.lower().replace("_", "-")
+def write_mean(mean: NDArray[Any], output: Path | None) -> str | None:
+    """As .npy, where that is asked for. Gives the file's name."""
+    if output is None:
+        return None
+    with output.open("wb") as file:  # np.save would add .npy to the name
+        np.save(file, mean)
+    return str(output)
 
 
 def _squeezed(text: str) -> str:

@@ -44,6 +44,28 @@ class Folder:
         return read_vector(self.files[u - 1])
 
 
+class Directions:
+    """Random vectors of one L2 norm, half of it in a direction that all have in common.
+
+    Attributes:
+        length: m.
+    """
+
+    def __init__(self, n: int, length: int, norm: float, seed: int) -> None:
+        self.length = length
+        self._n, self._norm, self._seed = n, norm, seed
+
+    def __len__(self) -> int:
+        return self._n
+
+    def read(self, u: int) -> NDArray[np.float64]:
+        """The vector of user u, the same whenever it is asked for."""
+        common, own = (np.random.default_rng([self._seed, i]).standard_normal(self.length) for i in (0, u))
+        vector: NDArray[np.float64] = common + own
+        vector *= self._norm / float(np.linalg.norm(vector))
+        return vector
+
+
 class Synthetic:
     """Random inputs, uniform in 0 .. params.max_value; x_u is the same whenever it is asked for."""
 

@@ -1,0 +1,148 @@
+"""The noise of `secagg simulate --dp-...`: what is asked for, the inputs with their noise, and what came of both."""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dp import ApproxDp, Party, ZCdp
+from ..noisy import NoisySum
+from ..protocol.params import Params
+from ..protocol.quantize import Layout
+from ..protocol.simulate import Simulation
+from .console import CommandError, require
+from .dp import describe_plan
+from .vectors import Directions, Folder
+
+PROMISED = (
+    "guarantee",
+    "sensitivity",
+    "noise",
+)  # lines of a plan's own report; what became of the others is known here
+
+
+def choose_budget(epsilon: str | None, delta: str | None, rho: str | None) -> ZCdp | ApproxDp | None:
+    """From the options --dp-..., or None where no noise is asked for."""
+    if rho is not None:
+        require(
+            epsilon is None and delta is None, "--dp-rho is a budget of its own: leave out --dp-epsilon and --dp-delta"
+        )
+        return ZCdp(rho)
+    if epsilon is None:
+        require(delta is None, "--dp-delta needs --dp-epsilon")
+        return None
+    if delta is None:
+        raise CommandError(
+            "--dp-epsilon needs --dp-delta, far below one in the number of people, such as 1e-6: noise that clients"
+            " share keeps to no budget without it"
+        )
+    return ApproxDp(epsilon, delta)
+
+
+class Noisy:
+    """Vectors as inputs of a noisy sum, and the clients' noise; both are the same whenever they are asked for.
+
+    Attributes:
+        params: for the session.
+        noisy_sum: what turns the sum back.
+    """
+
+    def __init__(
+        self,
+        source: Folder | Directions,
+        clip: float,
+        budget: ZCdp | ApproxDp,
+        rotate: bool,
+        seed: int,
+        settings: dict[str, Any],
+    ) -> None:
+        n, m = len(source), source.length
+        require(n >= 2, "there must be at least 2 clients")
+        chosen = Params(n=n, m=1, modulus=1 << 64, **settings)  # for the thresholds that it fills in
+        layout: Layout[NDArray[Any]] = Layout(((m,),), single=True)
+        self.noisy_sum = NoisySum(
+            layout=layout,
+            clip=clip,
+            budget=budget,
+            n=n,
+            survivors=chosen.min_users,
+            corrupt=chosen.n_corrupt,
+            rotate=rotate,
+        )
+        self.params = self.noisy_sum.params(model=chosen.model, threat=chosen.threat, t=chosen.t)
+        self._source = source
+        self._noise = self.noisy_sum.plan.noise_for(Party.CLIENT)
+        self._seed = seed
+        self._noise_seeds = {u: os.urandom(16) for u in range(1, n + 1)}
+
+    def __call__(self, u: int) -> NDArray[Any]:
+        rand = np.random.default_rng([self._seed, u, 1]).bytes
+        return self.noisy_sum.encode(self._source.read(u), self.params, rand=rand)
+
+    def noise(self, u: int) -> NDArray[np.int64]:
+        """What user u adds, from a seed of the operating system that is kept to check the sum."""
+        return self._noise.sample(rand=lambda size: self._noise_seeds[u][:size])
+
+    def clear_mean(self, users: Iterable[int]) -> tuple[NDArray[np.float64], int]:
+        """The mean of the vectors as they are, and how many of them are longer than the clip norm."""
+        total, clipped, count = np.zeros(self._source.length), 0, 0
+        for u in users:
+            vector = self._source.read(u)
+            total, clipped, count = total + vector, clipped + self.noisy_sum.clipped(vector), count + 1
+        return total / count, clipped
+
+
+def describe_noise(inputs: Noisy, result: Simulation) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """What --json prints of the noise, and the noisy mean."""
+    noisy_sum, plan, k = inputs.noisy_sum, inputs.noisy_sum.plan, len(result.survivors)
+    release = noisy_sum.decode(result.sum, result.params, k)
+    clear, clipped = inputs.clear_mean(result.survivors)
+    described = {
+        **describe_plan(plan),
+        "promised": {name: text for name, text in plan.report() if name in PROMISED},
+        "counted_on": plan.honest,
+        "over_noise": float(release.over_noise),
+        "over_noise_max": float(plan.over_noise()),
+        "clip": noisy_sum.clip,
+        "clipped": clipped,
+        "rotated": noisy_sum.rotate,
+        "entries": noisy_sum.length,
+        "steps": noisy_sum.steps,
+        "step": noisy_sum.step,
+        "room": result.params.room,
+        "error": float(np.sqrt(np.mean((release.mean - clear) ** 2))),
+        "deviation": release.mean_deviation,
+        "central_deviation": noisy_sum.central.variance() ** 0.5 * noisy_sum.step / k,
+    }
+    return described, release.mean
+
+
+def noise_lines(noise: dict[str, Any], survivors: int) -> list[tuple[str, str]]:
+    """The same as text."""
+    rotated = f", rotated to {noise['entries']:,} entries" if noise["rotated"] else ""
+    more = noise["deviation"] / noise["central_deviation"]
+    written = [("mean", f"written to {noise['output']}")] if noise["output"] else []
+    return [
+        *noise["promised"].items(),
+        (
+            "over-noise",
+            f"{noise['over_noise']:.3g} x the variance that is needed: {survivors} clients added noise,"
+            f" {noise['counted_on']} are counted on",
+        ),
+        *(("assumed", assumption) for assumption in noise["assumed"]),
+        ("grid", f"{noise['steps']:,} steps of {noise['step']:.3g} in the clip norm, {noise['clip']:g}{rotated}"),
+        ("clipped", f"{noise['clipped']} of {survivors} vectors were longer than {noise['clip']:g}"),
+        (
+            "error",
+            f"{noise['error']:.3g} in each entry of the mean (root mean square), where the noise's deviation is"
+            f" {noise['deviation']:.3g}",
+        ),
+        (
+            "central noise",
+            f"would have a deviation of {noise['central_deviation']:.3g} at the same budget, {more:.2f} times less,"
+            " from a server that is trusted with the exact sum",
+        ),
+        *written,
+    ]
