@@ -11,6 +11,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from secagg import dp
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 pytest.importorskip("matplotlib", reason="needs matplotlib (the `examples` extra)")
@@ -89,7 +91,44 @@ def test_local_or_distributed_fails_when_a_session_gives_another_sum(
         module.compare(16, 10, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("example", ["network_errors", "local_or_distributed"])
+def test_a_private_mean_is_as_far_off_as_its_noise(tmp_path: Path) -> None:
+    plot = tmp_path / "mean.png"
+    command = [
+        sys.executable,
+        str(EXAMPLES / "private_mean.py"),
+        "--users",
+        "9",
+        "--entries",
+        "1000",
+        "--plot",
+        str(plot),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    cells = [
+        line.replace(",", "").split() for line in done.stdout.splitlines() if re.match(r" +[\d.]+ +(no|yes) ", line)
+    ]
+    assert len(cells) == 4 * 4 + 2 * 3  # at epsilon = 1 with one dropout more
+    assert {(row[1], row[2]) for row in cells} == {(rotated, k) for rotated in ("no", "yes") for k in "012"}
+    for epsilon, _, dropped, *numbers in cells:
+        error, expected, central, ratio, over_noise = map(float, numbers[:5])
+        assert error == pytest.approx(expected, rel=0.15)
+        assert over_noise == pytest.approx((9 - int(dropped)) / 5, abs=0.01)  # t = 7, n_C = 2
+        assert ratio == pytest.approx(error / central, rel=0.01)
+        assert ratio == pytest.approx(over_noise**0.5, rel=0.2), epsilon
+    assert re.search(r"a ledger of \(4, 1e-05\)-DP pays for 1\d rounds at \(1, 1e-06\)-DP; nobody joins", done.stdout)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_private_mean_fails_when_noise_is_missing(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = load("private_mean")
+    noise = dp.Noise.sample
+    monkeypatch.setattr(dp.Noise, "sample", lambda self, **others: 0 * noise(self, **others))
+    with pytest.raises(SystemExit, match="FAILED: an error of"):
+        module.measure(module.task_for("1", 5, 200, False), np.ones((5, 200)), 0)
+
+
+@pytest.mark.parametrize("example", ["network_errors", "local_or_distributed", "private_mean"])
 @pytest.mark.parametrize("name", ["missing/plot.png", "plot.txt"])
 def test_a_plot_that_could_not_be_saved_is_refused_first(load: Load, tmp_path: Path, example: str, name: str) -> None:
     module = load(example)
