@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -10,10 +11,10 @@ BLOCKS = re.findall(r"```python\n(.*?)```\n(?:\n((?:    [^\n]*\n)+))?", README, 
 
 
 def test_readme_has_examples() -> None:
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
 
 
-@pytest.mark.parametrize(("code", "printed"), BLOCKS, ids=["round", "active", "prio3", "noise", "kernels"])
+@pytest.mark.parametrize(("code", "printed"), BLOCKS, ids=["round", "active", "prio3", "noise", "noisy", "kernels"])
 def test_readme_example(code: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(code, "README.md", "exec"), {})
-    assert capsys.readouterr().out.strip() == printed.strip()
+    assert capsys.readouterr().out.strip() == dedent(printed).strip()
