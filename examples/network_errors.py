@@ -56,7 +56,7 @@ class Batch:
         """What the Collector gets: each Aggregator adds its noise to its share, and the shares are added up."""
         noisy = [share.copy() for share in self.agg_shares]
         for share in noisy:
-            PRIO3.agg_add(share, plan.noise_for(Party.AGGREGATOR).sample())
+            plan.noise_for(Party.AGGREGATOR).add_to(share, PRIO3.field.MODULUS)
         return np.array(PRIO3.unshard(noisy, self.reports, signed=True))
 
 

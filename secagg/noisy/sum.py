@@ -110,6 +110,7 @@ class NoisySum(Generic[Arrays]):
         rotate: whether vectors are rotated at random; see the module.
         steps: of the grid, in the largest norm, clip * max_weight. By default see the module.
         unit: the privacy unit.
+        isochronous: whether samplers' time may not depend on the noise; by default as for `Plan`.
 
     Raises:
         LocalProtocolError: a value is out of range, or the budget is pure.
@@ -125,6 +126,7 @@ class NoisySum(Generic[Arrays]):
     rotate: bool = False
     steps: int = -1
     unit: Unit = REPORT
+    isochronous: bool | None = None
 
     def __post_init__(self) -> None:
         require(self.layout.size > 0, "the model has no values")
@@ -179,6 +181,7 @@ class NoisySum(Generic[Arrays]):
             survivors=self.survivors,
             corrupt=self.corrupt,
             unit=self.unit,
+            isochronous=self.isochronous,
         )
 
     @cached_property
