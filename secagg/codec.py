@@ -42,6 +42,13 @@ class Reader:
     def take_sized(self, prefix: int) -> memoryview:
         return self.take(int.from_bytes(self.take(prefix), "big"))
 
+    def take_rest(self) -> memoryview:
+        return self.take(len(self._rest))
+
+    def __bool__(self) -> bool:
+        """Whether anything is left."""
+        return len(self._rest) > 0
+
     def finish(self) -> None:
         if self._rest:
             raise RemoteProtocolError(f"message has {len(self._rest)} bytes too many")
@@ -93,15 +100,21 @@ def _sized(prefix: int, value: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Opaque:
-    """opaque value<0..2^(8*prefix)-1>, its length in `prefix` bytes."""
+    """opaque value<least..2^(8*prefix)-1>, its length in `prefix` bytes."""
 
     prefix: int
+    least: int = 0
 
     def write(self, value: bytes) -> bytes:
+        if not self.least <= len(value) < 1 << 8 * self.prefix:
+            raise ValueError(f"a field of {self.least} .. 2^{8 * self.prefix} - 1 bytes cannot hold {len(value)}")
         return _sized(self.prefix, bytes(value))
 
     def read(self, reader: Reader) -> bytes:
-        return bytes(reader.take_sized(self.prefix))
+        value = bytes(reader.take_sized(self.prefix))
+        if len(value) < self.least:
+            raise RemoteProtocolError(f"a field has {len(value)} bytes, {self.least} are the least")
+        return value
 
 
 @dataclass(frozen=True)
@@ -130,6 +143,39 @@ class Items:
 IDS = Items(dtype="u4")
 
 
+class Nested:
+    """A struct in a struct."""
+
+    def __init__(self, struct: "type[Struct]") -> None:
+        self._struct = struct
+
+    def write(self, value: "Struct") -> bytes:
+        return value.encode()
+
+    def read(self, reader: Reader) -> Any:
+        return self._struct.read(reader)
+
+
+class Vector:
+    """T value<0..2^(8*prefix)-1>: a tuple of structs after their length in bytes; without a prefix, all that is left of
+    the message. For few of them: see `Items`."""
+
+    def __init__(self, struct: "type[Struct]", prefix: int | None = None) -> None:
+        self._struct = struct
+        self._prefix = prefix
+
+    def write(self, value: "tuple[Struct, ...]") -> bytes:
+        data = b"".join(item.encode() for item in value)
+        return data if self._prefix is None else Opaque(self._prefix).write(data)
+
+    def read(self, reader: Reader) -> Any:
+        inner = Reader(reader.take_rest() if self._prefix is None else reader.take_sized(self._prefix))
+        items = []
+        while inner:
+            items.append(self._struct.read(inner))
+        return tuple(items)
+
+
 _CODECS: dict[type, tuple[tuple[str, Codec], ...]] = {}
 
 
@@ -152,9 +198,14 @@ class Struct:
     def decode(cls, data: bytes | memoryview) -> Self:
         """Raises `RemoteProtocolError` unless `data` is exactly one encoded struct."""
         reader = Reader(data)
-        values = {name: codec.read(reader) for name, codec in _codecs(cls)}
+        struct = cls.read(reader)
         reader.finish()
-        return cls(**values)
+        return struct
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """The next struct of a message."""
+        return cls(**{name: codec.read(reader) for name, codec in _codecs(cls)})
 
     def __repr__(self) -> str:
         """Names the fields and never shows what is in them: some are secret."""

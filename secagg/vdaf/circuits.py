@@ -130,6 +130,7 @@ class Bits(Valid):
         chunk = optimal_chunk_length(meas_len) if chunk_length is None else chunk_length
         require(chunk > 0, f"chunk_length must be at least 1, got {chunk}")
         self.field = field
+        self.chunk_length = chunk
         self.MEAS_LEN = meas_len
         self.GADGET = ParallelSum(field, not draft.gadget_values, chunk)
         self.GADGET_CALLS = -(-meas_len // chunk)
