@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
+from itertools import pairwise
 from typing import Annotated, Protocol, TypeAlias
 
 from ..codec import Fixed, Nested, Opaque, Reader, Struct, UInt, Vector
@@ -308,7 +309,7 @@ Extensions: TypeAlias = Sequence[_Typed]
 def increasing(extensions: Extensions) -> bool:
     """Whether the extensions' types are strictly increasing, as every list of them must be."""
     types = [extension.extension_type for extension in extensions]
-    return all(before < after for before, after in zip(types, types[1:], strict=False))
+    return all(before < after for before, after in pairwise(types))
 
 
 def checksum(report_ids: Sequence[bytes]) -> bytes:

@@ -1,4 +1,4 @@
-"""A task: what Client, Leader, Helper and Collector must agree on before the first report, and all that follows from it."""
+"""A task: what the four roles must agree on before the first report, and all that follows from it."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
