@@ -1,0 +1,155 @@
+"""Problem documents (RFC 9457): how a DAP server says what went wrong, and the one error that stands for them."""
+
+import json
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from ..errors import RemoteProtocolError, SecAggError
+from .messages import TASK_ID_SIZE
+from .task import base64url, from_base64url
+
+URN = "urn:ietf:params:ppm:dap:error:"
+MEDIA_TYPE = "application/problem+json"
+NO_TYPE = "about:blank"  # nothing is known beyond the status
+TITLES = {
+    "invalidMessage": "A message could not be parsed or otherwise was invalid.",
+    "unrecognizedTask": "The task ID is unknown.",
+    "unrecognizedAggregationJob": "The aggregation job ID is unknown.",
+    "batchInvalid": "The batch boundary check for the Collector's query failed.",
+    "invalidBatchSize": "There are an invalid number of reports in the batch.",
+    "invalidAggregationParameter": "The aggregation parameter assigned to a batch is invalid.",
+    "batchMismatch": "Aggregators disagree on the report shares that were aggregated in a batch.",
+    "stepMismatch": "The Aggregators disagree on the current step of the DAP aggregation protocol.",
+    "batchOverlap": "The query includes reports that were previously collected in a different batch.",
+    "unsupportedExtension": "An extensions list includes an unknown extension.",
+    "invalidExtension": "An extensions list is out of order or contains an invalid extension encoding.",
+    # These three are DAP-09's, for its upload path only.
+    "outdatedConfig": "The report was sealed under an HPKE configuration that is not in use.",
+    "reportRejected": "The report could not be processed.",
+    "reportTooEarly": "The report's timestamp is too far in the future.",
+}
+"""Section 3.6: the types in DAP's namespace. A server may send no others in it."""
+
+_LONGEST_BODY = 1 << 16
+_LONGEST_TEXT = 2000  # characters of a peer's text that are shown
+_STANDARD = {"type", "title", "status", "detail", "instance", "taskid"}
+
+
+class DapProblem(SecAggError):
+    """A request failed, as a server says it, or as a client hears it.
+
+    Attributes:
+        type: for an error of DAP the name after `urn:ietf:params:ppm:dap:error:`; else a URI.
+        status: of HTTP, 400 to 599.
+        detail: what is wrong and what to do; may be empty.
+        task_id: 32 bytes, where the task is known.
+        retry_after: seconds after which to try again, if the server says so.
+        members: extension members, such as `unsupported_extensions`.
+    """
+
+    def __init__(
+        self,
+        type: str,
+        detail: str,
+        *,
+        status: int = HTTPStatus.BAD_REQUEST,
+        task_id: bytes | None = None,
+        retry_after: float | None = None,
+        **members: Any,
+    ) -> None:
+        super().__init__(f"{type}: {detail or _title(type, status)} (HTTP {int(status)})")
+        self.type = type
+        self.status = int(status)
+        self.detail = detail
+        self.task_id = task_id
+        self.retry_after = retry_after
+        self.members = members
+
+    def __reduce__(self) -> Any:
+        named = {"status": self.status, "task_id": self.task_id, "retry_after": self.retry_after, **self.members}
+        return partial(DapProblem, **named), (self.type, self.detail)
+
+
+def to_document(problem: DapProblem) -> bytes:
+    """The body of a response with MEDIA_TYPE; its status and Retry-After are the caller's to send."""
+    document = {
+        "type": URN + problem.type if problem.type in TITLES else problem.type,
+        "title": _title(problem.type, problem.status),
+        "status": problem.status,
+        "detail": problem.detail or None,
+        "taskid": None if problem.task_id is None else base64url(problem.task_id),
+        **problem.members,
+    }
+    return json.dumps({name: value for name, value in document.items() if value is not None}).encode()
+
+
+def from_response(status: int, headers: Mapping[str, str], body: bytes, now: float) -> DapProblem:
+    """What an unsuccessful response says; any bytes give a problem.
+
+    Args:
+        headers: by name in lower case, or in a mapping that does not care.
+        now: POSIX seconds, for a Retry-After that is a date.
+    """
+    document = _document(headers.get("content-type", ""), body)
+    given = document.get("type")
+    kind = given if isinstance(given, str) and given else NO_TYPE
+    detail = next((text for text in map(document.get, ("detail", "title")) if isinstance(text, str) and text), "")
+    members = {name: value for name, value in document.items() if name not in _STANDARD | _RESERVED}
+    return DapProblem(
+        _shown(kind.removeprefix(URN)) or NO_TYPE,
+        _shown(detail),
+        status=status,
+        task_id=_task_id(document.get("taskid")),
+        retry_after=parse_retry_after(headers.get("retry-after"), now),
+        **members,
+    )
+
+
+def parse_retry_after(value: str | None, now: float) -> float | None:
+    """Seconds from now, at least 0, from a Retry-After header (RFC 9110, section 10.2.3); None without a valid one."""
+    if value is None:
+        return None
+    if value.isascii() and value.isdigit():
+        return float(value[:9])  # bounded: more digits are more than anyone waits
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+_RESERVED = {"self", "retry_after", "task_id"}  # names of DapProblem's own arguments
+
+
+def _document(content_type: str, body: bytes) -> dict[str, Any]:
+    """The problem document, empty if the body is none."""
+    if content_type.partition(";")[0].strip().lower() != MEDIA_TYPE or len(body) > _LONGEST_BODY:
+        return {}
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _task_id(text: object) -> bytes | None:
+    try:
+        return from_base64url(text, TASK_ID_SIZE) if isinstance(text, str) else None
+    except RemoteProtocolError:
+        return None
+
+
+def _title(kind: str, status: int) -> str:
+    if kind in TITLES:
+        return TITLES[kind]
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown status"
+
+
+def _shown(text: str) -> str:
+    """A peer's text without control characters, which would reach a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text[:_LONGEST_TEXT])
