@@ -106,6 +106,11 @@ class Task:
         return self.configuration.batch_mode
 
     @property
+    def by_time(self) -> bool:
+        """Whether batches are intervals of time; else the Leader selects them."""
+        return self.batch_mode is BatchMode.TIME_INTERVAL
+
+    @property
     def time_precision(self) -> int:
         """In seconds."""
         return self.configuration.time_precision

@@ -1,0 +1,228 @@
+"""What Leader and Helper do alike: open and check input shares, and release a batch's aggregate share once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..dp import Place, Plan
+from ..errors import RemoteProtocolError
+from .hpke import PrivateKey, seal
+from .messages import (
+    CollectionJobReq,
+    HpkeCiphertext,
+    Interval,
+    PlaintextInputShare,
+    ReportError,
+    ReportMetadata,
+    Role,
+    increasing,
+)
+from .noise import add_noise, noise_seed
+from .privacy import affords
+from .problems import DapProblem
+from .store import buckets, releases
+from .store.buckets import Batch
+from .store.engine import Tx
+from .store.tasks import AggregatorTask
+from .task import Task
+
+BUDGET_SPENT = "urn:secagg:dap:error:budgetSpent"  # a problem's type
+SKEW = 300.0  # seconds that a Client's clock may be ahead of ours
+
+
+@dataclass(frozen=True, repr=False)
+class ReportToOpen:
+    """One report share, as it came."""
+
+    metadata: ReportMetadata
+    public_share: bytes
+    ciphertext: HpkeCiphertext
+
+
+@dataclass(frozen=True, repr=False)
+class Opened:
+    """The reports of a job that can be verified.
+
+    Attributes:
+        positions: of each in the job.
+        report_ids, times, public_shares, input_shares: of each; times in time_precision.
+        errors: why the others, by their position, cannot.
+    """
+
+    positions: list[int] = field(default_factory=list)
+    report_ids: list[bytes] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    public_shares: list[bytes] = field(default_factory=list)
+    input_shares: list[bytes] = field(default_factory=list)
+    errors: dict[int, ReportError] = field(default_factory=dict)
+
+
+def open_shares(
+    task: Task, role: Role, keys: Mapping[int, PrivateKey], reports: Sequence[ReportToOpen], latest: float | None
+) -> Opened:
+    """Decrypt and check input shares (sections 4.5.2.3 and 4.5.2.4).
+
+    Args:
+        task, role: whose shares.
+        keys: private keys by the number of their configuration.
+        reports: of one job.
+        latest: POSIX time after which a report is too early; None where that was checked.
+    """
+    opened = Opened()
+    info = task.input_share_info(role)
+    by_key: dict[int, list[int]] = {}
+    for i, report in enumerate(reports):
+        error = check_metadata(task, report.metadata, latest)
+        if error is None and len(report.public_share) != task.prio3.PUBLIC_SHARE_SIZE:
+            error = ReportError.INVALID_MESSAGE
+        if error is None and report.ciphertext.config_id not in keys:
+            error = ReportError.HPKE_DECRYPT_ERROR  # section 4.5.2.3: also for an unknown configuration
+        if error is not None:
+            opened.errors[i] = error
+        else:
+            by_key.setdefault(report.ciphertext.config_id, []).append(i)
+    plaintexts: dict[int, bytes | None] = {}
+    for number, members in by_key.items():
+        encs = [reports[i].ciphertext.enc for i in members]
+        aads = [task.input_share_aad(reports[i].metadata, reports[i].public_share) for i in members]
+        payloads = [reports[i].ciphertext.payload for i in members]
+        plaintexts.update(zip(members, keys[number].open_batch(encs, info, aads, payloads), strict=True))
+    size = task.prio3.input_share_size(role - Role.LEADER)
+    for i in sorted(plaintexts):
+        _take(task, opened, i, reports[i], plaintexts[i], size)
+    return opened
+
+
+def check_metadata(task: Task, metadata: ReportMetadata, latest: float | None) -> ReportError | None:
+    """What is wrong with a report's time or public extensions; nothing if None."""
+    time = task.precision_time(metadata.time)
+    if latest is not None and time * task.time_precision > latest:
+        return ReportError.REPORT_TOO_EARLY
+    if task.interval is not None and time < task.interval.start:
+        return ReportError.TASK_NOT_STARTED
+    if task.interval is not None and time >= task.interval.end:
+        return ReportError.TASK_EXPIRED
+    # No report extension is known here, so that any is unrecognized, repeated ones and unordered ones among them.
+    return ReportError.INVALID_MESSAGE if metadata.public_extensions else None
+
+
+def _take(task: Task, opened: Opened, i: int, report: ReportToOpen, plaintext: bytes | None, size: int) -> None:
+    if plaintext is None:
+        opened.errors[i] = ReportError.HPKE_DECRYPT_ERROR
+        return
+    payload = _payload(plaintext)
+    if payload is None or len(payload) != size:
+        opened.errors[i] = ReportError.INVALID_MESSAGE
+        return
+    opened.positions.append(i)
+    opened.report_ids.append(report.metadata.report_id)
+    opened.times.append(task.precision_time(report.metadata.time))
+    opened.public_shares.append(report.public_share)
+    opened.input_shares.append(payload)
+
+
+def _payload(plaintext: bytes) -> bytes | None:
+    """The input share, if nothing but it is in a PlaintextInputShare: private extensions are unrecognized, too."""
+    try:
+        share = PlaintextInputShare.decode(plaintext)
+    except RemoteProtocolError:
+        return None
+    return None if share.private_extensions else share.payload
+
+
+def check_request(task: Task, request: CollectionJobReq) -> None:
+    """The checks of a CollectionJobReq that need no batch (sections 4.6.1 and 4.6.2).
+
+    Raises:
+        DapProblem: invalidMessage, invalidAggregationParameter, invalidExtension or unsupportedExtension.
+    """
+    mode = task.batch_mode
+    _require(request.query.batch_mode is mode, task, "invalidMessage", f"this task's batch mode is {mode.name.lower()}")
+    _require(not request.agg_param, task, "invalidAggregationParameter", "Prio3's aggregation parameter is empty")
+    ordered = increasing(request.extensions)
+    _require(ordered, task, "invalidExtension", "extensions must be in strictly increasing order of their type")
+    unknown = [extension.extension_type for extension in request.extensions]
+    if unknown:
+        raise DapProblem(
+            "unsupportedExtension",
+            f"collection job extensions {unknown} are not supported",
+            task_id=task.id,
+            unsupported_extensions=unknown,
+        )
+
+
+def batch_interval(task: Task, config: bytes) -> Interval:
+    """The interval of a query or batch selector of a task by time.
+
+    Raises:
+        DapProblem: invalidMessage, or batchInvalid if it has no bucket.
+    """
+    try:
+        interval = Interval.decode(config)
+    except RemoteProtocolError as error:
+        raise DapProblem("invalidMessage", f"batch interval: {error}", task_id=task.id) from None
+    whole = interval.duration >= 1 and interval.end < 1 << 63
+    _require(whole, task, "batchInvalid", "a batch interval lasts one time_precision at least, and ends before 2^63")
+    return interval
+
+
+def release(
+    tx: Tx,
+    mine: AggregatorTask,
+    batch: Interval | bytes,
+    request: CollectionJobReq,
+    held: Batch,
+    now: float,
+    *,
+    agreed: tuple[int, bytes] | None = None,
+) -> HpkeCiphertext:
+    """Collect a batch: its aggregate share, noised and sealed to the Collector. The caller holds `lock_task` alone.
+
+    That the batch is collected, what it costs and the answer that the caller stores are one transaction, and the noise
+    follows from the share and a key outside the database: asking again gives the same bytes or nothing.
+
+    Args:
+        batch: its interval or ID.
+        request: the Collector's, which the answer is bound to.
+        held: what the batch's buckets hold.
+        agreed: count and checksum that the other Aggregator has for it.
+
+    Raises:
+        DapProblem: batchOverlap, invalidBatchSize, batchMismatch, or the budget is spent.
+    """
+    task, role = mine.task, mine.secrets.role
+    if buckets.overlaps_collected(tx, mine, batch):
+        raise DapProblem("batchOverlap", "some of this batch was collected before", task_id=task.id)
+    _require(held.count >= task.min_batch_size, task, "invalidBatchSize", too_small(task, held.count))
+    if agreed is not None and agreed != (held.count, held.checksum):
+        theirs = f"{agreed[0]:,} reports" if agreed[0] != held.count else "as many reports, but others"
+        detail = f"this Aggregator has {held.count:,} reports in the batch, the other one {theirs}"
+        raise DapProblem("batchMismatch", detail, task_id=task.id)
+    name = batch if isinstance(batch, bytes) else batch.encode()
+    share = held.share
+    if task.privacy is not None:
+        plan = task.privacy.plan(task.vdaf)
+        if not affords(task.privacy, plan, releases.releases(tx, mine)):
+            raise DapProblem(BUDGET_SPENT, "the task's privacy budget allows no more collections", task_id=task.id)
+        releases.add_release(tx, mine, name, now)
+        if plan.place is Place.AGGREGATORS:
+            share = _noised(tx, task, plan, name, share)
+    buckets.mark_collected(tx, mine, batch)
+    enc, payload = seal(
+        mine.secrets.collector_config.public_key, task.agg_share_info(role), task.agg_share_aad(request), share
+    )
+    return HpkeCiphertext(mine.secrets.collector_config.id, enc, payload)
+
+
+def too_small(task: Task, count: int) -> str:
+    return f"batch has {count:,} reports, needs {task.min_batch_size:,}"
+
+
+def _noised(tx: Tx, task: Task, plan: Plan, batch: bytes, share: bytes) -> bytes:
+    seed = noise_seed(tx.vault.noise_key, task.id, batch, share)
+    noised = add_noise(plan, task.prio3, task.prio3.decode_agg_share(share), seed)
+    return task.prio3.encode_agg_share(noised)
+
+
+def _require(condition: bool, task: Task, kind: str, detail: str) -> None:
+    if not condition:
+        raise DapProblem(kind, detail, task_id=task.id)

@@ -1,0 +1,77 @@
+"""Tasks and keys, read from the store once in a while rather than for every request."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from .hpke import PrivateKey
+from .messages import HpkeConfigList
+from .store.engine import Store
+from .store.tasks import AggregatorTask, KeyPair, all_keys, find_task
+
+FRESH = 5.0  # seconds for which what was read is taken for current
+_MOST = 10_000  # tasks that are remembered
+
+
+class Directory:
+    """A cache over one store; several threads may use it.
+
+    Args:
+        store: of one Aggregator.
+        clock: POSIX seconds.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+        self._turn = threading.Lock()
+        self._tasks: dict[bytes, tuple[float, AggregatorTask | None]] = {}
+        self._keys: tuple[float, list[KeyPair]] = (float("-inf"), [])
+
+    def task(self, task_id: bytes) -> AggregatorTask | None:
+        """The task of this ID, or None; a new one is seen within FRESH seconds."""
+        now = self._clock()
+        with self._turn:
+            read, found = self._tasks.get(task_id, (float("-inf"), None))
+        if now - read < FRESH:
+            return found
+        with self._store.read() as tx:
+            latest = find_task(tx, task_id)
+        if found is not None and latest is not None:
+            latest = found  # a task never changes, and this one has its VDAF at hand
+        with self._turn:
+            if len(self._tasks) >= _MOST:
+                self._tasks.clear()
+            self._tasks[task_id] = (now, latest)
+        return latest
+
+    def forget(self) -> None:
+        """Read everything anew."""
+        with self._turn:
+            self._tasks.clear()
+            self._keys = (float("-inf"), [])
+
+    def key_pairs(self) -> list[KeyPair]:
+        now = self._clock()
+        with self._turn:
+            read, pairs = self._keys
+        if now - read >= FRESH:
+            with self._store.read() as tx:
+                pairs = all_keys(tx)
+            with self._turn:
+                self._keys = (now, pairs)
+        return pairs
+
+    def private_keys(self) -> Mapping[int, PrivateKey]:
+        """All of them by number: what was taken in time is opened, however late."""
+        return {pair.config.id: pair.private_key for pair in self.key_pairs()}
+
+    def accepted(self) -> set[int]:
+        """Numbers of the configurations that new reports may use."""
+        now = self._clock()
+        return {pair.config.id for pair in self.key_pairs() if pair.accepted(now)}
+
+    def advertised(self) -> HpkeConfigList:
+        """What Clients are told, the newest first."""
+        now = self._clock()
+        return HpkeConfigList(tuple(pair.config for pair in self.key_pairs() if pair.advertised(now)))

@@ -1,0 +1,44 @@
+"""What an Aggregator counts, for Prometheus."""
+
+from collections.abc import Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from .messages import ReportError
+
+_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+
+
+class Metrics:
+    """One process's counters, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.uploaded = self._counter("reports_uploaded", "reports by outcome of their upload", "outcome")
+        self.aggregated = self._counter("reports_aggregated", "reports by outcome of their aggregation", "outcome")
+        self.requests = self._counter("requests", "HTTP requests by resource and status", "resource", "status")
+        self.request_seconds = self._histogram("request_seconds", "time to answer by resource", "resource")
+        self.job_seconds = self._histogram("job_seconds", "time of one step of an aggregation job")
+        self.batch_sizes = Histogram(
+            "secagg_dap_batch_size",
+            "reports in collected batches",
+            buckets=[10.0**i for i in range(8)],
+            registry=self.registry,
+        )
+        self.queue_depth = self._gauge("queue_depth", "reports that are not aggregated yet")
+        self.releases_left = self._gauge("releases_left", "collections that a task's budget still allows", "task")
+
+    def count_job(self, aggregated: int, errors: Mapping[int, ReportError]) -> None:
+        """What became of a job's reports."""
+        self.aggregated.labels("aggregated").inc(aggregated)
+        for error in errors.values():
+            self.aggregated.labels(error.name.lower()).inc()
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"secagg_dap_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(f"secagg_dap_{name}", text, labels, buckets=_SECONDS, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"secagg_dap_{name}", text, labels, registry=self.registry)

@@ -1,0 +1,189 @@
+"""Batch buckets (section 4.5.3.3): output shares are added until a batch that has the bucket is collected.
+
+That a report is counted once, and nothing is added to a collected batch, is checked in the transaction that adds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import ColumnElement, delete, exists, insert, or_, select, update
+
+from ...errors import ReportRejected
+from ...vdaf import Rows
+from ..messages import CHECKSUM_SIZE, BatchMode, Interval, ReportError, checksum
+from .engine import Tx
+from .schema import aggregated, buckets, collected
+from .tasks import AggregatorTask, lock_task
+
+_CHUNK = 500  # values in one IN
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Outputs:
+    """Reports that an aggregation job has verified.
+
+    Attributes:
+        report_ids: of each.
+        times: of each, in time_precision.
+        batch_id: of all, in leader-selected mode.
+        out_shares: of each; those rejected are left out.
+    """
+
+    report_ids: Sequence[bytes]
+    times: Sequence[int]
+    batch_id: bytes | None
+    out_shares: Rows
+
+    def bucket(self, i: int) -> bytes:
+        return bucket_id(self.times[i]) if self.batch_id is None else self.batch_id
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Batch:
+    """What the buckets of one batch hold together.
+
+    Attributes:
+        share: the encoded aggregate share, without noise.
+        count: reports in it.
+        checksum: the XOR of their IDs' hashes.
+        interval: the smallest that has all their times; empty if there are none.
+    """
+
+    share: bytes
+    count: int
+    checksum: bytes
+    interval: Interval
+
+
+def bucket_id(start: int) -> bytes:
+    """Of a bucket of one time_precision."""
+    return start.to_bytes(8, "big")
+
+
+def uncommittable(tx: Tx, mine: AggregatorTask, outputs: Outputs, *, replays: bool) -> dict[int, ReportError]:
+    """Which reports cannot be added, and why; `replays` looks among those that the Helper has aggregated."""
+    taken = _aggregated(tx, mine.key, outputs.report_ids) if replays else set()
+    errors = {i: ReportError.REPORT_REPLAYED for i, report in enumerate(outputs.report_ids) if report in taken}
+    released = collected_buckets(tx, mine, [outputs.bucket(i) for i in range(len(outputs.report_ids))])
+    late = {i: ReportError.BATCH_COLLECTED for i in range(len(outputs.report_ids)) if outputs.bucket(i) in released}
+    return {**errors, **late}
+
+
+def commit(tx: Tx, mine: AggregatorTask, outputs: Outputs, *, replays: bool) -> dict[int, ReportError]:
+    """Add the output shares that may be added; the others by position, and why.
+
+    Args:
+        replays: refuse IDs that were added before, and remember these; where the caller has seen to that, False.
+    """
+    lock_task(tx, mine.key, alone=False)
+    errors = uncommittable(tx, mine, outputs, replays=replays)
+    reasons = {i: ReportRejected(error.name, i) for i, error in errors.items()}
+    rows = outputs.out_shares.reject(reasons)
+    added = np.flatnonzero(rows.accepted).tolist()
+    if replays and added:
+        keys = [{"task": mine.key, "report": outputs.report_ids[i], "bucket": outputs.times[i]} for i in added]
+        tx.execute(insert(aggregated), keys)
+    members: dict[bytes, list[int]] = {}
+    for i in added:
+        members.setdefault(outputs.bucket(i), []).append(i)
+    for bucket in sorted(members):  # in one order, so that no two transactions wait for each other
+        _add(tx, mine, bucket, members[bucket], outputs, rows)
+    return errors
+
+
+def _aggregated(tx: Tx, key: int, report_ids: Sequence[bytes]) -> set[bytes]:
+    found: set[bytes] = set()
+    for start in range(0, len(report_ids), _CHUNK):
+        wanted = aggregated.c.report.in_(report_ids[start : start + _CHUNK])
+        found.update(tx.execute(select(aggregated.c.report).where(aggregated.c.task == key, wanted)).scalars())
+    return found
+
+
+def _add(tx: Tx, mine: AggregatorTask, bucket: bytes, members: list[int], outputs: Outputs, rows: Rows) -> None:
+    prio3, place = mine.task.prio3, _place(mine, bucket)
+    times = [outputs.times[i] for i in members]
+    empty = {"share": b"", "count": 0, "checksum": bytes(CHECKSUM_SIZE), "start": min(times), "end": max(times) + 1}
+    tx.insert_new(buckets, [{"task": mine.key, "bucket": bucket, **empty}])
+    this = (buckets.c.task == mine.key) & (buckets.c.bucket == bucket)
+    old = tx.execute(select(buckets).where(this).with_for_update()).one()
+    share = prio3.agg_init() if old.count == 0 else prio3.decode_agg_share(tx.vault.open(old.share, place))
+    prio3.agg_update(share, Rows(np.ascontiguousarray(rows.data[members])))
+    ids = checksum([outputs.report_ids[i] for i in members])
+    new = {
+        "share": tx.vault.seal(prio3.encode_agg_share(share), place),
+        "count": old.count + len(members),
+        "checksum": xor(old.checksum, ids),
+        "start": min(old.start, min(times)),
+        "end": max(old.end, max(times) + 1),
+    }
+    tx.execute(update(buckets).where(this).values(**new))
+
+
+def merged(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes") -> Batch:
+    """All buckets of a batch, merged (section 4.6.4)."""
+    prio3 = mine.task.prio3
+    total, count, xored = prio3.agg_init(), 0, bytes(CHECKSUM_SIZE)
+    starts, ends = [], []
+    for row in tx.execute(select(buckets).where(buckets.c.task == mine.key, _of(batch), buckets.c.count > 0)):
+        opened = prio3.decode_agg_share(tx.vault.open(row.share, _place(mine, row.bucket)))
+        total = prio3.merge([total, opened])
+        count, xored = count + row.count, xor(xored, row.checksum)
+        starts.append(row.start)
+        ends.append(row.end)
+    start = min(starts, default=0)
+    return Batch(prio3.encode_agg_share(total), count, xored, Interval(start, max(ends, default=0) - start))
+
+
+def count_of(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes") -> int:
+    """Reports in a batch that is not collected."""
+    return sum(tx.execute(select(buckets.c.count).where(buckets.c.task == mine.key, _of(batch))).scalars())
+
+
+def _of(batch: "Interval | bytes") -> "ColumnElement[bool]":
+    """The buckets of a batch."""
+    if isinstance(batch, bytes):
+        return buckets.c.bucket == batch
+    return buckets.c.bucket.between(bucket_id(batch.start), bucket_id(batch.end - 1))
+
+
+def mark_collected(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes") -> None:
+    """From now on nothing is added to these buckets, and no batch may have them; what they held is gone. The caller
+    holds `lock_task` alone."""
+    if isinstance(batch, bytes):
+        tx.execute(insert(collected), {"task": mine.key, "batch": batch})
+    else:
+        row = {"task": mine.key, "batch": batch.encode(), "start": batch.start, "end": batch.end}
+        tx.execute(insert(collected), row)
+    tx.execute(delete(buckets).where(buckets.c.task == mine.key, _of(batch)))
+
+
+def overlaps_collected(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes") -> bool:
+    """Whether a batch was collected that shares a bucket with this one."""
+    if isinstance(batch, bytes):
+        shared = collected.c.batch == batch
+    else:
+        shared = (collected.c.start < batch.end) & (collected.c.end > batch.start)
+    return bool(tx.execute(select(exists().where(collected.c.task == mine.key, shared))).scalar())
+
+
+def collected_buckets(tx: Tx, mine: AggregatorTask, ids: Sequence[bytes]) -> set[bytes]:
+    """Those of these buckets that belong to a collected batch."""
+    if not ids:
+        return set()
+    distinct = sorted(set(ids))
+    if mine.task.batch_mode is BatchMode.LEADER_SELECTED:
+        chosen = or_(*(collected.c.batch == bucket for bucket in distinct))
+        return set(tx.execute(select(collected.c.batch).where(collected.c.task == mine.key, chosen)).scalars())
+    starts = {int.from_bytes(bucket, "big"): bucket for bucket in distinct}
+    near = (collected.c.start <= max(starts)) & (collected.c.end > min(starts))
+    found = tx.execute(select(collected.c.start, collected.c.end).where(collected.c.task == mine.key, near)).all()
+    return {bucket for start, bucket in starts.items() if any(row.start <= start < row.end for row in found)}
+
+
+def xor(a: bytes, b: bytes) -> bytes:
+    return (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).to_bytes(len(a), "big")
+
+
+def _place(mine: AggregatorTask, bucket: bytes) -> bytes:
+    return b"bucket" + mine.task.id + bucket

@@ -1,0 +1,125 @@
+"""Opening a store, its transactions and its schema's version.
+
+A write takes its lock when it begins: on SQLite the whole file's, on PostgreSQL the rows that it names `FOR UPDATE`.
+Durable means on disk: SQLite runs with synchronous = FULL, PostgreSQL with its default.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+
+from ...errors import LocalProtocolError, SecAggError
+from ..vault import Vault
+from .migrations import VERSION, migrate, version
+
+_WRITES = "secagg_writes"  # an execution option
+_BUSY_SECONDS = 30
+
+
+class StoreUnavailable(SecAggError):
+    """The database cannot be reached or is full. Nothing of the transaction is in it; try again later."""
+
+
+class Store:
+    """A database and the vault of what is sealed in it.
+
+    Args:
+        url: as SQLAlchemy writes it, such as `sqlite:///leader.db` or `postgresql+psycopg://localhost/leader`.
+        vault: opens what is sealed.
+        create: make the tables, or bring them to this version; else they must be of it.
+
+    Raises:
+        LocalProtocolError: the URL is none, or the tables are of another version.
+        StoreUnavailable: the database cannot be reached.
+    """
+
+    def __init__(self, url: str, vault: Vault, *, create: bool = True) -> None:
+        self.vault = vault
+        self.engine = _engine(url)
+        with self.write() as tx:
+            if create:
+                migrate(tx.connection)
+            found = version(tx.connection)
+        if found != VERSION:
+            self.close()
+            raise LocalProtocolError(
+                f"the store's schema is version {found}, this program's is {VERSION}:"
+                + (" upgrade it with `secagg dap store upgrade`" if found < VERSION else " use a newer program")
+            )
+
+    @contextmanager
+    def read(self) -> "Iterator[Tx]":
+        """A transaction that changes nothing."""
+        with _translated(), self.engine.begin() as connection:
+            yield Tx(connection, self.vault)
+
+    @contextmanager
+    def write(self) -> "Iterator[Tx]":
+        """A transaction: all of it is on disk when the block is left, or nothing is."""
+        with _translated(), self.engine.connect() as plain:
+            connection = plain.execution_options(**{_WRITES: True})
+            with connection.begin():
+                yield Tx(connection, self.vault)
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+class Tx:
+    """A transaction under way."""
+
+    def __init__(self, connection: Connection, vault: Vault) -> None:
+        self.connection = connection
+        self.vault = vault
+
+    def execute(self, statement: Executable, rows: Any = None) -> Any:
+        return self.connection.execute(statement, rows)
+
+    def insert_new(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Insert those rows whose keys are not there yet."""
+        dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
+        self.connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite":
+            engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})
+        else:
+            engine = create_engine(parsed, pool_pre_ping=True, pool_size=8, max_overflow=24)
+    except (ArgumentError, ImportError) as error:
+        raise LocalProtocolError(f"{url!r} opens no database: {error}") from None
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    elif engine.dialect.name != "postgresql":
+        raise LocalProtocolError(f"a store is a SQLite or PostgreSQL database, not {engine.dialect.name}")
+    return engine
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    connection.isolation_level = None  # transactions begin as `_begin_sqlite` says
+    for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise StoreUnavailable(f"the database does not answer: {error.orig}") from None
+    except DBAPIError as error:
+        if error.connection_invalidated or "full" in str(error.orig):
+            raise StoreUnavailable(f"the database does not answer: {error.orig}") from None
+        raise

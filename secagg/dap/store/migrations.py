@@ -1,0 +1,42 @@
+"""The schema's versions: what brings a store of version i to version i + 1, one after the other.
+
+An upgrade is one transaction, on both databases. Old programs refuse a store of a newer version when they open it.
+"""
+
+from collections.abc import Callable
+
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, insert, inspect, select, update
+
+from . import schema
+
+_store = Table("secagg_store", MetaData(), Column("version", Integer, nullable=False))
+
+
+def _create(connection: Connection) -> None:
+    schema.metadata.create_all(connection)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create,)
+VERSION = len(MIGRATIONS)
+
+
+def version(connection: Connection) -> int:
+    """Of the store; 0 if there is none yet."""
+    if not inspect(connection).has_table(_store.name):
+        return 0
+    return int(connection.execute(select(_store.c.version)).scalar_one())
+
+
+def migrate(connection: Connection) -> None:
+    """Bring a store to VERSION; one of it or of a newer one stays as it is."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7291744)")  # processes that start together take turns
+    found = version(connection)
+    if found >= VERSION:
+        return
+    if found == 0:
+        _store.create(connection)
+        connection.execute(insert(_store).values(version=0))
+    for step in MIGRATIONS[found:]:
+        step(connection)
+    connection.execute(update(_store).values(version=VERSION))

@@ -1,0 +1,130 @@
+"""Collection jobs of the Leader, aggregate shares of the Helper, and the ledger of both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, insert, select, update
+
+from .engine import Tx
+from .schema import aggregate_shares, collection_jobs, ledger, tasks
+from .tasks import AggregatorTask
+
+
+@dataclass(frozen=True, repr=False)
+class CollectionJob:
+    """A collection job.
+
+    Attributes:
+        task: the store's number of its task.
+        id: as in its URL.
+        request: the encoded CollectionJobReq.
+        share_request: the encoded AggregateShareReq, once the batch is collected here.
+        response: the encoded CollectionJobResp; while not finished, without the Helper's share.
+        finished: whether it is.
+        problem: why it has failed, as a problem document.
+        attempts: how often it was leased before.
+        due: when somebody may work on it again; None once it has ended.
+    """
+
+    task: int
+    id: bytes
+    request: bytes
+    share_request: bytes | None
+    response: bytes | None
+    finished: bool
+    problem: str | None
+    attempts: int
+    due: float | None
+
+
+_FIELDS = tuple(CollectionJob.__dataclass_fields__)
+
+
+def _job(row: "object") -> CollectionJob:
+    return CollectionJob(*(getattr(row, name) for name in _FIELDS))
+
+
+def add_collection_job(
+    tx: Tx, mine: AggregatorTask, job_id: bytes, digest: bytes, request: bytes, now: float
+) -> CollectionJob:
+    """The job of this request: the one that there is, or a new one of this ID."""
+    row = {"task": mine.key, "id": job_id, "digest": digest, "request": request, "due": now, "created": now}
+    tx.insert_new(collection_jobs, [row])
+    found = find_collection_request(tx, mine, digest)
+    assert found is not None
+    return found
+
+
+def find_collection_job(tx: Tx, mine: AggregatorTask, job_id: bytes) -> CollectionJob | None:
+    """The job of this ID, unless it was deleted."""
+    this = (collection_jobs.c.task == mine.key) & (collection_jobs.c.id == job_id)
+    row = tx.execute(select(collection_jobs).where(this)).one_or_none()
+    return None if row is None else _job(row)
+
+
+def find_collection_request(tx: Tx, mine: AggregatorTask, digest: bytes) -> CollectionJob | None:
+    """The job of the request with this digest."""
+    this = (collection_jobs.c.task == mine.key) & (collection_jobs.c.digest == digest)
+    row = tx.execute(select(collection_jobs).where(this)).one_or_none()
+    return None if row is None else _job(row)
+
+
+def lease_collection_job(tx: Tx, now: float, seconds: float) -> CollectionJob | None:
+    """The job that is due for longest, ours for so many seconds."""
+    due = select(collection_jobs).where(collection_jobs.c.due <= now).order_by(collection_jobs.c.due).limit(1)
+    row = tx.execute(due.with_for_update(skip_locked=True)).one_or_none()
+    if row is None:
+        return None
+    change_collection_job(tx, _job(row), due=now + seconds, attempts=row.attempts + 1)
+    return _job(row)
+
+
+def lock_collection_job(tx: Tx, job: CollectionJob) -> CollectionJob | None:
+    """The job as it is now, ours until the transaction ends; None if it has ended or was deleted."""
+    this = (collection_jobs.c.task == job.task) & (collection_jobs.c.id == job.id)
+    row = tx.execute(select(collection_jobs).where(this).with_for_update()).one_or_none()
+    return None if row is None or row.due is None else _job(row)
+
+
+def change_collection_job(tx: Tx, job: CollectionJob, **values: "object") -> None:
+    this = (collection_jobs.c.task == job.task) & (collection_jobs.c.id == job.id)
+    tx.execute(update(collection_jobs).where(this).values(**values))
+
+
+def delete_collection_job(tx: Tx, job: CollectionJob) -> None:
+    """Forget it, not that its batch is collected and paid for."""
+    this = (collection_jobs.c.task == job.task) & (collection_jobs.c.id == job.id)
+    tx.execute(delete(collection_jobs).where(this))
+
+
+def find_aggregate_share(tx: Tx, mine: AggregatorTask, share_id: bytes) -> Sequence[bytes | None] | None:
+    """(response,) of a share that was made, with None once it is deleted; None if there never was one."""
+    this = (aggregate_shares.c.task == mine.key) & (aggregate_shares.c.id == share_id)
+    row = tx.execute(select(aggregate_shares.c.response).where(this)).one_or_none()
+    return None if row is None else tuple(row)
+
+
+def add_aggregate_share(tx: Tx, mine: AggregatorTask, share_id: bytes, response: bytes, now: float) -> None:
+    tx.execute(insert(aggregate_shares).values(task=mine.key, id=share_id, response=response, created=now))
+
+
+def delete_aggregate_share(tx: Tx, mine: AggregatorTask, share_id: bytes) -> None:
+    """Forget the answer, not that the batch is collected and paid for."""
+    this = (aggregate_shares.c.task == mine.key) & (aggregate_shares.c.id == share_id)
+    tx.execute(update(aggregate_shares).where(this).values(response=None))
+
+
+def releases(tx: Tx, mine: AggregatorTask) -> int:
+    """How many batches of the task were released with noise."""
+    counted = select(func.count()).select_from(ledger).where(ledger.c.task == mine.key)
+    return int(tx.execute(counted).scalar_one())
+
+
+def add_release(tx: Tx, mine: AggregatorTask, batch: bytes, now: float) -> None:
+    tx.execute(insert(ledger).values(task=mine.key, batch=batch, spent=now))
+
+
+def releases_by_task(tx: Tx) -> dict[bytes, int]:
+    """The same by task ID, of those with any."""
+    counted = select(tasks.c.id, func.count()).join(ledger, ledger.c.task == tasks.c.key).group_by(tasks.c.id)
+    return {row[0]: int(row[1]) for row in tx.execute(counted)}

@@ -1,0 +1,184 @@
+"""The tables, for SQLite and PostgreSQL alike.
+
+Leader and Helper use the same schema, each a part of it; a store belongs to one role. Secrets and shares are sealed
+(`vault`); uploaded reports are as their Clients encrypted them. Times are in the tasks' time_precision where the column
+says `bucket`, `start` or `end`, else POSIX seconds.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+_KEY = BigInteger().with_variant(Integer, "sqlite")  # which SQLite numbers by itself
+
+
+def _task() -> Column[int]:
+    return Column("task", ForeignKey("tasks.key"), nullable=False, primary_key=True, autoincrement=False)
+
+
+hpke_keys = Table(
+    "hpke_keys",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("config", LargeBinary, nullable=False),
+    Column("private_key", LargeBinary, nullable=False),  # sealed
+    Column("created", Float, nullable=False),
+    Column("advertised_until", Float),  # Clients are told of it until then
+    Column("accepted_until", Float),  # new reports may use it until then
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("key", _KEY, primary_key=True),
+    Column("id", LargeBinary, nullable=False, unique=True),
+    Column("configuration", LargeBinary, nullable=False),
+    Column("secrets", LargeBinary, nullable=False),  # sealed
+    Column("created", Float, nullable=False),
+    Column("deleted", Boolean, nullable=False, server_default=text("false")),  # its marks and ledger stay
+)
+
+# Uploads and aggregation jobs of the Leader.
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("key", _KEY, primary_key=True),
+    Column("task", ForeignKey("tasks.key"), nullable=False),
+    Column("batch", LargeBinary),  # the batch ID, in leader-selected mode
+    Column("resource", Text),  # where the Helper keeps it
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due", Float, nullable=False),  # nobody else may work on it before
+)
+Index("jobs_due", jobs.c.due)
+Index("jobs_batch", jobs.c.task, jobs.c.batch)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("key", _KEY, primary_key=True),
+    Column("task", ForeignKey("tasks.key"), nullable=False),
+    Column("id", LargeBinary, nullable=False),
+    Column("bucket", BigInteger, nullable=False),
+    Column("job", BigInteger),
+    Column("body", LargeBinary),  # the Report; NULL once its job has ended
+)
+Index("reports_id", reports.c.task, reports.c.id, unique=True)
+_open = reports.c.body.is_not(None)
+_waiting = _open & reports.c.job.is_(None)
+_assigned = reports.c.job.is_not(None)
+Index(
+    "reports_open",
+    reports.c.task,
+    reports.c.bucket,
+    reports.c.job,
+    sqlite_where=_open,
+    postgresql_where=_open,
+)
+Index("reports_waiting", reports.c.task, reports.c.key, sqlite_where=_waiting, postgresql_where=_waiting)
+Index("reports_job", reports.c.job, sqlite_where=_assigned, postgresql_where=_assigned)
+
+batches = Table(
+    "batches",
+    metadata,
+    _task(),
+    Column("batch", LargeBinary, primary_key=True),
+    Column("created", Float, nullable=False),
+    Column("reports", Integer, nullable=False),  # assigned, less those that were rejected
+)
+
+# Aggregation jobs of the Helper.
+
+helper_jobs = Table(
+    "helper_jobs",
+    metadata,
+    _task(),
+    Column("id", LargeBinary, primary_key=True),
+    Column("request", LargeBinary),  # until it is answered
+    Column("response", LargeBinary),
+    Column("problem", Text),
+    Column("due", Float),  # nobody else may work on it before; NULL once it is answered
+    Column("created", Float, nullable=False),
+)
+Index("helper_jobs_due", helper_jobs.c.due)
+
+aggregated = Table(
+    "aggregated",
+    metadata,
+    _task(),
+    Column("report", LargeBinary, primary_key=True),
+    Column("bucket", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Batch buckets, and what of them was released.
+
+buckets = Table(
+    "buckets",
+    metadata,
+    _task(),
+    Column("bucket", LargeBinary, primary_key=True),
+    Column("share", LargeBinary, nullable=False),  # sealed
+    Column("count", BigInteger, nullable=False),
+    Column("checksum", LargeBinary, nullable=False),
+    Column("start", BigInteger, nullable=False),  # of the interval of its reports' times
+    Column("end", BigInteger, nullable=False),
+)
+
+collected = Table(
+    "collected",
+    metadata,
+    _task(),
+    Column("batch", LargeBinary, primary_key=True),  # the encoded Interval or the batch ID
+    Column("start", BigInteger),
+    Column("end", BigInteger),
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    _task(),
+    Column("batch", LargeBinary, primary_key=True),
+    Column("spent", Float, nullable=False),  # when
+)
+
+collection_jobs = Table(
+    "collection_jobs",
+    metadata,
+    _task(),
+    Column("id", LargeBinary, primary_key=True),
+    Column("digest", LargeBinary, nullable=False),  # of the request
+    Column("request", LargeBinary, nullable=False),
+    Column("share_request", LargeBinary),  # the AggregateShareReq, once our own share is noised and sealed
+    Column("response", LargeBinary),  # first without the Helper's share
+    Column("finished", Boolean, nullable=False, server_default=text("false")),
+    Column("problem", Text),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due", Float),  # nobody else may work on it before; NULL once it has ended
+    Column("created", Float, nullable=False),
+)
+Index("collection_jobs_digest", collection_jobs.c.task, collection_jobs.c.digest, unique=True)
+Index("collection_jobs_due", collection_jobs.c.due)
+
+aggregate_shares = Table(
+    "aggregate_shares",
+    metadata,
+    _task(),
+    Column("id", LargeBinary, primary_key=True),  # follows from the request
+    Column("response", LargeBinary),  # NULL once it is deleted
+    Column("created", Float, nullable=False),
+)

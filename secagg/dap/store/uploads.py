@@ -1,0 +1,168 @@
+"""The Leader's reports, from their upload until the aggregation job that has them ends.
+
+A row stays when its report is aggregated, so that the same ID is never taken again; only its body goes.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, exists, func, insert, select, update
+
+from ..messages import BATCH_ID_SIZE, Interval
+from .buckets import bucket_id, collected_buckets
+from .engine import Tx
+from .schema import batches, collected, jobs, reports
+from .tasks import AggregatorTask, lock_task
+
+
+@dataclass(frozen=True, repr=False)
+class Upload:
+    """A report as it is kept.
+
+    Attributes:
+        id: its report ID.
+        bucket: its time, in time_precision.
+        body: the encoded Report.
+    """
+
+    id: bytes
+    bucket: int
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Job:
+    """An aggregation job that this worker has leased.
+
+    Attributes:
+        key: its number in the store.
+        task: of the task.
+        batch: the batch ID, in leader-selected mode.
+        resource: where the Helper keeps it, once it has said so.
+        attempts: how often it was leased before.
+    """
+
+    key: int
+    task: int
+    batch: bytes | None
+    resource: str | None
+    attempts: int
+
+
+def add_reports(tx: Tx, mine: AggregatorTask, uploads: Sequence[Upload]) -> list[bool]:
+    """Keep those whose batch is not collected, and say which. A known ID changes nothing: uploads are idempotent."""
+    lock_task(tx, mine.key, alone=False)
+    late = collected_buckets(tx, mine, [bucket_id(upload.bucket) for upload in uploads]) if mine.task.by_time else set()
+    kept = [bucket_id(upload.bucket) not in late for upload in uploads]
+    rows = [
+        {"task": mine.key, "id": upload.id, "bucket": upload.bucket, "body": upload.body}
+        for upload, keep in zip(uploads, kept, strict=True)
+        if keep
+    ]
+    if rows:
+        tx.insert_new(reports, rows)
+    return kept
+
+
+def create_job(tx: Tx, mine: AggregatorTask, size: int, now: float, *, least: int = 1) -> int:
+    """Put up to `size` waiting reports into a new aggregation job, if there are `least`; how many were."""
+    lock_task(tx, mine.key, alone=False)
+    waiting = (reports.c.task == mine.key) & reports.c.body.is_not(None) & reports.c.job.is_(None)
+    chosen = select(reports.c.key).where(waiting).order_by(reports.c.key).limit(size)
+    keys = tx.execute(chosen.with_for_update(skip_locked=True)).scalars().all()
+    if len(keys) < least or not keys:
+        return 0
+    batch = None if mine.task.by_time else _open_batch(tx, mine, len(keys), now)
+    job = tx.execute(insert(jobs).values(task=mine.key, batch=batch, due=now)).inserted_primary_key[0]
+    tx.execute(update(reports).where(reports.c.key.in_(keys)).values(job=job))
+    return len(keys)
+
+
+def _open_batch(tx: Tx, mine: AggregatorTask, count: int, now: float) -> bytes:
+    """The oldest batch that is not full, or a new one."""
+    own = batches.c.task == mine.key
+    not_full = select(batches.c.batch).where(
+        own,
+        batches.c.reports < mine.secrets.batch_size,
+        ~exists().where(collected.c.task == mine.key, collected.c.batch == batches.c.batch),
+    )
+    found = tx.execute(not_full.order_by(batches.c.created).limit(1).with_for_update()).scalar()
+    if found is None:
+        batch = os.urandom(BATCH_ID_SIZE)
+        tx.execute(insert(batches).values(task=mine.key, batch=batch, created=now, reports=count))
+        return batch
+    tx.execute(update(batches).where(own, batches.c.batch == found).values(reports=batches.c.reports + count))
+    return bytes(found)
+
+
+def lease_job(tx: Tx, now: float, seconds: float) -> Job | None:
+    """The job that is due for longest, ours for so many seconds."""
+    due = select(jobs).where(jobs.c.due <= now).order_by(jobs.c.due).limit(1).with_for_update(skip_locked=True)
+    row = tx.execute(due).one_or_none()
+    if row is None:
+        return None
+    tx.execute(update(jobs).where(jobs.c.key == row.key).values(due=now + seconds, attempts=row.attempts + 1))
+    return Job(row.key, row.task, row.batch, row.resource, row.attempts)
+
+
+def postpone_job(tx: Tx, job: Job, due: float, resource: str | None) -> None:
+    """Give a job back until then."""
+    tx.execute(update(jobs).where(jobs.c.key == job.key).values(due=due, resource=resource))
+
+
+def job_bodies(tx: Tx, job: Job) -> list[bytes]:
+    """The encoded Reports of a job, in the order that never changes."""
+    chosen = select(reports.c.body).where(reports.c.job == job.key).order_by(reports.c.key)
+    return list(tx.execute(chosen).scalars())
+
+
+def end_job(tx: Tx, job: Job, rejected: int) -> bool:
+    """Take the job and its reports' bodies away; False if another worker has done it before.
+
+    Args:
+        rejected: how many of its reports are in no batch.
+    """
+    if tx.execute(delete(jobs).where(jobs.c.key == job.key)).rowcount == 0:
+        return False
+    tx.execute(update(reports).where(reports.c.job == job.key).values(body=None, job=None))
+    if job.batch is not None and rejected:
+        this = (batches.c.task == job.task) & (batches.c.batch == job.batch)
+        tx.execute(update(batches).where(this).values(reports=batches.c.reports - rejected))
+    return True
+
+
+def abandon_job(tx: Tx, job: Job) -> None:
+    """End the job and let its reports wait for another (section 4.5.4)."""
+    count = tx.execute(update(reports).where(reports.c.job == job.key).values(job=None)).rowcount
+    tx.execute(delete(jobs).where(jobs.c.key == job.key))
+    if job.batch is not None:
+        this = (batches.c.task == job.task) & (batches.c.batch == job.batch)
+        tx.execute(update(batches).where(this).values(reports=batches.c.reports - count))
+
+
+def pending(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes") -> int:
+    """How many reports of a batch wait or are in a job."""
+    if isinstance(batch, bytes):
+        own = (jobs.c.task == mine.key) & (jobs.c.batch == batch)
+        counted = select(func.count()).select_from(reports.join(jobs, reports.c.job == jobs.c.key)).where(own)
+    else:
+        among = reports.c.bucket.between(batch.start, batch.end - 1)
+        open_ones = (reports.c.task == mine.key) & reports.c.body.is_not(None) & among
+        counted = select(func.count()).select_from(reports).where(open_ones)
+    return int(tx.execute(counted).scalar_one())
+
+
+def waiting(tx: Tx) -> int:
+    """How many reports of all tasks wait for a job or are in one: the queue's depth."""
+    return int(tx.execute(select(func.count()).select_from(reports).where(reports.c.body.is_not(None))).scalar_one())
+
+
+def full_batches(tx: Tx, mine: AggregatorTask, least: int) -> list[bytes]:
+    """Batches that the Leader has selected, with so many reports assigned and not collected, the oldest first."""
+    chosen = select(batches.c.batch).where(
+        batches.c.task == mine.key,
+        batches.c.reports >= least,
+        ~exists().where(collected.c.task == mine.key, collected.c.batch == batches.c.batch),
+    )
+    return list(tx.execute(chosen.order_by(batches.c.created)).scalars())

@@ -1,0 +1,101 @@
+"""The work that goes on while nobody asks: an Aggregator's jobs, by threads that lease them.
+
+Any number of processes may run workers on one store: what each does is leased first, and a lease that a crash leaves
+behind runs out.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from ..errors import SecAggError
+from .directory import Directory
+from .helper import Helper
+from .leader import Leader
+from .metrics import Metrics
+from .store.collect_garbage import collect_garbage
+
+IDLE = 0.1  # seconds between looks where nothing is due
+GATHER = 1.0  # seconds after which jobs are made of less than a full one's reports
+GARBAGE = 600.0  # seconds between collections of garbage
+
+log = logging.getLogger(__name__)
+
+
+class Workers:
+    """Threads that work for a Leader or a Helper until they are stopped.
+
+    Args:
+        aggregator: for whom.
+        directory: of its keys.
+        metrics: counts what is done.
+        threads: how many.
+        clock: POSIX seconds.
+    """
+
+    def __init__(
+        self,
+        aggregator: Leader | Helper,
+        directory: Directory,
+        metrics: Metrics,
+        threads: int = 1,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._aggregator = aggregator
+        self._directory = directory
+        self._metrics = metrics
+        self._clock = clock
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(i == 0,), daemon=True) for i in range(threads)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout: float = 30.0) -> None:
+        """Let each finish its step, and wait for it."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout)
+
+    def wait(self) -> None:
+        """Until `stop`."""
+        self._stop.wait()
+
+    def _run(self, first: bool) -> None:
+        gathered = swept = 0.0
+        while not self._stop.is_set():
+            busy = False
+            try:
+                now = self._clock()
+                if first and isinstance(self._aggregator, Leader):
+                    some = now - gathered >= GATHER
+                    gathered = now if some else gathered
+                    self._aggregator.create_jobs(now, least=1 if some else self._aggregator.settings.job_size)
+                if first and now - swept >= GARBAGE:
+                    collect_garbage(self._aggregator.store, now)
+                    swept = now
+                busy = self.step(now)
+            except SecAggError as error:
+                log.warning("a step failed and will be tried again: %s", error)
+                self._stop.wait(1.0)
+            except Exception:
+                log.exception("a step failed")
+                self._stop.wait(1.0)
+            if not busy:
+                self._stop.wait(IDLE)
+
+    def step(self, now: float) -> bool:
+        """One step of whatever is due; whether anything was."""
+        keys = self._directory.private_keys()
+        if isinstance(self._aggregator, Helper):
+            return self._aggregator.work(keys, now)
+        with self._metrics.job_seconds.time():
+            done = self._aggregator.work_job(keys, now)
+        if done is not None:
+            self._metrics.count_job(done.aggregated, done.errors)
+            if done.problem is not None:
+                log.warning("an aggregation job waits: %s", done.problem)
+        collection = self._aggregator.work_collection(now)
+        return done is not None or collection is not None
