@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from ..dp import Place, Plan
 from ..errors import RemoteProtocolError
 from .hpke import PrivateKey, seal
+from .journal import Entry
 from .messages import (
     CollectionJobReq,
     HpkeCiphertext,
@@ -21,7 +23,7 @@ from .privacy import affords
 from .problems import DapProblem
 from .store import buckets, releases
 from .store.buckets import Batch
-from .store.engine import Tx
+from .store.engine import Store, Tx
 from .store.tasks import AggregatorTask
 from .task import Task
 
@@ -198,7 +200,10 @@ def release(
         detail = f"this Aggregator has {held.count:,} reports in the batch, the other one {theirs}"
         raise DapProblem("batchMismatch", detail, task_id=task.id)
     name = batch if isinstance(batch, bytes) else batch.encode()
-    share = held.share
+    share, digest = held.share, sha256(held.share).digest()
+    if tx.journal is not None and not tx.journal.allows(task.id, Entry(name, digest)):
+        detail = "some of this batch was collected before this Aggregator's database was restored from a backup"
+        raise DapProblem("batchOverlap", detail, task_id=task.id)
     if task.privacy is not None:
         plan = task.privacy.plan(task.vdaf)
         if not affords(task.privacy, plan, releases.releases(tx, mine)):
@@ -206,11 +211,19 @@ def release(
         releases.add_release(tx, mine, name, now)
         if plan.place is Place.AGGREGATORS:
             share = _noised(tx, task, plan, name, share)
-    buckets.mark_collected(tx, mine, batch)
+    buckets.mark_collected(tx, mine, batch, digest)
     enc, payload = seal(
         mine.secrets.collector_config.public_key, task.agg_share_info(role), task.agg_share_aad(request), share
     )
     return HpkeCiphertext(mine.secrets.collector_config.id, enc, payload)
+
+
+def record_release(store: Store, mine: AggregatorTask, batch: bytes) -> None:
+    """Write down that a collected batch's share is about to leave: before each time that it does."""
+    if store.journal is not None:
+        with store.read() as tx:
+            digest = buckets.collected_digest(tx, mine, batch)
+        store.journal.record(mine.task.id, Entry(batch, digest))
 
 
 def too_small(task: Task, count: int) -> str:

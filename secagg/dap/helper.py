@@ -16,6 +16,7 @@ from .aggregator import (
     batch_interval,
     check_request,
     open_shares,
+    record_release,
     release,
 )
 from .hpke import PrivateKey
@@ -38,6 +39,7 @@ from .store import buckets, helper_jobs, releases
 from .store.buckets import Outputs
 from .store.engine import Store, Tx
 from .store.helper_jobs import HelperJob
+from .store.releases import HelperShare
 from .store.tasks import AggregatorTask, all_tasks, lock_task
 from .task import Task
 
@@ -149,26 +151,28 @@ class Helper:
         """
         share_id = job_id_of(body)
         with self.store.read() as tx:
-            found = releases.find_aggregate_share(tx, mine, share_id)
-        if found is None:
+            share = releases.find_aggregate_share(tx, mine, share_id)
+        if share is None:
             request = _decode_share_req(mine.task, body)
             with self.store.write() as tx:
                 lock_task(tx, mine.key, alone=True)
-                found = releases.find_aggregate_share(tx, mine, share_id)
-                if found is None:
-                    found = (self._release(tx, mine, request, now),)
-                    releases.add_aggregate_share(tx, mine, share_id, found[0] or b"", now)
-        if found[0] is None:
+                share = releases.find_aggregate_share(tx, mine, share_id)
+                if share is None:
+                    share = self._release(tx, mine, request, now)
+                    releases.add_aggregate_share(tx, mine, share_id, share, now)
+        if share.response is None:
             raise DapProblem("batchOverlap", "this batch was collected, and its share deleted", task_id=mine.task.id)
-        return share_id, found[0]
+        record_release(self.store, mine, share.batch)
+        return share_id, share.response
 
     def find_share(self, mine: AggregatorTask, share_id: bytes) -> bytes:
         """The encoded AggregateShare; raises DapProblem if there is none or no longer."""
         with self.store.read() as tx:
-            found = releases.find_aggregate_share(tx, mine, share_id)
-        if found is None or found[0] is None:
+            share = releases.find_aggregate_share(tx, mine, share_id)
+        if share is None or share.response is None:
             raise DapProblem(NO_TYPE, "there is no such aggregate share", status=404, task_id=mine.task.id)
-        return found[0]
+        record_release(self.store, mine, share.batch)
+        return share.response
 
     def delete_share(self, mine: AggregatorTask, share_id: bytes) -> None:
         """Forget the answer. The batch stays collected and paid for."""
@@ -176,11 +180,12 @@ class Helper:
         with self.store.write() as tx:
             releases.delete_aggregate_share(tx, mine, share_id)
 
-    def _release(self, tx: Tx, mine: AggregatorTask, request: AggregateShareReq, now: float) -> bytes:
+    def _release(self, tx: Tx, mine: AggregatorTask, request: AggregateShareReq, now: float) -> HelperShare:
         batch = _selected(mine.task, request)
         held = buckets.merged(tx, mine, batch)
         agreed = request.report_count, request.checksum
-        return AggregateShare(release(tx, mine, batch, request.collection_job_req, held, now, agreed=agreed)).encode()
+        sealed = release(tx, mine, batch, request.collection_job_req, held, now, agreed=agreed)
+        return HelperShare(request.batch_selector.config, AggregateShare(sealed).encode())
 
 
 def _decode_init(task: Task, body: bytes) -> AggregationJobInitReq:

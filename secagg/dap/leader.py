@@ -24,6 +24,7 @@ from .aggregator import (
     check_metadata,
     check_request,
     open_shares,
+    record_release,
     release,
     too_small,
 )
@@ -159,7 +160,7 @@ class Leader:
                 with self.store.write() as tx:
                     count = uploads.create_job(tx, mine, self.settings.job_size, now, least=least)
                 total += count
-                if count < self.settings.job_size:
+                if count == 0:
                     break
         return total
 
@@ -377,6 +378,7 @@ class Leader:
         except RemoteProtocolError as error:
             raise PeerUnavailable(f"the Helper's answer is no aggregate share: {error}") from None
         response = job.response + share.encrypted_aggregate_share.encode()
+        record_release(self.store, mine, AggregateShareReq.decode(job.share_request).batch_selector.config)
         with self.store.write() as tx:
             if releases.lock_collection_job(tx, job) is not None:
                 releases.change_collection_job(tx, job, response=response, finished=True, due=None)

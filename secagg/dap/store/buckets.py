@@ -147,15 +147,22 @@ def _of(batch: "Interval | bytes") -> "ColumnElement[bool]":
     return buckets.c.bucket.between(bucket_id(batch.start), bucket_id(batch.end - 1))
 
 
-def mark_collected(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes") -> None:
+def mark_collected(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes", digest: bytes) -> None:
     """From now on nothing is added to these buckets, and no batch may have them; what they held is gone. The caller
     holds `lock_task` alone."""
     if isinstance(batch, bytes):
-        tx.execute(insert(collected), {"task": mine.key, "batch": batch})
+        name, ends = batch, None
     else:
-        row = {"task": mine.key, "batch": batch.encode(), "start": batch.start, "end": batch.end}
-        tx.execute(insert(collected), row)
+        name, ends = batch.encode(), batch
+    row = {"task": mine.key, "batch": name, "digest": digest, "start": ends and ends.start, "end": ends and ends.end}
+    tx.execute(insert(collected), row)
     tx.execute(delete(buckets).where(buckets.c.task == mine.key, _of(batch)))
+
+
+def collected_digest(tx: Tx, mine: AggregatorTask, batch: bytes) -> bytes:
+    """The digest of a collected batch's share, by its encoded interval or its ID."""
+    this = (collected.c.task == mine.key) & (collected.c.batch == batch)
+    return bytes(tx.execute(select(collected.c.digest).where(this)).scalar_one())
 
 
 def overlaps_collected(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes") -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from ...errors import LocalProtocolError, SecAggError
+from ..journal import Journal
 from ..vault import Vault
 from .migrations import VERSION, migrate, version
 
@@ -30,6 +31,7 @@ class Store:
     Args:
         url: as SQLAlchemy writes it, such as `sqlite:///leader.db` or `postgresql+psycopg://localhost/leader`.
         vault: opens what is sealed.
+        journal: of releases, outside the database; None to do without it.
         create: make the tables, or bring them to this version; else they must be of it.
 
     Raises:
@@ -37,8 +39,9 @@ class Store:
         StoreUnavailable: the database cannot be reached.
     """
 
-    def __init__(self, url: str, vault: Vault, *, create: bool = True) -> None:
+    def __init__(self, url: str, vault: Vault, journal: Journal | None = None, *, create: bool = True) -> None:
         self.vault = vault
+        self.journal = journal
         self.engine = _engine(url)
         with self.write() as tx:
             if create:
@@ -55,7 +58,7 @@ class Store:
     def read(self) -> "Iterator[Tx]":
         """A transaction that changes nothing."""
         with _translated(), self.engine.begin() as connection:
-            yield Tx(connection, self.vault)
+            yield Tx(connection, self.vault, self.journal)
 
     @contextmanager
     def write(self) -> "Iterator[Tx]":
@@ -63,7 +66,7 @@ class Store:
         with _translated(), self.engine.connect() as plain:
             connection = plain.execution_options(**{_WRITES: True})
             with connection.begin():
-                yield Tx(connection, self.vault)
+                yield Tx(connection, self.vault, self.journal)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -72,9 +75,10 @@ class Store:
 class Tx:
     """A transaction under way."""
 
-    def __init__(self, connection: Connection, vault: Vault) -> None:
+    def __init__(self, connection: Connection, vault: Vault, journal: Journal | None) -> None:
         self.connection = connection
         self.vault = vault
+        self.journal = journal
 
     def execute(self, statement: Executable, rows: Any = None) -> Any:
         return self.connection.execute(statement, rows)

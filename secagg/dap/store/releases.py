@@ -1,6 +1,5 @@
 """Collection jobs of the Leader, aggregate shares of the Helper, and the ledger of both."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, insert, select, update
@@ -97,15 +96,28 @@ def delete_collection_job(tx: Tx, job: CollectionJob) -> None:
     tx.execute(delete(collection_jobs).where(this))
 
 
-def find_aggregate_share(tx: Tx, mine: AggregatorTask, share_id: bytes) -> Sequence[bytes | None] | None:
-    """(response,) of a share that was made, with None once it is deleted; None if there never was one."""
+@dataclass(frozen=True, repr=False)
+class HelperShare:
+    """An aggregate share that the Helper has released.
+
+    Attributes:
+        batch: the encoded Interval or the batch ID.
+        response: the encoded AggregateShare; None once it is deleted.
+    """
+
+    batch: bytes
+    response: bytes | None
+
+
+def find_aggregate_share(tx: Tx, mine: AggregatorTask, share_id: bytes) -> HelperShare | None:
     this = (aggregate_shares.c.task == mine.key) & (aggregate_shares.c.id == share_id)
-    row = tx.execute(select(aggregate_shares.c.response).where(this)).one_or_none()
-    return None if row is None else tuple(row)
+    row = tx.execute(select(aggregate_shares.c.batch, aggregate_shares.c.response).where(this)).one_or_none()
+    return None if row is None else HelperShare(row.batch, row.response)
 
 
-def add_aggregate_share(tx: Tx, mine: AggregatorTask, share_id: bytes, response: bytes, now: float) -> None:
-    tx.execute(insert(aggregate_shares).values(task=mine.key, id=share_id, response=response, created=now))
+def add_aggregate_share(tx: Tx, mine: AggregatorTask, share_id: bytes, share: HelperShare, now: float) -> None:
+    row = {"batch": share.batch, "response": share.response, "created": now}
+    tx.execute(insert(aggregate_shares).values(task=mine.key, id=share_id, **row))
 
 
 def delete_aggregate_share(tx: Tx, mine: AggregatorTask, share_id: bytes) -> None:

@@ -146,6 +146,7 @@ collected = Table(
     Column("batch", LargeBinary, primary_key=True),  # the encoded Interval or the batch ID
     Column("start", BigInteger),
     Column("end", BigInteger),
+    Column("digest", LargeBinary, nullable=False),  # of the share without noise
 )
 
 ledger = Table(
@@ -179,6 +180,7 @@ aggregate_shares = Table(
     metadata,
     _task(),
     Column("id", LargeBinary, primary_key=True),  # follows from the request
+    Column("batch", LargeBinary, nullable=False),
     Column("response", LargeBinary),  # NULL once it is deleted
     Column("created", Float, nullable=False),
 )

@@ -3,7 +3,7 @@
 import hmac
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Annotated
+from typing import Annotated, Any
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -102,10 +102,10 @@ def delete_task(tx: Tx, task_id: bytes) -> None:
     require(result.rowcount == 1, "there is no such task here")
 
 
-def _loaded(tx: Tx, row: "object") -> AggregatorTask:
-    task = Task(row.id, TaskConfiguration.decode(row.configuration))  # type: ignore[attr-defined]
-    secrets = TaskSecrets.decode(tx.vault.open(row.secrets, b"task" + task.id))  # type: ignore[attr-defined]
-    return AggregatorTask(row.key, task, secrets)  # type: ignore[attr-defined]
+def _loaded(tx: Tx, row: Any) -> AggregatorTask:
+    task = Task(row.id, TaskConfiguration.decode(row.configuration))
+    secrets = TaskSecrets.decode(tx.vault.open(row.secrets, b"task" + task.id))
+    return AggregatorTask(row.key, task, secrets)
 
 
 @dataclass(frozen=True, repr=False)

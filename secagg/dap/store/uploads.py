@@ -66,34 +66,41 @@ def add_reports(tx: Tx, mine: AggregatorTask, uploads: Sequence[Upload]) -> list
 
 
 def create_job(tx: Tx, mine: AggregatorTask, size: int, now: float, *, least: int = 1) -> int:
-    """Put up to `size` waiting reports into a new aggregation job, if there are `least`; how many were."""
+    """Put up to `size` waiting reports into a new aggregation job, if there are `least`; how many were.
+
+    In leader-selected mode also no more than the batch has room for.
+    """
     lock_task(tx, mine.key, alone=False)
     waiting = (reports.c.task == mine.key) & reports.c.body.is_not(None) & reports.c.job.is_(None)
     chosen = select(reports.c.key).where(waiting).order_by(reports.c.key).limit(size)
     keys = tx.execute(chosen.with_for_update(skip_locked=True)).scalars().all()
     if len(keys) < least or not keys:
         return 0
-    batch = None if mine.task.by_time else _open_batch(tx, mine, len(keys), now)
+    batch = None
+    if not mine.task.by_time:
+        batch, room = _open_batch(tx, mine, now)
+        keys = keys[:room]
+        this = (batches.c.task == mine.key) & (batches.c.batch == batch)
+        tx.execute(update(batches).where(this).values(reports=batches.c.reports + len(keys)))
     job = tx.execute(insert(jobs).values(task=mine.key, batch=batch, due=now)).inserted_primary_key[0]
     tx.execute(update(reports).where(reports.c.key.in_(keys)).values(job=job))
     return len(keys)
 
 
-def _open_batch(tx: Tx, mine: AggregatorTask, count: int, now: float) -> bytes:
-    """The oldest batch that is not full, or a new one."""
-    own = batches.c.task == mine.key
-    not_full = select(batches.c.batch).where(
-        own,
-        batches.c.reports < mine.secrets.batch_size,
+def _open_batch(tx: Tx, mine: AggregatorTask, now: float) -> tuple[bytes, int]:
+    """The oldest batch that is not full, or a new one, and how many more reports it takes."""
+    target = max(mine.secrets.batch_size, mine.task.min_batch_size)
+    not_full = select(batches.c.batch, batches.c.reports).where(
+        batches.c.task == mine.key,
+        batches.c.reports < target,
         ~exists().where(collected.c.task == mine.key, collected.c.batch == batches.c.batch),
     )
-    found = tx.execute(not_full.order_by(batches.c.created).limit(1).with_for_update()).scalar()
-    if found is None:
-        batch = os.urandom(BATCH_ID_SIZE)
-        tx.execute(insert(batches).values(task=mine.key, batch=batch, created=now, reports=count))
-        return batch
-    tx.execute(update(batches).where(own, batches.c.batch == found).values(reports=batches.c.reports + count))
-    return bytes(found)
+    found = tx.execute(not_full.order_by(batches.c.created).limit(1).with_for_update()).one_or_none()
+    if found is not None:
+        return found.batch, target - found.reports
+    batch = os.urandom(BATCH_ID_SIZE)
+    tx.execute(insert(batches).values(task=mine.key, batch=batch, created=now, reports=0))
+    return batch, target
 
 
 def lease_job(tx: Tx, now: float, seconds: float) -> Job | None:
