@@ -19,6 +19,7 @@ TITLES = {
     "client": "A client's session",
     "server": "The server's session",
     "active": "The active model beside the semi-honest one, no dropouts",
+    "hpke": "HPKE, an input share of 120 bytes",
     "vdaf": "Prio3 beside Rust, two Aggregators, batches of 1,000",
 }
 
