@@ -182,7 +182,7 @@ async def _find_task(context: Context, text: str) -> AggregatorTask:
         task_id = from_base64url(text, TASK_ID_SIZE)
     except RemoteProtocolError:
         raise DapProblem("invalidMessage", "a task ID is URL-safe base64 of 32 bytes") from None
-    mine = await run_in_threadpool(context.directory.task, task_id)
+    mine = context.directory.remembered(task_id) or await run_in_threadpool(context.directory.task, task_id)
     if mine is None:
         raise DapProblem("unrecognizedTask", "there is no such task here", status=404, task_id=task_id)
     return mine
@@ -271,7 +271,9 @@ class _LeaderResources:
             reports = decode_upload(task, body)
         except RemoteProtocolError as error:
             raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
-        accepted = await run_in_threadpool(context.directory.accepted)
+        if not context.directory.keys_remembered:
+            await run_in_threadpool(context.directory.key_pairs)
+        accepted = context.directory.accepted()
         errors = self._leader.check_upload(task, dict.fromkeys(accepted), reports, now)
         good = [i for i in range(len(reports)) if i not in errors]
         kept = await self._writer.write(mine, [reports[i] for i in good])

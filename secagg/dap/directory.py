@@ -45,6 +45,17 @@ class Directory:
             self._tasks[task_id] = (now, latest)
         return latest
 
+    def remembered(self, task_id: bytes) -> AggregatorTask | None:
+        """The task if it is known and current, without a look at the store."""
+        with self._turn:
+            read, found = self._tasks.get(task_id, (float("-inf"), None))
+        return found if self._clock() - read < FRESH else None
+
+    @property
+    def keys_remembered(self) -> bool:
+        """Whether the keys are known and current, so that asking for them does not look at the store."""
+        return self._clock() - self._keys[0] < FRESH
+
     def forget(self) -> None:
         """Read everything anew."""
         with self._turn:
