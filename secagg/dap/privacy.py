@@ -7,8 +7,8 @@ Its type is 0xFD01, for private use; its data (RFC 8446, section 3):
     enum { replace_one(1), add_remove(2), (255) } Neighbours;
 
     struct {
-      opaque numerator<1..32>;      /* big-endian, at least 1, without leading zero bytes */
-      opaque denominator<1..32>;    /* the same; the fraction is in lowest terms */
+      opaque numerator<1..16>;      /* big-endian, at least 1, without leading zero bytes */
+      opaque denominator<1..16>;    /* the same; the fraction is in lowest terms */
     } Fraction;
 
     struct {
@@ -30,7 +30,8 @@ Its type is 0xFD01, for private use; its data (RFC 8446, section 3):
       opaque span<0..2^8-1>;        /* UTF-8: over what they are counted; empty for one report */
     } Privacy;
 
-There is one encoding of every value, and any other is refused: all four roles must hold the same bytes.
+Epsilon and rho are 1e-9 .. 1000, delta is 1e-30 .. 1/2, and a span is printable text. There is one encoding of every
+value, and any other is refused: all four roles must hold the same bytes.
 """
 
 from dataclasses import dataclass
@@ -66,7 +67,9 @@ AGGREGATORS = 2
 MAX_REPORTS = 1 << 32  # of a batch: so many must leave room for the noise in the VDAF's field
 MAX_COLLECTIONS = 1 << 16  # of a task with noise, whatever its total allows: one every hour for seven years
 
-_TERM_BYTES = 32  # of a fraction's numerator and denominator
+_TERM_BYTES = 16  # of a fraction's numerator and denominator
+_LEAST, _MOST = Fraction(1, 10**9), 1000  # of epsilons and rhos
+_LEAST_DELTA = Fraction(1, 10**30)
 
 
 class Mechanism(IntEnum):
@@ -168,11 +171,15 @@ class _Unit:
             raise RemoteProtocolError("a privacy unit's span is no UTF-8") from None
 
 
-def _require_short(budget: Budget) -> None:
-    longest = max(term for number in vars(budget).values() for term in number.as_integer_ratio())
+def _require_usable(budget: Budget) -> None:
+    """Refuses numbers that do not fit, and those beyond all use, at which calibration takes long."""
+    parameter, *deltas = vars(budget).values()
+    terms = [term for number in (parameter, *deltas) for term in number.as_integer_ratio()]
     require(
-        longest.bit_length() <= 8 * _TERM_BYTES, f"the fractions of a budget have terms of {_TERM_BYTES} bytes at most"
+        max(terms).bit_length() <= 8 * _TERM_BYTES, f"a budget's fractions have terms of {_TERM_BYTES} bytes at most"
     )
+    require(_LEAST <= parameter <= _MOST, f"epsilon and rho are 1e-9 .. 1000 in a task, got {budget}")
+    require(all(_LEAST_DELTA <= delta <= Fraction(1, 2) for delta in deltas), f"delta is 1e-30 .. 1/2, got {budget}")
 
 
 def _require_short_unit(unit: Unit) -> None:
@@ -213,8 +220,8 @@ class Privacy(Struct):
             "DAP cannot hide that somebody took part: report count, interval and checksum of a batch are exact; use"
             " replace-one, which hides what was sent",
         )
-        _require_short(self.budget)
-        _require_short(self.total)
+        _require_usable(self.budget)
+        _require_usable(self.total)
         _require_short_unit(self.unit)
         if self.place is Place.LOCAL:
             require(
@@ -318,7 +325,7 @@ def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
     given = _LAWS[type(plan.law)]
     require(
         given is privacy.mechanism,
-        f"for {vdaf.NAME}, {privacy.budget} and {privacy.honest} honest Aggregators the least noise is"
+        f"for {vdaf.NAME}, {privacy.budget} and {privacy.honest} of 2 Aggregators honest the least noise is"
         f" {describe(plan.law)}, not {privacy.mechanism}: name {given}, or change the budget (a pure one takes discrete"
         " Laplace, one of zCDP discrete Gaussian noise)",
     )
@@ -346,9 +353,11 @@ def _allowed(privacy: Privacy, plan: Plan) -> int:
 def _count(total: Budget, cost: Spent) -> int:
     """The largest number of releases at one cost that keeps to the total, up to MAX_COLLECTIONS."""
     low, high = 0, 1
-    while high <= MAX_COLLECTIONS and keeps(total, [cost] * high):
-        low, high = high, 2 * high
+    while keeps(total, [cost] * high):
+        if high == MAX_COLLECTIONS:
+            return high
+        low, high = high, min(2 * high, MAX_COLLECTIONS)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if keeps(total, [cost] * middle) else (low, middle)
-    return min(low, MAX_COLLECTIONS)
+    return low
