@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.codec import IDS, Fixed, Ids, Items, Octets, Opaque, Struct, UInt
+from secagg.codec import IDS, Fixed, Ids, Items, Nested, Octets, Opaque, Reader, Struct, UInt, Vector
 from secagg.errors import RemoteProtocolError
 from secagg.protocol import messages
 from secagg.protocol.params import Params
@@ -29,6 +29,23 @@ class Sample(Struct):
     rows: Annotated[Octets, Items((2, 2))]
 
 
+@dataclass(frozen=True)
+class Point(Struct):
+    x: Annotated[int, UInt(1)]
+    label: Annotated[bytes, Opaque(1, least=1)]
+
+
+@dataclass(frozen=True)
+class Path(Struct):
+    """Structs in a struct: one, a list with a length, and one up to the end."""
+
+    start: Annotated[Point, Nested(Point)]
+    stops: Annotated[tuple[Point, ...], Vector(Point, 2)]
+    rest: Annotated[tuple[Point, ...], Vector(Point)]
+
+
+PATH = Path(Point(1, b"a"), (Point(2, b"bc"), Point(3, b"d")), (Point(4, b"e"),))
+PATH_ENCODED = bytes.fromhex("01 01 61  0007 02 02 6263 03 01 64  04 01 65")
 SAMPLE = Sample(
     258, Colour.RED, b"abc", b"hello", np.array([1, 1 << 31], np.uint32), np.arange(8, dtype=np.uint8).reshape(2, 2, 2)
 )
@@ -84,6 +101,61 @@ def test_values_that_do_not_fit_are_a_local_error() -> None:
 
 def test_repr_shows_no_content() -> None:
     assert repr(SAMPLE) == "Sample(number, colour, tag, name, users, rows)"
+
+
+def test_structs_in_structs() -> None:
+    assert PATH.encode() == PATH_ENCODED
+    assert Path.decode(PATH_ENCODED) == PATH
+
+
+def test_lists_may_be_empty() -> None:
+    empty = Path(PATH.start, (), ())
+    assert empty.encode() == bytes.fromhex("01 01 61 0000")
+    assert Path.decode(empty.encode()) == empty
+
+
+@pytest.mark.parametrize("size", [*range(12), 13, 14])
+def test_truncated_list_is_refused(size: int) -> None:
+    with pytest.raises(RemoteProtocolError, match="ends early"):
+        Path.decode(PATH_ENCODED[:size])
+
+
+def test_a_list_up_to_the_end_has_no_end_of_its_own() -> None:
+    assert Path.decode(PATH_ENCODED[:12]).rest == ()
+
+
+def test_an_item_does_not_reach_beyond_its_list() -> None:
+    """The second of `stops` ends with the first byte of `rest`."""
+    with pytest.raises(RemoteProtocolError, match="ends early"):
+        Path.decode(PATH_ENCODED.replace(b"\x03\x01\x64", b"\x03\x02\x64"))
+
+
+def test_a_field_that_may_not_be_empty() -> None:
+    assert Point.decode(b"\1\1a") == Point(1, b"a")
+    with pytest.raises(RemoteProtocolError, match="0 bytes, 1 are the least"):
+        Point.decode(b"\1\0")
+    with pytest.raises(ValueError, match=r"1 \.\. 2\^8 - 1 bytes cannot hold 0"):
+        Point(1, b"").encode()
+
+
+def test_a_list_too_long_for_its_prefix_is_a_local_error() -> None:
+    with pytest.raises(ValueError, match="cannot hold 256"):
+        Vector(Point, 1).write((Point(1, b"a" * 126),) * 2)
+
+
+def test_reading_goes_on_where_it_stopped() -> None:
+    reader = Reader(b"\1\1a\2\1b")
+    assert [Point.read(reader), Point.read(reader)] == [Point(1, b"a"), Point(2, b"b")]
+    assert not reader
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_give_a_path_or_a_remote_protocol_error(data: bytes) -> None:
+    try:
+        path = Path.decode(data)
+    except RemoteProtocolError:
+        return
+    assert path.encode() == data
 
 
 MESSAGES = [

@@ -1,0 +1,50 @@
+"""Any value of any of DAP's messages, for hypothesis: made from the same annotations as the codec."""
+
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from typing import Any, get_type_hints
+
+from hypothesis import strategies as st
+
+from secagg.codec import Fixed, Nested, Opaque, Struct, UInt, Vector
+from secagg.dap import messages
+from secagg.dap.messages import ReportError
+
+STRUCTS: list[type[Struct]] = sorted(
+    (
+        kind
+        for kind in vars(messages).values()
+        if isinstance(kind, type) and issubclass(kind, Struct) and is_dataclass(kind)
+    ),
+    key=lambda kind: kind.__name__,
+)
+
+Strategy = st.SearchStrategy[Any]
+OUTCOMES: Strategy = st.none() | st.sampled_from(ReportError) | st.binary(min_size=1, max_size=20)
+
+
+def _uint(codec: UInt) -> Strategy:
+    if codec.kind is int:
+        return st.integers(0, (1 << 8 * codec.size) - 1)
+    return st.sampled_from(list(codec.kind))  # type: ignore[call-overload]
+
+
+def _vector(codec: Vector) -> Strategy:
+    return st.lists(structs(codec._struct), max_size=3).map(tuple)
+
+
+STRATEGIES: dict[type, Callable[[Any], Strategy]] = {
+    UInt: _uint,
+    Fixed: lambda codec: st.binary(min_size=codec.size, max_size=codec.size),
+    Opaque: lambda codec: st.binary(min_size=codec.least, max_size=20),
+    Nested: lambda codec: structs(codec._struct),
+    Vector: _vector,
+    messages._Outcome: lambda codec: OUTCOMES,
+}
+
+
+def structs(kind: type[Struct]) -> Strategy:
+    """Values of one message."""
+    hints = get_type_hints(kind, include_extras=True)
+    codecs = {field.name: hints[field.name].__metadata__[0] for field in fields(kind)}  # type: ignore[arg-type]
+    return st.builds(kind, **{name: STRATEGIES[type(codec)](codec) for name, codec in codecs.items()})
