@@ -3,6 +3,7 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from functools import cached_property
+from urllib.parse import urlsplit
 
 from ..codec import Opaque
 from ..errors import RemoteProtocolError, require
@@ -56,6 +57,8 @@ class Task:
         require(c.time_precision >= 1, "time_precision must be at least 1 second")
         require(c.min_batch_size >= 1, "min_batch_size must be at least 1")
         require(self.prio3.NONCE_SIZE == 16 and self.prio3.ROUNDS == 1, "DAP needs a VDAF with nonces of 16 bytes")
+        for endpoint in (c.leader_aggregator_endpoint, c.helper_aggregator_endpoint):
+            _url(endpoint)
         if self.privacy is not None:
             self.privacy.plan(self.vdaf)
         if self.interval is not None:
@@ -232,7 +235,14 @@ def from_base64url(text: str, size: int) -> bytes:
 
 
 def _url(endpoint: bytes) -> str:
+    """An endpoint without the slashes at its end; raises RemoteProtocolError unless paths can be put after it."""
     try:
-        return endpoint.decode("ascii").rstrip("/")
-    except UnicodeDecodeError:
-        raise RemoteProtocolError("an endpoint is no ASCII URL") from None
+        url = endpoint.decode("ascii")
+        parts = urlsplit(url)
+        written_out = url.isprintable() and not set(url) & set(' "<>\\^`{|}')
+        sound = written_out and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or parts.username is not None or {"?", "#"} & set(url):
+        raise RemoteProtocolError("an endpoint must be a URL such as https://example.org/dap, of ASCII, without query")
+    return url.rstrip("/")

@@ -1,6 +1,6 @@
 """Which VDAF a task uses: identifiers and configurations as encoded in a task (appendix B), and their sensitivities."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated
 
 from ..codec import Struct, UInt
@@ -148,7 +148,7 @@ def vdaf(name: str, **parameters: int) -> Vdaf:
     """
     require(name in VDAFS, f"unknown VDAF {name!r}; choose one of {', '.join(VDAFS)}")
     kind = VDAFS[name]
-    wanted = set(kind.__dataclass_fields__)
+    wanted = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # each of them is a dataclass
     require(set(parameters) <= wanted, f"{name} takes {_listed(wanted)}, got {_listed(set(parameters) - wanted)}")
     missing = wanted - set(parameters)
     require(missing <= {"chunk_length"}, f"{name} needs {_listed(missing - {'chunk_length'})}")
@@ -159,7 +159,7 @@ def vdaf(name: str, **parameters: int) -> Vdaf:
     circuit = {"SumVec": Prio3SumVec, "Histogram": Prio3Histogram, "MultihotCountVec": Prio3MultihotCountVec}[name]
     valid = circuit(**parameters).flp.valid
     assert isinstance(valid, Bits)
-    return kind(**parameters, chunk_length=valid.chunk_length)
+    return kind(**parameters | {"chunk_length": valid.chunk_length})
 
 
 def _listed(names: set[str]) -> str:
