@@ -40,7 +40,7 @@ from .store.buckets import Outputs
 from .store.engine import Store, Tx
 from .store.helper_jobs import HelperJob
 from .store.releases import HelperShare
-from .store.tasks import AggregatorTask, all_tasks, lock_task
+from .store.tasks import AggregatorTask, KnownTasks, lock_task
 from .task import Task
 
 JOB_ID_SIZE = 16
@@ -62,6 +62,7 @@ class Helper:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._tasks = KnownTasks()
 
     # Aggregation jobs.
 
@@ -85,7 +86,7 @@ class Helper:
         """Finish one job that was kept for later, or that a crash interrupted; whether there was one."""
         with self.store.write() as tx:
             job = helper_jobs.lease_job(tx, now, self.LEASE)
-            mine = None if job is None else next((m for m in all_tasks(tx) if m.key == job.task), None)
+            mine = None if job is None else self._tasks.get(tx, job.task)
         if job is None:
             return False
         if mine is None or job.request is None:

@@ -49,7 +49,7 @@ from .store import buckets, releases, uploads
 from .store.buckets import Outputs
 from .store.engine import Store, Tx
 from .store.releases import CollectionJob
-from .store.tasks import AggregatorTask, all_tasks, lock_task
+from .store.tasks import AggregatorTask, KnownTasks, lock_task
 from .store.uploads import Job, Upload
 from .task import Task, report_share
 
@@ -121,6 +121,7 @@ class Leader:
         self.store = store
         self.settings = settings or Settings()
         self._peer = peer
+        self._tasks = KnownTasks()
 
     # Uploads.
 
@@ -153,7 +154,7 @@ class Leader:
     def create_jobs(self, now: float, *, least: int = 1) -> int:
         """Put waiting reports into aggregation jobs of `least` reports or more; how many reports."""
         with self.store.read() as tx:
-            tasks = all_tasks(tx)
+            tasks = self._tasks.all(tx)
         total = 0
         for mine in tasks:
             while True:
@@ -170,7 +171,7 @@ class Leader:
             job = uploads.lease_job(tx, now, self.settings.lease)
             if job is None:
                 return None
-            mine = _task_of(tx, job.task)
+            mine = self._tasks.get(tx, job.task)
             bodies = uploads.job_bodies(tx, job)
         if mine is None:
             with self.store.write() as tx:
@@ -302,7 +303,7 @@ class Leader:
         """Drive one collection job that is due a step further; None if none is."""
         with self.store.write() as tx:
             job = releases.lease_collection_job(tx, now, self.settings.lease)
-            mine = None if job is None else _task_of(tx, job.task)
+            mine = None if job is None else self._tasks.get(tx, job.task)
         if job is None:
             return None
         if mine is None:
@@ -417,10 +418,6 @@ _INVALID = ReportError.VDAF_VERIFY_ERROR
 def upload_of(task: Task, report: Report) -> Upload:
     metadata = report.report_metadata
     return Upload(metadata.report_id, task.precision_time(metadata.time), report.encode())
-
-
-def _task_of(tx: Tx, key: int) -> AggregatorTask | None:
-    return next((mine for mine in all_tasks(tx) if mine.key == key), None)
 
 
 def _decode_request(task: Task, body: bytes) -> CollectionJobReq:

@@ -82,9 +82,27 @@ def find_task(tx: Tx, task_id: bytes) -> AggregatorTask | None:
     return None if found is None else _loaded(tx, found)
 
 
-def all_tasks(tx: Tx) -> list[AggregatorTask]:
-    """In the order in which they were made."""
-    return [_loaded(tx, row) for row in tx.execute(select(tasks).where(~tasks.c.deleted).order_by(tasks.c.key))]
+class KnownTasks:
+    """Tasks that were loaded once: they never change, and making their VDAFs takes a while."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[int, AggregatorTask] = {}
+
+    def all(self, tx: Tx) -> list[AggregatorTask]:
+        """Those that are not deleted, in the order in which they were made."""
+        keys = tx.execute(select(tasks.c.key).where(~tasks.c.deleted).order_by(tasks.c.key)).scalars().all()
+        return [found for key in keys if (found := self.get(tx, key)) is not None]
+
+    def get(self, tx: Tx, key: int) -> AggregatorTask | None:
+        """The task of this number, unless it is deleted."""
+        this = (tasks.c.key == key) & ~tasks.c.deleted
+        if key not in self._loaded:
+            row = tx.execute(select(tasks).where(this)).one_or_none()
+            if row is None:
+                return None
+            self._loaded[key] = _loaded(tx, row)
+            return self._loaded[key]
+        return self._loaded[key] if tx.execute(select(tasks.c.key).where(this)).one_or_none() is not None else None
 
 
 def lock_task(tx: Tx, key: int, *, alone: bool) -> None:
