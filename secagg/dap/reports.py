@@ -1,0 +1,168 @@
+"""Reports: from measurements to what is uploaded (section 4.4.2), without I/O. All randomness is an argument."""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from ..codec import Octets
+from ..dp import Place
+from ..errors import LocalProtocolError, RemoteProtocolError, require
+from ..shamir import RandomBytes
+from ..vdaf import Rows
+from . import hpke
+from .messages import (
+    REPORT_ID_SIZE,
+    HpkeCiphertext,
+    HpkeConfig,
+    HpkeConfigList,
+    PlaintextInputShare,
+    Report,
+    ReportMetadata,
+    Role,
+    UploadRequest,
+)
+from .task import Task
+
+_TIME_SIZE = 8
+_NO_EXTENSIONS = bytes(2)
+
+
+def choose_config(configs: HpkeConfigList) -> HpkeConfig:
+    """The first configuration that we can seal to, in the Aggregator's order of preference (section 4.4.1).
+
+    Raises:
+        RemoteProtocolError: there is none, or two have the same number.
+    """
+    numbers = [config.id for config in configs.configs]
+    if len(set(numbers)) < len(numbers):
+        raise RemoteProtocolError("an Aggregator's HPKE configurations must have different numbers")
+    for config in configs.configs:
+        try:
+            hpke.check_suite(config.kem_id, config.kdf_id, config.aead_id)
+        except hpke.HpkeError:
+            continue
+        _require_usable(config)
+        return config
+    raise RemoteProtocolError(
+        f"none of an Aggregator's {len(numbers)} HPKE configurations is of a suite that we have:"
+        " X25519, HKDF-SHA256 and AES-128-GCM (0x0020, 0x0001, 0x0001)"
+    )
+
+
+def _require_usable(config: HpkeConfig) -> None:
+    try:
+        hpke.seal(config.public_key, b"", b"", b"")
+    except LocalProtocolError as error:
+        raise RemoteProtocolError(f"HPKE configuration {config.id}: {error}") from None
+
+
+def randomize(task: Task, measurements: Any, *, rand: RandomBytes = os.urandom) -> Any:
+    """The measurements as an array; where Clients of the task randomize, what to report in their place.
+
+    Once for each measurement, however often its report is made anew: who sees two answers learns twice as much.
+
+    Raises:
+        ValueError: a measurement is out of range.
+    """
+    checked = task.prio3.flp.valid.check(measurements)
+    if task.privacy is None or task.privacy.place is not Place.LOCAL:
+        return checked
+    response = task.privacy.randomized_response(task.vdaf)
+    return np.array([response.randomize(int(value), rand=rand) for value in checked], checked.dtype)
+
+
+def make_reports(
+    task: Task,
+    leader_config: HpkeConfig,
+    helper_config: HpkeConfig,
+    measurements: Any,
+    time_seconds: float,
+    *,
+    rand: RandomBytes = os.urandom,
+) -> list[Report]:
+    """`randomize`, then `seal_reports`."""
+    values = randomize(task, measurements, rand=rand)
+    return seal_reports(task, leader_config, helper_config, values, time_seconds, rand=rand)
+
+
+def seal_reports(
+    task: Task,
+    leader_config: HpkeConfig,
+    helper_config: HpkeConfig,
+    values: Any,
+    time_seconds: float,
+    *,
+    rand: RandomBytes = os.urandom,
+) -> list[Report]:
+    """Shards values as they are, each under a random report ID, and seals the shares for both Aggregators.
+
+    Args:
+        values: [n, ...], as the task's VDAF takes them.
+        time_seconds: POSIX; reports have it truncated to the task's time_precision.
+        rand: secret, and never the same bytes twice.
+
+    Raises:
+        ValueError: a value is out of range.
+        LocalProtocolError: a configuration's key is none; `choose_config` returns no such.
+    """
+    prio3 = task.prio3
+    checked = prio3.flp.valid.check(values)
+    n = len(checked)
+    ids = _drawn(rand, n, REPORT_ID_SIZE)
+    public, (leader, helper) = prio3.shard_batch(task.ctx, checked, ids, _drawn(rand, n, prio3.RAND_SIZE))
+    time = task.time(time_seconds)
+    metadata = [ReportMetadata(report_id.tobytes(), time) for report_id in ids]
+    aads = [task.input_share_aad(each, public[i]) for i, each in enumerate(metadata)]
+    for_leader = _sealed(task, Role.LEADER, leader_config, leader, aads, rand)
+    for_helper = _sealed(task, Role.HELPER, helper_config, helper, aads, rand)
+    return [Report(metadata[i], public[i], for_leader[i], for_helper[i]) for i in range(n)]
+
+
+def _drawn(rand: RandomBytes, n: int, size: int) -> Octets:
+    return np.frombuffer(rand(n * size), np.uint8).reshape(n, size)
+
+
+def _sealed(
+    task: Task, role: Role, config: HpkeConfig, shares: Rows, aads: list[bytes], rand: RandomBytes
+) -> list[HpkeCiphertext]:
+    plaintexts = [PlaintextInputShare((), shares[i]).encode() for i in range(len(aads))]
+    sealed = hpke.seal_batch(config.public_key, task.input_share_info(role), aads, plaintexts, rand=rand)
+    return [HpkeCiphertext(config.id, enc, payload) for enc, payload in sealed]
+
+
+def report_size(task: Task) -> int:
+    """Bytes of a report as `encode_upload` writes it; all reports of a task have the same."""
+    prio3 = task.prio3
+    sealed = hpke.KEY_BYTES + hpke.TAG_BYTES + len(HpkeCiphertext(0, b"-", b"-").encode()) - 2
+    plaintext = len(PlaintextInputShare((), b"-").encode()) - 1
+    metadata = len(task.encode_metadata(ReportMetadata(bytes(REPORT_ID_SIZE), 0)))
+    shares = prio3.LEADER_SHARE_SIZE + prio3.HELPER_SHARE_SIZE
+    return metadata + 4 + prio3.PUBLIC_SHARE_SIZE + shares + 2 * (sealed + plaintext)
+
+
+def encode_upload(task: Task, reports: list[Report] | tuple[Report, ...]) -> bytes:
+    """A request's body in the task's dialect; for DAP-09 of one report.
+
+    Raises:
+        LocalProtocolError: the dialect takes one report a request.
+    """
+    if task.dialect.bulk:
+        return UploadRequest(tuple(reports)).encode()
+    require(len(reports) == 1, f"this dialect uploads one report a request, got {len(reports)}")
+    metadata = reports[0].report_metadata
+    return task.encode_metadata(metadata) + reports[0].encode()[len(metadata.encode()) :]
+
+
+def decode_upload(task: Task, body: bytes) -> tuple[Report, ...]:
+    """The reports of a request's body; those of DAP-09 with empty public extensions.
+
+    Raises:
+        RemoteProtocolError: it is malformed.
+    """
+    if task.dialect.bulk:
+        return UploadRequest.decode(body).reports
+    if task.dialect.public_extensions:
+        return (Report.decode(body),)
+    end = REPORT_ID_SIZE + _TIME_SIZE
+    return (Report.decode(body[:end] + _NO_EXTENSIONS + body[end:]),)
