@@ -93,11 +93,11 @@ def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS})
+            engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
         else:
-            engine = create_engine(parsed, pool_pre_ping=True, pool_size=8, max_overflow=24)
+            engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=8, max_overflow=24)
     except (ArgumentError, ImportError) as error:
-        raise LocalProtocolError(f"{url!r} opens no database: {error}") from None
+        raise LocalProtocolError(f"the database's URL opens none: {error}") from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
