@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -104,7 +104,8 @@ def _app(context: Context, routes: list[Route], *lifespans: Any) -> Starlette:
             yield
 
     async def metrics(request: Request) -> Response:
-        return Response(generate_latest(context.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        text = await run_in_threadpool(context.metrics.text)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     async def healthz(request: Request) -> Response:
         await run_in_threadpool(context.directory.key_pairs)

@@ -1,8 +1,10 @@
 """What an Aggregator counts, for Prometheus."""
 
+import os
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from .messages import ReportError
 
@@ -28,6 +30,14 @@ class Metrics:
         self.queue_depth = self._gauge("queue_depth", "reports that are not aggregated yet")
         self.releases_left = self._gauge("releases_left", "collections that a task's budget still allows", "task")
 
+    def text(self) -> bytes:
+        """All of them as Prometheus reads them; of several server processes that share a folder, all together."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)
+        return generate_latest(together)
+
     def count_job(self, aggregated: int, errors: Mapping[int, ReportError]) -> None:
         """What became of a job's reports."""
         self.aggregated.labels("aggregated").inc(aggregated)
@@ -41,4 +51,5 @@ class Metrics:
         return Histogram(f"secagg_dap_{name}", text, labels, buckets=_SECONDS, registry=self.registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        return Gauge(f"secagg_dap_{name}", text, labels, registry=self.registry)
+        mode = "mostrecent"  # every process reads the same store
+        return Gauge(f"secagg_dap_{name}", text, labels, registry=self.registry, multiprocess_mode=mode)
