@@ -1,0 +1,69 @@
+"""What a server writes about itself: a line an event, as text or JSON.
+
+No body, token, key or client address is ever passed to a logger of this package, and those of other packages that would
+write one are kept quiet.
+"""
+
+import json
+import logging
+import sys
+import time
+from typing import IO
+
+_QUIET = ("httpx", "httpcore", "sqlalchemy", "asyncio")  # below a warning: URLs, headers, rows
+_LINE_BREAKS = {ord(c): " " for c in "\r\n\v\f\x1b\x85\u2028\u2029"}
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-01-31T12:00:00Z INFO secagg.dap.worker: message`, then a traceback if there is one."""
+
+    converter = staticmethod(time.gmtime)
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """One line, whatever is in it."""
+        return super().formatMessage(record).translate(_LINE_BREAKS)
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line: time, level, logger, process, message and, of an error, its traceback."""
+
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self._role = role
+
+    def format(self, record: logging.LogRecord) -> str:
+        seconds, milliseconds = time.gmtime(record.created), int(record.msecs)
+        entry = {
+            "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', seconds)}.{milliseconds:03}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "role": self._role,
+            "process": record.process,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry)
+
+
+def configure(level: str, form: str, role: str, stream: IO[str] | None = None) -> None:
+    """Send what this process logs to stderr.
+
+    Args:
+        level: debug, info, warning or error.
+        form: text or json.
+        role: that each JSON line names.
+    """
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter(role) if form == "json" else TextFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # uvicorn names the clients' addresses in its access log, and below info.
+    logging.getLogger("uvicorn").setLevel(max(root.level, logging.INFO))
+    logging.getLogger("uvicorn.access").setLevel(logging.CRITICAL)
