@@ -10,6 +10,7 @@ from .store.engine import Store
 from .store.tasks import AggregatorTask, KeyPair, all_keys, find_task
 
 FRESH = 5.0  # seconds for which what was read is taken for current
+SETTLED = 2 * FRESH  # seconds after which every process has a new key, so that Clients may be told of it
 _MOST = 10_000  # tasks that are remembered
 
 
@@ -83,6 +84,9 @@ class Directory:
         return {pair.config.id for pair in self.key_pairs() if pair.accepted(now)}
 
     def advertised(self) -> HpkeConfigList:
-        """What Clients are told, the newest first."""
+        """What Clients are told, the newest first: of a key that not every process can open with yet, only if there is
+        no other."""
         now = self._clock()
-        return HpkeConfigList(tuple(pair.config for pair in self.key_pairs() if pair.advertised(now)))
+        current = [pair for pair in self.key_pairs() if pair.advertised(now)]
+        settled = [pair for pair in current if pair.created <= now - SETTLED]
+        return HpkeConfigList(tuple(pair.config for pair in settled or current))

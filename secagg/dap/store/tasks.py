@@ -132,12 +132,14 @@ class KeyPair:
 
     Attributes:
         advertised_until, accepted_until: POSIX seconds; None for no end.
+        created: POSIX seconds, once it is in the store.
     """
 
     config: HpkeConfig
     private_key: PrivateKey = field(compare=False)
     advertised_until: float | None = None
     accepted_until: float | None = None
+    created: float = 0.0
 
     def advertised(self, now: float) -> bool:
         return self.advertised_until is None or now < self.advertised_until
@@ -166,6 +168,7 @@ def all_keys(tx: Tx) -> list[KeyPair]:
             PrivateKey.from_bytes(tx.vault.open(row.private_key, b"hpke key" + bytes([row.id]))),
             row.advertised_until,
             row.accepted_until,
+            row.created,
         )
         for row in rows
     ]
