@@ -15,6 +15,7 @@ missing_packages() {
     works valgrind true && works links gcc -include valgrind/memcheck.h || echo valgrind libc6-dbg
     works links aarch64-linux-gnu-gcc -static || echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     works command -v qemu-aarch64 || echo qemu-user
+    works postgres_program postgres || echo postgresql
     works python3 -c 'import ensurepip, venv' || echo python3 python3-venv
     works python3 -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' || echo python3-dev
 }
@@ -44,4 +45,5 @@ install_missing_tools() {
     gcc --version | head -n 1
     valgrind --version
     qemu-aarch64 --version | head -n 1
+    "$(postgres_program postgres)" --version
 }

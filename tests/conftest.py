@@ -1,10 +1,12 @@
 """Fixtures shared by all tests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from dap_world import Urls, World, postgres_schemas
 
 from secagg import Client, Identity, Model, Params, Roster, Round, Server, Simulation, _kernels, rounds_of, simulate
 
@@ -71,3 +73,27 @@ def play_until(
         requests = server.end_round()
     assert server.faults == []
     return server, clients, requests
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def dap_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Urls]:
+    """Two empty databases, on SQLite and on the PostgreSQL that SECAGG_TEST_POSTGRES names."""
+    if request.param == "sqlite":
+        yield Urls(f"sqlite:///{tmp_path}/leader.db", f"sqlite:///{tmp_path}/helper.db")
+    else:
+        with postgres_schemas(2) as (leader, helper):
+            yield Urls(leader, helper)
+
+
+@pytest.fixture
+def dap_world(dap_urls: Urls) -> Iterator[Callable[..., World]]:
+    """Makes a `World` on them."""
+    worlds = []
+
+    def make(**parameters: Any) -> World:
+        worlds.append(World(dap_urls, **parameters))
+        return worlds[-1]
+
+    yield make
+    for world in worlds:
+        world.close()

@@ -1,0 +1,438 @@
+"""A Leader and a Helper on real stores, their clock in the test's hand, and everything between them ready to break.
+
+Reports are made here by hand, as a Client that does what the test wants of it.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from sqlalchemy import NullPool, create_engine, delete, func, make_url, select
+
+from secagg.dap.helper import Helper
+from secagg.dap.hpke import PrivateKey, seal
+from secagg.dap.leader import Answer, JobDone, Leader, PeerUnavailable, Settings
+from secagg.dap.messages import (
+    BatchMode,
+    CollectionJobReq,
+    CollectionJobResp,
+    Extension,
+    HpkeCiphertext,
+    HpkeConfig,
+    Interval,
+    PlaintextInputShare,
+    Query,
+    Report,
+    ReportError,
+    ReportMetadata,
+    Role,
+)
+from secagg.dap.store import schema
+from secagg.dap.store.engine import Store, Tx
+from secagg.dap.store.releases import CollectionJob, releases
+from secagg.dap.store.tasks import AggregatorTask, KeyPair, TaskSecrets, add_key, add_task, find_task, token_hash
+from secagg.dap.task import Task, task_configuration
+from secagg.dap.vault import Vault
+from secagg.dap.vdafs import vdaf
+
+START = 1_700_000_000.0  # when everything begins
+PRECISION = 100  # seconds
+MIN_BATCH = 3
+BUCKETS = 4
+PEER_TOKEN, COLLECTOR_TOKEN = b"token-between-aggregators", b"token-of-the-collector"
+CONFIG_ID = {Role.LEADER: 7, Role.HELPER: 8, Role.COLLECTOR: 1}
+
+
+class Crash(BaseException):
+    """The process is gone. Nothing in the package may catch it."""
+
+
+class Clock:
+    """POSIX seconds, as the test says."""
+
+    def __init__(self, now: float = START) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    @property
+    def bucket(self) -> int:
+        return int(self.now) // PRECISION
+
+
+class CrashingStore(Store):
+    """A store whose process dies at one of its transactions.
+
+    Attributes:
+        crash_at: how many transactions pass before; None for never.
+        committed: whether the transaction that it dies at is still in the database.
+        written: transactions so far.
+    """
+
+    def __init__(self, url: str, vault: Vault, *, create: bool = True) -> None:
+        self.crash_at: int | None = None
+        self.committed = False
+        self.written = 0
+        super().__init__(url, vault, create=create)
+
+    @contextmanager
+    def write(self) -> Iterator[Tx]:
+        dies, committed = self.crash_at == 0, self.committed
+        if self.crash_at is not None:
+            self.crash_at = self.crash_at - 1 if self.crash_at else None
+        with super().write() as tx:
+            yield tx
+            self.written += 1
+            if dies and not committed:
+                raise Crash
+        if dies:
+            raise Crash
+
+
+class Fault(Enum):
+    """What may become of a request to the Helper."""
+
+    LOST_REQUEST = "the request is lost"
+    LOST_ANSWER = "the answer is lost"
+
+
+class DirectPeer:
+    """The Helper without sockets.
+
+    Attributes:
+        faults: of the next requests, the first first.
+        later: whether the Helper keeps jobs for later.
+        seen: the bodies of all requests that reached it.
+    """
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.faults: list[Fault | None] = []
+        self.later = False
+        self.seen: list[bytes] = []
+
+    def create_job(self, mine: AggregatorTask, body: bytes) -> Answer:
+        w = self._world
+        with self._faulty():
+            self.seen.append(body)
+            job_id, job = w.helper.create_job(w.helper_task, w.keys(Role.HELPER), body, w.helper_now, later=self.later)
+            return Answer(job.response, job_id.hex())
+
+    def poll_job(self, mine: AggregatorTask, location: str) -> Answer:
+        with self._faulty():
+            job = self._world.helper.find_job(self._world.helper_task, bytes.fromhex(location))
+            return Answer(job.response, location)
+
+    def delete_job(self, mine: AggregatorTask, location: str) -> None:
+        with self._faulty():
+            self._world.helper.delete_job(self._world.helper_task, bytes.fromhex(location))
+
+    def create_share(self, mine: AggregatorTask, body: bytes) -> Answer:
+        with self._faulty():
+            self.seen.append(body)
+            share_id, share = self._world.helper.create_share(self._world.helper_task, body, self._world.helper_now)
+            return Answer(share, share_id.hex())
+
+    @contextmanager
+    def _faulty(self) -> Iterator[None]:
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is Fault.LOST_REQUEST:
+            raise PeerUnavailable("the request is lost")
+        yield
+        if fault is Fault.LOST_ANSWER:
+            raise PeerUnavailable("the answer is lost")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the Collector makes of a finished collection job."""
+
+    count: int
+    interval: Interval
+    sums: list[int]
+    shares: tuple[bytes, bytes] = field(repr=False)  # as opened: the Leader's, the Helper's
+    encoded: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Urls:
+    """Two empty databases."""
+
+    leader: str
+    helper: str
+
+
+class World:
+    """One task at its Leader, Helper and Collector.
+
+    Args:
+        urls: of the Aggregators' databases.
+        settings: of the Leader.
+        batch_size: of the Leader's batches.
+        secrets: of the vaults.
+        parameters: of the task, beside the defaults.
+    """
+
+    def __init__(
+        self,
+        urls: Urls,
+        *,
+        settings: Settings | None = None,
+        batch_size: int = MIN_BATCH,
+        peer: Any = None,
+        clock: Clock | None = None,
+        **parameters: Any,
+    ) -> None:
+        self.urls = urls
+        self.clock = clock or Clock()
+        self.helper_skew = 0.0
+        self._settings = settings or Settings(job_size=100)
+        self._keys = {role: PrivateKey.generate() for role in CONFIG_ID}
+        self.configs = {
+            role: HpkeConfig(number, 0x20, 1, 1, self._keys[role].public_bytes) for role, number in CONFIG_ID.items()
+        }
+        self.vaults = {Role.LEADER: Vault(os.urandom(32)), Role.HELPER: Vault(os.urandom(32))}
+        self.verify_key = os.urandom(32)
+        self.task = Task(os.urandom(32), task_configuration(**_PARAMETERS | parameters))
+        self.peer = peer or DirectPeer(self)
+        self._open()
+        self.leader_task = self._add(
+            self.leader_store, Role.LEADER, PEER_TOKEN, token_hash(COLLECTOR_TOKEN), batch_size
+        )
+        self.helper_task = self._add(self.helper_store, Role.HELPER, token_hash(PEER_TOKEN), b"", 0)
+
+    def _open(self) -> None:
+        self.leader_store = CrashingStore(self.urls.leader, self.vaults[Role.LEADER])
+        self.helper_store = CrashingStore(self.urls.helper, self.vaults[Role.HELPER])
+        self.leader, self.helper = Leader(self.leader_store, self.peer, self._settings), Helper(self.helper_store)
+
+    def _add(self, store: Store, role: Role, peer: bytes, collector: bytes, batch_size: int) -> AggregatorTask:
+        with store.write() as tx:
+            add_key(tx, KeyPair(self.configs[role], self._keys[role]), self.clock.now)
+            secrets = TaskSecrets(role, self.verify_key, self.configs[Role.COLLECTOR], peer, collector, batch_size)
+            add_task(tx, self.task, secrets, self.clock.now)
+            found = find_task(tx, self.task.id)
+        assert found is not None
+        return found
+
+    def restart(self) -> None:
+        """Both processes end; new ones open what is on disk."""
+        self.close()
+        self._open()
+
+    def close(self) -> None:
+        self.leader_store.close()
+        self.helper_store.close()
+
+    @property
+    def helper_now(self) -> float:
+        return self.clock.now + self.helper_skew
+
+    def keys(self, role: Role) -> dict[int, PrivateKey]:
+        return {CONFIG_ID[role]: self._keys[role]}
+
+    # The Client.
+
+    def report(
+        self,
+        measurement: Any = 1,
+        *,
+        at: float | None = None,
+        time: int | None = None,
+        public: tuple[Extension, ...] = (),
+        private: dict[Role, tuple[Extension, ...]] | None = None,
+        report_id: bytes | None = None,
+    ) -> Report:
+        """A report of POSIX time `at`, or with this `time` in its metadata."""
+        task = self.task
+        report_id = os.urandom(16) if report_id is None else report_id
+        public_shares, input_shares = task.prio3.shard_batch(task.ctx, [measurement], [report_id])
+        moment = task.time(self.clock.now if at is None else at) if time is None else time
+        metadata = ReportMetadata(report_id, moment, public)
+        aad = task.input_share_aad(metadata, public_shares[0])
+        ciphertexts = []
+        for role, rows in zip((Role.LEADER, Role.HELPER), input_shares, strict=True):
+            plaintext = PlaintextInputShare((private or {}).get(role, ()), rows[0]).encode()
+            sealed = seal(self.configs[role].public_key, task.input_share_info(role), aad, plaintext)
+            ciphertexts.append(HpkeCiphertext(CONFIG_ID[role], *sealed))
+        return Report(metadata, public_shares[0], *ciphertexts)
+
+    def upload(self, *reports: Report) -> list[ReportError | None]:
+        """What becomes of each: None once it is on the Leader's disk."""
+        errors = self.leader.check_upload(self.task, self.keys(Role.LEADER), reports, self.clock.now)
+        good = [i for i in range(len(reports)) if i not in errors]
+        kept = self.leader.keep(self.leader_task, [reports[i] for i in good])
+        errors.update((i, ReportError.REPORT_REPLAYED) for i, keep in zip(good, kept, strict=True) if not keep)
+        return [errors.get(i) for i in range(len(reports))]
+
+    def upload_many(self, count: int, **report: Any) -> list[Report]:
+        """So many good reports, all accepted."""
+        reports = [self.report(i % BUCKETS, **report) for i in range(count)]
+        assert self.upload(*reports) == [None] * count
+        return reports
+
+    # The Aggregators.
+
+    def step_job(self) -> JobDone | None:
+        return self.leader.work_job(self.keys(Role.LEADER), self.clock.now)
+
+    def aggregate(self) -> list[JobDone]:
+        """Make jobs of what waits, and drive those that are due."""
+        self.leader.create_jobs(self.clock.now)
+        return list(iter(self.step_job, None))
+
+    def aggregate_all(self) -> list[JobDone]:
+        """Until no report waits, however long it takes."""
+        done = []
+        for _ in range(50):
+            done += self.aggregate()
+            while self.helper.work(self.keys(Role.HELPER), self.helper_now):
+                pass
+            if not self.count("leader", schema.jobs):
+                return done
+            self.clock.now += self._settings.lease
+        raise AssertionError("reports wait forever")
+
+    # The Collector.
+
+    def request(self, start: int | None = None, duration: int = 1) -> bytes:
+        """The encoded request for an interval of buckets, by default the current one; or for the Leader's choice."""
+        mode = self.task.batch_mode
+        interval = Interval(self.clock.bucket if start is None else start, duration)
+        config = interval.encode() if mode is BatchMode.TIME_INTERVAL else b""
+        return CollectionJobReq(Query(mode, config)).encode()
+
+    def collect(self, request: bytes | None = None, *, steps: int = 20) -> CollectionJob:
+        """The job, once it has ended or `steps` have passed."""
+        request = self.request() if request is None else request
+        job = self.leader.create_collection(self.leader_task, request, self.clock.now)
+        for _ in range(steps):
+            if job.finished or job.problem is not None:
+                break
+            self.leader.work_collection(self.clock.now)
+            self.clock.now += 1.0
+            job = self.leader.find_collection(self.leader_task, job.id)
+        return job
+
+    def result(self, job: CollectionJob) -> Result:
+        """What the Collector decrypts."""
+        assert job.finished, job.problem
+        assert job.response is not None
+        response, request = CollectionJobResp.decode(job.response), CollectionJobReq.decode(job.request)
+        leader = self.open_share(Role.LEADER, response.leader_encrypted_agg_share, request)
+        helper = self.open_share(Role.HELPER, response.helper_encrypted_agg_share, request)
+        shares = [self.task.prio3.decode_agg_share(share) for share in (leader, helper)]
+        sums = self.task.prio3.unshard(shares, response.report_count, signed=True)
+        return Result(response.report_count, response.interval, [int(s) for s in sums], (leader, helper), job.response)
+
+    def open_share(self, role: Role, sealed: HpkeCiphertext, request: CollectionJobReq) -> bytes:
+        info, aad = self.task.agg_share_info(role), self.task.agg_share_aad(request)
+        return self._keys[Role.COLLECTOR].open(sealed.enc, info, aad, sealed.payload)
+
+    # What is in the stores.
+
+    def count(self, side: str, table: Any) -> int:
+        """Rows of the task in a table of the Leader or the Helper."""
+        store, key = self._side(side)
+        with store.read() as tx:
+            return int(tx.execute(select(func.count()).where(table.c.task == key)).scalar_one())
+
+    def spent(self, side: str) -> int:
+        """Collections in a ledger."""
+        store, _ = self._side(side)
+        with store.read() as tx:
+            return releases(tx, self.leader_task if side == "leader" else self.helper_task)
+
+    def _side(self, side: str) -> tuple[Store, int]:
+        if side == "leader":
+            return self.leader_store, self.leader_task.key
+        return self.helper_store, self.helper_task.key
+
+
+_PARAMETERS: dict[str, Any] = {
+    "task_info": b"test",
+    "leader_url": "http://leader.test/",
+    "helper_url": "http://helper.test/",
+    "time_precision": PRECISION,
+    "min_batch_size": MIN_BATCH,
+    "batch_mode": BatchMode.TIME_INTERVAL,
+    "vdaf": vdaf("Histogram", length=BUCKETS),
+}
+
+
+def extensions(*types: int) -> tuple[Extension, ...]:
+    """Report extensions of these types, in this order."""
+    return tuple(Extension(number, b"") for number in types)
+
+
+def problem_type(job: CollectionJob) -> str:
+    """Why a collection job has failed, without its namespace."""
+    assert job.problem is not None, "the job has not failed"
+    return str(json.loads(job.problem)["type"]).rpartition(":")[2]
+
+
+def dump(url: str) -> dict[str, list[dict[str, Any]]]:
+    """A backup of a database: every row of every table."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        rows = {
+            table.name: [dict(row) for row in connection.execute(select(table)).mappings()]
+            for table in schema.metadata.sorted_tables
+        }
+    engine.dispose()
+    return rows
+
+
+def restore(url: str, backup: dict[str, list[dict[str, Any]]]) -> None:
+    """Put a database back to what it was."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for table in reversed(schema.metadata.sorted_tables):
+            connection.execute(delete(table))
+        for table in schema.metadata.sorted_tables:
+            if backup.get(table.name):
+                connection.execute(table.insert(), backup[table.name])
+    engine.dispose()
+
+
+def wipe(url: str) -> None:
+    """Leave nothing but the tables."""
+    restore(url, {})
+
+
+@contextmanager
+def postgres_schemas(count: int) -> Iterator[tuple[str, ...]]:
+    """URLs of so many empty schemas; skips the test where there is no PostgreSQL."""
+    server = os.environ.get("SECAGG_TEST_POSTGRES")
+    if not server:
+        pytest.skip("SECAGG_TEST_POSTGRES names no PostgreSQL; ci/postgres.sh starts one")
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    names = [f"test_{os.urandom(8).hex()}" for _ in range(count)]
+    with engine.connect() as connection:
+        for name in names:
+            connection.exec_driver_sql(f"CREATE SCHEMA {name}")
+    try:
+        yield tuple(
+            make_url(server)
+            .update_query_dict({"options": f"-csearch_path={name}"})
+            .render_as_string(hide_password=False)
+            for name in names
+        )
+    finally:
+        with engine.connect() as connection:
+            for name in names:
+                connection.exec_driver_sql(f"DROP SCHEMA {name} CASCADE")
+
+
+def checksum_of(reports: Sequence[Report]) -> bytes:
+    total = 0
+    for report in reports:
+        total ^= int.from_bytes(sha256(report.report_metadata.report_id).digest(), "big")
+    return total.to_bytes(32, "big")
