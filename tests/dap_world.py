@@ -5,7 +5,7 @@ Reports are made here by hand, as a Client that does what the test wants of it.
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -33,7 +33,7 @@ from secagg.dap.messages import (
     ReportMetadata,
     Role,
 )
-from secagg.dap.store import schema
+from secagg.dap.store import schema, uploads
 from secagg.dap.store.engine import Store, Tx
 from secagg.dap.store.releases import CollectionJob, releases
 from secagg.dap.store.tasks import AggregatorTask, KeyPair, TaskSecrets, add_key, add_task, find_task, token_hash
@@ -73,23 +73,25 @@ class CrashingStore(Store):
     Attributes:
         crash_at: how many transactions pass before; None for never.
         committed: whether the transaction that it dies at is still in the database.
-        written: transactions so far.
+        meanwhile: what happens just before each of the next transactions, the first first.
     """
 
     def __init__(self, url: str, vault: Vault, *, create: bool = True) -> None:
         self.crash_at: int | None = None
         self.committed = False
-        self.written = 0
+        self.meanwhile: list[Callable[[], object] | None] = []
         super().__init__(url, vault, create=create)
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
+        event = self.meanwhile.pop(0) if self.meanwhile else None
+        if event is not None:
+            event()
         dies, committed = self.crash_at == 0, self.committed
         if self.crash_at is not None:
             self.crash_at = self.crash_at - 1 if self.crash_at else None
         with super().write() as tx:
             yield tx
-            self.written += 1
             if dies and not committed:
                 raise Crash
         if dies:
@@ -108,6 +110,7 @@ class DirectPeer:
 
     Attributes:
         faults: of the next requests, the first first.
+        meanwhile: what happens before the next request gets there.
         later: whether the Helper keeps jobs for later.
         seen: the bodies of all requests that reached it.
     """
@@ -115,6 +118,7 @@ class DirectPeer:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.faults: list[Fault | None] = []
+        self.meanwhile: Callable[[], object] | None = None
         self.later = False
         self.seen: list[bytes] = []
 
@@ -143,6 +147,9 @@ class DirectPeer:
     @contextmanager
     def _faulty(self) -> Iterator[None]:
         fault = self.faults.pop(0) if self.faults else None
+        event, self.meanwhile = self.meanwhile, None
+        if event is not None:
+            event()
         if fault is Fault.LOST_REQUEST:
             raise PeerUnavailable("the request is lost")
         yield
@@ -193,7 +200,8 @@ class World:
         self.urls = urls
         self.clock = clock or Clock()
         self.helper_skew = 0.0
-        self._settings = settings or Settings(job_size=100)
+        self.bucket = self.clock.bucket
+        self._settings = settings or Settings(job_size=100, lease=10.0, backoff=5.0)
         self._keys = {role: PrivateKey.generate() for role in CONFIG_ID}
         self.configs = {
             role: HpkeConfig(number, 0x20, 1, 1, self._keys[role].public_bytes) for role, number in CONFIG_ID.items()
@@ -251,7 +259,7 @@ class World:
         report_id: bytes | None = None,
     ) -> Report:
         """A report of POSIX time `at`, or with this `time` in its metadata."""
-        task = self.task
+        task, self.bucket = self.task, self.clock.bucket
         report_id = os.urandom(16) if report_id is None else report_id
         public_shares, input_shares = task.prio3.shard_batch(task.ctx, [measurement], [report_id])
         moment = task.time(self.clock.now if at is None else at) if time is None else time
@@ -291,25 +299,31 @@ class World:
     def aggregate_all(self) -> list[JobDone]:
         """Until no report waits, however long it takes."""
         done = []
-        for _ in range(50):
+        for _ in range(1000):
             done += self.aggregate()
             while self.helper.work(self.keys(Role.HELPER), self.helper_now):
                 pass
-            if not self.count("leader", schema.jobs):
+            if not self.count("leader", schema.jobs) and not self.waiting():
                 return done
-            self.clock.now += self._settings.lease
+            self.clock.now += 1.0
         raise AssertionError("reports wait forever")
+
+    def waiting(self) -> int:
+        """Reports at the Leader that are not aggregated."""
+        with self.leader_store.read() as tx:
+            return uploads.waiting(tx)
 
     # The Collector.
 
     def request(self, start: int | None = None, duration: int = 1) -> bytes:
-        """The encoded request for an interval of buckets, by default the current one; or for the Leader's choice."""
+        """The encoded request for an interval of buckets, by default that of the last report; or for the Leader's
+        choice."""
         mode = self.task.batch_mode
-        interval = Interval(self.clock.bucket if start is None else start, duration)
+        interval = Interval(self.bucket if start is None else start, duration)
         config = interval.encode() if mode is BatchMode.TIME_INTERVAL else b""
         return CollectionJobReq(Query(mode, config)).encode()
 
-    def collect(self, request: bytes | None = None, *, steps: int = 20) -> CollectionJob:
+    def collect(self, request: bytes | None = None, *, steps: int = 200) -> CollectionJob:
         """The job, once it has ended or `steps` have passed."""
         request = self.request() if request is None else request
         job = self.leader.create_collection(self.leader_task, request, self.clock.now)
