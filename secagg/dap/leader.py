@@ -107,6 +107,10 @@ class Settings:
     lease: float = 120.0
     backoff: float = 60.0
 
+    def delay(self, attempts: int, problem: "DapProblem | PeerUnavailable") -> float:
+        """Seconds until a step that failed is tried again."""
+        return problem.retry_after or min(self.backoff, 2.0 ** min(attempts, 62))
+
 
 class Leader:
     """The Leader's part of every task.
@@ -258,7 +262,7 @@ class Leader:
         return JobDone(len(opened.positions) + len(opened.errors) - len(errors), errors)
 
     def _postpone(self, job: Job, now: float, problem: DapProblem | PeerUnavailable) -> None:
-        delay = problem.retry_after or min(self.settings.backoff, 2.0**job.attempts)
+        delay = self.settings.delay(job.attempts, problem)
         with self.store.write() as tx:
             uploads.postpone_job(tx, job, now + delay, None)
 
@@ -317,7 +321,7 @@ class Leader:
         except DapProblem as problem:
             self._fail(job, now, problem)
         except PeerUnavailable as problem:
-            delay = problem.retry_after or min(self.settings.backoff, 2.0**job.attempts)
+            delay = self.settings.delay(job.attempts, problem)
             with self.store.write() as tx:
                 releases.change_collection_job(tx, job, due=now + delay)
         return job
@@ -391,7 +395,7 @@ class Leader:
             if released is None:
                 return
             if released.share_request is not None and problem.type not in _CONFLICTS:
-                delay = problem.retry_after or min(self.settings.backoff, 2.0**job.attempts)
+                delay = self.settings.delay(job.attempts, problem)
                 releases.change_collection_job(tx, job, due=now + delay)
                 return
             releases.change_collection_job(tx, job, problem=to_document(problem).decode(), due=None)

@@ -168,6 +168,28 @@ def test_report_is_kept_or_refused_wherever_the_leader_crashes_in_an_upload(dap_
 # Lost.
 
 
+@MODES
+def test_report_is_not_lost_while_the_helper_is_unreachable_for_long(dap_world: NewWorld, mode: BatchMode) -> None:
+    """More attempts than a float has powers of two."""
+    world = dap_world(batch_mode=mode, settings=QUICK, batch_size=5)
+    world.upload_many(5)
+    world.leader.create_jobs(world.clock.now)
+    set_attempts(world, schema.jobs, 5000)
+    world.peer.faults = [Fault.LOST_REQUEST]
+    failed = world.step_job()
+    assert failed is not None
+    assert failed.problem is not None
+    world.clock.now += QUICK.backoff
+    assert [done.aggregated for done in world.aggregate()] == [3, 2]
+    job = world.leader.create_collection(world.leader_task, world.request(), world.clock.now)
+    set_attempts(world, schema.collection_jobs, 5000)
+    world.peer.faults = [Fault.LOST_REQUEST]
+    world.leader.work_collection(world.clock.now)
+    world.clock.now += QUICK.backoff
+    world.leader.work_collection(world.clock.now)
+    assert world.result(world.leader.find_collection(world.leader_task, job.id)).count == 5
+
+
 def set_attempts(world: World, table: Any, attempts: int) -> None:
     with world.leader_store.write() as tx:
         tx.execute(table.update().values(attempts=attempts))
