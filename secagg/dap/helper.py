@@ -100,7 +100,7 @@ class Helper:
         """Raises DapProblem if there is none."""
         with self.store.read() as tx:
             job = helper_jobs.find_job(tx, mine, job_id)
-        if job is None:
+        if job is None or job.deleted:
             raise DapProblem(
                 "unrecognizedAggregationJob", "there is no such aggregation job", status=404, task_id=mine.task.id
             )

@@ -1,5 +1,5 @@
-"""What must never happen to a report: to be counted twice, to be lost once it was accepted, to be counted although it is
-from the future, outside the task's interval or says something that nobody understands.
+"""What must never happen to a report: to be counted twice, to be lost once it was accepted, to be counted although it
+is from the future, outside the task's interval or says something that nobody understands.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from dap_world import (
     Fault,
     World,
     extensions,
+    problem_type,
 )
 from sqlalchemy import select
 
@@ -81,6 +82,34 @@ def test_job_that_is_sent_again_is_counted_once(dap_world: NewWorld, mode: Batch
     world.aggregate_all()
     assert len(set(world.peer.seen)) == 1  # the same bytes each time
     assert counted(world) == 7
+
+
+def test_report_in_a_job_that_the_helper_has_forgotten_is_counted_once(dap_world: NewWorld) -> None:
+    """The answer is lost and the job deleted; its marks stay, so that the Helper takes the reports for replays, and
+    the batches no longer agree: nothing is released rather than something wrong."""
+    world = dap_world()
+    world.upload_many(4)
+    world.peer.faults = [Fault.LOST_ANSWER]
+    world.aggregate()
+    (job_id,) = stored_ids(world, schema.helper_jobs)
+    world.helper.delete_job(world.helper_task, job_id)
+    world.aggregate_all()
+    assert world.count("helper", schema.aggregated) == 4
+    world.upload_many(3)
+    world.aggregate_all()
+    assert problem_type(world.collect()) == "batchMismatch"
+
+
+def test_job_that_was_deleted_before_it_was_begun_begins_anew(dap_world: NewWorld) -> None:
+    world = dap_world()
+    world.upload_many(4)
+    world.peer.later = True
+    world.aggregate()
+    (job_id,) = stored_ids(world, schema.helper_jobs)
+    world.helper.delete_job(world.helper_task, job_id)
+    world.peer.later = False
+    world.aggregate_all()
+    assert counted(world) == 4
 
 
 def stored_ids(world: World, table: Any) -> list[bytes]:
@@ -284,6 +313,21 @@ def test_garbage_collection_keeps_what_still_refuses_replays(dap_world: NewWorld
     world.aggregate_all()
     assert world.count("leader", schema.reports) == world.count("helper", schema.aggregated) == 3
     assert world.count("leader", schema.jobs) == 0
+
+
+def test_rewound_job_is_not_begun_again(dap_world: NewWorld) -> None:
+    """Deleted and sent again: a new job, in which every report is a replay."""
+    world = dap_world()
+    world.upload_many(3)
+    world.aggregate_all()
+    (job_id,) = stored_ids(world, schema.helper_jobs)
+    world.helper.delete_job(world.helper_task, job_id)
+    keys = world.keys(Role.HELPER)
+    again, job = world.helper.create_job(world.helper_task, keys, world.peer.seen[0], world.clock.now)
+    assert again == job_id
+    resps = AggregationJobResp.decode(job.response or b"").verify_resps
+    assert [resp.outcome for resp in resps] == [ReportError.REPORT_REPLAYED] * 3
+    assert counted(world) == 3
 
 
 # Reports that no Aggregator may count.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 
 from .engine import Tx
 from .schema import helper_jobs
@@ -31,6 +31,10 @@ class HelperJob:
     def ended(self) -> bool:
         return self.request is None
 
+    @property
+    def deleted(self) -> bool:
+        return self.ended and self.response is None and self.problem is None
+
 
 _FIELDS = tuple(HelperJob.__dataclass_fields__)
 
@@ -39,25 +43,32 @@ def _job(row: "object") -> HelperJob:
     return HelperJob(*(getattr(row, name) for name in _FIELDS))
 
 
+def _this(task: int, job_id: bytes) -> ColumnElement[bool]:
+    return (helper_jobs.c.task == task) & (helper_jobs.c.id == job_id)
+
+
 def add_job(tx: Tx, mine: AggregatorTask, job_id: bytes, request: bytes, now: float, due: float) -> HelperJob:
-    """The job of this ID: the one that there is, or a new one that nobody but us works on before it is due."""
+    """The job of this ID: the one that there is, or a new one that nobody but us works on before it is due.
+
+    One that was deleted begins anew: what it has committed refuses the same reports.
+    """
     row = {"task": mine.key, "id": job_id, "request": request, "due": due, "created": now}
     tx.insert_new(helper_jobs, [row])
-    found = find_job(tx, mine, job_id)
-    assert found is not None
+    found = lock_job(tx, mine, job_id)
+    if found.deleted:
+        tx.execute(update(helper_jobs).where(_this(mine.key, job_id)).values(**row))
+        return lock_job(tx, mine, job_id)
     return found
 
 
 def find_job(tx: Tx, mine: AggregatorTask, job_id: bytes) -> HelperJob | None:
-    this = (helper_jobs.c.task == mine.key) & (helper_jobs.c.id == job_id)
-    row = tx.execute(select(helper_jobs).where(this)).one_or_none()
+    row = tx.execute(select(helper_jobs).where(_this(mine.key, job_id))).one_or_none()
     return None if row is None else _job(row)
 
 
 def lock_job(tx: Tx, mine: AggregatorTask, job_id: bytes) -> HelperJob:
     """The job as it is now, ours until the transaction ends."""
-    this = (helper_jobs.c.task == mine.key) & (helper_jobs.c.id == job_id)
-    return _job(tx.execute(select(helper_jobs).where(this).with_for_update()).one())
+    return _job(tx.execute(select(helper_jobs).where(_this(mine.key, job_id)).with_for_update()).one())
 
 
 def lease_job(tx: Tx, now: float, seconds: float) -> HelperJob | None:
@@ -66,12 +77,11 @@ def lease_job(tx: Tx, now: float, seconds: float) -> HelperJob | None:
     row = tx.execute(due.with_for_update(skip_locked=True)).one_or_none()
     if row is None:
         return None
-    this = (helper_jobs.c.task == row.task) & (helper_jobs.c.id == row.id)
-    tx.execute(update(helper_jobs).where(this).values(due=now + seconds))
+    tx.execute(update(helper_jobs).where(_this(row.task, row.id)).values(due=now + seconds))
     return _job(row)
 
 
 def end_job(tx: Tx, job: HelperJob, *, response: bytes | None = None, problem: str | None = None) -> None:
     """Keep the answer; without one, a deleted job's marks stay and its answer goes."""
-    this = (helper_jobs.c.task == job.task) & (helper_jobs.c.id == job.id)
-    tx.execute(update(helper_jobs).where(this).values(request=None, response=response, problem=problem, due=None))
+    ended = {"request": None, "response": response, "problem": problem, "due": None}
+    tx.execute(update(helper_jobs).where(_this(job.task, job.id)).values(**ended))
