@@ -287,6 +287,12 @@ class Privacy(Struct):
         ]
 
 
+def least_noise(budget: Budget, vdaf: Vdaf, honest: int = 1, unit: Unit = REPORT) -> Mechanism:
+    """The mechanism of the Aggregators that keeps to a budget with the least variance, which is the one to name."""
+    plan = Plan.aggregators(budget, vdaf.sensitivity(), vdaf.entries, count=AGGREGATORS, honest=honest, unit=unit)
+    return _LAWS[type(plan.law)]
+
+
 def collections_allowed(privacy: Privacy, vdaf: Vdaf) -> int:
     """How many collections the total budget allows, up to MAX_COLLECTIONS."""
     return _allowed(privacy, privacy.plan(vdaf))
