@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import delete, exists, func, insert, select, true, update
 
 from ..messages import BATCH_ID_SIZE, Interval
 from .buckets import bucket_id, collected_buckets
@@ -160,9 +160,11 @@ def pending(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes") -> int:
     return int(tx.execute(counted).scalar_one())
 
 
-def waiting(tx: Tx) -> int:
-    """How many reports of all tasks wait for a job or are in one: the queue's depth."""
-    return int(tx.execute(select(func.count()).select_from(reports).where(reports.c.body.is_not(None))).scalar_one())
+def waiting(tx: Tx, mine: AggregatorTask | None = None) -> int:
+    """How many reports of a task, or of all, wait for a job or are in one: the queue's depth."""
+    own = true() if mine is None else reports.c.task == mine.key
+    open_ones = own & reports.c.body.is_not(None)
+    return int(tx.execute(select(func.count()).select_from(reports).where(open_ones)).scalar_one())
 
 
 def full_batches(tx: Tx, mine: AggregatorTask, least: int) -> list[bytes]:
