@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import bench, dp, info, keygen, simulate
+from . import bench, dap, dp, info, keygen, simulate
 from .console import Group
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command(short_help="Show versions, CPU and instruction sets.")(info.info)
 app.command(short_help="Measure the kernels beside OpenSSL.")(bench.bench)
 
 app.add_typer(dp.app, name="dp", short_help="Choose noise: what a privacy budget costs in accuracy.")
+app.add_typer(dap.app, name="dap", short_help="Run DAP: Leader, Helper, tasks, uploads and collection.")
 
 
 def _version(wanted: bool) -> None:
@@ -45,6 +46,7 @@ def _secagg(
       secagg keygen --output user7.key
       secagg bench
       secagg dp epsilon-for --relative-error 2% --count 500 --task histogram
+      secagg dap init --role leader --dir leader
     """
 
 

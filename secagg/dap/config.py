@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 from ..errors import LocalProtocolError, SecAggError
 from .app import Limits
+from .journal import Journal
 from .leader import Settings
 from .messages import Role
 from .store.engine import Store
@@ -93,6 +94,12 @@ class Database:
         "The secret that keys, tokens and shares in the database are sealed under, and that the noise follows from:\n"
         f"64 hexadecimal digits, mode 600. Without this line it is taken from the environment, {SECRET_VARIABLE}.\n"
         "Keep a copy, but never beside a backup of the database.",
+    )
+    journal: str = _option(
+        "releases.journal",
+        _TEXT,
+        "A line for each batch that was released, so that a backup that is restored gives nothing away. Keep it out\n"
+        "of backups: it must never be older than the database.",
     )
 
 
@@ -274,7 +281,7 @@ class Config:
             raise ConfigError(f"there is no store {file}: make it with `secagg dap store upgrade --config {self.path}`")
         if file is not None and create and not file.exists():
             os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))  # and so are the files that SQLite puts beside it
-        return Store(self.url, vault, create=create)
+        return Store(self.url, vault, Journal(self.file(self.store.journal)), create=create)
 
     def app_limits(self) -> Limits:
         table = self.limits

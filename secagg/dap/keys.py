@@ -1,7 +1,7 @@
 """Rotation of an Aggregator's HPKE keys.
 
-A new key comes first, and once every process has it, it takes the place of the old one in what Clients are told. Who was
-told of the old one may keep it for the cache's lifetime, and so may whoever was told by a cache: it is accepted for
+A new key comes first, and once every process has it, it takes the place of the old one in what Clients are told. Who
+was told of the old one may keep it for the cache's lifetime, and so may whoever was told by a cache: it is accepted for
 twice as long. What was accepted in time is opened however late.
 """
 

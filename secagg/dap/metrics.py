@@ -35,7 +35,7 @@ class Metrics:
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self.registry)
         together = CollectorRegistry()
-        MultiProcessCollector(together)
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
 
     def count_job(self, aggregated: int, errors: Mapping[int, ReportError]) -> None:
@@ -51,5 +51,5 @@ class Metrics:
         return Histogram(f"secagg_dap_{name}", text, labels, buckets=_SECONDS, registry=self.registry)
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
-        mode = "mostrecent"  # every process reads the same store
-        return Gauge(f"secagg_dap_{name}", text, labels, registry=self.registry, multiprocess_mode=mode)
+        # Every process reads the same store.
+        return Gauge(f"secagg_dap_{name}", text, labels, registry=self.registry, multiprocess_mode="mostrecent")

@@ -174,6 +174,11 @@ def key_from_document(document: object) -> CollectorKey:
     return CollectorKey(_checked(config, key), key)
 
 
+def config_from_text(text: str) -> HpkeConfig:
+    """A Collector's HPKE configuration, as base64url; raises RemoteProtocolError unless it is of our suite."""
+    return _checked(HpkeConfig.decode(_decoded("an HPKE configuration", text)), None)
+
+
 def load(path: Path) -> Party:
     """Read a party's file; the error names it.
 
@@ -219,6 +224,17 @@ def _checked(config: HpkeConfig, key: PrivateKey | None) -> HpkeConfig:
     return config
 
 
+def _decoded(name: str, text: str) -> bytes:
+    """Bytes, canonically written."""
+    try:
+        data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        data = b""
+    if base64url(data) != text:
+        raise RemoteProtocolError(f"{name} must be URL-safe base64 without padding")
+    return data
+
+
 class _Fields:
     """Takes each field once, and in the end there must be none left."""
 
@@ -232,15 +248,7 @@ class _Fields:
         return value
 
     def data(self, name: str) -> bytes:
-        """Bytes, canonically written."""
-        text = self.text(name)
-        try:
-            data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        except ValueError:
-            data = b""
-        if base64url(data) != text:
-            raise RemoteProtocolError(f"{name} must be URL-safe base64 without padding")
-        return data
+        return _decoded(name, self.text(name))
 
     def private_key(self) -> PrivateKey | None:
         if self._left.get("hpke_private_key", "") is None:

@@ -20,7 +20,7 @@ from .metrics import Metrics
 from .peer import HttpPeer
 from .privacy import collections_allowed
 from .store.releases import releases_by_task
-from .store.tasks import all_tasks
+from .store.tasks import KnownTasks
 from .store.uploads import waiting
 from .worker import Workers
 
@@ -55,6 +55,7 @@ class Process:
             if self._http is None
             else Leader(self.store, HttpPeer(self._http, clock), config.settings())
         )
+        self._tasks = KnownTasks()
         self._shown: set[str] = set()  # tasks with a gauge
         if not self.directory.advertised().configs:  # which opens every key: under another secret it ends here
             log.warning("no HPKE key is advertised: make one with `secagg dap key new --config %s`", config.path)
@@ -71,7 +72,7 @@ class Process:
     def refresh(self) -> None:
         """Set the gauges that follow from the store."""
         with self.store.read() as tx:
-            depth, spent, tasks = waiting(tx), releases_by_task(tx), [mine.task for mine in all_tasks(tx)]
+            depth, spent, tasks = waiting(tx), releases_by_task(tx), [mine.task for mine in self._tasks.all(tx)]
         self.metrics.queue_depth.set(depth)
         left = {
             task.text: collections_allowed(task.privacy, task.vdaf) - spent.get(task.id, 0)

@@ -1,0 +1,15 @@
+"""The commands of `secagg dap`, together."""
+
+import typer
+
+from . import init, key, serve, store, task
+
+app = typer.Typer()
+app.command("init", short_help="Set up an Aggregator: configuration, secret, store and HPKE key.")(init.init)
+app.command("leader", short_help="Run the Leader's server.")(serve.leader)
+app.command("helper", short_help="Run the Helper's server.")(serve.helper)
+app.command("worker", short_help="Do an Aggregator's work beside its servers.")(serve.worker)
+app.add_typer(task.app, name="task", short_help="Make tasks, and tell an Aggregator of them.")
+app.add_typer(key.app, name="key", short_help="An Aggregator's HPKE keys: rotation and expiry.")
+app.add_typer(store.app, name="store", short_help="An Aggregator's store: upgrade and backup.")
+app.command("collector-key", short_help="Make a Collector's HPKE key, for any number of tasks.")(key.collector_key)

@@ -1,0 +1,91 @@
+"""Options and words that several commands of `secagg dap` share."""
+
+import re
+from collections.abc import Callable
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from ...dap import party
+from ...dap.config import Config
+from ...dap.store.engine import Store
+from ...errors import RemoteProtocolError
+from ..console import CommandError, require
+
+ConfigOption = Annotated[
+    Path,
+    typer.Option("--config", metavar="FILE", help="The Aggregator's configuration, as `secagg dap init` wrote it."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_T = TypeVar("_T")
+
+
+def duration(option: str, text: str) -> int:
+    """Seconds, as in 90, 90s, 5m, 1h or 30d."""
+    found = re.fullmatch(r"(\d{1,12})([smhd]?)", text.strip(), re.ASCII)
+    require(found is not None, f"{option} must be a duration such as 90s, 5m, 1h or 30d, got {text!r}")
+    assert found is not None
+    seconds = int(found[1]) * _UNITS[found[2] or "s"]
+    require(seconds >= 1, f"{option} must be a second at least")
+    return seconds
+
+
+def instant(option: str, text: str) -> int:
+    """POSIX seconds, as such or as an ISO 8601 time; without a zone it is UTC."""
+    word = text.strip()
+    if re.fullmatch(r"\d{1,12}", word, re.ASCII):
+        return int(word)
+    try:
+        parsed = datetime.fromisoformat(word)
+        seconds = int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        seconds = -1
+    require(seconds >= 0, f"{option} must be a time such as 2026-01-31, 2026-01-31T12:00Z or POSIX seconds: {text!r}")
+    return seconds
+
+
+def time_text(seconds: float) -> str:
+    """An ISO 8601 time, UTC."""
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"{int(seconds)} s after 1970"
+
+
+def duration_text(seconds: float) -> str:
+    """In the largest unit that it is a whole number of."""
+    unit = max((unit for unit, size in _UNITS.items() if seconds % size == 0), key=_UNITS.__getitem__, default="s")
+    return f"{int(seconds) // _UNITS[unit]} {unit}"
+
+
+@contextmanager
+def opened(path: Path, *, create: bool = False) -> Any:
+    """(configuration, store) of an Aggregator; the store is closed in the end."""
+    config = Config.load(path)
+    store: Store = config.open_store(create=create)
+    try:
+        yield config, store
+    finally:
+        store.close()
+
+
+def load(path: Path, reader: Callable[[Path], _T]) -> _T:
+    """What a file holds; an error names the file."""
+    try:
+        return reader(path)
+    except RemoteProtocolError as error:
+        reason = str(error)
+        raise CommandError(reason if str(path) in reason else f"{path}: {reason}") from None
+
+
+def write_new(path: Path, text: str) -> None:
+    """A file that only its owner may read, which is not there yet."""
+    try:
+        party.write_secret(path, text)
+    except FileExistsError:
+        raise CommandError(f"{path} exists already, and is never overwritten") from None

@@ -1,0 +1,74 @@
+"""`secagg dap init`: all that an Aggregator needs to start."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...dap.config import ROLES, SECRET_VARIABLE, Config, template
+from ...dap.keys import new_key
+from ...dap.vault import SECRET_SIZE
+from ..console import require, show_json, show_pairs
+from ..dp import choose
+from .common import JsonOption, write_new
+
+
+def init(
+    role: Annotated[str, typer.Option(help="leader or helper.")],
+    directory: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", help="Where the files go; made if missing.")
+    ] = Path(),
+    listen: Annotated[str, typer.Option(help="Where the server listens; port 0 takes a free one.")] = "127.0.0.1:8080",
+    database: Annotated[
+        str | None, typer.Option(help="Its store, as a URL. [default: a SQLite file in DIR]", metavar="URL")
+    ] = None,
+    secret_file: Annotated[
+        bool, typer.Option(help=f"Write the secret to a file; else it is in the environment, {SECRET_VARIABLE}.")
+    ] = True,
+    json: JsonOption = False,
+) -> None:
+    """Write a commented configuration and a fresh secret, make the store, and in it a first HPKE key.
+
+    The secret (mode 600) is what everything in the database is sealed under, and what the noise of every batch follows
+    from: keep a copy of it, and never beside a backup of the database.
+
+    \b
+    Examples:
+      secagg dap init --role leader --dir leader
+      secagg dap init --role helper --listen 127.0.0.1:8081 --database postgresql+psycopg://dap@db.example/helper
+    """
+    name = choose("--role", tuple(ROLES), role)
+    directory.mkdir(parents=True, exist_ok=True)
+    path, secret = directory / f"{name}.toml", directory / f"{name}.secret"
+    for file in (path, secret):
+        require(not file.exists(), f"{file} exists already, and is never overwritten")
+    stored = {
+        "database": database or f"sqlite:///{name}.db",
+        "secret_file": secret.name if secret_file else None,
+        "journal": f"{name}.journal",
+    }
+    if secret_file:
+        require(SECRET_VARIABLE not in os.environ, f"{SECRET_VARIABLE} is set: unset it, or give --no-secret-file")
+        write_new(secret, os.urandom(SECRET_SIZE).hex() + "\n")
+    write_new(path, template(ROLES[name], {"server": {"listen": listen}, "store": stored}))
+    config = Config.load(path)
+    store = config.open_store(create=True)
+    try:
+        pair = new_key(store, time.time(), config.keys.cache)
+    finally:
+        store.close()
+    if json:
+        shown = str(secret) if secret_file else None
+        show_json({"config": str(path), "secret_file": shown, "database": stored["database"], "key": pair.config.id})
+        return
+    show_pairs(
+        [
+            ("configuration", str(path)),
+            ("secret", str(secret) if secret_file else f"in the environment, {SECRET_VARIABLE}"),
+            ("store", str(stored["database"])),
+            ("HPKE key", f"number {pair.config.id}"),
+            ("next", f"secagg dap {name} --config {path}"),
+        ]
+    )

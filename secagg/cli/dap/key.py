@@ -1,0 +1,144 @@
+"""`secagg dap key` and `collector-key`: HPKE keys of an Aggregator and of a Collector."""
+
+import json as json_module
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...dap import party
+from ...dap.keys import new_key, retire_key
+from ...dap.store.tasks import KeyPair, all_keys
+from ...dap.task import base64url
+from ..console import show, show_json, table
+from .common import ConfigOption, JsonOption, duration, opened, time_text, write_new
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""HPKE keys that Clients seal reports to. Servers that run take up a change within seconds.
+
+    \b
+    Examples:
+      secagg dap key new --config leader.toml
+      secagg dap key list --config leader.toml
+      secagg dap key end --config leader.toml 3
+    """,
+)
+
+
+def new(
+    config: ConfigOption,
+    lifetime: Annotated[
+        str | None, typer.Option(help="Stop telling Clients of it after 90d, say. [default: at the next rotation]")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Rotate: make a new key, which Clients are told of in place of the old one some seconds later.
+
+    The old key is accepted for twice the time for which Clients may keep it ([keys] cache in the configuration).
+
+    \b
+    Example:
+      secagg dap key new --config leader.toml --lifetime 90d
+    """
+    seconds = None if lifetime is None else duration("--lifetime", lifetime)
+    with opened(config) as (loaded, store):
+        pair = new_key(store, time.time(), loaded.keys.cache, lifetime=seconds)
+    if json:
+        show_json(_described(pair, time.time()))
+    else:
+        show(f"HPKE key {pair.config.id} is made; see `secagg dap key list --config {config}`")
+
+
+def list_keys(config: ConfigOption, json: JsonOption = False) -> None:
+    """Show an Aggregator's HPKE keys, the newest first.
+
+    \b
+    Example:
+      secagg dap key list --config leader.toml
+    """
+    with opened(config) as (_, store), store.read() as tx:
+        pairs = all_keys(tx)
+    rows = [_described(pair, time.time()) for pair in pairs]
+    if json:
+        show_json(rows)
+        return
+    made = table("key", "made", "told to clients", "accepted", "public key")
+    for row in rows:
+        made.add_row(
+            str(row["key"]), row["created"], _span(row, "advertised"), _span(row, "accepted"), row["public_key"]
+        )
+    show(made)
+
+
+def end(
+    config: ConfigOption,
+    number: Annotated[int, typer.Argument(metavar="KEY", help="Its number.")],
+    at_once: Annotated[
+        bool, typer.Option("--at-once", help="Refuse new reports to it from now on, as when it was stolen.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """End a key. Reports that were accepted in time are still opened.
+
+    \b
+    Example:
+      secagg dap key end --config leader.toml 3
+    """
+    with opened(config) as (loaded, store):
+        retire_key(store, number, time.time(), loaded.keys.cache, at_once=at_once)
+        with store.read() as tx:
+            pair = next(each for each in all_keys(tx) if each.config.id == number)
+    row = _described(pair, time.time())
+    if json:
+        show_json(row)
+    else:
+        show(f"HPKE key {number}: told to clients {_span(row, 'advertised')}, accepted {_span(row, 'accepted')}")
+
+
+def collector_key(
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The new file; one that exists is never overwritten.")],
+    json: JsonOption = False,
+) -> None:
+    """Make a Collector's HPKE key pair: the private key in a new file (mode 600), what others need on stdout.
+
+    The file never leaves the Collector. Whoever makes tasks gives the printed line to `task new --collector-config`.
+
+    \b
+    Example:
+      secagg dap collector-key --output collector.key
+    """
+    key = party.CollectorKey.generate()
+    write_new(output, json_module.dumps(party.key_document(key), indent=2) + "\n")
+    config = base64url(key.config.encode())
+    if json:
+        show_json({"file": str(output), "hpke_config": config})
+    else:
+        print(config)
+
+
+app.command("new", short_help="Rotate to a new key.")(new)
+app.command("list", short_help="Show the keys.")(list_keys)
+app.command("end", short_help="End a key.")(end)
+
+
+def _described(pair: KeyPair, now: float) -> dict[str, Any]:
+    """A key without what is secret."""
+    return {
+        "key": pair.config.id,
+        "created": time_text(pair.created),
+        "public_key": base64url(pair.config.public_key),
+        "advertised": pair.advertised(now),
+        "advertised_until": None if pair.advertised_until is None else time_text(pair.advertised_until),
+        "accepted": pair.accepted(now),
+        "accepted_until": None if pair.accepted_until is None else time_text(pair.accepted_until),
+    }
+
+
+def _span(row: dict[str, Any], what: str) -> str:
+    until = row[f"{what}_until"]
+    if until is None:
+        return "yes"
+    return f"until {until}" if row[what] else "no"

@@ -1,0 +1,78 @@
+"""`secagg dap leader`, `helper` and `worker`: the processes of an Aggregator."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...dap import logs, server
+from ...dap.config import ROLES, Config
+from ..console import require
+from .common import ConfigOption, JsonOption
+
+ListenOption = Annotated[
+    str | None, typer.Option(help="In place of the configured address; port 0 takes a free one.", metavar="HOST:PORT")
+]
+
+
+def leader(config: ConfigOption, listen: ListenOption = None, json: JsonOption = False) -> None:
+    """Run the Leader until it is interrupted or terminated. One line on stdout says when it answers, and where.
+
+    It finishes the requests under way when it stops. Logs go to stderr.
+
+    \b
+    Example:
+      secagg dap leader --config leader.toml
+    """
+    _serve("leader", config, listen, json)
+
+
+def helper(config: ConfigOption, listen: ListenOption = None, json: JsonOption = False) -> None:
+    """Run the Helper until it is interrupted or terminated. One line on stdout says when it answers, and where.
+
+    It finishes the requests under way when it stops. Logs go to stderr.
+
+    \b
+    Example:
+      secagg dap helper --config helper.toml
+    """
+    _serve("helper", config, listen, json)
+
+
+def worker(
+    config: ConfigOption,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Worker threads. [default: as configured, 1 at least]")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Do an Aggregator's work, such as aggregation and collection jobs, until interrupted or terminated.
+
+    Any number of these may run on one store, with PostgreSQL on any number of machines: each leases what it does, and
+    what a crash leaves behind another takes up. HPKE opening scales by processes, not by threads.
+
+    \b
+    Example:
+      secagg dap worker --config leader.toml
+    """
+    loaded = _configured(config)
+    server.work(loaded, threads or max(1, loaded.workers.threads), lambda text: _announce("working", text, json))
+
+
+def _serve(role: str, path: Path, listen: str | None, json: bool) -> None:
+    config = _configured(path)
+    found = config.role.name.lower()
+    require(config.role is ROLES[role], f"{path} is a {found}'s: run `secagg dap {found} --config {path}`")
+    server.serve(config, lambda url: _announce("listening", url, json), listen)
+
+
+def _announce(what: str, where: str, as_json: bool) -> None:
+    preposition = "on" if what == "listening" else "with"
+    print(json.dumps({what: where}) if as_json else f"{what} {preposition} {where}", flush=True)
+
+
+def _configured(path: Path) -> Config:
+    config = Config.load(path)
+    logs.configure(config.log.level, config.log.format, config.role.name.lower())
+    return config

@@ -1,0 +1,93 @@
+"""`secagg dap store`: what a store needs beside its servers."""
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...dap.config import Config
+from ...dap.store.migrations import VERSION
+from ..console import CommandError, require, show, show_json
+from .common import ConfigOption, JsonOption, opened
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""An Aggregator's store.
+
+    \b
+    Examples:
+      secagg dap store upgrade --config leader.toml
+      secagg dap store backup --config leader.toml --output leader-2026-01-31.db
+    """,
+)
+
+
+def upgrade(config: ConfigOption, json: JsonOption = False) -> None:
+    """Bring a store to this program's schema, or make one. All of it happens, or nothing.
+
+    Back it up before, and stop servers and workers of the older program: they would meet tables that they do not know.
+
+    \b
+    Example:
+      secagg dap store upgrade --config leader.toml
+    """
+    with opened(config, create=True):
+        pass
+    if json:
+        show_json({"version": VERSION})
+    else:
+        show(f"the store's schema is version {VERSION}")
+
+
+def backup(
+    config: ConfigOption,
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The new file; one that exists is never overwritten.")],
+    json: JsonOption = False,
+) -> None:
+    """Copy a SQLite store while its servers run, as it is at one moment.
+
+    Keys, tokens and shares in the copy are sealed, as they are in the store; keep the secret elsewhere. What a backup
+    that is restored means for privacy stands in docs/operations.md: read it before you restore one.
+
+    \b
+    Example:
+      secagg dap store backup --config leader.toml --output leader-2026-01-31.db
+    """
+    loaded = Config.load(config)
+    file = loaded.sqlite_file
+    if file is None:
+        raise CommandError(
+            "this store is PostgreSQL's: back it up with pg_dump, which also copies it as it is at one moment"
+        )
+    require(file.exists(), f"there is no store {file}")
+    try:
+        os.close(os.open(output, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        raise CommandError(f"{output} exists already, and is never overwritten") from None
+    try:
+        _copy(file, output)
+    except sqlite3.Error as error:
+        output.unlink()
+        raise CommandError(f"the backup failed: {error}") from None
+    if json:
+        show_json({"file": str(output), "bytes": output.stat().st_size})
+    else:
+        show(f"{output}: {output.stat().st_size:,} bytes")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """By SQLite itself, which takes what is in its log too; then look at every page of the copy."""
+    with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(target)) as copy:
+        live.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")  # one file
+        found = copy.execute("PRAGMA integrity_check").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(f"the copy is damaged: {found}")
+
+
+app.command("upgrade", short_help="Bring the schema to this program's version.")(upgrade)
+app.command("backup", short_help="Copy a SQLite store while it is in use.")(backup)

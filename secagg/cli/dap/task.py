@@ -1,0 +1,372 @@
+"""`secagg dap task`: making tasks, and telling an Aggregator of them."""
+
+import json as json_module
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...dap import party
+from ...dap.config import Config
+from ...dap.messages import TASK_ID_SIZE, HpkeConfig, Role
+from ...dap.party import AggregatorParty, CollectorKey, CollectorParty, Party
+from ...dap.privacy import collections_allowed
+from ...dap.store import uploads
+from ...dap.store.engine import Tx
+from ...dap.store.releases import releases
+from ...dap.store.tasks import AggregatorTask, KnownTasks, add_task, delete_task, find_task
+from ...dap.task import Task, from_base64url
+from ...errors import RemoteProtocolError
+from ..console import CommandError, require, show, show_json, show_pairs, table
+from ..dp import (
+    DeltaOption,
+    EpsilonOption,
+    LengthOption,
+    MaxWeightOption,
+    ReportsPerClientOption,
+    RhoOption,
+    SpanOption,
+)
+from .common import ConfigOption, JsonOption, duration, duration_text, instant, load, opened, time_text, write_new
+from .task_options import AUTOMATIC, MECHANISMS, NONE, PrivacyOptions, check_url, choose_interval, choose_vdaf
+from .task_options import configuration as configured
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="""Tasks: what is measured, how it is added up, and how private results are.
+
+    \b
+    Examples:
+      secagg dap task new --vdaf Histogram --length 16 --leader https://leader.example --helper https://helper.example
+          --min-batch-size 100 --epsilon 1 --collections 10 --output task
+      secagg dap task show task/helper.json
+      secagg dap task add --config helper.toml task/helper.json
+      secagg dap task list --config helper.toml
+    """,
+)
+
+PartyFile = Annotated[Path, typer.Argument(metavar="PARTYFILE", help="A file that `secagg dap task new` wrote.")]
+
+
+def new(
+    vdaf: Annotated[str, typer.Option(help="Count, Sum, SumVec, Histogram or MultihotCountVec.")],
+    leader: Annotated[str, typer.Option(help="The Leader's URL.", metavar="URL")],
+    helper: Annotated[str, typer.Option(help="The Helper's URL.", metavar="URL")],
+    min_batch_size: Annotated[int, typer.Option(min=1, help="Reports that a result has at least.")],
+    length: LengthOption = None,
+    max_measurement: Annotated[int | None, typer.Option(help="Of sums: the largest value of an entry.")] = None,
+    max_weight: MaxWeightOption = None,
+    chunk_length: Annotated[
+        int | None, typer.Option(help="Of vectors: how proofs are cut. [default: what makes reports short]")
+    ] = None,
+    batch_mode: Annotated[str, typer.Option(help="time-interval or leader-selected.")] = "time-interval",
+    batch_size: Annotated[
+        int, typer.Option(min=0, help="Reports in a batch that the Leader selects. [default: --min-batch-size]")
+    ] = 0,
+    time_precision: Annotated[str, typer.Option(help="To what reports' times are rounded: 5m, 1h, 1d.")] = "1h",
+    start: Annotated[str | None, typer.Option(help="No earlier reports: 2026-01-31, 2026-01-31T12:00Z.")] = None,
+    end: Annotated[str | None, typer.Option(help="No later reports.")] = None,
+    lasts: Annotated[str | None, typer.Option("--duration", help="In place of --end: 30d.")] = None,
+    dialect: Annotated[
+        str, typer.Option(help="What Clients speak: dap-18, or dap-09 for those in the field.")
+    ] = "dap-18",
+    epsilon: EpsilonOption = None,
+    delta: DeltaOption = None,
+    rho: RhoOption = None,
+    collections: Annotated[
+        int | None, typer.Option(help="The total budget, as so many collections at that of one.")
+    ] = None,
+    total_epsilon: Annotated[str | None, typer.Option(help="The total budget, of all collections.")] = None,
+    total_delta: Annotated[str | None, typer.Option(help="With --total-epsilon: the chance that it fails.")] = None,
+    total_rho: Annotated[str | None, typer.Option(help="A total zCDP budget, instead of --total-epsilon.")] = None,
+    mechanism: Annotated[
+        str,
+        typer.Option(help=f"{AUTOMATIC}: what the budget asks least noise of; {', '.join(MECHANISMS)}, or {NONE}."),
+    ] = AUTOMATIC,
+    honest: Annotated[int, typer.Option(help="How many of the two Aggregators are counted on for noise.")] = 1,
+    reports_per_client: ReportsPerClientOption = 1,
+    span: SpanOption = "",
+    info: Annotated[str | None, typer.Option(help="A name that all parties see. [default: random]")] = None,
+    collector_key: Annotated[
+        Path | None, typer.Option(help="The Collector's key file, from `collector-key`. [default: a fresh key]")
+    ] = None,
+    collector_config: Annotated[
+        str | None,
+        typer.Option(help="In its place what `collector-key` printed, where the Collector is somebody else."),
+    ] = None,
+    allow_http: Annotated[
+        bool, typer.Option("--allow-http", help="Accept http URLs of other machines; tokens travel in the clear.")
+    ] = False,
+    config: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Add it here right away; may be repeated.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="DIR", help="Write client.json, leader.json and so on here.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a task, and say what each party has to hold: one file a party in --output, or all of them with --json.
+
+    The Client's is public. The others hold secrets (mode 600): send each to its party alone, then delete it here.
+    `task add` tells an Aggregator of the task; `--config` does so at once where the Aggregator is on this machine.
+
+    \b
+    Examples:
+      secagg dap task new --vdaf Histogram --length 16 --leader https://leader.example --helper https://helper.example
+          --min-batch-size 100 --epsilon 1 --collections 10 --output task
+      secagg dap task new --vdaf Sum --max-measurement 255 --leader http://127.0.0.1:8080
+          --helper http://127.0.0.1:8081 --min-batch-size 10 --mechanism none
+          --config leader.toml --config helper.toml --output task
+    """
+    require(json or output is not None, "where to? Give --output DIR, or --json to print the secrets of all parties")
+    require(end is None or lasts is None, "give --end or --duration, not both")
+    precision = duration("--time-precision", time_precision)
+    first = None if start is None else instant("--start", start)
+    last = None if end is None else instant("--end", end)
+    if lasts is not None:
+        require(first is not None, "--duration needs --start")
+        last = (first or 0) + duration("--duration", lasts)
+    chosen = choose_vdaf(
+        vdaf, length=length, max_measurement=max_measurement, max_weight=max_weight, chunk_length=chunk_length
+    )
+    options = PrivacyOptions(
+        epsilon,
+        delta,
+        rho,
+        total_epsilon,
+        total_delta,
+        total_rho,
+        collections,
+        mechanism,
+        honest,
+        reports_per_client,
+        span,
+    )
+    made = configured(
+        info=info,
+        dialect=dialect,
+        batch_mode=batch_mode,
+        leader=check_url("--leader", leader, plain=allow_http),
+        helper=check_url("--helper", helper, plain=allow_http),
+        vdaf=chosen,
+        time_precision=precision,
+        min_batch_size=min_batch_size,
+        privacy=options.privacy(chosen),
+        interval=choose_interval(first, last, precision),
+    )
+    parties = party.new_parties(made, _collector(collector_key, collector_config), batch_size=batch_size)
+    documents = {name: party.to_document(each) for name, each in parties.items()}
+    if output is not None:
+        output.mkdir(parents=True, exist_ok=True)
+        for name, document in documents.items():
+            write_new(output / f"{name}.json", json_module.dumps(document, indent=2) + "\n")
+    for file in config or []:
+        _add(file, next(p for p in parties.values() if _role(p) is Config.load(file).role))
+    if json:
+        show_json({**_described(parties["client"].task), "parties": documents})
+        return
+    show_pairs(_in_words(parties["client"].task))
+    show("", *(f"{output}/{name}.json  {_PURPOSES[name]}" for name in documents))
+
+
+_PURPOSES = {
+    "client": "for Clients; public",
+    "leader": "for the Leader alone: secagg dap task add --config leader.toml leader.json",
+    "helper": "for the Helper alone: secagg dap task add --config helper.toml helper.json",
+    "collector": "for the Collector alone",
+}
+
+
+def add(config: ConfigOption, file: PartyFile, json: JsonOption = False) -> None:
+    """Tell an Aggregator of a task. Look at it first with `task show`: it is what this Aggregator will promise.
+
+    Servers that run take it up within seconds.
+
+    \b
+    Example:
+      secagg dap task add --config helper.toml task/helper.json
+    """
+    found = load(file, party.load)
+    _add(config, found)
+    _show_task(found.task, json)
+
+
+def show_file(file: PartyFile, json: JsonOption = False) -> None:
+    """Say in words what a party file holds, without its secrets.
+
+    \b
+    Example:
+      secagg dap task show task/helper.json
+    """
+    _show_task(load(file, party.load).task, json)
+
+
+def list_tasks(config: ConfigOption, json: JsonOption = False) -> None:
+    """Show the tasks of an Aggregator, and what is left of their budgets.
+
+    \b
+    Example:
+      secagg dap task list --config leader.toml
+    """
+    with opened(config) as (_, store), store.read() as tx:
+        rows = [_row(tx, mine) for mine in KnownTasks().all(tx)]
+    if json:
+        show_json(rows)
+        return
+    made = table("task", "VDAF", "batch", "noise", "collections left", "waiting reports")
+    for row in rows:
+        left = "" if row["collections_left"] is None else f"{row['collections_left']:,}"
+        batch = f"{row['min_batch_size']:,} or more, {row['batch_mode']}"
+        made.add_row(row["task_id"], row["vdaf"], batch, row["mechanism"] or "none", left, f"{row['waiting']:,}")
+    show(made)
+
+
+def delete(
+    config: ConfigOption,
+    task_id: Annotated[str, typer.Argument(metavar="TASK", help="Its ID, as `task list` shows it.")],
+    force: Annotated[bool, typer.Option("--force", help="Even if reports wait that were never aggregated.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Forget a task's secrets: it takes no more reports and gives no more results. Its ID is never used again.
+
+    \b
+    Example:
+      secagg dap task delete --config leader.toml aBc...
+    """
+    try:
+        found = from_base64url(task_id, TASK_ID_SIZE)
+    except RemoteProtocolError:
+        raise CommandError(f"TASK must be a task ID, 43 characters, as `task list` shows it; got {task_id!r}") from None
+    with opened(config) as (_, store), store.write() as tx:
+        mine = find_task(tx, found)
+        if mine is None:
+            raise CommandError(f"there is no task {task_id} here; see `secagg dap task list --config {config}`")
+        waiting = uploads.waiting(tx, mine)
+        require(
+            force or not waiting,
+            f"{waiting:,} reports of this task are not aggregated yet and would be lost: wait, or give --force",
+        )
+        delete_task(tx, found)
+    if json:
+        show_json({"deleted": task_id})
+    else:
+        show(f"task {task_id} is deleted here; delete it at the other Aggregator, too")
+
+
+app.command("new", short_help="Make a task, with what each party has to hold.")(new)
+app.command("show", short_help="Say what a party file holds.")(show_file)
+app.command("add", short_help="Tell an Aggregator of a task.")(add)
+app.command("list", short_help="Show an Aggregator's tasks.")(list_tasks)
+app.command("delete", short_help="Forget a task.")(delete)
+
+
+def _collector(key: Path | None, config: str | None) -> CollectorKey | HpkeConfig:
+    require(key is None or config is None, "give --collector-key or --collector-config, not both")
+    if key is not None:
+        return load(key, party.load_key)
+    if config is None:
+        return CollectorKey.generate()
+    try:
+        return party.config_from_text(config)
+    except RemoteProtocolError as error:
+        raise CommandError(f"--collector-config must be what `secagg dap collector-key` printed: {error}") from None
+
+
+def _role(each: Party) -> Role | None:
+    return each.secrets.role if isinstance(each, AggregatorParty) else None
+
+
+def _add(path: Path, found: Party) -> None:
+    with opened(path) as (config, store):
+        own = config.role.name.lower()
+        if not isinstance(found, AggregatorParty) or found.secrets.role is not config.role:
+            held = "collector" if isinstance(found, CollectorParty) else "client"
+            name = found.secrets.role.name.lower() if isinstance(found, AggregatorParty) else held
+            raise CommandError(f"this is the {name}'s file, and {path} a {own}'s: give the {own}'s")
+        with store.write() as tx:
+            add_task(tx, found.task, found.secrets, time.time())
+
+
+def _show_task(task: Task, json: bool) -> None:
+    if json:
+        show_json(_described(task))
+    else:
+        show_pairs(_in_words(task))
+
+
+def _vdaf_text(task: Task) -> str:
+    given = ", ".join(f"{name} = {value}" for name, value in vars(task.vdaf).items())
+    return f"{task.vdaf.NAME}({given})" if given else task.vdaf.NAME
+
+
+def _mode_text(task: Task) -> str:
+    return task.batch_mode.name.lower().replace("_", "-")
+
+
+def _interval(task: Task) -> tuple[float, float] | None:
+    """In POSIX seconds."""
+    found = task.interval
+    return None if found is None else (found.start * task.time_precision, found.end * task.time_precision)
+
+
+def _in_words(task: Task) -> list[tuple[str, str]]:
+    found = _interval(task)
+    when = "any time" if found is None else f"from {time_text(found[0])} until {time_text(found[1])}"
+    seen = task.dialect.binds_task
+    pairs = [
+        ("task", task.text),
+        (
+            "info",
+            "".join(c if c.isprintable() else "?" for c in task.configuration.task_info.decode("utf-8", "replace")),
+        ),
+        ("leader", task.leader_url),
+        ("helper", task.helper_url),
+        ("vdaf", _vdaf_text(task)),
+        ("batches", f"{task.min_batch_size:,} reports or more, {_mode_text(task)}"),
+        ("times", f"rounded to {duration_text(task.time_precision)}; {when}"),
+        ("clients", f"speak {task.dialect.tag.decode()}"),
+    ]
+    if task.privacy is None:
+        return [*pairs, ("privacy", "none: results are exact")]
+    return pairs + task.privacy.report(task.vdaf, seen=seen)
+
+
+def _described(task: Task) -> dict[str, Any]:
+    found, privacy = _interval(task), task.privacy
+    return {
+        "task_id": task.text,
+        "leader": task.leader_url,
+        "helper": task.helper_url,
+        "vdaf": {"name": task.vdaf.NAME, **vars(task.vdaf)},
+        "batch_mode": _mode_text(task),
+        "min_batch_size": task.min_batch_size,
+        "time_precision": task.time_precision,
+        "interval": found and {"start": time_text(found[0]), "end": time_text(found[1])},
+        "dialect": task.dialect.tag.decode(),
+        "privacy": None
+        if privacy is None
+        else {
+            "mechanism": str(privacy.mechanism),
+            "budget": str(privacy.budget),
+            "total": str(privacy.total),
+            "collections": collections_allowed(privacy, task.vdaf),
+            "report": [list(pair) for pair in privacy.report(task.vdaf, seen=task.dialect.binds_task)],
+        },
+    }
+
+
+def _row(tx: Tx, mine: AggregatorTask) -> dict[str, Any]:
+    task, privacy = mine.task, mine.task.privacy
+    left = None if privacy is None else collections_allowed(privacy, task.vdaf) - releases(tx, mine)
+    return {
+        "task_id": task.text,
+        "vdaf": _vdaf_text(task),
+        "batch_mode": _mode_text(task),
+        "min_batch_size": task.min_batch_size,
+        "mechanism": None if privacy is None else str(privacy.mechanism),
+        "budget": None if privacy is None else str(privacy.budget),
+        "collections_left": left,
+        "waiting": uploads.waiting(tx, mine),
+    }

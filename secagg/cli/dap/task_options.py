@@ -1,0 +1,134 @@
+"""What `secagg dap task new` asks for, turned into a task's configuration."""
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...dap.dialect import DIALECTS
+from ...dap.messages import BatchMode, Interval, TaskConfiguration
+from ...dap.privacy import Mechanism, Privacy, least_noise
+from ...dap.task import base64url, task_configuration
+from ...dap.vdafs import VDAFS, Vdaf, vdaf
+from ...dp import ApproxDp, Budget, PureDp, Unit, ZCdp
+from ..console import CommandError, require
+from ..dp import choose, choose_budget
+
+AUTOMATIC, NONE = "auto", "none"
+MECHANISMS = {str(each).lower().replace(" ", "-"): each for each in Mechanism}
+MODES = {"time-interval": BatchMode.TIME_INTERVAL, "leader-selected": BatchMode.LEADER_SELECTED}
+
+
+def choose_vdaf(name: str, **parameters: int | None) -> Vdaf:
+    """By name, in any case, with the parameters that were given."""
+    word = choose("--vdaf", [each.lower() for each in VDAFS], name)
+    kind = next(each for each in VDAFS if each.lower() == word)
+    return vdaf(kind, **{key: value for key, value in parameters.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class PrivacyOptions:
+    """The options by the same names."""
+
+    epsilon: str | None
+    delta: str | None
+    rho: str | None
+    total_epsilon: str | None
+    total_delta: str | None
+    total_rho: str | None
+    collections: int | None
+    mechanism: str
+    honest: int
+    reports_per_client: int
+    span: str
+
+    def privacy(self, vdaf: Vdaf) -> Privacy | None:
+        """None for a task without noise, which has to be asked for."""
+        mechanism = choose("--mechanism", [AUTOMATIC, NONE, *MECHANISMS], self.mechanism)
+        if mechanism == NONE:
+            require(self._budgets() == [None] * 6, "--mechanism none takes no budget")
+            return None
+        require(
+            self.epsilon is not None or self.rho is not None,
+            "how private shall results be? Give --epsilon, with or without --delta, or --rho; or --mechanism none for"
+            " exact results",
+        )
+        budget = choose_budget(self.epsilon, self.delta, self.rho)
+        unit = Unit(self.reports_per_client, self.span)
+        honest = 0 if mechanism == str(Mechanism.RANDOMIZED_RESPONSE).replace(" ", "-") else self.honest
+        chosen = least_noise(budget, vdaf, honest, unit) if mechanism == AUTOMATIC else MECHANISMS[mechanism]
+        return Privacy(chosen, budget, self._total(budget), honest, unit=unit)
+
+    def _total(self, budget: Budget) -> Budget:
+        """As stated, or so many times one collection's."""
+        stated = (self.total_epsilon, self.total_delta, self.total_rho)
+        if self.collections is None:
+            require(
+                stated != (None,) * 3,
+                "what may all collections together reveal? Give --collections, or --total-epsilon, --total-delta and"
+                " --total-rho",
+            )
+            return choose_budget(*stated)
+        require(stated == (None,) * 3, "--collections sets the total: leave out --total-epsilon, -delta and -rho")
+        require(self.collections >= 1, "--collections must be at least 1")
+        return times(budget, self.collections)
+
+    def _budgets(self) -> list[Any]:
+        return [self.epsilon, self.delta, self.rho, self.total_epsilon, self.total_delta, self.total_rho]
+
+
+def times(budget: Budget, count: int) -> Budget:
+    """What so many collections at a budget cost at most, by basic composition."""
+    if isinstance(budget, PureDp):
+        return PureDp(budget.epsilon * count)
+    if isinstance(budget, ZCdp):
+        return ZCdp(budget.rho * count)
+    assert isinstance(budget, ApproxDp)
+    require(budget.delta * count < 1, "--delta times --collections must be below 1")
+    return ApproxDp(budget.epsilon * count, Fraction(budget.delta * count))
+
+
+def check_url(option: str, url: str, *, plain: bool) -> str:
+    """A URL under which an Aggregator's resources are; only on this machine without TLS, unless `plain`."""
+    parts = urlsplit(url)
+    require(
+        parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and not parts.fragment,
+        f"{option} must be a URL such as https://leader.example, got {url!r}",
+    )
+    require(parts.username is None and parts.password is None, f"{option} must not hold a name or password")
+    here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    require(
+        parts.scheme == "https" or here or plain,
+        f"{option} must be https: tokens would travel in the clear; --allow-http is for networks where nobody listens",
+    )
+    return url
+
+
+def choose_interval(start: int | None, end: int | None, precision: int) -> Interval | None:
+    """The task interval that has both times, in time_precision."""
+    if start is None and end is None:
+        return None
+    if start is None or end is None:
+        raise CommandError("a task interval has a start and an end: give --start, and --end or --duration")
+    first, last = start // precision, -(-end // precision)
+    require(first < last, "--end must be after --start")
+    return Interval(first, last - first)
+
+
+def configuration(
+    *, info: str | None, dialect: str, batch_mode: str, leader: str, helper: str, vdaf: Vdaf, **others: Any
+) -> TaskConfiguration:
+    """A task's configuration; `info` is random if None."""
+    tags = {tag.decode(): each for tag, each in DIALECTS.items()}
+    text = base64url(os.urandom(16)) if info is None else info
+    require(0 < len(text.encode()) < 1 << 8, "--info has 1 .. 255 bytes")
+    return task_configuration(
+        task_info=text.encode(),
+        leader_url=leader,
+        helper_url=helper,
+        batch_mode=MODES[choose("--batch-mode", tuple(MODES), batch_mode)],
+        dialect=tags[choose("--dialect", tuple(tags), dialect)],
+        vdaf=vdaf,
+        **others,
+    )
