@@ -2,11 +2,13 @@
 is from the future, outside the task's interval or says something that nobody understands.
 """
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from dap_world import (
+    BUCKETS,
     PRECISION,
     Crash,
     DirectPeer,
@@ -22,6 +24,7 @@ from secagg.dap.leader import Settings
 from secagg.dap.messages import AggregationJobInitReq, AggregationJobResp, BatchMode, Interval, ReportError, Role
 from secagg.dap.problems import DapProblem
 from secagg.dap.store import collect_garbage, schema
+from secagg.dap.store.engine import StoreUnavailable
 
 NewWorld = Callable[..., World]
 MODES = pytest.mark.parametrize("mode", BatchMode, ids=lambda mode: mode.name.lower())
@@ -55,6 +58,63 @@ def test_report_whose_id_is_taken_is_not_counted(dap_world: NewWorld) -> None:
     world.upload(world.report(report_id=reports[0].report_metadata.report_id))
     world.aggregate_all()
     assert counted(world) == 4
+
+
+def test_reports_that_many_requests_upload_at_once_are_counted_once(dap_world: NewWorld) -> None:
+    """In all orders, so that transactions that wait for one another would be seen."""
+    world = dap_world()
+    rounds = [[world.report(i % BUCKETS) for i in range(50)] for _ in range(8)]
+    start, failures = threading.Barrier(4), []
+
+    def send(turn: int) -> None:
+        for reports in rounds:
+            order = (reports[10 * turn :] + reports[: 10 * turn])[:: 1 if turn % 2 else -1]
+            start.wait()
+            try:
+                world.upload(*order)
+            except StoreUnavailable as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=send, args=(turn,)) for turn in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    world.aggregate_all()
+    assert counted(world) == 400
+
+
+def test_reports_in_two_jobs_at_once_are_counted_once(dap_world: NewWorld) -> None:
+    """A Leader that puts the same reports into several jobs, in other orders, and sends them all together."""
+    world = dap_world(settings=Settings(job_size=20))
+    world.upload_many(20)
+    world.peer.faults = [Fault.LOST_REQUEST]
+    world.leader.create_jobs(world.clock.now)
+    captured = capture_job(world)
+    inits = captured.verify_inits
+    start, answers, failures = threading.Barrier(3), [], []
+
+    def send(order: Any) -> None:
+        request = AggregationJobInitReq(0, b"", (), tuple(order)).encode()
+        start.wait()
+        try:
+            _, job = world.helper.create_job(world.helper_task, world.keys(Role.HELPER), request, world.clock.now)
+            answers.append(AggregationJobResp.decode(job.response or b"").verify_resps)
+        except Exception as error:
+            failures.append(error)
+
+    orders = [inits, inits[::-1], inits[10:] + inits[:10]]
+    threads = [threading.Thread(target=send, args=(order,)) for order in orders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    outcomes = [resp.outcome for answer in answers for resp in answer]
+    assert sum(isinstance(outcome, bytes) for outcome in outcomes) == 20
+    assert outcomes.count(ReportError.REPORT_REPLAYED) == 40
+    assert world.count("helper", schema.aggregated) == 20
 
 
 def capture_job(world: World) -> AggregationJobInitReq:
@@ -209,7 +269,7 @@ def test_report_is_not_lost_while_the_helper_is_unreachable_for_long(dap_world: 
     assert failed is not None
     assert failed.problem is not None
     world.clock.now += QUICK.backoff
-    assert [done.aggregated for done in world.aggregate()] == [3, 2]
+    assert sum(done.aggregated for done in world.aggregate()) == 5
     job = world.leader.create_collection(world.leader_task, world.request(), world.clock.now)
     set_attempts(world, schema.collection_jobs, 5000)
     world.peer.faults = [Fault.LOST_REQUEST]

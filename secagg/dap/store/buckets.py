@@ -3,7 +3,7 @@
 That a report is counted once, and nothing is added to a collected batch, is checked in the transaction that adds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,6 @@ from ..messages import CHECKSUM_SIZE, BatchMode, Interval, ReportError, checksum
 from .engine import Tx
 from .schema import aggregated, buckets, collected
 from .tasks import AggregatorTask, lock_task
-
-_CHUNK = 500  # values in one IN
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -61,15 +59,6 @@ def bucket_id(start: int) -> bytes:
     return start.to_bytes(8, "big")
 
 
-def uncommittable(tx: Tx, mine: AggregatorTask, outputs: Outputs, *, replays: bool) -> dict[int, ReportError]:
-    """Which reports cannot be added, and why; `replays` looks among those that the Helper has aggregated."""
-    taken = _aggregated(tx, mine.key, outputs.report_ids) if replays else set()
-    errors = {i: ReportError.REPORT_REPLAYED for i, report in enumerate(outputs.report_ids) if report in taken}
-    released = collected_buckets(tx, mine, [outputs.bucket(i) for i in range(len(outputs.report_ids))])
-    late = {i: ReportError.BATCH_COLLECTED for i in range(len(outputs.report_ids)) if outputs.bucket(i) in released}
-    return {**errors, **late}
-
-
 def commit(tx: Tx, mine: AggregatorTask, outputs: Outputs, *, replays: bool) -> dict[int, ReportError]:
     """Add the output shares that may be added; the others by position, and why.
 
@@ -77,13 +66,15 @@ def commit(tx: Tx, mine: AggregatorTask, outputs: Outputs, *, replays: bool) -> 
         replays: refuse IDs that were added before, and remember these; where the caller has seen to that, False.
     """
     lock_task(tx, mine.key, alone=False)
-    errors = uncommittable(tx, mine, outputs, replays=replays)
-    reasons = {i: ReportRejected(error.name, i) for i, error in errors.items()}
-    rows = outputs.out_shares.reject(reasons)
+    count = len(outputs.report_ids)
+    late = collected_buckets(tx, mine, [outputs.bucket(i) for i in range(count)])
+    errors = {i: ReportError.BATCH_COLLECTED for i in range(count) if outputs.bucket(i) in late}
+    rows = _without(outputs.out_shares, errors)
+    if replays:
+        replayed = _replayed(tx, mine, outputs, np.flatnonzero(rows.accepted).tolist())
+        errors.update(replayed)
+        rows = _without(rows, replayed)
     added = np.flatnonzero(rows.accepted).tolist()
-    if replays and added:
-        keys = [{"task": mine.key, "report": outputs.report_ids[i], "bucket": outputs.times[i]} for i in added]
-        tx.execute(insert(aggregated), keys)
     members: dict[bytes, list[int]] = {}
     for i in added:
         members.setdefault(outputs.bucket(i), []).append(i)
@@ -92,19 +83,24 @@ def commit(tx: Tx, mine: AggregatorTask, outputs: Outputs, *, replays: bool) -> 
     return errors
 
 
-def _aggregated(tx: Tx, key: int, report_ids: Sequence[bytes]) -> set[bytes]:
-    found: set[bytes] = set()
-    for start in range(0, len(report_ids), _CHUNK):
-        wanted = aggregated.c.report.in_(report_ids[start : start + _CHUNK])
-        found.update(tx.execute(select(aggregated.c.report).where(aggregated.c.task == key, wanted)).scalars())
-    return found
+def _without(rows: Rows, errors: Mapping[int, ReportError]) -> Rows:
+    return rows.reject({i: ReportRejected(error.name, i) for i, error in errors.items()})
+
+
+def _replayed(tx: Tx, mine: AggregatorTask, outputs: Outputs, added: list[int]) -> dict[int, ReportError]:
+    """Which of these were aggregated before; the IDs of the others are remembered."""
+    if not added:
+        return {}
+    keys = [{"task": mine.key, "report": outputs.report_ids[i], "bucket": outputs.times[i]} for i in added]
+    new = tx.insert_new(aggregated, keys, aggregated.c.report)
+    return {i: ReportError.REPORT_REPLAYED for i in added if outputs.report_ids[i] not in new}
 
 
 def _add(tx: Tx, mine: AggregatorTask, bucket: bytes, members: list[int], outputs: Outputs, rows: Rows) -> None:
     prio3, place = mine.task.prio3, _place(mine, bucket)
     times = [outputs.times[i] for i in members]
     empty = {"share": b"", "count": 0, "checksum": bytes(CHECKSUM_SIZE), "start": min(times), "end": max(times) + 1}
-    tx.insert_new(buckets, [{"task": mine.key, "bucket": bucket, **empty}])
+    tx.insert_new(buckets, [{"task": mine.key, "bucket": bucket, **empty}], buckets.c.bucket)
     this = (buckets.c.task == mine.key) & (buckets.c.bucket == bucket)
     old = tx.execute(select(buckets).where(this).with_for_update()).one()
     share = prio3.agg_init() if old.count == 0 else prio3.decode_agg_share(tx.vault.open(old.share, place))

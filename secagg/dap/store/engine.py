@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event, make_url
+from sqlalchemy import Column, Connection, Engine, Executable, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
@@ -83,10 +83,15 @@ class Tx:
     def execute(self, statement: Executable, rows: Any = None) -> Any:
         return self.connection.execute(statement, rows)
 
-    def insert_new(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-        """Insert those rows whose keys are not there yet."""
+    def insert_new(self, table: Table, rows: Sequence[dict[str, Any]], key: Column[Any]) -> set[Any]:
+        """Insert those rows whose keys are not there yet, and say which by a column.
+
+        A row that another transaction inserts meanwhile is waited for. The rows are taken in the order of this column,
+        so that no two transactions wait for each other.
+        """
         dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
-        self.connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+        new = dialect.insert(table).on_conflict_do_nothing().returning(key)
+        return set(self.connection.execute(new, sorted(rows, key=lambda row: row[key.name])).scalars())
 
 
 def _engine(url: str) -> Engine:

@@ -53,7 +53,7 @@ def add_job(tx: Tx, mine: AggregatorTask, job_id: bytes, request: bytes, now: fl
     One that was deleted begins anew: what it has committed refuses the same reports.
     """
     row = {"task": mine.key, "id": job_id, "request": request, "due": due, "created": now}
-    tx.insert_new(helper_jobs, [row])
+    tx.insert_new(helper_jobs, [row], helper_jobs.c.id)
     found = lock_job(tx, mine, job_id)
     if found.deleted:
         tx.execute(update(helper_jobs).where(_this(mine.key, job_id)).values(**row))

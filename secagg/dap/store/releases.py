@@ -48,7 +48,7 @@ def add_collection_job(
 ) -> CollectionJob:
     """The job of this request: the one that there is, or a new one of this ID."""
     row = {"task": mine.key, "id": job_id, "digest": digest, "request": request, "due": now, "created": now}
-    tx.insert_new(collection_jobs, [row])
+    tx.insert_new(collection_jobs, [row], collection_jobs.c.id)
     found = find_collection_request(tx, mine, digest)
     assert found is not None
     return found
