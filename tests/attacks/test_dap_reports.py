@@ -257,6 +257,18 @@ def test_report_is_kept_or_refused_wherever_the_leader_crashes_in_an_upload(dap_
 # Lost.
 
 
+def test_report_that_the_leader_takes_is_not_too_early_for_a_helper_whose_clock_is_behind(
+    dap_world: NewWorld,
+) -> None:
+    world = dap_world(time_precision=1)
+    world.helper_skew = -200.0
+    early = world.report(at=world.clock.now + SKEW - 1)
+    assert world.upload(early, world.report(), world.report()) == [None] * 3
+    world.aggregate_all()
+    start = int(world.clock.now) - 3000
+    assert counted(world, start=start, duration=6000) == 3
+
+
 @MODES
 def test_report_is_not_lost_while_the_helper_is_unreachable_for_long(dap_world: NewWorld, mode: BatchMode) -> None:
     """More attempts than a float has powers of two."""
