@@ -3,7 +3,9 @@
 A fresh draw for every request could be averaged away by asking often, or by setting a database back. So the noise is a
 function of a key that is never in the database, the task, the batch and the very share that it hides:
 
-    seed = first 16 bytes of HMAC-SHA256(noise_key, "secagg dap noise" || task_id || uint32 len || batch || SHA-256(share))
+    HMAC-SHA256(noise_key, "secagg dap noise" || task_id || uint32 length || batch || SHA-256(share))
+
+of which the seed is the first 16 bytes.
 
 A share that differs in one report has unrelated noise, which is what the guarantee needs of each result by itself.
 That two results of overlapping batches are never released is for the marks on collected batches to see to.

@@ -6,6 +6,7 @@ from functools import cached_property
 from urllib.parse import urlsplit
 
 from ..codec import Opaque
+from ..dp import Place
 from ..errors import RemoteProtocolError, require
 from ..vdaf import PingPong, Prio3
 from .dialect import DAP_18, DIALECT_EXTENSION, DIALECTS, Dialect
@@ -61,6 +62,10 @@ class Task:
             _url(endpoint)
         if self.privacy is not None:
             self.privacy.plan(self.vdaf)
+            require(
+                self.dialect.binds_task or self.privacy.place is not Place.LOCAL,
+                "Clients of this dialect see no parameters of a task and cannot randomize: let Aggregators add noise",
+            )
         if self.interval is not None:
             require(self.interval.duration >= 1, "the task interval must not be empty")
 
