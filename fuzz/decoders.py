@@ -12,6 +12,7 @@ from typing import Annotated
 
 from secagg import Identity, LocalProtocolError, Params, RemoteProtocolError, Roster
 from secagg.codec import IDS, Fixed, Ids, Items, Octets, Opaque, Struct, UInt
+from secagg.dap.privacy import Privacy
 from secagg.protocol.messages import Answer, Message, Request, decode, encode
 
 from .reports import REPORTS
@@ -101,6 +102,7 @@ DECODERS: dict[str, Check] = {
     **{kind.__name__: partial(takes_message, kind) for kind in MESSAGES},
     "Params": partial(takes_struct, Params),
     "Sample": partial(takes_struct, Sample),
+    "Privacy": partial(takes_struct, Privacy),
     "Roster": takes_roster,
     "Identity": takes_identity,
     **{name: check for name, (check, _) in REPORTS.items()},

@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from secagg import Client, Identity, Model, Params, Roster, Server
+from secagg.dap.privacy import Mechanism, Privacy
+from secagg.dp import ApproxDp, PureDp, Unit, ZCdp
 from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.messages import Round
 
@@ -85,6 +87,18 @@ def write_files() -> None:
     write("Identity", "pkcs8", Ed25519PrivateKey.from_private_bytes(bytes([1] * 32)).private_bytes(*DER))
 
 
+def write_privacy() -> None:
+    """Each kind of budget, and a client with several reports."""
+    total = ApproxDp(8, "1e-6")
+    for name, privacy in {
+        "noise": Privacy(Mechanism.DISCRETE_GAUSSIAN, ZCdp("0.1"), total, honest=2),
+        "randomized_response": Privacy(
+            Mechanism.RANDOMIZED_RESPONSE, PureDp(2), total, honest=0, unit=Unit(3, "a day")
+        ),
+    }.items():
+        write("Privacy", name, privacy.encode())
+
+
 def main() -> None:
     shutil.rmtree(CORPUS, ignore_errors=True)
     for model in Model:
@@ -96,6 +110,7 @@ def main() -> None:
     sample = Sample(1 << 64, Colour.RED, b"tag", b"name", b"context", b"body", np.array([1, 2], np.uint32), rows)
     write("Sample", "every_codec", sample.encode())
     write_files()
+    write_privacy()
     for name, (_, message) in REPORTS.items():
         write(name, "histogram", message)
 

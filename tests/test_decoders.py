@@ -8,9 +8,10 @@ import pytest
 from fuzz.decoders import CORPUS, DECODERS, MESSAGES, Sample
 from secagg import Params
 from secagg.codec import Struct
+from secagg.dap.privacy import Privacy
 
 FILES = sorted(path for path in CORPUS.glob("*/*"))
-STRUCTS: list[type[Struct]] = [*MESSAGES, Params, Sample]
+STRUCTS: list[type[Struct]] = [*MESSAGES, Params, Sample, Privacy]
 LENGTH = b"\xff\xff\xff\xff"
 
 
