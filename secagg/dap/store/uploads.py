@@ -68,11 +68,13 @@ def add_reports(tx: Tx, mine: AggregatorTask, uploads: Sequence[Upload]) -> list
 def create_job(tx: Tx, mine: AggregatorTask, size: int, now: float, *, least: int = 1) -> int:
     """Put up to `size` waiting reports into a new aggregation job, if there are `least`; how many were.
 
-    In leader-selected mode also no more than the batch has room for.
+    In leader-selected mode also no more than the batch has room for. Reports whose time has not come wait for it: the
+    Helper's clock may be behind ours, and what it refuses as too early would be lost.
     """
     lock_task(tx, mine.key, alone=False)
     waiting = (reports.c.task == mine.key) & reports.c.body.is_not(None) & reports.c.job.is_(None)
-    chosen = select(reports.c.key).where(waiting).order_by(reports.c.key).limit(size)
+    begun = reports.c.bucket <= int(now) // mine.task.time_precision
+    chosen = select(reports.c.key).where(waiting, begun).order_by(reports.c.key).limit(size)
     keys = tx.execute(chosen.with_for_update(skip_locked=True)).scalars().all()
     if len(keys) < least or not keys:
         return 0
