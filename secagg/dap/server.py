@@ -14,6 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +115,19 @@ def app() -> Starlette:
     try:
         config = Config.load(Path(os.environ[_CONFIG]))
         logs.configure(config.log.level, config.log.format, config.role.name.lower())
+        threading.Thread(target=_follow_parent, daemon=True).start()
         return Process(config).app()
     except (SecAggError, OSError) as error:
         log.error("%s", error)
         sys.exit(STARTUP_FAILURE)  # trying again would not help
+
+
+def _follow_parent() -> None:
+    """Stop when the supervisor is gone, however it went: nobody else would."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _uvicorn(config: Config, app: Any, **others: Any) -> uvicorn.Config:
