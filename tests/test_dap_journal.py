@@ -25,6 +25,7 @@ def test_the_same_release_again_is_allowed_and_written_once(journal: Journal, tm
         assert journal.allows(TASK, entry(10, 2))
         journal.record(TASK, entry(10, 2))
     assert (tmp_path / "releases").read_text().count("\n") == 1
+    assert (journal.count(TASK), journal.count(OTHER)) == (1, 0)
 
 
 @pytest.mark.parametrize("other", [entry(10, 2, 1), entry(11, 1), entry(9, 2), entry(0, 100), entry(11, 5)])

@@ -206,7 +206,7 @@ def release(
         raise DapProblem("batchOverlap", detail, task_id=task.id)
     if task.privacy is not None:
         plan = task.privacy.plan(task.vdaf)
-        if not affords(task.privacy, plan, releases.releases(tx, mine)):
+        if not affords(task.privacy, plan, spent(tx, mine)):
             raise DapProblem(BUDGET_SPENT, "the task's privacy budget allows no more collections", task_id=task.id)
         releases.add_release(tx, mine, name, now)
         if plan.place is Place.AGGREGATORS:
@@ -216,6 +216,12 @@ def release(
         mine.secrets.collector_config.public_key, task.agg_share_info(role), task.agg_share_aad(request), share
     )
     return HpkeCiphertext(mine.secrets.collector_config.id, enc, payload)
+
+
+def spent(tx: Tx, mine: AggregatorTask) -> int:
+    """How many of the task's batches were released, by the ledger, or by the journal if the ledger was set back."""
+    known = 0 if tx.journal is None else tx.journal.count(mine.task.id)
+    return max(known, releases.releases(tx, mine))
 
 
 def record_release(store: Store, mine: AggregatorTask, batch: bytes) -> None:

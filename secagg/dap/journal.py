@@ -70,6 +70,11 @@ class Journal:
         with self._opened():
             return not any(entry.conflicts(other) for other in self._entries.get(task_id, ()))
 
+    def count(self, task_id: bytes) -> int:
+        """How many of the task's batches were released."""
+        with self._opened():
+            return len(self._entries.get(task_id, ()))
+
     def record(self, task_id: bytes, entry: Entry) -> None:
         """Write a release down; once this returns it is on disk. Again it does nothing."""
         with self._opened() as file:

@@ -57,7 +57,7 @@ from ..dp import (
     ZCdp,
 )
 from ..dp.ledger import Spent, keeps
-from ..dp.plan import describe
+from ..dp.noise import describe
 from ..errors import LocalProtocolError, RemoteProtocolError, require
 from .randomized_response import RandomizedResponse
 from .vdafs import Count, Histogram, Vdaf
