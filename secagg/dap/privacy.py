@@ -56,7 +56,7 @@ from ..dp import (
     Unit,
     ZCdp,
 )
-from ..dp.ledger import Spent, keeps
+from ..dp.ledger import ALLOWANCE, Spent, keeps
 from ..dp.noise import describe
 from ..errors import LocalProtocolError, RemoteProtocolError, require
 from .randomized_response import RandomizedResponse
@@ -349,21 +349,23 @@ def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
 @lru_cache
 def _allowed(privacy: Privacy, plan: Plan) -> int:
     """The largest number of collections that keeps to the total, each counted at its plan's guarantee, which composes
-    better, or at the budget, which is better for one: both are true of every collection."""
-    costs = [Spent(privacy.budget)]
-    if privacy.place is Place.AGGREGATORS:
-        costs.append(Spent(plan.guarantee, plan.total_variation))
+    better, or at the budget, which is better for one: both are true of every collection, the budget but for the samples'
+    total variation from their law where it has no delta that covers it."""
+    if privacy.place is Place.LOCAL:
+        return _count(privacy.total, Spent(privacy.budget))
+    off = Fraction(0) if isinstance(privacy.budget, ApproxDp) else plan.total_variation
+    costs = [Spent(privacy.budget, off), Spent(plan.guarantee, plan.total_variation)]
     return max(_count(privacy.total, cost) for cost in costs)
 
 
 def _count(total: Budget, cost: Spent) -> int:
     """The largest number of releases at one cost that keeps to the total, up to MAX_COLLECTIONS."""
     low, high = 0, 1
-    while keeps(total, [cost] * high):
+    while keeps(total, [cost] * high, ALLOWANCE):
         if high == MAX_COLLECTIONS:
             return high
         low, high = high, min(2 * high, MAX_COLLECTIONS)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if keeps(total, [cost] * middle) else (low, middle)
+        low, high = (middle, high) if keeps(total, [cost] * middle, ALLOWANCE) else (low, middle)
     return low
