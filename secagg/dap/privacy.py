@@ -349,8 +349,8 @@ def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
 @lru_cache
 def _allowed(privacy: Privacy, plan: Plan) -> int:
     """The largest number of collections that keeps to the total, each counted at its plan's guarantee, which composes
-    better, or at the budget, which is better for one: both are true of every collection, the budget but for the samples'
-    total variation from their law where it has no delta that covers it."""
+    better, or at the budget, which is better for one. Both are true of every collection, the budget but for
+    the samples' total variation from their law where it has no delta that covers that."""
     if privacy.place is Place.LOCAL:
         return _count(privacy.total, Spent(privacy.budget))
     off = Fraction(0) if isinstance(privacy.budget, ApproxDp) else plan.total_variation
