@@ -56,7 +56,7 @@ class CollectorParty:
 
     task: Task
     config: HpkeConfig
-    token: bytes
+    token: str
     private_key: PrivateKey | None
 
 
@@ -111,7 +111,7 @@ def new_parties(
         "client": ClientParty(task),
         "leader": AggregatorParty(task, leader),
         "helper": AggregatorParty(task, helper),
-        "collector": CollectorParty(task, config, collector_token, key),
+        "collector": CollectorParty(task, config, collector_token.decode(), key),
     }
 
 
@@ -125,7 +125,7 @@ def to_document(party: Party) -> dict[str, Any]:
     else:
         key = None if party.private_key is None else base64url(party.private_key.private_bytes)
         name = "collector"
-        own = {"hpke_config": base64url(party.config.encode()), "hpke_private_key": key, "token": party.token.decode()}
+        own = {"hpke_config": base64url(party.config.encode()), "hpke_private_key": key, "token": party.token}
     shared = {"task_id": party.task.text, "task_configuration": base64url(party.task.encoded)}
     return {"kind": KIND, "version": VERSION, "party": name, **shared, **own}
 
@@ -147,7 +147,7 @@ def from_document(document: object) -> Party:
         party = ClientParty(task)
     elif name == "collector":
         config, key = HpkeConfig.decode(fields.data("hpke_config")), fields.private_key()
-        party = CollectorParty(task, _checked(config, key), fields.text("token").encode(), key)
+        party = CollectorParty(task, _checked(config, key), fields.text("token"), key)
     else:
         secrets = TaskSecrets.decode(fields.data("secrets"))
         if secrets.role is not Role[name.upper()]:

@@ -2,7 +2,7 @@
 
 import typer
 
-from . import init, key, serve, store, task
+from . import collect, init, key, serve, store, task, upload
 
 app = typer.Typer()
 app.command("init", short_help="Set up an Aggregator: configuration, secret, store and HPKE key.")(init.init)
@@ -12,4 +12,6 @@ app.command("worker", short_help="Do an Aggregator's work beside its servers.")(
 app.add_typer(task.app, name="task", short_help="Make tasks, and tell an Aggregator of them.")
 app.add_typer(key.app, name="key", short_help="An Aggregator's HPKE keys: rotation and expiry.")
 app.add_typer(store.app, name="store", short_help="An Aggregator's store: upgrade and backup.")
+app.command("upload", short_help="Upload measurements, as a Client.")(upload.upload)
+app.command("collect", short_help="Collect a batch, as the Collector.")(collect.collect)
 app.command("collector-key", short_help="Make a Collector's HPKE key, for any number of tasks.")(key.collector_key)

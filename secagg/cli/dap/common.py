@@ -1,15 +1,18 @@
 """Options and words that several commands of `secagg dap` share."""
 
 import re
+import ssl
 from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import httpx
 import typer
 
 from ...dap import party
+from ...dap.client import TIMEOUT
 from ...dap.config import Config
 from ...dap.store.engine import Store
 from ...errors import RemoteProtocolError
@@ -18,6 +21,10 @@ from ..console import CommandError, require
 ConfigOption = Annotated[
     Path,
     typer.Option("--config", metavar="FILE", help="The Aggregator's configuration, as `secagg dap init` wrote it."),
+]
+CaOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Certificates, PEM, that a server's must lead to. [default: the system's]"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
@@ -89,3 +96,12 @@ def write_new(path: Path, text: str) -> None:
         party.write_secret(path, text)
     except FileExistsError:
         raise CommandError(f"{path} exists already, and is never overwritten") from None
+
+
+def http_client(ca: Path | None) -> httpx.Client:
+    """A Client's or Collector's."""
+    try:
+        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+    except (OSError, ssl.SSLError) as error:
+        raise CommandError(f"--ca {ca} cannot be used: {error}") from None
+    return httpx.Client(verify=context, timeout=TIMEOUT)

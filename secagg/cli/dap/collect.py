@@ -1,0 +1,156 @@
+"""`secagg dap collect`: results, as the Collector gets them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...dap import party
+from ...dap.collector import CONFIDENCE, Batch, Collection, Collector
+from ...dap.exchange import Progress
+from ...dap.hpke import PrivateKey
+from ...dap.party import CollectorParty
+from ...dap.task import Task
+from ..console import CommandError, console, require, show, show_json, show_pairs, table
+from .common import CaOption, JsonOption, duration, http_client, instant, load, time_text
+
+
+def collect(
+    task: Annotated[Path, typer.Option(metavar="FILE", help="The Collector's file of the task, collector.json.")],
+    interval: Annotated[
+        str | None,
+        typer.Option(help="START/DURATION or START/END, such as 2026-01-31T12:00Z/1h.", metavar="INTERVAL"),
+    ] = None,
+    following: Annotated[
+        bool, typer.Option("--next", help="The next batch, in a task whose Leader selects the batches.")
+    ] = False,
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The Collector's key file, where the task's file has no key.")
+    ] = None,
+    timeout: Annotated[
+        str | None, typer.Option(help="Give up after 5m, say. [default: wait as long as it takes]")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="The chance that an error is no larger than what is printed.")] = (
+        CONFIDENCE
+    ),
+    ca: CaOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Collect a batch: the sum of its reports, with the noise that the task's privacy asks for, and how far off it is.
+
+    A batch is collected once: reports that come later are refused, and no batch may overlap it. Asked again, the same
+    interval gives the same result.
+
+    \b
+    Examples:
+      secagg dap collect --task collector.json --interval 2026-01-31T12:00Z/1h
+      secagg dap collect --task collector.json --next --timeout 5m --json
+    """
+    found = load(task, party.load)
+    if not isinstance(found, CollectorParty):
+        raise CommandError(f"{task} is another party's file: give the Collector's, collector.json")
+    require(0 < confidence < 1, f"--confidence must be above 0 and below 1, got {confidence:g}")
+    batch = _batch(found.task, interval, following)
+    seconds = None if timeout is None else duration("--timeout", timeout)
+    with (
+        http_client(ca) as http,
+        Collector(found.task, _private_key(task, found, key), found.config, found.token, http=http) as collector,
+        _waiting(json) as progress,
+    ):
+        result = collector.collect(batch, confidence=confidence, timeout=seconds, progress=progress)
+    _show(found.task, result, json)
+
+
+def parse_interval(text: str, precision: int) -> tuple[float, float]:
+    """Start and duration in seconds, which are whole numbers of the time precision."""
+    first, slash, second = text.partition("/")
+    require(bool(slash), f"--interval must be START/DURATION or START/END, such as 2026-01-31T12:00Z/1h; got {text!r}")
+    start = instant("the start of --interval", first)
+    if second.strip()[-1:].lower() in ("s", "m", "h", "d"):
+        seconds = duration("the duration of --interval", second)
+    else:
+        seconds = instant("the end of --interval", second) - start
+    require(seconds > 0, "--interval must end after it starts")
+    require(
+        start % precision == 0 and seconds % precision == 0,
+        f"--interval must start and end at whole numbers of the task's time precision, {precision:,} seconds: try"
+        f" {time_text(start // precision * precision)}/{-(-seconds // precision) * precision}s",
+    )
+    return start, seconds
+
+
+def _batch(task: Task, interval: str | None, following: bool) -> Batch:
+    if task.by_time:
+        require(not following, "--next is for tasks whose Leader selects the batches: in this one, give --interval")
+        if interval is None:
+            raise CommandError("--interval is missing: which batch? START/DURATION, such as 2026-01-31T12:00Z/1h")
+        return parse_interval(interval, task.time_precision)
+    require(interval is None, "--interval is for tasks whose batches are by time: in this one, give --next")
+    require(following, "which batch? In this task the Leader selects them: give --next, which gets the next one")
+    return None
+
+
+def _private_key(path: Path, found: CollectorParty, file: Path | None) -> PrivateKey:
+    if file is None:
+        if found.private_key is None:
+            raise CommandError(f"{path} has no private key: give --key FILE, as `secagg dap collector-key` wrote it")
+        return found.private_key
+    return load(file, party.load_key).private_key
+
+
+@contextmanager
+def _waiting(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """A line on stderr, if that is a terminal."""
+    err = console(stderr=True)
+    if quiet or not err.is_interactive:
+        yield None
+        return
+    with err.status("asking the Leader") as status:
+        yield lambda step: status.update(
+            f"the batch is not ready after {step.waited:.0f} s; the Leader is asked again in {step.pause:.0f} s"
+        )
+
+
+def _show(task: Task, found: Collection, json: bool) -> None:
+    if json:
+        show_json(_described(task, found))
+        return
+    noise = "none" if task.privacy is None else f"{task.privacy.mechanism}, {task.privacy.budget}"
+    show_pairs(
+        [
+            ("reports", f"{found.report_count:,}"),
+            ("from", f"{time_text(found.start)} until {time_text(found.end)}"),
+            ("noise", noise),
+        ]
+    )
+    made = table("entry", "result", *(["error at most"] if task.privacy is not None else []))
+    for i, (value, bar) in enumerate(zip(_listed(found.result), _listed(found.error_bars), strict=True)):
+        made.add_row(str(i), _number(value), *([_number(bar)] if task.privacy is not None else []))
+    show("", made)
+    if task.privacy is not None:
+        show(f"errors: of each entry by itself, with a confidence of {found.confidence:g}")
+    if not task.by_time and not found.deleted:
+        show("the Leader still has this job, and --next would get it again: try once more")
+
+
+def _described(task: Task, found: Collection) -> dict[str, Any]:
+    return {
+        "task_id": task.text,
+        "report_count": found.report_count,
+        "start": time_text(found.start),
+        "end": time_text(found.end),
+        "result": found.result,
+        "error_bars": found.error_bars,
+        "confidence": found.confidence,
+        "deleted": found.deleted,
+    }
+
+
+def _listed(value: Any) -> list[float]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"

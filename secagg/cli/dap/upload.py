@@ -1,0 +1,129 @@
+"""`secagg dap upload`: measurements, as a Client sends them."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+from rich.progress import Progress as ProgressBar
+
+from ...dap import party
+from ...dap.client import Client, UploadInterrupted
+from ...dap.messages import ReportError
+from ...dap.task import Task
+from ...dap.vdafs import MultihotCountVec, SumVec
+from ..console import CommandError, console, require, show, show_json
+from .common import CaOption, JsonOption, http_client, load
+
+SLICE = 1000  # measurements between two looks at the progress
+
+
+def upload(
+    task: Annotated[Path, typer.Option(metavar="FILE", help="The Client's file of the task, client.json.")],
+    measurements: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="MEASUREMENT...", help="Numbers; vectors as 0,1,0. Begin with -- before a minus sign."),
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--input", metavar="FILE", help="Read them here, one a line; - is stdin.")
+    ] = None,
+    ca: CaOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Split each measurement into two shares, seal one to each Aggregator, and upload them.
+
+    Neither Aggregator sees a measurement. Where the task has Clients randomize, this does so before anything else.
+
+    \b
+    Examples:
+      secagg dap upload --task client.json 3
+      secagg dap upload --task client.json -- 1,0,2 0,0,1
+      secagg dap upload --task client.json --input measurements.txt
+    """
+    require((source is None) != (not measurements), "give measurements, or --input FILE with one a line")
+    found = load(task, party.load).task
+    lines = list(measurements or []) if source is None else _lines(source)
+    values = [parse(found, line, i) for i, line in enumerate(lines, 1)]
+    checked = _checked(found, values)
+    accepted, errors = 0, dict[int, ReportError]()
+    with http_client(ca) as http, Client(found, http=http) as client, progress(len(values), json) as advance:
+        for start in range(0, len(values), SLICE):
+            try:
+                result = client.upload(checked[start : start + SLICE])
+            except UploadInterrupted as error:
+                raise CommandError(_interrupted(error, start, accepted, len(values))) from None
+            accepted += result.accepted
+            errors.update((start + i, reason) for i, reason in result.errors.items())
+            advance(min(SLICE, len(values) - start))
+    _show(accepted, errors, json)
+
+
+def parse(task: Task, text: str, number: int) -> Any:
+    """A measurement as it is written: an integer, or for vectors integers between commas. Errors do not repeat it."""
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise CommandError(f"measurement {number} must be a number, or for vectors numbers between commas") from None
+    vector = isinstance(task.vdaf, SumVec | MultihotCountVec)
+    wanted = task.vdaf.entries if vector else 1
+    require(
+        len(numbers) == wanted, f"measurement {number} has {len(numbers):,} numbers; {task.vdaf.NAME} takes {wanted:,}"
+    )
+    return numbers if vector else numbers[0]
+
+
+def _checked(task: Task, values: list[Any]) -> Any:
+    """All of them are in range, before the first is sent."""
+    try:
+        return task.prio3.flp.valid.check(np.array(values, dtype=object))
+    except ValueError as error:
+        raise CommandError(f"{error}, counted from 0") from None
+
+
+def _lines(source: Path) -> list[str]:
+    text = sys.stdin.read() if str(source) == "-" else source.read_text()
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+@contextmanager
+def progress(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr, if that is a terminal and there is something to wait for."""
+    err = console(stderr=True)
+    if quiet or not err.is_interactive or total <= SLICE:
+        yield lambda count: None
+        return
+    columns = (TextColumn("uploaded"), BarColumn(), MofNCompleteColumn())
+    with ProgressBar(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda count: bar.update(task, advance=count)
+
+
+def _interrupted(error: UploadInterrupted, start: int, accepted: int, total: int) -> str:
+    cause = error.__cause__ or error
+    return (
+        f"{cause}; {accepted + error.result.accepted:,} of {total:,} measurements were accepted. The first {start:,}"
+        f" are settled; of the next {SLICE:,} some may have arrived, and sent anew they would count twice"
+    )
+
+
+def _show(accepted: int, errors: dict[int, ReportError], json: bool) -> None:
+    named = {i: reason.name.lower() for i, reason in sorted(errors.items())}
+    if json:
+        refused = [{"measurement": i + 1, "reason": reason} for i, reason in named.items()]
+        show_json({"accepted": accepted, "refused": refused})
+    else:
+        show(f"{accepted:,} accepted", *(f"{count:,} refused: {reason}" for reason, count in _counted(named.values())))
+    if errors:
+        raise typer.Exit(1)
+
+
+def _counted(names: Iterable[str]) -> list[tuple[str, int]]:
+    counts: dict[str, int] = {}
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    return list(islice(counts.items(), 20))
