@@ -19,7 +19,7 @@ from .messages import (
     increasing,
 )
 from .noise import add_noise, noise_seed
-from .privacy import affords
+from .privacy import affords, collections_allowed
 from .problems import DapProblem
 from .store import buckets, releases
 from .store.buckets import Batch
@@ -222,6 +222,12 @@ def spent(tx: Tx, mine: AggregatorTask) -> int:
     """How many of the task's batches were released, by the ledger, or by the journal if the ledger was set back."""
     known = 0 if tx.journal is None else tx.journal.count(mine.task.id)
     return max(known, releases.releases(tx, mine))
+
+
+def collections_left(tx: Tx, mine: AggregatorTask) -> int:
+    """How many more collections the budget of a task with noise allows."""
+    assert mine.task.privacy is not None
+    return max(0, collections_allowed(mine.task.privacy, mine.task.vdaf) - spent(tx, mine))
 
 
 def record_release(store: Store, mine: AggregatorTask, batch: bytes) -> None:

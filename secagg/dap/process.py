@@ -11,6 +11,8 @@ import httpx
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 
+from ..errors import SecAggError
+from .aggregator import collections_left
 from .app import Context, helper_app, leader_app
 from .config import Config, ConfigError, HelperClient, HelperJobs
 from .directory import Directory
@@ -18,8 +20,6 @@ from .helper import Helper
 from .leader import Leader
 from .metrics import Metrics
 from .peer import HttpPeer
-from .privacy import collections_allowed
-from .store.releases import releases_by_task
 from .store.tasks import KnownTasks
 from .store.uploads import waiting
 from .worker import Workers
@@ -57,7 +57,12 @@ class Process:
         )
         self._tasks = KnownTasks()
         self._shown: set[str] = set()  # tasks with a gauge
-        if not self.directory.advertised().configs:  # which opens every key: under another secret it ends here
+        try:
+            advertised = self.directory.advertised().configs  # which opens every key: under another secret it ends here
+        except SecAggError:
+            self.close()
+            raise
+        if not advertised:
             log.warning("no HPKE key is advertised: make one with `secagg dap key new --config %s`", config.path)
 
     def workers(self, threads: int) -> Workers:
@@ -72,13 +77,13 @@ class Process:
     def refresh(self) -> None:
         """Set the gauges that follow from the store."""
         with self.store.read() as tx:
-            depth, spent, tasks = waiting(tx), releases_by_task(tx), [mine.task for mine in self._tasks.all(tx)]
+            depth = waiting(tx)
+            left = {
+                mine.task.text: collections_left(tx, mine)
+                for mine in self._tasks.all(tx)
+                if mine.task.privacy is not None
+            }
         self.metrics.queue_depth.set(depth)
-        left = {
-            task.text: collections_allowed(task.privacy, task.vdaf) - spent.get(task.id, 0)
-            for task in tasks
-            if task.privacy is not None
-        }
         for name in self._shown | left.keys():
             self.metrics.releases_left.labels(name).set(left.get(name, 0))
         self._shown |= left.keys()

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from ...dap import party
+from ...dap.aggregator import collections_left
 from ...dap.config import Config
 from ...dap.messages import TASK_ID_SIZE, HpkeConfig, Role
 from ...dap.party import AggregatorParty, CollectorKey, CollectorParty, Party
 from ...dap.privacy import collections_allowed
 from ...dap.store import uploads
 from ...dap.store.engine import Tx
-from ...dap.store.releases import releases
 from ...dap.store.tasks import AggregatorTask, KnownTasks, add_task, delete_task, find_task
 from ...dap.task import Task, from_base64url
 from ...errors import RemoteProtocolError
@@ -359,7 +359,7 @@ def _described(task: Task) -> dict[str, Any]:
 
 def _row(tx: Tx, mine: AggregatorTask) -> dict[str, Any]:
     task, privacy = mine.task, mine.task.privacy
-    left = None if privacy is None else collections_allowed(privacy, task.vdaf) - releases(tx, mine)
+    left = None if privacy is None else collections_left(tx, mine)
     return {
         "task_id": task.text,
         "vdaf": _vdaf_text(task),

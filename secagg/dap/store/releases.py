@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, insert, select, update
 
 from .engine import Tx
-from .schema import aggregate_shares, collection_jobs, ledger, tasks
+from .schema import aggregate_shares, collection_jobs, ledger
 from .tasks import AggregatorTask
 
 
@@ -134,9 +134,3 @@ def releases(tx: Tx, mine: AggregatorTask) -> int:
 
 def add_release(tx: Tx, mine: AggregatorTask, batch: bytes, now: float) -> None:
     tx.execute(insert(ledger).values(task=mine.key, batch=batch, spent=now))
-
-
-def releases_by_task(tx: Tx) -> dict[bytes, int]:
-    """The same by task ID, of those with any."""
-    counted = select(tasks.c.id, func.count()).join(ledger, ledger.c.task == tasks.c.key).group_by(tasks.c.id)
-    return {row[0]: int(row[1]) for row in tx.execute(counted)}
