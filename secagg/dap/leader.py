@@ -332,8 +332,8 @@ class Leader:
         with self.store.write() as tx:
             lock_task(tx, mine.key, alone=True)
             current = releases.lock_collection_job(tx, job)
-            if current is None:
-                return None
+            if current is None or current.share_request is not None:  # another worker was faster, after our lease
+                return current
             batch = self._ready(tx, mine, request, now)
             if isinstance(batch, float):
                 releases.change_collection_job(tx, job, due=batch)

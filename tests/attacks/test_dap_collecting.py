@@ -157,6 +157,31 @@ def test_collection_waits_for_reports_that_are_on_their_way(dap_world: NewWorld,
     assert world.result(world.collect()).count == 8
 
 
+@MODES
+def test_collection_that_two_workers_drive_is_one(dap_world: NewWorld, mode: BatchMode) -> None:
+    """The lease of the first runs out just before it collects, and another one's collection is complete by then."""
+    world = dap_world(batch_mode=mode, batch_size=4)
+    world.upload_many(4)
+    world.aggregate_all()
+    bucket = world.bucket
+    world.upload_many(4)
+    world.aggregate_all()
+    request = world.request(start=bucket)
+    job = world.leader.create_collection(world.leader_task, request, world.clock.now)
+
+    def another_worker() -> None:
+        world.clock.now += 1000
+        world.peer.faults = [Fault.LOST_REQUEST]
+        world.leader.work_collection(world.clock.now)
+
+    world.leader_store.meanwhile = [None, another_worker]
+    world.leader.work_collection(world.clock.now)
+    assert world.count("leader", schema.collected) == 1
+    again = world.collect(request)
+    assert again.id == job.id
+    assert world.result(again).count == (8 if mode is BatchMode.TIME_INTERVAL else 4)
+
+
 @pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name.lower())
 def test_batch_whose_share_request_is_lost_is_collected_once(dap_world: NewWorld, fault: Fault) -> None:
     world = dap_world()
