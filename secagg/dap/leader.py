@@ -323,7 +323,8 @@ class Leader:
         except PeerUnavailable as problem:
             delay = self.settings.delay(job.attempts, problem)
             with self.store.write() as tx:
-                releases.change_collection_job(tx, job, due=now + delay)
+                if releases.lock_collection_job(tx, job) is not None:
+                    releases.change_collection_job(tx, job, due=now + delay)
         return job
 
     def _collect(self, mine: AggregatorTask, job: CollectionJob, now: float) -> CollectionJob | None:

@@ -182,6 +182,28 @@ def test_collection_that_two_workers_drive_is_one(dap_world: NewWorld, mode: Bat
     assert world.result(again).count == (8 if mode is BatchMode.TIME_INTERVAL else 4)
 
 
+@MODES
+def test_late_failure_of_a_worker_spoils_no_finished_collection(dap_world: NewWorld, mode: BatchMode) -> None:
+    """It waits for the Helper in vain while another one gets the answer."""
+    world = dap_world(batch_mode=mode, batch_size=4)
+    world.upload_many(4)
+    world.aggregate_all()
+    job = world.leader.create_collection(world.leader_task, world.request(), world.clock.now)
+
+    def another_worker() -> None:
+        world.clock.now += 1000
+        world.leader.work_collection(world.clock.now)
+
+    world.peer.meanwhile, world.peer.faults = another_worker, [Fault.LOST_ANSWER]
+    world.leader.work_collection(world.clock.now)
+    finished = world.leader.find_collection(world.leader_task, job.id)
+    assert world.result(finished).count == 4
+    for _ in range(3):
+        world.clock.now += 1000
+        world.leader.work_collection(world.clock.now)
+    assert world.leader.find_collection(world.leader_task, job.id) == finished
+
+
 @pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name.lower())
 def test_batch_whose_share_request_is_lost_is_collected_once(dap_world: NewWorld, fault: Fault) -> None:
     world = dap_world()
