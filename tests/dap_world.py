@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from sqlalchemy import NullPool, create_engine, delete, func, make_url, select
 
 from secagg.dap.helper import Helper
 from secagg.dap.hpke import PrivateKey, seal
+from secagg.dap.journal import Journal
 from secagg.dap.leader import Answer, JobDone, Leader, PeerUnavailable, Settings
 from secagg.dap.messages import (
     BatchMode,
@@ -33,7 +35,7 @@ from secagg.dap.messages import (
     ReportMetadata,
     Role,
 )
-from secagg.dap.store import schema, uploads
+from secagg.dap.store import buckets, schema, uploads
 from secagg.dap.store.engine import Store, Tx
 from secagg.dap.store.releases import CollectionJob, releases
 from secagg.dap.store.tasks import AggregatorTask, KeyPair, TaskSecrets, add_key, add_task, find_task, token_hash
@@ -76,11 +78,11 @@ class CrashingStore(Store):
         meanwhile: what happens just before each of the next transactions, the first first.
     """
 
-    def __init__(self, url: str, vault: Vault, *, create: bool = True) -> None:
+    def __init__(self, url: str, vault: Vault, journal: Journal | None = None, *, create: bool = True) -> None:
         self.crash_at: int | None = None
         self.committed = False
         self.meanwhile: list[Callable[[], object] | None] = []
-        super().__init__(url, vault, create=create)
+        super().__init__(url, vault, journal, create=create)
 
     @contextmanager
     def write(self) -> Iterator[Tx]:
@@ -183,7 +185,9 @@ class World:
         urls: of the Aggregators' databases.
         settings: of the Leader.
         batch_size: of the Leader's batches.
-        secrets: of the vaults.
+        peer: between them, in place of a `DirectPeer`.
+        clock: of everybody.
+        journals: a folder for the Aggregators' journals of releases; without it they keep none.
         parameters: of the task, beside the defaults.
     """
 
@@ -195,10 +199,12 @@ class World:
         batch_size: int = MIN_BATCH,
         peer: Any = None,
         clock: Clock | None = None,
+        journals: Path | None = None,
         **parameters: Any,
     ) -> None:
         self.urls = urls
         self.clock = clock or Clock()
+        self._journals = journals
         self.helper_skew = 0.0
         self.bucket = self.clock.bucket
         self._settings = settings or Settings(job_size=100, lease=10.0, backoff=5.0)
@@ -217,9 +223,12 @@ class World:
         self.helper_task = self._add(self.helper_store, Role.HELPER, token_hash(PEER_TOKEN), b"", 0)
 
     def _open(self) -> None:
-        self.leader_store = CrashingStore(self.urls.leader, self.vaults[Role.LEADER])
-        self.helper_store = CrashingStore(self.urls.helper, self.vaults[Role.HELPER])
+        self.leader_store = CrashingStore(self.urls.leader, self.vaults[Role.LEADER], self._journal("leader"))
+        self.helper_store = CrashingStore(self.urls.helper, self.vaults[Role.HELPER], self._journal("helper"))
         self.leader, self.helper = Leader(self.leader_store, self.peer, self._settings), Helper(self.helper_store)
+
+    def _journal(self, side: str) -> Journal | None:
+        return None if self._journals is None else Journal(self._journals / f"{side}.journal")
 
     def _add(self, store: Store, role: Role, peer: bytes, collector: bytes, batch_size: int) -> AggregatorTask:
         with store.write() as tx:
@@ -363,6 +372,12 @@ class World:
         store, _ = self._side(side)
         with store.read() as tx:
             return releases(tx, self.leader_task if side == "leader" else self.helper_task)
+
+    def raw_shares(self, batch: Interval | bytes) -> tuple[bytes, bytes]:
+        """What the Aggregators hold of a batch that is not collected, without noise."""
+        with self.leader_store.read() as mine, self.helper_store.read() as its:
+            leader = buckets.merged(mine, self.leader_task, batch)
+            return leader.share, buckets.merged(its, self.helper_task, batch).share
 
     def _side(self, side: str) -> tuple[Store, int]:
         if side == "leader":
