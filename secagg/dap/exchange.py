@@ -175,6 +175,7 @@ def _advance(steps: Steps[T], reply: Reply) -> Step | _Done[T]:
         return _Done(end.value)
 
 
+_FAULTS = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)  # the last for host names that IDNA does not have
 _IDENTITY = {"Accept-Encoding": "identity"}  # what unpacks has no size that a limit could be put on
 
 
@@ -224,7 +225,7 @@ def _perform(http: httpx.Client, request: Request) -> Reply:
                 for part in response.iter_bytes():
                     if not body.takes(part):
                         break
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except _FAULTS as error:
         return _failure(error)
     return body.reply(response)
 
@@ -239,7 +240,7 @@ async def _perform_async(http: httpx.AsyncClient, request: Request) -> Reply:
                 async for part in response.aiter_bytes():
                     if not body.takes(part):
                         break
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except _FAULTS as error:
         return _failure(error)
     return body.reply(response)
 
