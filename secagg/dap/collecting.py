@@ -104,6 +104,7 @@ class Collecting:
     def collect(self, batch: Batch, confidence: float, timeout: float | None) -> Steps[Collection]:
         """Creates the job, polls it, and makes the result of it."""
         request = self.request(batch)
+        error_bars(self._task.privacy, self._task.vdaf, confidence, report_count=1)  # raises now, not after hours
         started, job = self._clock(), ""
         response = yield from self._ask("POST", self._url, request.encode())
         while True:
