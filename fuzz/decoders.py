@@ -15,6 +15,7 @@ from secagg.codec import IDS, Fixed, Ids, Items, Octets, Opaque, Struct, UInt
 from secagg.dap.privacy import Privacy
 from secagg.protocol.messages import Answer, Message, Request, decode, encode
 
+from .dap import DAP, takes_struct
 from .reports import REPORTS
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -49,15 +50,6 @@ def takes_message(kind: type[Message], data: bytes) -> bool:
     except RemoteProtocolError:
         return False
     assert encode(message) == data
-    return True
-
-
-def takes_struct(kind: type[Struct], data: bytes) -> bool:
-    try:
-        struct = kind.decode(data)
-    except RemoteProtocolError:
-        return False
-    assert struct.encode() == data
     return True
 
 
@@ -105,5 +97,5 @@ DECODERS: dict[str, Check] = {
     "Privacy": partial(takes_struct, Privacy),
     "Roster": takes_roster,
     "Identity": takes_identity,
-    **{name: check for name, (check, _) in REPORTS.items()},
+    **{name: check for name, (check, _) in {**REPORTS, **DAP}.items()},
 }

@@ -19,6 +19,7 @@ from secagg.dp import ApproxDp, PureDp, Unit, ZCdp
 from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.messages import Round
 
+from .dap import DAP
 from .decoders import CORPUS, MESSAGES, Colour, Sample
 from .reports import REPORTS
 
@@ -113,6 +114,8 @@ def main() -> None:
     write_privacy()
     for name, (_, message) in REPORTS.items():
         write(name, "histogram", message)
+    for name, (_, message) in DAP.items():
+        write(name, "dap", message)
 
 
 if __name__ == "__main__":

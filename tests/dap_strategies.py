@@ -1,7 +1,7 @@
 """Any value of any of DAP's messages, for hypothesis: made from the same annotations as the codec."""
 
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from typing import Any, get_type_hints
 
 from hypothesis import strategies as st
@@ -9,15 +9,6 @@ from hypothesis import strategies as st
 from secagg.codec import Fixed, Nested, Opaque, Struct, UInt, Vector
 from secagg.dap import messages
 from secagg.dap.messages import ReportError
-
-STRUCTS: list[type[Struct]] = sorted(
-    (
-        kind
-        for kind in vars(messages).values()
-        if isinstance(kind, type) and issubclass(kind, Struct) and is_dataclass(kind)
-    ),
-    key=lambda kind: kind.__name__,
-)
 
 Strategy = st.SearchStrategy[Any]
 OUTCOMES: Strategy = st.none() | st.sampled_from(ReportError) | st.binary(min_size=1, max_size=20)

@@ -4,10 +4,11 @@ import hashlib
 from typing import Any
 
 import pytest
-from dap_strategies import STRUCTS, structs
+from dap_strategies import structs
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fuzz.dap import STRUCTS
 from secagg.codec import Struct
 from secagg.dap import messages as m
 from secagg.errors import RemoteProtocolError
