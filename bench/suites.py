@@ -20,6 +20,7 @@ TITLES = {
     "server": "The server's session",
     "active": "The active model beside the semi-honest one, no dropouts",
     "hpke": "HPKE, an input share of 120 bytes",
+    "reports": "DAP reports, shard and seal, batches of 1,000",
     "vdaf": "Prio3 beside Rust, two Aggregators, batches of 1,000",
 }
 
