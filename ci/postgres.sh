@@ -26,10 +26,15 @@ start_postgres() {
     fi
     as_postgres "$(postgres_program initdb)" --pgdata="$cluster/data" --username=postgres --auth=trust --no-sync \
         --encoding=UTF8 --locale=C >"$folder/postgres.log"
-    # Nothing in it outlives a crash of the machine, and needs not to.
-    as_postgres "$(postgres_program pg_ctl)" start --pgdata="$cluster/data" --wait --silent --log="$cluster/log" \
-        --options="-c listen_addresses= -c unix_socket_directories=$cluster -c fsync=off -c max_connections=200"
+    run_postgres "$@"
     export SECAGG_TEST_POSTGRES="postgresql+psycopg://postgres@/postgres?host=$cluster"
+}
+
+# Nothing in it outlives a crash of the machine, and needs not to, unless "-c fsync=on" follows the folder.
+run_postgres() {
+    local cluster=$1/postgres
+    as_postgres "$(postgres_program pg_ctl)" start --pgdata="$cluster/data" --wait --silent --log="$cluster/log" \
+        --options="-c listen_addresses= -c unix_socket_directories=$cluster -c fsync=off -c max_connections=200 ${*:2}"
 }
 
 stop_postgres() {
