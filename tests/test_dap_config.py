@@ -354,8 +354,10 @@ def test_nothing_that_names_clients_or_headers_is_logged(logged: Any) -> None:
 def test_a_database_error_shows_no_rows(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path}/a.db", Vault(SECRET))
     row = {"id": 1, "value": b"hunter2"}
+    statement = text("INSERT INTO hpke_keys VALUES (:id, :value, :value, 0, 0, 0)")
+    with store.write() as tx:
+        tx.execute(statement, row)
     with pytest.raises(IntegrityError) as error, store.write() as tx:
-        for _ in range(2):
-            tx.execute(text("INSERT INTO hpke_keys VALUES (:id, :value, :value, 0, 0, 0)"), row)
+        tx.execute(statement, row)
     assert "hunter2" not in str(error.value)
     store.close()

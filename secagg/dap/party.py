@@ -97,7 +97,7 @@ def new_parties(
     Raises:
         LocalProtocolError: the configuration asks for something that this package does not do.
     """
-    task = Task(rand(TASK_ID_SIZE), configuration)
+    task = Task(_task_id(rand), configuration)
     config, key = (collector, None) if isinstance(collector, HpkeConfig) else (collector.config, collector.private_key)
     size = 0 if task.by_time else batch_size or task.min_batch_size
     require(task.by_time or size >= task.min_batch_size, "a batch has min_batch_size reports at least")
@@ -113,6 +113,14 @@ def new_parties(
         "helper": AggregatorParty(task, helper),
         "collector": CollectorParty(task, config, collector_token.decode(), key),
     }
+
+
+def _task_id(rand: RandomBytes) -> bytes:
+    """A random one that no command line takes for an option."""
+    while True:
+        drawn = rand(TASK_ID_SIZE)
+        if not base64url(drawn).startswith("-"):
+            return drawn
 
 
 def to_document(party: Party) -> dict[str, Any]:

@@ -21,9 +21,11 @@ MODES = {"time-interval": BatchMode.TIME_INTERVAL, "leader-selected": BatchMode.
 
 
 def choose_vdaf(name: str, **parameters: int | None) -> Vdaf:
-    """By name, in any case, with the parameters that were given."""
-    word = choose("--vdaf", [each.lower() for each in VDAFS], name)
-    kind = next(each for each in VDAFS if each.lower() == word)
+    """By name, in any spelling of case and dashes, with the parameters that were given."""
+    word = name.replace("-", "").replace("_", "").lower()
+    kind = next((each for each in VDAFS if each.lower() == word), None)
+    if kind is None:
+        raise CommandError(f"--vdaf must be one of {', '.join(VDAFS)}; got {name!r}")
     return vdaf(kind, **{key: value for key, value in parameters.items() if value is not None})
 
 
