@@ -156,7 +156,7 @@ class LimitsTable:
     requests: int = _option(
         Limits.requests, _whole(1, 10_000), "Requests of Leader or Collector worked on at once; then 503."
     )
-    connections: int = _option(1000, _whole(1, 1_000_000), "Connections of a server process; then 503.")
+    connections: int = _option(1000, _whole(1, 1_000_000), "Connections of a server process; then 503, at once.")
 
 
 @dataclass(frozen=True)

@@ -304,7 +304,7 @@ class Leader:
             releases.delete_collection_job(tx, job)
 
     def work_collection(self, now: float) -> CollectionJob | None:
-        """Drive one collection job that is due a step further; None if none is."""
+        """Drive one collection job that is due a step further: the job as it is then; None if none is due."""
         with self.store.write() as tx:
             job = releases.lease_collection_job(tx, now, self.settings.lease)
             mine = None if job is None else self._tasks.get(tx, job.task)
@@ -325,7 +325,8 @@ class Leader:
             with self.store.write() as tx:
                 if releases.lock_collection_job(tx, job) is not None:
                     releases.change_collection_job(tx, job, due=now + delay)
-        return job
+        with self.store.read() as tx:
+            return releases.find_collection_job(tx, mine, job.id) or job
 
     def _collect(self, mine: AggregatorTask, job: CollectionJob, now: float) -> CollectionJob | None:
         """Collect the batch here: the job with what the Helper is asked; None if the batch is not ready."""

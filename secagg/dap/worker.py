@@ -13,6 +13,7 @@ from ..errors import SecAggError
 from .directory import Directory
 from .helper import Helper
 from .leader import Leader
+from .messages import CollectionJobResp
 from .metrics import Metrics
 from .store.collect_garbage import collect_garbage
 
@@ -91,11 +92,14 @@ class Workers:
         keys = self._directory.private_keys()
         if isinstance(self._aggregator, Helper):
             return self._aggregator.work(keys, now)
-        with self._metrics.job_seconds.time():
-            done = self._aggregator.work_job(keys, now)
+        started = time.perf_counter()
+        done = self._aggregator.work_job(keys, now)
         if done is not None:
+            self._metrics.job_seconds.observe(time.perf_counter() - started)
             self._metrics.count_job(done.aggregated, done.errors)
             if done.problem is not None:
                 log.warning("an aggregation job waits: %s", done.problem)
         collection = self._aggregator.work_collection(now)
+        if collection is not None and collection.finished and collection.response is not None:
+            self._metrics.batch_sizes.observe(CollectionJobResp.decode(collection.response).report_count)
         return done is not None or collection is not None
