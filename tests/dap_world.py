@@ -5,8 +5,11 @@ Reports are made here by hand, as a Client that does what the test wants of it.
 
 import json
 import os
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
@@ -14,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from sqlalchemy import NullPool, create_engine, delete, func, make_url, select
+from starlette.applications import Starlette
 
 from secagg.dap.helper import Helper
 from secagg.dap.hpke import PrivateKey, seal
@@ -213,8 +218,8 @@ class World:
             role: HpkeConfig(number, 0x20, 1, 1, self._keys[role].public_bytes) for role, number in CONFIG_ID.items()
         }
         self.vaults = {Role.LEADER: Vault(os.urandom(32)), Role.HELPER: Vault(os.urandom(32))}
-        self.verify_key = os.urandom(32)
         self.task = Task(os.urandom(32), task_configuration(**_PARAMETERS | parameters))
+        self.verify_key = os.urandom(self.task.prio3.VERIFY_KEY_SIZE)
         self.peer = peer or DirectPeer(self)
         self._open()
         self.leader_task = self._add(
@@ -434,6 +439,29 @@ def restore(url: str, backup: dict[str, list[dict[str, Any]]]) -> None:
 def wipe(url: str) -> None:
     """Leave nothing but the tables."""
     restore(url, {})
+
+
+@contextmanager
+def serving(*apps: Starlette) -> Iterator[list[str]]:
+    """The URLs at which uvicorn serves them, on loopback sockets of this machine."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in apps]
+        servers = [uvicorn.Server(uvicorn.Config(app, lifespan="on", ws="none", log_config=None)) for app in apps]
+        threads = []
+        for server, sock in zip(servers, sockets, strict=True):
+            sock.bind(("127.0.0.1", 0))
+            threads.append(threading.Thread(target=server.run, args=([sock],)))
+            threads[-1].start()
+        try:
+            while not all(server.started for server in servers):
+                assert all(thread.is_alive() for thread in threads), "a server does not start"
+                time.sleep(0.002)
+            yield ["http://{}:{}".format(*sock.getsockname()) for sock in sockets]
+        finally:
+            for server in servers:
+                server.should_exit = True
+            for thread in threads:
+                thread.join()
 
 
 @contextmanager
