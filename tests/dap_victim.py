@@ -1,40 +1,65 @@
-"""Leader and Helper in a process that is there to be killed."""
+"""Leader and Helper in a process that is there to be killed, or to work beside others."""
 
 from pathlib import Path
 from typing import Any
 
 from secagg.dap.helper import Helper
+from secagg.dap.hpke import PrivateKey
 from secagg.dap.journal import Journal
 from secagg.dap.leader import Answer, Leader
 from secagg.dap.store.engine import Store
-from secagg.dap.store.tasks import AggregatorTask, find_task
+from secagg.dap.store.tasks import AggregatorTask, all_keys, find_task
+from secagg.dap.store.uploads import waiting
 from secagg.dap.vault import Vault
 
 
 class _Peer:
     """The Helper beside the Leader."""
 
-    def __init__(self, helper: Helper, mine: AggregatorTask, now: float) -> None:
-        self._helper, self._mine, self._now = helper, mine, now
+    def __init__(self, helper: Helper, mine: AggregatorTask, keys: dict[int, PrivateKey], now: float) -> None:
+        self._helper, self._mine, self._keys, self._now = helper, mine, keys, now
+
+    def create_job(self, mine: AggregatorTask, body: bytes) -> Answer:
+        job_id, job = self._helper.create_job(self._mine, self._keys, body, self._now)
+        return Answer(job.response, job_id.hex())
 
     def create_share(self, mine: AggregatorTask, body: bytes) -> Answer:
         share_id, share = self._helper.create_share(self._mine, body, self._now)
         return Answer(share, share_id.hex())
 
     def __getattr__(self, name: str) -> Any:
-        raise NotImplementedError(f"{name} is not for a collection")
+        raise NotImplementedError(f"{name} is not called here")
 
 
-def collect(arguments: dict[str, Any]) -> None:
-    """Say that all is ready, and finish the collection job that is due."""
+def _leader(arguments: dict[str, Any]) -> tuple[Leader, dict[int, PrivateKey], float]:
+    """A Leader with its Helper, its keys, and the time."""
     folder, now = Path(arguments["folder"]), arguments["now"]
     leader_store, helper_store = (
         Store(url, Vault(bytes.fromhex(secret)), Journal(folder / f"{side}.journal"))
         for url, secret, side in zip(arguments["urls"], arguments["secrets"], ("leader", "helper"), strict=True)
     )
     with helper_store.read() as tx:
-        mine = find_task(tx, bytes.fromhex(arguments["task"]))
+        mine, theirs = find_task(tx, bytes.fromhex(arguments["task"])), all_keys(tx)
+    with leader_store.read() as tx:
+        ours = all_keys(tx)
     assert mine is not None
-    leader = Leader(leader_store, _Peer(Helper(helper_store), mine, now))
+    peer = _Peer(Helper(helper_store), mine, {pair.config.id: pair.private_key for pair in theirs}, now)
+    return Leader(leader_store, peer), {pair.config.id: pair.private_key for pair in ours}, now
+
+
+def collect(arguments: dict[str, Any]) -> None:
+    """Say that all is ready, and finish the collection job that is due."""
+    leader, _, now = _leader(arguments)
     print("ready", flush=True)
     leader.work_collection(now)
+
+
+def aggregate(arguments: dict[str, Any]) -> None:
+    """Make and drive jobs until no report waits."""
+    leader, keys, now = _leader(arguments)
+    while True:
+        leader.create_jobs(now)
+        leader.work_job(keys, now)
+        with leader.store.read() as tx:
+            if waiting(tx) == 0:
+                return

@@ -43,12 +43,18 @@ class Store:
         self.vault = vault
         self.journal = journal
         self.engine = _engine(url)
+        try:
+            self._check_version(create)
+        except BaseException:
+            self.close()
+            raise
+
+    def _check_version(self, create: bool) -> None:
         with self.write() as tx:
             if create:
                 migrate(tx.connection)
             found = version(tx.connection)
         if found != VERSION:
-            self.close()
             raise LocalProtocolError(
                 f"the store's schema is version {found}, this program's is {VERSION}:"
                 + (" upgrade it with `secagg dap store upgrade`" if found < VERSION else " use a newer program")
