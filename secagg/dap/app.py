@@ -7,8 +7,8 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
@@ -42,6 +42,8 @@ from .writer import Full, UploadWriter
 UPLOAD_ERRORS = "application/ppm-dap;message=upload-errors"
 COLLECTION_REQ = "application/ppm-dap;message=collection-job-req"
 COLLECTION_RESP = "application/ppm-dap;message=collection-job-resp"
+
+UPLOADS_AT_ONCE = 16  # whose content is as long as may be; of shorter ones as many more
 
 log = logging.getLogger(__name__)
 
@@ -219,19 +221,28 @@ def _authenticate(request: Request, mine: AggregatorTask, kept: bytes) -> None:
         raise DapProblem(NO_TYPE, detail, status=401, task_id=mine.task.id)
 
 
-class _Turns:
-    """Lets only so many requests hold a thread and a body."""
+class _Room:
+    """Lets requests hold only so much at once: threads, or bytes of their bodies."""
 
     def __init__(self, most: int) -> None:
         self._free = most
 
-    def __enter__(self) -> None:
-        if self._free == 0:
-            raise DapProblem(NO_TYPE, "too many requests at once", status=503, retry_after=1)
-        self._free -= 1
+    @contextmanager
+    def taken(self, amount: int = 1) -> Iterator[None]:
+        """Raises DapProblem where there is not enough left."""
+        if self._free < amount:
+            raise DapProblem(NO_TYPE, "too many requests at once; try again later", status=503, retry_after=1)
+        self._free -= amount
+        try:
+            yield
+        finally:
+            self._free += amount
 
-    def __exit__(self, *error: object) -> None:
-        self._free += 1
+
+def _declared(request: Request, most: int) -> int:
+    """Bytes of a request's content: what it declares, or all that it may have."""
+    given = request.headers.get("content-length", "")
+    return min(int(given), most) if given.isascii() and given.isdigit() else most
 
 
 class _LeaderResources:
@@ -239,7 +250,8 @@ class _LeaderResources:
         self._leader = leader
         self._context = context
         self._writer = UploadWriter(leader, context.limits.waiting_reports)
-        self._turns = _Turns(context.limits.requests)
+        self._bodies = _Room(UPLOADS_AT_ONCE * context.limits.upload_bytes)
+        self._turns = _Room(context.limits.requests)
 
     def routes(self) -> list[Route]:
         answering, context = _answering, self._context
@@ -260,6 +272,10 @@ class _LeaderResources:
 
     async def upload(self, request: Request) -> Response:
         """Section 4.4.2.2, and the dialects'."""
+        with self._bodies.taken(_declared(request, self._context.limits.upload_bytes)):
+            return await self._upload(request)
+
+    async def _upload(self, request: Request) -> Response:
         context, now = self._context, self._context.clock()
         mine = await _find_task(context, request.path_params["task"])
         task, dialect = mine.task, mine.task.dialect
@@ -294,7 +310,7 @@ class _LeaderResources:
         mine = await _find_task(self._context, request.path_params["task"])
         _authenticate(request, mine, mine.secrets.collector_token)
         body = await _body(request, COLLECTION_REQ, self._context.limits.request_bytes)
-        with self._turns:
+        with self._turns.taken():
             job = await run_in_threadpool(self._leader.create_collection, mine, body, self._context.clock())
         return self._show(job, location=f"{request.url.path}/{base64url(job.id)}")
 
@@ -316,7 +332,7 @@ class _LeaderResources:
     def _show(self, job: CollectionJob, location: str) -> Response:
         headers = {"Location": location}
         if job.problem is not None:
-            return stored_problem(job.problem)
+            return stored_problem(job.problem, headers)
         if job.finished:
             return Response(job.response, headers={**headers, "Content-Type": COLLECTION_RESP})
         wait = 1.0 if job.due is None else min(30.0, job.due - self._context.clock())
@@ -334,16 +350,16 @@ def _dap09_problem(error: ReportError, task_id: bytes) -> DapProblem:
     return DapProblem(kind, detail, task_id=task_id)
 
 
-def stored_problem(document: str) -> Response:
+def stored_problem(document: str, headers: dict[str, str] | None = None) -> Response:
     """A problem that ended a job, as it was stored."""
-    return Response(document, int(json.loads(document)["status"]), media_type=MEDIA_TYPE)
+    return Response(document, int(json.loads(document)["status"]), headers, MEDIA_TYPE)
 
 
 class _HelperResources:
     def __init__(self, helper: Helper, context: Context) -> None:
         self._helper = helper
         self._context = context
-        self._turns = _Turns(context.limits.requests)
+        self._turns = _Room(context.limits.requests)
 
     def routes(self) -> list[Route]:
         answering, context = _answering, self._context
@@ -363,7 +379,7 @@ class _HelperResources:
     async def create_job(self, request: Request) -> Response:
         mine = await self._task(request)
         context = self._context
-        with self._turns:
+        with self._turns.taken():
             body = await _body(request, JOB_INIT_REQ, context.limits.request_bytes)
             keys = await run_in_threadpool(context.directory.private_keys)
             job_id, job = await run_in_threadpool(
@@ -391,7 +407,7 @@ class _HelperResources:
 
     async def create_share(self, request: Request) -> Response:
         mine = await self._task(request)
-        with self._turns:
+        with self._turns.taken():
             body = await _body(request, SHARE_REQ, self._context.limits.request_bytes)
             share_id, share = await run_in_threadpool(self._helper.create_share, mine, body, self._context.clock())
         headers = {"Location": f"{request.url.path}/{base64url(share_id)}", "Content-Type": SHARE}

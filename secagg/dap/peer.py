@@ -2,18 +2,21 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from .leader import Answer, PeerUnavailable
-from .problems import DapProblem, from_response, parse_retry_after
+from .problems import from_response, parse_retry_after
 from .store.tasks import AggregatorTask
 
 JOB_INIT_REQ = "application/ppm-dap;message=aggregation-job-init-req"
 JOB_RESP = "application/ppm-dap;message=aggregation-job-resp"
 SHARE_REQ = "application/ppm-dap;message=aggregate-share-req"
 SHARE = "application/ppm-dap;message=aggregate-share"
+MOST_BYTES = 1 << 26  # of an answer
+_LONGEST_WAIT = 600.0  # seconds, whatever the Helper asks for
 _TEMPORARY = {408, 425, 429, 502, 503, 504}
 
 
@@ -51,27 +54,45 @@ class HttpPeer:
 
     def _send(
         self, mine: AggregatorTask, method: str, url: str, headers: dict[str, str] | None = None, body: bytes = b""
-    ) -> httpx.Response:
+    ) -> "_Heard":
         token = mine.secrets.peer_token.decode("ascii")
+        own = {"Authorization": f"Bearer {token}", **(headers or {})}
         try:
-            response = self._http.request(
-                method, url, content=body, headers={"Authorization": f"Bearer {token}", **(headers or {})}
-            )
+            with self._http.stream(method, url, content=body, headers=own) as response:
+                content = _read(response)
         except httpx.HTTPError as error:
             raise PeerUnavailable(f"the Helper does not answer: {type(error).__name__}") from None
         if response.is_success:
-            return response
-        problem: DapProblem = from_response(response.status_code, response.headers, response.content, self._clock())
-        if response.status_code in _TEMPORARY:
-            raise PeerUnavailable(f"the Helper is busy: {problem}", problem.retry_after)
-        if response.is_client_error:
+            return _Heard(response.headers, content)
+        problem = from_response(response.status_code, response.headers, content, self._clock())
+        if response.is_client_error and response.status_code not in _TEMPORARY:
             raise problem
-        raise PeerUnavailable(f"the Helper fails: {problem}")
+        wait = None if problem.retry_after is None else min(problem.retry_after, _LONGEST_WAIT)
+        raise PeerUnavailable(f"the Helper is busy or fails: {problem}", wait)
 
-    def _answer(self, response: httpx.Response, media_type: str, location: str) -> Answer:
-        if not response.content:
-            retry = parse_retry_after(response.headers.get("retry-after"), self._clock())
-            return Answer(None, location, 1.0 if retry is None else retry)
-        if response.headers.get("content-type") != media_type:
+    def _answer(self, heard: "_Heard", media_type: str, location: str) -> Answer:
+        if not heard.content:
+            retry = parse_retry_after(heard.headers.get("retry-after"), self._clock())
+            return Answer(None, location, 1.0 if retry is None else min(retry, _LONGEST_WAIT))
+        if heard.headers.get("content-type") != media_type:
             raise PeerUnavailable(f"the Helper's answer is not of type {media_type}")
-        return Answer(response.content, location)
+        return Answer(heard.content, location)
+
+
+@dataclass(frozen=True, repr=False)
+class _Heard:
+    """A successful response."""
+
+    headers: httpx.Headers
+    content: bytes
+
+
+def _read(response: httpx.Response) -> bytes:
+    """The content, read no further than an answer can be long."""
+    parts, size = [], 0
+    for part in response.iter_bytes():
+        size += len(part)
+        if size > MOST_BYTES:
+            raise PeerUnavailable(f"the Helper's answer is longer than {MOST_BYTES:,} bytes")
+        parts.append(part)
+    return b"".join(parts)

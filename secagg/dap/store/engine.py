@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Engine, Executable, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, TimeoutError
 
 from ...errors import LocalProtocolError, SecAggError
 from ..journal import Journal
@@ -19,6 +19,7 @@ from .migrations import VERSION, migrate, version
 
 _WRITES = "secagg_writes"  # an execution option
 _BUSY_SECONDS = 30
+_POOL: dict[str, Any] = {"hide_parameters": True, "pool_size": 8, "max_overflow": 56}  # more than threads of a process
 
 
 class StoreUnavailable(SecAggError):
@@ -104,9 +105,9 @@ def _engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            engine = create_engine(parsed, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
+            engine = create_engine(parsed, **_POOL, connect_args={"timeout": _BUSY_SECONDS})
         else:
-            engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=True, pool_size=8, max_overflow=24)
+            engine = create_engine(parsed, **_POOL, pool_pre_ping=True)
     except (ArgumentError, ImportError) as error:
         raise LocalProtocolError(f"the database's URL opens none: {error}") from None
     if engine.dialect.name == "sqlite":
@@ -132,6 +133,8 @@ def _begin_sqlite(connection: Connection) -> None:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except TimeoutError:
+        raise StoreUnavailable("too many transactions at once") from None
     except OperationalError as error:
         raise StoreUnavailable(f"the database does not answer: {error.orig}") from None
     except DBAPIError as error:
