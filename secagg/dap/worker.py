@@ -15,7 +15,7 @@ from .helper import Helper
 from .leader import Leader
 from .messages import CollectionJobResp
 from .metrics import Metrics
-from .store.collect_garbage import collect_garbage
+from .store.collect_garbage import GarbageCollector
 
 IDLE = 0.1  # seconds between looks where nothing is due
 GATHER = 1.0  # seconds after which jobs are made of less than a full one's reports
@@ -66,6 +66,7 @@ class Workers:
 
     def _run(self, first: bool) -> None:
         gathered = swept = 0.0
+        garbage = GarbageCollector(self._aggregator.store)
         while not self._stop.is_set():
             busy = False
             try:
@@ -75,7 +76,7 @@ class Workers:
                     gathered = now if some else gathered
                     self._aggregator.create_jobs(now, least=1 if some else self._aggregator.settings.job_size)
                 if first and now - swept >= GARBAGE:
-                    collect_garbage(self._aggregator.store, now)
+                    garbage.run(now)
                     swept = now
                 busy = self.step(now)
             except SecAggError as error:

@@ -363,7 +363,7 @@ def test_collected_report_is_refused_after_garbage_collection_too(dap_world: New
     world.aggregate_all()
     assert counted(world) == 3
     for store in (world.leader_store, world.helper_store):
-        collect_garbage.collect_garbage(store, world.clock.now)
+        collect_garbage.GarbageCollector(store).run(world.clock.now)
     assert world.count("leader", schema.reports) == world.count("helper", schema.aggregated) == 0
     assert world.upload(*reports) == [ReportError.REPORT_REPLAYED] * 3
     init = AggregationJobInitReq.decode(world.peer.seen[0])
@@ -380,7 +380,7 @@ def test_garbage_collection_keeps_what_still_refuses_replays(dap_world: NewWorld
     world.aggregate_all()
     assert counted(world) == 3
     for store in (world.leader_store, world.helper_store):
-        collect_garbage.collect_garbage(store, world.clock.now + 1e7)
+        collect_garbage.GarbageCollector(store).run(world.clock.now + 1e7)
     world.upload(*reports)
     world.aggregate_all()
     assert world.count("leader", schema.reports) == world.count("helper", schema.aggregated) == 3

@@ -16,6 +16,8 @@ from .engine import Tx
 from .schema import aggregated, buckets, collected
 from .tasks import AggregatorTask, lock_task
 
+_STREAMED = 100  # buckets in memory at once
+
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Outputs:
@@ -120,15 +122,15 @@ def merged(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes") -> Batch:
     """All buckets of a batch, merged (section 4.6.4)."""
     prio3 = mine.task.prio3
     total, count, xored = prio3.agg_init(), 0, bytes(CHECKSUM_SIZE)
-    starts, ends = [], []
-    for row in tx.execute(select(buckets).where(buckets.c.task == mine.key, _of(batch), buckets.c.count > 0)):
+    start, end = None, 0
+    chosen = select(buckets).where(buckets.c.task == mine.key, _of(batch), buckets.c.count > 0)
+    for row in tx.execute(chosen.execution_options(yield_per=_STREAMED)):
         opened = prio3.decode_agg_share(tx.vault.open(row.share, _place(mine, row.bucket)))
         total = prio3.merge([total, opened])
         count, xored = count + row.count, xor(xored, row.checksum)
-        starts.append(row.start)
-        ends.append(row.end)
-    start = min(starts, default=0)
-    return Batch(prio3.encode_agg_share(total), count, xored, Interval(start, max(ends, default=0) - start))
+        start, end = row.start if start is None else min(start, row.start), max(end, row.end)
+    first = start or 0
+    return Batch(prio3.encode_agg_share(total), count, xored, Interval(first, end - first))
 
 
 def count_of(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes") -> int:
