@@ -197,6 +197,29 @@ def test_job_that_two_workers_drive_is_counted_once(dap_world: NewWorld, mode: B
     assert counted(world, start=world.clock.bucket - 10) == 5
 
 
+@MODES
+def test_late_worker_does_not_end_the_job_that_was_made_since(dap_world: NewWorld, mode: BatchMode) -> None:
+    """While it waits for the Helper its lease runs out, another worker ends the job, and the next job is made."""
+    world = dap_world(batch_mode=mode, batch_size=10)
+    world.upload_many(5)
+
+    def another_worker() -> None:
+        world.clock.now += 1000
+        done = world.step_job()
+        assert done is not None
+        assert done.aggregated == 5
+        world.upload_many(5, at=world.clock.now - 1000)
+        world.leader.create_jobs(world.clock.now)
+
+    world.peer.meanwhile = another_worker
+    world.leader.create_jobs(world.clock.now)
+    late = world.step_job()
+    assert late is not None
+    assert late.aggregated == 0
+    world.aggregate_all()
+    assert counted(world, start=world.clock.bucket - 10) == 10
+
+
 # Lost, or counted twice, in a crash.
 
 

@@ -63,6 +63,7 @@ jobs = Table(
     Column("resource", Text),  # where the Helper keeps it
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("due", Float, nullable=False),  # nobody else may work on it before
+    sqlite_autoincrement=True,  # a number is never used again: a worker that is late must not end another job
 )
 Index("jobs_due", jobs.c.due)
 Index("jobs_batch", jobs.c.task, jobs.c.batch)
