@@ -129,7 +129,7 @@ def measure_pieces(folder: Path, length: int, count: int, per_request: int) -> d
         stores[Role.LEADER],
         DirectPeer(watch, Helper(stores[Role.HELPER]), mine[Role.HELPER], {CONFIG_ID: keys[Role.HELPER]}),
     )
-    configs = tuple(key_config(CONFIG_ID, keys[role]) for role in AGGREGATORS)
+    configs = key_config(CONFIG_ID, keys[Role.LEADER]), key_config(CONFIG_ID, keys[Role.HELPER])
     values = np.random.default_rng(0).integers(0, length, count).tolist()
     requests = list(bodies(mine[Role.LEADER].task, configs, values, per_request))
     with _clocks(watch):
