@@ -291,7 +291,7 @@ class _LeaderResources:
         if not context.directory.keys_remembered:
             await run_in_threadpool(context.directory.key_pairs)
         accepted = context.directory.accepted()
-        errors = self._leader.check_upload(task, dict.fromkeys(accepted), reports, now)
+        errors = self._leader.check_upload(task, accepted, reports, now)
         good = [i for i in range(len(reports)) if i not in errors]
         kept = await self._writer.write(mine, [reports[i] for i in good])
         errors.update((i, ReportError.REPORT_REPLAYED) for i, keep in zip(good, kept, strict=True) if not keep)

@@ -7,7 +7,7 @@ answers what it answered before.
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
@@ -130,7 +130,7 @@ class Leader:
     # Uploads.
 
     def check_upload(
-        self, task: Task, accepted: Mapping[int, object], reports: Sequence[Report], now: float
+        self, task: Task, accepted: Container[int], reports: Sequence[Report], now: float
     ) -> dict[int, ReportError]:
         """Which reports are refused before anything is stored, by position.
 
@@ -158,7 +158,7 @@ class Leader:
     def create_jobs(self, now: float, *, least: int = 1) -> int:
         """Put waiting reports into aggregation jobs of `least` reports or more; how many reports."""
         with self.store.read() as tx:
-            tasks = self._tasks.all(tx)
+            tasks = [mine for key in uploads.tasks_waiting(tx) if (mine := self._tasks.get(tx, key)) is not None]
         total = 0
         for mine in tasks:
             while True:

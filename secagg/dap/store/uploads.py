@@ -12,7 +12,7 @@ from sqlalchemy import delete, exists, func, insert, select, true, update
 from ..messages import BATCH_ID_SIZE, Interval
 from .buckets import bucket_id, collected_buckets
 from .engine import Tx
-from .schema import batches, collected, jobs, reports
+from .schema import batches, collected, jobs, reports, tasks
 from .tasks import AggregatorTask, lock_task
 
 
@@ -63,6 +63,12 @@ def add_reports(tx: Tx, mine: AggregatorTask, uploads: Sequence[Upload]) -> list
     if rows:
         tx.insert_or_ignore(reports, rows, reports.c.id)
     return kept
+
+
+def tasks_waiting(tx: Tx) -> list[int]:
+    """The numbers of the tasks that have reports without a job, in the order in which they were made."""
+    own = (reports.c.task == tasks.c.key) & reports.c.body.is_not(None) & reports.c.job.is_(None)
+    return list(tx.execute(select(tasks.c.key).where(exists().where(own)).order_by(tasks.c.key)).scalars())
 
 
 def create_job(tx: Tx, mine: AggregatorTask, size: int, now: float, *, least: int = 1) -> int:
