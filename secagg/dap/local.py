@@ -22,12 +22,13 @@ from .messages import BatchMode, Role
 from .party import CollectorKey, CollectorParty, Party
 from .privacy import Privacy
 from .store.tasks import add_task
+from .store.uploads import waiting
 from .task import Task, task_configuration
 from .vault import SECRET_SIZE
 from .vdafs import Vdaf
 
-START_SECONDS = 60.0
 STOP_SECONDS = 60.0
+LAST_WORDS = 2000  # bytes of a log that an error looks at
 
 
 class LocalError(SecAggError):
@@ -93,8 +94,15 @@ class Local:
         assert process.stdout is not None
         line = process.stdout.readline()  # ends with the process, too
         if not line:
-            raise LocalError(f"the {name} does not start; see {self.folder / f'{name}.log'}")
+            raise LocalError(f"the {name} does not start{self._last_words(role)}")
         self.urls[role] = json.loads(line)["listening"]
+
+    def check(self) -> None:
+        """Raises LocalError if a process has ended by itself."""
+        for role, process in self.processes.items():
+            if process.poll() is not None:
+                name, code = role.name.lower(), process.returncode
+                raise LocalError(f"the {name} has ended by itself, with exit code {code}{self._last_words(role)}")
 
     def kill(self, role: Role) -> None:
         """End a role's process as a crash does (SIGKILL)."""
@@ -164,6 +172,23 @@ class Local:
         status = Path(f"/proc/{self.processes[role].pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
+
+    def waiting(self) -> int:
+        """How many reports the Leader has taken that are not aggregated yet."""
+        store = self.config(Role.LEADER).open_store()
+        try:
+            with store.read() as tx:
+                return waiting(tx)
+        finally:
+            store.close()
+
+    def _last_words(self, role: Role) -> str:
+        """The end of a role's log, for an error; the folder may be gone when it is read."""
+        log = self.folder / f"{role.name.lower()}.log"
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LAST_WORDS))
+            lines = file.read().decode(errors="replace").splitlines()
+        return f"; the end of its log: {' '.join(lines[-3:])}" if lines else f"; its log, {log}, is empty"
 
     def _init(self, role: Role, database: str | None, given: dict[str, dict[str, Any]]) -> None:
         name = role.name.lower()
