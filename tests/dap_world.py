@@ -74,6 +74,17 @@ class Clock:
         return int(self.now) // PRECISION
 
 
+class WallClock(Clock):
+    """The time that it is."""
+
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def now(self) -> float:  # type: ignore[override]
+        return time.time()
+
+
 class CrashingStore(Store):
     """A store whose process dies at one of its transactions.
 
@@ -119,7 +130,7 @@ class DirectPeer:
         faults: of the next requests, the first first.
         meanwhile: what happens before the next request gets there.
         later: whether the Helper keeps jobs for later.
-        seen: the bodies of all requests that reached it.
+        seen: the bodies of all requests, those that are lost, too.
     """
 
     def __init__(self, world: "World") -> None:
@@ -131,8 +142,8 @@ class DirectPeer:
 
     def create_job(self, mine: AggregatorTask, body: bytes) -> Answer:
         w = self._world
+        self.seen.append(body)
         with self._faulty():
-            self.seen.append(body)
             job_id, job = w.helper.create_job(w.helper_task, w.keys(Role.HELPER), body, w.helper_now, later=self.later)
             return Answer(job.response, job_id.hex())
 
@@ -146,8 +157,8 @@ class DirectPeer:
             self._world.helper.delete_job(self._world.helper_task, bytes.fromhex(location))
 
     def create_share(self, mine: AggregatorTask, body: bytes) -> Answer:
+        self.seen.append(body)
         with self._faulty():
-            self.seen.append(body)
             share_id, share = self._world.helper.create_share(self._world.helper_task, body, self._world.helper_now)
             return Answer(share, share_id.hex())
 
@@ -442,21 +453,34 @@ def wipe(url: str) -> None:
 
 
 @contextmanager
-def serving(*apps: Starlette) -> Iterator[list[str]]:
-    """The URLs at which uvicorn serves them, on loopback sockets of this machine."""
+def bound(count: int) -> Iterator[list[socket.socket]]:
+    """Loopback sockets with ports of their own."""
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in apps]
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        yield sockets
+
+
+def url_of(sock: socket.socket) -> str:
+    return "http://{}:{}".format(*sock.getsockname())
+
+
+@contextmanager
+def serving(*apps: Starlette, sockets: Sequence[socket.socket] | None = None) -> Iterator[list[str]]:
+    """The URLs at which uvicorn serves them, on these sockets or on others of its own."""
+    with ExitStack() as stack:
+        sockets = stack.enter_context(bound(len(apps))) if sockets is None else sockets
         servers = [uvicorn.Server(uvicorn.Config(app, lifespan="on", ws="none", log_config=None)) for app in apps]
         threads = []
         for server, sock in zip(servers, sockets, strict=True):
-            sock.bind(("127.0.0.1", 0))
             threads.append(threading.Thread(target=server.run, args=([sock],)))
             threads[-1].start()
         try:
             while not all(server.started for server in servers):
                 assert all(thread.is_alive() for thread in threads), "a server does not start"
                 time.sleep(0.002)
-            yield ["http://{}:{}".format(*sock.getsockname()) for sock in sockets]
+            yield [url_of(sock) for sock in sockets]
         finally:
             for server in servers:
                 server.should_exit = True

@@ -1,5 +1,6 @@
 """Leader and Helper by HTTP, as the draft and its older Clients have it: resources, media types, tokens, problems."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,18 +8,21 @@ from typing import Any
 
 import httpx
 import pytest
-from dap_world import COLLECTOR_TOKEN, MIN_BATCH, PEER_TOKEN, Report, Urls, World, extensions, serving
+from dap_world import COLLECTOR_TOKEN, MIN_BATCH, PEER_TOKEN, Urls, World, extensions, serving
 
 from secagg.dap.app import Context, Limits, helper_app, leader_app
 from secagg.dap.dialect import DAP_09
 from secagg.dap.directory import SETTLED, Directory
 from secagg.dap.hpke import PrivateKey
+from secagg.dap.leader import PeerUnavailable
 from secagg.dap.messages import (
+    AggregationJobExtension,
     AggregationJobInitReq,
     AggregationJobResp,
     CollectionJobResp,
     HpkeConfig,
     HpkeConfigList,
+    Report,
     ReportError,
     ReportUploadStatus,
     Role,
@@ -66,27 +70,21 @@ class Served:
         world = self.world
         world.upload_many(count)
         world.leader.create_jobs(world.clock.now)
-        bodies: list[bytes] = []
-        create = world.peer.create_job
-        world.peer.create_job = lambda mine, body: (bodies.append(body), create(mine, body))[1]
         world.peer.meanwhile = _unreachable
         world.step_job()
-        world.peer.create_job = create
-        return bodies[0]
+        return world.peer.seen[-1]
 
     def create_job(self, body: bytes, **headers: str) -> Any:
         return self.helper.post(f"{self.task}/aggregation_jobs", content=body, headers=JOB | PEER | headers)
 
-    def collect(self, body: bytes | None = None, **headers: str) -> Any:
+    def collect(self, body: bytes | None = None, headers: dict[str, str] | None = None) -> Any:
         content = self.world.request() if body is None else body
         return self.leader.post(
-            f"{self.task}/collection_jobs", content=content, headers=COLLECTION | COLLECTOR | headers
+            f"{self.task}/collection_jobs", content=content, headers=COLLECTION | COLLECTOR | (headers or {})
         )
 
 
 def _unreachable() -> None:
-    from secagg.dap.leader import PeerUnavailable
-
     raise PeerUnavailable("not served here")
 
 
@@ -254,8 +252,6 @@ def test_task_that_is_unknown_is_not_found(serve: Serve) -> None:
 
 def test_upload_waits_not_when_the_writer_is_full(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """One request is with the disk, which hangs; the next is one too many."""
-    import threading
-
     served = serve(limits=Limits(waiting_reports=2))
     entered, go_on = threading.Event(), threading.Event()
     keep = served.world.leader.keep
@@ -407,8 +403,6 @@ def test_deleted_aggregation_job_is_gone(serve: Serve) -> None:
 
 
 def test_aggregation_job_that_the_draft_does_not_allow_is_refused(serve: Serve) -> None:
-    from secagg.dap.messages import AggregationJobExtension
-
     served = serve()
     inits = AggregationJobInitReq.decode(served.job_body()).verify_inits
     batch = AggregationJobExtension(1, bytes(32))
@@ -452,6 +446,19 @@ def test_collection_job_is_polled_and_answered_and_deleted(serve: Serve) -> None
     problem(served.collect(), 400, "batchOverlap", served)
 
 
+def test_collection_job_that_is_worked_on_is_asked_for_again_soon(serve: Serve) -> None:
+    """Not only when the worker's lease would end."""
+    served = serve()
+    served.world.upload_many(4)
+    served.world.aggregate_all()
+    served.collect()
+    answers: list[Any] = []
+    served.world.peer.meanwhile = lambda: answers.append(served.collect())
+    served.world.leader.work_collection(served.world.clock.now)
+    assert [(answer.content, answer.headers["retry-after"]) for answer in answers] == [(b"", "1")]
+    assert served.collect().content
+
+
 def test_failed_collection_job_says_why(serve: Serve) -> None:
     served = serve()
     served.world.upload_many(MIN_BATCH - 1)
@@ -465,7 +472,7 @@ def test_failed_collection_job_says_why(serve: Serve) -> None:
 
 def test_collection_request_that_is_bad_is_refused_by_its_media_type_or_content(serve: Serve) -> None:
     served = serve()
-    problem(served.collect(**{"Content-Type": "text/plain"}), 415)
+    problem(served.collect(headers={"Content-Type": "text/plain"}), 415)
     problem(served.collect(b"\0"), 400, "invalidMessage", served)
 
 

@@ -26,7 +26,7 @@ from ..errors import RemoteProtocolError
 from .dialect import DAP_18
 from .directory import Directory
 from .helper import JOB_ID_SIZE, Helper
-from .leader import COLLECTION_JOB_ID_SIZE, Leader
+from .leader import COLLECTION_JOB_ID_SIZE, LOOK_AGAIN, Leader
 from .messages import TASK_ID_SIZE, ReportError, ReportUploadStatus, UploadErrors
 from .metrics import Metrics
 from .peer import JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ
@@ -335,7 +335,9 @@ class _LeaderResources:
             return stored_problem(job.problem, headers)
         if job.finished:
             return Response(job.response, headers={**headers, "Content-Type": COLLECTION_RESP})
-        wait = 1.0 if job.due is None else min(30.0, job.due - self._context.clock())
+        wait = 1.0 if job.due is None else job.due - self._context.clock()
+        if wait > LOOK_AGAIN:  # no wait for reports, but a worker's lease: it may be done any moment
+            wait = 1.0
         return Response(headers={**headers, "Retry-After": str(max(1, ceil(wait)))})
 
 

@@ -54,6 +54,7 @@ from .store.uploads import Job, Upload
 from .task import Task, report_share
 
 COLLECTION_JOB_ID_SIZE = 16
+LOOK_AGAIN = 5.0  # seconds between looks whether a batch has enough reports
 _CONFLICTS = {"batchMismatch", "batchOverlap", "batchInvalid", "invalidBatchSize", BUDGET_SPENT}  # which no retry mends
 
 
@@ -371,7 +372,7 @@ class Leader:
         if now >= over:
             detail = f"{too_small(task, count)}; its interval is over, so ask for a longer one"
             raise DapProblem("invalidBatchSize", detail, task_id=task.id)
-        return min(over, now + 5.0)
+        return min(over, now + LOOK_AGAIN)
 
     def _finish(self, mine: AggregatorTask, job: CollectionJob) -> None:
         """Get the Helper's share, and with it the result that is kept."""
