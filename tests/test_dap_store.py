@@ -145,7 +145,7 @@ def test_workers_count_each_report_once(dap_world: NewWorld, mode: BatchMode) ->
 
     def upload() -> None:
         for i in range(0, 120, 4):
-            assert world.upload(*reports[i : i + 4]) == [None] * 2
+            assert world.upload(*reports[i : i + 4]) == [None] * 4
 
     def work() -> None:
         leader = Leader(world.leader_store, world.peer, Settings(job_size=7))

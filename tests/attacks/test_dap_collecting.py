@@ -11,7 +11,6 @@ from dap_world import (
     PRECISION,
     Crash,
     Fault,
-    Report,
     World,
     checksum_of,
     dump,
@@ -27,6 +26,7 @@ from secagg.dap.messages import (
     CollectionJobReq,
     Interval,
     Query,
+    Report,
     ReportError,
 )
 from secagg.dap.problems import DapProblem

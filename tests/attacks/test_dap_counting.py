@@ -11,7 +11,6 @@ from dap_world import (
     BUCKETS,
     PRECISION,
     Crash,
-    DirectPeer,
     Fault,
     World,
     extensions,
@@ -119,18 +118,10 @@ def test_reports_in_two_jobs_at_once_are_counted_once(dap_world: NewWorld) -> No
 
 def capture_job(world: World) -> AggregationJobInitReq:
     """What the Leader sends for its next job, which is lost on the way."""
-    bodies: list[bytes] = []
-
-    class Capturing(DirectPeer):
-        def create_job(self, mine: Any, body: bytes) -> Any:
-            bodies.append(body)
-            return super().create_job(mine, body)
-
-    peer, world.leader._peer = world.leader._peer, Capturing(world)
-    world.leader._peer.faults = [Fault.LOST_REQUEST]
+    faults, world.peer.faults = world.peer.faults, [Fault.LOST_REQUEST]
     world.step_job()
-    world.leader._peer = peer
-    return AggregationJobInitReq.decode(bodies[0])
+    world.peer.faults = faults
+    return AggregationJobInitReq.decode(world.peer.seen[-1])
 
 
 @pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name.lower())

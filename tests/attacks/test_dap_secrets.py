@@ -25,7 +25,7 @@ NewWorld = Callable[..., World]
 
 
 @pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """All that is logged, of libraries, too."""
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "httpx")
@@ -156,8 +156,7 @@ def test_no_secret_is_in_logs_of_work_that_fails(
         workers.step(world.clock.now)
     world.leader._peer = world.peer
     monkeypatch.setattr(world.leader_store, "write", failing("broken"))
-    wait = workers._stop.wait
-    monkeypatch.setattr(workers._stop, "wait", lambda seconds: (workers._stop.set(), wait(0))[1])
+    monkeypatch.setattr(workers._stop, "wait", lambda seconds: workers._stop.set())
     workers._run(True)
     monkeypatch.undo()
     assert "a step failed" in log.text
