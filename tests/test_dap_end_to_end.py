@@ -36,7 +36,7 @@ NOISY = Privacy(Mechanism.DISCRETE_LAPLACE, dp.PureDp("1"), dp.PureDp("2"))
 CASES: dict[str, dict[str, Any]] = {
     "by time": {},
     "by time, the Helper answers later, with noise": {"later": True, "privacy": NOISY},
-    "the Leader selects": {"batch_mode": BatchMode.LEADER_SELECTED, "batch_size": 40},
+    "the Leader selects": {"batch_mode": BatchMode.LEADER_SELECTED, "min_batch_size": 40},
     "Clients of DAP-09": {"dialect": DAP_09},
 }
 
