@@ -392,6 +392,7 @@ def test_an_unreachable_leader(collector: Any) -> None:
         (answer(201, Location="https://elsewhere.example/x"), "not the Leader's"),
         (answer(201, Location="http://leader.example/x"), "not the Leader's"),
         (answer(201, Location="//elsewhere.example/x"), "not the Leader's"),
+        (answer(201, Location="http://["), "no URL"),
     ],
 )
 def test_malformed_answers(collector: Any, reply: Answer, says: str) -> None:

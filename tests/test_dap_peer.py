@@ -1,5 +1,6 @@
 """The Leader's requests to the Helper, against answers that it must not trust."""
 
+import gzip
 from collections.abc import Callable
 
 import httpx
@@ -36,11 +37,11 @@ def test_an_answer_that_does_not_end_is_not_read_to_its_end(
         ask(lambda request: httpx.Response(200, headers=headers, content=bytes(1001)))
 
 
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [400, 429, 503])
 def test_a_helper_that_asks_for_years_is_asked_again_in_minutes(ask: Callable[[Handler], object], status: int) -> None:
-    with pytest.raises(PeerUnavailable) as error:
+    with pytest.raises((DapProblem, PeerUnavailable)) as error:
         ask(lambda request: httpx.Response(status, headers={"Retry-After": "999999999"}))
-    assert error.value.retry_after == 600.0
+    assert vars(error.value)["retry_after"] == 600.0
 
 
 def test_a_job_that_is_not_ready_is_polled_in_minutes_at_the_latest(ask: Callable[[Handler], object]) -> None:
@@ -65,3 +66,35 @@ def test_refusals_are_problems_and_failures_are_tried_again(
 def test_an_answer_of_another_media_type_is_none(ask: Callable[[Handler], object]) -> None:
     with pytest.raises(PeerUnavailable, match="not of type"):
         ask(lambda request: httpx.Response(200, headers={"Content-Type": "text/html"}, content=b"x"))
+
+
+@pytest.mark.parametrize("location", ["http://[", "//[::1", "http://helper.test:port/"])
+def test_a_location_that_is_no_url_is_an_answer_that_does_not_count(
+    ask: Callable[[Handler], object], location: str
+) -> None:
+    with pytest.raises(PeerUnavailable, match=r"no URL|another host"):
+        ask(lambda request: httpx.Response(200, headers={"Location": location}))
+
+
+def test_a_job_at_a_location_that_cannot_be_asked_for_is_sent_anew(dap_world: NewWorld) -> None:
+    with httpx.Client() as http, pytest.raises(PeerUnavailable, match="InvalidURL"):
+        HttpPeer(http).poll_job(dap_world().leader_task, "http://helper.test/a\nb")
+
+
+def test_a_job_that_is_not_ready_is_not_polled_without_a_pause(ask: Callable[[Handler], object]) -> None:
+    answer = ask(lambda request: httpx.Response(200, headers={"Retry-After": "0", "Location": "/jobs/a"}))
+    assert vars(answer)["retry_after"] == 0.1
+
+
+def test_an_answer_that_only_drips_is_not_waited_for(
+    ask: Callable[[Handler], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_module, "MOST_SECONDS", -1.0)
+    with pytest.raises(PeerUnavailable, match="takes longer"):
+        ask(lambda request: httpx.Response(200, headers={"Content-Type": JOB_RESP}, content=b"x"))
+
+
+def test_a_compressed_answer_is_not_unpacked(ask: Callable[[Handler], object]) -> None:
+    headers = {"Content-Type": JOB_RESP, "Content-Encoding": "gzip"}
+    with pytest.raises(PeerUnavailable, match="compressed"):
+        ask(lambda request: httpx.Response(200, headers=headers, stream=httpx.ByteStream(gzip.compress(b"x"))))

@@ -204,8 +204,11 @@ class Collecting:
         given = response.headers.get("location")
         if given is None:
             return before
-        job = urljoin(before or self._url, given)
-        self._require_job(job)
+        try:
+            job = urljoin(before or self._url, given)
+            self._require_job(job)
+        except ValueError:
+            raise RemoteProtocolError("the Leader says that the collection job is at what is no URL") from None
         return job
 
     def _require_job(self, job: str) -> None:

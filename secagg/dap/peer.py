@@ -16,7 +16,8 @@ JOB_RESP = "application/ppm-dap;message=aggregation-job-resp"
 SHARE_REQ = "application/ppm-dap;message=aggregate-share-req"
 SHARE = "application/ppm-dap;message=aggregate-share"
 MOST_BYTES = 1 << 26  # of an answer
-_LONGEST_WAIT = 600.0  # seconds, whatever the Helper asks for
+MOST_SECONDS = 120.0  # for which an answer's content may drip
+_WAITS = 0.1, 600.0  # seconds: the shortest and the longest, whatever the Helper asks for
 _TEMPORARY = {408, 425, 429, 502, 503, 504}
 
 
@@ -47,36 +48,38 @@ class HttpPeer:
     def _create(self, mine: AggregatorTask, resource: str, media_type: str, answer_type: str, body: bytes) -> Answer:
         url = f"{mine.task.helper_url}/tasks/{mine.task.text}/{resource}"
         response = self._send(mine, "POST", url, {"Content-Type": media_type}, body)
-        location = urljoin(url, response.headers.get("location", ""))
-        if urlsplit(location)[:2] != urlsplit(url)[:2]:  # our token goes nowhere else
-            raise PeerUnavailable("the Helper sends us to another host")
-        return self._answer(response, answer_type, location)
+        return self._answer(response, answer_type, _location(url, response.headers.get("location", "")))
 
     def _send(
         self, mine: AggregatorTask, method: str, url: str, headers: dict[str, str] | None = None, body: bytes = b""
     ) -> "_Heard":
         token = mine.secrets.peer_token.decode("ascii")
-        own = {"Authorization": f"Bearer {token}", **(headers or {})}
+        own = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity", **(headers or {})}
         try:
             with self._http.stream(method, url, content=body, headers=own) as response:
                 content = _read(response)
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise PeerUnavailable(f"the Helper does not answer: {type(error).__name__}") from None
         if response.is_success:
             return _Heard(response.headers, content)
         problem = from_response(response.status_code, response.headers, content, self._clock())
+        problem.retry_after = self._wait(response.headers)
         if response.is_client_error and response.status_code not in _TEMPORARY:
             raise problem
-        wait = None if problem.retry_after is None else min(problem.retry_after, _LONGEST_WAIT)
-        raise PeerUnavailable(f"the Helper is busy or fails: {problem}", wait)
+        raise PeerUnavailable(f"the Helper is busy or fails: {problem}", problem.retry_after)
 
     def _answer(self, heard: "_Heard", media_type: str, location: str) -> Answer:
         if not heard.content:
-            retry = parse_retry_after(heard.headers.get("retry-after"), self._clock())
-            return Answer(None, location, 1.0 if retry is None else min(retry, _LONGEST_WAIT))
+            wait = self._wait(heard.headers)
+            return Answer(None, location, 1.0 if wait is None else wait)
         if heard.headers.get("content-type") != media_type:
             raise PeerUnavailable(f"the Helper's answer is not of type {media_type}")
         return Answer(heard.content, location)
+
+    def _wait(self, headers: httpx.Headers) -> float | None:
+        """Seconds that the Helper asks for, within reason."""
+        asked = parse_retry_after(headers.get("retry-after"), self._clock())
+        return None if asked is None else min(max(_WAITS[0], asked), _WAITS[1])
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,12 +90,28 @@ class _Heard:
     content: bytes
 
 
+def _location(url: str, given: str) -> str:
+    """What the Helper says of where its answer is, at the Helper itself: our token goes nowhere else."""
+    try:
+        location = urljoin(url, given)
+        elsewhere = urlsplit(location)[:2] != urlsplit(url)[:2]
+    except ValueError:
+        raise PeerUnavailable("the Helper sends us to what is no URL") from None
+    if elsewhere:
+        raise PeerUnavailable("the Helper sends us to another host")
+    return location
+
+
 def _read(response: httpx.Response) -> bytes:
-    """The content, read no further than an answer can be long."""
-    parts, size = [], 0
+    """The content, read no further than an answer can be long, and no longer."""
+    parts, size, last = [], 0, time.monotonic() + MOST_SECONDS
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise PeerUnavailable("the Helper's answer is compressed, which we did not ask for")
     for part in response.iter_bytes():
         size += len(part)
         if size > MOST_BYTES:
             raise PeerUnavailable(f"the Helper's answer is longer than {MOST_BYTES:,} bytes")
+        if time.monotonic() > last:
+            raise PeerUnavailable(f"the Helper's answer takes longer than {MOST_SECONDS:g} s")
         parts.append(part)
     return b"".join(parts)
