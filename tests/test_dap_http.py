@@ -1,5 +1,6 @@
 """Leader and Helper by HTTP, as the draft and its older Clients have it: resources, media types, tokens, problems."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -556,3 +557,32 @@ def test_health_and_metrics_are_served(serve: Serve) -> None:
     for client in (served.leader, served.helper):
         assert client.get("/healthz").text == "ok\n"
     assert 'secagg_dap_reports_uploaded_total{outcome="accepted"} 1.0' in served.leader.get("/metrics").text
+
+
+# Where and how long.
+
+
+def test_resources_are_under_their_endpoint_also_where_a_proxy_takes_its_path_off(serve: Serve) -> None:
+    served = serve(leader_url="https://leader.test/dap/v1/", helper_url="https://helper.test/dap")
+    body = served.job_body()
+    job = served.create_job(body).headers["location"]
+    assert job.startswith(f"/dap{served.task}/aggregation_jobs/")
+    assert served.helper.get(job.removeprefix("/dap"), headers=PEER).headers["location"] == job
+    collection = served.collect().headers["location"]
+    assert collection.startswith(f"/dap/v1{served.task}/collection_jobs/")
+    assert served.leader.get(collection.removeprefix("/dap/v1"), headers=COLLECTOR).headers["location"] == collection
+
+
+def test_a_request_that_does_not_come_is_not_waited_for(serve: Serve) -> None:
+    """Else a few of these would hold all the room that uploads have."""
+    served = serve(limits=Limits(body_seconds=0.2))
+    with socket.create_connection((served.leader.base_url.host, served.leader.base_url.port or 0)) as sock:
+        head = f"POST {served.task}/reports HTTP/1.1\r\nHost: x\r\nContent-Type: {PPM}upload-req\r\n"
+        sock.sendall(f"{head}Content-Length: 1000\r\n\r\nonly this".encode())
+        sock.settimeout(30)
+        assert sock.recv(1000).startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_collector_may_not_send_more_than_a_query_can_have(serve: Serve) -> None:
+    served = serve()
+    problem(served.collect(bytes(1 << 18)), 413)

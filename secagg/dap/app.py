@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
+from urllib.parse import urlsplit
 
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
@@ -36,13 +37,14 @@ from .store.engine import StoreUnavailable
 from .store.helper_jobs import HelperJob
 from .store.releases import CollectionJob
 from .store.tasks import AggregatorTask, token_matches
-from .task import base64url, from_base64url
+from .task import Task, base64url, from_base64url
 from .writer import Full, UploadWriter
 
 UPLOAD_ERRORS = "application/ppm-dap;message=upload-errors"
 COLLECTION_REQ = "application/ppm-dap;message=collection-job-req"
 COLLECTION_RESP = "application/ppm-dap;message=collection-job-resp"
 
+_QUERY_BYTES = 1 << 17  # of a request about a batch
 UPLOADS_AT_ONCE = 16  # whose content is as long as may be; of shorter ones as many more
 
 log = logging.getLogger(__name__)
@@ -60,6 +62,7 @@ class Limits:
         waiting_reports: that are not on disk yet.
         requests: of Leader or Collector that are worked on at once; each holds a thread and its body.
         key_cache: seconds for which Clients may keep our HPKE configurations.
+        body_seconds: for which a request's content may be on its way.
     """
 
     upload_bytes: int = 1 << 24
@@ -67,6 +70,7 @@ class Limits:
     waiting_reports: int = 10_000
     requests: int = 16
     key_cache: int = 86_400
+    body_seconds: float = 60.0
 
 
 @dataclass(repr=False)
@@ -198,17 +202,26 @@ def _resource_id(request: Request, size: int) -> bytes:
         raise DapProblem(NO_TYPE, "there is no such resource", status=404) from None
 
 
-async def _body(request: Request, media_type: str, most: int) -> bytes:
-    """The request's content, read no further than allowed."""
+def _location(task: Task, endpoint: str, resource: str, number: bytes) -> str:
+    """Where a resource is, under the endpoint's own path, which a proxy in front of us may have taken off."""
+    return f"{urlsplit(endpoint).path}/tasks/{task.text}/{resource}/{base64url(number)}"
+
+
+async def _body(request: Request, media_type: str, most: int, seconds: float) -> bytes:
+    """The request's content, read no further than allowed, and no longer."""
     given = request.headers.get("content-type", "")
     if given.replace(" ", "").lower() != media_type:
         raise DapProblem(NO_TYPE, f"Content-Type must be {media_type}", status=415)
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise DapProblem(NO_TYPE, f"a request has at most {most:,} bytes; send several", status=413)
-        parts.append(part)
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                size += len(part)
+                if size > most:
+                    raise DapProblem(NO_TYPE, f"a request has at most {most:,} bytes here", status=413)
+                parts.append(part)
+    except TimeoutError:
+        raise DapProblem(NO_TYPE, f"the request's content must come within {seconds:g} s", status=408) from None
     return b"".join(parts)
 
 
@@ -283,7 +296,8 @@ class _LeaderResources:
             raise DapProblem(
                 NO_TYPE, f"this task takes reports by {dialect.upload_method}", status=405, task_id=task.id
             )
-        body = await _body(request, dialect.upload_media_type, context.limits.upload_bytes)
+        limits = context.limits
+        body = await _body(request, dialect.upload_media_type, limits.upload_bytes, limits.body_seconds)
         try:
             reports = decode_upload(task, body)
         except RemoteProtocolError as error:
@@ -309,15 +323,16 @@ class _LeaderResources:
     async def create(self, request: Request) -> Response:
         mine = await _find_task(self._context, request.path_params["task"])
         _authenticate(request, mine, mine.secrets.collector_token)
-        body = await _body(request, COLLECTION_REQ, self._context.limits.request_bytes)
+        limits = self._context.limits
+        body = await _body(request, COLLECTION_REQ, min(limits.request_bytes, _QUERY_BYTES), limits.body_seconds)
         with self._turns.taken():
             job = await run_in_threadpool(self._leader.create_collection, mine, body, self._context.clock())
-        return self._show(job, location=f"{request.url.path}/{base64url(job.id)}")
+        return self._show(mine, job)
 
     async def get(self, request: Request) -> Response:
         mine, job_id = await self._named(request)
         job = await run_in_threadpool(self._leader.find_collection, mine, job_id)
-        return self._show(job, location=request.url.path)
+        return self._show(mine, job)
 
     async def delete(self, request: Request) -> Response:
         mine, job_id = await self._named(request)
@@ -329,8 +344,8 @@ class _LeaderResources:
         _authenticate(request, mine, mine.secrets.collector_token)
         return mine, _resource_id(request, COLLECTION_JOB_ID_SIZE)
 
-    def _show(self, job: CollectionJob, location: str) -> Response:
-        headers = {"Location": location}
+    def _show(self, mine: AggregatorTask, job: CollectionJob) -> Response:
+        headers = {"Location": _location(mine.task, mine.task.leader_url, "collection_jobs", job.id)}
         if job.problem is not None:
             return stored_problem(job.problem, headers)
         if job.finished:
@@ -382,19 +397,20 @@ class _HelperResources:
         mine = await self._task(request)
         context = self._context
         with self._turns.taken():
-            body = await _body(request, JOB_INIT_REQ, context.limits.request_bytes)
+            limits = context.limits
+            body = await _body(request, JOB_INIT_REQ, limits.request_bytes, limits.body_seconds)
             keys = await run_in_threadpool(context.directory.private_keys)
             job_id, job = await run_in_threadpool(
                 self._helper.create_job, mine, keys, body, context.clock(), later=context.helper_later
             )
-        return self._show(job, f"{request.url.path}/{base64url(job_id)}")
+        return self._show(mine, job_id, job)
 
     async def get_job(self, request: Request) -> Response:
         mine = await self._task(request)
         if request.query_params.get("step", "0") != "0":
             raise DapProblem("stepMismatch", "Prio3's jobs have step 0 only", task_id=mine.task.id)
-        job = await run_in_threadpool(self._helper.find_job, mine, _resource_id(request, JOB_ID_SIZE))
-        return self._show(job, request.url.path)
+        job_id = _resource_id(request, JOB_ID_SIZE)
+        return self._show(mine, job_id, await run_in_threadpool(self._helper.find_job, mine, job_id))
 
     async def continue_job(self, request: Request) -> Response:
         """A VDAF of one round has nothing to continue (section 4.5.3.2)."""
@@ -410,10 +426,11 @@ class _HelperResources:
     async def create_share(self, request: Request) -> Response:
         mine = await self._task(request)
         with self._turns.taken():
-            body = await _body(request, SHARE_REQ, self._context.limits.request_bytes)
+            limits = self._context.limits
+            body = await _body(request, SHARE_REQ, min(limits.request_bytes, _QUERY_BYTES), limits.body_seconds)
             share_id, share = await run_in_threadpool(self._helper.create_share, mine, body, self._context.clock())
-        headers = {"Location": f"{request.url.path}/{base64url(share_id)}", "Content-Type": SHARE}
-        return Response(share, headers=headers)
+        location = _location(mine.task, mine.task.helper_url, "aggregate_shares", share_id)
+        return Response(share, headers={"Location": location, "Content-Type": SHARE})
 
     async def get_share(self, request: Request) -> Response:
         mine = await self._task(request)
@@ -430,7 +447,8 @@ class _HelperResources:
         _authenticate(request, mine, mine.secrets.peer_token)
         return mine
 
-    def _show(self, job: HelperJob, location: str) -> Response:
+    def _show(self, mine: AggregatorTask, job_id: bytes, job: HelperJob) -> Response:
+        location = _location(mine.task, mine.task.helper_url, "aggregation_jobs", job_id)
         if job.problem is not None:
             return stored_problem(job.problem)
         if job.response is not None:

@@ -156,6 +156,9 @@ class LimitsTable:
     requests: int = _option(
         Limits.requests, _whole(1, 10_000), "Requests of Leader or Collector worked on at once; then 503."
     )
+    body_seconds: float = _option(
+        Limits.body_seconds, _SECONDS, "Seconds for which a request's content may be on its way."
+    )
     connections: int = _option(1000, _whole(1, 1_000_000), "Connections of a server process; then 503, at once.")
 
 
@@ -285,7 +288,14 @@ class Config:
 
     def app_limits(self) -> Limits:
         table = self.limits
-        return Limits(table.upload_bytes, table.request_bytes, table.waiting_reports, table.requests, self.keys.cache)
+        return Limits(
+            table.upload_bytes,
+            table.request_bytes,
+            table.waiting_reports,
+            table.requests,
+            self.keys.cache,
+            table.body_seconds,
+        )
 
     def settings(self) -> Settings:
         """A Leader's."""
