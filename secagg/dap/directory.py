@@ -11,7 +11,7 @@ from .store.tasks import AggregatorTask, KeyPair, all_keys, find_task
 
 FRESH = 5.0  # seconds for which what was read is taken for current
 SETTLED = 2 * FRESH  # seconds after which every process has a new key, so that Clients may be told of it
-_MOST = 10_000  # tasks that are remembered
+_MOST = 10_000  # IDs that are remembered, besides those of all tasks that there are
 
 
 class Directory:
@@ -34,15 +34,15 @@ class Directory:
         now = self._clock()
         with self._turn:
             read, found = self._tasks.get(task_id, (float("-inf"), None))
-        if now - read < FRESH:
+        if _fresh(read, now):
             return found
         with self._store.read() as tx:
             latest = find_task(tx, task_id)
         if found is not None and latest is not None:
             latest = found  # a task never changes, and this one has its VDAF at hand
         with self._turn:
-            if len(self._tasks) >= _MOST:
-                self._tasks.clear()
+            if len(self._tasks) >= _MOST:  # whoever asks for any IDs must not make us forget our tasks
+                self._tasks = {key: kept for key, kept in self._tasks.items() if kept[1] is not None}
             self._tasks[task_id] = (now, latest)
         return latest
 
@@ -50,12 +50,12 @@ class Directory:
         """The task if it is known and current, without a look at the store."""
         with self._turn:
             read, found = self._tasks.get(task_id, (float("-inf"), None))
-        return found if self._clock() - read < FRESH else None
+        return found if _fresh(read, self._clock()) else None
 
     @property
     def keys_remembered(self) -> bool:
         """Whether the keys are known and current, so that asking for them does not look at the store."""
-        return self._clock() - self._keys[0] < FRESH
+        return _fresh(self._keys[0], self._clock())
 
     def forget(self) -> None:
         """Read everything anew."""
@@ -67,7 +67,7 @@ class Directory:
         now = self._clock()
         with self._turn:
             read, pairs = self._keys
-        if now - read >= FRESH:
+        if not _fresh(read, now):
             with self._store.read() as tx:
                 pairs = all_keys(tx)
             with self._turn:
@@ -90,3 +90,8 @@ class Directory:
         current = [pair for pair in self.key_pairs() if pair.advertised(now)]
         settled = [pair for pair in current if pair.created <= now - SETTLED]
         return HpkeConfigList(tuple(pair.config for pair in settled or current))
+
+
+def _fresh(read: float, now: float) -> bool:
+    """Whether what was read then is current; not if the clock was set back since."""
+    return 0.0 <= now - read < FRESH
