@@ -3,10 +3,12 @@
 import time
 from pathlib import Path
 
+import pytest
 from dap_world import MIN_BATCH, Urls, World
 
 from secagg.dap.directory import Directory
 from secagg.dap.metrics import Metrics
+from secagg.dap.store.engine import StoreUnavailable
 from secagg.dap.worker import Workers
 
 
@@ -44,6 +46,42 @@ def test_threads_work_until_they_are_stopped(tmp_path: Path) -> None:
     workers.stop()
     assert value(metrics, "secagg_dap_batch_size_sum") == MIN_BATCH
     world.close()
+
+
+@pytest.mark.parametrize("fault", ["jobs cannot be made", "the clock is set back"])
+def test_what_waits_is_worked_on_whatever_else_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    world = World(Urls(f"sqlite:///{tmp_path}/leader.db", f"sqlite:///{tmp_path}/helper.db"))
+    metrics = Metrics()
+    workers = Workers(world.leader, Directory(world.leader_store, world.clock), metrics, clock=world.clock)
+    world.upload_many(MIN_BATCH)
+    workers.start()
+    wait_for(metrics, MIN_BATCH)
+    world.upload_many(1)
+    if fault == "jobs cannot be made":
+        world.leader.create_jobs(world.clock.now)
+        monkeypatch.setattr(world.leader, "create_jobs", failing)
+    else:
+        world.upload_many(1, at=world.clock.now - 7200)
+        world.clock.now -= 3600
+    wait_for(metrics, MIN_BATCH + 1)
+    workers.stop()
+    world.close()
+
+
+def failing(*given: object, **others: object) -> int:
+    raise StoreUnavailable("not now")
+
+
+def wait_for(metrics: Metrics, reports: int) -> None:
+    """Until so many reports are aggregated."""
+    name = 'secagg_dap_reports_aggregated_total{outcome="aggregated"}'
+    for _ in range(1000):
+        if name in metrics.text().decode() and value(metrics, name) >= reports:
+            return
+        time.sleep(0.01)
+    raise AssertionError("nothing happens")
 
 
 def value(metrics: Metrics, name: str) -> float:

@@ -65,28 +65,23 @@ class Workers:
         self._stop.wait()
 
     def _run(self, first: bool) -> None:
-        gathered = swept = 0.0
-        garbage = GarbageCollector(self._aggregator.store)
+        steps = [_Housekeeping(self._aggregator).step, self.step] if first else [self.step]
         while not self._stop.is_set():
-            busy = False
-            try:
-                now = self._clock()
-                if first and isinstance(self._aggregator, Leader):
-                    some = now - gathered >= GATHER
-                    gathered = now if some else gathered
-                    self._aggregator.create_jobs(now, least=1 if some else self._aggregator.settings.job_size)
-                if first and now - swept >= GARBAGE:
-                    garbage.run(now)
-                    swept = now
-                busy = self.step(now)
-            except SecAggError as error:
-                log.warning("a step failed and will be tried again: %s", error)
+            busy = [self._tried(step) for step in steps]
+            if None in busy:
                 self._stop.wait(1.0)
-            except Exception:
-                log.exception("a step failed")
-                self._stop.wait(1.0)
-            if not busy:
+            elif not any(busy):
                 self._stop.wait(IDLE)
+
+    def _tried(self, step: Callable[[float], bool]) -> bool | None:
+        """What a step says; None if it failed, which keeps no other from going on."""
+        try:
+            return step(self._clock())
+        except SecAggError as error:
+            log.warning("a step failed and will be tried again: %s", error)
+        except Exception:
+            log.exception("a step failed")
+        return None
 
     def step(self, now: float) -> bool:
         """One step of whatever is due; whether anything was."""
@@ -104,3 +99,24 @@ class Workers:
         if collection is not None and collection.finished and collection.response is not None:
             self._metrics.batch_sizes.observe(CollectionJobResp.decode(collection.response).report_count)
         return done is not None or collection is not None
+
+
+class _Housekeeping:
+    """What one thread of a process does beside its steps, by a clock that nobody sets."""
+
+    def __init__(self, aggregator: Leader | Helper) -> None:
+        self._aggregator = aggregator
+        self._garbage = GarbageCollector(aggregator.store)
+        self._gathered = self._swept = float("-inf")
+
+    def step(self, now: float) -> bool:
+        """Make jobs of reports that wait, and collect garbage once in a while; no reason to hurry on."""
+        ticks = time.monotonic()
+        if isinstance(self._aggregator, Leader):
+            some = ticks - self._gathered >= GATHER
+            self._gathered = ticks if some else self._gathered
+            self._aggregator.create_jobs(now, least=1 if some else self._aggregator.settings.job_size)
+        if ticks - self._swept >= GARBAGE:
+            self._swept = ticks
+            self._garbage.run(now)
+        return False
