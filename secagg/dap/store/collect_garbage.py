@@ -1,17 +1,31 @@
 """Rows that no check needs any more.
 
 A report ID is remembered until its batch is collected: from then on the batch's mark refuses it. In leader-selected
-mode nothing but the ID does, so there it stays.
+mode nothing but the ID does, so there it stays. A deleted task takes nothing any more, and needs nothing but its marks
+and its ledger.
 """
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import ColumnElement, Table, delete, exists, func, select
 
-from .engine import Store
-from .schema import aggregated, collected, helper_jobs, hpke_keys, reports
+from .engine import Store, Tx
+from .schema import (
+    aggregate_shares,
+    aggregated,
+    batches,
+    buckets,
+    collected,
+    collection_jobs,
+    helper_jobs,
+    hpke_keys,
+    jobs,
+    reports,
+    tasks,
+)
 
 ANSWERS_KEPT = 7 * 86400.0  # seconds: the Leader asks again for much less
 KEYS_KEPT = 30 * 86400.0  # seconds after a key's end: reports that it was used for are aggregated by then
 _ROWS = 20_000  # looked at in one transaction, so that uploads need not wait for long
+_OF_A_TASK = (jobs, batches, helper_jobs, buckets, collection_jobs, aggregate_shares)  # a few rows; see reports, too
 
 
 class GarbageCollector:
@@ -23,16 +37,19 @@ class GarbageCollector:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._collected = 0  # batches when we looked last
+        self._swept: dict[int, int] = {}  # batches that a task had collected when we looked last; -1 once it is deleted
 
     def run(self, now: float) -> None:
         """Delete what is not needed at this POSIX time."""
         with self._store.read() as tx:
-            count = tx.execute(select(func.count()).select_from(collected)).scalar_one()
-        if count != self._collected:
+            changed = {task: count for task, count in _states(tx).items() if self._swept.get(task, 0) != count}
+        if changed:
             self._delete_reports()
-            self._delete_aggregated()
-            self._collected = count
+        for task, count in changed.items():
+            self._delete_aggregated(task)
+            if count < 0:
+                self._delete_rest(task)
+        self._swept |= changed
         with self._store.write() as tx:
             answered = helper_jobs.c.due.is_(None)
             tx.execute(delete(helper_jobs).where(answered, helper_jobs.c.created < now - ANSWERS_KEPT))
@@ -41,22 +58,35 @@ class GarbageCollector:
 
     def _delete_reports(self) -> None:
         with self._store.read() as tx:
-            last = tx.execute(select(func.max(reports.c.key))).scalar() or 0
-        within = (collected.c.start <= reports.c.bucket) & (collected.c.end > reports.c.bucket)
-        late = exists().where(collected.c.task == reports.c.task, within)
-        for start in range(0, last, _ROWS):
+            first, last = tx.execute(select(func.min(reports.c.key), func.max(reports.c.key))).one()
+        for start in range(first or 1, (last or 0) + 1, _ROWS):
             with self._store.write() as tx:
-                tx.execute(delete(reports).where(reports.c.key.between(start + 1, start + _ROWS), late))
+                window = reports.c.key.between(start, start + _ROWS - 1)
+                tx.execute(delete(reports).where(window, _unneeded(reports)))
 
-    def _delete_aggregated(self) -> None:
+    def _delete_aggregated(self, task: int) -> None:
         """By the first byte of the random IDs, which stand in the key's order."""
-        with self._store.read() as tx:
-            tasks = tx.execute(select(collected.c.task).distinct()).scalars().all()
-        within = (collected.c.start <= aggregated.c.bucket) & (collected.c.end > aggregated.c.bucket)
-        late = exists().where(collected.c.task == aggregated.c.task, within)
-        for task in tasks:
-            for first in range(256):
-                low, high = bytes([first]), bytes([first]) + b"\xff" * 16
-                with self._store.write() as tx:
-                    window = aggregated.c.report.between(low, high)
-                    tx.execute(delete(aggregated).where(aggregated.c.task == task, window, late))
+        for first in range(256):
+            low, high = bytes([first]), bytes([first]) + b"\xff" * 16
+            with self._store.write() as tx:
+                window = aggregated.c.report.between(low, high)
+                tx.execute(delete(aggregated).where(aggregated.c.task == task, window, _unneeded(aggregated)))
+
+    def _delete_rest(self, task: int) -> None:
+        for table in _OF_A_TASK:
+            with self._store.write() as tx:
+                tx.execute(delete(table).where(table.c.task == task))
+
+
+def _states(tx: Tx) -> dict[int, int]:
+    """Of each task that has rows to delete, how many batches it has collected by time; -1 if it is deleted."""
+    counted = select(collected.c.task, func.count()).where(collected.c.start.is_not(None)).group_by(collected.c.task)
+    states: dict[int, int] = dict(tx.execute(counted).all())
+    return states | dict.fromkeys(tx.execute(select(tasks.c.key).where(tasks.c.deleted)).scalars(), -1)
+
+
+def _unneeded(table: Table) -> ColumnElement[bool]:
+    """Of `reports` or `aggregated`: the row's batch is collected, or its task deleted."""
+    within = (collected.c.start <= table.c.bucket) & (collected.c.end > table.c.bucket)
+    late = exists().where(collected.c.task == table.c.task, within)
+    return late | exists().where(tasks.c.key == table.c.task, tasks.c.deleted)
