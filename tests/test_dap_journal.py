@@ -1,5 +1,7 @@
 """The journal of releases: what it allows, and what survives in its file."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,30 @@ def test_another_file_is_refused_and_others_may_not_read_ours(journal: Journal, 
     (tmp_path / "letter").write_text("dear journal\n")
     with pytest.raises(LocalProtocolError, match="no journal"):
         Journal(tmp_path / "letter")
+
+
+def test_a_release_is_whole_in_the_file_or_not_recorded(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full takes a part of what is written, and then nothing."""
+    journal.record(TASK, entry(1, 1))
+    whole, room, write = (tmp_path / "releases").read_bytes(), 10, os.write
+
+    def full(file: int, data: bytes) -> int:
+        nonlocal room
+        if room == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written = write(file, data[:room])
+        room -= written
+        return written
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space"):
+        journal.record(TASK, entry(10, 2))
+    assert (tmp_path / "releases").read_bytes() == whole
+    assert journal.count(TASK) == 1
+    monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:7]))
+    journal.record(TASK, entry(10, 2))
+    monkeypatch.undo()
+    assert not Journal(tmp_path / "releases").allows(TASK, entry(10, 3))
+    assert journal.count(TASK) == Journal(tmp_path / "releases").count(TASK) == 2

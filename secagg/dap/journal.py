@@ -81,10 +81,20 @@ class Journal:
             if entry in self._entries.get(task_id, ()):
                 return
             line = " ".join(map(base64url, (task_id, entry.batch, entry.digest))) + "\n"
-            os.write(file, line.encode())
-            os.fsync(file)
+            self._append(file, line.encode())
             self._read += len(line)
             self._entries.setdefault(task_id, set()).add(entry)
+
+    def _append(self, file: int, line: bytes) -> None:
+        """All of it, on disk, or nothing: a full disk takes the beginning of a line without an error."""
+        try:
+            rest = line
+            while rest:
+                rest = rest[os.write(file, rest) :]
+            os.fsync(file)
+        except OSError:
+            os.ftruncate(file, self._read)
+            raise
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
@@ -106,6 +116,8 @@ class Journal:
             task_id, entry = self._parse(line)
             self._entries.setdefault(task_id, set()).add(entry)
         self._read += complete
+        if complete:
+            os.fsync(file)  # whoever wrote it may have died before
         if complete < len(data):  # a crash cut the last line short: nothing of it was released
             os.ftruncate(file, self._read)
 
