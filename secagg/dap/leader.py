@@ -201,19 +201,23 @@ class Leader:
         inits = [VerifyInit(report_share(reports[opened.positions[row]]), outbound[row]) for row in sent]
         errors = {**opened.errors, **{opened.positions[row]: _INVALID for row in outbound.rejected}}
         payloads: list[bytes] = [b""] * len(opened.positions)
+        location = ""
         if inits:
             answer = self._ask(mine, job, inits)
             if answer.body is None:
                 with self.store.write() as tx:
                     uploads.postpone_job(tx, job, now + answer.retry_after, answer.location)
                 return JobDone(0, {})
-            outcomes = self._outcomes(mine, job, answer, inits)
+            outcomes, location = self._outcomes(mine, job, answer, inits), answer.location
             for row, outcome in zip(sent, outcomes, strict=True):
                 if isinstance(outcome, bytes):
                     payloads[row] = outcome
                 else:
                     errors[opened.positions[row]] = outcome
-        return self._commit(mine, job, opened, states, payloads, errors)
+        done = self._commit(mine, job, opened, states, payloads, errors, now)
+        if inits and done.early == len(inits):  # else the Helper would answer the same request as it did
+            self._peer.delete_job(mine, location)
+        return done
 
     def _ask(self, mine: AggregatorTask, job: Job, inits: list[VerifyInit]) -> Answer:
         if job.resource is not None:
@@ -250,17 +254,23 @@ class Leader:
         states: VerifyStates,
         payloads: list[bytes],
         errors: dict[int, ReportError],
+        now: float,
     ) -> "JobDone":
+        """End the job. What is too early by the Helper's clock waits in another one (section 4.5.2.1)."""
+        early = sorted(i for i, error in errors.items() if error is ReportError.REPORT_TOO_EARLY)
         out_shares = mine.task.ping_pong.leader_continued(states, payloads)
         for row in out_shares.rejected:
             errors.setdefault(opened.positions[row], _INVALID)
         outputs = Outputs(opened.report_ids, opened.times, job.batch, out_shares)
         with self.store.write() as tx:
-            if not uploads.end_job(tx, job, rejected=len(errors)):
+            if early:
+                uploads.split_job(tx, job, early, now + self.settings.backoff)
+            if not uploads.end_job(tx, job, rejected=len(errors) - len(early)):
                 return JobDone(0, {})
             late = buckets.commit(tx, mine, outputs, replays=False)
         errors.update((opened.positions[row], error) for row, error in late.items() if row not in out_shares.rejected)
-        return JobDone(len(opened.positions) + len(opened.errors) - len(errors), errors)
+        aggregated = len(opened.positions) + len(opened.errors) - len(errors)
+        return JobDone(aggregated, {i: errors[i] for i in errors if i not in early}, early=len(early))
 
     def _postpone(self, job: Job, now: float, problem: DapProblem | PeerUnavailable) -> None:
         delay = self.settings.delay(job.attempts, problem)
@@ -412,11 +422,13 @@ class JobDone:
         aggregated: how many were added to batches.
         errors: why the others were not, by position.
         problem: what keeps the job from going on.
+        early: how many wait for the Helper's clock.
     """
 
     aggregated: int
     errors: Mapping[int, ReportError]
     problem: DapProblem | PeerUnavailable | None = None
+    early: int = 0
 
 
 _INVALID = ReportError.VDAF_VERIFY_ERROR

@@ -132,6 +132,18 @@ def job_bodies(tx: Tx, job: Job) -> list[bytes]:
     return list(tx.execute(chosen).scalars())
 
 
+def split_job(tx: Tx, job: Job, positions: Sequence[int], due: float) -> None:
+    """Take some of a job's reports, by their positions in it, into a new one that is due then; not if the job has
+    ended."""
+    own = select(jobs.c.key).where(jobs.c.key == job.key).with_for_update()
+    if tx.execute(own).one_or_none() is None:
+        return
+    keys = tx.execute(select(reports.c.key).where(reports.c.job == job.key).order_by(reports.c.key)).scalars().all()
+    new = tx.execute(insert(jobs).values(task=job.task, batch=job.batch, due=due)).inserted_primary_key[0]
+    chosen = reports.c.key.in_([keys[i] for i in positions])
+    tx.execute(update(reports).where(chosen).values(job=new))
+
+
 def end_job(tx: Tx, job: Job, rejected: int) -> bool:
     """Take the job and its reports' bodies away; False if another worker has done it before.
 
