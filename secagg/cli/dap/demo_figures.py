@@ -38,6 +38,7 @@ def _histograms(releases: Sequence[Release]) -> Figure:
     _plot_histogram(axes[0], truth, None, "the truth, which nobody sees")
     for each, release in zip(axes[1:], releases, strict=True):
         _plot_histogram(each, release.result, release.bar, f"collected, epsilon = {release.batch.epsilon}")
+        each.plot(range(len(truth)), truth, "_", ms=7, mew=1.5, color="black")
     axes[0].set_ylabel("reports")
     figure.suptitle(
         f"Network errors of the same {n:,} simulated browsers ({n:,} reports a task), through a Leader and a Helper"
@@ -96,7 +97,7 @@ def _plot_type(
     axes.plot([x(each) for each in every], dots, "o", ms=4, alpha=0.4, color=color, clip_on=False)
     means = [100 * relative_error(group, kind) for group in groups]
     axes.plot(xs, means, color=color, label=f"type {kind}, {share:.0%} of the reports: mean; dots: each collection")
-    bounds = [100 * group[0].bar / max(1, group[0].batch.truth[kind]) for group in groups]
+    bounds = [100 * group[0].bar * len(group) / max(1, sum(e.batch.truth[kind] for e in group)) for group in groups]
     axes.plot(xs, bounds, "--", lw=1, color=color, label=f"type {kind}: the error bar, {CONFIDENCE:.0%}")
 
 
