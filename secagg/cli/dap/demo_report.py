@@ -83,8 +83,8 @@ def show_report(report: dict[str, Any]) -> None:
     show_pairs(_setup(report))
     show("", _histogram(report), *_remarks(report), "")
     show(_processes(report))
-    phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report["seconds"].items())
-    show("", phases)
+    show("")
+    show_pairs((name, f"{seconds:6.1f} s") for name, seconds in report["seconds"].items())
     if report["folder"] is not None:
         show(f"{report['folder']} has the configurations, stores and logs of both Aggregators, and their secrets")
     show(*(f"drawn: {file}" for file in report["figures"]))
@@ -134,7 +134,8 @@ def _remarks(report: dict[str, Any]) -> list[str]:
     clear = sum(value > bar for value in result)
     lines = [] if rows <= ROWS else [f"and {rows - ROWS:,} rarer types, which --json has"]
     lines.append(
-        f"bars: the Collector's knowledge, {report['confidence']:.0%} sure of each type by itself; | the truth"
+        f"bars: what the Collector knows, {report['confidence']:.0%} sure of each type by itself; | the truth; lengths"
+        " go by square roots"
     )
     lines.append(
         f"{clear:,} of {rows:,} types stand out of the noise"
