@@ -296,3 +296,20 @@ def test_postgres_urls_are_of_schemas_of_their_own() -> None:
         Store(one, VAULT).close()
         with pytest.raises(LocalProtocolError, match="version 0"):
             Store(other, VAULT, create=False)
+
+
+def test_leader_waits_for_a_full_batch_but_not_for_ever(dap_world: NewWorld) -> None:
+    world = dap_world(batch_mode=BatchMode.LEADER_SELECTED, batch_size=10, min_batch_size=4)
+    world.upload_many(6)
+    world.aggregate_all()
+    world.leader.create_collection(world.leader_task, world.request(), world.clock.now)
+    assert world.collect(steps=3).finished is False
+    world.upload_many(4)
+    world.aggregate_all()
+    assert world.result(world.collect(steps=3)).count == 10
+    world.leader.delete_collection(world.leader_task, world.collect(steps=0).id)
+    world.upload_many(5)
+    world.aggregate_all()
+    assert world.collect(steps=3).finished is False
+    world.clock.now += world.leader.settings.patience
+    assert world.result(world.collect(steps=3)).count == 5

@@ -123,6 +123,9 @@ class LeaderJobs:
 
     job_size: int = _option(500, _whole(1, 100_000), "Reports in an aggregation job, at most.")
     backoff: float = _option(60, _SECONDS, "Seconds before a failed step is tried again, at most.")
+    patience: float = _option(
+        60, _SECONDS, "Seconds that a batch which the Leader selects may take to fill; then min_batch_size is enough."
+    )
 
 
 @dataclass(frozen=True)
@@ -300,7 +303,7 @@ class Config:
     def settings(self) -> Settings:
         """A Leader's."""
         assert isinstance(self.jobs, LeaderJobs)
-        return Settings(job_size=self.jobs.job_size, backoff=self.jobs.backoff)
+        return Settings(job_size=self.jobs.job_size, backoff=self.jobs.backoff, patience=self.jobs.patience)
 
     def _check(self) -> None:
         """What no key by itself can tell."""

@@ -102,11 +102,14 @@ class Settings:
         job_size: reports in an aggregation job, at most.
         lease: seconds after which work that somebody does is taken for lost.
         backoff: seconds before a failed step is tried again, at most; the first time after 1, then twice as many.
+        patience: seconds after which a batch that the Leader selects is released although it is not full, if it is
+            large enough.
     """
 
     job_size: int = 500
     lease: float = 120.0
     backoff: float = 60.0
+    patience: float = 60.0
 
     def delay(self, attempts: int, problem: "DapProblem | PeerUnavailable") -> float:
         """Seconds until a step that failed is tried again."""
@@ -368,8 +371,8 @@ class Leader:
         """
         task = mine.task
         if not task.by_time:
-            full = uploads.full_batches(tx, mine, task.min_batch_size)
-            done = (batch for batch in full if not uploads.pending(tx, mine, batch))
+            selected = uploads.ready_batches(tx, mine, now - self.settings.patience)
+            done = (batch for batch in selected if not uploads.pending(tx, mine, batch))
             ready = next((batch for batch in done if buckets.count_of(tx, mine, batch) >= task.min_batch_size), None)
             return now + 1.0 if ready is None else ready
         interval = batch_interval(task, request.query.config)

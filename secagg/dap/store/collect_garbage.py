@@ -22,7 +22,7 @@ from .schema import (
     tasks,
 )
 
-ANSWERS_KEPT = 7 * 86400.0  # seconds: the Leader asks again for much less
+ANSWERS_KEPT = 30 * 86400.0  # seconds: the Leader asks again for much less
 KEYS_KEPT = 30 * 86400.0  # seconds after a key's end: reports that it was used for are aggregated by then
 _ROWS = 20_000  # looked at in one transaction, so that uploads need not wait for long
 _OF_A_TASK = (jobs, batches, helper_jobs, buckets, collection_jobs, aggregate_shares)  # a few rows; see reports, too

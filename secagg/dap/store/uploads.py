@@ -97,7 +97,7 @@ def create_job(tx: Tx, mine: AggregatorTask, size: int, now: float, *, least: in
 
 def _open_batch(tx: Tx, mine: AggregatorTask, now: float) -> tuple[bytes, int]:
     """The oldest batch that is not full, or a new one, and how many more reports it takes."""
-    target = max(mine.secrets.batch_size, mine.task.min_batch_size)
+    target = batch_target(mine)
     not_full = select(batches.c.batch, batches.c.reports).where(
         batches.c.task == mine.key,
         batches.c.reports < target,
@@ -187,11 +187,18 @@ def waiting(tx: Tx, mine: AggregatorTask | None = None) -> int:
     return int(tx.execute(select(func.count()).select_from(reports).where(open_ones)).scalar_one())
 
 
-def full_batches(tx: Tx, mine: AggregatorTask, least: int) -> list[bytes]:
-    """Batches that the Leader has selected, with so many reports assigned and not collected, the oldest first."""
+def ready_batches(tx: Tx, mine: AggregatorTask, older: float) -> list[bytes]:
+    """Batches that the Leader has selected and not collected, the oldest first: full ones, and of those made before
+    `older` also smaller ones that are large enough."""
+    enough = batches.c.reports >= mine.task.min_batch_size
     chosen = select(batches.c.batch).where(
         batches.c.task == mine.key,
-        batches.c.reports >= least,
+        (batches.c.reports >= batch_target(mine)) | (enough & (batches.c.created <= older)),
         ~exists().where(collected.c.task == mine.key, collected.c.batch == batches.c.batch),
     )
     return list(tx.execute(chosen.order_by(batches.c.created)).scalars())
+
+
+def batch_target(mine: AggregatorTask) -> int:
+    """Reports that the Leader puts into a batch."""
+    return max(mine.secrets.batch_size, mine.task.min_batch_size)
