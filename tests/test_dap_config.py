@@ -83,6 +83,8 @@ def test_what_the_file_says_is_what_is_used(tmp_path: Path) -> None:
     config = Config.load(write(tmp_path, MINIMAL + tables))
     assert config.app_limits() == Limits(upload_bytes=4096, waiting_reports=7, key_cache=60)
     assert (config.settings().job_size, config.settings().backoff) == (9, 2.5)
+    patient = Config.load(write(tmp_path, MINIMAL + "[helper]\ntimeout = 600\n"))
+    assert patient.settings().lease == 1200  # or others would begin anew what one still waits for
     assert config.sqlite_file == tmp_path / "a.db"
     assert config.url == f"sqlite:///{tmp_path}/a.db"
 

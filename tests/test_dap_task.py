@@ -83,6 +83,7 @@ def test_optional_parts_are_extensions_in_order() -> None:
         ({"batch_config": b"x"}, "batch_config must be empty"),
         ({"time_precision": 0}, "time_precision must be at least 1"),
         ({"min_batch_size": 0}, "min_batch_size must be at least 1"),
+        ({"min_batch_size": 1 << 63}, r"below 2\^63"),
     ],
 )
 def test_configurations_that_nobody_can_honour_are_refused(change: dict[str, Any], says: str) -> None:

@@ -121,7 +121,7 @@ class HelperClient:
 class LeaderJobs:
     """Table [jobs] of a Leader."""
 
-    job_size: int = _option(500, _whole(1, 100_000), "Reports in an aggregation job, at most.")
+    job_size: int = _option(500, _whole(1, 10_000), "Reports in an aggregation job, at most.")
     backoff: float = _option(60, _SECONDS, "Seconds before a failed step is tried again, at most.")
     patience: float = _option(
         60, _SECONDS, "Seconds that a batch which the Leader selects may take to fill; then min_batch_size is enough."
@@ -303,7 +303,9 @@ class Config:
     def settings(self) -> Settings:
         """A Leader's."""
         assert isinstance(self.jobs, LeaderJobs)
-        return Settings(job_size=self.jobs.job_size, backoff=self.jobs.backoff, patience=self.jobs.patience)
+        assert self.helper is not None
+        lease = max(Settings.lease, 2 * self.helper.timeout)  # while we wait for the Helper nobody else begins anew
+        return Settings(self.jobs.job_size, lease, self.jobs.backoff, self.jobs.patience)
 
     def _check(self) -> None:
         """What no key by itself can tell."""

@@ -55,6 +55,7 @@ from .task import Task, report_share
 
 COLLECTION_JOB_ID_SIZE = 16
 LOOK_AGAIN = 5.0  # seconds between looks whether a batch has enough reports
+_JOB_BYTES = 1 << 25  # of the shares of an aggregation job
 _CONFLICTS = {"batchMismatch", "batchOverlap", "batchInvalid", "invalidBatchSize", BUDGET_SPENT}  # which no retry mends
 
 
@@ -111,6 +112,11 @@ class Settings:
     backoff: float = 60.0
     patience: float = 60.0
 
+    def size(self, task: Task) -> int:
+        """Reports in a job of this task: fewer than `job_size` where their shares are long, which are in memory at
+        once."""
+        return max(1, min(self.job_size, _JOB_BYTES // (task.prio3.LEADER_SHARE_SIZE + task.prio3.OUT_SHARE_SIZE)))
+
     def delay(self, attempts: int, problem: "DapProblem | PeerUnavailable") -> float:
         """Seconds until a step that failed is tried again."""
         return problem.retry_after or min(self.backoff, 2.0 ** min(attempts, 62))
@@ -165,9 +171,10 @@ class Leader:
             tasks = [mine for key in uploads.tasks_waiting(tx) if (mine := self._tasks.get(tx, key)) is not None]
         total = 0
         for mine in tasks:
+            size = self.settings.size(mine.task)
             while True:
                 with self.store.write() as tx:
-                    count = uploads.create_job(tx, mine, self.settings.job_size, now, least=least)
+                    count = uploads.create_job(tx, mine, size, now, least=min(least, size))
                 total += count
                 if count == 0:
                     break

@@ -56,7 +56,7 @@ class Task:
         require(not unknown, f"task extensions {unknown} are not supported: no party may take part in this task")
         require(not c.batch_config, "batch_config must be empty in both batch modes")
         require(c.time_precision >= 1, "time_precision must be at least 1 second")
-        require(c.min_batch_size >= 1, "min_batch_size must be at least 1")
+        require(1 <= c.min_batch_size < 1 << 63, "min_batch_size must be at least 1, and below 2^63")
         require(self.prio3.NONCE_SIZE == 16 and self.prio3.ROUNDS == 1, "DAP needs a VDAF with nonces of 16 bytes")
         for endpoint in (c.leader_aggregator_endpoint, c.helper_aggregator_endpoint):
             _url(endpoint)

@@ -99,7 +99,7 @@ batches = Table(
     _task(),
     Column("batch", LargeBinary, primary_key=True),
     Column("created", Float, nullable=False),
-    Column("reports", Integer, nullable=False),  # assigned, less those that were rejected
+    Column("reports", BigInteger, nullable=False),  # assigned, less those that were rejected
 )
 
 # Aggregation jobs of the Helper.
@@ -149,6 +149,7 @@ collected = Table(
     Column("end", BigInteger),
     Column("digest", LargeBinary, nullable=False),  # of the share without noise
 )
+Index("collected_end", collected.c.task, collected.c.end)  # most reports are newer than most of what is collected
 
 ledger = Table(
     "ledger",

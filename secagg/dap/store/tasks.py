@@ -54,6 +54,7 @@ class AggregatorTask:
     def __post_init__(self) -> None:
         size = self.task.prio3.VERIFY_KEY_SIZE
         require(len(self.secrets.verify_key) == size, f"this task's verification key has {size} bytes")
+        require(self.secrets.batch_size < 1 << 63, "a batch has fewer than 2^63 reports")
 
 
 def token_hash(token: bytes) -> bytes:
