@@ -283,6 +283,30 @@ def test_report_that_the_leader_takes_is_not_too_early_for_a_helper_whose_clock_
     assert counted(world, start=start, duration=6000) == 3
 
 
+@pytest.mark.parametrize("fault", [None, *Fault], ids=lambda fault: fault.name.lower() if fault else "none")
+@MODES
+def test_report_is_not_lost_to_a_helper_whose_clock_is_far_behind(
+    dap_world: NewWorld, mode: BatchMode, fault: Fault | None
+) -> None:
+    """All of a job at first, then some of one; the same reports make the same job, whose answer must be another."""
+    world = dap_world(batch_mode=mode, settings=QUICK, batch_size=7, time_precision=1)
+    world.helper_skew = -1000.0
+    start = int(world.clock.now) - 700
+    world.upload_many(3)
+    for _ in range(3):
+        done = world.aggregate()
+        assert [(each.aggregated, each.errors) for each in done] == [(0, {})]
+        world.clock.now += 60.0
+    world.upload_many(2, at=start)
+    world.upload_many(2)
+    world.peer.faults = [None, fault, fault]
+    world.aggregate()
+    world.helper_skew = 0.0
+    world.aggregate_all()
+    assert counted(world, start=start, duration=6000) == 7
+    assert world.count("helper", schema.aggregated) == 7
+
+
 @MODES
 def test_report_is_not_lost_while_the_helper_is_unreachable_for_long(dap_world: NewWorld, mode: BatchMode) -> None:
     """More attempts than a float has powers of two."""
