@@ -135,19 +135,25 @@ def bodies(
         yield encode_upload(task, make_reports(task, *configs, some, time.time()))
 
 
+def uploads_of(task: Task) -> tuple[str, str]:
+    """Where a task's reports go, and their media type."""
+    return f"{task.leader_url}/tasks/{task.text}/reports", task.dialect.upload_media_type
+
+
 class Connection:
     """Uploads request bodies over one connection that stays open.
 
     Args:
-        task: whose reports.
+        url: of the task's reports.
+        media_type: of uploads in its dialect.
         patience: seconds for which the same bytes are sent again where no answer comes or the Leader is busy.
     """
 
-    def __init__(self, task: Task, patience: float = 0.0) -> None:
-        split = urlsplit(task.leader_url)
+    def __init__(self, url: str, media_type: str, patience: float) -> None:
+        split = urlsplit(url)
         self._http = http.client.HTTPConnection(split.hostname or "", split.port, timeout=30)
-        self._path = f"{split.path}/tasks/{task.text}/reports"
-        self._headers = {"Content-Type": task.dialect.upload_media_type}
+        self._path = split.path
+        self._headers = {"Content-Type": media_type}
         self._patience = patience
         self.resent = 0
 

@@ -32,6 +32,7 @@ from .dap_deployment import (
     configs_of,
     opened,
     pin,
+    uploads_of,
     wait_for,
 )
 from .dap_pieces import PIECES, measure_pieces
@@ -121,7 +122,7 @@ def upload(task: Task, requests: Sequence[bytes], connections: int) -> None:
     """Send requests, several at once; a connection sends its next one when the last is answered."""
 
     def send(some: Sequence[bytes]) -> None:
-        connection = Connection(task, patience=60)
+        connection = Connection(*uploads_of(task), patience=60)
         for body in some:
             connection.send(body)
         connection.close()

@@ -126,6 +126,9 @@ class LeaderJobs:
     patience: float = _option(
         60, _SECONDS, "Seconds that a batch which the Leader selects may take to fill; then min_batch_size is enough."
     )
+    lease: float = _option(
+        120, _SECONDS, "Seconds after which a step that a worker does is taken for lost, and done by another."
+    )
 
 
 @dataclass(frozen=True)
@@ -304,7 +307,7 @@ class Config:
         """A Leader's."""
         assert isinstance(self.jobs, LeaderJobs)
         assert self.helper is not None
-        lease = max(Settings.lease, 2 * self.helper.timeout)  # while we wait for the Helper nobody else begins anew
+        lease = max(self.jobs.lease, 2 * self.helper.timeout)  # while we wait for the Helper nobody else begins anew
         return Settings(self.jobs.job_size, lease, self.jobs.backoff, self.jobs.patience)
 
     def _check(self) -> None:

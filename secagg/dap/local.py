@@ -53,6 +53,7 @@ class Local:
         self.folder = folder
         self.urls: dict[Role, str] = {}
         self.processes: dict[Role, subprocess.Popen[str]] = {}
+        self.environments: dict[Role, dict[str, str]] = {}  # variables, from the next start on
         self._collector = CollectorKey.generate()
         for role in ROLES.values():
             self._init(role, (databases or {}).get(role), (tables or {}).get(role, {}))
@@ -88,6 +89,7 @@ class Local:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, **self.environments.get(role, {})},
                 text=True,
             )
         self.processes[role] = process
