@@ -113,11 +113,14 @@ class Run:
 
     def upload(self) -> None:
         """Until every Client is through, and enough was killed."""
-        for each in self.tasks:
-            self._start_client(each)
-        while any(self._uploading(each) for each in self.tasks) or self.killed < self.plan.kills:
+        self.start_clients()
+        while any(self.uploading(each) for each in self.tasks) or self.killed < self.plan.kills:
             time.sleep(self.random.uniform(0.1, self.plan.pause))
             self.fault()
+
+    def start_clients(self) -> None:
+        for each in self.tasks:
+            self._start_client(each)
 
     @property
     def killed(self) -> int:
@@ -127,7 +130,7 @@ class Run:
         arguments = [*uploads_of(each.task), str(each.spool)]
         each.client = subprocess.Popen([sys.executable, "-m", "bench.dap_parties", "upload", *arguments], text=True)
 
-    def _uploading(self, each: Measured) -> bool:
+    def uploading(self, each: Measured) -> bool:
         assert each.client is not None
         code = each.client.poll()
         if code not in (None, 0):
@@ -168,7 +171,7 @@ class Run:
 
     def _kill_client(self) -> None:
         each = self.random.choice(self.tasks)
-        if each.client is not None and self._uploading(each):
+        if each.client is not None and self.uploading(each):
             each.client.kill()
             each.client.wait()
             self._start_client(each)
@@ -262,10 +265,10 @@ def run_faults(database: str, plan: Plan, seed: int) -> None:
             run.upload()
             run.collect()
         finally:
-            _report(database, seed, run, time.monotonic() - started, folder)
+            report(database, seed, run, time.monotonic() - started, folder)
 
 
-def _report(database: str, seed: int, run: Run, seconds: float, folder: Path) -> None:
+def report(database: str, seed: int, run: Run, seconds: float, folder: Path) -> None:
     what = ", ".join(f"{name} {count}" for name, count in sorted(run.done.items()))
     print(f"{database}, seed {seed}, {seconds:.0f} s, {run.killed} killed: {what}", flush=True)
     for role in AGGREGATORS:
