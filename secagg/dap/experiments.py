@@ -1,7 +1,7 @@
 """The experiments of Cloudflare's "Have your data and hide it too", on a deployment that runs.
 
 Every point is a collection of a task of its own: a deployment cannot ask twice, as an experiment on paper can. So each
-setting is tried with REPEATS tasks, with their own browsers, and a task's total budget is that of its one collection.
+setting is tried with up to REPEATS tasks, with their own browsers. A task's total budget is that of its one collection.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ EPSILONS = ("0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1", "2")
 SIZES = (100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 SIZES_TO = 30  # times the reports of the other figures
 SIZE_EPSILON = "0.1"  # the fixed one, at which the batch size varies
-REPEATS, REPEATED = 3, 10_000  # larger batches are tried once
+REPEATS, REPEATED = 5, 30_000  # of larger batches fewer: so many reports a size, or one batch
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,4 +61,4 @@ def relative_error(releases: Iterable[Release], kind: int) -> float:
 
 
 def _repeats(size: int) -> int:
-    return REPEATS if size <= REPEATED else 1
+    return max(1, min(REPEATS, REPEATED // size))

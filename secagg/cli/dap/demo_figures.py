@@ -44,7 +44,8 @@ def _histograms(releases: Sequence[Release]) -> Figure:
         f"Network errors of the same {n:,} simulated browsers ({n:,} reports a task), through a Leader and a Helper"
     )
     figure.supxlabel(
-        f"error type (types {COMMON} and {RARE} coloured); error bars: {CONFIDENCE:.0%}", fontsize="medium"
+        f"error type ({COMMON} and {RARE} in colour); lines: error bars, {CONFIDENCE:.0%}; dashes: the truth",
+        fontsize="medium",
     )
     return figure
 
