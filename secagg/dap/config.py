@@ -127,7 +127,10 @@ class LeaderJobs:
         60, _SECONDS, "Seconds that a batch which the Leader selects may take to fill; then min_batch_size is enough."
     )
     lease: float = _option(
-        120, _SECONDS, "Seconds after which a step that a worker does is taken for lost, and done by another."
+        120,
+        _SECONDS,
+        "Seconds after which a step that a worker does is taken for lost, and done by another; twice [helper] timeout\n"
+        "at least.",
     )
 
 
