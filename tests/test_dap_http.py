@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from dap_world import COLLECTOR_TOKEN, MIN_BATCH, PEER_TOKEN, Urls, World, extensions, serving
 
+from secagg.dap import app as app_module
 from secagg.dap.app import Context, Limits, helper_app, leader_app
 from secagg.dap.dialect import DAP_09
 from secagg.dap.directory import SETTLED, Directory
@@ -586,3 +588,37 @@ def test_a_request_that_does_not_come_is_not_waited_for(serve: Serve) -> None:
 def test_a_collector_may_not_send_more_than_a_query_can_have(serve: Serve) -> None:
     served = serve()
     problem(served.collect(bytes(1 << 18)), 413)
+
+
+def test_reports_that_no_report_of_the_task_is_as_long_as_are_not_kept(serve: Serve) -> None:
+    """Else anybody could fill the disk and the memory with a few of them."""
+    served = serve()
+    good = served.world.report()
+    sealed = good.leader_encrypted_input_share
+    long = replace(good, leader_encrypted_input_share=replace(sealed, payload=bytes(1 << 20)))
+    short = replace(good, helper_encrypted_input_share=replace(good.helper_encrypted_input_share, payload=b"x"))
+    public = replace(good, public_share=bytes(1000))
+    enc = replace(good, leader_encrypted_input_share=replace(sealed, enc=bytes(60_000)))
+    response = served.upload(good, long, short, public, enc)
+    errors = [each.error for each in UploadErrors.decode(response.content).status]
+    assert errors == [ReportError.INVALID_MESSAGE] * 4
+    assert served.world.waiting() == 1
+
+
+def test_others_are_answered_while_an_endless_upload_is_decoded(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    served, decoding, done = serve(), threading.Event(), threading.Event()
+    decode = app_module.decode_upload
+
+    def slow(*given: Any) -> Any:
+        decoding.set()
+        assert done.wait(30)
+        return decode(*given)
+
+    monkeypatch.setattr(app_module, "decode_upload", slow)
+    tiny = replace(served.world.report(), public_share=b"x")
+    uploading = threading.Thread(target=served.upload, args=[tiny] * 1000)
+    uploading.start()
+    assert decoding.wait(30)
+    assert served.leader.get("/hpke_config").status_code == 200
+    done.set()
+    uploading.join()

@@ -1,6 +1,6 @@
 """Leader and Helper as ASGI applications: every resource of the draft's appendix A, and /healthz and /metrics.
 
-What blocks runs on threads; the event loop only decodes uploads, of which many come at once.
+What blocks runs on threads; the event loop only decodes short uploads, of which many come at once.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from .dialect import DAP_18
 from .directory import Directory
 from .helper import JOB_ID_SIZE, Helper
 from .leader import COLLECTION_JOB_ID_SIZE, LOOK_AGAIN, Leader
-from .messages import TASK_ID_SIZE, ReportError, ReportUploadStatus, UploadErrors
+from .messages import TASK_ID_SIZE, Report, ReportError, ReportUploadStatus, UploadErrors
 from .metrics import Metrics
 from .peer import JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ
 from .problems import MEDIA_TYPE, NO_TYPE, DapProblem, to_document
@@ -45,6 +45,7 @@ COLLECTION_REQ = "application/ppm-dap;message=collection-job-req"
 COLLECTION_RESP = "application/ppm-dap;message=collection-job-resp"
 
 _QUERY_BYTES = 1 << 17  # of a request about a batch
+_LONG_UPLOAD = 1 << 18  # bytes; longer ones are decoded on a thread, so that others are answered meanwhile
 UPLOADS_AT_ONCE = 16  # whose content is as long as may be; of shorter ones as many more
 
 log = logging.getLogger(__name__)
@@ -298,14 +299,12 @@ class _LeaderResources:
             )
         limits = context.limits
         body = await _body(request, dialect.upload_media_type, limits.upload_bytes, limits.body_seconds)
-        try:
-            reports = decode_upload(task, body)
-        except RemoteProtocolError as error:
-            raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
         if not context.directory.keys_remembered:
             await run_in_threadpool(context.directory.key_pairs)
-        accepted = context.directory.accepted()
-        errors = self._leader.check_upload(task, accepted, reports, now)
+        if len(body) > _LONG_UPLOAD:  # of which a million bytes take up to half a second
+            reports, errors = await run_in_threadpool(self._checked, task, body, now)
+        else:
+            reports, errors = self._checked(task, body, now)
         good = [i for i in range(len(reports)) if i not in errors]
         kept = await self._writer.write(mine, [reports[i] for i in good])
         errors.update((i, ReportError.REPORT_REPLAYED) for i, keep in zip(good, kept, strict=True) if not keep)
@@ -319,6 +318,14 @@ class _LeaderResources:
         ids = [report.report_metadata.report_id for report in reports]
         statuses = tuple(ReportUploadStatus(ids[i], errors[i]) for i in sorted(errors))
         return Response(UploadErrors(statuses).encode(), headers={"Content-Type": UPLOAD_ERRORS})
+
+    def _checked(self, task: Task, body: bytes, now: float) -> tuple[tuple[Report, ...], dict[int, ReportError]]:
+        """The reports of an upload, and why some of them are refused."""
+        try:
+            reports = decode_upload(task, body)
+        except RemoteProtocolError as error:
+            raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
+        return reports, self._leader.check_upload(task, self._context.directory.accepted(), reports, now)
 
     async def create(self, request: Request) -> Response:
         mine = await _find_task(self._context, request.path_params["task"])

@@ -45,6 +45,7 @@ from .messages import (
     VerifyInit,
 )
 from .problems import NO_TYPE, DapProblem, to_document
+from .reports import has_size
 from .store import buckets, releases, uploads
 from .store.buckets import Outputs
 from .store.engine import Store, Tx
@@ -154,6 +155,8 @@ class Leader:
                 error = ReportError.REPORT_DROPPED  # section 4.4.2.2
             if error is None and report.leader_encrypted_input_share.config_id not in accepted:
                 error = ReportError.OUTDATED_CONFIG
+            if error is None and not has_size(task, report):
+                error = ReportError.INVALID_MESSAGE  # nothing that anybody could fill the disk with
             if error is not None:
                 errors[i] = error
         return errors

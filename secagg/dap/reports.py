@@ -24,6 +24,8 @@ from .messages import (
 )
 from .task import Task
 
+EXTENSION_ROOM = 1 << 10  # bytes of a report's private extensions, of which none is known here
+_PLAINTEXT_HEAD = len(PlaintextInputShare((), b"-").encode()) - 1
 _TIME_SIZE = 8
 _NO_EXTENSIONS = bytes(2)
 
@@ -135,10 +137,22 @@ def report_size(task: Task) -> int:
     """Bytes of a report as `encode_upload` writes it; all reports of a task have the same."""
     prio3 = task.prio3
     sealed = hpke.KEY_BYTES + hpke.TAG_BYTES + len(HpkeCiphertext(0, b"-", b"-").encode()) - 2
-    plaintext = len(PlaintextInputShare((), b"-").encode()) - 1
     metadata = len(task.encode_metadata(ReportMetadata(bytes(REPORT_ID_SIZE), 0)))
     shares = prio3.LEADER_SHARE_SIZE + prio3.HELPER_SHARE_SIZE
-    return metadata + 4 + prio3.PUBLIC_SHARE_SIZE + shares + 2 * (sealed + plaintext)
+    return metadata + 4 + prio3.PUBLIC_SHARE_SIZE + shares + 2 * (sealed + _PLAINTEXT_HEAD)
+
+
+def has_size(task: Task, report: Report) -> bool:
+    """Whether a report is as long as the task's are, or by no more longer than its private extensions may be: they are
+    for the Aggregators to judge, once it is open."""
+    prio3, sealed = task.prio3, (report.leader_encrypted_input_share, report.helper_encrypted_input_share)
+    least = prio3.LEADER_SHARE_SIZE + prio3.HELPER_SHARE_SIZE + 2 * (_PLAINTEXT_HEAD + hpke.TAG_BYTES)
+    payloads = sum(len(each.payload) for each in sealed)
+    return (
+        len(report.public_share) == prio3.PUBLIC_SHARE_SIZE
+        and all(len(each.enc) == hpke.KEY_BYTES for each in sealed)
+        and least <= payloads <= least + EXTENSION_ROOM
+    )
 
 
 def encode_upload(task: Task, reports: list[Report] | tuple[Report, ...]) -> bytes:
