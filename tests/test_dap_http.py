@@ -347,6 +347,7 @@ def test_tokens_are_asked_for_wherever_the_draft_wants_authentication(serve: Ser
         ):
             response = client.request(method, url, headers=headers | wrong)
             assert "taskid" in problem(response, 401, served=served)
+            assert response.headers["www-authenticate"] == "Bearer"
         for good in (right, {"DAP-Auth-Token": token}, {"Authorization": f"bearer {token}"}):
             assert client.request(method, url, headers=headers | good).status_code in (400, 404)
 
@@ -543,7 +544,9 @@ def test_dap_09_problems_are_documents_of_their_own(serve: Serve) -> None:
     problem(put(bad), 400, "outdatedConfig", served)
     problem(served.leader.put(url, content=b"\0", headers=headers), 400, "invalidMessage", served)
     problem(served.leader.put(url, content=b"", headers=UPLOAD), 415)
-    problem(served.leader.post(url, content=b"", headers=headers), 405, served=served)
+    response = served.leader.post(url, content=b"", headers=headers)
+    problem(response, 405, served=served)
+    assert response.headers["allow"] == "PUT"
     world.upload_many(3)
     world.aggregate_all()
     world.result(world.collect())

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
@@ -165,6 +166,8 @@ def _answering(context: Context, name: str, endpoint: Endpoint) -> Endpoint:
 
 def problem_response(problem: DapProblem) -> Response:
     headers = {} if problem.retry_after is None else {"Retry-After": str(ceil(problem.retry_after))}
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, section 15.5.2
     return Response(to_document(problem), problem.status, headers, MEDIA_TYPE)
 
 
@@ -294,9 +297,10 @@ class _LeaderResources:
         mine = await _find_task(context, request.path_params["task"])
         task, dialect = mine.task, mine.task.dialect
         if request.method != dialect.upload_method:
-            raise DapProblem(
-                NO_TYPE, f"this task takes reports by {dialect.upload_method}", status=405, task_id=task.id
-            )
+            detail = f"this task takes reports by {dialect.upload_method}"
+            response = problem_response(DapProblem(NO_TYPE, detail, status=405, task_id=task.id))
+            response.headers["Allow"] = dialect.upload_method  # RFC 9110, section 15.5.6
+            return response
         limits = context.limits
         body = await _body(request, dialect.upload_media_type, limits.upload_bytes, limits.body_seconds)
         if not context.directory.keys_remembered:

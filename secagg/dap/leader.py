@@ -55,6 +55,7 @@ from .store.uploads import Job, Upload
 from .task import Task, report_share
 
 COLLECTION_JOB_ID_SIZE = 16
+MOST_COLLECTION_JOBS = 1000  # of a task that have no result: waiting, or failed
 LOOK_AGAIN = 5.0  # seconds between looks whether a batch has enough reports
 _JOB_BYTES = 1 << 25  # of the shares of an aggregation job
 _CONFLICTS = {"batchMismatch", "batchOverlap", "batchInvalid", "invalidBatchSize", BUDGET_SPENT}  # which no retry mends
@@ -311,6 +312,9 @@ class Leader:
                 return job
             if task.by_time and buckets.overlaps_collected(tx, mine, batch_interval(task, query.query.config)):
                 raise DapProblem("batchOverlap", "some of this batch was collected before", task_id=task.id)
+            if releases.collection_jobs_kept(tx, mine) >= MOST_COLLECTION_JOBS:
+                detail = f"there are {MOST_COLLECTION_JOBS:,} collection jobs already: delete some"
+                raise DapProblem(NO_TYPE, detail, status=429, task_id=task.id, retry_after=60.0)
             return releases.add_collection_job(tx, mine, rand(COLLECTION_JOB_ID_SIZE), digest, body, now)
 
     def find_collection(self, mine: AggregatorTask, job_id: bytes) -> CollectionJob:

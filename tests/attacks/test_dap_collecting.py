@@ -18,6 +18,7 @@ from dap_world import (
     restore,
 )
 
+from secagg.dap import leader as leader_module
 from secagg.dap.messages import (
     AggregateShareReq,
     BatchMode,
@@ -441,3 +442,20 @@ def test_crash_after_the_answer_has_left_changes_nothing(dap_world: NewWorld, co
     assert world.result(again).count == 4
     shares = [body for body in world.peer.seen if body.startswith(world.request())]
     assert len(set(shares)) == 1
+
+
+def test_collector_does_not_fill_the_store_with_queries(dap_world: NewWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them would be looked at again and again; what has a result does not count, and a known query is found."""
+    monkeypatch.setattr(leader_module, "MOST_COLLECTION_JOBS", 3)
+    world = dap_world()
+    world.upload_many(MIN_BATCH)
+    world.aggregate_all()
+    assert world.collect().finished
+    queries = [world.request(start=world.clock.bucket + 10 + i) for i in range(4)]
+    jobs = [world.leader.create_collection(world.leader_task, query, world.clock.now) for query in queries[:3]]
+    with pytest.raises(DapProblem, match="collection jobs already") as error:
+        world.leader.create_collection(world.leader_task, queries[3], world.clock.now)
+    assert error.value.status == 429
+    assert world.leader.create_collection(world.leader_task, queries[0], world.clock.now).id == jobs[0].id
+    world.leader.delete_collection(world.leader_task, jobs[1].id)
+    world.leader.create_collection(world.leader_task, queries[3], world.clock.now)

@@ -68,6 +68,12 @@ def find_collection_request(tx: Tx, mine: AggregatorTask, digest: bytes) -> Coll
     return None if row is None else _job(row)
 
 
+def collection_jobs_kept(tx: Tx, mine: AggregatorTask) -> int:
+    """How many of the task's collection jobs have no result: those with one are as many as there are batches."""
+    open_ones = (collection_jobs.c.task == mine.key) & ~collection_jobs.c.finished
+    return int(tx.execute(select(func.count()).select_from(collection_jobs).where(open_ones)).scalar_one())
+
+
 def lease_collection_job(tx: Tx, now: float, seconds: float) -> CollectionJob | None:
     """The job that is due for longest, ours for so many seconds."""
     due = select(collection_jobs).where(collection_jobs.c.due <= now).order_by(collection_jobs.c.due).limit(1)
