@@ -270,9 +270,3 @@ def test_checksum_is_the_xor_of_hashes() -> None:
     assert m.checksum(ids) == bytes(a ^ b ^ c for a, b, c in zip(*hashes, strict=True))
     assert m.checksum([]) == bytes(32)
     assert m.checksum(ids) == m.checksum(ids[::-1])
-
-
-def test_require_valid() -> None:
-    m.require_valid(True, "fine")
-    with pytest.raises(RemoteProtocolError, match="why"):
-        m.require_valid(False, "why")

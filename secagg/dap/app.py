@@ -378,7 +378,7 @@ def _dap09_problem(error: ReportError, task_id: bytes) -> DapProblem:
     return DapProblem(kind, detail, task_id=task_id)
 
 
-def stored_problem(document: str, headers: dict[str, str] | None = None) -> Response:
+def stored_problem(document: str, headers: dict[str, str]) -> Response:
     """A problem that ended a job, as it was stored."""
     return Response(document, int(json.loads(document)["status"]), headers, MEDIA_TYPE)
 
@@ -460,8 +460,6 @@ class _HelperResources:
 
     def _show(self, mine: AggregatorTask, job_id: bytes, job: HelperJob) -> Response:
         location = _location(mine.task, mine.task.helper_url, "aggregation_jobs", job_id)
-        if job.problem is not None:
-            return stored_problem(job.problem)
         if job.response is not None:
             return Response(job.response, headers={"Location": location, "Content-Type": JOB_RESP})
         if job.ended:

@@ -57,12 +57,6 @@ class Directory:
         """Whether the keys are known and current, so that asking for them does not look at the store."""
         return _fresh(self._keys[0], self._clock())
 
-    def forget(self) -> None:
-        """Read everything anew."""
-        with self._turn:
-            self._tasks.clear()
-            self._keys = (float("-inf"), [])
-
     def key_pairs(self) -> list[KeyPair]:
         now = self._clock()
         with self._turn:

@@ -140,7 +140,7 @@ class Helper:
             errors = buckets.commit(tx, mine, outputs, replays=True)
             response = _response(inits, opened, messages, errors).encode()
             helper_jobs.end_job(tx, job, response=response)
-        return HelperJob(job.task, job.id, None, response, None)
+        return HelperJob(job.task, job.id, None, response)
 
     # Aggregate shares.
 

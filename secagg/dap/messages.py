@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import Annotated, Protocol, TypeAlias
 
 from ..codec import Fixed, Nested, Opaque, Reader, Struct, UInt, Vector
-from ..errors import RemoteProtocolError
 
 REPORT_ID_SIZE = 16
 TASK_ID_SIZE = 32
@@ -318,9 +317,3 @@ def checksum(report_ids: Sequence[bytes]) -> bytes:
     for report_id in report_ids:
         total ^= int.from_bytes(sha256(report_id).digest(), "big")
     return total.to_bytes(CHECKSUM_SIZE, "big")
-
-
-def require_valid(condition: bool, reason: str) -> None:
-    """Raises `RemoteProtocolError` unless the condition holds."""
-    if not condition:
-        raise RemoteProtocolError(reason)

@@ -17,15 +17,13 @@ class HelperJob:
         task: the store's number of its task.
         id: as in its URL.
         request: the encoded AggregationJobInitReq, until it is answered.
-        response: the encoded AggregationJobResp.
-        problem: why it has failed, as a problem document.
+        response: the encoded AggregationJobResp; None also once it is deleted.
     """
 
     task: int
     id: bytes
     request: bytes | None
     response: bytes | None
-    problem: str | None
 
     @property
     def ended(self) -> bool:
@@ -33,7 +31,7 @@ class HelperJob:
 
     @property
     def deleted(self) -> bool:
-        return self.ended and self.response is None and self.problem is None
+        return self.ended and self.response is None
 
 
 _FIELDS = tuple(HelperJob.__dataclass_fields__)
@@ -81,7 +79,7 @@ def lease_job(tx: Tx, now: float, seconds: float) -> HelperJob | None:
     return _job(row)
 
 
-def end_job(tx: Tx, job: HelperJob, *, response: bytes | None = None, problem: str | None = None) -> None:
+def end_job(tx: Tx, job: HelperJob, *, response: bytes | None = None) -> None:
     """Keep the answer; without one, a deleted job's marks stay and its answer goes."""
-    ended = {"request": None, "response": response, "problem": problem, "due": None}
+    ended = {"request": None, "response": response, "due": None}
     tx.execute(update(helper_jobs).where(_this(job.task, job.id)).values(**ended))

@@ -111,7 +111,6 @@ helper_jobs = Table(
     Column("id", LargeBinary, primary_key=True),
     Column("request", LargeBinary),  # until it is answered
     Column("response", LargeBinary),
-    Column("problem", Text),
     Column("due", Float),  # nobody else may work on it before; NULL once it is answered
     Column("created", Float, nullable=False),
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Annotated, Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ...codec import Nested, Opaque, Struct, UInt
@@ -182,8 +182,3 @@ def end_key(tx: Tx, number: int, advertised_until: float, accepted_until: float)
     ends = {"advertised_until": advertised_until, "accepted_until": accepted_until}
     result = tx.execute(update(hpke_keys).where(hpke_keys.c.id == number).values(**ends))
     require(result.rowcount == 1, f"there is no HPKE key with number {number}")
-
-
-def delete_key(tx: Tx, number: int) -> None:
-    """Only once no report waits that was sealed to it."""
-    tx.execute(delete(hpke_keys).where(hpke_keys.c.id == number))
