@@ -35,7 +35,7 @@ from secagg.dap.task import Task
 from secagg.dap.vdafs import vdaf
 
 from .dap_deployment import AGGREGATORS, Postgres, bodies, configs_of, histogram, uploads_of
-from .dap_parties import write_spool
+from .dap_parties import progress, write_spool
 
 BUCKETS = 16
 PER_REQUEST = 20
@@ -66,7 +66,7 @@ class Plan:
     skew: int
 
 
-FULL = Plan(100_000, 50, 4.0, 120)
+FULL = Plan(100_000, 60, 2.0, 120)
 QUICK = Plan(1_000, 4, 0.5, 3)
 
 
@@ -116,7 +116,14 @@ class Run:
         self.start_clients()
         while any(self.uploading(each) for each in self.tasks) or self.killed < self.plan.kills:
             time.sleep(self.random.uniform(0.1, self.plan.pause))
-            self.fault()
+            if self.killed <= self.plan.kills * self.uploaded:  # spread over all of it
+                self.fault()
+
+    @property
+    def uploaded(self) -> float:
+        """The part of all reports that was taken."""
+        sizes = (each.spool.stat().st_size for each in self.tasks)
+        return sum(progress(each.spool) for each in self.tasks) / sum(sizes)
 
     def start_clients(self) -> None:
         for each in self.tasks:

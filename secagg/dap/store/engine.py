@@ -96,16 +96,9 @@ class Tx:
         A row that another transaction inserts meanwhile is waited for. The rows are taken in the order of this column,
         so that no two transactions wait for each other.
         """
-        new = self._insert_if_new(table).returning(key)
-        return set(self.connection.execute(new, sorted(rows, key=lambda row: row[key.name])).scalars())
-
-    def insert_or_ignore(self, table: Table, rows: Sequence[dict[str, Any]], key: Column[Any]) -> None:
-        """`insert_new` for those who need not know which rows are new, in less time."""
-        self.connection.execute(self._insert_if_new(table), sorted(rows, key=lambda row: row[key.name]))
-
-    def _insert_if_new(self, table: Table) -> Any:
         dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
-        return dialect.insert(table).on_conflict_do_nothing()
+        new = dialect.insert(table).on_conflict_do_nothing().returning(key)
+        return set(self.connection.execute(new, sorted(rows, key=lambda row: row[key.name])).scalars())
 
 
 def _engine(url: str) -> Engine:

@@ -61,7 +61,7 @@ def add_reports(tx: Tx, mine: AggregatorTask, uploads: Sequence[Upload]) -> list
         if keep
     ]
     if rows:
-        tx.insert_or_ignore(reports, rows, reports.c.id)
+        tx.insert_new(reports, rows, reports.c.id)
     return kept
 
 
