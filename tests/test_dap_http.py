@@ -32,7 +32,7 @@ from secagg.dap.messages import (
     UploadErrors,
     UploadRequest,
 )
-from secagg.dap.reports import encode_upload
+from secagg.dap.reports import decode_upload, encode_upload
 from secagg.dap.store.engine import StoreUnavailable
 from secagg.dap.store.tasks import KeyPair, add_key
 from secagg.dap.task import base64url
@@ -610,7 +610,7 @@ def test_reports_that_no_report_of_the_task_is_as_long_as_are_not_kept(serve: Se
 
 def test_others_are_answered_while_an_endless_upload_is_decoded(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     served, decoding, done = serve(), threading.Event(), threading.Event()
-    decode = app_module.decode_upload
+    decode = decode_upload
 
     def slow(*given: Any) -> Any:
         decoding.set()
