@@ -12,13 +12,13 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from secagg.dap import logs
-from secagg.dap.app import Limits
 from secagg.dap.config import SECRET_VARIABLE, Config, ConfigError, tables, template
 from secagg.dap.directory import SETTLED, Directory
 from secagg.dap.keys import new_key, retire_key
 from secagg.dap.leader import Leader
 from secagg.dap.messages import Role
 from secagg.dap.process import Process
+from secagg.dap.resources import Limits
 from secagg.dap.server import split_address
 from secagg.dap.store.engine import Store
 from secagg.dap.store.tasks import all_keys

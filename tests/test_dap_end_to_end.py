@@ -19,7 +19,7 @@ from dap_world import (
 )
 
 from secagg import dp
-from secagg.dap.app import Context, helper_app, leader_app
+from secagg.dap.app import helper_app, leader_app
 from secagg.dap.client import Client
 from secagg.dap.collector import Collector
 from secagg.dap.dialect import DAP_09
@@ -29,6 +29,7 @@ from secagg.dap.leader import Leader, Settings
 from secagg.dap.messages import BatchMode, Role
 from secagg.dap.peer import HttpPeer
 from secagg.dap.privacy import Mechanism, Privacy
+from secagg.dap.resources import Context
 from secagg.dap.worker import Workers
 
 HOUR = 3600

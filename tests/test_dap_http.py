@@ -12,8 +12,8 @@ import httpx
 import pytest
 from dap_world import COLLECTOR_TOKEN, MIN_BATCH, PEER_TOKEN, Urls, World, extensions, serving
 
-from secagg.dap import app as app_module
-from secagg.dap.app import Context, Limits, helper_app, leader_app
+from secagg.dap import leader_resources
+from secagg.dap.app import helper_app, leader_app
 from secagg.dap.dialect import DAP_09
 from secagg.dap.directory import SETTLED, Directory
 from secagg.dap.hpke import PrivateKey
@@ -33,6 +33,7 @@ from secagg.dap.messages import (
     UploadRequest,
 )
 from secagg.dap.reports import decode_upload, encode_upload
+from secagg.dap.resources import Context, Limits
 from secagg.dap.store.engine import StoreUnavailable
 from secagg.dap.store.tasks import KeyPair, add_key
 from secagg.dap.task import base64url
@@ -617,7 +618,7 @@ def test_others_are_answered_while_an_endless_upload_is_decoded(serve: Serve, mo
         assert done.wait(30)
         return decode(*given)
 
-    monkeypatch.setattr(app_module, "decode_upload", slow)
+    monkeypatch.setattr(leader_resources, "decode_upload", slow)
     tiny = replace(served.world.report(), public_share=b"x")
     uploading = threading.Thread(target=served.upload, args=[tiny] * 1000)
     uploading.start()

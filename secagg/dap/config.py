@@ -14,10 +14,10 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from ..errors import LocalProtocolError, SecAggError
-from .app import Limits
 from .journal import Journal
 from .leader import Settings
 from .messages import Role
+from .resources import Limits
 from .store.engine import Store
 from .vault import Vault
 

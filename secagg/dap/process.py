@@ -13,13 +13,14 @@ from starlette.concurrency import run_in_threadpool
 
 from ..errors import SecAggError
 from .aggregator import collections_left
-from .app import Context, helper_app, leader_app
+from .app import helper_app, leader_app
 from .config import Config, ConfigError, HelperClient, HelperJobs
 from .directory import Directory
 from .helper import Helper
 from .leader import Leader
 from .metrics import Metrics
 from .peer import HttpPeer
+from .resources import Context
 from .store.tasks import KnownTasks
 from .store.uploads import waiting
 from .worker import Workers
