@@ -112,7 +112,9 @@ def test_what_the_file_says_is_what_is_used(tmp_path: Path) -> None:
      (MINIMAL.replace("sqlite:///a.db", "a.db"), '[store] database must be a URL such as "sqlite:///a.db"'),
      (MINIMAL.replace("sqlite:///a.db", "sqlite://"), "[store] database must name a file"),
      (MINIMAL.replace("sqlite:///a.db", "mysql://h/d"), "[store] database must be of SQLite or PostgreSQL, not mysql"),
-     (MINIMAL.replace("sqlite:///a.db", "postgresql+psycopg://u:hunter2@h/d"), "must not hold a password")],
+     (MINIMAL.replace("sqlite:///a.db", "postgresql+psycopg://u:hunter2@h/d"), "must not hold a password"),
+     (MINIMAL.replace("sqlite:///a.db", "postgresql+psycopg://u@h/d?password=hunter2"), "must not hold a password"),
+     (with_line("helper", 'proxy = "http://u:hunter2@proxy:3128"'), "must not hold a password")],
 )  # fmt: skip
 def test_refused_with_a_reason(content: str, reason: str, tmp_path: Path) -> None:
     path = write(tmp_path, content)

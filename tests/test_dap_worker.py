@@ -1,6 +1,7 @@
 """Workers: what they do step by step, and what they count."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from dap_world import MIN_BATCH, Urls, World
 from secagg.dap.directory import Directory
 from secagg.dap.metrics import Metrics
 from secagg.dap.store.engine import StoreUnavailable
-from secagg.dap.worker import Workers
+from secagg.dap.worker import GARBAGE, Housekeeping, Workers
 
 
 def test_steps_are_counted_once_and_idle_looks_are_not(tmp_path: Path) -> None:
@@ -45,6 +46,27 @@ def test_threads_work_until_they_are_stopped(tmp_path: Path) -> None:
         world.clock.now += 0.01
     workers.stop()
     assert value(metrics, "secagg_dap_batch_size_sum") == MIN_BATCH
+    world.close()
+
+
+@dataclass
+class Clocks:
+    """The wall's, and one that nobody sets."""
+
+    now: float
+    ticks: float = 0.0
+
+
+def test_a_clock_that_was_set_ahead_makes_nothing_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(Urls(f"sqlite:///{tmp_path}/leader.db", f"sqlite:///{tmp_path}/helper.db"))
+    clock, seen = Clocks(world.clock.now), list[float | None]()
+    monkeypatch.setattr("secagg.dap.worker.time.monotonic", lambda: clock.ticks)
+    monkeypatch.setattr("secagg.dap.worker.GarbageCollector.run", lambda self, now: seen.append(now))
+    housekeeping = Housekeeping(world.helper)
+    for ahead in (0.0, 0.0, 1e8, 1e8, 0.0):
+        housekeeping.step(clock.now + clock.ticks + ahead)
+        clock.ticks += GARBAGE
+    assert seen == [None, clock.now + GARBAGE, None, clock.now + 3 * GARBAGE + 1e8, None]
     world.close()
 
 

@@ -23,7 +23,7 @@ from .exchange import (
 )
 from .hpke import HpkeError, PrivateKey
 from .messages import CollectionJobReq, CollectionJobResp, HpkeCiphertext, HpkeConfig, Interval, Query, Role
-from .problems import NO_TYPE, parse_retry_after
+from .problems import NO_TYPE, WAITING, parse_retry_after, shown
 from .task import Task
 
 COLLECTION_REQ = "application/ppm-dap;message=collection-job-req"
@@ -221,14 +221,17 @@ class Collecting:
         now = self._clock()
         asked = parse_retry_after(response.headers.get("retry-after"), now)
         pause = min(_LONGEST_PAUSE, max(0.1, 1.0 if asked is None else asked))
+        reason = shown(response.headers.get(WAITING.lower(), ""))
         if timeout is not None:
             left = started + timeout - now
             if left <= 0:
                 raise CollectionPending(
-                    f"the batch is not ready after {timeout:g} s; ask again later: the Leader goes on with the job", job
+                    f"the batch is not ready after {timeout:g} s{': ' * bool(reason)}{reason}; ask again later: the"
+                    " Leader goes on with the job",
+                    job,
                 )
             pause = min(pause, left)
-        yield Progress(now - started, pause)
+        yield Progress(now - started, pause, reason)
         yield Wait(pause)
 
     def _clear(self, response: Response, job: str) -> Steps[None]:

@@ -323,10 +323,12 @@ class Config:
             raise ConfigError(f'{where} must be a URL such as "sqlite:///{self.path.stem}.db"') from None
         if backend not in ("sqlite", "postgresql"):
             raise ConfigError(f"{where} must be of SQLite or PostgreSQL, not {backend}")
-        if parsed.password is not None:
+        if parsed.password is not None or "password" in parsed.query:
             raise ConfigError(f"{where} must not hold a password: put it into ~/.pgpass or PGPASSWORD")
         if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
             raise ConfigError(f'{where} must name a file, such as "sqlite:///{self.path.stem}.db"')
+        if self.helper is not None and "@" in (self.helper.proxy or ""):
+            raise ConfigError(f"{self.path}: [helper] proxy must not hold a password: let it know us by our address")
         if (self.server.certificate is None) != (self.server.private_key is None):
             raise ConfigError(f"{self.path}: [server] needs both certificate and private_key, or none")
 

@@ -71,10 +71,12 @@ class Progress:
     Attributes:
         waited: seconds since the beginning.
         pause: seconds until the server is asked again.
+        reason: what it waits for, if the server says so.
     """
 
     waited: float
     pause: float
+    reason: str = ""
 
 
 class Unreachable(SecAggError):

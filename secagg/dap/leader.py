@@ -10,6 +10,7 @@ import os
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from math import ceil
 from typing import Protocol
 
 from ..errors import RemoteProtocolError, SecAggError
@@ -365,8 +366,8 @@ class Leader:
             if current is None or current.share_request is not None:  # another worker was faster, after our lease
                 return current
             batch = self._ready(tx, mine, request, now)
-            if isinstance(batch, float):
-                releases.change_collection_job(tx, job, due=batch)
+            if isinstance(batch, Later):
+                releases.change_collection_job(tx, job, due=batch.due, waiting=batch.reason)
                 return None
             held = buckets.merged(tx, mine, batch)
             sealed = release(tx, mine, batch, request, held, now)
@@ -377,7 +378,7 @@ class Leader:
             releases.change_collection_job(tx, job, share_request=share_request, response=response)
             return releases.lock_collection_job(tx, job)
 
-    def _ready(self, tx: Tx, mine: AggregatorTask, request: CollectionJobReq, now: float) -> Interval | bytes | float:
+    def _ready(self, tx: Tx, mine: AggregatorTask, request: CollectionJobReq, now: float) -> "Interval | bytes | Later":
         """The batch to collect, or when to look again.
 
         Raises:
@@ -388,18 +389,22 @@ class Leader:
             selected = uploads.ready_batches(tx, mine, now - self.settings.patience)
             done = (batch for batch in selected if not uploads.pending(tx, mine, batch))
             ready = next((batch for batch in done if buckets.count_of(tx, mine, batch) >= task.min_batch_size), None)
-            return now + 1.0 if ready is None else ready
+            reason = f"no batch has {task.min_batch_size:,} reports yet that are aggregated"
+            return Later(now + 1.0, reason) if ready is None else ready
         interval = batch_interval(task, request.query.config)
-        if uploads.pending(tx, mine, interval):
-            return now + 0.25
+        waiting = uploads.pending(tx, mine, interval)
+        if waiting:
+            return Later(now + 0.25, f"{waiting:,} reports of the batch are not aggregated yet")
         count = buckets.count_of(tx, mine, interval)
         if count >= task.min_batch_size or buckets.overlaps_collected(tx, mine, interval):
             return interval
-        over = interval.end * task.time_precision + SKEW
+        end = interval.end * task.time_precision
+        over = end + SKEW
         if now >= over:
             detail = f"{too_small(task, count)}; its interval is over, so ask for a longer one"
             raise DapProblem("invalidBatchSize", detail, task_id=task.id)
-        return min(over, now + LOOK_AGAIN)
+        still = f"newest interval still open, for {ceil(end - now):,} s" if now < end else "its interval has just ended"
+        return Later(min(over, now + LOOK_AGAIN), f"{too_small(task, count)}; {still}")
 
     def _finish(self, mine: AggregatorTask, job: CollectionJob) -> None:
         """Get the Helper's share, and with it the result that is kept."""
@@ -446,6 +451,19 @@ class JobDone:
     errors: Mapping[int, ReportError]
     problem: DapProblem | PeerUnavailable | None = None
     early: int = 0
+
+
+@dataclass(frozen=True)
+class Later:
+    """A batch that is not ready.
+
+    Attributes:
+        due: when to look again.
+        reason: what it waits for, for the Collector.
+    """
+
+    due: float
+    reason: str
 
 
 _INVALID = ReportError.VDAF_VERIFY_ERROR

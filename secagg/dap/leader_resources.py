@@ -14,7 +14,7 @@ from starlette.routing import Route
 from ..errors import RemoteProtocolError
 from .leader import COLLECTION_JOB_ID_SIZE, LOOK_AGAIN, Leader
 from .messages import Report, ReportError, ReportUploadStatus, UploadErrors
-from .problems import NO_TYPE, DapProblem
+from .problems import NO_TYPE, WAITING, DapProblem
 from .reports import decode_upload
 from .resources import (
     QUERY_BYTES,
@@ -147,6 +147,8 @@ class LeaderResources:
         wait = 1.0 if job.due is None else job.due - self._context.clock()
         if wait > LOOK_AGAIN:  # no wait for reports, but a worker's lease: it may be done any moment
             wait = 1.0
+        if job.waiting is not None:
+            headers[WAITING] = job.waiting
         return Response(headers={**headers, "Retry-After": str(max(1, ceil(wait)))})
 
 

@@ -13,6 +13,7 @@ from .task import base64url, from_base64url
 
 URN = "urn:ietf:params:ppm:dap:error:"
 MEDIA_TYPE = "application/problem+json"
+WAITING = "Secagg-Waiting"  # a header of our own: what a job that is not ready waits for, in words
 NO_TYPE = "about:blank"  # nothing is known beyond the status
 TITLES = {
     "invalidMessage": "A message could not be parsed or otherwise was invalid.",
@@ -99,8 +100,8 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes, now: flo
     detail = next((text for text in map(document.get, ("detail", "title")) if isinstance(text, str) and text), "")
     members = {name: value for name, value in document.items() if name not in _STANDARD | _RESERVED}
     return DapProblem(
-        _shown(kind.removeprefix(URN)) or NO_TYPE,
-        _shown(detail),
+        shown(kind.removeprefix(URN)) or NO_TYPE,
+        shown(detail),
         status=status,
         task_id=_task_id(document.get("taskid")),
         retry_after=parse_retry_after(headers.get("retry-after"), now),
@@ -150,6 +151,6 @@ def _title(kind: str, status: int) -> str:
         return "Unknown status"
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """A peer's text without control characters, which would reach a terminal."""
     return "".join(c if c.isprintable() else " " for c in text[:_LONGEST_TEXT])

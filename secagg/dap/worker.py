@@ -19,6 +19,7 @@ from .store.collect_garbage import GarbageCollector
 
 IDLE = 0.1  # seconds between looks where nothing is due
 GATHER = 1.0  # seconds after which jobs are made of less than a full one's reports
+SET = 60.0  # seconds between two clocks after which one was set: then nothing is old enough to go
 GARBAGE = 600.0  # seconds between collections of garbage
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class Workers:
         self._stop.wait()
 
     def _run(self, first: bool) -> None:
-        steps = [_Housekeeping(self._aggregator).step, self.step] if first else [self.step]
+        steps = [Housekeeping(self._aggregator).step, self.step] if first else [self.step]
         while not self._stop.is_set():
             busy = [self._tried(step) for step in steps]
             if None in busy:
@@ -86,9 +87,12 @@ class Workers:
     def step(self, now: float) -> bool:
         """One step of whatever is due; whether anything was."""
         keys = self._directory.private_keys()
-        if isinstance(self._aggregator, Helper):
-            return self._aggregator.work(keys, now)
         started = time.perf_counter()
+        if isinstance(self._aggregator, Helper):
+            worked = self._aggregator.work(keys, now)
+            if worked:
+                self._metrics.job_seconds.observe(time.perf_counter() - started)
+            return worked
         done = self._aggregator.work_job(keys, now)
         if done is not None:
             self._metrics.job_seconds.observe(time.perf_counter() - started)
@@ -101,13 +105,14 @@ class Workers:
         return done is not None or collection is not None
 
 
-class _Housekeeping:
+class Housekeeping:
     """What one thread of a process does beside its steps, by a clock that nobody sets."""
 
     def __init__(self, aggregator: Leader | Helper) -> None:
         self._aggregator = aggregator
         self._garbage = GarbageCollector(aggregator.store)
         self._gathered = self._swept = float("-inf")
+        self._ahead: float | None = None  # of this clock, when garbage was collected last
 
     def step(self, now: float) -> bool:
         """Make jobs of reports that wait, and collect garbage once in a while; no reason to hurry on."""
@@ -118,5 +123,7 @@ class _Housekeeping:
             self._aggregator.create_jobs(now, least=1 if some else self._aggregator.settings.job_size)
         if ticks - self._swept >= GARBAGE:
             self._swept = ticks
-            self._garbage.run(now)
+            steady = self._ahead is not None and abs(now - ticks - self._ahead) < SET
+            self._ahead = now - ticks
+            self._garbage.run(now if steady else None)
         return False

@@ -459,3 +459,18 @@ def test_collector_does_not_fill_the_store_with_queries(dap_world: NewWorld, mon
     assert world.leader.create_collection(world.leader_task, queries[0], world.clock.now).id == jobs[0].id
     world.leader.delete_collection(world.leader_task, jobs[1].id)
     world.leader.create_collection(world.leader_task, queries[3], world.clock.now)
+
+
+def test_collector_hears_what_a_collection_waits_for(dap_world: NewWorld) -> None:
+    world = dap_world(time_precision=100, min_batch_size=5)
+    world.clock.now = 100 * (world.clock.now // 100) + 59
+    world.upload_many(3)
+    job = world.leader.create_collection(world.leader_task, world.request(), world.clock.now)
+    world.leader.work_collection(world.clock.now)
+    waiting = world.leader.find_collection(world.leader_task, job.id)
+    assert waiting.waiting == "3 reports of the batch are not aggregated yet"
+    world.aggregate_all()
+    world.clock.now = 100 * (world.clock.now // 100) + 60
+    world.leader.work_collection(world.clock.now)
+    waiting = world.leader.find_collection(world.leader_task, job.id)
+    assert waiting.waiting == "batch has 3 reports, needs 5; newest interval still open, for 40 s"

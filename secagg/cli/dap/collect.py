@@ -109,7 +109,8 @@ def _waiting(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
         return
     with err.status("asking the Leader") as status:
         yield lambda step: status.update(
-            f"the batch is not ready after {step.waited:.0f} s; the Leader is asked again in {step.pause:.0f} s"
+            f"the batch is not ready after {step.waited:.0f} s{': ' * bool(step.reason)}{step.reason};"
+            f" the Leader is asked again in {step.pause:.0f} s"
         )
 
 

@@ -39,8 +39,8 @@ class GarbageCollector:
         self._store = store
         self._swept: dict[int, int] = {}  # batches that a task had collected when we looked last; -1 once it is deleted
 
-    def run(self, now: float) -> None:
-        """Delete what is not needed at this POSIX time."""
+    def run(self, now: float | None) -> None:
+        """Delete what is not needed at this POSIX time; None if the clock cannot be trusted, and nothing is too old."""
         with self._store.read() as tx:
             changed = {task: count for task, count in _states(tx).items() if self._swept.get(task, 0) != count}
         if changed:
@@ -50,6 +50,10 @@ class GarbageCollector:
             if count < 0:
                 self._delete_rest(task)
         self._swept |= changed
+        if now is not None:
+            self._delete_old(now)
+
+    def _delete_old(self, now: float) -> None:
         with self._store.write() as tx:
             answered = helper_jobs.c.due.is_(None)
             tx.execute(delete(helper_jobs).where(answered, helper_jobs.c.created < now - ANSWERS_KEPT))

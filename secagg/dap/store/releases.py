@@ -21,6 +21,7 @@ class CollectionJob:
         response: the encoded CollectionJobResp; while not finished, without the Helper's share.
         finished: whether it is.
         problem: why it has failed, as a problem document.
+        waiting: what it waits for, in words; None if that is not known.
         attempts: how often it was leased before.
         due: when somebody may work on it again; None once it has ended.
     """
@@ -32,6 +33,7 @@ class CollectionJob:
     response: bytes | None
     finished: bool
     problem: str | None
+    waiting: str | None
     attempts: int
     due: float | None
 

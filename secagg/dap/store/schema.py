@@ -169,6 +169,7 @@ collection_jobs = Table(
     Column("response", LargeBinary),  # first without the Helper's share
     Column("finished", Boolean, nullable=False, server_default=text("false")),
     Column("problem", Text),
+    Column("waiting", Text),  # what for, in words
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("due", Float),  # nobody else may work on it before; NULL once it has ended
     Column("created", Float, nullable=False),
