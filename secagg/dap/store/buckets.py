@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import ColumnElement, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, insert, or_, select, update
 
 from ...errors import ReportRejected
 from ...vdaf import Rows
@@ -17,6 +17,11 @@ from .schema import aggregated, buckets, collected
 from .tasks import AggregatorTask, lock_task
 
 _STREAMED = 100  # buckets in memory at once
+_NEAR = select(collected.c.start, collected.c.end).where(  # made once: every upload asks it
+    collected.c.task == bindparam("key"),
+    collected.c.start <= bindparam("last"),
+    collected.c.end > bindparam("first"),
+)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -181,8 +186,7 @@ def collected_buckets(tx: Tx, mine: AggregatorTask, ids: Sequence[bytes]) -> set
         chosen = or_(*(collected.c.batch == bucket for bucket in distinct))
         return set(tx.execute(select(collected.c.batch).where(collected.c.task == mine.key, chosen)).scalars())
     starts = {int.from_bytes(bucket, "big"): bucket for bucket in distinct}
-    near = (collected.c.start <= max(starts)) & (collected.c.end > min(starts))
-    found = tx.execute(select(collected.c.start, collected.c.end).where(collected.c.task == mine.key, near)).all()
+    found = tx.execute(_NEAR, {"key": mine.key, "first": min(starts), "last": max(starts)}).all()
     return {bucket for start, bucket in starts.items() if any(row.start <= start < row.end for row in found)}
 
 

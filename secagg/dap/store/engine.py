@@ -6,6 +6,7 @@ Durable means on disk: SQLite runs with synchronous = FULL, PostgreSQL with its 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Column, Connection, Engine, Executable, Table, create_engine, event, make_url
@@ -96,9 +97,15 @@ class Tx:
         A row that another transaction inserts meanwhile is waited for. The rows are taken in the order of this column,
         so that no two transactions wait for each other.
         """
-        dialect = postgresql if self.connection.dialect.name == "postgresql" else sqlite
-        new = dialect.insert(table).on_conflict_do_nothing().returning(key)
+        new = _insert_new(self.connection.dialect.name, table, key)
         return set(self.connection.execute(new, sorted(rows, key=lambda row: row[key.name])).scalars())
+
+
+@lru_cache
+def _insert_new(dialect: str, table: Table, key: Column[Any]) -> Any:
+    """Made once a table, as every upload needs it."""
+    made = postgresql if dialect == "postgresql" else sqlite
+    return made.insert(table).on_conflict_do_nothing().returning(key)
 
 
 def _engine(url: str) -> Engine:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Annotated, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ...codec import Nested, Opaque, Struct, UInt
@@ -106,6 +106,10 @@ class KnownTasks:
         return self._loaded[key] if tx.execute(select(tasks.c.key).where(this)).one_or_none() is not None else None
 
 
+_ONE = select(tasks.c.key).where(tasks.c.key == bindparam("number"))
+_LOCKS = {alone: _ONE.with_for_update(read=not alone) for alone in (False, True)}  # made once: every upload takes one
+
+
 def lock_task(tx: Tx, key: int, *, alone: bool) -> None:
     """Until the transaction ends: releases of a task exclude one another and all that adds to its batches.
 
@@ -113,7 +117,7 @@ def lock_task(tx: Tx, key: int, *, alone: bool) -> None:
     """
     if tx.connection.dialect.name == "sqlite":
         return
-    tx.execute(select(tasks.c.key).where(tasks.c.key == key).with_for_update(read=not alone)).one()
+    tx.execute(_LOCKS[alone], {"number": key}).one()
 
 
 def delete_task(tx: Tx, task_id: bytes) -> None:
