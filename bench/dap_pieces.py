@@ -19,9 +19,10 @@ import numpy as np
 from secagg.dap import aggregator, leader, messages
 from secagg.dap.helper import Helper
 from secagg.dap.hpke import PrivateKey
-from secagg.dap.leader import Answer, Leader
+from secagg.dap.leader import Leader
 from secagg.dap.messages import BatchMode, Report, Role
 from secagg.dap.party import AggregatorParty, CollectorKey, key_config, new_parties
+from secagg.dap.peer import Answer
 from secagg.dap.reports import decode_upload
 from secagg.dap.store.engine import Store, Tx
 from secagg.dap.store.tasks import AggregatorTask, add_task, find_task

@@ -6,7 +6,8 @@ from typing import Any
 from secagg.dap.helper import Helper
 from secagg.dap.hpke import PrivateKey
 from secagg.dap.journal import Journal
-from secagg.dap.leader import Answer, Leader
+from secagg.dap.leader import Leader
+from secagg.dap.peer import Answer
 from secagg.dap.store.engine import Store
 from secagg.dap.store.tasks import AggregatorTask, all_keys, find_task
 from secagg.dap.store.uploads import waiting

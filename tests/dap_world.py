@@ -24,7 +24,7 @@ from starlette.applications import Starlette
 from secagg.dap.helper import Helper
 from secagg.dap.hpke import PrivateKey, seal
 from secagg.dap.journal import Journal
-from secagg.dap.leader import Answer, JobDone, Leader, PeerUnavailable, Settings
+from secagg.dap.leader import JobDone, Leader, Settings
 from secagg.dap.messages import (
     BatchMode,
     CollectionJobReq,
@@ -40,6 +40,7 @@ from secagg.dap.messages import (
     ReportMetadata,
     Role,
 )
+from secagg.dap.peer import Answer, PeerUnavailable
 from secagg.dap.store import buckets, schema, uploads
 from secagg.dap.store.engine import Store, Tx
 from secagg.dap.store.releases import CollectionJob, releases

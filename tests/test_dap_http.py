@@ -17,7 +17,6 @@ from secagg.dap.app import helper_app, leader_app
 from secagg.dap.dialect import DAP_09
 from secagg.dap.directory import SETTLED, Directory
 from secagg.dap.hpke import PrivateKey
-from secagg.dap.leader import PeerUnavailable
 from secagg.dap.messages import (
     AggregationJobExtension,
     AggregationJobInitReq,
@@ -32,6 +31,7 @@ from secagg.dap.messages import (
     UploadErrors,
     UploadRequest,
 )
+from secagg.dap.peer import PeerUnavailable
 from secagg.dap.reports import decode_upload, encode_upload
 from secagg.dap.resources import Context, Limits
 from secagg.dap.store.engine import StoreUnavailable

@@ -8,8 +8,7 @@ import pytest
 from dap_world import World
 
 from secagg.dap import peer as peer_module
-from secagg.dap.leader import PeerUnavailable
-from secagg.dap.peer import JOB_RESP, HttpPeer
+from secagg.dap.peer import JOB_RESP, HttpPeer, PeerUnavailable
 from secagg.dap.problems import DapProblem
 
 NewWorld = Callable[..., World]

@@ -11,9 +11,8 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from math import ceil
-from typing import Protocol
 
-from ..errors import RemoteProtocolError, SecAggError
+from ..errors import RemoteProtocolError
 from ..shamir import RandomBytes
 from ..vdaf import VerifyStates
 from .aggregator import (
@@ -45,6 +44,7 @@ from .messages import (
     Role,
     VerifyInit,
 )
+from .peer import Answer, Peer, PeerUnavailable
 from .problems import NO_TYPE, DapProblem, to_document
 from .reports import has_size
 from .store import buckets, releases, uploads
@@ -60,42 +60,6 @@ MOST_COLLECTION_JOBS = 1000  # of a task that have no result: waiting, or failed
 LOOK_AGAIN = 5.0  # seconds between looks whether a batch has enough reports
 _JOB_BYTES = 1 << 25  # of the shares of an aggregation job
 _CONFLICTS = {"batchMismatch", "batchOverlap", "batchInvalid", "invalidBatchSize", BUDGET_SPENT}  # which no retry mends
-
-
-class PeerUnavailable(SecAggError):
-    """The Helper did not answer, or not as the draft has it. Trying again later may help.
-
-    Attributes:
-        retry_after: seconds, if the Helper has said so.
-    """
-
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
-        super().__init__(reason)
-        self.retry_after = retry_after
-
-
-@dataclass(frozen=True, repr=False)
-class Answer:
-    """What the Helper says of a resource.
-
-    Attributes:
-        body: its representation; None while it is not ready.
-        location: where to ask for it.
-        retry_after: seconds.
-    """
-
-    body: bytes | None
-    location: str
-    retry_after: float = 1.0
-
-
-class Peer(Protocol):
-    """The Helper, as the Leader sees it. Each call raises DapProblem or PeerUnavailable."""
-
-    def create_job(self, mine: AggregatorTask, body: bytes) -> Answer: ...
-    def poll_job(self, mine: AggregatorTask, location: str) -> Answer: ...
-    def delete_job(self, mine: AggregatorTask, location: str) -> None: ...
-    def create_share(self, mine: AggregatorTask, body: bytes) -> Answer: ...
 
 
 @dataclass(frozen=True)

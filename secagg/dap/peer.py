@@ -1,13 +1,14 @@
-"""The Helper behind HTTP, for the Leader."""
+"""The Helper as the Leader sees it, and behind HTTP."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from .leader import Answer, PeerUnavailable
+from ..errors import SecAggError
 from .problems import from_response, parse_retry_after
 from .store.tasks import AggregatorTask
 
@@ -19,6 +20,42 @@ MOST_BYTES = 1 << 26  # of an answer
 MOST_SECONDS = 120.0  # for which an answer's content may drip
 _WAITS = 0.1, 600.0  # seconds: the shortest and the longest, whatever the Helper asks for
 _TEMPORARY = {408, 425, 429, 502, 503, 504}
+
+
+class PeerUnavailable(SecAggError):
+    """The Helper did not answer, or not as the draft has it. Trying again later may help.
+
+    Attributes:
+        retry_after: seconds, if the Helper has said so.
+    """
+
+    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, repr=False)
+class Answer:
+    """What the Helper says of a resource.
+
+    Attributes:
+        body: its representation; None while it is not ready.
+        location: where to ask for it.
+        retry_after: seconds.
+    """
+
+    body: bytes | None
+    location: str
+    retry_after: float = 1.0
+
+
+class Peer(Protocol):
+    """The Helper, as the Leader sees it. Each call raises DapProblem or PeerUnavailable."""
+
+    def create_job(self, mine: AggregatorTask, body: bytes) -> Answer: ...
+    def poll_job(self, mine: AggregatorTask, location: str) -> Answer: ...
+    def delete_job(self, mine: AggregatorTask, location: str) -> None: ...
+    def create_share(self, mine: AggregatorTask, body: bytes) -> Answer: ...
 
 
 class HttpPeer:
