@@ -29,7 +29,7 @@ class _Peer:
         return Answer(share, share_id.hex())
 
     def __getattr__(self, name: str) -> Any:
-        raise NotImplementedError(f"{name} is not called here")
+        raise AssertionError(f"{name} is not called here")
 
 
 def _leader(arguments: dict[str, Any]) -> tuple[Leader, dict[int, PrivateKey], float]:
