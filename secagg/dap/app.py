@@ -57,7 +57,7 @@ def _app(context: Context, routes: list[Route], *lifespans: Any) -> Starlette:
     cors = Middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST", "PUT"], allow_headers=["Content-Type"]
     )
-    return Starlette(routes=[*common, *routes], lifespan=lifespan, middleware=[cors])
+    return Starlette(routes=[*routes, *common], lifespan=lifespan, middleware=[cors])
 
 
 @asynccontextmanager

@@ -49,6 +49,7 @@ class LeaderResources:
     def __init__(self, leader: Leader, context: Context) -> None:
         self._leader = leader
         self._context = context
+        self._accepted = context.metrics.uploaded.labels("accepted")
         self._writer = UploadWriter(leader, context.limits.waiting_reports)
         self._bodies = Room(UPLOADS_AT_ONCE * context.limits.upload_bytes)
         self._turns = Room(context.limits.requests)
@@ -95,7 +96,7 @@ class LeaderResources:
         good = [i for i in range(len(reports)) if i not in errors]
         kept = await self._writer.write(mine, [reports[i] for i in good])
         errors.update((i, ReportError.REPORT_REPLAYED) for i, keep in zip(good, kept, strict=True) if not keep)
-        context.metrics.uploaded.labels("accepted").inc(len(reports) - len(errors))
+        self._accepted.inc(len(reports) - len(errors))
         for reason in errors.values():
             context.metrics.uploaded.labels(reason.name.lower()).inc()
         if not errors:

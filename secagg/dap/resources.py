@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from math import ceil
 from urllib.parse import urlsplit
@@ -75,6 +76,9 @@ class Context:
 def answering(context: Context, name: str, endpoint: Endpoint) -> Endpoint:
     """Turns what is raised on purpose into a problem document, and counts."""
 
+    seconds = context.metrics.request_seconds.labels(name)
+    counted = lru_cache(lambda status: context.metrics.requests.labels(name, str(status)))
+
     async def answer(request: Request) -> Response:
         started = time.perf_counter()
         try:
@@ -89,8 +93,8 @@ def answering(context: Context, name: str, endpoint: Endpoint) -> Endpoint:
         except Exception:
             log.exception("%s failed", name)
             response = problem_response(DapProblem(NO_TYPE, "internal error; see the server's log", status=500))
-        context.metrics.request_seconds.labels(name).observe(time.perf_counter() - started)
-        context.metrics.requests.labels(name, str(response.status_code)).inc()
+        seconds.observe(time.perf_counter() - started)
+        counted(response.status_code).inc()
         return response
 
     return answer
