@@ -1,0 +1,75 @@
+"""Leader and Helper behind certificates of their own: every connection is checked against who has signed them."""
+
+import ssl
+import time
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from secagg.dap.client import Client
+from secagg.dap.collector import Collector
+from secagg.dap.exchange import Unreachable
+from secagg.dap.local import Local
+from secagg.dap.messages import Role
+from secagg.dap.vdafs import vdaf
+
+
+def write_certificate(folder: Path) -> None:
+    """tls.crt and tls.key, for 127.0.0.1, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "secagg tests")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(subject_name=name, issuer_name=name, public_key=key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "tls.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "tls.key").write_bytes(private)
+
+
+def test_every_connection_is_checked(tmp_path: Path) -> None:
+    write_certificate(tmp_path)
+    server = {"server": {"certificate": "tls.crt", "private_key": "tls.key"}}
+    tables = {Role.LEADER: {**server, "helper": {"ca": "tls.crt"}}, Role.HELPER: server}
+    with Local(tmp_path, tables=tables) as local:
+        assert all(url.startswith("https://") for url in local.urls.values())
+        task, collector = local.new_task(vdaf("Histogram", length=3), min_batch_size=3)
+        with pytest.raises(Unreachable), Client(task) as stranger:
+            stranger.upload([1])
+        trusted = ssl.create_default_context(cafile=str(tmp_path / "tls.crt"))
+        assert collector.private_key is not None
+        with httpx.Client(verify=trusted) as http:
+            assert Client(task, http=http).upload([0, 1, 1, 2]).accepted == 4
+            start = int(time.time()) // 3600 * 3600
+            asking = Collector(task, collector.private_key, collector.config, collector.token, http=http)
+            assert asking.collect((start - 3600, 3 * 3600)).result == [1, 2, 1]
+
+
+def test_a_helper_that_another_has_signed_gets_no_reports(tmp_path: Path) -> None:
+    write_certificate(tmp_path)
+    server = {"server": {"certificate": "tls.crt", "private_key": "tls.key"}}
+    with Local(tmp_path, tables={Role.HELPER: server}) as local:
+        task, _ = local.new_task(vdaf("Count"), min_batch_size=1)
+        trusted = ssl.create_default_context(cafile=str(tmp_path / "tls.crt"))
+        with httpx.Client(verify=trusted) as http:
+            assert Client(task, http=http).upload([1]).accepted == 1
+        for _ in range(600):
+            if "does not answer" in (tmp_path / "leader.log").read_text():
+                break
+            time.sleep(0.1)
+        assert "ConnectError" in (tmp_path / "leader.log").read_text()
