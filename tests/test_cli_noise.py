@@ -1,15 +1,15 @@
 """`secagg simulate` with noise, as a user meets it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from commands import Command, plain_environment
 from numpy.typing import NDArray
-from typer.testing import CliRunner
 
-from secagg.cli import app, simulate
+from secagg.cli import simulate
 from secagg.dp import ApproxDp, Place
 from secagg.noisy import NoisySum
 from secagg.protocol.simulate import expected_sum
@@ -19,34 +19,13 @@ SMALL = ("--clients", "10", "--length", "400", *BUDGET)
 
 
 @pytest.fixture(autouse=True)
-def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing in the environment asks for colours."""
-    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
+def plain_terminal() -> Iterator[None]:
+    with plain_environment():
+        yield
 
 
-def outcome(*arguments: str | Path) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["simulate", *map(str, arguments)])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result.exit_code, result.stdout, result.stderr
-
-
-def run(*arguments: str | Path) -> str:
-    code, out, err = outcome(*arguments)
-    assert (code, err) == (0, "")
-    return out
-
-
-def run_json(*arguments: str | Path) -> Any:
-    return json.loads(run(*arguments, "--json"))
-
-
-def refused(*arguments: str | Path) -> str:
-    code, out, err = outcome(*arguments)
-    assert (code, out) == (2, "")
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    return err.removeprefix("error: ").rstrip("\n")
+COMMAND = Command("simulate")
+outcome, run, run_json, refused = COMMAND.outcome, COMMAND.run, COMMAND.run_json, COMMAND.refused
 
 
 def updates(folder: Path, n: int = 6, m: int = 300) -> NDArray[np.float64]:

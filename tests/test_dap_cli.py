@@ -16,10 +16,9 @@ from typing import Any
 
 import httpx
 import pytest
+from commands import Command, plain_environment
 from sqlalchemy import text
-from typer.testing import CliRunner
 
-from secagg.cli import app
 from secagg.cli.dap.collect import parse_interval
 from secagg.cli.dap.common import duration, duration_text, instant
 from secagg.dap import party
@@ -37,34 +36,13 @@ PRIVATE = ("--epsilon", "1", "--collections", "10")
 
 
 @pytest.fixture(autouse=True)
-def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing in the environment asks for colours, or is a secret."""
-    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", SECRET_VARIABLE):
-        monkeypatch.delenv(name, raising=False)
+def plain_terminal() -> Iterator[None]:
+    with plain_environment(SECRET_VARIABLE):
+        yield
 
 
-def outcome(*arguments: str | Path) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["dap", *map(str, arguments)])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result.exit_code, result.stdout, result.stderr
-
-
-def run(*arguments: str | Path) -> str:
-    code, out, err = outcome(*arguments)
-    assert (code, err) == (0, "")
-    return out
-
-
-def run_json(*arguments: str | Path) -> Any:
-    return json.loads(run(*arguments, "--json"))
-
-
-def refused(*arguments: str | Path) -> str:
-    code, out, err = outcome(*arguments)
-    assert (code, out) == (2, ""), err
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    return err.removeprefix("error: ").rstrip("\n")
+COMMAND = Command("dap")
+outcome, run, run_json, refused = COMMAND.outcome, COMMAND.run, COMMAND.run_json, COMMAND.refused
 
 
 def mode(path: Path) -> int:

@@ -6,15 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from commands import Command, plain_environment
 
-from secagg.cli import app
 from secagg.cli.dap import demo as command
 from secagg.cli.dap.demo_report import BAR, bar_text
 from secagg.dap import experiments
@@ -28,24 +28,13 @@ NO_NOISE = "1000"  # the epsilon at which no sample but 0 is to be expected in 1
 
 
 @pytest.fixture(autouse=True)
-def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing in the environment asks for colours, or has a secret."""
-    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS", SECRET_VARIABLE):
-        monkeypatch.delenv(name, raising=False)
+def plain_terminal() -> Iterator[None]:
+    with plain_environment(SECRET_VARIABLE):
+        yield
 
 
-def outcome(*arguments: str | Path) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["dap", "demo", *map(str, arguments)])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result.exit_code, result.stdout, result.stderr
-
-
-def refused(*arguments: str | Path) -> str:
-    code, out, err = outcome(*arguments)
-    assert (code, out) == (2, "")
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    return err.removeprefix("error: ").rstrip("\n")
+COMMAND = Command("dap", "demo")
+outcome, refused = COMMAND.outcome, COMMAND.refused
 
 
 def quiet(name: str, done: int, total: int) -> None:

@@ -1,49 +1,26 @@
 """`secagg dp`, as a user meets it."""
 
 import csv
-import json
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from commands import Command, plain_environment
 
-from secagg.cli import app
 from secagg.dp import ApproxDp, DiscreteLaplace, Neighbours, Plan, PureDp, Sensitivity
 
 N = Neighbours.REPLACE_ONE
 
 
 @pytest.fixture(autouse=True)
-def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing in the environment asks for colours."""
-    for name in ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
+def plain_terminal() -> Iterator[None]:
+    with plain_environment():
+        yield
 
 
-def outcome(*arguments: str | Path) -> tuple[int, str, str]:
-    result = CliRunner().invoke(app, ["dp", *map(str, arguments)])
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result.exit_code, result.stdout, result.stderr
-
-
-def run(*arguments: str | Path) -> str:
-    code, out, err = outcome(*arguments)
-    assert (code, err) == (0, "")
-    return out
-
-
-def run_json(*arguments: str | Path) -> Any:
-    return json.loads(run(*arguments, "--json"))
-
-
-def refused(*arguments: str | Path) -> str:
-    code, out, err = outcome(*arguments)
-    assert (code, out) == (2, "")
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    return err.removeprefix("error: ").rstrip("\n")
+COMMAND = Command("dp")
+outcome, run, run_json, refused = COMMAND.outcome, COMMAND.run, COMMAND.run_json, COMMAND.refused
 
 
 HISTOGRAM = ("--task", "histogram")
