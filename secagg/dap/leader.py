@@ -339,7 +339,8 @@ class Leader:
             selector = BatchSelector(mine.task.batch_mode, config)
             share_request = AggregateShareReq(request, selector, held.count, held.checksum).encode()
             response = held.count.to_bytes(8, "big") + held.interval.encode() + sealed.encode()
-            releases.change_collection_job(tx, job, share_request=share_request, response=response)
+            changed = {"share_request": share_request, "response": response, "waiting": "the Helper's share is awaited"}
+            releases.change_collection_job(tx, job, **changed)
             return releases.lock_collection_job(tx, job)
 
     def _ready(self, tx: Tx, mine: AggregatorTask, request: CollectionJobReq, now: float) -> "Interval | bytes | Later":

@@ -474,3 +474,10 @@ def test_collector_hears_what_a_collection_waits_for(dap_world: NewWorld) -> Non
     world.leader.work_collection(world.clock.now)
     waiting = world.leader.find_collection(world.leader_task, job.id)
     assert waiting.waiting == "batch has 3 reports, needs 5; newest interval still open, for 40 s"
+    world.upload_many(2)
+    world.aggregate_all()
+    world.peer.faults = [Fault.LOST_REQUEST]
+    world.clock.now += 10
+    world.leader.work_collection(world.clock.now)
+    waiting = world.leader.find_collection(world.leader_task, job.id)
+    assert (waiting.waiting, waiting.finished) == ("the Helper's share is awaited", False)
