@@ -52,7 +52,7 @@ def collect(arguments: dict[str, Any]) -> None:
     """Say that all is ready, and finish the collection job that is due."""
     leader, _, now = _leader(arguments)
     print("ready", flush=True)
-    leader.work_collection(now)
+    leader.collections.work(now)
 
 
 def aggregate(arguments: dict[str, Any]) -> None:

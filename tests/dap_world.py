@@ -24,7 +24,7 @@ from starlette.applications import Starlette
 from secagg.dap.helper import Helper
 from secagg.dap.hpke import PrivateKey, seal
 from secagg.dap.journal import Journal
-from secagg.dap.leader import JobDone, Leader, Settings
+from secagg.dap.leader import JobDone, Leader
 from secagg.dap.messages import (
     BatchMode,
     CollectionJobReq,
@@ -41,6 +41,7 @@ from secagg.dap.messages import (
     Role,
 )
 from secagg.dap.peer import Answer, PeerUnavailable
+from secagg.dap.settings import Settings
 from secagg.dap.store import buckets, schema, uploads
 from secagg.dap.store.engine import Store, Tx
 from secagg.dap.store.releases import CollectionJob, releases
@@ -352,13 +353,13 @@ class World:
     def collect(self, request: bytes | None = None, *, steps: int = 200) -> CollectionJob:
         """The job, once it has ended or `steps` have passed."""
         request = self.request() if request is None else request
-        job = self.leader.create_collection(self.leader_task, request, self.clock.now)
+        job = self.leader.collections.create(self.leader_task, request, self.clock.now)
         for _ in range(steps):
             if job.finished or job.problem is not None:
                 break
-            self.leader.work_collection(self.clock.now)
+            self.leader.collections.work(self.clock.now)
             self.clock.now += 1.0
-            job = self.leader.find_collection(self.leader_task, job.id)
+            job = self.leader.collections.find(self.leader_task, job.id)
         return job
 
     def result(self, job: CollectionJob) -> Result:

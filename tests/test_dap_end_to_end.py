@@ -25,11 +25,12 @@ from secagg.dap.collector import Collector
 from secagg.dap.dialect import DAP_09
 from secagg.dap.directory import Directory
 from secagg.dap.helper import Helper
-from secagg.dap.leader import Leader, Settings
+from secagg.dap.leader import Leader
 from secagg.dap.messages import BatchMode, Role
 from secagg.dap.peer import HttpPeer
 from secagg.dap.privacy import Mechanism, Privacy
 from secagg.dap.resources import Context
+from secagg.dap.settings import Settings
 from secagg.dap.worker import Workers
 
 HOUR = 3600

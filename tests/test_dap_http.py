@@ -307,7 +307,7 @@ def test_unforeseen_error_says_nothing_of_itself(serve: Serve, monkeypatch: pyte
     def broken(*args: Any) -> Any:
         raise RuntimeError("verify key 1234")
 
-    monkeypatch.setattr(served.world.leader, "create_collection", broken)
+    monkeypatch.setattr(served.world.leader.collections, "create", broken)
     assert "1234" not in str(problem(served.collect(), 500))
 
 
@@ -442,7 +442,7 @@ def test_collection_job_is_polled_and_answered_and_deleted(serve: Serve) -> None
         assert (pending.status_code, pending.content) == (200, b"")
         assert pending.headers["location"] == location
         assert int(pending.headers["retry-after"]) >= 1
-    world.leader.work_collection(world.clock.now)
+    world.leader.collections.work(world.clock.now)
     for ready in (served.collect(), served.leader.get(location, headers=COLLECTOR)):
         assert ready.headers["content-type"] == PPM + "collection-job-resp"
         assert CollectionJobResp.decode(ready.content).report_count == 4
@@ -459,7 +459,7 @@ def test_collection_job_that_is_worked_on_is_asked_for_again_soon(serve: Serve) 
     served.collect()
     answers: list[Any] = []
     served.world.peer.meanwhile = lambda: answers.append(served.collect())
-    served.world.leader.work_collection(served.world.clock.now)
+    served.world.leader.collections.work(served.world.clock.now)
     assert [(answer.content, answer.headers["retry-after"]) for answer in answers] == [(b"", "1")]
     assert served.collect().content
 
@@ -470,7 +470,7 @@ def test_failed_collection_job_says_why(serve: Serve) -> None:
     served.world.aggregate_all()
     location = served.collect().headers["location"]
     served.world.clock.now += 10_000
-    served.world.leader.work_collection(served.world.clock.now)
+    served.world.leader.collections.work(served.world.clock.now)
     document = problem(served.leader.get(location, headers=COLLECTOR), 400, "invalidBatchSize", served)
     assert document["detail"].startswith(f"batch has {MIN_BATCH - 1} reports, needs {MIN_BATCH}")
 

@@ -18,9 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from sqlalchemy import select
 
 from secagg.dap.aggregator import SKEW
-from secagg.dap.leader import Settings
 from secagg.dap.messages import BatchMode, CollectionJobReq, Interval, Report, ReportError, Role
 from secagg.dap.problems import DapProblem
+from secagg.dap.settings import Settings
 from secagg.dap.store import buckets, schema
 from secagg.dap.store.releases import CollectionJob
 
@@ -152,7 +152,7 @@ class Life(RuleBasedStateMachine):
         world, interval = self.world, Interval(FIRST + start, duration)
         request = world.request(interval.start, interval.duration)
         try:
-            job = world.leader.create_collection(world.leader_task, request, world.clock.now)
+            job = world.leader.collections.create(world.leader_task, request, world.clock.now)
         except DapProblem as problem:
             assert problem.type == "batchOverlap"  # noqa: PT017
             assert self.collected_buckets("leader") & set(range(interval.start, interval.end))
@@ -163,16 +163,18 @@ class Life(RuleBasedStateMachine):
     @rule(fault=FAULTS)
     def step_collection(self, fault: Any) -> None:
         world = self.world
-        job = self.with_fault(fault, lambda: world.leader.work_collection(world.clock.now))
+        job = self.with_fault(fault, lambda: world.leader.collections.work(world.clock.now))
         if job is not None:
-            self.look_at(world.leader.find_collection(world.leader_task, job.id))
+            self.look_at(world.leader.collections.find(world.leader_task, job.id))
 
     @rule(data=st.data())
     def ask_again(self, data: st.DataObject) -> None:
         if self.requests:
             request = data.draw(st.sampled_from(self.requests))
             try:
-                self.look_at(self.world.leader.create_collection(self.world.leader_task, request, self.world.clock.now))
+                self.look_at(
+                    self.world.leader.collections.create(self.world.leader_task, request, self.world.clock.now)
+                )
             except DapProblem as problem:
                 assert problem.type == "batchOverlap"  # noqa: PT017 (deleted meanwhile)
 
@@ -181,7 +183,7 @@ class Life(RuleBasedStateMachine):
         if self.answers:
             job_id = data.draw(st.sampled_from(sorted(self.answers)))
             try:
-                self.world.leader.delete_collection(self.world.leader_task, job_id)
+                self.world.leader.collections.delete(self.world.leader_task, job_id)
             except DapProblem as problem:
                 assert problem.status == 404  # noqa: PT017
 

@@ -12,8 +12,9 @@ import pytest
 from dap_world import BUCKETS, MIN_BATCH, START, Urls, World, postgres_schemas
 from sqlalchemy import Column, Integer, MetaData, Table, inspect, text
 
-from secagg.dap.leader import Leader, Settings
+from secagg.dap.leader import Leader
 from secagg.dap.messages import BatchMode, ReportError, Role
+from secagg.dap.settings import Settings
 from secagg.dap.store import migrations, schema
 from secagg.dap.store.engine import Store, StoreUnavailable
 from secagg.dap.store.tasks import find_task
@@ -166,7 +167,7 @@ def test_workers_count_each_report_once(dap_world: NewWorld, mode: BatchMode) ->
         result = world.result(job)
         assert result.count == 20
         sums = [a + b for a, b in zip(sums, result.sums, strict=True)]
-        world.leader.delete_collection(world.leader_task, job.id)
+        world.leader.collections.delete(world.leader_task, job.id)
     assert sums == [30] * BUCKETS
 
 
@@ -183,12 +184,12 @@ def test_report_that_is_uploaded_during_a_collection_is_in_it_or_refused(dap_wor
 
     def collect() -> None:
         leader = Leader(world.leader_store, world.peer, Settings(job_size=5, lease=1000))
-        job = leader.create_collection(world.leader_task, request, world.clock.now)
+        job = leader.collections.create(world.leader_task, request, world.clock.now)
         for seconds in range(400):
             leader.create_jobs(world.clock.now)
             leader.work_job(world.keys(Role.LEADER), world.clock.now)
-            leader.work_collection(world.clock.now + seconds)
-            if leader.find_collection(world.leader_task, job.id).finished:
+            leader.collections.work(world.clock.now + seconds)
+            if leader.collections.find(world.leader_task, job.id).finished:
                 return
 
     together([upload, collect])
@@ -205,14 +206,14 @@ def test_collections_at_once_release_a_batch_once(dap_world: NewWorld) -> None:
     world.upload_many(8)
     world.aggregate_all()
     requests = [world.request(duration=duration) for duration in (1, 2, 3, 4)]
-    jobs = [world.leader.create_collection(world.leader_task, each, world.clock.now) for each in requests]
+    jobs = [world.leader.collections.create(world.leader_task, each, world.clock.now) for each in requests]
 
     def work() -> None:
-        while world.leader.work_collection(world.clock.now) is not None:
+        while world.leader.collections.work(world.clock.now) is not None:
             pass
 
     together([work] * 4)
-    ended = [world.leader.find_collection(world.leader_task, job.id) for job in jobs]
+    ended = [world.leader.collections.find(world.leader_task, job.id) for job in jobs]
     assert sum(job.finished for job in ended) == 1
     assert sum(job.problem is not None for job in ended) == 3
     assert world.count("leader", schema.collected) == world.count("helper", schema.collected) == 1
@@ -302,12 +303,12 @@ def test_leader_waits_for_a_full_batch_but_not_for_ever(dap_world: NewWorld) -> 
     world = dap_world(batch_mode=BatchMode.LEADER_SELECTED, batch_size=10, min_batch_size=4)
     world.upload_many(6)
     world.aggregate_all()
-    world.leader.create_collection(world.leader_task, world.request(), world.clock.now)
+    world.leader.collections.create(world.leader_task, world.request(), world.clock.now)
     assert world.collect(steps=3).finished is False
     world.upload_many(4)
     world.aggregate_all()
     assert world.result(world.collect(steps=3)).count == 10
-    world.leader.delete_collection(world.leader_task, world.collect(steps=0).id)
+    world.leader.collections.delete(world.leader_task, world.collect(steps=0).id)
     world.upload_many(5)
     world.aggregate_all()
     assert world.collect(steps=3).finished is False

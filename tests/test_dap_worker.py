@@ -22,7 +22,7 @@ def test_steps_are_counted_once_and_idle_looks_are_not(tmp_path: Path) -> None:
 
     world.upload_many(MIN_BATCH + 2)
     world.leader.create_jobs(world.clock.now)
-    world.leader.create_collection(world.leader_task, world.request(), world.clock.now)
+    world.leader.collections.create(world.leader_task, world.request(), world.clock.now)
     while workers.step(world.clock.now):
         pass
     assert value(metrics, "secagg_dap_job_seconds_count") == 1
@@ -37,7 +37,7 @@ def test_threads_work_until_they_are_stopped(tmp_path: Path) -> None:
     metrics = Metrics()
     workers = Workers(world.leader, Directory(world.leader_store, world.clock), metrics, threads=2, clock=world.clock)
     world.upload_many(MIN_BATCH)
-    world.leader.create_collection(world.leader_task, world.request(), world.clock.now)
+    world.leader.collections.create(world.leader_task, world.request(), world.clock.now)
     workers.start()
     for _ in range(6000):
         if value(metrics, "secagg_dap_batch_size_count") == 1:

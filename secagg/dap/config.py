@@ -15,9 +15,9 @@ from sqlalchemy.exc import ArgumentError
 
 from ..errors import LocalProtocolError, SecAggError
 from .journal import Journal
-from .leader import Settings
 from .messages import Role
 from .resources import Limits
+from .settings import Settings
 from .store.engine import Store
 from .vault import Vault
 

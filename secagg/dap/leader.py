@@ -1,92 +1,44 @@
-"""The Leader (sections 4.4 to 4.6): no sockets and no clock in here, but a store, and the Helper behind `Peer`.
+"""The Leader (sections 4.4 and 4.5): no sockets and no clock in here, but a store, and the Helper behind `Peer`.
 
 Each step begins with a lease and ends with one transaction. In between the work is the same whoever does it: a request
 to the Helper is made from stored reports alone, so that after a crash the same bytes go out again and the Helper
 answers what it answered before.
 """
 
-import json
-import os
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from math import ceil
 
 from ..errors import RemoteProtocolError
-from ..shamir import RandomBytes
 from ..vdaf import VerifyStates
 from .aggregator import (
-    BUDGET_SPENT,
     SKEW,
     Opened,
     ReportToOpen,
-    batch_interval,
     check_metadata,
-    check_request,
     open_shares,
-    record_release,
-    release,
-    too_small,
 )
+from .collection_jobs import CollectionJobs
 from .hpke import PrivateKey
 from .messages import (
     LEADER_SELECTED_BATCH_ID,
-    AggregateShare,
-    AggregateShareReq,
     AggregationJobExtension,
     AggregationJobInitReq,
     AggregationJobResp,
-    BatchSelector,
-    CollectionJobReq,
-    Interval,
     Report,
     ReportError,
     Role,
     VerifyInit,
 )
 from .peer import Answer, Peer, PeerUnavailable
-from .problems import NO_TYPE, DapProblem, to_document
+from .problems import DapProblem
 from .reports import has_size
-from .store import buckets, releases, uploads
+from .settings import Settings
+from .store import buckets, uploads
 from .store.buckets import Outputs
-from .store.engine import Store, Tx
-from .store.releases import CollectionJob
-from .store.tasks import AggregatorTask, KnownTasks, lock_task
+from .store.engine import Store
+from .store.tasks import AggregatorTask, KnownTasks
 from .store.uploads import Job, Upload
 from .task import Task, report_share
-
-COLLECTION_JOB_ID_SIZE = 16
-MOST_COLLECTION_JOBS = 1000  # of a task that have no result: waiting, or failed
-LOOK_AGAIN = 5.0  # seconds between looks whether a batch has enough reports
-_JOB_BYTES = 1 << 25  # of the shares of an aggregation job
-_CONFLICTS = {"batchMismatch", "batchOverlap", "batchInvalid", "invalidBatchSize", BUDGET_SPENT}  # which no retry mends
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How the Leader schedules its work.
-
-    Attributes:
-        job_size: reports in an aggregation job, at most.
-        lease: seconds after which work that somebody does is taken for lost.
-        backoff: seconds before a failed step is tried again, at most; the first time after 1, then twice as many.
-        patience: seconds after which a batch that the Leader selects is released although it is not full, if it is
-            large enough.
-    """
-
-    job_size: int = 500
-    lease: float = 120.0
-    backoff: float = 60.0
-    patience: float = 60.0
-
-    def size(self, task: Task) -> int:
-        """Reports in a job of this task: fewer than `job_size` where their shares are long, which are in memory at
-        once."""
-        return max(1, min(self.job_size, _JOB_BYTES // (task.prio3.LEADER_SHARE_SIZE + task.prio3.OUT_SHARE_SIZE)))
-
-    def delay(self, attempts: int, problem: "DapProblem | PeerUnavailable") -> float:
-        """Seconds until a step that failed is tried again."""
-        return problem.retry_after or min(self.backoff, 2.0 ** min(attempts, 62))
 
 
 class Leader:
@@ -96,6 +48,9 @@ class Leader:
         store: of this Aggregator alone.
         peer: the Helper of each task.
         settings: see there.
+
+    Attributes:
+        collections: its collection jobs.
     """
 
     def __init__(self, store: Store, peer: Peer, settings: Settings | None = None) -> None:
@@ -103,6 +58,7 @@ class Leader:
         self.settings = settings or Settings()
         self._peer = peer
         self._tasks = KnownTasks()
+        self.collections = CollectionJobs(store, peer, self.settings, self._tasks)
 
     # Uploads.
 
@@ -256,150 +212,6 @@ class Leader:
         with self.store.write() as tx:
             uploads.postpone_job(tx, job, now + delay, None)
 
-    # Collection jobs.
-
-    def create_collection(
-        self, mine: AggregatorTask, body: bytes, now: float, *, rand: RandomBytes = os.urandom
-    ) -> CollectionJob:
-        """Take a CollectionJobReq; the same bytes find the same job, and one that had too few reports starts anew.
-
-        Raises:
-            DapProblem: the request is not what the draft allows; there is no job then.
-        """
-        task, digest = mine.task, sha256(body).digest()
-        query = _decode_request(task, body)
-        with self.store.write() as tx:
-            job = releases.find_collection_request(tx, mine, digest)
-            if job is not None and job.problem is not None and _retryable(job.problem):
-                releases.change_collection_job(tx, job, problem=None, due=now, attempts=0)
-                return releases.find_collection_request(tx, mine, digest) or job
-            if job is not None:
-                return job
-            if task.by_time and buckets.overlaps_collected(tx, mine, batch_interval(task, query.query.config)):
-                raise DapProblem("batchOverlap", "some of this batch was collected before", task_id=task.id)
-            if releases.collection_jobs_kept(tx, mine) >= MOST_COLLECTION_JOBS:
-                detail = f"there are {MOST_COLLECTION_JOBS:,} collection jobs already: delete some"
-                raise DapProblem(NO_TYPE, detail, status=429, task_id=task.id, retry_after=60.0)
-            return releases.add_collection_job(tx, mine, rand(COLLECTION_JOB_ID_SIZE), digest, body, now)
-
-    def find_collection(self, mine: AggregatorTask, job_id: bytes) -> CollectionJob:
-        """Raises DapProblem if there is none."""
-        with self.store.read() as tx:
-            job = releases.find_collection_job(tx, mine, job_id)
-        if job is None:
-            raise DapProblem(NO_TYPE, "there is no such collection job", status=404, task_id=mine.task.id)
-        return job
-
-    def delete_collection(self, mine: AggregatorTask, job_id: bytes) -> None:
-        """Forget the job. A batch that it has collected stays collected and paid for."""
-        job = self.find_collection(mine, job_id)
-        with self.store.write() as tx:
-            releases.delete_collection_job(tx, job)
-
-    def work_collection(self, now: float) -> CollectionJob | None:
-        """Drive one collection job that is due a step further: the job as it is then; None if none is due."""
-        with self.store.write() as tx:
-            job = releases.lease_collection_job(tx, now, self.settings.lease)
-            mine = None if job is None else self._tasks.get(tx, job.task)
-        if job is None:
-            return None
-        if mine is None:
-            with self.store.write() as tx:
-                releases.delete_collection_job(tx, job)
-            return job
-        try:
-            ready = job if job.share_request is not None else self._collect(mine, job, now)
-            if ready is not None and ready.share_request is not None:
-                self._finish(mine, ready)
-        except DapProblem as problem:
-            self._fail(job, now, problem)
-        except PeerUnavailable as problem:
-            delay = self.settings.delay(job.attempts, problem)
-            with self.store.write() as tx:
-                if releases.lock_collection_job(tx, job) is not None:
-                    releases.change_collection_job(tx, job, due=now + delay)
-        with self.store.read() as tx:
-            return releases.find_collection_job(tx, mine, job.id) or job
-
-    def _collect(self, mine: AggregatorTask, job: CollectionJob, now: float) -> CollectionJob | None:
-        """Collect the batch here: the job with what the Helper is asked; None if the batch is not ready."""
-        request = CollectionJobReq.decode(job.request)
-        with self.store.write() as tx:
-            lock_task(tx, mine.key, alone=True)
-            current = releases.lock_collection_job(tx, job)
-            if current is None or current.share_request is not None:  # another worker was faster, after our lease
-                return current
-            batch = self._ready(tx, mine, request, now)
-            if isinstance(batch, Later):
-                releases.change_collection_job(tx, job, due=batch.due, waiting=batch.reason)
-                return None
-            held = buckets.merged(tx, mine, batch)
-            sealed = release(tx, mine, batch, request, held, now)
-            config = batch if isinstance(batch, bytes) else batch.encode()
-            selector = BatchSelector(mine.task.batch_mode, config)
-            share_request = AggregateShareReq(request, selector, held.count, held.checksum).encode()
-            response = held.count.to_bytes(8, "big") + held.interval.encode() + sealed.encode()
-            changed = {"share_request": share_request, "response": response, "waiting": "the Helper's share is awaited"}
-            releases.change_collection_job(tx, job, **changed)
-            return releases.lock_collection_job(tx, job)
-
-    def _ready(self, tx: Tx, mine: AggregatorTask, request: CollectionJobReq, now: float) -> "Interval | bytes | Later":
-        """The batch to collect, or when to look again.
-
-        Raises:
-            DapProblem: too few reports, and no more can come.
-        """
-        task = mine.task
-        if not task.by_time:
-            selected = uploads.ready_batches(tx, mine, now - self.settings.patience)
-            done = (batch for batch in selected if not uploads.pending(tx, mine, batch))
-            ready = next((batch for batch in done if buckets.count_of(tx, mine, batch) >= task.min_batch_size), None)
-            reason = f"no batch has {task.min_batch_size:,} reports yet that are aggregated"
-            return Later(now + 1.0, reason) if ready is None else ready
-        interval = batch_interval(task, request.query.config)
-        waiting = uploads.pending(tx, mine, interval)
-        if waiting:
-            return Later(now + 0.25, f"{waiting:,} reports of the batch are not aggregated yet")
-        count = buckets.count_of(tx, mine, interval)
-        if count >= task.min_batch_size or buckets.overlaps_collected(tx, mine, interval):
-            return interval
-        end = interval.end * task.time_precision
-        over = end + SKEW
-        if now >= over:
-            detail = f"{too_small(task, count)}; its interval is over, so ask for a longer one"
-            raise DapProblem("invalidBatchSize", detail, task_id=task.id)
-        still = f"newest interval still open, for {ceil(end - now):,} s" if now < end else "its interval has just ended"
-        return Later(min(over, now + LOOK_AGAIN), f"{too_small(task, count)}; {still}")
-
-    def _finish(self, mine: AggregatorTask, job: CollectionJob) -> None:
-        """Get the Helper's share, and with it the result that is kept."""
-        assert job.share_request is not None
-        assert job.response is not None
-        answer = self._peer.create_share(mine, job.share_request)
-        if answer.body is None:
-            raise PeerUnavailable("the Helper is not ready", answer.retry_after)
-        try:
-            share = AggregateShare.decode(answer.body)
-        except RemoteProtocolError as error:
-            raise PeerUnavailable(f"the Helper's answer is no aggregate share: {error}") from None
-        response = job.response + share.encrypted_aggregate_share.encode()
-        record_release(self.store, mine, AggregateShareReq.decode(job.share_request).batch_selector.config)
-        with self.store.write() as tx:
-            if releases.lock_collection_job(tx, job) is not None:
-                releases.change_collection_job(tx, job, response=response, finished=True, due=None)
-
-    def _fail(self, job: CollectionJob, now: float, problem: DapProblem) -> None:
-        """End the job with what the Collector shall be told; what the Helper may yet mend is tried again."""
-        with self.store.write() as tx:
-            released = releases.lock_collection_job(tx, job)
-            if released is None:
-                return
-            if released.share_request is not None and problem.type not in _CONFLICTS:
-                delay = self.settings.delay(job.attempts, problem)
-                releases.change_collection_job(tx, job, due=now + delay)
-                return
-            releases.change_collection_job(tx, job, problem=to_document(problem).decode(), due=None)
-
 
 @dataclass(frozen=True, repr=False)
 class JobDone:
@@ -418,39 +230,9 @@ class JobDone:
     early: int = 0
 
 
-@dataclass(frozen=True)
-class Later:
-    """A batch that is not ready.
-
-    Attributes:
-        due: when to look again.
-        reason: what it waits for, for the Collector.
-    """
-
-    due: float
-    reason: str
-
-
 _INVALID = ReportError.VDAF_VERIFY_ERROR
 
 
 def upload_of(task: Task, report: Report) -> Upload:
     metadata = report.report_metadata
     return Upload(metadata.report_id, task.precision_time(metadata.time), report.encode())
-
-
-def _decode_request(task: Task, body: bytes) -> CollectionJobReq:
-    try:
-        request = CollectionJobReq.decode(body)
-    except RemoteProtocolError as error:
-        raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
-    check_request(task, request)
-    if task.by_time:
-        batch_interval(task, request.query.config)
-    elif request.query.config:
-        raise DapProblem("invalidMessage", "a leader-selected query is empty", task_id=task.id)
-    return request
-
-
-def _retryable(problem: str) -> bool:
-    return str(json.loads(problem).get("type", "")).endswith(":invalidBatchSize")

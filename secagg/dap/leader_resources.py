@@ -12,7 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..errors import RemoteProtocolError
-from .leader import COLLECTION_JOB_ID_SIZE, LOOK_AGAIN, Leader
+from .collection_jobs import COLLECTION_JOB_ID_SIZE, LOOK_AGAIN
+from .leader import Leader
 from .messages import Report, ReportError, ReportUploadStatus, UploadErrors
 from .problems import NO_TYPE, WAITING, DapProblem
 from .reports import decode_upload
@@ -121,17 +122,17 @@ class LeaderResources:
         limits = self._context.limits
         body = await read_body(request, COLLECTION_REQ, min(limits.request_bytes, QUERY_BYTES), limits.body_seconds)
         with self._turns.taken():
-            job = await run_in_threadpool(self._leader.create_collection, mine, body, self._context.clock())
+            job = await run_in_threadpool(self._leader.collections.create, mine, body, self._context.clock())
         return self._show(mine, job)
 
     async def get(self, request: Request) -> Response:
         mine, job_id = await self._named(request)
-        job = await run_in_threadpool(self._leader.find_collection, mine, job_id)
+        job = await run_in_threadpool(self._leader.collections.find, mine, job_id)
         return self._show(mine, job)
 
     async def delete(self, request: Request) -> Response:
         mine, job_id = await self._named(request)
-        await run_in_threadpool(self._leader.delete_collection, mine, job_id)
+        await run_in_threadpool(self._leader.collections.delete, mine, job_id)
         return Response(status_code=200)
 
     async def _named(self, request: Request) -> tuple[AggregatorTask, bytes]:

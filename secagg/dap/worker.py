@@ -99,7 +99,7 @@ class Workers:
             self._metrics.count_job(done.aggregated, done.errors)
             if done.problem is not None:
                 log.warning("an aggregation job waits: %s", done.problem)
-        collection = self._aggregator.work_collection(now)
+        collection = self._aggregator.collections.work(now)
         if collection is not None and collection.finished and collection.response is not None:
             self._metrics.batch_sizes.observe(CollectionJobResp.decode(collection.response).report_count)
         return done is not None or collection is not None

@@ -82,7 +82,7 @@ def test_deleted_and_made_again_gives_nothing_new(dap_world: NewWorld) -> None:
     job = world.collect()
     for _ in range(3):
         assert world.collect().response == first.encoded
-    world.leader.delete_collection(world.leader_task, job.id)
+    world.leader.collections.delete(world.leader_task, job.id)
     with pytest.raises(DapProblem, match="batchOverlap"):
         world.collect()
     share_id, _ = world.helper.create_share(world.helper_task, world.peer.seen[-1], world.clock.now)
@@ -194,7 +194,7 @@ def test_kill_between_draw_and_release_gives_the_same_noise(dap_world: NewWorld,
     rng = random.Random(7)
     for turn in range(12):
         expected = noised(world, filled(world))
-        job = world.leader.create_collection(world.leader_task, world.request(), world.clock.now)
+        job = world.leader.collections.create(world.leader_task, world.request(), world.clock.now)
         world.close()
         kill_while_collecting(world, tmp_path, rng.uniform(0, 0.03))
         world.restart()

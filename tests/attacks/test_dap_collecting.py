@@ -18,7 +18,7 @@ from dap_world import (
     restore,
 )
 
-from secagg.dap import leader as leader_module
+from secagg.dap import collection_jobs
 from secagg.dap.messages import (
     AggregateShareReq,
     BatchMode,
@@ -69,7 +69,7 @@ def test_collected_batch_is_answered_with_the_same_bytes(dap_world: NewWorld, mo
         world.restart()
         job = world.collect(request)
         assert job.response == first
-        assert world.leader.find_collection(world.leader_task, job.id).response == first
+        assert world.leader.collections.find(world.leader_task, job.id).response == first
 
 
 OVERLAPS = {"same": (0, 1), "longer": (-1, 3), "starts in it": (0, 5), "ends in it": (-5, 6)}
@@ -81,7 +81,7 @@ def test_batch_that_overlaps_a_collected_one_is_refused(dap_world: NewWorld, ove
     collected(world)
     bucket, (offset, duration) = world.bucket, overlap
     job = world.collect()
-    world.leader.delete_collection(world.leader_task, job.id)
+    world.leader.collections.delete(world.leader_task, job.id)
     world.clock.now += PRECISION
     world.upload_many(4)
     world.aggregate_all()
@@ -96,7 +96,7 @@ def test_overlapping_batches_that_are_asked_for_at_once_are_not_both_collected(d
     world.upload_many(4)
     world.aggregate_all()
     requests = [world.request(duration=duration) for duration in (1, 2, 3)]
-    jobs = [world.leader.create_collection(world.leader_task, each, world.clock.now) for each in requests]
+    jobs = [world.leader.collections.create(world.leader_task, each, world.clock.now) for each in requests]
     ended = [world.collect(each) for each in requests]
     assert len({job.id for job in jobs}) == 3
     assert sum(job.finished for job in ended) == 1
@@ -168,15 +168,15 @@ def test_collection_that_two_workers_drive_is_one(dap_world: NewWorld, mode: Bat
     world.upload_many(4)
     world.aggregate_all()
     request = world.request(start=bucket)
-    job = world.leader.create_collection(world.leader_task, request, world.clock.now)
+    job = world.leader.collections.create(world.leader_task, request, world.clock.now)
 
     def another_worker() -> None:
         world.clock.now += 1000
         world.peer.faults = [Fault.LOST_REQUEST]
-        world.leader.work_collection(world.clock.now)
+        world.leader.collections.work(world.clock.now)
 
     world.leader_store.meanwhile = [None, another_worker]
-    world.leader.work_collection(world.clock.now)
+    world.leader.collections.work(world.clock.now)
     assert world.count("leader", schema.collected) == 1
     again = world.collect(request)
     assert again.id == job.id
@@ -189,20 +189,20 @@ def test_late_failure_of_a_worker_spoils_no_finished_collection(dap_world: NewWo
     world = dap_world(batch_mode=mode, batch_size=4)
     world.upload_many(4)
     world.aggregate_all()
-    job = world.leader.create_collection(world.leader_task, world.request(), world.clock.now)
+    job = world.leader.collections.create(world.leader_task, world.request(), world.clock.now)
 
     def another_worker() -> None:
         world.clock.now += 1000
-        world.leader.work_collection(world.clock.now)
+        world.leader.collections.work(world.clock.now)
 
     world.peer.meanwhile, world.peer.faults = another_worker, [Fault.LOST_ANSWER]
-    world.leader.work_collection(world.clock.now)
-    finished = world.leader.find_collection(world.leader_task, job.id)
+    world.leader.collections.work(world.clock.now)
+    finished = world.leader.collections.find(world.leader_task, job.id)
     assert world.result(finished).count == 4
     for _ in range(3):
         world.clock.now += 1000
-        world.leader.work_collection(world.clock.now)
-    assert world.leader.find_collection(world.leader_task, job.id) == finished
+        world.leader.collections.work(world.clock.now)
+    assert world.leader.collections.find(world.leader_task, job.id) == finished
 
 
 @pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name.lower())
@@ -219,17 +219,17 @@ def test_deleted_job_collects_its_batch_no_second_time(dap_world: NewWorld) -> N
     """Deleted when it is done, and between the two Aggregators' collections."""
     world = dap_world()
     collected(world)
-    world.leader.delete_collection(world.leader_task, world.collect().id)
+    world.leader.collections.delete(world.leader_task, world.collect().id)
     with pytest.raises(DapProblem, match="batchOverlap"):
         world.collect()
     world.clock.now += PRECISION
     world.upload_many(4)
     world.aggregate_all()
-    job = world.leader.create_collection(world.leader_task, world.request(), world.clock.now)
-    world.peer.meanwhile = lambda: world.leader.delete_collection(world.leader_task, job.id)
-    world.leader.work_collection(world.clock.now)
+    job = world.leader.collections.create(world.leader_task, world.request(), world.clock.now)
+    world.peer.meanwhile = lambda: world.leader.collections.delete(world.leader_task, job.id)
+    world.leader.collections.work(world.clock.now)
     with pytest.raises(DapProblem, match="404"):
-        world.leader.find_collection(world.leader_task, job.id)
+        world.leader.collections.find(world.leader_task, job.id)
     with pytest.raises(DapProblem, match="batchOverlap"):
         world.collect()
 
@@ -238,7 +238,7 @@ def test_deleted_job_of_a_leader_selected_batch_gives_way_to_another_batch(dap_w
     world = dap_world(batch_mode=BatchMode.LEADER_SELECTED, batch_size=4)
     first = collected(world)
     job = world.collect()
-    world.leader.delete_collection(world.leader_task, job.id)
+    world.leader.collections.delete(world.leader_task, job.id)
     assert not world.collect(steps=3).finished
     assert collected(world) != first
     assert world.count("leader", schema.collected) == 2
@@ -415,7 +415,7 @@ def test_collection_request_that_the_task_does_not_allow_is_refused(dap_world: N
     for kind, requests in bad.items():
         for request in requests:
             with pytest.raises(DapProblem, match=kind):
-                world.leader.create_collection(world.leader_task, request, world.clock.now)
+                world.leader.collections.create(world.leader_task, request, world.clock.now)
     assert world.count("leader", schema.collection_jobs) == 0
 
 
@@ -423,7 +423,7 @@ def test_leader_selected_query_names_no_batch(dap_world: NewWorld) -> None:
     world = dap_world(batch_mode=BatchMode.LEADER_SELECTED)
     for query in (Query(BatchMode.LEADER_SELECTED, bytes(32)), Query(BatchMode.TIME_INTERVAL, Interval(1, 1).encode())):
         with pytest.raises(DapProblem, match="invalidMessage"):
-            world.leader.create_collection(world.leader_task, CollectionJobReq(query).encode(), world.clock.now)
+            world.leader.collections.create(world.leader_task, CollectionJobReq(query).encode(), world.clock.now)
 
 
 @pytest.mark.parametrize("committed", [False, True], ids=["before_commit", "after_commit"])
@@ -432,10 +432,10 @@ def test_crash_after_the_answer_has_left_changes_nothing(dap_world: NewWorld, co
     world = dap_world()
     world.upload_many(4)
     world.aggregate_all()
-    job = world.leader.create_collection(world.leader_task, world.request(), world.clock.now)
+    job = world.leader.collections.create(world.leader_task, world.request(), world.clock.now)
     world.leader_store.crash_at, world.leader_store.committed = 2, committed
     with pytest.raises(Crash):
-        world.leader.work_collection(world.clock.now)
+        world.leader.collections.work(world.clock.now)
     world.restart()
     again = world.collect()
     assert again.id == job.id
@@ -446,38 +446,38 @@ def test_crash_after_the_answer_has_left_changes_nothing(dap_world: NewWorld, co
 
 def test_collector_does_not_fill_the_store_with_queries(dap_world: NewWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of them would be looked at again and again; what has a result does not count, and a known query is found."""
-    monkeypatch.setattr(leader_module, "MOST_COLLECTION_JOBS", 3)
+    monkeypatch.setattr(collection_jobs, "MOST_COLLECTION_JOBS", 3)
     world = dap_world()
     world.upload_many(MIN_BATCH)
     world.aggregate_all()
     assert world.collect().finished
     queries = [world.request(start=world.clock.bucket + 10 + i) for i in range(4)]
-    jobs = [world.leader.create_collection(world.leader_task, query, world.clock.now) for query in queries[:3]]
+    jobs = [world.leader.collections.create(world.leader_task, query, world.clock.now) for query in queries[:3]]
     with pytest.raises(DapProblem, match="collection jobs already") as error:
-        world.leader.create_collection(world.leader_task, queries[3], world.clock.now)
+        world.leader.collections.create(world.leader_task, queries[3], world.clock.now)
     assert error.value.status == 429
-    assert world.leader.create_collection(world.leader_task, queries[0], world.clock.now).id == jobs[0].id
-    world.leader.delete_collection(world.leader_task, jobs[1].id)
-    world.leader.create_collection(world.leader_task, queries[3], world.clock.now)
+    assert world.leader.collections.create(world.leader_task, queries[0], world.clock.now).id == jobs[0].id
+    world.leader.collections.delete(world.leader_task, jobs[1].id)
+    world.leader.collections.create(world.leader_task, queries[3], world.clock.now)
 
 
 def test_collector_hears_what_a_collection_waits_for(dap_world: NewWorld) -> None:
     world = dap_world(time_precision=100, min_batch_size=5)
     world.clock.now = 100 * (world.clock.now // 100) + 59
     world.upload_many(3)
-    job = world.leader.create_collection(world.leader_task, world.request(), world.clock.now)
-    world.leader.work_collection(world.clock.now)
-    waiting = world.leader.find_collection(world.leader_task, job.id)
+    job = world.leader.collections.create(world.leader_task, world.request(), world.clock.now)
+    world.leader.collections.work(world.clock.now)
+    waiting = world.leader.collections.find(world.leader_task, job.id)
     assert waiting.waiting == "3 reports of the batch are not aggregated yet"
     world.aggregate_all()
     world.clock.now = 100 * (world.clock.now // 100) + 60
-    world.leader.work_collection(world.clock.now)
-    waiting = world.leader.find_collection(world.leader_task, job.id)
+    world.leader.collections.work(world.clock.now)
+    waiting = world.leader.collections.find(world.leader_task, job.id)
     assert waiting.waiting == "batch has 3 reports, needs 5; newest interval still open, for 40 s"
     world.upload_many(2)
     world.aggregate_all()
     world.peer.faults = [Fault.LOST_REQUEST]
     world.clock.now += 10
-    world.leader.work_collection(world.clock.now)
-    waiting = world.leader.find_collection(world.leader_task, job.id)
+    world.leader.collections.work(world.clock.now)
+    waiting = world.leader.collections.find(world.leader_task, job.id)
     assert (waiting.waiting, waiting.finished) == ("the Helper's share is awaited", False)

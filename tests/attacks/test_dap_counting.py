@@ -19,9 +19,9 @@ from dap_world import (
 from sqlalchemy import select
 
 from secagg.dap.aggregator import SKEW
-from secagg.dap.leader import Settings
 from secagg.dap.messages import AggregationJobInitReq, AggregationJobResp, BatchMode, Interval, ReportError, Role
 from secagg.dap.problems import DapProblem
+from secagg.dap.settings import Settings
 from secagg.dap.store import collect_garbage, schema
 from secagg.dap.store.engine import StoreUnavailable
 
@@ -250,8 +250,8 @@ def run_into_crash(world: World, side: str, transaction: int, committed: bool) -
 
 def forget_collection(world: World) -> None:
     """In leader-selected mode all requests are alike: the next one is answered anew once this job is deleted."""
-    job = world.leader.create_collection(world.leader_task, world.request(), world.clock.now)
-    world.leader.delete_collection(world.leader_task, job.id)
+    job = world.leader.collections.create(world.leader_task, world.request(), world.clock.now)
+    world.leader.collections.delete(world.leader_task, job.id)
 
 
 def test_report_is_kept_or_refused_wherever_the_leader_crashes_in_an_upload(dap_world: NewWorld) -> None:
@@ -320,13 +320,13 @@ def test_report_is_not_lost_while_the_helper_is_unreachable_for_long(dap_world: 
     assert failed.problem is not None
     world.clock.now += QUICK.backoff
     assert sum(done.aggregated for done in world.aggregate()) == 5
-    job = world.leader.create_collection(world.leader_task, world.request(), world.clock.now)
+    job = world.leader.collections.create(world.leader_task, world.request(), world.clock.now)
     set_attempts(world, schema.collection_jobs, 5000)
     world.peer.faults = [Fault.LOST_REQUEST]
-    world.leader.work_collection(world.clock.now)
+    world.leader.collections.work(world.clock.now)
     world.clock.now += QUICK.backoff
-    world.leader.work_collection(world.clock.now)
-    assert world.result(world.leader.find_collection(world.leader_task, job.id)).count == 5
+    world.leader.collections.work(world.clock.now)
+    assert world.result(world.leader.collections.find(world.leader_task, job.id)).count == 5
 
 
 def set_attempts(world: World, table: Any, attempts: int) -> None:

@@ -153,9 +153,9 @@ def test_no_secret_is_in_logs_of_work_that_fails(
     workers.step(world.clock.now)
     world.clock.now += 10
     with httpx.Client() as http:
-        world.leader._peer = HttpPeer(http, world.clock)  # to a host that there is not
+        world.leader._peer = world.leader.collections._peer = HttpPeer(http, world.clock)  # to a host that there is not
         workers.step(world.clock.now)
-    world.leader._peer = world.peer
+    world.leader._peer = world.leader.collections._peer = world.peer
     monkeypatch.setattr(world.leader_store, "write", failing("broken"))
     monkeypatch.setattr(workers._stop, "wait", lambda seconds: workers._stop.set())
     workers._run(True)
@@ -175,7 +175,7 @@ def test_no_secret_is_in_an_error(dap_world: NewWorld) -> None:
     attempts: list[Callable[[], object]] = [
         lambda: world.helper.create_job(world.helper_task, keys, bad_job, world.clock.now),
         lambda: world.helper.create_share(world.helper_task, bad_share, world.clock.now),
-        lambda: world.leader.create_collection(world.leader_task, b"", world.clock.now),
+        lambda: world.leader.collections.create(world.leader_task, b"", world.clock.now),
         lambda: world.vaults[Role.LEADER].open(bytes(60), b"place"),
         lambda: type(world.vaults[Role.LEADER]).from_text(world.vaults[Role.LEADER].secret.hex() + "x", "the file"),
         lambda: type(world.vaults[Role.LEADER])(world.vaults[Role.LEADER].secret + b"x"),
