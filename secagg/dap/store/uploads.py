@@ -77,7 +77,7 @@ def create_job(tx: Tx, mine: AggregatorTask, size: int, now: float, *, least: in
     In leader-selected mode also no more than the batch has room for. Reports whose time has not come wait for it: the
     Helper's clock may be behind ours, and what it refuses as too early would be lost.
     """
-    lock_task(tx, mine.key, alone=False)
+    lock_task(tx, mine.key, alone=not mine.task.by_time)  # or two workers would each begin a batch, and fill none
     waiting = (reports.c.task == mine.key) & reports.c.body.is_not(None) & reports.c.job.is_(None)
     begun = reports.c.bucket <= int(now) // mine.task.time_precision
     chosen = select(reports.c.key).where(waiting, begun).order_by(reports.c.key).limit(size)
