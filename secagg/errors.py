@@ -9,6 +9,10 @@ class LocalProtocolError(SecAggError):
     """Our own caller misused a state machine or passed an input that the parameters do not allow."""
 
 
+class ArgumentTypeError(LocalProtocolError, TypeError):
+    """An argument is of a type that is not taken: a float where an integer belongs, text where bytes do."""
+
+
 class RemoteProtocolError(SecAggError):
     """The peer sent something that the protocol does not allow.
 

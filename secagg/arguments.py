@@ -1,0 +1,86 @@
+"""Public arguments, checked once at the edge: what comes out is a plain Python number or immutable bytes.
+
+numpy's scalars look like numbers and are not: they overflow at their own width, and `np.uint8(255) ** 2` is 1.  So no
+public number reaches arithmetic before `whole` or `real` has made a Python number of it.
+"""
+
+from math import isfinite
+from operator import index
+from typing import Any, SupportsFloat, SupportsIndex
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import ArgumentTypeError, LocalProtocolError
+
+_BOOLEANS = (bool, np.bool_)
+_NO_REALS = (*_BOOLEANS, str, bytes, bytearray, np.ndarray, np.complexfloating)  # all have, or once had, __float__
+
+
+def whole(value: SupportsIndex, name: str) -> int:
+    """The Python integer of the same value.
+
+    Args:
+        value: an `int`, a numpy integer, or whatever else has `__index__`; no boolean and no float, 2.0 neither.
+        name: of the parameter, for the error.
+
+    Raises:
+        ArgumentTypeError: it is no integer.
+    """
+    if not isinstance(value, _BOOLEANS):
+        try:
+            return index(value)
+        except TypeError:
+            pass
+    raise ArgumentTypeError(f"{name} must be an integer, got {_kind(value)}")
+
+
+def real(value: SupportsFloat, name: str) -> float:
+    """The Python float of the same value.
+
+    Args:
+        value: an `int`, `float`, numpy number or `Fraction`; no boolean, string or array.
+        name: of the parameter, for the error.
+
+    Raises:
+        ArgumentTypeError: it is no real number.
+        LocalProtocolError: it is not finite, or no float has this value.
+    """
+    if isinstance(value, _NO_REALS) or not isinstance(value, SupportsFloat):
+        raise ArgumentTypeError(f"{name} must be a real number, got {_kind(value)}")
+    try:
+        number = float(value)
+    except (TypeError, OverflowError):
+        raise LocalProtocolError(f"{name} must be a real number that a float can hold, got {_kind(value)}") from None
+    if not isfinite(number):
+        raise LocalProtocolError(f"{name} must be finite, got {number}")
+    if number != value:
+        raise LocalProtocolError(f"{name} must be a number that a float holds exactly; pass float(...) to round it")
+    return number
+
+
+def octets(value: bytes | bytearray | memoryview, name: str) -> bytes:
+    """The same bytes, immutable.
+
+    Raises:
+        ArgumentTypeError: it is no `bytes`, `bytearray` or `memoryview`; text has to be encoded by the caller.
+    """
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise ArgumentTypeError(f"{name} must be bytes, got {_kind(value)}")
+    return bytes(value)
+
+
+def array(values: ArrayLike, name: str) -> NDArray[Any]:
+    """`numpy.asarray` for arrays whose every entry counts.
+
+    Raises:
+        ArgumentTypeError: a masked array, whose mask would be lost.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        raise ArgumentTypeError(f"{name} must not be a masked array: its mask would be lost; fill it first")
+    return np.asarray(values)
+
+
+def _kind(value: object) -> str:
+    """What was passed, by type: a value may be secret."""
+    return type(value).__name__

@@ -1,0 +1,74 @@
+"""Numbers and bytes at the public edge: the same value in plain Python, or an error that says what is expected."""
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secagg import arguments
+from secagg.errors import ArgumentTypeError, LocalProtocolError
+
+INTEGER_TYPES = (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64)
+
+
+@pytest.mark.parametrize("kind", INTEGER_TYPES)
+def test_whole_numbers_of_numpy_become_python_integers(kind: type[Any]) -> None:
+    largest = np.iinfo(kind).max
+    number = arguments.whole(kind(largest), "n")
+    assert type(number) is int
+    assert number**2 == int(largest) ** 2
+
+
+@pytest.mark.parametrize("value", [True, np.True_, 2.0, np.float64(2), "2", b"2", None, Fraction(2), np.array([2])])
+def test_what_is_no_integer_is_a_type_error_that_names_the_parameter(value: Any) -> None:
+    with pytest.raises(TypeError, match="length must be an integer"):
+        arguments.whole(value, "length")
+    with pytest.raises(LocalProtocolError):
+        arguments.whole(value, "length")
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble, *INTEGER_TYPES, int, Fraction])
+def test_real_numbers_become_python_floats(kind: type[Any]) -> None:
+    number = arguments.real(kind(3), "clip")
+    assert type(number) is float
+    assert number == 3.0
+
+
+@pytest.mark.parametrize("value", [True, np.True_, "1", b"1", None, 1j, np.complex64(1), np.array(1.0), [1.0]])
+def test_what_is_no_real_number_is_a_type_error(value: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match="clip must be a real number"):
+        arguments.real(value, "clip")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float32("-inf"), 2**60 + 1, 10**400, Decimal("0.1")])
+def test_no_real_number_is_rounded_on_the_way(value: Any) -> None:
+    with pytest.raises(LocalProtocolError, match="clip must be"):
+        arguments.real(value, "clip")
+
+
+def test_octets_are_copied_out_of_what_may_change() -> None:
+    mutable = bytearray(b"abc")
+    kept = arguments.octets(mutable, "context")
+    mutable[0] = 0
+    assert kept == b"abc"
+    assert type(arguments.octets(memoryview(b"abc"), "context")) is bytes
+
+
+@pytest.mark.parametrize("value", ["abc", 3, None, [1, 2]])
+def test_text_is_no_octets(value: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match="context must be bytes"):
+        arguments.octets(value, "context")
+
+
+def test_masked_arrays_are_refused_before_their_mask_is_lost() -> None:
+    with pytest.raises(ArgumentTypeError, match="masked"):
+        arguments.array(np.ma.masked_array([1, 2], mask=np.array([False, True])), "x")
+    assert arguments.array([1, 2], "x").tolist() == [1, 2]
+
+
+def test_errors_do_not_show_the_value() -> None:
+    with pytest.raises(ArgumentTypeError) as error:
+        arguments.octets("a secret", "key")  # type: ignore[arg-type]
+    assert "a secret" not in str(error.value)
