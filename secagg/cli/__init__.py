@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from .. import __version__
-from . import bench, dap, dp, info, keygen, simulate
+from . import adopt, bench, dap, dp, info, keygen, simulate
 from .console import Group
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command(short_help="Run a whole session in one process, and time and weigh it.")(simulate.simulate)
 app.command(short_help="Make a user's long-term key pair, for the active model.")(keygen.keygen)
+app.command(short_help="Use a copy of a ledger, of nonces or of a journal from now on.")(adopt.adopt)
 app.command(short_help="Show versions, CPU and instruction sets.")(info.info)
 app.command(short_help="Measure the kernels beside OpenSSL.")(bench.bench)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..durable import create
 from ..errors import RemoteProtocolError, require
 from ..shamir import RandomBytes
 from .hpke import AEAD_AES_128_GCM, KDF_HKDF_SHA256, KEM_X25519_HKDF_SHA256, PrivateKey, check_suite
@@ -204,8 +205,7 @@ def load_key(path: Path) -> CollectorKey:
 
 def write_secret(path: Path, text: str) -> None:
     """A new file that nobody else may read; raises FileExistsError rather than write over one."""
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(text)
+    create(path, text.encode())
 
 
 def _json(path: Path) -> object:

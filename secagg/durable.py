@@ -1,0 +1,462 @@
+"""Private state that must outlive crashes: ledgers, journals, nonces.  It belongs to a file, and not to a name.
+
+`Document` is replaced whole at each change, `Log` grows by one record at a time.  Both keep to this:
+
+- **The place** is fixed when the object is made: an absolute path without symbolic links.  Links to one file, and a
+  program that changes its directory, lead to one state.
+- **The lock** is a file beside it, FILE.lock, which is never replaced and never removed.  Processes and threads take
+  turns: whoever has the lock reads, decides and writes, and what it wrote is on disk when its turn ends.
+- **Files are their owner's alone.**  Files are made with mode 600, and an existing one is brought to it when it is
+  opened.  A file that belongs to another user is refused; so is a second name (a hard link), because a document that
+  is replaced would go on under one of its names only.
+- **The folder** must belong to this user or to root, and neither its group nor others may write to it: they could put
+  another file in place of this one.  This refuses /tmp as well.  There the sticky bit keeps others from removing our
+  files, but not from making them before we do.  Folders above are not looked at.
+- **A copy is refused.**  The first line of a file is a mark: its kind, and the device and inode of the file itself.  A
+  file that is somewhere else, because it was copied or restored, may lack what was written to the original since, and
+  is taken only after `adopt`.  A file that lost its name while an object uses it is not made anew.
+- **Reading is bounded.**  A file has at most `limit` bytes; what is in it is for its user to decode strictly.
+
+What cannot be seen from inside: a whole disk that was set back, a file that was overwritten in place with an older copy
+of itself that happens to bear the same inode, and a file that was removed before the program started.
+"""
+
+import errno
+import fcntl
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from .errors import LocalProtocolError, require
+
+MOST_BYTES = 1 << 30  # of any file
+_MARK = re.compile(rb"secagg ([a-z ]{1,40}), version 1, device ([0-9]{1,20}), inode ([0-9]{1,20})")
+_MARK_BYTES = 128  # at most, the line feed included
+_CHUNK = 1 << 24
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A document in somebody's turn.
+
+    Attributes:
+        body: what it holds, without the mark; None if there is no file.
+        marked: False for a file of a program from before there were marks.
+        replace: puts a new body in place of it, or makes the file; it is on disk once this returns.
+    """
+
+    body: bytes | None
+    marked: bool
+    replace: Callable[[bytes], None]
+
+
+class _File:
+    """What documents and logs have in common: place, lock, checks, and atomic replacement."""
+
+    def __init__(
+        self, path: str | PathLike[str], kind: str, *, limit: int = MOST_BYTES, unmarked: bool = False
+    ) -> None:
+        self.path = Path(os.path.realpath(path))
+        self.kind = kind
+        self._limit = limit
+        self._unmarked = unmarked
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file now."""
+        return os.path.lexists(self.path)
+
+    @contextmanager
+    def _alone(self) -> Iterator[int]:
+        """The folder's descriptor, while nobody else uses the file."""
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _check_folder(folder, self.path.parent)
+            lock = _open(folder, self.path.with_name(f"{self.path.name}.lock"), os.O_RDWR | os.O_CREAT)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                _check_names(lock, self.path.with_name(f"{self.path.name}.lock"))  # as it is after waiting
+                yield folder
+            finally:
+                fcntl.flock(lock, fcntl.LOCK_UN)  # a child that was forked meanwhile has it open, too
+                os.close(lock)
+        finally:
+            os.close(folder)
+
+    def _opened(self, folder: int) -> int | None:
+        """The file for reading and appending; None if there is none."""
+        try:
+            return _open(folder, self.path, os.O_RDWR | os.O_APPEND)
+        except FileNotFoundError:
+            return None
+
+    def _replace(self, folder: int, body: bytes) -> os.stat_result:
+        """Put a new file in place of the one that there is, whole, whenever the machine stops.
+
+        The mark names the new file, whose inode renaming does not change.
+        """
+        require(len(body) <= self._limit, f"{self.path} is full: it has {self._limit:,} bytes at most")
+        new = f"{self.path.name}.new"
+        _remove(folder, new)  # what a crash has left
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+        try:
+            found = os.fstat(file)
+            _write(file, _mark(self.kind, found) + body)
+            os.fsync(file)
+        except BaseException:
+            _remove(folder, new)
+            raise
+        finally:
+            os.close(file)
+        os.replace(new, self.path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+        return found
+
+    def _checked(self, file: int, data: bytes) -> tuple[bytes, bool]:
+        """A file's body, and whether it has a mark, which is then of this file."""
+        found = _parsed(data, self.path)
+        if found is None:
+            require(self._unmarked, f"{self.path} is no {self.kind}")
+            return data, False
+        kind, place, body = found
+        require(kind == self.kind, f"{self.path} is a {kind}, and no {self.kind}")
+        if place != _place(os.fstat(file)):
+            raise LocalProtocolError(
+                f"{self.path} is a copy, or was moved from another disk: it may lack what was written to the original"
+                f" since. If the original is used no more and lacks nothing, say so: secagg adopt {self.path}"
+            )
+        return body, True
+
+    def _size(self, file: int) -> int:
+        size = os.fstat(file).st_size
+        require(
+            size <= self._limit + _MARK_BYTES,
+            f"{self.path} has {size:,} bytes: a {self.kind} has {self._limit:,} at most",
+        )
+        return size
+
+    def _lost(self) -> LocalProtocolError:
+        return LocalProtocolError(
+            f"{self.path} was removed or replaced while it was in use: put it back, and start again"
+        )
+
+
+class Document(_File):
+    """A file whose contents are replaced whole.
+
+    Args:
+        path: of the file, in a folder that exists. The first `replace` makes it.
+        kind: of state, in small letters, such as "ledger"; a file of another kind is refused.
+        limit: bytes of its contents, at most.
+        unmarked: whether a file without mark is taken, as of an older program.
+    """
+
+    def __init__(
+        self, path: str | PathLike[str], kind: str, *, limit: int = MOST_BYTES, unmarked: bool = False
+    ) -> None:
+        super().__init__(path, kind, limit=limit, unmarked=unmarked)
+        self._seen = False
+
+    @contextmanager
+    def turn(self) -> Iterator[Contents]:
+        """The contents, while nobody else uses the file. A thread takes one turn at a time.
+
+        Raises:
+            LocalProtocolError: the file or its folder is refused, as the module's text says.
+            OSError: the folder is not there, or the system refuses to read or write.
+        """
+        with self._alone() as folder:
+            file = self._opened(folder)
+            if file is None:
+                if self._seen:
+                    raise self._lost()
+                yield Contents(None, True, lambda body: self._put(folder, body))
+                return
+            try:
+                body, marked = self._checked(file, _read(file, 0, self._size(file)))
+            finally:
+                os.close(file)
+            self._seen = True
+            yield Contents(body, marked, lambda body: self._put(folder, body))
+
+    def _put(self, folder: int, body: bytes) -> None:
+        self._replace(folder, body)
+        self._seen = True
+
+
+class Log(_File):
+    """A file that grows by one record, a line of printable ASCII, at a time.
+
+    A record is whole in the file or not there: what a crash has left of a line at the end was never acknowledged, and
+    is cut off. What others append is taken at the beginning of each turn.
+
+    Args:
+        path: of the file, in a folder that exists. The first record makes it.
+        kind: of state, in small letters, such as "journal of releases"; a file of another kind is refused.
+        take: gets each record once, in their order, those that are appended here included, and raises ValueError for
+            what is none.
+        limit: bytes of all records, at most.
+        unmarked: whether a file without mark is taken, as of an older program; it gets its mark then.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        kind: str,
+        take: Callable[[str], object],
+        *,
+        limit: int = MOST_BYTES,
+        unmarked: bool = False,
+    ) -> None:
+        super().__init__(path, kind, limit=limit, unmarked=unmarked)
+        self._take = take
+        self._place: tuple[int, int] | None = None  # of the file that was read
+        self._taken = 0  # its bytes
+
+    @contextmanager
+    def turn(self) -> Iterator[Callable[[str], None]]:
+        """`append`, while nobody else uses the file; all records are taken. A thread takes one turn at a time.
+
+        Once `append` returns, the record is on disk. It raises OSError if the disk does not take it, and then the file
+        is as it was.
+
+        Raises:
+            LocalProtocolError: the file or its folder is refused, as the module's text says, or a record is none.
+            OSError: the folder is not there, or the system refuses to read or write.
+        """
+        with self._alone() as folder:
+            self._catch_up(folder)
+            yield lambda record: self._append(folder, record)
+
+    def _catch_up(self, folder: int) -> None:
+        file = self._opened(folder)
+        if file is None:
+            if self._place is not None:
+                raise self._lost()
+            return
+        try:
+            if self._place is None:
+                self._begin(folder, file)
+            elif self._place != _place(os.fstat(file)):
+                raise self._lost()
+            else:
+                size = self._size(file)
+                require(size >= self._taken, f"{self.path} is shorter than it was: put back what was there")
+                self._take_all(file, _read(file, self._taken, size - self._taken))
+        finally:
+            os.close(file)
+
+    def _begin(self, folder: int, file: int) -> None:
+        """Read the file for the first time, which gets a mark if it has none."""
+        data = _read(file, 0, self._size(file))
+        body, marked = self._checked(file, data)
+        require(marked or not data or b"\n" in data, f"{self.path} is no {self.kind}")
+        self._place = _place(os.fstat(file))
+        self._taken = len(data) - len(body)
+        self._take_all(file, body)
+        if not marked:
+            self._made(self._replace(folder, body[: self._taken]), self._taken)
+
+    def _take_all(self, file: int, data: bytes) -> None:
+        """Take the records that are whole, and cut off what a crash has left of one behind them."""
+        lines = data.split(b"\n")[:-1]
+        if lines and b"\0" in lines[-1]:  # the file's length was on disk before its contents were
+            lines.pop()
+        for line in lines:
+            try:
+                self._take(line.decode("ascii"))
+            except ValueError:
+                raise LocalProtocolError(f"{self.path} is no {self.kind}") from None
+            self._taken += len(line) + 1
+        if lines:
+            os.fsync(file)  # whoever wrote them may have died before
+        if len(data) > sum(map(len, lines)) + len(lines):
+            os.ftruncate(file, self._taken)
+
+    def _append(self, folder: int, record: str) -> None:
+        require(bool(record) and record.isascii() and record.isprintable(), "a record must be a line of printable ASCII")
+        if self._place is None:
+            self._made(self._replace(folder, b""), 0)
+        line = record.encode() + b"\n"
+        require(self._taken + len(line) <= self._limit, f"{self.path} is full: it has {self._limit:,} bytes at most")
+        file = self._opened(folder)
+        if file is None:
+            raise self._lost()
+        try:
+            _write(file, line)
+            os.fsync(file)
+        except OSError:  # a full disk takes the beginning of a line without an error
+            os.ftruncate(file, self._taken)
+            raise
+        finally:
+            os.close(file)
+        self._taken += len(line)
+        self._take(record)
+
+    def _made(self, found: os.stat_result, body: int) -> None:
+        """Go on in a file of our own making, which has so many bytes behind its mark."""
+        self._place = _place(found)
+        self._taken = len(_mark(self.kind, found)) + body
+
+
+def adopt(path: str | PathLike[str]) -> str:
+    """Take a file that was copied, restored or moved for the state itself, and say of what kind it is.
+
+    Only for its owner to say: what was written to the original after the copy was made is forgotten, and if the
+    original is still used, both spend the same budget or use the same nonces.
+
+    Raises:
+        LocalProtocolError: the file has no mark, or it is refused for another reason than being a copy.
+        OSError: it is not there, or the system refuses to read or write.
+    """
+    state = _File(path, "file of private state")
+    with state._alone() as folder:
+        file = _open(folder, state.path, os.O_RDWR)
+        try:
+            found = _parsed(_read(file, 0, state._size(file)), state.path)
+        finally:
+            os.close(file)
+        if found is None:
+            raise LocalProtocolError(f"{state.path} is no {state.kind}")
+        state.kind, _, body = found
+        state._replace(folder, body)
+    return state.kind
+
+
+def create(path: str | PathLike[str], content: bytes) -> None:
+    """Make a file with mode 600, such as a key's, which is there for good once this returns.
+
+    Raises:
+        FileExistsError: there is such a file, or a link. It is left as it is.
+        OSError: it cannot be written; then there is none.
+    """
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        _write(file, content)
+        os.fsync(file)
+    except BaseException:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(file)
+    _sync_folder(Path(path).parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder with mode 700, and those above it that are missing, for good."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(0o700, exist_ok=True)
+    _sync_folder(path.parent)
+
+
+def read(path: str | PathLike[str], limit: int) -> bytes | None:
+    """A file's contents; None if it is not there.
+
+    Raises:
+        LocalProtocolError: it is no regular file, or has more bytes.
+        OSError: it cannot be read.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # of a pipe nobody writes to, not to wait for ever
+    except FileNotFoundError:
+        return None
+    try:
+        found = os.fstat(file)
+        require(stat.S_ISREG(found.st_mode), f"{path} is no regular file")
+        require(found.st_size <= limit, f"{path} has {found.st_size:,} bytes: {limit:,} at most are read")
+        return _read(file, 0, found.st_size)
+    finally:
+        os.close(file)
+
+
+def _check_folder(folder: int, path: Path) -> None:
+    found = os.fstat(folder)
+    require(
+        found.st_uid in (0, os.geteuid()),
+        f"the folder {path} belongs to another user, who may change what is in it: run as that user, or take a folder"
+        " of your own",
+    )
+    require(
+        not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH),
+        f"others may write to the folder {path}: chmod go-w {path}, or take a folder of your own",
+    )
+
+
+def _open(folder: int, path: Path, flags: int) -> int:
+    """A regular file of our own with one name, which nobody else may read from now on."""
+    try:
+        file = os.open(path.name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600, dir_fd=folder)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise LocalProtocolError(f"{path} has become a symbolic link: put the file itself there") from None
+    try:
+        found = os.fstat(file)
+        require(stat.S_ISREG(found.st_mode), f"{path} is no regular file")
+        require(found.st_uid == os.geteuid(), f"{path} belongs to another user: run as that user")
+        _check_names(file, path)
+        if stat.S_IMODE(found.st_mode) & 0o077:
+            os.fchmod(file, 0o600)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def _check_names(file: int, path: Path) -> None:
+    links = os.fstat(file).st_nlink
+    require(links != 0, f"{path} was removed meanwhile: start again")
+    require(links == 1, f"{path} has {links} names (hard links): remove the others, or copy the file")
+
+
+def _place(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def _mark(kind: str, found: os.stat_result) -> bytes:
+    return f"secagg {kind}, version 1, device {found.st_dev}, inode {found.st_ino}\n".encode()
+
+
+def _parsed(data: bytes, path: Path) -> tuple[str, tuple[int, int], bytes] | None:
+    """Kind, device and inode, and body; None for a file without mark."""
+    if not data.startswith(b"secagg "):
+        return None
+    line, end, body = data.partition(b"\n")
+    found = _MARK.fullmatch(line) if end else None
+    if found is None:
+        raise LocalProtocolError(f"{path} is damaged, or of a newer program")
+    return found[1].decode(), (int(found[2]), int(found[3])), body
+
+
+def _read(file: int, start: int, size: int) -> bytes:
+    parts = []
+    while size > 0 and (part := os.pread(file, min(size, _CHUNK), start)):
+        parts.append(part)
+        start, size = start + len(part), size - len(part)
+    return b"".join(parts)
+
+
+def _write(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+
+
+def _remove(folder: int, name: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
