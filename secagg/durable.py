@@ -279,7 +279,8 @@ class Log(_File):
             os.ftruncate(file, self._taken)
 
     def _append(self, folder: int, record: str) -> None:
-        require(bool(record) and record.isascii() and record.isprintable(), "a record must be a line of printable ASCII")
+        whole = bool(record) and record.isascii() and record.isprintable()
+        require(whole, "a record must be a line of printable ASCII")
         if self._place is None:
             self._made(self._replace(folder, b""), 0)
         line = record.encode() + b"\n"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from secagg.dp import ApproxDp, Budget, BudgetExceeded, Guarantee, Ledger, PureDp, RenyiDp, ZCdp, zcdp_epsilon
-from secagg.dp.ledger import keeps
-from secagg.errors import LocalProtocolError
+from secagg.dp.ledger import ALLOWANCE, keeps
+from secagg.errors import ArgumentTypeError, LocalProtocolError
 
 
 def capacity(total: Budget, guarantee: Guarantee, most: int = 200) -> int:
@@ -117,7 +117,7 @@ def test_the_allowance_stands_in_the_file_and_is_checked_like_the_total(tmp_path
     for other in (None, 0, "1/999"):
         with pytest.raises(LocalProtocolError, match="is a ledger with an allowance of 1/1000 of total variation, not"):
             Ledger(ZCdp(1), path, allowance=other)
-    contents = json.loads(path.read_text())
+    contents = json.loads(path.read_text().partition("\n")[2])
     del contents["allowance"]
     contents["spent"]["a"]["total_variation"] = "0"
     path.write_text(json.dumps(contents))  # as it was before there were allowances
@@ -218,11 +218,11 @@ def test_a_crash_while_writing_leaves_the_old_ledger(
     Ledger(PureDp(1), path).spend(PureDp("0.4"), "a")
     before = path.read_bytes()
 
-    def crash(*_: Any) -> None:
+    def crash(*_: Any, **__: Any) -> None:
         raise OSError("power is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os if step == "fsync" else Path, step, crash)
+        patch.setattr(os, step, crash)
         with pytest.raises(OSError, match="power is gone"):
             Ledger(PureDp(1), path).spend(PureDp("0.4"), "b")
     assert path.read_bytes() == before
@@ -236,18 +236,18 @@ def test_contents_are_synced_before_they_replace_and_the_folder_after(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[str] = []
-    fsync, replace = os.fsync, Path.replace
+    fsync, replace = os.fsync, os.replace
 
     def logged_fsync(descriptor: int) -> None:
         events.append("folder" if os.path.isdir(f"/proc/self/fd/{descriptor}") else "file")
         fsync(descriptor)
 
-    def logged_replace(self: Path, target: Path) -> Path:
+    def logged_replace(*names: Any, **folders: Any) -> None:
         events.append("replace")
-        return replace(self, target)
+        replace(*names, **folders)
 
     monkeypatch.setattr(os, "fsync", logged_fsync)
-    monkeypatch.setattr(Path, "replace", logged_replace)
+    monkeypatch.setattr(os, "replace", logged_replace)
     Ledger(PureDp(1), tmp_path / "ledger.json").spend(PureDp("0.4"), "a")
     assert events == ["file", "replace", "folder"]
 
@@ -259,12 +259,34 @@ def test_a_ledger_of_another_total_is_refused(tmp_path: Path) -> None:
         Ledger(PureDp(2), path)
 
 
+ENTRY = '"%s": {"kind": "PureDp", "epsilon": "%s", "total_variation": "0"}'
+ESCAPED_A = r"\u0061"
+
+
+def of_spent(entries: str, others: str = "") -> str:
+    """A file as old versions wrote it, of these entries."""
+    return f'{{"total": {{"kind": "PureDp", "epsilon": "1"}}, "spent": {{{entries}}}{others}}}'
+
+
 @pytest.mark.parametrize(
     "contents",
     ["", "[]", "{}", '{"total": 3, "spent": {}}', '{"total": {"kind": "os"}, "spent": {}}',
      json.dumps({"total": {"kind": "PureDp", "epsilon": "1"}, "spent": {"a": {"kind": "PureDp", "epsilon": "1/0"}}}),
      json.dumps({"total": {"kind": "PureDp", "epsilon": "-1"}, "spent": {}}),
-     json.dumps({"total": {"kind": "PureDp", "rho": "1"}, "spent": {}})],
+     json.dumps({"total": {"kind": "PureDp", "rho": "1"}, "spent": {}}),
+     of_spent('"a": {"kind": "PureDp", "epsilon": "1/10"}'),
+     of_spent('"a": {"kind": "PureDp", "epsilon": "1/10", "total_variation": 0}'),
+     of_spent('"a": {"kind": "PureDp", "epsilon": 0.1, "total_variation": "0"}'),
+     of_spent(f'"a": {{"kind": "PureDp", "epsilon": {"9" * 10**6}, "total_variation": "0"}}'),
+     of_spent('"a": {"kind": "PureDp", "epsilon": NaN, "total_variation": "0"}'),
+     of_spent('"a": {"kind": "PureDp", "epsilon": "1/10", "total_variation": "0", "note": "1"}'),
+     of_spent('"a": {"kind": "PureDp", "epsilon": "1/10", "total_variation": "0", "epsilon": "1/20"}'),
+     of_spent(f"{ENTRY % ('a', '1')}, {ENTRY % ('b', '1/2')}, {ENTRY % ('a', '1/100')}"),
+     of_spent(f"{ENTRY % ('a', '1')}, {ENTRY % (ESCAPED_A, '1/100')}"),
+     of_spent(ENTRY % ("a", "1/10"), ', "lent": {}'),
+     "\ufeff" + of_spent(ENTRY % ("a", "1/10")), of_spent("") + "{}", of_spent("")[:-1],
+     "[" * 10**6, '{"a":' * 10**6, of_spent('"a": ' + "[" * 10**5 + "]" * 10**5)],
+    ids=lambda contents: contents[:60],
 )  # fmt: skip
 def test_what_is_no_ledger_is_refused_and_left_alone(tmp_path: Path, contents: str) -> None:
     path = tmp_path / "ledger.json"
@@ -272,3 +294,74 @@ def test_what_is_no_ledger_is_refused_and_left_alone(tmp_path: Path, contents: s
     with pytest.raises(LocalProtocolError, match="is no ledger"):
         Ledger(PureDp(1), path)
     assert path.read_text() == contents
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["1e999999999", "1e-999999999", "1E5", "0.1", ".5", " 1", "1 ", "+1", "1_0", "1/ 10", "1/1e9", "inf", "nan", "0x1",
+     "\u0661", "", "-", "/", "1/", "/1", "1/2/3", "1/-2", "9" * 4001, "1/" + "9" * 10**6],
+    ids=lambda number: number[:12],
+)  # fmt: skip
+def test_a_number_that_is_not_as_it_is_written_is_refused_at_once(tmp_path: Path, number: str) -> None:
+    """The value of "1e999999999" would fill the memory, if anybody lived to see it."""
+    path = tmp_path / "ledger.json"
+    path.write_text(of_spent(ENTRY % ("a", number)))
+    with pytest.raises(LocalProtocolError, match="is no ledger"):
+        Ledger(PureDp(1), path)
+
+
+@pytest.mark.parametrize("where", ["total", "allowance", "total_variation"])
+def test_a_number_is_refused_wherever_it_stands(tmp_path: Path, where: str) -> None:
+    contents: Any = {
+        "total": {"kind": "PureDp", "epsilon": "1"},
+        "allowance": str(ALLOWANCE),
+        "spent": {"a": {"kind": "PureDp", "epsilon": "1/10", "total_variation": "0"}},
+    }
+    path = tmp_path / "ledger.json"
+    path.write_text(json.dumps(contents))
+    assert list(Ledger(PureDp(1), path).spent) == ["a"]
+    place = {"total": contents["total"], "allowance": contents, "total_variation": contents["spent"]["a"]}[where]
+    place["epsilon" if where == "total" else where] = "1e999999999"
+    path.write_text(json.dumps(contents))
+    with pytest.raises(LocalProtocolError, match="is no ledger"):
+        Ledger(PureDp(1), path)
+
+
+def test_a_ledger_from_before_there_were_marks_is_taken_and_marked(tmp_path: Path) -> None:
+    path, copy = tmp_path / "ledger.json", tmp_path / "copy"
+    path.write_text(of_spent(ENTRY % ("a", "1/2")))
+    path.chmod(0o644)
+    assert list(Ledger(PureDp(1), path, allowance=0).spent) == ["a"]
+    assert path.stat().st_mode & 0o077 == 0
+    copy.write_bytes(path.read_bytes())
+    with pytest.raises(LocalProtocolError, match="is a copy"):
+        Ledger(PureDp(1), copy, allowance=0)
+
+
+def test_a_ledger_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.json"
+    path.touch()
+    os.truncate(path, 1 << 40)
+    with pytest.raises(LocalProtocolError, match="a ledger has 67,108,864 at most"):
+        Ledger(PureDp(1), path)
+
+
+@pytest.mark.parametrize("file", [False, True])
+def test_an_id_is_text(tmp_path: Path, file: bool) -> None:
+    """A number would come back from the disk as text, and be spent again."""
+    ledger = Ledger(PureDp(1), tmp_path / "ledger.json" if file else None)
+    with pytest.raises(ArgumentTypeError, match="batch_id must be text, got int"):
+        ledger.spend(PureDp("0.1"), 1)  # type: ignore[arg-type]
+    assert not ledger.spent
+
+
+def test_a_cost_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.json"
+    ledger = Ledger(PureDp(1), path)
+    ledger.spend(PureDp(Fraction(1, 10**3900)), "a")
+    before = path.read_bytes()
+    for digits in (4100, 10**5):
+        with pytest.raises(LocalProtocolError, match="too many digits"):
+            ledger.spend(PureDp(Fraction(1, 10**digits)), "b")
+    assert path.read_bytes() == before
+    assert list(Ledger(PureDp(1), path).spent) == ["a"]

@@ -4,10 +4,9 @@ Under SecAgg each client keeps its own ledger and spends before it joins a round
 protects nobody from the server.
 """
 
-import fcntl
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,13 +14,16 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from ..errors import LocalProtocolError, SecAggError, require
+from ..durable import Contents, Document
+from ..errors import ArgumentTypeError, LocalProtocolError, SecAggError, require
 from .budget import ApproxDp, Budget, Guarantee, PureDp, RenyiDp, ZCdp
 from .conversion import pure_to_zcdp, renyi_line_delta, zcdp_delta
 from .exact import Exact, exp_upper, fraction, power_above
 
 ALLOWANCE = Fraction(1, 1 << 64)  # of total variation, under totals without a delta
 
+_LIMIT = 1 << 26  # bytes of a file: several 100,000 releases
+_NUMBER = re.compile(r"-?[0-9]{1,4000}(/[0-9]{1,4000})?")
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (PureDp, ZCdp, ApproxDp, RenyiDp)}
 
 
@@ -109,7 +111,8 @@ class Ledger:
     All releases must be about the same unit and the same `Neighbours`.
 
     Processes that share a file take turns: a lock is held from reading until the new contents are on disk. So do
-    threads, with a file or without. A file that is gone is a ledger of which nothing is spent.
+    threads, with a file or without. A file that is not there is a ledger of which nothing is spent. Symbolic links and
+    relative paths are followed once, when the ledger is made; what else `secagg.durable` says of files holds here.
 
     Isochronous samples are not quite of their law. Under an (epsilon, delta) total delta pays for that. A pure or zCDP
     total has no delta: what is promised is then that all releases together are within a total variation of `allowance`
@@ -117,29 +120,37 @@ class Ledger:
 
     Args:
         total: for the privacy unit over all batches.
-        path: of the file, in a folder that exists; the first release creates it. None keeps the ledger in memory.
+        path: of the file, in a folder that exists and that others may not write to; the first release creates it. None
+            keeps the ledger in memory.
         allowance: of total variation, summed over all releases, from 0, for exact samples only, to below 1. By default
             2**-64, of which 10**12 isochronous samples take a thousandth at most. Not for (epsilon, delta) totals.
 
+    Attributes:
+        total, allowance: as given.
+        path: of the file, absolute and without symbolic links; None in memory.
+
     Raises:
-        LocalProtocolError: the allowance is out of range or for a total that has a delta; the file is no ledger, or one
-            of another total or allowance.
+        LocalProtocolError: the allowance is out of range or for a total that has a delta; the file is no ledger, one of
+            another total or allowance, or a copy (`secagg adopt FILE` takes one); the file has hard links, or others
+            may write to its folder.
+        OSError: the file or its folder cannot be read or written.
     """
 
     def __init__(self, total: Budget, path: Path | None = None, *, allowance: Exact | None = None) -> None:
         self.total = total
-        self.path = path
         self.allowance = _allowance(total, allowance)
         self._memory: dict[str, Spent] = {}
-        self._turn = Lock()
-        with self._locked():
-            self._read()
+        self._lock = Lock()
+        self._file = None if path is None else Document(path, "ledger", limit=_LIMIT, unmarked=True)
+        self.path = None if self._file is None else self._file.path
+        with self._turn():
+            pass
 
     @property
     def spent(self) -> Mapping[str, Spent]:
         """By batch id."""
-        with self._locked():
-            return self._read()
+        with self._turn() as turn:
+            return turn.spent
 
     def affords(self, guarantee: Guarantee, *, total_variation: Fraction = Fraction(0)) -> bool:
         """Whether a new batch of this cost would keep to the total now."""
@@ -157,11 +168,14 @@ class Ledger:
 
         Raises:
             BudgetExceeded: the releases would no longer keep to the total; nothing is recorded.
-            LocalProtocolError: the batch is known at another cost.
+            LocalProtocolError: the batch is known at another cost, or the ledger's file is refused.
+            OSError: the file cannot be read or written; nothing is recorded.
         """
+        if not isinstance(batch_id, str):
+            raise ArgumentTypeError(f"batch_id must be text, got {type(batch_id).__name__}")
         release = Spent(guarantee, total_variation)
-        with self._locked():
-            spent = self._read()
+        with self._turn() as turn:
+            spent = turn.spent
             if batch_id in spent:
                 require(spent[batch_id] == release, f"batch {batch_id!r} was spent at another cost")
                 return
@@ -170,7 +184,7 @@ class Ledger:
                 raise BudgetExceeded(
                     f"batch {batch_id!r} at {guarantee} would exceed {self._limit(releases)} after {len(spent)} batches"
                 )
-            self._write({**spent, batch_id: release})
+            turn.write({**spent, batch_id: release})
 
     def _limit(self, releases: list[Spent]) -> str:
         """What these exceed, in words."""
@@ -179,26 +193,27 @@ class Ledger:
         return f"the total variation of {power_above(self.allowance)} that {self.total} is allowed to be off by"
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Alone with the file; the lock lies beside it, because the file itself is replaced."""
-        if self.path is None:
-            with self._turn:
-                yield
+    def _turn(self) -> Iterator["_Turn"]:
+        """What is spent, while nobody else reads or writes it."""
+        if self._file is None:
+            with self._lock:
+                yield _Turn(dict(self._memory), self._remember)
             return
-        with self.path.with_name(self.path.name + ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        with self._file.turn() as contents:
+            turn = _Turn(self._read(contents), lambda spent: contents.replace(self._encoded(spent)))
+            if not contents.marked:
+                turn.write(turn.spent)
+            yield turn
 
-    def _read(self) -> dict[str, Spent]:
-        if self.path is None:
-            return dict(self._memory)
-        try:
-            contents = json.loads(self.path.read_bytes())
-            total, allowance = _decode(contents["total"]), Fraction(contents.get("allowance", 0))
-            spent = {name: _decode_spent(entry) for name, entry in contents["spent"].items()}
-        except FileNotFoundError:
+    def _remember(self, spent: dict[str, Spent]) -> None:
+        self._memory = spent
+
+    def _read(self, contents: Contents) -> dict[str, Spent]:
+        if contents.body is None:
             return {}
-        except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, LocalProtocolError):
+        try:
+            total, allowance, spent = _decode(contents.body)
+        except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, RecursionError, LocalProtocolError):
             raise LocalProtocolError(f"{self.path} is no ledger") from None
         require(total == self.total, f"{self.path} is a ledger of {total}, not of {self.total}")
         require(
@@ -207,26 +222,20 @@ class Ledger:
         )
         return spent
 
-    def _write(self, spent: dict[str, Spent]) -> None:
-        """The new contents replace the old ones whole, whenever the machine stops."""
-        if self.path is None:
-            self._memory = spent
-            return
+    def _encoded(self, spent: dict[str, Spent]) -> bytes:
         entries = {
-            name: {**_encode(s.guarantee), "total_variation": str(s.total_variation)} for name, s in spent.items()
+            name: {**_encode(s.guarantee), "total_variation": _text(s.total_variation)} for name, s in spent.items()
         }
-        new = self.path.with_name(self.path.name + ".new")
-        with new.open("w") as file:
-            contents = {"total": _encode(self.total), "allowance": str(self.allowance), "spent": entries}
-            json.dump(contents, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        contents = {"total": _encode(self.total), "allowance": _text(self.allowance), "spent": entries}
+        return json.dumps(contents, indent=1).encode()
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """What is spent, and what puts more in place of it."""
+
+    spent: dict[str, Spent]
+    write: Callable[[dict[str, Spent]], None]
 
 
 def _allowance(total: Budget, asked: Exact | None) -> Fraction:
@@ -239,13 +248,54 @@ def _allowance(total: Budget, asked: Exact | None) -> Fraction:
 
 
 def _encode(guarantee: Guarantee) -> dict[str, str]:
-    return {"kind": type(guarantee).__name__, **{name: str(value) for name, value in vars(guarantee).items()}}
+    return {"kind": type(guarantee).__name__, **{name: _text(value) for name, value in vars(guarantee).items()}}
 
 
-def _decode(entry: dict[str, str]) -> Any:
-    numbers = {name: Fraction(value) for name, value in entry.items() if name not in ("kind", "total_variation")}
-    return _KINDS[entry["kind"]](**numbers)
+def _text(value: Fraction) -> str:
+    text = str(value) if max(value.numerator.bit_length(), value.denominator.bit_length()) <= 13_000 else ""
+    require(_NUMBER.fullmatch(text) is not None, "a cost has too many digits for a ledger: round it up")
+    return text
+
+
+def _decode(contents: bytes) -> tuple[Budget, Fraction, dict[str, Spent]]:
+    """Total, allowance and what is spent, of exactly the form that is written."""
+    found = json.loads(
+        contents.decode(),
+        object_pairs_hook=_unrepeated,
+        parse_int=_not_written,
+        parse_float=_not_written,
+        parse_constant=_not_written,
+    )
+    total, allowance = _decode_guarantee(found.pop("total")), _number(found.pop("allowance", "0"))
+    spent = {name: _decode_spent(entry) for name, entry in found.pop("spent").items()}
+    if found or isinstance(total, RenyiDp):
+        raise ValueError
+    return total, allowance, spent
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, whose names differ: of two entries one would be forgotten."""
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError
+    return dict(pairs)
+
+
+def _not_written(text: str) -> Any:
+    """All numbers are written as text."""
+    raise ValueError(text)
+
+
+def _number(text: str) -> Fraction:
+    """Neither decimals nor exponents, of which a short one has a value that no memory holds."""
+    if _NUMBER.fullmatch(text) is None:
+        raise ValueError
+    return Fraction(text)
+
+
+def _decode_guarantee(entry: dict[str, str]) -> Any:
+    return _KINDS[entry["kind"]](**{name: _number(value) for name, value in entry.items() if name != "kind"})
 
 
 def _decode_spent(entry: dict[str, str]) -> Spent:
-    return Spent(_decode(entry), Fraction(entry["total_variation"]))
+    off = _number(entry.pop("total_variation"))
+    return Spent(_decode_guarantee(entry), off)
