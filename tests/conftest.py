@@ -11,6 +11,14 @@ from dap_world import Urls, World, postgres_schemas
 from secagg import Client, Identity, Model, Params, Roster, Round, Server, Simulation, _kernels, rounds_of, simulate
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_state_folder() -> Iterator[None]:
+    """Nonces stand beside their keys, whatever the environment says, and not among those of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("XDG_STATE_HOME", raising=False)
+        yield
+
+
 @pytest.fixture(params=_kernels.isa_available())
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     """Each instruction set of this CPU in turn, the portable one always."""

@@ -144,10 +144,10 @@ def test_save_follows_no_link(tmp_path: Path) -> None:
 
 
 def test_a_key_that_cannot_be_written_whole_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(file: object) -> None:
+    def full(file: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "_sync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         Identity.generate().save(tmp_path / "user.key")
     assert list(tmp_path.iterdir()) == []
@@ -235,6 +235,11 @@ def test_nothing_shows_the_private_key(saved: Path) -> None:
 NONCES = [bytes([value]) * 16 for value in range(8)]
 
 
+def store_of(identity: Identity, folder: Path) -> Path:
+    """The file of nonces of a key in a folder of state."""
+    return folder / (hashlib.sha256(identity.verification_key).hexdigest() + ".nonces")
+
+
 def refuses(identity: Identity, nonce: bytes) -> bool:
     try:
         identity.claim(nonce)
@@ -283,27 +288,29 @@ def test_a_claim_stands_on_disk_before_it_returns(saved: Path, monkeypatch: pyte
         synced.add(os.fstat(number).st_ino)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    Identity.load(saved).claim(NONCES[0])
-    nonces = saved.with_name("user.key.nonces")
+    identity = Identity.load(saved)
+    identity.claim(NONCES[0])
+    nonces = store_of(identity, saved.parent)
     assert {nonces.stat().st_ino, saved.parent.stat().st_ino} <= synced
-    assert nonces.read_text() == NONCES[0].hex() + "\n"
+    assert nonces.read_text().splitlines()[1:] == [NONCES[0].hex()]
 
 
 @pytest.mark.parametrize("written", range(1, 33))
-def test_a_line_torn_by_a_crash_hides_no_later_nonce(saved: Path, written: int) -> None:
+def test_a_line_torn_in_an_old_file_hides_no_later_nonce(saved: Path, written: int) -> None:
     saved.with_name("user.key.nonces").write_text(NONCES[0].hex() + "\n" + NONCES[1].hex()[:written])
     Identity.load(saved).claim(NONCES[2])
     assert all(refuses(Identity.load(saved), nonce) for nonce in (NONCES[0], NONCES[2]))
     assert refuses(Identity.load(saved), NONCES[1]) == (written == 32)
 
 
+@pytest.mark.parametrize("old", [False, True])
 @pytest.mark.parametrize("content", [b"\xff\xfe", None])
-def test_nonces_that_cannot_be_kept_stop_the_claim(saved: Path, content: bytes | None) -> None:
-    path = saved.with_name("user.key.nonces")
-    path.mkdir() if content is None else path.write_bytes(content)
+def test_nonces_that_cannot_be_read_stop_the_claim(saved: Path, content: bytes | None, old: bool) -> None:
     identity = Identity.load(saved)
+    path = saved.with_name("user.key.nonces") if old else store_of(identity, saved.parent)
+    path.mkdir() if content is None else path.write_bytes(content)
     for _ in range(2):
-        with pytest.raises(LocalProtocolError, match="cannot note a nonce"):
+        with pytest.raises(LocalProtocolError, match=r"cannot|is no"):
             identity.claim(NONCES[0])
 
 

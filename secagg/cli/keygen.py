@@ -16,8 +16,8 @@ def keygen(
 
     Only the file's owner may read it (mode 600); it never leaves the user's machine. The verification key goes to the
     trusted party, who makes the roster from lines of a user id and a key, and gives the same roster to everyone.
-    FILE.nonces, which sessions write beside it, keeps the key from being used for one session twice: keep the two
-    together.
+    What keeps the key from being used for one session twice is a file of nonces, which sessions write to
+    $XDG_STATE_HOME/secagg, or beside FILE if that is not set: never use the key without it.
 
     \b
     Example:

@@ -3,14 +3,13 @@
 Both come from outside the session: each user makes its own identity, a trusted party gives everyone the same roster.
 """
 
-import fcntl
 import hashlib
 import os
 import re
 from collections.abc import Mapping
 from operator import index
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 import numpy as np
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
@@ -23,10 +22,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ..codec import Ids
+from ..durable import create
 from ..errors import LocalProtocolError, require
+from .nonces import Nonces
 
 VERIFICATION_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
+_MOST_BYTES = 1 << 16  # of a key's file
 
 _P = 2**255 - 19
 _D = -121665 * pow(121666, -1, _P) % _P
@@ -35,11 +37,11 @@ _D = -121665 * pow(121666, -1, _P) % _P
 class Identity:
     """One user's Ed25519 key pair (d_sk, d_pk), and the nonces that it has used.
 
-    A nonce that is used twice would let a server replay a session, so `claim` takes each once; with a file, also across
-    runs of the program. Such a key must not be copied or restored without its file of nonces.
+    A nonce that is used twice would let a server replay a session, so `claim` takes each once; for a key of a file,
+    also across runs of the program. Such a key must not be used on two machines, nor without its file of nonces.
     """
 
-    def __init__(self, private: Ed25519PrivateKey, nonces: Path | None = None) -> None:
+    def __init__(self, private: Ed25519PrivateKey, nonces: Nonces | None = None) -> None:
         self._private = private
         self._nonces = nonces
         self._used: set[str] = set()
@@ -50,8 +52,15 @@ class Identity:
         return cls(Ed25519PrivateKey.generate())
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """The identity saved in a file; the nonces it uses are remembered beside it, in `path` + ".nonces".
+    def load(cls, path: Path, *, state: Path | None = None) -> Self:
+        """The identity saved in a file; the nonces that it uses are remembered in a folder of state.
+
+        Args:
+            path: of the key, Ed25519 in PEM, unencrypted. It may be a symbolic link, as mounted secrets are.
+            state: the folder, which lasts longer than the key is used; it is made if it is missing. By default
+                $XDG_STATE_HOME/secagg if that variable is set, else the folder of the file that `path` leads to. The
+                nonces' file in it is named by the SHA-256 of the verification key: all who use one key must use one
+                folder. What older versions have written, to `path` + ".nonces", is read as well.
 
         Raises:
             LocalProtocolError: the file is not there, is no Ed25519 key in PEM, or others may read it.
@@ -60,24 +69,16 @@ class Identity:
             with path.open("rb") as file:
                 others = os.fstat(file.fileno()).st_mode & 0o077
                 require(not others, f"{path} must be readable by its owner only: chmod 600 {path}")
-                private = load_pem_private_key(file.read(), None)
+                private = load_pem_private_key(file.read(_MOST_BYTES), None)
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
             raise LocalProtocolError(f"cannot load an identity from {path}: {type(error).__name__}") from None
         if not isinstance(private, Ed25519PrivateKey):
             raise LocalProtocolError(f"{path} does not hold an Ed25519 key")
-        return cls(private, path.with_name(path.name + ".nonces"))
+        return cls(private, Nonces(path, private.public_key().public_bytes_raw(), state))
 
     def save(self, path: Path) -> None:
         """Write the private key to a new file with mode 600. Raises FileExistsError rather than overwrite a key."""
-        pem = self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            try:
-                file.write(pem)
-                _sync(file)
-            except BaseException:
-                path.unlink()
-                raise
-        _sync_folder(path)
+        create(path, self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
     @property
     def verification_key(self) -> bytes:
@@ -89,50 +90,15 @@ class Identity:
         return self._private.sign(message)
 
     def claim(self, nonce: bytes) -> None:
-        """Use a session's nonce; with a file, it stands there for good before this returns.
+        """Use a session's nonce; for a key of a file, it stands on disk for good before this returns.
 
         Raises:
             LocalProtocolError: the nonce was used before, or cannot be written down.
         """
         name = nonce.hex()
-        try:
-            fresh = name not in self._used and (self._nonces is None or _append_new(self._nonces, name))
-        except (OSError, ValueError) as error:
-            raise LocalProtocolError(f"cannot note a nonce in {self._nonces}: {type(error).__name__}") from None
+        fresh = name not in self._used and (self._nonces is None or self._nonces.claim(nonce))
         require(fresh, "this identity has taken part in a session with this nonce already")
         self._used.add(name)
-
-
-def _append_new(path: Path, line: str) -> bool:
-    """Add a line to a file for good, if it is not there yet. Returns whether it was new.
-
-    The lock and the reading anew hold off other processes that use the same file.
-    """
-    with path.open("a+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0)
-        text = file.read()
-        if line in text.splitlines():
-            return False
-        torn = bool(text) and not text.endswith("\n")  # by a crash: a line glued to it would be lost
-        file.write(f"\n{line}\n" if torn else f"{line}\n")
-        _sync(file)
-    _sync_folder(path)
-    return True
-
-
-def _sync(file: IO[bytes] | IO[str]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    """Make a new file's name as lasting as its content."""
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 class Roster:
