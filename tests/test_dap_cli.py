@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import stat
@@ -328,6 +329,49 @@ def test_an_old_store_is_upgraded_on_request(leader: Path) -> None:
     assert run_json("task", "list", "--config", leader) == []
 
 
+def test_a_store_without_its_journal_says_the_command_that_accepts_the_loss(leader: Path) -> None:
+    journal, accept = leader.parent / "leader.journal", ("store", "accept-journal", "--config", leader)
+    assert "accept it without --lost" in refused(*accept, "--lost")
+    journal.unlink()
+    for command in (("task", "list"), ("key", "new"), ("store", "upgrade"), ("leader",), ("worker",)):
+        refusal = refused(*command, "--config", leader)
+        assert "leader.journal, is gone: put it back" in refusal
+        assert "`secagg dap store accept-journal --config FILE --lost` accepts the loss" in refusal
+    assert "if it is lost, say so with --lost" in refused(*accept)
+    assert not journal.exists()
+    assert run(*accept, "--lost") == f"the store goes on with a new journal, {journal}\n"
+    assert run_json("task", "list", "--config", leader) == []
+    assert mode(journal) == 0o600
+
+
+def test_another_journal_is_taken_on_request_only(leader: Path, helper: Path) -> None:
+    journal = leader.parent / "leader.journal"
+    (leader.parent / "helper.journal").replace(journal)
+    assert "is not this store's journal of releases: put that back" in refused("task", "list", "--config", leader)
+    accepted = run_json("store", "accept-journal", "--config", leader)
+    assert accepted == {"journal": str(journal), "lost": False}
+    assert run_json("task", "list", "--config", leader) == []
+
+
+def test_a_copied_journal_is_adopted(leader: Path) -> None:
+    journal, copy = leader.parent / "leader.journal", leader.parent / "copy"
+    shutil.copy(journal, copy)
+    copy.replace(journal)
+    assert "leader.journal is a copy, or was moved from another disk" in refused("task", "list", "--config", leader)
+    assert "journal of releases is used from now on" in Command().run("adopt", journal)
+    assert run_json("task", "list", "--config", leader) == []
+
+
+def test_init_makes_nothing_in_a_folder_that_others_may_write_to(tmp_path: Path) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    assert "others may write to the folder" in refused("init", "--role", "leader", "--dir", folder)
+    assert list(folder.iterdir()) == []
+    folder.chmod(0o755)
+    run("init", "--role", "leader", "--dir", folder)
+
+
 # --- words ------------------------------------------------------------------------------------------------------
 
 
@@ -370,7 +414,7 @@ GROUPS = [(), ("task",), ("key",), ("store",)]
 COMMANDS = [
     ("init",), ("leader",), ("helper",), ("worker",), ("upload",), ("collect",), ("collector-key",), ("task", "new"),
     ("task", "show"), ("task", "add"), ("task", "list"), ("task", "delete"), ("key", "new"), ("key", "list"),
-    ("key", "end"), ("store", "upgrade"), ("store", "backup"),
+    ("key", "end"), ("store", "upgrade"), ("store", "backup"), ("store", "accept-journal"),
 ]  # fmt: skip
 
 

@@ -28,6 +28,8 @@ MODES = pytest.mark.parametrize("mode", BatchMode, ids=lambda mode: mode.name.lo
 
 # Versions.
 
+TODAY = migrations.MIGRATIONS
+
 
 def add_a_table(connection: Any) -> None:
     Table("later", MetaData(), Column("number", Integer)).create(connection)
@@ -55,7 +57,7 @@ def test_old_store_is_upgraded_with_all_that_is_in_it(
     with_steps(monkeypatch, add_a_table)
     world.restart()
     with world.leader_store.read() as tx:
-        assert migrations.version(tx.connection) == 2
+        assert migrations.version(tx.connection) == len(TODAY) + 1
         assert inspect(tx.connection).has_table("later")
     world.aggregate_all()
     assert world.result(world.collect()).count == 4
@@ -66,7 +68,7 @@ def test_old_store_is_refused_by_a_program_that_must_not_upgrade_it(
 ) -> None:
     Store(dap_urls.leader, VAULT).close()
     with_steps(monkeypatch, add_a_table)
-    with pytest.raises(LocalProtocolError, match="version 1, this program's is 2: upgrade it"):
+    with pytest.raises(LocalProtocolError, match=f"version {len(TODAY)}, this program's is {len(TODAY) + 1}: upgrade"):
         Store(dap_urls.leader, VAULT, create=False)
     with pytest.raises(LocalProtocolError, match="version 0"):
         Store(dap_urls.helper, VAULT, create=False)
@@ -77,7 +79,9 @@ def test_newer_store_is_refused(dap_urls: Urls, monkeypatch: pytest.MonkeyPatch)
         with_steps(later, add_a_table)
         Store(dap_urls.leader, VAULT).close()
     for create in (True, False):
-        with pytest.raises(LocalProtocolError, match="version 2, this program's is 1: use a newer program"):
+        with pytest.raises(
+            LocalProtocolError, match=f"version {len(TODAY) + 1}, this program's is {len(TODAY)}: use a newer"
+        ):
             Store(dap_urls.leader, VAULT, create=create)
 
 
@@ -89,7 +93,7 @@ def test_upgrade_that_fails_leaves_the_old_version(dap_urls: Urls, monkeypatch: 
             Store(dap_urls.leader, VAULT)
     store = Store(dap_urls.leader, VAULT)
     with store.read() as tx:
-        assert migrations.version(tx.connection) == 1
+        assert migrations.version(tx.connection) == len(TODAY)
         assert not inspect(tx.connection).has_table("later")
     store.close()
 

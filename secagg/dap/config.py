@@ -257,6 +257,11 @@ class Config:
         return self.path.parent / name
 
     @property
+    def journal_file(self) -> Path:
+        """The journal of releases."""
+        return self.file(self.store.journal)
+
+    @property
     def url(self) -> str:
         """Of the database, a SQLite file's path made absolute."""
         parsed = make_url(self.store.database)
@@ -282,18 +287,24 @@ class Config:
             )
         return Vault.from_text(text or "", SECRET_VARIABLE) if file is None else Vault.load(self.file(file))
 
-    def open_store(self, *, create: bool = False) -> Store:
+    def open_store(self, *, create: bool = False, accept_journal: bool = False) -> Store:
         """The store, which exists, unless it shall be made or upgraded.
+
+        Args:
+            create: make it, or upgrade it.
+            accept_journal: go on with the journal of releases that is there, or with a new one.
 
         Raises:
             ConfigError, LocalProtocolError, StoreUnavailable: it cannot be opened; the message says what to do.
+            OSError: the journal cannot be read or made.
         """
         vault, file = self.vault(), self.sqlite_file
         if file is not None and not create and not file.exists():
             raise ConfigError(f"there is no store {file}: make it with `secagg dap store upgrade --config {self.path}`")
+        journal = Journal(self.journal_file)
         if file is not None and create and not file.exists():
             os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))  # and so are the files that SQLite puts beside it
-        return Store(self.url, vault, Journal(self.file(self.store.journal)), create=create)
+        return Store(self.url, vault, journal, create=create, accept_journal=accept_journal)
 
     def app_limits(self) -> Limits:
         table = self.limits

@@ -4,25 +4,25 @@ A restored database has forgotten which batches were collected since. The same b
 released again, as its noise is the same; another batch that shares a bucket with one that was released may not: each
 has noise of its own, and together they would say more than was paid for.
 
-The file has one line a release, of the task ID, the batch and the digest of the share without noise. It grows by about
-150 bytes a collection. It is not in the database's backups, and belongs to one machine: where several work on one
-database, each knows of its own releases only.
+The file has one line a release, of the task ID, the batch and the digest of the share without noise, and one with an ID
+of its own, by which the database knows it again. It grows by about 150 bytes a collection. It is not in the database's
+backups, and belongs to one machine: where several work on one database, each knows of its own releases only.
 """
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 
-from ..errors import LocalProtocolError, RemoteProtocolError
+from ..durable import Log
+from ..errors import RemoteProtocolError
 from .messages import BATCH_ID_SIZE, TASK_ID_SIZE, Interval
 from .task import base64url, from_base64url
 
 _INTERVAL_SIZE = 16
 _DIGEST_SIZE = 32
+_ID_SIZE = 16
+_ID = "journal"  # the first word of the line with it
+_LIMIT = 1 << 28  # bytes of the file: more than a million releases
 
 
 @dataclass(frozen=True)
@@ -51,81 +51,76 @@ class Journal:
     """The file; processes and threads that share it take turns.
 
     Args:
-        path: of the file, in a folder that exists; it is made if it is not there.
+        path: of the file, in a folder that exists and that others may not write to; the first release makes it.
+
+    Attributes:
+        path: absolute, without symbolic links.
 
     Raises:
-        LocalProtocolError: the file is no journal.
+        LocalProtocolError: the file is no journal, or a copy (`secagg adopt FILE` takes one), or refused for another
+            reason that `secagg.durable` names. So do all methods.
+        OSError: the folder is not there, or the file cannot be read or written. So do all methods.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._turn = Lock()
-        self._read = 0  # bytes
+        self._id: bytes | None = None
         self._entries: dict[bytes, set[Entry]] = {}
-        with self._opened():
+        self._log = Log(path, "journal of releases", self._take, limit=_LIMIT, unmarked=True)
+        self.path = self._log.path
+        with self._log.turn():
             pass
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return self._log.exists
+
+    def find_id(self) -> bytes | None:
+        """What tells this journal from all others; None if it has no ID yet."""
+        with self._log.turn():
+            return self._id
+
+    def make_id(self) -> bytes:
+        """The journal's ID, which it gets if it has none; the file is made if it is not there."""
+        with self._log.turn() as append:
+            if self._id is None:
+                append(f"{_ID} {os.urandom(_ID_SIZE).hex()}")
+            assert self._id is not None
+            return self._id
 
     def allows(self, task_id: bytes, entry: Entry) -> bool:
         """Whether nothing that was released before stands against this release."""
-        with self._opened():
+        with self._log.turn():
             return not any(entry.conflicts(other) for other in self._entries.get(task_id, ()))
 
     def count(self, task_id: bytes) -> int:
         """How many of the task's batches were released."""
-        with self._opened():
+        with self._log.turn():
             return len(self._entries.get(task_id, ()))
 
     def record(self, task_id: bytes, entry: Entry) -> None:
         """Write a release down; once this returns it is on disk. Again it does nothing."""
-        with self._opened() as file:
-            if entry in self._entries.get(task_id, ()):
-                return
-            line = " ".join(map(base64url, (task_id, entry.batch, entry.digest))) + "\n"
-            self._append(file, line.encode())
-            self._read += len(line)
-            self._entries.setdefault(task_id, set()).add(entry)
+        with self._log.turn() as append:
+            if entry not in self._entries.get(task_id, ()):
+                append(" ".join(map(base64url, (task_id, entry.batch, entry.digest))))
 
-    def _append(self, file: int, line: bytes) -> None:
-        """All of it, on disk, or nothing: a full disk takes the beginning of a line without an error."""
+    def _take(self, record: str) -> None:
+        first, *rest = record.split(" ")
+        if first == _ID:
+            self._take_id(*rest)
+            return
         try:
-            rest = line
-            while rest:
-                rest = rest[os.write(file, rest) :]
-            os.fsync(file)
-        except OSError:
-            os.ftruncate(file, self._read)
-            raise
-
-    @contextmanager
-    def _opened(self) -> Iterator[int]:
-        """The file, alone, after what others have written is read."""
-        with self._turn:
-            file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                self._catch_up(file)
-                yield file
-            finally:
-                os.close(file)
-
-    def _catch_up(self, file: int) -> None:
-        size = os.fstat(file).st_size
-        data = os.pread(file, size - self._read, self._read)
-        complete = data.rfind(b"\n") + 1
-        for line in data[:complete].decode("ascii", "replace").splitlines():
-            task_id, entry = self._parse(line)
-            self._entries.setdefault(task_id, set()).add(entry)
-        self._read += complete
-        if complete:
-            os.fsync(file)  # whoever wrote it may have died before
-        if complete < len(data):  # a crash cut the last line short: nothing of it was released
-            os.ftruncate(file, self._read)
-
-    def _parse(self, line: str) -> tuple[bytes, Entry]:
-        try:
-            task, batch, digest = line.split(" ")
+            batch, digest = rest
             size = _INTERVAL_SIZE if len(batch) < 40 else BATCH_ID_SIZE
             entry = Entry(from_base64url(batch, size), from_base64url(digest, _DIGEST_SIZE))
-            return from_base64url(task, TASK_ID_SIZE), entry
-        except (ValueError, RemoteProtocolError):
-            raise LocalProtocolError(f"{self._path} is no journal of releases") from None
+            task_id = from_base64url(first, TASK_ID_SIZE)
+        except RemoteProtocolError as error:
+            raise ValueError(error.reason) from None
+        self._entries.setdefault(task_id, set()).add(entry)
+
+    def _take_id(self, *words: str) -> None:
+        (word,) = words
+        found = bytes.fromhex(word)
+        if self._id is not None or len(found) != _ID_SIZE:
+            raise ValueError(word)
+        self._id = found

@@ -29,6 +29,7 @@ from secagg.dap.noise import add_noise, noise_seed
 from secagg.dap.privacy import Mechanism, Privacy, collections_allowed
 from secagg.dap.problems import DapProblem
 from secagg.dap.store import buckets, schema
+from secagg.errors import LocalProtocolError
 
 NewWorld = Callable[..., World]
 PRIVACY = Privacy(Mechanism.DISCRETE_LAPLACE, dp.PureDp("1"), dp.PureDp("100"))
@@ -153,6 +154,22 @@ def test_restored_backup_with_other_reports_gives_nothing(dap_world: NewWorld, s
         for interval in [batch, longer] if side == "both" else [longer]:
             with pytest.raises(DapProblem, match="batchOverlap"):
                 world.helper.create_share(world.helper_task, share_request(world, interval, interval), world.clock.now)
+
+
+@SIDES
+def test_restored_backup_without_its_journal_releases_nothing(dap_world: NewWorld, side: str, tmp_path: Path) -> None:
+    """A journal made anew would allow what the one that is gone forbids."""
+    world = dap_world(privacy=PRIVACY, journals=tmp_path)
+    filled(world)
+    backups = {url: dump(url) for url in urls(world, side)}
+    world.result(world.collect())
+    for url, backup in backups.items():
+        restore(url, backup)
+    for name in ("leader", "helper") if side == "both" else (side,):
+        (tmp_path / f"{name}.journal").unlink()
+    for _ in range(2):
+        with pytest.raises(LocalProtocolError, match=r"the journal of releases, .* is gone"):
+            world.restart()
 
 
 def share_request(world: World, batch: Interval, query: Interval) -> bytes:

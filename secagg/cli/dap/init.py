@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ...dap.config import ROLES, SECRET_VARIABLE, Config, template
+from ...dap.journal import Journal
 from ...dap.keys import new_key
 from ...dap.vault import SECRET_SIZE
 from ..console import require, show_json, show_pairs
@@ -40,10 +41,11 @@ def init(
       secagg dap init --role helper --listen 127.0.0.1:8081 --database postgresql+psycopg://dap@db.example/helper
     """
     name = choose("--role", tuple(ROLES), role)
-    directory.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(0o700, parents=True, exist_ok=True)
     path, secret = directory / f"{name}.toml", directory / f"{name}.secret"
     for file in (path, secret):
         require(not file.exists(), f"{file} exists already, and is never overwritten")
+    Journal(directory / f"{name}.journal")  # before anything is made: a folder that others may write to is refused
     stored = {
         "database": database or f"sqlite:///{name}.db",
         "secret_file": secret.name if secret_file else None,

@@ -79,6 +79,34 @@ def backup(
         show(f"{output}: {output.stat().st_size:,} bytes")
 
 
+def accept_journal(
+    config: ConfigOption,
+    lost: Annotated[bool, typer.Option("--lost", help="There is no journal any more: begin a new one.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Let a store go on with the journal of releases that is there, or with a new one. Stop its servers before.
+
+    What only the store's own journal knew is forgotten: after a backup of the database is restored, or was, nothing
+    here stands against a second release of what was released since. Read docs/operations.md before you accept that.
+    Where several machines work on one PostgreSQL database, a further machine begins its journal in this way.
+
+    \b
+    Example:
+      secagg dap store accept-journal --config leader.toml --lost
+    """
+    loaded = Config.load(config)
+    file = loaded.journal_file
+    if lost:
+        require(not file.exists(), f"there is a journal, {file}: accept it without --lost")
+    else:
+        require(file.exists(), f"there is no journal {file}: if it is lost, say so with --lost")
+    loaded.open_store(accept_journal=True).close()
+    if json:
+        show_json({"journal": str(file), "lost": lost})
+    else:
+        show(f"the store goes on with {'a new journal' if lost else 'the journal'}, {file}")
+
+
 def _copy(source: Path, target: Path) -> None:
     """By SQLite itself, which takes what is in its log too; then look at every page of the copy."""
     with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(target)) as copy:
@@ -90,4 +118,5 @@ def _copy(source: Path, target: Path) -> None:
 
 
 app.command("upgrade", short_help="Bring the schema to this program's version.")(upgrade)
+app.command("accept-journal", short_help="Go on after the journal of releases is lost.")(accept_journal)
 app.command("backup", short_help="Copy a SQLite store while it is in use.")(backup)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, TimeoutE
 from ...errors import LocalProtocolError, SecAggError
 from ..journal import Journal
 from ..vault import Vault
+from .journals import attach
 from .migrations import VERSION, migrate, version
 
 _WRITES = "secagg_writes"  # an execution option
@@ -33,20 +34,31 @@ class Store:
     Args:
         url: as SQLAlchemy writes it, such as `sqlite:///leader.db` or `postgresql+psycopg://localhost/leader`.
         vault: opens what is sealed.
-        journal: of releases, outside the database; None to do without it.
+        journal: of releases, outside the database; None to do without it, in a store that never had one.
         create: make the tables, or bring them to this version; else they must be of it.
+        accept_journal: take this journal although the store had another, or none is left.
 
     Raises:
-        LocalProtocolError: the URL is none, or the tables are of another version.
+        LocalProtocolError: the URL is none, the tables are of another version, or the store's journal is not there.
         StoreUnavailable: the database cannot be reached.
     """
 
-    def __init__(self, url: str, vault: Vault, journal: Journal | None = None, *, create: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        vault: Vault,
+        journal: Journal | None = None,
+        *,
+        create: bool = True,
+        accept_journal: bool = False,
+    ) -> None:
         self.vault = vault
         self.journal = journal
         self.engine = _engine(url)
         try:
             self._check_version(create)
+            with self.write() as tx:
+                attach(tx.connection, journal, accept=accept_journal)
         except BaseException:
             self.close()
             raise

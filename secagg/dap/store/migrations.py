@@ -16,7 +16,11 @@ def _create(connection: Connection) -> None:
     schema.metadata.create_all(connection)
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create,)
+def _know_journals(connection: Connection) -> None:
+    schema.journals.create(connection, checkfirst=True)  # a new store has all tables of this program
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _know_journals)
 VERSION = len(MIGRATIONS)
 
 

@@ -158,6 +158,12 @@ ledger = Table(
     Column("spent", Float, nullable=False),  # when
 )
 
+journals = Table(
+    "journals",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),  # of a journal of releases, a file outside the database
+)
+
 collection_jobs = Table(
     "collection_jobs",
     metadata,
