@@ -160,7 +160,7 @@ class Document(_File):
         self, path: str | PathLike[str], kind: str, *, limit: int = MOST_BYTES, unmarked: bool = False
     ) -> None:
         super().__init__(path, kind, limit=limit, unmarked=unmarked)
-        self._seen = False
+        self._place: tuple[int, int] | None = None  # of the file that was read or written last
 
     @contextmanager
     def turn(self) -> Iterator[Contents]:
@@ -173,20 +173,22 @@ class Document(_File):
         with self._alone() as folder:
             file = self._opened(folder)
             if file is None:
-                if self._seen:
+                if self._place is not None:
                     raise self._lost()
                 yield Contents(None, True, lambda body: self._put(folder, body))
                 return
             try:
                 body, marked = self._checked(file, _read(file, 0, self._size(file)))
+                place = _place(os.fstat(file))
             finally:
                 os.close(file)
-            self._seen = True
+            if self._place != place:
+                os.fsync(folder)  # whoever put it there may have died before
+            self._place = place
             yield Contents(body, marked, lambda body: self._put(folder, body))
 
     def _put(self, folder: int, body: bytes) -> None:
-        self._replace(folder, body)
-        self._seen = True
+        self._place = _place(self._replace(folder, body))
 
 
 class Log(_File):
@@ -253,6 +255,7 @@ class Log(_File):
 
     def _begin(self, folder: int, file: int) -> None:
         """Read the file for the first time, which gets a mark if it has none."""
+        os.fsync(folder)  # whoever made it may have died before
         data = _read(file, 0, self._size(file))
         body, marked = self._checked(file, data)
         require(marked or not data or b"\n" in data, f"{self.path} is no {self.kind}")

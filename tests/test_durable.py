@@ -1,6 +1,6 @@
 """Private state on disk: where it is, who may touch it, and what is there whenever the machine stops."""
 
-import multiprocessing
+import fcntl
 import os
 import shutil
 import stat
@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
 from commands import Command
+from processes import at_once
 
 from secagg import durable
 from secagg.durable import Document, Log
@@ -432,8 +434,10 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_document_is_on_disk_before_it_has_its_name_and_the_name_before_the_turn_ends(
     path: Path, events: list[str]
 ) -> None:
+    opened = document(path)
     for _ in range(2):
-        change(path)
+        with opened.turn() as contents:
+            contents.replace(b"x")
         assert events == ["file", "replace", "folder"]
         events.clear()
 
@@ -450,16 +454,25 @@ def test_a_record_is_on_disk_before_append_returns(path: Path, events: list[str]
         assert events == ["file"]
 
 
-def test_what_another_has_written_is_on_disk_before_it_counts(path: Path, events: list[str]) -> None:
-    """Whoever wrote it may have died before its own fsync."""
-    add(path)
+@BOTH
+def test_what_another_has_written_is_on_disk_before_it_counts(use: State, path: Path, events: list[str]) -> None:
+    """Whoever wrote it may have died before its own fsync: of a record, of the name of a file that it made."""
+    use(path)
     events.clear()
-    assert records_of(path) == ["x"]
-    assert events == ["file"]
+    opened = document(path) if use is change else log(path)
+    with opened.turn():
+        assert events == (["folder"] if use is change else ["folder", "file"])
+    events.clear()
+    with opened.turn():
+        assert events == []
+    use(path)
+    events.clear()
+    with opened.turn():
+        assert events == (["folder"] if use is change else ["file"])
 
 
 @pytest.mark.parametrize("step", ["write", "fsync", "replace"])
-@pytest.mark.parametrize("call", [1, 2])
+@pytest.mark.parametrize("call", [1, 2, 3])
 def test_a_document_is_the_old_or_the_new_one_whenever_the_machine_stops(
     path: Path, monkeypatch: pytest.MonkeyPatch, step: str, call: int
 ) -> None:
@@ -478,7 +491,7 @@ def test_a_document_is_the_old_or_the_new_one_whenever_the_machine_stops(
         patch.setattr(os, "unlink", lambda *_, **__: None)  # a crash tidies nothing up
         with suppress(Crash):
             change(path)
-    done = calls < call or (step == "fsync" and call == 2)  # else the name was not changed
+    done = calls < call or (step == "fsync" and call == 3)  # else the name was not changed
     assert change(path) == ("x\nx\n" if done else "x\n")
     assert sorted(os.listdir(path.parent)) == ["state", "state.lock"]
 
@@ -579,19 +592,21 @@ def test_what_was_acknowledged_outlives_a_kill(path: Path, kind: str, lines: int
 # --- at once ----------------------------------------------------------------------------------------------------
 
 
-def _count_in_a_document(path: Path) -> list[int]:
+def _count_in_a_document(path: Path, start: Barrier) -> list[int]:
     made, numbers = document(path), []
-    for _ in range(20):
+    start.wait()
+    for _ in range(40):
         with made.turn() as contents:
             numbers.append(int(contents.body or b"0"))
             contents.replace(b"%d" % (numbers[-1] + 1))
     return numbers
 
 
-def _count_in_a_log(path: Path) -> list[int]:
+def _count_in_a_log(path: Path, start: Barrier) -> list[int]:
     seen: list[str] = []
     made, numbers = log(path, seen), []
-    for _ in range(20):
+    start.wait()
+    for _ in range(40):
         with made.turn() as append:
             numbers.append(len(seen))
             append(str(len(seen)))
@@ -599,12 +614,20 @@ def _count_in_a_log(path: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("count", [_count_in_a_document, _count_in_a_log])
-def test_processes_take_turns_whatever_name_they_use(path: Path, count: Callable[[Path], list[int]]) -> None:
-    link = path.with_name("link")
-    link.symlink_to(path)
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        counted = pool.map(count, [path, link, path.parent / "." / "state"], chunksize=1)
-    assert sorted(number for numbers in counted for number in numbers) == list(range(60))
+def test_processes_take_turns_whatever_name_they_use(path: Path, count: Callable[[Path, Barrier], list[int]]) -> None:
+    path.with_name("link").symlink_to(path)
+    names = [path, path.with_name("link"), path.parent / "." / "state"]
+    counted = at_once(count, names)
+    assert sorted(number for numbers in counted for number in numbers) == list(range(120))
+
+
+@BOTH
+def test_a_turn_holds_the_lock_to_its_end(use: State, path: Path) -> None:
+    use(path)
+    with path.with_name("state.lock").open() as lock:
+        with document(path).turn() if use is change else log(path).turn(), pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 FORKS = """
@@ -614,6 +637,9 @@ document = Document(sys.argv[1], "test state")
 with document.turn() as contents:
     child = os.fork()
     if child == 0:
+        os.close(1)
+        os.close(2)
+        signal.alarm(100)  # should nobody end it
         signal.pause()
     contents.replace(b"x")
 with document.turn() as contents:
@@ -624,7 +650,7 @@ with document.turn() as contents:
 
 
 def test_a_child_that_is_forked_in_a_turn_does_not_keep_the_lock(path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", FORKS, path], capture_output=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", FORKS, path], capture_output=True, timeout=30, check=True)
     assert done.stdout == b"b'x'\n"
 
 

@@ -4,15 +4,16 @@ Nobody needs to lie for these: a link, a change of directory, a mounted key or a
 store does without its journal is in `test_dap_journal`.
 """
 
-import multiprocessing
 import os
 import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from commands import Command
+from processes import at_once
 
 from secagg import Identity, LocalProtocolError
 from secagg.dap.journal import Entry, Journal
@@ -129,9 +130,10 @@ def test_a_ledger_is_its_owners_alone(ledger: Path) -> None:
         spend(ledger, "b")
 
 
-def _race(task: tuple[Path, int]) -> int:
+def _race(task: tuple[Path, int], start: Barrier) -> int:
     path, first = task
     total, taken = PureDp(1), 0
+    start.wait()
     for batch in range(first, first + 10):
         try:
             Ledger(total, path).spend(PureDp("0.1"), str(batch))
@@ -144,8 +146,7 @@ def _race(task: tuple[Path, int]) -> int:
 def test_processes_that_know_a_ledger_by_other_names_keep_to_one_total(ledger: Path) -> None:
     link = ledger.with_name("link")
     link.symlink_to("ledger.json")
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        taken = pool.map(_race, [(ledger, 0), (link, 10), (ledger.parent / "." / "link", 20)], chunksize=1)
+    taken = at_once(_race, [(ledger, 0), (link, 10), (ledger.parent / "." / "link", 20)])
     assert sum(taken) == len(Ledger(PureDp(1), ledger).spent) == 10
 
 
@@ -153,8 +154,9 @@ def test_processes_that_know_a_ledger_by_other_names_keep_to_one_total(ledger: P
 
 
 def claims(path: Path, state: Path | None = None, nonce: bytes = NONCE) -> bool:
+    identity = Identity.load(path) if state is None else Identity.load(path, state=state)
     try:
-        Identity.load(path, state=state).claim(nonce)
+        identity.claim(nonce)
     except LocalProtocolError as error:
         if "with this nonce already" not in str(error):
             raise
@@ -299,8 +301,9 @@ def test_a_copy_of_the_nonces_claims_nothing_until_it_is_adopted(key: Path, tmp_
     assert [claims(key, tmp_path / "copy", nonce) for nonce in (NONCE, OTHER)] == [False, True]
 
 
-def _claims_once(task: tuple[Path, Path]) -> int:
+def _claims_once(task: tuple[Path, Path], start: Barrier) -> int:
     path, state = task
+    start.wait()
     return sum(claims(path, state, bytes([number]) * 16) for number in range(20))
 
 
@@ -308,8 +311,7 @@ def test_processes_that_know_a_key_by_other_names_claim_each_nonce_once(key: Pat
     link, state = tmp_path / "link", tmp_path / "state"
     link.symlink_to(key)
     shutil.copy(key, tmp_path / "copy")
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        claimed = pool.map(_claims_once, [(path, state) for path in (key, link, tmp_path / "copy")], chunksize=1)
+    claimed = at_once(_claims_once, [(path, state) for path in (key, link, tmp_path / "copy")])
     assert sum(claimed) == 20
 
 
