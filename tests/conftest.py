@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from dap_world import Urls, World, postgres_schemas
+from sqlalchemy import Connection, Engine, event
 
 from secagg import Client, Identity, Model, Params, Roster, Round, Server, Simulation, _kernels, rounds_of, simulate
+from secagg.dap.store import engine
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -81,6 +83,14 @@ def play_until(
         requests = server.end_round()
     assert server.faults == []
     return server, clients, requests
+
+
+@event.listens_for(Engine, "begin")
+def reads_do_not_write(connection: Connection) -> None:
+    """A store's, in all tests: on SQLite a read that becomes a write fails if another has written, which is seldom."""
+    if event.contains(connection.engine, "begin", engine._begin_sqlite):
+        writes = engine._WRITES in connection.get_execution_options()
+        connection.exec_driver_sql(f"PRAGMA query_only = {not writes}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

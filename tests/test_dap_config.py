@@ -3,6 +3,9 @@
 import json
 import logging
 import os
+import sqlite3
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from secagg.dap.messages import Role
 from secagg.dap.process import Process
 from secagg.dap.resources import Limits
 from secagg.dap.server import split_address
+from secagg.dap.store import engine
 from secagg.dap.store.engine import Store
 from secagg.dap.store.tasks import all_keys
 from secagg.dap.vault import Vault
@@ -179,6 +183,38 @@ def test_a_store_has_to_be_made_first_and_only_its_owner_reads_it(tmp_path: Path
         assert len(files) == 3
         assert all(path.stat().st_mode & 0o777 == 0o600 for path in files)
     store.close()
+
+
+TAKE_LOCK = """
+import sqlite3, sys
+sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None).execute("BEGIN IMMEDIATE")
+"""
+
+
+def test_a_store_that_another_thread_makes_meanwhile_keeps_its_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """POSIX: a process that closes a file loses its locks on it, whichever descriptor has them."""
+    config, store, real = Config.load(write(tmp_path)), tmp_path / "a.db", os.open
+    faster: list[sqlite3.Connection] = []
+    taken: list[bytes] = []
+
+    def late(path: Any, flags: int, *mode: int) -> int:
+        if Path(path) == store and not faster:
+            faster.append(sqlite3.connect(store, isolation_level=None))
+            faster[0].execute("CREATE TABLE something (x INTEGER)")
+            faster[0].execute("BEGIN IMMEDIATE")
+        return real(path, flags, *mode)
+
+    def pause(seconds: float) -> None:
+        taken.append(subprocess.run([sys.executable, "-c", TAKE_LOCK, str(store)], stderr=subprocess.PIPE).stderr)
+        faster[0].execute("ROLLBACK")
+
+    monkeypatch.setattr(os, "open", late)
+    monkeypatch.setattr(engine, "sleep", pause)
+    config.open_store(create=True).close()
+    faster[0].close()
+    assert [error.splitlines()[-1] for error in taken] == [b"sqlite3.OperationalError: database is locked"]
 
 
 # --- a process --------------------------------------------------------------------------------------------------

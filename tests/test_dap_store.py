@@ -1,10 +1,12 @@
 """The store: its versions, what goes on in it at once, and what it says when it cannot go on."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, inspect, text
 from secagg.dap.leader import Leader
 from secagg.dap.messages import BatchMode, ReportError, Role
 from secagg.dap.settings import Settings
-from secagg.dap.store import migrations, schema
+from secagg.dap.store import engine, migrations, schema
 from secagg.dap.store.engine import Store, StoreUnavailable
 from secagg.dap.store.tasks import find_task
 from secagg.dap.vault import Vault
@@ -116,6 +118,98 @@ def test_processes_that_start_together_make_the_tables_once(dap_urls: Urls) -> N
 
 def test_threads_that_open_a_new_store_together_make_the_tables_once(dap_urls: Urls) -> None:
     together([lambda: Store(dap_urls.leader, VAULT).close()] * 6)
+
+
+NEW_STORES = 20  # that several open at once: each was a chance of one in seven to fail
+
+OPEN_EACH = """
+import sys
+from secagg.dap.store.engine import Store
+from secagg.dap.vault import Vault
+print("ready", flush=True)
+for url in sys.stdin:
+    Store(url.strip(), Vault(bytes(32))).close()
+    print("opened", flush=True)
+"""
+
+
+def test_threads_open_new_stores_together_again_and_again(tmp_path: Path) -> None:
+    for i in range(NEW_STORES):
+        together([lambda url=f"sqlite:///{tmp_path}/{i}.db": Store(url, VAULT).close()] * 6)  # type: ignore[misc]
+
+
+def test_processes_open_new_stores_together_again_and_again(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OPEN_EACH]
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+            )
+            for _ in range(3)
+        ]
+        assert [said(process) for process in processes] == ["ready"] * 3
+        for i in range(NEW_STORES):
+            for process in processes:
+                assert process.stdin is not None
+                process.stdin.write(f"sqlite:///{tmp_path}/{i}.db\n")
+            assert [said(process) for process in processes] == ["opened"] * 3
+
+
+def said(process: "subprocess.Popen[str]") -> str:
+    """Its next line; empty if it has died."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Another's connection to a store without a write-ahead log: a new one, or a backup that was put in its place."""
+    path = tmp_path / "leader.db"
+    Store(f"sqlite:///{path}", VAULT).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        yield connection
+
+
+def test_store_waits_where_sqlite_refuses_at_once(
+    tmp_path: Path, other: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The switch of the journal mode makes a write lock of a read lock, for which SQLite never waits."""
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            other.execute("ROLLBACK")
+
+    monkeypatch.setattr(engine, "sleep", pause, raising=False)
+    other.execute("BEGIN IMMEDIATE")
+    store = Store(f"sqlite:///{tmp_path}/leader.db", VAULT)
+    with store.read() as tx:
+        assert tx.execute(text("PRAGMA journal_mode")).scalar_one() == "wal"
+    store.close()
+    assert len(pauses) == 3
+    assert all(0 <= seconds <= 0.05 for seconds in pauses)
+
+
+def test_store_that_stays_locked_is_unavailable(
+    tmp_path: Path, other: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_BUSY_SECONDS", 0)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match="database is locked"):
+        Store(f"sqlite:///{tmp_path}/leader.db", VAULT)
+
+
+def test_read_that_would_have_to_become_a_write_is_refused(tmp_path: Path) -> None:
+    """By the tests (conftest), and always: SQLite itself refuses it only where another has written meanwhile."""
+    store = Store(f"sqlite:///{tmp_path}/leader.db", VAULT)
+    change = text("UPDATE secagg_store SET version = version")
+    with pytest.raises(StoreUnavailable, match="readonly"), store.read() as tx:
+        tx.execute(change)
+    with store.write() as tx:  # on the same connection
+        tx.execute(change)
+    store.close()
 
 
 def together(actions: list[Callable[[], object]]) -> None:

@@ -6,8 +6,10 @@ Its secret is never in it: it stands in a file of its own or in the environment 
 import os
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
+from threading import Lock
 from typing import Any, Self
 
 from sqlalchemy import make_url
@@ -25,6 +27,7 @@ SECRET_VARIABLE = "SECAGG_DAP_SECRET"
 ROLES = {"leader": Role.LEADER, "helper": Role.HELPER}
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
+_MAKING = Lock()
 
 
 class ConfigError(SecAggError):
@@ -299,11 +302,9 @@ class Config:
             OSError: the journal cannot be read or made.
         """
         vault, file = self.vault(), self.sqlite_file
-        if file is not None and not create and not file.exists():
+        if file is not None and not _there(file, create):
             raise ConfigError(f"there is no store {file}: make it with `secagg dap store upgrade --config {self.path}`")
         journal = Journal(self.journal_file)
-        if file is not None and create and not file.exists():
-            os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))  # and so are the files that SQLite puts beside it
         return Store(self.url, vault, journal, create=create, accept_journal=accept_journal)
 
     def app_limits(self) -> Limits:
@@ -342,6 +343,20 @@ class Config:
             raise ConfigError(f"{self.path}: [helper] proxy must not hold a password: let it know us by our address")
         if (self.server.certificate is None) != (self.server.private_key is None):
             raise ConfigError(f"{self.path}: [server] needs both certificate and private_key, or none")
+
+
+def _there(file: Path, create: bool) -> bool:
+    """Whether there is this SQLite store, an empty one included that was made just now for our eyes alone, as are then
+    the files that SQLite puts beside it.
+
+    A process that closes a file loses all locks on it that it has, SQLite's included: so nobody opens a store before
+    the one who made it has closed it, and one that is there stays closed.
+    """
+    with _MAKING:
+        if create:
+            with suppress(FileExistsError):
+                os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        return file.exists()
 
 
 def _read(path: Path, table: str, kind: type[Any], given: object) -> Any:

@@ -2,11 +2,18 @@
 
 A write takes its lock when it begins: on SQLite the whole file's, on PostgreSQL the rows that it names `FOR UPDATE`.
 Durable means on disk: SQLite runs with synchronous = FULL, PostgreSQL with its default.
+
+SQLite waits for a lock where it has none yet, and refuses at once where a read lock would have to become a write lock:
+two that waited so would wait for each other. So nothing here asks for that but the switch to a write-ahead log, which
+cannot be had otherwise and is tried again; what is read in `read` is not written there, as the tests see to.
 """
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from random import uniform
+from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import Column, Connection, Engine, Executable, Table, create_engine, event, make_url
@@ -21,6 +28,7 @@ from .migrations import VERSION, migrate, version
 
 _WRITES = "secagg_writes"  # an execution option
 _BUSY_SECONDS = 30
+_BUSY_PAUSE = 0.05  # seconds, at most, until a lock is asked for again that SQLite does not wait for
 _POOL: dict[str, Any] = {"hide_parameters": True, "pool_size": 8, "max_overflow": 56}  # more than threads of a process
 
 
@@ -139,8 +147,22 @@ def _engine(url: str) -> Engine:
 
 def _prepare_sqlite(connection: Any, record: Any) -> None:
     connection.isolation_level = None  # transactions begin as `_begin_sqlite` says
-    for setting in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    _write_ahead(connection)
+    for setting in ("synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {setting}")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch the file to a write-ahead log, unless it has one: as patiently as transactions begin."""
+    end = monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() >= end:
+                raise
+        sleep(uniform(0, _BUSY_PAUSE))  # each its own while, so that several do not meet again and again
 
 
 def _begin_sqlite(connection: Connection) -> None:
