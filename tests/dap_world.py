@@ -373,6 +373,15 @@ class World:
         sums = self.task.prio3.unshard(shares, response.report_count, signed=True)
         return Result(response.report_count, response.interval, [int(s) for s in sums], (leader, helper), job.response)
 
+    def sum_of(self, job: CollectionJob) -> int:
+        """`result`, where the VDAF is a Sum without noise."""
+        assert job.finished, job.problem
+        assert job.response is not None
+        response, request = CollectionJobResp.decode(job.response), CollectionJobReq.decode(job.request)
+        sealed = (Role.LEADER, response.leader_encrypted_agg_share), (Role.HELPER, response.helper_encrypted_agg_share)
+        shares = [self.task.prio3.decode_agg_share(self.open_share(role, each, request)) for role, each in sealed]
+        return int(self.task.prio3.unshard(shares, response.report_count))
+
     def open_share(self, role: Role, sealed: HpkeCiphertext, request: CollectionJobReq) -> bytes:
         info, aad = self.task.agg_share_info(role), self.task.agg_share_aad(request)
         return self._keys[Role.COLLECTOR].open(sealed.enc, info, aad, sealed.payload)

@@ -118,6 +118,35 @@ def test_a_task_has_a_file_for_every_party(tmp_path: Path) -> None:
     assert "exists already, and is never overwritten" in refused(*HISTOGRAM, *PRIVATE, "--output", tmp_path / "t")
 
 
+SUM = ("task", "new", "--vdaf", "sum", *URLS, "--mechanism", "none", "--max-measurement")
+SELECTED = ("--batch-mode", "leader-selected", "--min-batch-size", "3", "--batch-size")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((str((1 << 32) - 1), "--min-batch-size", "10"), None),
+        ((str(1 << 32), "--min-batch-size", "10"), "a larger batch is refused: more than 4,294,967,295 reports of up"),
+        ((str(1 << 62), "--min-batch-size", "3"), "a larger batch is refused: more than 3 reports of up to"),
+        ((str(1 << 62), "--min-batch-size", "4"), "no batch of this task has a result: more than 3 reports of"),
+        ((str(1 << 62), *SELECTED, "3"), None),
+        ((str(1 << 62), *SELECTED, "4"), "the Leader selects smaller batches than --batch-size: more than 3 reports"),
+    ],
+)
+def test_a_task_whose_sums_may_be_beyond_the_field_is_warned_of(
+    options: tuple[str, ...], says: str | None, tmp_path: Path
+) -> None:
+    code, out, err = outcome(*SUM, *options, "--output", tmp_path / "t")
+    assert code == 0
+    if says is None:
+        assert err == ""
+        return
+    assert err.startswith(f"warning: {says}")
+    assert err.count("\n") == 1
+    most = "4,294,967,295" if options[0] == str(1 << 32) else "3"
+    assert f" reports or more, at most {most}, whose sum is sure to be in the field" in out
+
+
 def test_the_words_hold_no_secret(tmp_path: Path, leader: Path) -> None:
     out = run(*HISTOGRAM, *PRIVATE, "--output", tmp_path / "t", "--config", leader)
     for path in (tmp_path / "t").iterdir():

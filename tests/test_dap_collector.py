@@ -216,6 +216,31 @@ def test_numbers_have_numbers_for_error_bars(collector: Any, chosen: Any, total:
         assert (collection.error_bars > 0) == (task.privacy is not None)
 
 
+def test_sums_beyond_the_field_are_not_shown(collector: Any) -> None:
+    task = make_task(vdaf=vdaf("Sum", max_measurement=1 << 62))
+    leader = Leader(task, [ready(job_response(task, 3 << 62, count=3))])
+    assert collector(leader).collect(INTERVAL).result == 3 << 62
+    wrapped = (10 << 62) % task.prio3.field.MODULUS
+    for count in (4, 10):
+        leader = Leader(task, [ready(job_response(task, wrapped, count=count))])
+        with pytest.raises(LocalProtocolError, match=f"the batch has {count} reports, and the sum of more than 3 may"):
+            collector(leader).collect(INTERVAL)
+
+
+def test_noise_has_its_room_in_the_field(collector: Any) -> None:
+    """Half of the field is for negative results, and the noise may come on top of the sum."""
+    privacy = Privacy(Mechanism.DISCRETE_LAPLACE, PureDp(Fraction(1)), PureDp(Fraction(10)))
+    chosen = vdaf("Sum", max_measurement=1 << 30)
+    task = make_task(vdaf=chosen, privacy=privacy)
+    half, room = task.prio3.field.MODULUS // 2, privacy.plan(chosen).room()
+    most = (half - room) // (1 << 30)
+    assert most < half // (1 << 30)
+    leader = Leader(task, [ready(job_response(task, -5, count=most)), ready(job_response(task, -5, count=most + 1))])
+    assert collector(leader).collect(INTERVAL).result == -5
+    with pytest.raises(LocalProtocolError, match=f"of more than {most:,} may be beyond"):
+        collector(leader).collect(INTERVAL)
+
+
 # Differential privacy.
 
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prio3_reports import ALL, DRAFTS, IDS, Reports, instances, rng
 
-from secagg.errors import RemoteProtocolError
+from secagg.errors import LocalProtocolError, RemoteProtocolError
 from secagg.vdaf import (
     DRAFT_08,
     Draft,
+    Field64,
     Field128,
     Prio3,
     Prio3Count,
@@ -193,6 +194,83 @@ def test_there_is_no_aggregation_parameter() -> None:
         prio3.decode_agg_param(b"\0")
     assert prio3.is_valid(None, [])
     assert not prio3.is_valid(None, [None])
+
+
+# Sums that the field holds.
+
+LARGE = 1 << 62
+MOST = [  # what one measurement adds to an entry at most
+    (Prio3Count(), 1),
+    (Prio3Sum(max_measurement=LARGE), LARGE),
+    (Prio3Sum(max_measurement=2 * LARGE - 1, draft=DRAFT_08), 2 * LARGE - 1),
+    (Prio3SumVec(length=2, max_measurement=1 << 100), 1 << 100),
+    (Prio3SumVecWithMultiproof(length=2, max_measurement=LARGE), LARGE),
+    (Prio3Histogram(length=2), 1),
+    (Prio3MultihotCountVec(length=2, max_weight=2), 1),
+]
+
+
+def shares_of(prio3: Prio3, total: int) -> list[Any]:
+    """Aggregate shares of the result that is `total` in every entry."""
+    mask = 12345
+    return [prio3.field.array([part] * prio3.flp.OUTPUT_LEN) for part in (mask, total - mask)]
+
+
+def entries(result: Any) -> set[int]:
+    return set(result) if isinstance(result, list) else {result}
+
+
+def test_ten_reports_whose_sum_is_beyond_the_field_are_no_result() -> None:
+    prio3 = Prio3Sum(max_measurement=LARGE)
+    batches = Reports(prio3, [LARGE] * 10).out_shares()
+    with pytest.raises(LocalProtocolError, match=r"10 measurements of up to 4,611,686,018,427,387,904 each may.* 3 me"):
+        prio3.unshard([prio3.aggregate(outs) for outs in batches], 10)
+    assert Reports(prio3, [LARGE] * 3).aggregate() == 3 * LARGE
+
+
+@pytest.mark.parametrize(("prio3", "largest"), MOST, ids=[type(prio3).__name__ for prio3, _ in MOST])
+@pytest.mark.parametrize("room", [None, 0, 1 << 61])
+def test_as_many_measurements_as_the_field_holds_are_unsharded(prio3: Prio3, largest: int, room: int | None) -> None:
+    """Without noise up to p - 1; with noise of either sign up to p / 2, its room on top."""
+    signed = room is not None
+    limit = (prio3.field.MODULUS - 1) // (2 if signed else 1) - (room or 0)
+    most = limit // largest
+    assert prio3.capacity(signed=signed, room=room or 0) == most
+    count = min(most, (1 << 64) - 1)
+    for total in (0, count * largest, count * largest + (room or 0), -(room or 0)):
+        result = prio3.unshard(shares_of(prio3, total), count, signed=signed, room=room or 0)
+        assert entries(result) == {total}
+    with pytest.raises(LocalProtocolError):
+        prio3.unshard(shares_of(prio3, 0), count + 1, signed=signed, room=room or 0)
+
+
+def test_both_fields_are_among_them() -> None:
+    assert {prio3.field for prio3, _ in MOST} == {Field64, Field128}
+
+
+@pytest.mark.parametrize("count", [-1, 10**20, 1 << 64, True, 2.0, "3", None, np.float64(3)])
+@pytest.mark.parametrize("prio3", [Prio3Count(), Prio3Histogram(length=2)])
+def test_number_of_measurements_is_checked(prio3: Prio3, count: Any) -> None:
+    with pytest.raises(LocalProtocolError, match=r"num_measurements|measurements fit"):
+        prio3.unshard(shares_of(prio3, 1), count)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    prio3 = Prio3Sum(max_measurement=LARGE)
+    assert prio3.unshard(shares_of(prio3, 5), np.uint8(3)) == 5  # type: ignore[arg-type]
+    with pytest.raises(LocalProtocolError, match="1 measurements fit"):
+        prio3.unshard(shares_of(prio3, 5), np.int64(2), signed=True, room=np.int16(9))  # type: ignore[arg-type]
+
+
+def test_room_for_noise_is_of_signed_results() -> None:
+    prio3 = Prio3Count()
+    for room, signed, says in ((5, False, "must be signed"), (-1, True, "at least 0"), (0.5, True, "integer")):
+        with pytest.raises(LocalProtocolError, match=says):
+            prio3.unshard(shares_of(prio3, 1), 1, signed=signed, room=room)  # type: ignore[arg-type]
+    half = prio3.field.MODULUS // 2
+    assert prio3.unshard(shares_of(prio3, -half), 0, signed=True, room=half) == -half
+    with pytest.raises(LocalProtocolError, match=r"noise up to .* 0 measurements fit"):
+        prio3.unshard(shares_of(prio3, 0), 0, signed=True, room=half + 1)
 
 
 # Noise.

@@ -53,6 +53,11 @@ def fail(reason: str, code: int = 2) -> None:
     raise typer.Exit(code)
 
 
+def warn(reason: str) -> None:
+    """A line on stderr about what the command does all the same."""
+    print("warning:", " ".join(reason.split()), file=sys.stderr)
+
+
 def require(condition: bool, reason: str) -> None:
     if not condition:
         raise CommandError(reason)

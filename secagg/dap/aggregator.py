@@ -195,6 +195,7 @@ def release(
     if buckets.overlaps_collected(tx, mine, batch):
         raise DapProblem("batchOverlap", "some of this batch was collected before", task_id=task.id)
     _require(held.count >= task.min_batch_size, task, "invalidBatchSize", too_small(task, held.count))
+    _require(held.count <= task.max_batch_size, task, "invalidBatchSize", too_large(task, held.count))
     if agreed is not None and agreed != (held.count, held.checksum):
         theirs = f"{agreed[0]:,} reports" if agreed[0] != held.count else "as many reports, but others"
         detail = f"this Aggregator has {held.count:,} reports in the batch, the other one {theirs}"
@@ -240,6 +241,11 @@ def record_release(store: Store, mine: AggregatorTask, batch: bytes) -> None:
 
 def too_small(task: Task, count: int) -> str:
     return f"batch has {count:,} reports, needs {task.min_batch_size:,}"
+
+
+def too_large(task: Task, count: int) -> str:
+    advice = "; ask for a shorter interval" if task.by_time else ""
+    return f"batch has {count:,} reports, and at most {task.max_batch_size:,} are sure to sum up in the field{advice}"
 
 
 def _noised(tx: Tx, task: Task, plan: Plan, batch: bytes, share: bytes) -> bytes:

@@ -143,6 +143,7 @@ class Collecting:
 
         Raises:
             RemoteProtocolError: it is not an answer to the query, or does not open.
+            LocalProtocolError: so many reports may sum up to more than the VDAF's field holds.
         """
         task = self._task
         self._check_batch(request, response)
@@ -152,7 +153,9 @@ class Collecting:
             Role.HELPER: response.helper_encrypted_agg_share,
         }
         shares = [prio3.decode_agg_share(self._open(role, aad, each)) for role, each in sealed.items()]
-        result = prio3.unshard(shares, response.report_count, signed=task.privacy is not None)
+        result = prio3.unshard(
+            shares, response.report_count, signed=task.privacy is not None, room=task.noise_room
+        )  # fmt: skip
         result, bars = _with_bars(task, result, response.report_count, confidence)
         start, end = (time * task.time_precision for time in (response.interval.start, response.interval.end))
         return Collection(response.report_count, response.interval, start, end, result, bars, confidence, job)
@@ -171,6 +174,12 @@ class Collecting:
                 f"the Leader answers with {response.report_count} reports, where the task has"
                 f" {task.min_batch_size} at least: the result is not shown"
             )
+        require(
+            response.report_count <= task.max_batch_size,
+            f"the batch has {response.report_count:,} reports, and the sum of more than {task.max_batch_size:,} may be"
+            " beyond the VDAF's field: the result, which may be wrong, is not shown; collect shorter intervals, or make"
+            " a task with a lower max_measurement",
+        )
         if task.by_time and not response.interval.within(Interval.decode(request.query.config)):
             raise RemoteProtocolError("the Leader answers with reports from outside the interval that was asked for")
 

@@ -336,10 +336,8 @@ def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
         " Laplace, one of zCDP discrete Gaussian noise)",
     )
     plan.noise_for(Party.AGGREGATOR)  # raises where no sampler reaches so far
-    half = vdaf.prio3().field.MODULUS // 2
-    largest = MAX_REPORTS * int(getattr(vdaf, "max_measurement", 1))
     require(
-        largest + plan.room() <= half,
+        vdaf.prio3().capacity(signed=True, room=plan.room()) >= MAX_REPORTS,
         f"the sum of {MAX_REPORTS:,} reports and noise up to {plan.room():,} does not fit in the field of {vdaf.NAME}:"
         " lower max_measurement or raise the budget",
     )

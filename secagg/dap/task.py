@@ -104,6 +104,18 @@ class Task:
         return None if data is None else Privacy.decode(data)
 
     @cached_property
+    def noise_room(self) -> int:
+        """What the Aggregators' noise on an entry stays within, but for a chance of 2^-40."""
+        if self.privacy is None or self.privacy.place is Place.LOCAL:
+            return 0
+        return self.privacy.plan(self.vdaf).room()
+
+    @cached_property
+    def max_batch_size(self) -> int:
+        """Reports of which a batch has a result: the sum of more, with noise, may be beyond the VDAF's field."""
+        return self.prio3.capacity(signed=self.privacy is not None, room=self.noise_room)
+
+    @cached_property
     def interval(self) -> Interval | None:
         """The task interval, in time_precision, outside of which no report may be."""
         data = self._extension(TASK_INTERVAL_EXTENSION)

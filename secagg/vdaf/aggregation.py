@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from secagg import _vdaf
+from secagg.arguments import whole
 from secagg.errors import RemoteProtocolError, require
 
 from .field import Elements, Field
@@ -92,15 +93,44 @@ class Aggregation:
             raise RemoteProtocolError("aggregate share: " + OVERFLOW)
         return elements.copy().reshape(elements.shape[1:])
 
-    def unshard(self, agg_shares: Sequence[Elements], num_measurements: int, *, signed: bool = False) -> Any:
+    def unshard(
+        self, agg_shares: Sequence[Elements], num_measurements: int, *, signed: bool = False, room: int = 0
+    ) -> Any:
         """The aggregate result: an integer or a list of them, as the circuit has it.
 
         Args:
             agg_shares: every Aggregator's.
-            num_measurements: how many were aggregated; the circuits of the draft do not need it.
+            num_measurements: how many were aggregated, 0 .. 2^64 - 1.
             signed: results are -(p - 1) / 2 .. (p - 1) / 2 instead of 0 .. p - 1, for sums that noise made negative.
+            room: what the noise of an entry stays within, such as `secagg.dp.Plan.room()`; 0 without noise.
+
+        Raises:
+            LocalProtocolError: another number of shares; or so many measurements, and noise, may sum up to more than
+                the field holds (`capacity`): the result would be wrong by a multiple of p.
         """
         require(len(agg_shares) == self.SHARES, f"{self.SHARES} Aggregators, {len(agg_shares)} aggregate shares")
+        self._require_capacity(whole(num_measurements, "num_measurements"), signed, whole(room, "room"))
         output = self.field.ints(self.merge(agg_shares))
         half = self.field.MODULUS // 2
         return self.flp.valid.decode([x - self.field.MODULUS if signed and x > half else x for x in output])
+
+    def capacity(self, *, signed: bool = False, room: int = 0) -> int:
+        """How many measurements at most have a sum that `unshard` gives right, whatever they are; negative where not
+        even the noise fits. The arguments are those of `unshard`."""
+        return (self._largest(signed) - whole(room, "room")) // self.flp.valid.MAX_ENTRY
+
+    def _largest(self, signed: bool) -> int:
+        """Result that there is."""
+        return self.field.MODULUS // 2 if signed else self.field.MODULUS - 1
+
+    def _require_capacity(self, count: int, signed: bool, room: int) -> None:
+        require(0 <= count < 1 << 64, f"num_measurements must be 0 .. 2^64 - 1, got {count}")
+        require(room >= 0, f"room must be at least 0, got {room}")
+        require(signed or room == 0, "noise makes sums negative: with room for it, results must be signed")
+        most = self.capacity(signed=signed, room=room)
+        noise = f", and noise up to {room:,}," if room else ""
+        require(
+            count <= most,
+            f"{count:,} measurements of up to {self.flp.valid.MAX_ENTRY:,} each{noise} may sum up to more than"
+            f" {self._largest(signed):,}, the largest result: {max(most, 0):,} measurements fit",
+        )

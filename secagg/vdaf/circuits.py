@@ -35,7 +35,8 @@ def _proof_len(length: int, chunk: int) -> int:
 
 
 class Valid(ABC):
-    """A circuit that calls its one gadget GADGET_CALLS times. JOINT_RAND_LEN is what its wires use."""
+    """A circuit that calls its one gadget GADGET_CALLS times. JOINT_RAND_LEN is what its wires use, MAX_ENTRY the most
+    that one measurement adds to an entry of the output."""
 
     field: Field
     GADGET: Gadget
@@ -44,6 +45,7 @@ class Valid(ABC):
     JOINT_RAND_LEN: int
     OUTPUT_LEN: int
     EVAL_OUTPUT_LEN: int
+    MAX_ENTRY = 1
     REDUCES_ONE = False  # whether even a single output is multiplied by randomness
 
     @abstractmethod
@@ -103,6 +105,7 @@ class Sum(Valid):
     def __init__(self, field: Field, draft: Draft, max_measurement: int) -> None:
         self.field = field
         self.range = Range(field, draft, max_measurement)
+        self.MAX_ENTRY = self.range.maximum
         self.GADGET = PolyEval(field, not draft.gadget_values, (0, -1, 1))
         self.GADGET_CALLS = self.MEAS_LEN = self.EVAL_OUTPUT_LEN = self.range.bits
         self.REDUCES_ONE = not draft.query_reduces
@@ -150,6 +153,7 @@ class SumVec(Bits):
         require(length > 0, f"length must be at least 1, got {length}")
         self.range = Range(field, draft, max_measurement)
         super().__init__(field, draft, length * self.range.bits, chunk_length)
+        self.MAX_ENTRY = self.range.maximum
         self.OUTPUT_LEN = length
 
     def check(self, measurements: ArrayLike) -> Integers:

@@ -32,6 +32,7 @@ from secagg.dap.messages import (
 )
 from secagg.dap.problems import DapProblem
 from secagg.dap.store import schema
+from secagg.dap.vdafs import vdaf
 
 NewWorld = Callable[..., World]
 MODES = pytest.mark.parametrize("mode", BatchMode, ids=lambda mode: mode.name.lower())
@@ -290,6 +291,37 @@ def test_collection_that_failed_for_too_few_reports_can_be_asked_for_again(dap_w
     assert world.upload(world.report(at=moment)) == [None]
     world.aggregate_all()
     assert world.result(world.collect(request)).count == MIN_BATCH
+
+
+def test_batch_whose_sum_may_be_beyond_the_field_is_not_released(dap_world: NewWorld) -> None:
+    """Of ten reports of 2^62; each interval of three that is in it still has a result, which is right."""
+    world = dap_world(vdaf=vdaf("Sum", max_measurement=1 << 62), min_batch_size=2)
+    first, reports = world.clock.bucket, []
+    for bucket in range(2):
+        world.clock.now += bucket * PRECISION
+        made = [world.report(1 << 62) for _ in range(3)]
+        assert world.upload(*made) == [None] * 3
+        reports += made
+    world.aggregate_all()
+    job = world.collect(world.request(start=first, duration=2))
+    assert problem_type(job) == "invalidBatchSize"
+    assert "batch has 6 reports, and at most 3 are sure to sum up in the field; ask for" in str(job.problem)
+    with pytest.raises(DapProblem, match="at most 3 are sure"):
+        ask_helper(world, share_request(world, reports, Interval(first, 2)))
+    assert world.count("leader", schema.collected) == world.count("helper", schema.collected) == 0
+    for start in (first, first + 1):
+        assert world.sum_of(world.collect(world.request(start=start))) == 3 << 62
+
+
+def test_leader_selects_no_batch_whose_sum_may_be_beyond_the_field(dap_world: NewWorld) -> None:
+    chosen = vdaf("Sum", max_measurement=1 << 62)
+    world = dap_world(vdaf=chosen, min_batch_size=2, batch_size=10, batch_mode=BatchMode.LEADER_SELECTED)
+    assert world.upload(*(world.report(1 << 62) for _ in range(6))) == [None] * 6
+    world.aggregate_all()
+    for _ in range(2):
+        job = world.collect()
+        assert world.sum_of(job) == 3 << 62
+        world.leader.collections.delete(world.leader_task, job.id)
 
 
 def test_batch_with_too_few_reports_is_not_released_by_the_helper(dap_world: NewWorld) -> None:

@@ -12,13 +12,13 @@ from ...dap.aggregator import collections_left
 from ...dap.config import Config
 from ...dap.messages import TASK_ID_SIZE, HpkeConfig, Role
 from ...dap.party import AggregatorParty, CollectorKey, CollectorParty, Party
-from ...dap.privacy import collections_allowed
+from ...dap.privacy import MAX_REPORTS, collections_allowed
 from ...dap.store import uploads
 from ...dap.store.engine import Tx
 from ...dap.store.tasks import AggregatorTask, KnownTasks, add_task, delete_task, find_task
 from ...dap.task import Task, from_base64url
 from ...errors import RemoteProtocolError
-from ..console import CommandError, require, show, show_json, show_pairs, table
+from ..console import CommandError, require, show, show_json, show_pairs, table, warn
 from ..dp import (
     DeltaOption,
     EpsilonOption,
@@ -29,7 +29,16 @@ from ..dp import (
     SpanOption,
 )
 from .common import ConfigOption, JsonOption, duration, duration_text, instant, load, opened, time_text, write_new
-from .task_options import AUTOMATIC, MECHANISMS, NONE, PrivacyOptions, check_url, choose_interval, choose_vdaf
+from .task_options import (
+    AUTOMATIC,
+    MECHANISMS,
+    NONE,
+    PrivacyOptions,
+    check_url,
+    choose_interval,
+    choose_vdaf,
+    size_warning,
+)
 from .task_options import configuration as configured
 
 app = typer.Typer(
@@ -157,6 +166,9 @@ def new(
         interval=choose_interval(first, last, precision),
     )
     parties = party.new_parties(made, _collector(collector_key, collector_config), batch_size=batch_size)
+    warning = size_warning(parties["client"].task, batch_size)
+    if warning is not None:
+        warn(warning)
     documents = {name: party.to_document(each) for name, each in parties.items()}
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
@@ -305,6 +317,13 @@ def _mode_text(task: Task) -> str:
     return task.batch_mode.name.lower().replace("_", "-")
 
 
+def _sizes_text(task: Task) -> str:
+    text = f"{task.min_batch_size:,} reports or more"
+    if task.max_batch_size >= MAX_REPORTS:
+        return text
+    return f"{text}, at most {task.max_batch_size:,}, whose sum is sure to be in the field"
+
+
 def _interval(task: Task) -> tuple[float, float] | None:
     """In POSIX seconds."""
     found = task.interval
@@ -324,7 +343,7 @@ def _in_words(task: Task) -> list[tuple[str, str]]:
         ("leader", task.leader_url),
         ("helper", task.helper_url),
         ("vdaf", _vdaf_text(task)),
-        ("batches", f"{task.min_batch_size:,} reports or more, {_mode_text(task)}"),
+        ("batches", f"{_sizes_text(task)}, {_mode_text(task)}"),
         ("times", f"rounded to {duration_text(task.time_precision)}; {when}"),
         ("clients", f"speak {task.dialect.tag.decode()}"),
     ]

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 from ...dap.dialect import DIALECTS
 from ...dap.messages import BatchMode, Interval, TaskConfiguration
-from ...dap.privacy import Mechanism, Privacy, least_noise
-from ...dap.task import base64url, task_configuration
+from ...dap.privacy import MAX_REPORTS, Mechanism, Privacy, least_noise
+from ...dap.task import Task, base64url, task_configuration
 from ...dap.vdafs import VDAFS, Vdaf, vdaf
 from ...dp import ApproxDp, Budget, PureDp, Unit, ZCdp
 from ..console import CommandError, require
@@ -116,6 +116,27 @@ def choose_interval(start: int | None, end: int | None, precision: int) -> Inter
     first, last = start // precision, -(-end // precision)
     require(first < last, "--end must be after --start")
     return Interval(first, last - first)
+
+
+def size_warning(task: Task, batch_size: int) -> str | None:
+    """What to say of a task whose batches may be too large for their sum to be right, and are refused then.
+
+    Where batches are by time nothing bounds them: a task is warned of unless the most reports fit that one with noise
+    must have room for.
+
+    Args:
+        batch_size: of the batches that the Leader selects.
+    """
+    most = task.max_batch_size
+    largest, value = max(task.min_batch_size, batch_size), task.prio3.flp.valid.MAX_ENTRY
+    if (MAX_REPORTS if task.by_time else largest) <= most:
+        return None
+    why = f"more than {most:,} reports of up to {value:,} each may sum up to more than {task.vdaf.NAME}'s field holds"
+    if task.min_batch_size > most:
+        return f"no batch of this task has a result: {why}; lower --max-measurement or --min-batch-size"
+    if task.by_time:
+        return f"a larger batch is refused: {why}; collect intervals that have fewer, or lower --max-measurement"
+    return f"the Leader selects smaller batches than --batch-size: {why}"
 
 
 def configuration(

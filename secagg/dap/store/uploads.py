@@ -200,5 +200,5 @@ def ready_batches(tx: Tx, mine: AggregatorTask, older: float) -> list[bytes]:
 
 
 def batch_target(mine: AggregatorTask) -> int:
-    """Reports that the Leader puts into a batch."""
-    return max(mine.secrets.batch_size, mine.task.min_batch_size)
+    """Reports that the Leader puts into a batch: as many as it was told, if they have a result."""
+    return max(min(mine.secrets.batch_size, mine.task.max_batch_size), mine.task.min_batch_size)
