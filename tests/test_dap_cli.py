@@ -526,7 +526,7 @@ def test_a_deployment_by_commands_alone(leader: Path, helper: Path, tmp_path: Pa
 
         (tmp_path / "values").write_text("1\n" * 40 + "0\n" * 10)
         client = ("upload", "--task", tmp_path / "noisy/client.json", "--input", tmp_path / "values")
-        assert run_json(*client) == {"accepted": 50, "refused": []}
+        assert run_json(*client) == {"accepted": 50, "refused": [], "unknown": []}
         today = time.time() // 86_400 * 86_400
         collect = ("collect", "--task", tmp_path / "noisy/collector.json", "--interval", f"{int(today)}/1d")
         out = run(*collect, "--timeout", "60s")

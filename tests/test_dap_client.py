@@ -4,6 +4,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,6 +24,7 @@ from dap_peer import (
     problem,
 )
 from dap_tasks import make_task
+from dap_world import MIN_BATCH, Urls, World
 
 from secagg.dap.client import UPLOAD_ERRORS, UploadInterrupted
 from secagg.dap.dialect import DAP_09
@@ -358,11 +360,130 @@ def test_identical_bytes_are_sent_again_after_a_network_failure(uploads: Any, fa
     assert len(peer.uploads) == 3
 
 
-def test_a_replay_of_what_was_sent_before_was_accepted_then(uploads: Any) -> None:
+# First tries that were lost.
+
+LASTING = {ReportError.INVALID_MESSAGE, ReportError.REPORT_TOO_EARLY, ReportError.TASK_NOT_STARTED}
+
+
+@pytest.mark.parametrize("doubt", [lost_answer, answer(503), answer(502)], ids=["lost", "busy", "bad gateway"])
+@pytest.mark.parametrize("error", ReportError)
+def test_a_refusal_after_a_lost_try_is_no_acceptance(uploads: Any, error: ReportError, doubt: Answer) -> None:
+    """Refused is only what must have been refused the first time, too; and nothing is made anew, to count twice."""
     peer = Aggregators(TASK)
-    peer.script = [lost_answer, errors(peer, _0=2, _1=3)]
+    peer.script = [doubt, errors(peer, _1=error)]
+    result = uploads(peer).upload([0, 1, 2])
+    known = error in LASTING
+    assert (result.accepted, result.errors, result.unknown) == (2, {1: error} if known else {}, () if known else (1,))
+    assert len(peer.uploads) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "unknown"),
+    [
+        ("reportRejected", {}, (0,)),
+        ("outdatedConfig", {}, (0,)),
+        ("reportTooEarly", {0: ReportError.REPORT_TOO_EARLY}, ()),
+    ],
+)
+def test_a_refusal_after_a_lost_try_in_dap_09(
+    uploads: Any, kind: str, expected: dict[int, ReportError], unknown: tuple[int, ...]
+) -> None:
+    peer = Aggregators(OLD_TASK, script=[lost_answer, problem(URN + kind)])
     result = uploads(peer).upload([0, 1])
-    assert (result.accepted, result.errors) == (1, {1: ReportError.REPORT_DROPPED})
+    assert (result.accepted, result.errors, result.unknown) == (1, expected, unknown)
+
+
+def test_a_configuration_that_is_outdated_after_a_lost_try_is_fetched_anew_for_the_next(uploads: Any) -> None:
+    peer = Aggregators(TASK)
+    peer.script = [lost_answer, errors(peer, _0=11)]
+    result = uploads(peer, max_body=1).upload([0, 1])
+    assert (result.accepted, result.errors, result.unknown) == (1, {}, (0,))
+    assert len(peer.asked) == 4
+
+
+def test_a_try_that_cannot_have_arrived_leaves_no_doubt(uploads: Any) -> None:
+    peer = Aggregators(TASK)
+    peer.script = [no_network, no_network, errors(peer, _0=2, _1=11)]
+    result = uploads(peer).upload([0, 1])
+    assert (result.accepted, result.errors, result.unknown) == (1, {0: ReportError.REPORT_REPLAYED}, ())
+    assert len(peer.uploads) == 4  # the second was made anew
+
+
+class LosesFirstTry(Aggregators):
+    """A real Leader behind a network that loses the first try, on its way there or on the way back."""
+
+    def __init__(self, world: World, *, arrives: bool, collected: bool) -> None:
+        super().__init__(world.task, now=world.clock.now)
+        self._world = world
+        self._arrives = arrives
+        self._collected = collected
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/hpke_config"):
+            config = self._world.configs[Role.LEADER if "leader" in request.url.host else Role.HELPER]
+            content = HpkeConfigList((config,)).encode()
+            return httpx.Response(200, content=content, headers={"Content-Type": LIST_TYPE})
+        self.uploads.append(request)
+        reports = self.reports(-1)
+        if len(self.uploads) > 1:
+            found = zip(reports, self._world.upload(*reports), strict=True)
+            refused = [(each.report_metadata.report_id, error) for each, error in found if error is not None]
+            content = UploadErrors(tuple(ReportUploadStatus(*each) for each in refused)).encode() if refused else b""
+            return httpx.Response(200, content=content, headers={"Content-Type": UPLOAD_ERRORS})
+        if self._arrives:
+            assert self._world.upload(*reports) == [None]
+        if self._collected:
+            self._world.upload_many(MIN_BATCH)
+            self._world.aggregate_all()
+            count = self._world.result(self._world.collect()).count
+            assert count == MIN_BATCH + self._arrives
+        raise httpx.ReadTimeout("")
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+@pytest.mark.parametrize("collected", [False, True])
+def test_never_more_reports_are_accepted_than_can_be_in_a_batch(
+    uploads: Any, tmp_path: Path, arrives: bool, collected: bool
+) -> None:
+    """Once the batch is collected the Leader refuses the report, whether it is in there or not."""
+    world = World(Urls(f"sqlite:///{tmp_path}/leader.db", f"sqlite:///{tmp_path}/helper.db"))
+    result = uploads(LosesFirstTry(world, arrives=arrives, collected=collected)).upload([1])
+    world.close()
+    assert (result.accepted, result.errors) == (0 if collected else 1, {})
+    assert result.unknown == ((0,) if collected else ())
+
+
+def test_an_interruption_says_of_what_nothing_is_known(uploads: Any) -> None:
+    peer = Aggregators(TASK)
+    client = uploads(peer, max_body=2 * report_size(TASK), retries=Retries(attempts=1))
+    peer.script = [answer(), lost_answer]
+    error = interrupted(peer, client, [0, 1, 2, 3, 4])
+    assert (error.result.accepted, error.result.unknown) == (2, (2, 3))
+    peer.script = [errors(peer, _0=2)]
+    result = client.resume(error)
+    assert (result.accepted, result.errors, result.unknown) == (4, {}, (2,))
+
+
+def test_what_cannot_have_been_sent_is_not_in_doubt(uploads: Any) -> None:
+    """And is sealed anew when the upload goes on, since its keys may be old by then."""
+    peer = Aggregators(TASK)
+    client = uploads(peer, max_body=1, retries=Retries(attempts=1))
+    peer.script = [no_network]
+    with pytest.raises(Unreachable):
+        client.upload([0, 1])
+    peer.script = [answer(), no_network]
+    error = interrupted(peer, client, [0, 1])
+    assert (error.result.accepted, error.result.unknown) == (1, ())
+    assert client.resume(error).accepted == 2
+    assert peer.uploads[-1].content != peer.uploads[-2].content
+
+
+def test_what_is_unknown_survives_an_error_that_follows(uploads: Any) -> None:
+    peer = Aggregators(TASK)
+    client = uploads(peer, max_body=1)
+    peer.script = [lost_answer, errors(peer, _0=2), problem(URN + "unrecognizedTask", 404)]
+    error = interrupted(peer, client, [0, 1])
+    assert (error.result.accepted, error.result.unknown) == (0, (0,))
 
 
 def test_unreachable_aggregators_are_named(uploads: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -399,7 +520,6 @@ def test_an_interrupted_upload_goes_on_and_counts_nothing_twice(uploads: Any, pi
     assert (error.result.accepted, error.result.errors) == (1, {0: ReportError.REPORT_DROPPED})
     if pickled:
         error = pickle.loads(pickle.dumps(error))
-    peer.script = [errors(peer, _1=2)]
     result = client.resume(error)
     assert (result.accepted, result.errors) == (4, {0: ReportError.REPORT_DROPPED})
     assert peer.uploads[1].content == peer.uploads[2].content

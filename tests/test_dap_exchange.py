@@ -90,7 +90,8 @@ def get(server: Server, retries: Retries = ONCE, most: int = 100) -> Steps[Respo
 def test_an_answer(server: Server, drive: Any) -> None:
     server.script = [GOOD]
     response = drive(get(server))
-    assert (response.status, response.content, response.headers["x-name"], response.sent) == (200, b"good", "a", 1)
+    assert (response.status, response.content, response.headers["x-name"]) == (200, b"good", "a")
+    assert not response.doubtful
     assert b"GET /x HTTP/1.1" in server.requests[0]
     assert b"x-asked: 1" in server.requests[0].lower()
     assert b"accept-encoding: identity" in server.requests[0].lower()
@@ -110,17 +111,19 @@ def test_an_answer(server: Server, drive: Any) -> None:
 def test_what_breaks_off_is_asked_for_again(server: Server, drive: Any, broken: bytes) -> None:
     server.script = [broken, GOOD]
     response = drive(get(server, TWICE))
-    assert (response.content, response.sent) == (b"good", 2)
+    assert (response.content, response.doubtful) == (b"good", True)
     server.script = [broken]
-    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:\d+ does not answer: RemoteProtocolError"):
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:\d+ does not answer: RemoteProtocolError") as raised:
         drive(get(server))
+    assert raised.value.doubtful
 
 
 def test_nobody_listens(drive: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    with pytest.raises(Unreachable, match="ConnectError"):
-        drive(send(Request("GET", url), clock=lambda: 0.0, retries=ONCE))
+    with pytest.raises(Unreachable, match="ConnectError") as raised:
+        drive(send(Request("GET", url), clock=lambda: 0.0, retries=TWICE))
+    assert not raised.value.doubtful
 
 
 def test_an_answer_is_read_no_further_than_it_may_be_long(server: Server, drive: Any) -> None:

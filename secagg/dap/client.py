@@ -25,6 +25,7 @@ from .exchange import (
     Response,
     Retries,
     Steps,
+    Unreachable,
     problem,
     require_media_type,
     require_success,
@@ -47,17 +48,27 @@ _DAP_09_ERRORS = {
 }
 
 
+_LASTING = {ReportError.REPORT_TOO_EARLY, ReportError.TASK_NOT_STARTED, ReportError.INVALID_MESSAGE}
+"""Errors that the same bytes would have had at any time before, too."""
+
+
 @dataclass(frozen=True)
 class UploadResult:
-    """What became of measurements.
+    """What became of measurements: each was accepted or refused, or nobody knows.
+
+    The Leader takes a report once. Where the answer to a first try was lost and it refuses the next, that may be
+    because it took the report then, or because its batch was collected, the task ended or a key was replaced meanwhile.
 
     Attributes:
-        accepted: how many reports the Leader took.
-        errors: why it refused the others, by their position among the measurements.
+        accepted: how many reports the Leader has said that it took.
+        errors: why it refused others, by their position among the measurements.
+        unknown: positions of reports that it has taken or refused, nobody knows which. Measured and sent anew, they
+            may count twice.
     """
 
     accepted: int
     errors: Mapping[int, ReportError]
+    unknown: Sequence[int] = ()
 
 
 class UploadInterrupted(SecAggError):
@@ -97,33 +108,37 @@ class _Sent:
 
 @dataclass(repr=False)
 class _Upload:
-    """Where an upload stands. Every measurement is in one of four places: waiting, sent, accepted or refused."""
+    """Where an upload stands. Each measurement is in one of five places: waiting, sent, accepted, refused, unknown."""
 
     values: Any
     waiting: deque[int]
     sent: _Sent | None = None
     accepted: int = 0
     errors: dict[int, ReportError] = field(default_factory=dict)
+    unknown: set[int] = field(default_factory=set)
     renewed: set[int] = field(default_factory=set)  # whose report was made anew, which happens once
 
     @property
     def result(self) -> UploadResult:
-        return UploadResult(self.accepted, dict(sorted(self.errors.items())))
+        unknown = self.unknown.union(() if self.sent is None else self.sent.positions)
+        return UploadResult(self.accepted, dict(sorted(self.errors.items())), tuple(sorted(unknown)))
 
     def settle(self, errors: Mapping[int, ReportError]) -> bool:
         """The Leader has answered, with these errors by position; whether a configuration is outdated."""
         assert self.sent is not None
         outdated = {i for i, error in errors.items() if error is ReportError.OUTDATED_CONFIG}
-        again = outdated - self.renewed
+        unknown = {i for i, error in errors.items() if self.sent.doubtful and error not in _LASTING}
+        again = outdated - unknown - self.renewed
         self.accepted += len(self.sent.positions) - len(errors)
-        self.errors.update((i, error) for i, error in errors.items() if i not in again)
+        self.errors.update((i, error) for i, error in errors.items() if i not in again | unknown)
+        self.unknown |= unknown
         self.renewed |= again
         self.waiting.extend(sorted(again))
         self.sent = None
         return bool(outdated)
 
     def refuse(self) -> None:
-        """The Leader has not taken the request, nor any of its reports."""
+        """The Leader has not taken the request, nor any of its reports: they wait again."""
         assert self.sent is not None
         self.waiting.extendleft(reversed(self.sent.positions))
         self.sent = None
@@ -157,7 +172,7 @@ class _Uploader:
                 if upload.settle(errors):
                     self._configs.forget()
         except SecAggError as error:
-            if not upload.accepted and upload.sent is None:
+            if not upload.accepted and not upload.unknown and upload.sent is None:
                 raise
             raise UploadInterrupted(_advice(upload, error), upload) from error
         return upload.result
@@ -165,8 +180,14 @@ class _Uploader:
     def _send(self, upload: _Upload, sent: _Sent) -> Steps[dict[int, ReportError]]:
         """The errors, by position."""
         sent.doubtful, doubtful = True, sent.doubtful
-        response = yield from send(self._request(sent), clock=self._clock, retries=self._retries)
-        sent.doubtful = doubtful or response.sent > 1
+        try:
+            response = yield from send(self._request(sent), clock=self._clock, retries=self._retries)
+        except Unreachable as error:
+            sent.doubtful = doubtful or error.doubtful
+            if not sent.doubtful:
+                upload.refuse()
+            raise
+        sent.doubtful = doubtful or response.doubtful
         try:
             return self._errors(sent, response)
         except SecAggError:
@@ -208,10 +229,7 @@ class _Uploader:
             if status.id not in positions:
                 raise RemoteProtocolError("the Leader reports errors of reports that it was not sent, or twice")
             errors[positions.pop(status.id)] = status.error
-        if not sent.doubtful:
-            return errors
-        # An ID of ours is new to everybody but a Leader that took it the first time.
-        return {i: error for i, error in errors.items() if error is not ReportError.REPORT_REPLAYED}
+        return errors
 
     def _error_of_one(self, sent: _Sent, response: Response) -> dict[int, ReportError]:
         """DAP-09 has problem documents instead of UploadErrors."""
@@ -269,6 +287,7 @@ class Client:
         Raises:
             ValueError: a measurement is out of range; nothing was sent.
             DapProblem: a server refuses the request; no report was accepted.
+            Unreachable: a server cannot be reached; no report was sent.
             UploadInterrupted: for any other reason, some reports may have arrived; see `resume`.
         """
         return run(self._http, self._uploader.steps(self._uploader.begin(measurements)), self._sleep)

@@ -44,13 +44,13 @@ class Response:
 
     Attributes:
         headers: by name in lower case.
-        sent: how often the request was sent until this came.
+        doubtful: whether the request may have arrived before, and its answer was lost.
     """
 
     status: int
     headers: Mapping[str, str]
     content: bytes
-    sent: int = 1
+    doubtful: bool = False
 
     @property
     def successful(self) -> bool:
@@ -80,14 +80,23 @@ class Progress:
 
 
 class Unreachable(SecAggError):
-    """A server gave no answer, after several tries."""
+    """A server gave no answer, after several tries.
+
+    Attributes:
+        doubtful: whether the request may have arrived all the same.
+    """
+
+    def __init__(self, reason: str, *, doubtful: bool = True) -> None:
+        super().__init__(reason)
+        self.doubtful = doubtful
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """No answer came, for this reason."""
+    """No answer came, for this reason; the request itself may have arrived, or cannot have."""
 
     reason: str
+    arrived: bool
 
 
 Step: TypeAlias = Request | Wait | Progress
@@ -117,7 +126,7 @@ def send(request: Request, *, clock: Callable[[], float], retries: Retries) -> S
         Unreachable: no answer came.
         RemoteProtocolError: an answer is too long.
     """
-    attempt = 0
+    attempt, doubtful = 0, False
     while True:
         attempt += 1
         reply = yield request
@@ -125,8 +134,9 @@ def send(request: Request, *, clock: Callable[[], float], retries: Retries) -> S
             raise reply
         assert isinstance(reply, Response | _Failure)
         if isinstance(reply, Response) and reply.status not in _TEMPORARY:
-            return replace(reply, sent=attempt)
-        error = _error(request, reply, clock())
+            return replace(reply, doubtful=doubtful)
+        doubtful = doubtful or isinstance(reply, Response) or reply.arrived
+        error = _error(request, reply, clock(), doubtful)
         asked = error.retry_after if isinstance(error, DapProblem) else None
         pause = 0.5 * 2 ** (attempt - 1) if asked is None else asked
         if attempt >= retries.attempts or pause > retries.longest:
@@ -134,11 +144,12 @@ def send(request: Request, *, clock: Callable[[], float], retries: Retries) -> S
         yield Wait(pause)
 
 
-def _error(request: Request, reply: Response | _Failure, now: float) -> DapProblem | Unreachable:
+def _error(request: Request, reply: Response | _Failure, now: float, doubtful: bool) -> DapProblem | Unreachable:
     if isinstance(reply, Response):
         return problem(reply, now)
     host = urlsplit(request.url).netloc
-    return Unreachable(f"{host} does not answer: {reply.reason}; check its URL in the task, and the network")
+    reason = f"{host} does not answer: {reply.reason}; check its URL in the task, and the network"
+    return Unreachable(reason, doubtful=doubtful)
 
 
 def problem(response: Response, now: float) -> DapProblem:
@@ -178,6 +189,7 @@ def _advance(steps: Steps[T], reply: Reply) -> Step | _Done[T]:
 
 
 _FAULTS = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)  # the last for host names that IDNA does not have
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL, UnicodeError)
 _IDENTITY = {"Accept-Encoding": "identity"}  # what unpacks has no size that a limit could be put on
 
 
@@ -248,7 +260,8 @@ async def _perform_async(http: httpx.AsyncClient, request: Request) -> Reply:
 
 
 def _failure(error: Exception) -> _Failure:
-    return _Failure(f"{type(error).__name__}{f': {error}' if str(error) else ''}")
+    reason = f"{type(error).__name__}{f': {error}' if str(error) else ''}"
+    return _Failure(reason, arrived=not isinstance(error, _UNSENT))
 
 
 class _Body:

@@ -13,10 +13,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 
 from ...dap import party
-from ...dap.client import Client, UploadInterrupted
-from ...dap.messages import ReportError
+from ...dap.client import Client, UploadInterrupted, UploadResult
 from ...dap.task import Task
 from ...dap.vdafs import MultihotCountVec, SumVec
+from ...errors import SecAggError
 from ..console import CommandError, console, require, show, show_json
 from .common import CaOption, JsonOption, http_client, load
 
@@ -50,17 +50,20 @@ def upload(
     lines = list(measurements or []) if source is None else _lines(source)
     values = [parse(found, line, i) for i, line in enumerate(lines, 1)]
     checked = _checked(found, values)
-    accepted, errors = 0, dict[int, ReportError]()
+    total = UploadResult(0, {})
     with http_client(ca) as http, Client(found, http=http) as client, progress(len(values), json) as advance:
         for start in range(0, len(values), SLICE):
             try:
                 result = client.upload(checked[start : start + SLICE])
             except UploadInterrupted as error:
-                raise CommandError(_interrupted(error, start, accepted, len(values))) from None
-            accepted += result.accepted
-            errors.update((start + i, reason) for i, reason in result.errors.items())
+                raise CommandError(_interrupted(error, start, total, len(values))) from None
+            except SecAggError as error:  # nothing of this slice was sent, or all of it refused
+                if not start:
+                    raise
+                raise CommandError(_ended(error, start, total, len(values))) from None
+            total = _joined(total, result, start)
             advance(min(SLICE, len(values) - start))
-    _show(accepted, errors, json)
+    _show(total, json)
 
 
 def parse(task: Task, text: str, number: int) -> Any:
@@ -103,22 +106,40 @@ def progress(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
         yield lambda count: bar.update(task, advance=count)
 
 
-def _interrupted(error: UploadInterrupted, start: int, accepted: int, total: int) -> str:
-    cause = error.__cause__ or error
+def _joined(total: UploadResult, result: UploadResult, start: int) -> UploadResult:
+    """What became of the measurements before `start`, and from there on."""
+    errors = {start + i: reason for i, reason in result.errors.items()}
+    unknown = (*total.unknown, *(start + i for i in result.unknown))
+    return UploadResult(total.accepted + result.accepted, {**total.errors, **errors}, unknown)
+
+
+def _interrupted(error: UploadInterrupted, start: int, total: UploadResult, count: int) -> str:
+    known = _joined(total, error.result, start)
     return (
-        f"{cause}; {accepted + error.result.accepted:,} of {total:,} measurements were accepted. The first {start:,}"
-        f" are settled; of the next {SLICE:,} some may have arrived, and sent anew they would count twice"
+        f"{error.__cause__ or error}; {_outcomes(known, count)}. Nothing more is done about the first {start:,}; of the"
+        f" next {SLICE:,} some may have arrived, and sent anew they would count twice"
     )
 
 
-def _show(accepted: int, errors: dict[int, ReportError], json: bool) -> None:
-    named = {i: reason.name.lower() for i, reason in sorted(errors.items())}
+def _ended(error: SecAggError, start: int, total: UploadResult, count: int) -> str:
+    return f"{error}; {_outcomes(total, count)}, and after the first {start:,} none was sent"
+
+
+def _outcomes(known: UploadResult, count: int) -> str:
+    unknown = f", and of {len(known.unknown):,} it is not known" if known.unknown else ""
+    return f"{known.accepted:,} of {count:,} measurements were accepted{unknown}"
+
+
+def _show(total: UploadResult, json: bool) -> None:
+    named = {i: reason.name.lower() for i, reason in total.errors.items()}
     if json:
         refused = [{"measurement": i + 1, "reason": reason} for i, reason in named.items()]
-        show_json({"accepted": accepted, "refused": refused})
+        show_json({"accepted": total.accepted, "refused": refused, "unknown": [i + 1 for i in total.unknown]})
     else:
-        show(f"{accepted:,} accepted", *(f"{count:,} refused: {reason}" for reason, count in _counted(named.values())))
-    if errors:
+        show(f"{total.accepted:,} accepted", *(f"{n:,} refused: {reason}" for reason, n in _counted(named.values())))
+        if total.unknown:
+            show(f"{len(total.unknown):,} unknown: the Leader refuses them now, and may have taken them at a first try")
+    if total.errors or total.unknown:
         raise typer.Exit(1)
 
 
