@@ -1,5 +1,6 @@
 """Thresholds of Fig. 5, and sums that cannot overflow."""
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,39 @@ def test_received_params_are_checked_too() -> None:
     encoded[3] = 1
     with pytest.raises(RemoteProtocolError, match="n must be"):
         Params.decode(bytes(encoded))
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "n": {"n": 11, "n_corrupt": 3, "t": 7, "max_value": 100, "min_users": 7},
+    "m": {"m": 5},
+    "modulus": {"modulus": 1 << 17},
+    "max_value": {"max_value": 99},
+    "room": {"room": 8},
+    "model": {"model": Model.ACTIVE},
+    "threat": {"threat": Threat.CLIENTS_ONLY},
+    "n_corrupt": {"n_corrupt": 2},
+    "t": {"t": 6, "min_users": 7},
+    "min_users": {"min_users": 8},
+    "nonce": {"nonce": bytes(16)},
+    "context": {"context": b"another model"},
+}
+
+
+def like(**changes: Any) -> Params:
+    values = {"n": 10, "m": 4, "modulus": 1 << 16, "max_value": 100, "n_corrupt": 3, "t": 7, "min_users": 7, "room": 9}
+    return Params(**{**values, "nonce": b"n" * 16, **changes})
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_params_say_in_which_field_they_differ(name: str) -> None:
+    assert like().difference(like(**CHANGES[name])) == (name,)
+    assert like(**CHANGES[name]).difference(like()) == (name,)
+
+
+def test_every_field_is_compared() -> None:
+    assert set(CHANGES) == {field.name for field in fields(Params)}
+    assert like().difference(Params.decode(like().encode())) == ()
+    assert like().difference(like(m=5, context=b"x")) == ("m", "context")
 
 
 def test_neighbours_are_everyone_else() -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from operator import index
 from typing import Annotated, Any, Protocol, Self
@@ -174,6 +174,10 @@ class Params(Struct):
         With m users left it is floor((m - t) / 2).
         """
         return (self.n - self.t) // 2
+
+    def difference(self, other: "Params") -> tuple[str, ...]:
+        """The names of the fields in which the two differ; none if both are those of one session."""
+        return tuple(field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name))
 
     def check_noise(self, noise: NoisePlan) -> None:
         """Raises `LocalProtocolError` unless the plan's promise holds in this session: all its entries are covered, its
