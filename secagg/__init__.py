@@ -9,6 +9,7 @@ from pathlib import Path
 
 from .errors import Abort, LocalProtocolError, RemoteProtocolError, ReportRejected, SecAggError
 from .protocol.client import Client
+from .protocol.deliveries import Stray
 from .protocol.identity import Identity, Roster
 from .protocol.messages import Round, rounds_of
 from .protocol.params import Model, Params, Threat
@@ -33,6 +34,7 @@ __all__ = [
     "SecAggError",
     "Server",
     "Simulation",
+    "Stray",
     "Threat",
     "get_include",
     "rounds_of",

@@ -138,12 +138,33 @@ def test_client_refuses_malformed_messages(current: Round, alter: Callable[[byte
 
 
 @pytest.mark.parametrize("current", REQUESTS)
-def test_client_never_answers_the_same_request_twice(current: Round) -> None:
+def test_client_answers_the_same_request_twice_with_the_same_bytes(current: Round) -> None:
     _, clients, requests = play_until(current, PARAMS)
-    clients[1].receive(requests[1])
-    with pytest.raises((RemoteProtocolError, LocalProtocolError), match=r"expected .* got type|has ended"):
-        clients[1].receive(requests[1])
-    assert clients[1].finished
+    answer, state = clients[1].receive(requests[1]), clients[1]._state
+    assert clients[1].receive(requests[1]) == answer
+    assert clients[1]._state is state
+    assert clients[1].answered is current
+
+
+@pytest.mark.parametrize("current", REQUESTS)
+def test_a_client_that_has_forgotten_its_answer_does_not_make_another(current: Round) -> None:
+    server, clients, requests = play_until(current, PARAMS)
+    for u, client in clients.items():
+        server.receive(u, client.receive(requests[u]))
+        client.forget_answer()
+        with pytest.raises((RemoteProtocolError, LocalProtocolError), match=r"has been answered|has ended"):
+            client.receive(requests[u])
+    while server.round is not None:
+        for u, request in server.end_round().items():
+            server.receive(u, clients[u].receive(request))
+    assert server.sum.tolist() == [15] * 4
+
+
+def test_client_tells_which_round_it_has_answered_last() -> None:
+    client = Client(PARAMS, 1)
+    assert client.answered is None
+    client.start()
+    assert client.answered is Round.ADVERTISE_KEYS
 
 
 def test_client_refuses_a_request_of_a_later_round() -> None:

@@ -17,6 +17,7 @@ from secagg import (
     LocalProtocolError,
     Model,
     Params,
+    RemoteProtocolError,
     Roster,
     Round,
     Server,
@@ -132,7 +133,55 @@ def test_a_roster_may_hold_more_users_than_take_part() -> None:
         messages = {u: clients[u].receive(request) for u, request in server.end_round().items()}
     assert server.survivors == (7, 12, 100, 4_000_000_000)
     assert server.sum.tolist() == [4]
-    assert server.faults == [(9, Round.ADVERTISE_KEYS, "the session has n users already")]
+    assert server.strays == [(9, Round.ADVERTISE_KEYS, "the session has n users already")]
+    assert server.faults == []
+
+
+@pytest.mark.parametrize("model", Model)
+def test_parties_that_each_build_their_params_are_told_so(model: Model) -> None:
+    """Each of them has another nonce. They say nothing wrong, and only the server can end the session."""
+    settings: dict[str, Any] = {"n": 3, "m": 1, "modulus": 64, "model": model}
+    identities = {u: Identity.generate() for u in (1, 2, 3)} if model is Model.ACTIVE else {}
+    roster = Roster({u: identity.verification_key for u, identity in identities.items()}) if identities else None
+    server = Server(Params(**settings), roster=roster)
+    clients = {u: Client(Params(**settings), u, [1], identity=identities.get(u), roster=roster) for u in (1, 2, 3)}
+    with pytest.raises(
+        Abort, match=r"\(of 3 more there are only strays: maybe the parties' Params or rosters differ\)"
+    ):
+        play(server, clients)
+    assert server.faults == []
+    assert {stray.client for stray in server.strays} == {1, 2, 3}
+
+
+@pytest.mark.parametrize("model", Model)
+def test_a_client_whose_params_are_not_the_servers_says_in_which_fields(model: Model) -> None:
+    params = Params(n=3, m=1, modulus=64, model=model, context=b"model 17")
+    identity = Identity.generate()
+    roster = Roster({u: Identity.generate().verification_key for u in (2, 3)} | {1: identity.verification_key})
+    pki: dict[str, Any] = {"identity": identity, "roster": roster} if model is Model.ACTIVE else {}
+    other = replace(params, nonce=bytes(16), context=b"model 18")
+    client = Client(params, 1, [1], **pki)
+    with pytest.raises(RemoteProtocolError, match=r"the server's Params differ from this client's in nonce, context$"):
+        client.start(other.encode())
+    with pytest.raises(RemoteProtocolError, match="ends early"):
+        client.start(other.encode()[:-1])
+    assert client.answered is None
+    assert client.start(params.encode())  # nothing has been sent or claimed before
+
+
+def test_a_client_is_told_where_its_parameters_may_differ_from_those_of_others() -> None:
+    """As far as an honest server with the same ones would not have sent such a request."""
+    _, clients, requests = play_until(Round.SHARE_KEYS, Params(n=5, m=1, modulus=64, t=3))
+    fewer = Client(Params(n=4, m=1, modulus=64, t=3), 1)
+    fewer.start()
+    with pytest.raises(RemoteProtocolError, match="the parties' Params or rosters differ, in n for one"):
+        fewer.receive(requests[1])
+    request = replace(decode(requests[1], ShareKeysRequest), users=np.array([1, 2], np.uint32))
+    with pytest.raises(Abort, match="its t or min_users may be another"):
+        clients[1].receive(encode(request))
+    _, clients, requests = play_until(Round.MASKED_INPUT_COLLECTION, Params(n=5, m=1, modulus=64, t=3))
+    with pytest.raises(RemoteProtocolError, match="another session, or the parties' Params or rosters differ"):
+        clients[1].receive(requests[1][:2] + bytes(32) + requests[1][34:])
 
 
 def test_several_users_computed_at_once_give_the_same_sum() -> None:

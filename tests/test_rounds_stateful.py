@@ -1,5 +1,6 @@
-"""Whole sessions, drawn step by step: users vanish, messages are altered on their way, corrupt users sign what they
-like. Whatever happens, either the sum is right or the session ends in one of the package's errors.
+"""Whole sessions, drawn step by step: users vanish, messages come twice, late, out of order or altered, corrupt users
+sign what they like. Whatever happens, either the sum is right or the session ends in one of the package's errors, and
+what happens on the way only is nobody's fault.
 """
 
 import random
@@ -155,7 +156,10 @@ def spoiled(message: bytes, others: list[bytes], recipient: int = 0) -> st.Searc
 
 class Session(RuleBasedStateMachine):
     """One session with an honest server. `victims` are the users to whom anything can happen; `touched` are those to
-    whom something has, other than to vanish; `corrupt` have signed something of their own."""
+    whom something has for which they may be blamed: neither to vanish nor to be heard late or twice, and in the active
+    model not that their messages were altered. `corrupt` have signed something of their own. `delayed` are true
+    messages on their way, `accepted` those that the server has taken, `last` and `told` what each client has heard and
+    said."""
 
     MODEL = Model.SEMI_HONEST
 
@@ -178,7 +182,10 @@ class Session(RuleBasedStateMachine):
         self.victims = data.draw(st.sets(st.sampled_from(sorted(self.clients)), min_size=1, max_size=most))
         self.touched: set[int] = set()
         self.corrupt: set[int] = set()
-        self.refused: set[int] = set()
+        self.delayed: list[tuple[int, bytes]] = []
+        self.accepted: list[tuple[int, bytes]] = []
+        self.last: dict[int, tuple[bytes, bytes]] = {}
+        self.told: dict[int, list[bytes]] = {u: [] for u in self.clients}
         self.own: dict[int, NDArray[Any]] = {}
         self.shared: dict[int, _Shared] = {}
         self.others = list(FOREIGN[self.MODEL])
@@ -225,7 +232,7 @@ class Session(RuleBasedStateMachine):
     @rule(data=st.data())
     @precondition(lambda self: not self.over and self.reachable and not self.protected)
     def spoil_answer(self, data: st.DataObject) -> None:
-        """In the active model the server refuses it, for its signature is wrong."""
+        """In the active model the server refuses it, for its signature is wrong; the true one may still come."""
         u = data.draw(st.sampled_from(self.reachable))
         answer = self.answer(u)
         if answer is not None:
@@ -234,16 +241,62 @@ class Session(RuleBasedStateMachine):
                 spoiled(answer[:size], self.others).map(lambda bad: bad + answer[size:]) | bit_flipped(answer)
             )
             self.send(u, bad, unaltered=bad == answer)
+            if self.MODEL is Model.ACTIVE:
+                self.delayed.append((u, answer))
 
     @rule(data=st.data())
     @precondition(lambda self: not self.over and not self.protected)
     def inject(self, data: st.DataObject) -> None:
         """A message of an earlier round or another session comes as a victim's, due or not."""
         u = data.draw(st.sampled_from(sorted(self.victims)))
-        self.pending.pop(u, None)
-        if not self.clients[u]._started:  # it may be in the session now, although it has vanished
-            self.clients[u].start()
+        if self.MODEL is Model.SEMI_HONEST:
+            self.pending.pop(u, None)
+            if not self.clients[u]._started:  # it may be in the session now, although it has vanished
+                self.clients[u].start()
         self.send(u, data.draw(st.sampled_from(self.others)))
+
+    @rule(data=st.data())
+    @precondition(lambda self: not self.over and self.reachable)
+    def delay(self, data: st.DataObject) -> None:
+        """An answer is on its way, and may come in this round, later, or not at all."""
+        u = data.draw(st.sampled_from(self.reachable))
+        answer = self.answer(u)
+        if answer is not None:
+            self.delayed.append((u, answer))
+
+    @rule(data=st.data())
+    @precondition(lambda self: not self.over and self.delayed)
+    def arrive(self, data: st.DataObject) -> None:
+        u, message = self.delayed.pop(data.draw(st.integers(0, len(self.delayed) - 1)))
+        self.send(u, message, unaltered=True)
+
+    @rule(data=st.data())
+    @precondition(lambda self: not self.over and self.accepted)
+    def repeat_answers(self, data: st.DataObject) -> None:
+        """Messages of this round and of all before, in any order."""
+        self.replay(data.draw(st.lists(st.sampled_from(self.accepted), min_size=1, max_size=4)))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.last)
+    def repeat_request(self, data: st.DataObject) -> None:
+        """A client hears again what it has answered: the last request, for which it gives the same bytes, or another,
+        to which it says nothing."""
+        u = data.draw(st.sampled_from(sorted(self.last)))
+        client, (request, answer) = self.clients[u], self.last[u]
+        before = dict(vars(client))
+        earlier = data.draw(st.sampled_from([b"", *(told for told in self.told[u] if told != request)]))
+        if earlier:
+            with pytest.raises(RemoteProtocolError, match="has been answered"):
+                client.receive(earlier)
+        assert client.receive(request) == answer
+        assert vars(client) == before
+
+    def replay(self, messages: list[tuple[int, bytes]]) -> None:
+        """The server has these messages, and takes no notice."""
+        before = (list(self.server.faults), list(self.server.strays), self.server.waiting, self.server.answered)
+        for u, message in messages:
+            self.server.receive(u, message)
+        assert before == (self.server.faults, self.server.strays, self.server.waiting, self.server.answered)
 
     @rule()
     def end_round(self) -> None:
@@ -258,8 +311,6 @@ class Session(RuleBasedStateMachine):
         except Abort:
             event(f"{self.MODEL.name}: abort in round {ending}")
             requests = {}
-        else:
-            assert not self.refused & set(requests)
         if ending is Round.SHARE_KEYS:
             self.u2 = np.array(sorted(requests), np.uint32)
         if ending is Round.MASKED_INPUT_COLLECTION:
@@ -293,22 +344,30 @@ class Session(RuleBasedStateMachine):
         try:
             answer = client.start() if self.server.round is Round.ADVERTISE_KEYS else client.receive(request)
         except (Abort, RemoteProtocolError):
-            assert client.finished
-            return None
+            if client.finished:
+                self.last.pop(u, None)
+                return None
+            request = self.requests[u]  # what came was to a round that it had answered, and changed nothing
+            answer = client.receive(request)
+        if request:
+            self.last[u] = request, answer
+            self.told[u].append(request)
         if isinstance(client._state, _Shared):
             self.shared[u] = client._state
         return answer
 
     def send(self, u: int, message: bytes, unaltered: bool = False, forged: bool = False) -> None:
-        if not unaltered:
+        on_the_way = self.MODEL is Model.ACTIVE and not unaltered and not forged
+        if not unaltered and not on_the_way:
             self.touched.add(u)
-        due = u in self.server.waiting
+        due, faults = u in self.server.waiting, list(self.server.faults)
         self.seen.append(message)
         self.server.receive(u, message)
-        assert u not in self.server.waiting
-        if self.MODEL is Model.ACTIVE and due and not unaltered and not forged:
-            assert any(fault.client == u and fault.round is self.server.round for fault in self.server.faults)
-            self.refused.add(u)
+        if on_the_way:
+            assert self.server.faults == faults
+            assert (u in self.server.waiting) == due
+        if due and u in self.server.answered:
+            self.accepted.append((u, message))
         if self.server.round is Round.MASKED_INPUT_COLLECTION and due and u in self.server._answered:
             self.own[u] = self.own_vector(u, message)
 
@@ -325,6 +384,7 @@ class Session(RuleBasedStateMachine):
 
     def check_end(self) -> None:
         """Honest inputs are in the sum exactly; of the others, what they chose. Nobody is blamed for nothing."""
+        self.replay(self.accepted)
         if self.server._result is not None:
             event(f"{self.MODEL.name}: sum, {'touched' if self.touched else 'untouched'}")
             expected = [0] * self.params.m

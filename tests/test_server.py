@@ -9,7 +9,7 @@ import pytest
 from conftest import play_until
 from test_primitives import NOT_ON_CURVE
 
-from secagg import Abort, Client, Fault, LocalProtocolError, Params, Round, Server, Threat
+from secagg import Abort, Client, Fault, LocalProtocolError, Params, Round, Server, Stray, Threat
 from secagg.protocol.messages import (
     AdvertiseKeys,
     Answer,
@@ -92,14 +92,12 @@ REJECTIONS: dict[str, tuple[type[Answer], Callable[[Any], dict[str, Any]], str]]
     "a key off the curve": (AdvertiseKeys, lambda a: {"s_pk": NOT_ON_CURVE}, "not on the curve"),
     "a key beyond p": (AdvertiseKeys, lambda a: {"c_pk": b"\xff" * 32}, "not on the curve"),
     "two equal keys": (AdvertiseKeys, lambda a: {"s_pk": a.c_pk}, "advertised before"),
-    "shares of another session": (ShareKeys, lambda a: {"session": bytes(32)}, "another session"),
     "too few ciphertexts": (ShareKeys, lambda a: {"ciphertexts": a.ciphertexts[:3]}, "3 ciphertexts for 4"),
     "too many ciphertexts": (
         ShareKeys,
         lambda a: {"ciphertexts": np.repeat(a.ciphertexts, 2, axis=0)},
         "8 ciphertexts for 4",
     ),
-    "an input of another session": (MaskedInputCollection, lambda a: {"session": bytes(32)}, "another session"),
     "unopened users outside U2": (
         MaskedInputCollection,
         lambda a: {"unopened": np.array([7], np.uint32)},
@@ -125,7 +123,6 @@ REJECTIONS: dict[str, tuple[type[Answer], Callable[[Any], dict[str, Any]], str]]
     "an empty vector": (MaskedInputCollection, lambda a: {"y": b""}, "wrong length"),
     "an entry not below R": (MaskedInputCollection, lambda a: {"y": b"\xfd\xff" + bytes(6)}, "an entry >= R"),
     "dirty padding": (MaskedInputCollection, lambda a: {"y": bytes(7) + b"\x10"}, "dirty padding"),
-    "shares to unmask another session": (Unmasking, lambda a: {"session": bytes(32)}, "another session"),
     "too few shares": (Unmasking, lambda a: {"shares": a.shares[:4]}, "4 shares for 5 users"),
     "too many shares": (Unmasking, lambda a: {"shares": np.repeat(a.shares, 2, axis=0)}, "10 shares for 5 users"),
     "a share not below q": (
@@ -171,9 +168,12 @@ def test_server_lets_the_first_of_two_messages_stand(current: Round) -> None:
     message = answer(clients[1], requests[1])
     server.receive(1, message)
     server.receive(1, message)
-    assert server.faults == [Fault(1, current, "has answered this round already")]
+    assert server.faults == []
+    server.receive(1, message[:-1])
+    assert server.faults == [Fault(1, current, "has answered this round in two ways")]
     finish(server, clients, requests)
     assert server.sum.tolist() == [15] * 5
+    assert server.strays == []
 
 
 @pytest.mark.parametrize("current", [Round.SHARE_KEYS, Round.MASKED_INPUT_COLLECTION, Round.UNMASKING])
@@ -185,15 +185,42 @@ def test_who_missed_a_round_is_refused_in_the_next(current: Round) -> None:
         server.receive(u, answer(clients[u], requests[u]))
     requests = server.end_round()
     server.receive(5, late)
+    assert server.strays == [Stray(5, current, "the round that it answers has ended")]
+    finish(server, clients, requests)
+    assert server.sum.tolist() == [10] * 5
+    assert server.faults == []
+
+
+@pytest.mark.parametrize("current", [Round.SHARE_KEYS, Round.MASKED_INPUT_COLLECTION, Round.UNMASKING])
+def test_who_is_out_of_the_session_cannot_come_back(current: Round) -> None:
+    before = max(earlier for earlier in ANSWERS if earlier < current)
+    server, clients, requests = play_until(before, PARAMS)
+    for u in (1, 2, 3, 4):
+        server.receive(u, answer(clients[u], requests[u]))
+    requests = server.end_round()
+    message = answer(clients[1], requests[1])
+    server.receive(5, message)
     assert server.faults == [Fault(5, current, "is not expected in this round")]
+    server.receive(1, message)
     finish(server, clients, requests)
     assert server.sum.tolist() == [10] * 5
 
 
-def test_a_message_of_the_round_before_is_a_fault_of_its_sender() -> None:
+def test_a_restarted_client_is_not_expelled() -> None:
+    """Its new keys are a second answer to round 0, which the first one stands for; whoever has those can go on."""
     server, clients, requests = play_until(Round.SHARE_KEYS, PARAMS)
     server.receive(3, Client(PARAMS, 3).start())
-    assert server.faults[0].reason == "expected ShareKeys (type 3), got type 1"
+    assert server.faults == [Fault(3, Round.ADVERTISE_KEYS, "has answered this round in two ways")]
+    finish(server, clients, requests)
+    assert server.survivors == (1, 2, 3, 4, 5)
+
+
+def test_a_message_of_a_later_round_is_a_fault_of_its_sender() -> None:
+    server, clients, requests = play_until(Round.SHARE_KEYS, PARAMS)
+    later = play_until(Round.MASKED_INPUT_COLLECTION, PARAMS)
+    message = later[1][3].receive(later[2][3])
+    server.receive(3, message[:2] + server._scope + message[34:])
+    assert server.faults == [Fault(3, Round.SHARE_KEYS, "expected ShareKeys (type 3), got type 5")]
     finish(server, clients, requests)
     assert server.survivors == (1, 2, 4, 5)
 

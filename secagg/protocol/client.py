@@ -1,9 +1,12 @@
 """The user of Fig. 4, as a state machine that does no I/O.
 
 The caller moves bytes: `start()` gives the first message, `receive(request)` the answer to each request of the server.
-Whatever `receive` raises ends the machine for good and drops its secrets; so does the last answer.
+The last answer ends the machine and drops its secrets; so does whatever `receive` raises, but for a request to a round
+that was answered already. Such a request gets the same bytes once more if it is the one that was answered, and is
+refused without any change if it is another.
 """
 
+import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,18 +32,21 @@ from .messages import (
     MaskedInputCollection,
     MaskedInputCollectionRequest,
     Request,
+    Round,
     ShareKeys,
     ShareKeysRequest,
     Unmasking,
     UnmaskingRequest,
     decode,
     encode,
+    rounds_of,
     session_id,
     signed,
+    type_of,
     users_hash,
 )
 from .params import Params, neighbours, with_neighbours
-from .pki import Pki
+from .pki import PARAMS_DIFFER, Pki
 from .unmask import pairwise_signs, prg_nonce, seed_array
 
 S_SK, B = 0, 1  # the two secrets that each user shares, in the order of Fig. 4's plaintext
@@ -91,6 +97,14 @@ class _Checked:
     u3: Ids
 
 
+@dataclass(frozen=True, repr=False, eq=False)
+class _Answered:
+    """The last request, by its SHA-256, and the bytes that answered it; an answer is never computed twice."""
+
+    request: bytes
+    answer: bytes
+
+
 class Client:
     """One user u in one session, whose input is hidden from whom `params.threat` names; in the semi-honest model, if
     they follow the protocol.
@@ -127,7 +141,9 @@ class Client:
         self._rand = rand
         self._x: NDArray[Any] | None = None
         self._state: object = None
-        self._rounds = iter(ROUNDS[params.model])
+        self._requests = ROUNDS[params.model]
+        self._done = 0  # rounds that were answered, round 0 among them
+        self._last: _Answered | None = None
         self._started = False
         self._session: bytes | None = None
         if x is not None:
@@ -155,38 +171,78 @@ class Client:
 
     @property
     def finished(self) -> bool:
-        """Whether the machine has ended, well or not; it then answers nothing more."""
+        """Whether the machine has ended, well or not; it then answers nothing new."""
         return self._started and self._state is None
 
-    def start(self) -> bytes:
-        """Round 0, AdvertiseKeys: fresh key pairs for this session; returns the first message for the server."""
+    @property
+    def answered(self) -> Round | None:
+        """The last round that this client has answered; None before `start`."""
+        return rounds_of(self.params)[self._done - 1] if self._done else None
+
+    def start(self, announced: bytes | None = None) -> bytes:
+        """Round 0, AdvertiseKeys: fresh key pairs for this session; returns the first message for the server.
+
+        Args:
+            announced: the server's `Params.encode()`, if it sends that to everyone who has Params already.
+
+        Raises:
+            RemoteProtocolError: the server's Params are not this client's; the error names the fields that differ. The
+                client has not started.
+        """
         if self._started:
             raise LocalProtocolError("this client has started already; every session needs a new Client")
+        if announced is not None and (differing := self.params.difference(Params.decode(announced))):
+            raise RemoteProtocolError(f"the server's Params differ from this client's in {', '.join(differing)}")
         self._started = True
         if self._identity is not None:
             self._identity.claim(self.params.nonce)
         state = _Advertised(KeyPair.generate(self._rand), KeyPair.generate(self._rand))
-        self._state = state
-        return self._encode(AdvertiseKeys(state.c.public, state.s.public))
+        message = self._encode(AdvertiseKeys(state.c.public, state.s.public))
+        self._state, self._done = state, 1
+        return message
 
     def receive(self, data: bytes) -> bytes:
         """Take the server's next request and return the answer to send.
 
+        A transport may deliver a request twice: the last one that was answered gets the same bytes again, after the
+        last round, too, until `forget_answer`. Nothing is computed for it.
+
         Raises:
-            RemoteProtocolError: the request is not what Fig. 4 allows here.
+            RemoteProtocolError: the request is not what Fig. 4 allows here. If it is for a round that was answered, to
+                another request, nothing has changed, and the client goes on; see `finished`.
             Abort: too few users, or shares, are left.
             LocalProtocolError: the input is missing when it is due, or the machine has ended.
         """
-        state, self._state = self._state, None  # any error ends the machine
-        if state is None:
+        digest = hashlib.sha256(data).digest()
+        if self._last is not None and digest == self._last.request:
+            return self._last.answer
+        if self._state is None and self._last is None:
             raise LocalProtocolError("start() has not been called" if not self._started else "this client has ended")
+        self._check_unanswered(data)
+        state, self._state, self._last = self._state, None, None  # any error ends the machine
         try:
-            request = decode(data, next(self._rounds))
-            self._state, answer = self._HANDLERS[type(request)](self, state, request)
+            request = decode(data, self._requests[self._done - 1])
+            after, answer = self._HANDLERS[type(request)](self, state, request)
+            encoded = self._encode(answer)
         except BaseException:
             self._x = None
             raise
-        return self._encode(answer)
+        self._done += 1
+        self._state, self._last = after, _Answered(digest, encoded)
+        return encoded
+
+    def forget_answer(self) -> None:
+        """Drop the last answer's bytes, once the server is known to have them. The request is refused from now on."""
+        self._last = None
+
+    def _check_unanswered(self, data: bytes) -> None:
+        """Raises `RemoteProtocolError` for a request to a round that was answered: to answer another one would reveal
+        what the first has not, such as shares for a second U3."""
+        kind = next((kind for kind in self._requests[: self._done - 1] if type_of(data) == kind.TYPE), None)
+        if kind is not None:
+            raise RemoteProtocolError(f"{kind.ANSWER.ROUND} has been answered, and this is not the last request again")
+        if self._state is None:
+            raise LocalProtocolError("this client has ended")
 
     def _encode(self, answer: Answer) -> bytes:
         """The message, and in the active model its signature."""
@@ -199,7 +255,9 @@ class Client:
         u, users, t = self.user_id, request.users, self.params.t
         _check_users(users, u, t)
         if len(users) > self.params.n or not all(v in self._pki for v in users.tolist()):
-            raise RemoteProtocolError(f"user ids must be {self._pki.users_text}, and no more than n")
+            raise RemoteProtocolError(
+                f"user ids must be {self._pki.users_text}, and no more than n: {PARAMS_DIFFER}, in n for one"
+            )
         public_keys = _check_keys(request, u, state)
         advertised = (AdvertiseKeys(bytes(keys[0]), bytes(keys[1])) for keys in request.keys)
         self._pki.check_all(self._pki.setup, users, advertised, request.signatures)
@@ -345,12 +403,12 @@ def _check_users(users: Ids, u: int | None, t: int, within: Ids | None = None) -
     if u is not None and u not in users:
         raise RemoteProtocolError("the list of users omits this user itself")
     if len(users) < t:
-        raise Abort("too few users are left", len(users), t)
+        raise Abort("too few users are left (the server goes on: its t or min_users may be another)", len(users), t)
 
 
 def _check_session(session: bytes, expected: bytes) -> None:
     if session != expected:
-        raise RemoteProtocolError("the request belongs to another session")
+        raise RemoteProtocolError(f"the request belongs to another session, or {PARAMS_DIFFER}")
 
 
 def _check_keys(request: ShareKeysRequest, u: int, own: _Advertised) -> dict[int, tuple[PublicKey, PublicKey]]:

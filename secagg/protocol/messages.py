@@ -196,6 +196,11 @@ def decode(data: bytes, expected: type[M]) -> M:
     return expected.decode(memoryview(data)[2:])
 
 
+def type_of(data: bytes) -> int | None:
+    """Which type of message the header declares; None if it is no header of this protocol version."""
+    return data[1] if len(data) >= 2 and data[0] == VERSION else None
+
+
 def rounds_of(params: Params) -> tuple[Round, ...]:
     """The rounds of a session."""
     return (Round.ADVERTISE_KEYS, *(request.ANSWER.ROUND for request in ROUNDS[params.model]))
@@ -223,5 +228,10 @@ def _setup(label: bytes, params: Params, roster_hash: bytes) -> bytes:
 
 def signed(scope: bytes, sender: int, answer: Answer) -> bytes:
     """What `sender` signs in the active model: label, setup or session id, round, sender and content."""
-    content = hashlib.sha256(answer.encode()).digest()
-    return b"secagg answer v1" + scope + bytes((answer.ROUND,)) + sender.to_bytes(4, "big") + content
+    return signed_body(scope, sender, answer.ROUND, answer.encode())
+
+
+def signed_body(scope: bytes, sender: int, current: Round, body: bytes | memoryview) -> bytes:
+    """The same of an answer's bytes without its header, whether or not they can be decoded."""
+    content = hashlib.sha256(body).digest()
+    return b"secagg answer v1" + scope + bytes((current,)) + sender.to_bytes(4, "big") + content

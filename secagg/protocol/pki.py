@@ -1,7 +1,7 @@
 """Who may take part in a session and whose word counts: the one place where the two models differ in checks.
 
 Without a roster (semi-honest model) users are 1..n and nothing is signed, so every check of a signature passes for an
-empty list of them.
+empty list of them, and the authenticated channel vouches for who has sent what.
 """
 
 from collections.abc import Iterable
@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from ..codec import Ids, Octets
 from ..errors import LocalProtocolError, RemoteProtocolError, require
 from .identity import SIGNATURE_BYTES, Identity, Roster
-from .messages import Answer, setup_id, signed
+from .messages import SESSION_BYTES, AdvertiseKeys, Answer, setup_id, signed, signed_body
 from .params import Model, Params
+
+PARAMS_DIFFER = "the parties' Params or rosters differ"
 
 
 class Pki:
@@ -61,10 +63,29 @@ class Pki:
         """A client's message and its signature."""
         return (data, b"") if self._roster is None else (data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:])
 
+    def doubt(self, scope: bytes, u: int, kind: type[Answer] | None, message: bytes, signature: bytes) -> str | None:
+        """Why it is not proven that u has said this in this setup or session; None if it is.
+
+        Decoding comes later: what an honest user's transport has made of its message is no fault of the user.
+
+        Args:
+            kind: of message, by its header; None if the session has no such answer.
+            message: header and body, of any content.
+        """
+        body = memoryview(message)[2:]
+        if self._roster is None:
+            foreign = kind not in (None, AdvertiseKeys) and len(body) >= SESSION_BYTES and body[:SESSION_BYTES] != scope
+            return "the message belongs to another session" if foreign else None
+        if kind is None:
+            return "it is no answer of this protocol"
+        genuine = self._roster.verify(u, signature, signed_body(scope, u, kind.ROUND, body))
+        return None if genuine else "a signature is wrong"
+
     def check(self, scope: bytes, u: int, answer: Answer, signature: bytes) -> None:
         """Raises `RemoteProtocolError` unless u has signed this answer in this setup or session."""
         if self._roster is not None and not self._roster.verify(u, signature, signed(scope, u, answer)):
-            raise RemoteProtocolError("a signature is wrong", client=u)
+            hint = f": {PARAMS_DIFFER}, or it is forged" if scope == self.setup else ""
+            raise RemoteProtocolError(f"a signature is wrong{hint}", client=u)
 
     def check_all(self, scope: bytes, users: Ids, answers: Iterable[Answer], signatures: Octets) -> None:
         """`check` for each of users."""

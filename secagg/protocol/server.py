@@ -1,7 +1,8 @@
 """The server of Fig. 4, as a state machine that does no I/O.
 
 The caller moves bytes: `receive(client_id, data)` takes in what a client sent, `end_round()` closes the round and gives
-each client's next request. One client's bad message ends nothing: its sender is dropped and listed in `faults`.
+each client's next request. One client's bad message ends nothing: its sender is dropped and listed in `faults`. A
+message may come twice, and what proves nothing against its sender is one of the `strays`.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from .. import shamir, vector
 from ..codec import Ids, Octets
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError
 from ..primitives import KeyPair, are_public_keys, self_mask
+from .deliveries import Astray, Deliveries, Stray
 from .identity import SIGNATURE_BYTES, Roster
 from .messages import (
     CIPHERTEXT_BYTES,
@@ -34,10 +36,11 @@ from .messages import (
     decode,
     encode,
     session_id,
+    type_of,
     users_hash,
 )
 from .params import Model, Params, neighbours, with_neighbours
-from .pki import Pki
+from .pki import PARAMS_DIFFER, Pki
 from .reconstruct import Reconstruction, Wrong, blame
 from .unmask import Progress, Removal, Revealed, seed_array
 
@@ -45,8 +48,8 @@ _CIPHERTEXT = np.dtype(("V", CIPHERTEXT_BYTES))  # one item, so that numpy moves
 
 
 class Fault(NamedTuple):
-    """What a client did wrong, and in which round: a message that the server refused, or shares that it must have
-    falsified."""
+    """What a client did wrong, and in which round: a message of its own that the server refused, two different ones to
+    one round, or shares that it must have falsified."""
 
     client: int
     round: Round
@@ -82,9 +85,11 @@ class Server:
         self.executor = executor
         self.faults: list[Fault] = []
         self.disputes: list[Wrong] = []
+        self._deliveries = Deliveries()
         self._pki = Pki(params, roster)
         self._progress = progress or (lambda done, total: None)
         self._rounds: list[type[Answer]] = [AdvertiseKeys, *(request.ANSWER for request in ROUNDS[params.model])]
+        self._kinds: dict[int | None, type[Answer]] = {kind.TYPE: kind for kind in self._rounds}
         self._requests = iter(ROUNDS[params.model])
         self._scope = self._pki.setup
         self._expected = set(self._pki.users)
@@ -106,6 +111,17 @@ class Server:
         return frozenset(self._expected - self._answered if self._rounds else ())
 
     @property
+    def answered(self) -> frozenset[int]:
+        """The users whose message of this round is in; empty once the session has ended."""
+        return frozenset(self._answered if self._rounds else ())
+
+    @property
+    def strays(self) -> list[Stray]:
+        """Messages that changed nothing and are nobody's fault, for whoever looks after the transport: the first of
+        each client and round so far."""
+        return self._deliveries.strays
+
+    @property
     def ready(self) -> bool:
         """Whether enough users have answered for `end_round` to go on."""
         return bool(self._rounds) and len(self._answered) >= self._needed
@@ -125,23 +141,38 @@ class Server:
         return tuple(self._u3.tolist())
 
     def receive(self, client_id: int, data: bytes) -> None:
-        """Take a message that the transport knows to come from this client.
+        """Take a message that the transport says comes from this client.
 
-        A bad one is listed in `faults`, and its sender is left out of this round and of all that follow; a second
-        message to the same round is listed too, and the first one stands. Only a client's first fault of a round is
-        listed, so that no client can fill the memory.
+        The bytes of a message that was accepted, in whatever round, may come again at any time, and nothing happens.
+        Of all others:
+
+        - A message that is not proven to be this client's in this session is one of the `strays`, and the client can
+          still answer. Proof is its signature. In the semi-honest model nothing is signed: there the channel vouches
+          for the client, and the message itself names the session. A message of a round that has ended without one
+          from this client, or of one user more than n, is a stray as well.
+        - A second, different message to a round that the client has answered is listed in `faults`. The first one
+          stands, and the client stays.
+        - Any other bad message is listed in `faults`, and its sender is left out of this round and of all that follow.
+
+        Only a client's first fault, and first stray, of a round is listed, so that no client can fill the memory.
 
         Raises:
             LocalProtocolError: the session has ended, or there is no such client; the caller knows who is connected.
         """
-        if not self._rounds:
-            raise LocalProtocolError("this session has ended")
         if client_id not in self._pki:
             raise LocalProtocolError(f"client ids must be {self._pki.users_text}, got {client_id}")
+        tag = self._deliveries.tag(data)
+        if self._deliveries.repeats(client_id, tag):
+            return
+        if not self._rounds:
+            raise LocalProtocolError("this session has ended")
+        current = self._rounds[0].ROUND
         try:
-            self._receive(client_id, data)
+            self._receive(client_id, data, tag)
+        except Astray as astray:
+            self._deliveries.astray(Stray(client_id, current, astray.reason))
         except RemoteProtocolError as error:
-            self._report(Fault(client_id, self._rounds[0].ROUND, error.reason))
+            self._report(Fault(client_id, current, error.reason))
             if client_id not in self._answered:
                 self._expected.discard(client_id)
 
@@ -160,7 +191,7 @@ class Server:
         rounds, self._rounds = self._rounds, []  # any error ends the machine
         needed = self._needed_in(rounds[0])
         if len(self._answered) < needed:
-            raise Abort(str(rounds[0].ROUND), len(self._answered), needed)
+            raise Abort(self._shortage(rounds[0].ROUND), len(self._answered), needed)
         users = np.array(sorted(self._answered), np.uint32)
         request = next(self._requests, None)
         requests = self._finish() if request is None else self._OPEN[request](self, users)
@@ -175,23 +206,38 @@ class Server:
         """How many users must answer: t, and of masked inputs as many as the sum must hold."""
         return self.params.min_users if answer is MaskedInputCollection else self.params.t
 
+    def _shortage(self, current: Round) -> str:
+        """Which round too few have answered, and why, if others tried."""
+        strays = {stray.client for stray in self.strays if stray.round == current} - self._answered
+        hint = f" (of {len(strays)} more there are only strays: maybe {PARAMS_DIFFER})"
+        return f"{current}{hint if strays else ''}"
+
     def _report(self, fault: Fault) -> None:
         if (fault.client, fault.round) not in ((known.client, known.round) for known in self.faults):
             self.faults.append(fault)
 
-    def _receive(self, u: int, data: bytes) -> None:
-        if u in self._answered:
-            raise RemoteProtocolError("has answered this round already")
+    def _receive(self, u: int, data: bytes, tag: bytes) -> None:
+        due = self._rounds[0]
+        message, signature = self._pki.split(data)
+        kind = self._kinds.get(type_of(message))
+        answered = kind is not None and self._deliveries.answered(u, kind.ROUND)
+        if kind is not None and kind.ROUND < due.ROUND and not answered:
+            raise Astray("the round that it answers has ended")
+        doubt = self._pki.doubt(self._pki.setup if kind is AdvertiseKeys else self._scope, u, kind, message, signature)
+        if doubt is not None:
+            raise Astray(doubt)
+        if kind is not None and answered:
+            self._report(Fault(u, kind.ROUND, "has answered this round in two ways"))
+            return
         if u not in self._expected:
             raise RemoteProtocolError("is not expected in this round")
-        if len(self._answered) == self.params.n:
-            raise RemoteProtocolError("the session has n users already")
-        message, signature = self._pki.split(data)
-        answer = decode(message, self._rounds[0])
-        self._pki.check(self._scope, u, answer, signature)
+        if len(self._answered) == self.params.n and u not in self._answered:
+            raise Astray("the session has n users already")
+        answer = decode(message, due)
         self._TAKE[type(answer)](self, u, answer)
         self._signatures[u] = signature
         self._answered.add(u)
+        self._deliveries.accept(u, due.ROUND, tag)
 
     def _signatures_of(self, users: Ids) -> Octets:
         """Their signatures of the round that ends; none in the semi-honest model."""

@@ -132,9 +132,10 @@ class _Session:
             with _stopwatch() as elapsed:
                 self.server.receive(u, answer)
             cost.server_seconds += elapsed()
+            self._clients[u].forget_answer()  # it has arrived, and all masked inputs at once would fill the memory
             self._progress(current, done, len(users))
-        refused = {fault.client for fault in self.server.faults if fault.round is current}
-        self._answered[current] = tuple(u for u in users if u not in refused)
+        answered = self.server.answered
+        self._answered[current] = tuple(u for u in users if u in answered)
         with _stopwatch() as elapsed:
             self._requests = self.server.end_round()
         cost.server_seconds += elapsed()

@@ -131,6 +131,10 @@ class Session:
         with pytest.raises(LocalProtocolError, match="has ended"):
             client.receive(self.requests.get(u, b""))
 
+    def refuse_again(self, u: int, lie: Request | bytes) -> None:
+        """u is told something of a round that it has answered, and refuses: nothing else changes."""
+        refuse_again(self.clients[u], lie)
+
     @property
     def scope(self) -> bytes:
         """What signatures are bound to now: setup or session."""
@@ -164,6 +168,14 @@ def refuse(client: Client, lie: Request | bytes, reason: str, error: type[Except
     assert client.finished
     assert client._x is None
     assert client._state is None
+
+
+def refuse_again(client: Client, lie: Request | bytes) -> None:
+    """The client sends nothing new, and goes on as if it had heard nothing."""
+    before = dict(vars(client))
+    with pytest.raises(RemoteProtocolError, match="has been answered, and this is not the last request again"):
+        client.receive(lie if isinstance(lie, bytes) else encode(lie))
+    assert all(before[name] is value for name, value in vars(client).items())
 
 
 def stack(signatures: Collection[bytes]) -> Octets:
