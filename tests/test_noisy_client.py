@@ -193,6 +193,70 @@ def test_the_cost_is_on_disk_before_the_masked_input_leaves(tmp_path: Path) -> N
         others[1].start()
 
 
+@MODELS
+def test_a_repeated_request_gets_the_same_bytes_and_costs_nothing(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every round, and after the last; no noise is drawn for it, and the ledger is not asked."""
+    ledgers = everyones(lambda: ledger(1))
+    server, clients = session(ledgers, model)
+    messages = {u: client.start() for u, client in clients.items()}
+    while server.round is not None:
+        for u, message in messages.items():
+            server.receive(u, message)
+        requests = server.end_round()
+        messages = {u: clients[u].receive(request) for u, request in requests.items()}
+        spent = {u: dict(own.spent) for u, own in ledgers.items()}
+        with monkeypatch.context() as patch:
+            patch.delattr(Ledger, "spend")
+            patch.delattr(Plan, "noise_for")
+            assert messages == {u: clients[u].receive(request) for u, request in requests.items()}
+        assert spent == {u: dict(own.spent) for u, own in ledgers.items()}
+    assert server.survivors == (1, 2, 3, 4, 5)
+    assert [len(own.spent) for own in ledgers.values()] == [1] * 5
+
+
+@MODELS
+def test_another_request_for_a_masked_input_costs_nothing_and_gives_none(model: Model) -> None:
+    ledgers = everyones(lambda: ledger(2))
+    server, clients = session(ledgers, model)
+    requests = until_collection(server, clients)
+    answer, spent = clients[1].receive(requests[1]), dict(ledgers[1].spent)
+    with pytest.raises(RemoteProtocolError, match="MaskedInputCollection has been answered"):
+        clients[1].receive(requests[2])
+    assert dict(ledgers[1].spent) == spent
+    assert clients[1].receive(requests[1]) == answer
+    assert not clients[1].finished
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError, BudgetExceeded])
+def test_what_was_not_paid_for_is_not_given_when_it_is_asked_for_again(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, clients = session(everyones(lambda: ledger(1)))
+    requests = until_collection(server, clients)
+
+    def fail(*args: object, **kwargs: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "spend", fail)
+        with pytest.raises(error):
+            clients[1].receive(requests[1])
+    assert clients[1].finished
+    with pytest.raises(LocalProtocolError, match="has ended"):
+        clients[1].receive(requests[1])
+
+
+def test_a_delivered_answer_can_be_forgotten() -> None:
+    server, clients = session(everyones(lambda: ledger(1)))
+    requests = until_collection(server, clients)
+    clients[1].receive(requests[1])
+    clients[1].forget_answer()
+    with pytest.raises(RemoteProtocolError, match="has been answered"):
+        clients[1].receive(requests[1])
+
+
 def test_of_two_sessions_at_once_the_second_is_left_when_the_first_has_spent(tmp_path: Path) -> None:
     """Both could be paid for when they began. The second's masked input is dropped, and with it the machine."""
     file = tmp_path / "ledger"

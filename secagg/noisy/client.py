@@ -5,10 +5,10 @@ import os
 from numpy.typing import ArrayLike
 
 from ..dp import BudgetExceeded, Ledger, Party, Plan
-from ..errors import LocalProtocolError, require
+from ..errors import LocalProtocolError, SecAggError, require
 from ..protocol.client import Client
 from ..protocol.identity import Identity, Roster
-from ..protocol.messages import Round, rounds_of
+from ..protocol.messages import Round
 from ..protocol.params import Params
 from ..shamir import RandomBytes
 
@@ -58,7 +58,6 @@ class NoisyClient:
         self.plan = plan
         self._ledger = ledger
         self._rand = rand
-        self._rounds = iter(rounds_of(params))
         self._client: Client | None = Client(params, user_id, identity=identity, roster=roster, rand=rand)
         self.user_id = self._client.user_id
         if x is not None:
@@ -84,7 +83,7 @@ class NoisyClient:
         """Whether the machine has ended, well or not."""
         return self._client is None or self._client.finished
 
-    def start(self) -> bytes:
+    def start(self, announced: bytes | None = None) -> bytes:
         """Round 0, as `Client.start`.
 
         Raises:
@@ -97,28 +96,37 @@ class NoisyClient:
                 f"a session at {self.plan.guarantee} would exceed {self._ledger.total} after"
                 f" {len(self._ledger.spent)} releases: this user does not join"
             )
-        message = client.start()
-        next(self._rounds)
-        return message
+        return client.start(announced)
 
     def receive(self, data: bytes) -> bytes:
         """Take the server's next request and return the answer to send, as `Client.receive`.
+
+        The last request again gets the same bytes again: no noise is drawn for it and nothing is spent.
 
         Raises:
             BudgetExceeded: other sessions have spent in the meantime what this one needs; its masked input is dropped,
                 and the machine has ended.
         """
-        answer = self._machine().receive(data)
-        if next(self._rounds) is Round.MASKED_INPUT_COLLECTION:
-            self._spend()
+        client, self._client = self._machine(), None  # what ends here, in whatever way, is never asked again
+        before = client.answered
+        try:
+            answer = client.receive(data)
+        except SecAggError:
+            self._client = client
+            raise
+        if client.answered is Round.MASKED_INPUT_COLLECTION and before is not client.answered:
+            self._spend(client)
+        self._client = client
         return answer
 
-    def _spend(self) -> None:
+    def forget_answer(self) -> None:
+        """As `Client.forget_answer`."""
+        self._machine().forget_answer()
+
+    def _spend(self, client: Client) -> None:
         """Record the release; whatever prevents that ends the machine, so that its masked input never leaves."""
-        client, self._client = self._machine(), None
         assert client.session is not None
         self._ledger.spend(self.plan.guarantee, client.session.hex(), total_variation=self.plan.total_variation)
-        self._client = client
 
     def _machine(self) -> Client:
         if self._client is None:
