@@ -1,6 +1,6 @@
 """Thresholds of Fig. 5, and sums that cannot overflow."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -192,6 +192,43 @@ def test_every_field_is_compared() -> None:
     assert like().difference(like(m=5, context=b"x")) == ("m", "context")
 
 
+SINGLE: list[dict[str, Any]] = [
+    {"model": Model.ACTIVE, "n": 3, "t": 3, "n_corrupt": 2},
+    {"model": Model.ACTIVE, "threat": Threat.CLIENTS_ONLY, "n": 10, "n_corrupt": 3},  # Fig. 5's t = 4
+    {"n": 10, "n_corrupt": 3, "t": 4},
+    {"n": 10, "n_corrupt": 3, "t": 4, "min_users": 4},
+    {"n": 10, "n_corrupt": 9, "t": 10},
+]
+
+
+@pytest.mark.parametrize("settings", SINGLE)
+def test_a_sum_that_may_be_one_honest_users_input_is_refused(settings: dict[str, Any]) -> None:
+    """In the active model, and where clients and server may collude; a test that needs it says so."""
+    with pytest.raises(LocalProtocolError, match="allow a sum with one honest user's input"):
+        Params(m=1, modulus=1 << 16, **settings)
+    with pytest.raises(LocalProtocolError, match="allow a sum with one honest user's input"):
+        Params.for_inputs(1, m=1, **settings)
+    params = Params(m=1, modulus=1 << 16, allow_single_input=True, **settings)
+    assert params.min_inputs == 1
+    assert params == Params(m=1, modulus=1 << 16, nonce=params.nonce, allow_single_input=True, **settings)
+    with pytest.raises(RemoteProtocolError, match="allow a sum with one honest user's input"):
+        Params.decode(params.encode())  # what a test allows itself does not travel
+    with pytest.raises(LocalProtocolError, match="allow a sum with one honest user's input"):
+        replace(params, context=b"another")
+
+
+def test_two_honest_inputs_are_enough() -> None:
+    for settings in SINGLE[1:-1]:
+        params = Params(m=1, modulus=1 << 16, **{**settings, "min_users": 5})
+        assert params.min_inputs == 2
+        assert Params.decode(params.encode()) == params
+
+
+def test_semi_honest_clients_alone_may_sum_one_honest_input() -> None:
+    """They see no sum unless the server, which follows the protocol, shows it to them: Fig. 5's first row."""
+    assert Params(n=10, m=1, modulus=1 << 16, n_corrupt=3, threat=Threat.CLIENTS_ONLY).min_inputs == 1
+
+
 def test_neighbours_are_everyone_else() -> None:
     assert neighbours(3, [1, 3, 4]).tolist() == [1, 4]
     assert with_neighbours(3, [1, 3, 4]).tolist() == [1, 3, 4]
@@ -210,7 +247,7 @@ def test_the_active_model_never_lets_two_sets_of_users_reveal_both_secrets(n: in
     """A server that shows two survivor sets needs t shares from each: disjoint honest ones, and n_C twice."""
     n_corrupt, t = data.draw(st.integers(0, n - 1)), data.draw(st.integers(2, n))
     try:
-        Params(n=n, m=1, modulus=1 << 63, n_corrupt=n_corrupt, t=t, model=Model.ACTIVE)
+        Params(n=n, m=1, modulus=1 << 63, n_corrupt=n_corrupt, t=t, model=Model.ACTIVE, allow_single_input=True)
     except LocalProtocolError:
         assert 2 * t <= n + n_corrupt or t <= n_corrupt
     else:

@@ -47,10 +47,11 @@ from secagg.protocol.params import neighbours
 from secagg.protocol.unmask import pairwise_signs, prg_nonce, seed_array
 
 TYPES: dict[int, type[Message]] = {kind.TYPE: kind for kind in (*Answer.__subclasses__(), *Request.__subclasses__())}
+CLIENTS_ONLY: dict[str, Any] = {"threat": Threat.CLIENTS_ONLY, "allow_single_input": True}
 SIZES: list[dict[str, Any]] = [
-    {"n": 3, "t": 2, "n_corrupt": 1, "threat": Threat.CLIENTS_ONLY, "modulus": 1 << 12},
+    {"n": 3, "t": 2, "n_corrupt": 1, "modulus": 1 << 12, **CLIENTS_ONLY},
     {"n": 4, "t": 3, "n_corrupt": 1, "modulus": (1 << 12) - 3},
-    {"n": 5, "t": 3, "n_corrupt": 2, "threat": Threat.CLIENTS_ONLY, "modulus": (1 << 40) - 87},
+    {"n": 5, "t": 3, "n_corrupt": 2, "modulus": (1 << 40) - 87, **CLIENTS_ONLY},
     {"n": 5, "t": 4, "n_corrupt": 1, "modulus": 1 << 20},
 ]
 KEYS = {u: Ed25519PrivateKey.from_private_bytes(bytes([u] * 32)) for u in range(1, 6)}

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import InitVar, dataclass, field, fields
 from enum import IntEnum
 from operator import index
 from typing import Annotated, Any, Protocol, Self
@@ -14,6 +14,7 @@ from ..errors import LocalProtocolError, RemoteProtocolError, require
 from ..vector import dtype
 
 NONCE_BYTES_MIN = 16
+CONTEXT_BYTES_MAX = (1 << 16) - 1
 
 
 class Threat(IntEnum):
@@ -90,8 +91,14 @@ class Params(Struct):
         nonce: at least 16 bytes, never used for another session. By default fresh from the operating system.
         context: what the application binds the session to, such as the hash of model and task.
 
+    Args:
+        allow_single_input: takes `min_inputs` = 1 where that is refused, for tests: the sum may then be one honest
+            user's input. It is no parameter of the session: it is neither encoded nor compared, and `decode` refuses
+            what needs it.
+
     Raises:
-        LocalProtocolError: the values contradict one another or the model does not allow them.
+        LocalProtocolError: the values contradict one another or the model does not allow them. In the active model, and
+            where clients and server may collude, `min_inputs` must be 2 at least.
     """
 
     n: Annotated[int, UInt(4)]
@@ -106,13 +113,16 @@ class Params(Struct):
     min_users: Annotated[int, UInt(4)] = -1
     nonce: Annotated[bytes, Opaque(1)] = field(default_factory=lambda: os.urandom(NONCE_BYTES_MIN))
     context: Annotated[bytes, Opaque(2)] = b""
+    allow_single_input: InitVar[bool] = False
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, allow_single_input: bool) -> None:
         self._check_types()
         self._fill_defaults()
         self._check_sizes()
         self._check_sum()
         self._check_threshold()
+        if not allow_single_input:
+            self._check_min_inputs()
 
     @classmethod
     def for_inputs(
@@ -227,7 +237,7 @@ class Params(Struct):
             NONCE_BYTES_MIN <= len(self.nonce) <= 255,
             f"nonce must be {NONCE_BYTES_MIN} .. 255 bytes, got {len(self.nonce)}",
         )
-        require(len(self.context) < 1 << 16, f"context must be below 65536 bytes, got {len(self.context)}")
+        require(len(self.context) <= CONTEXT_BYTES_MAX, f"context must be below 65536 bytes, got {len(self.context)}")
         power_of_two = self.modulus & (self.modulus - 1) == 0
         require(
             power_of_two or self.n * self.m * self.modulus <= 1 << 90,
@@ -261,6 +271,16 @@ class Params(Struct):
                 f"threshold t = {self.t} must satisfy 2t > n + n_corrupt = {self.n + self.n_corrupt}, or a server could"
                 " have two sets of users reveal both secrets of one user; raise t, or declare fewer corrupt users",
             )
+
+    def _check_min_inputs(self) -> None:
+        """A sum of one honest input is that input, once the corrupt users have subtracted their own."""
+        exposed = self.model is Model.ACTIVE or self.threat is Threat.COLLUDING
+        require(
+            self.min_inputs > 1 or not exposed,
+            f"min_users = {self.min_users} and n_corrupt = {self.n_corrupt} allow a sum with one honest user's input,"
+            " which is that input; raise t or min_users to n_corrupt + 2, or declare fewer corrupt users (in tests:"
+            " allow_single_input=True)",
+        )
 
 
 def neighbours(u: int, users: Ids | Sequence[int]) -> Ids:
