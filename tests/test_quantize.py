@@ -1,6 +1,9 @@
 """Quantization: the error bound in exact arithmetic, unbiased rounding, weighted means, and every refusal."""
 
+import hashlib
+from collections import OrderedDict
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -179,7 +182,7 @@ def test_modulus_holds_every_sum(bits: int, max_weight: int | None, n: int, dtyp
 @pytest.mark.parametrize("modulus", [(1 << 20) - 3, (1 << 20), (1 << 40) + 7, (1 << 64) - 59, 1 << 64])
 def test_any_modulus_that_is_large_enough_will_do(modulus: int) -> None:
     quantizer = flat_quantizer(3, clip=1.0, bits=10)
-    params = Params(n=5, m=3, modulus=modulus, max_value=quantizer.max_value)
+    params = Params(n=5, m=3, modulus=modulus, max_value=quantizer.max_value, context=quantizer.bind(b"by hand"))
     inputs = [np.array([-1.0, 0.25, 1.0])] * 5
     total = expected_sum(params, dict(enumerate(map(quantizer.encode, inputs))), range(5))
     result = quantizer.decode(total, params, 5)
@@ -261,13 +264,10 @@ def test_a_model_without_values_is_refused() -> None:
         flat_quantizer(0, clip=1.0)
 
 
-def test_a_sum_of_other_params_is_refused() -> None:
+def test_a_sum_of_another_form_is_refused() -> None:
     quantizer = flat_quantizer(2, clip=1.0, bits=8)
     params = quantizer.params(4)
     total = quantizer.encode(np.zeros(2)).astype(params.dtype)
-    for others in (flat_quantizer(3, clip=1.0, bits=8), flat_quantizer(2, clip=1.0, bits=9)):
-        with pytest.raises(LocalProtocolError, match="not made by this quantizer"):
-            quantizer.decode(total, others.params(4), 1)
     for survivors in (0, 5):
         with pytest.raises(LocalProtocolError, match="survivors must be"):
             quantizer.decode(total, params, survivors)
@@ -283,3 +283,183 @@ def test_a_summed_weight_that_k_users_cannot_have_is_refused(weight: int) -> Non
     total = np.array([weight, 0, 0], params.dtype)
     with pytest.raises(RemoteProtocolError, match="3 users cannot have sent weights"):
         quantizer.decode(total, params, 3)
+
+
+# --- what a session is bound to -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [({"clip": 2.0}, "clip"), ({"bits": 9}, "bits"), ({"max_weight": 20}, "max_weight"),
+     ({"max_weight": None}, "max_weight"), ({"stochastic": False}, "stochastic"),
+     ({"clip": 2.0, "bits": 9}, "clip and another bits")],
+)  # fmt: skip
+def test_a_total_of_another_quantizer_is_refused_by_name(changes: dict[str, Any], names: str) -> None:
+    """With clip 2 in place of 1 every value would come out twice as large, within its stated error."""
+    own = {"clip": 1.0, "bits": 8, "max_weight": 10}
+    quantizer, other = flat_quantizer(3, **own), flat_quantizer(3, **own | changes)
+    params = quantizer.params(4)
+    total = quantizer.encode(np.array([0.5, 0.0, -0.5]), 1).astype(params.dtype)
+    assert quantizer.decode(total, params, 1).sum == pytest.approx([0.5, 0, -0.5], abs=quantizer.step)
+    for unbound in (False, True):  # that a context may say nothing does not mean that it may say another thing
+        with pytest.raises(LocalProtocolError, match=f"by this quantizer: they were made for another {names}$"):
+            other.decode(total, params, 1, unbound=unbound)
+
+
+@pytest.mark.parametrize(
+    "model", [np.zeros((3, 2)), [np.zeros(6)], [np.zeros(2), np.zeros(4)], {"w": np.zeros(6)}, {"v": np.zeros(6)}]
+)
+def test_another_layout_of_as_many_values_is_refused(model: Any) -> None:
+    quantizer = flat_quantizer(6, clip=1.0)
+    params = quantizer.params(4)
+    other: Quantizer[Any] = Quantizer.like(model, clip=1.0)
+    assert (other.length, other.max_value) == (quantizer.length, quantizer.max_value)
+    with pytest.raises(LocalProtocolError, match=r"made for another layout$"):
+        other.decode(np.zeros(6, params.dtype), params, 1)
+
+
+def test_params_made_by_hand_are_taken_when_asked_for_and_checked_as_far_as_they_go() -> None:
+    quantizer = flat_quantizer(3, clip=1.0, bits=8)
+    params = Params.for_inputs(quantizer.max_value, n=4, m=3, context=b"model 17")
+    total = quantizer.encode(np.ones(3)).astype(params.dtype)
+    with pytest.raises(LocalProtocolError, match=r"does not begin with its hash; .* bind\(\), or pass unbound=True"):
+        quantizer.decode(total, params, 1)
+    np.testing.assert_allclose(quantizer.decode(total, params, 1, unbound=True).sum, 1.0)
+    for field, other in (
+        ("m", flat_quantizer(2, clip=1.0, bits=8)),
+        ("max_value", flat_quantizer(3, clip=1.0, bits=9)),
+    ):
+        with pytest.raises(LocalProtocolError, match=f"by this quantizer: their {field} is "):
+            other.decode(total, params, 1, unbound=True)
+
+
+def test_the_callers_context_comes_after_the_quantizers() -> None:
+    quantizer = flat_quantizer(3, clip=1.0)
+    own = quantizer.params(4).context
+    assert quantizer.params(4, context=b"model 17").context == own + b"model 17" == quantizer.bind(b"model 17")
+    assert own.startswith(b"secagg quantizer v1\0")
+    assert len(own) == 20 + 32 + 5 * 4
+    longest = bytes((1 << 16) - 1 - len(own))
+    assert len(quantizer.params(4, context=longest).context) == (1 << 16) - 1
+    with pytest.raises(LocalProtocolError, match=f"context must be at most {len(longest)} bytes beside"):
+        quantizer.params(4, context=longest + b"x")
+    with pytest.raises(TypeError, match="context must be bytes"):
+        quantizer.params(4, context="model 17")  # type: ignore[arg-type]
+
+
+def test_the_binding_is_what_the_module_says() -> None:
+    """Computed without the package, for those who write clients of their own."""
+    quantizer: Quantizer[Any] = Quantizer.like({"w": np.zeros((2, 3)), "ü": np.zeros(4)}, clip=0.1, max_weight=7)
+    fields = ['["layout",[false,["w","\\u00fc"],[[2,3],[4]]]]', '["clip",0.1]', '["bits",16]', '["max_weight",7]',
+              '["stochastic",true]']  # fmt: skip
+    label = b"secagg quantizer v1\0"
+
+    def digest(text: str) -> bytes:
+        return hashlib.sha256(label + text.encode()).digest()
+
+    expected = label + digest("[" + ",".join(fields) + "]") + b"".join(digest(field)[:4] for field in fields)
+    assert quantizer.bind() == expected
+
+
+def test_equal_quantizers_bind_alike_whatever_types_their_numbers_have() -> None:
+    plain = flat_quantizer(3, clip=0.5, bits=8, max_weight=10)
+    numpys = flat_quantizer(3, clip=np.float64(0.5), bits=np.int64(8), max_weight=np.int32(10))
+    assert plain.bind() == numpys.bind()
+
+
+def test_clients_of_other_quantizers_share_no_session() -> None:
+    """Each one's context enters the id of the session that it computes."""
+    one, other = flat_quantizer(3, clip=1.0), flat_quantizer(3, clip=2.0)
+    nonce = bytes(16)
+    assert one.params(4, nonce=nonce) != other.params(4, nonce=nonce)
+    assert one.params(4, nonce=nonce) == flat_quantizer(3, clip=1.0).params(4, nonce=nonce)
+
+
+# --- models that are mappings ---------------------------------------------------------------------------------------
+
+
+def test_a_mapping_of_arrays_comes_back_as_the_same_mapping() -> None:
+    """It became one number: a mapping is no sequence, and numpy makes one object of it."""
+    assert Quantizer.like({"w": np.zeros(10)}, clip=1.0).length == 10
+    random = np.random.default_rng(5)
+    model = {"w": random.normal(size=(3, 2)), "b": random.normal(size=2), "a": np.array(0.5)}
+    quantizer: Quantizer[dict[str, Vector]] = Quantizer.like(model, clip=5.0, bits=24)
+    params = quantizer.params(3)
+    shuffled = {key: model[key] for key in ("a", "w", "b")}  # names decide, not the order
+    total = expected_sum(params, {1: quantizer.encode(model), 2: quantizer.encode(shuffled)}, [1, 2])
+    result = quantizer.decode(total, params, 2)
+    for found in (result.mean, result.sum):
+        assert type(found) is dict
+        assert list(found) == ["w", "b", "a"]
+    for key, value in result.mean.items():
+        assert value.dtype == np.float64
+        np.testing.assert_allclose(value, model[key], rtol=0, atol=result.mean_error)
+
+
+@pytest.mark.parametrize("kind", [OrderedDict, MappingProxyType])
+def test_any_kind_of_mapping_will_do(kind: Any) -> None:
+    model = kind({"w": np.ones(4), "b": np.zeros(0)})
+    quantizer: Quantizer[Any] = Quantizer.like(model, clip=1.0)
+    assert quantizer.layout == Layout.of(dict(model))
+    assert quantizer.encode(model).shape == (4,)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [({"w": np.zeros(2), "x": np.zeros(2)}, r"lacks \['b'\]"), ({"w": np.zeros(2)}, r"lacks \['b'\]"),
+     ({"w": np.zeros(2), "b": np.zeros(2), "c": np.zeros(1)}, r"has \['c'\], which"),
+     ({"w": np.zeros(2), "b": np.zeros(3)}, "shapes"), ([np.zeros(2), np.zeros(2)], "a mapping of names"),
+     (np.zeros(4), "a mapping of names"), ({"w": np.zeros(2), "b": np.full(2, np.nan)}, "array 'b' holds NaN")],
+)  # fmt: skip
+def test_another_mapping_is_refused(model: Any, reason: str) -> None:
+    quantizer: Quantizer[Any] = Quantizer.like({"w": np.zeros(2), "b": np.zeros(2)}, clip=1.0)
+    with pytest.raises(LocalProtocolError, match=reason):
+        quantizer.encode(model)
+    with pytest.raises(LocalProtocolError, match="got a mapping"):
+        Quantizer.like([np.zeros(2), np.zeros(2)], clip=1.0).encode({"w": np.zeros(2), "b": np.zeros(2)})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [({"block": {"w": np.zeros(3)}}, "array 'block' is a mapping: .* flatten them .* 'block.weight'"),
+     ([{"w": np.zeros(3)}], "array 0 is a mapping"), ({1: np.zeros(3)}, "keys of a mapping of arrays must be strings"),
+     ({"w": None}, "array 'w' must hold real numbers"), ({"w": np.zeros(3)}.values(), "array 0 must hold real numbers"),
+     ((x for x in [np.zeros(3)]), "array 0 must hold real numbers"), ("abc", "array 0 must hold real numbers"),
+     ({"w": np.zeros(3, bool)}, "array 'w' must hold real numbers"),
+     (np.ma.masked_array(np.zeros(3), [False, True, False]), "array 0 must not be a masked array")],
+)  # fmt: skip
+def test_what_is_no_array_never_becomes_one_number(model: Any, reason: str) -> None:
+    with pytest.raises(LocalProtocolError, match=reason):
+        Quantizer.like(model, clip=1.0)
+
+
+@pytest.mark.parametrize("form", [dict, lambda model: list(model.values()), lambda model: model["half"]])
+def test_dtypes_are_kept_where_asked_for(form: Any) -> None:
+    """Of floats: the mean of integers is no integer."""
+    model = form({"half": np.ones(3, np.float16), "single": np.ones((2, 2), np.float32), "count": np.ones(1, np.int64)})
+    plain: Quantizer[Any] = Quantizer.like(model, clip=2.0)
+    kept: Quantizer[Any] = Quantizer.like(model, clip=2.0, keep_dtypes=True)
+    assert kept.bind() == plain.bind()  # how the result is shown changes nothing of what is sent
+    params = plain.params(2)
+    total = expected_sum(params, {1: plain.encode(model), 2: kept.encode(model)}, [1, 2])
+    for quantizer, dtypes in ((plain, [np.float64] * 3), (kept, [np.float16, np.float32, np.float64])):
+        result = quantizer.decode(total, params, 2)
+        assert result.flat.dtype == np.float64
+        for found in (result.mean, result.sum):
+            arrays = list(found.values()) if isinstance(found, dict) else found if isinstance(found, list) else [found]
+            assert [array.dtype for array in arrays] == dtypes[: len(arrays)]
+        arrays = [np.ravel(array) for array in (result.mean.values() if isinstance(result.mean, dict) else result.mean)]
+        np.testing.assert_allclose(np.concatenate(arrays), 1.0, rtol=0, atol=result.mean_error + 2.0**-10)
+
+
+def test_a_sum_too_large_for_its_dtype_is_no_infinity() -> None:
+    model = {"w": np.full(2, 40_000, np.float16)}
+    quantizer: Quantizer[dict[str, Vector]] = Quantizer.like(model, clip=65_504.0, bits=20, keep_dtypes=True)
+    params = quantizer.params(2)
+    result = quantizer.decode(
+        expected_sum(params, {1: quantizer.encode(model), 2: quantizer.encode(model)}, [1, 2]), params, 2
+    )
+    np.testing.assert_allclose(result.mean["w"], 40_000, rtol=1e-3)
+    np.testing.assert_allclose(result.flat, 80_000, rtol=1e-3)
+    with pytest.raises(LocalProtocolError, match="too large for float16: take `flat`"):
+        _ = result.sum

@@ -95,7 +95,7 @@ class Quantized:
         layout: Layout[NDArray[Any]] = Layout(((m,),), single=True)
         self.folder = folder
         self.quantizer = Quantizer(layout=layout, clip=clip, bits=bits)
-        self.params = Params(n=n, m=m, max_value=self.quantizer.max_value, **settings)
+        self.params = Params(n=n, m=m, max_value=self.quantizer.max_value, context=self.quantizer.bind(), **settings)
         self.clipped: dict[int, int] = {}
         self._seed = seed
 

@@ -14,8 +14,9 @@ weight: if it grew with w, an error of one in W (such as noise) would move the w
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any, Generic, Self, TypeVar
 
@@ -23,49 +24,100 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import vector
-from ..errors import LocalProtocolError, RemoteProtocolError, require
+from ..arguments import array as plain_array
+from ..errors import ArgumentTypeError, LocalProtocolError, RemoteProtocolError, require
 from ..shamir import RandomBytes
+from .binding import Binding, Plain, check_numbers
 from .params import NoisePlan, Params
 
-Arrays = TypeVar("Arrays", NDArray[Any], list[NDArray[Any]])
+Arrays = TypeVar("Arrays", NDArray[Any], list[NDArray[Any]], dict[str, NDArray[Any]])
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Layout(Generic[Arrays]):
-    """How one array of any shape, or a list of arrays, lies in one flat vector.
+    """How one array of any shape, a list of arrays, or a flat mapping of names to arrays (such as PyTorch's
+    `state_dict()`) lies in one flat vector.
 
     Attributes:
         shapes: of the arrays, in their order.
         single: whether the model is one bare array and no list.
+        keys: of a mapping, in its order; None for a list and for a bare array.
+        dtypes: of the arrays that `restore` gives; None for float64 throughout.
     """
 
     shapes: tuple[tuple[int, ...], ...]
     single: bool
+    keys: tuple[str, ...] | None = None
+    dtypes: tuple[np.dtype[Any], ...] | None = None
 
     @classmethod
-    def of(cls, model: Arrays) -> "Layout[Arrays]":
-        return cls(tuple(np.shape(array) for array in _listed(model)), not isinstance(model, Sequence))
+    def of(cls, model: Arrays, *, keep_dtypes: bool = False) -> "Layout[Arrays]":
+        """The layout of models like this one.
+
+        Args:
+            model: an array, a list of arrays, or a mapping of strings to arrays; of real numbers.
+            keep_dtypes: `restore` gives arrays of floats in the dtypes that they have here, such as float16. Arrays of
+                integers become float64 all the same: the mean of integers is none.
+
+        Raises:
+            LocalProtocolError: an array holds no real numbers. `ArgumentTypeError`, if it is no array but a mapping, or
+                a key is no string.
+        """
+        arrays = _named(model)
+        dtypes = (array.dtype if array.dtype.kind == "f" else np.dtype(np.float64) for array in arrays.values())
+        return cls(
+            shapes=tuple(array.shape for array in arrays.values()),
+            single=not isinstance(model, Sequence | Mapping),
+            keys=tuple(map(str, arrays)) if isinstance(model, Mapping) else None,
+            dtypes=tuple(dtypes) if keep_dtypes else None,
+        )
 
     @property
     def size(self) -> int:
         return sum(map(prod, self.shapes))
 
+    @property
+    def form(self) -> Plain:
+        """What two parties' layouts have in common: all but the dtypes, which are the decoder's own affair."""
+        keys: Plain = None if self.keys is None else list(self.keys)
+        return [self.single, keys, [[int(side) for side in shape] for shape in self.shapes]]
+
     def flatten(self, model: Arrays) -> Floats:
-        """A new flat float64 vector. Raises `LocalProtocolError` for other shapes, for what is no real number, and for
-        NaN and infinity."""
-        arrays = [np.asarray(array) for array in _listed(model)]
-        shapes = tuple(array.shape for array in arrays)
+        """A new flat float64 vector; a mapping's arrays in the order of `keys`, whatever order they come in. Raises
+        `LocalProtocolError` for other keys or shapes, for what is no real number, and for NaN and infinity."""
+        arrays = self._in_order(model)
+        shapes = tuple(array.shape for array in arrays.values())
         require(shapes == self.shapes, f"arrays of shapes {self.shapes} expected, got {shapes}")
-        return np.concatenate([_real(array, number).ravel() for number, array in enumerate(arrays)])
+        return np.concatenate([_finite(array, name).ravel() for name, array in arrays.items()])
 
     def restore(self, flat: Floats) -> Arrays:
-        """The inverse of `flatten`, in float64."""
+        """The inverse of `flatten`, in float64 or in `dtypes`.
+
+        Raises:
+            LocalProtocolError: a value is too large for the dtype that was asked for.
+        """
         ends = np.cumsum([prod(shape) for shape in self.shapes])
         parts = zip(np.split(flat, ends[:-1]), self.shapes, strict=True)
         arrays = [part.reshape(shape) for part, shape in parts]
+        if self.dtypes is not None:
+            arrays = [_narrowed(array, dtype) for array, dtype in zip(arrays, self.dtypes, strict=True)]
         restored: Any = arrays[0] if self.single else arrays
+        if self.keys is not None:
+            restored = dict(zip(self.keys, arrays, strict=True))
         return restored  # type: ignore[no-any-return]
+
+    def _in_order(self, model: Arrays) -> dict[int | str, NDArray[Any]]:
+        """A model's arrays in the order in which they lie in the vector."""
+        arrays = _named(model)
+        if self.keys is None:
+            require(not isinstance(model, Mapping), "an array or a list of arrays expected, got a mapping")
+            return arrays
+        require(isinstance(model, Mapping), "a mapping of names to arrays expected, as the layout's model was one")
+        missing, unknown = set(self.keys) - set(arrays), set(arrays) - set(self.keys)
+        require(not missing, f"the mapping lacks {sorted(missing)}")
+        require(not unknown, f"the mapping has {sorted(map(str, unknown))}, which the layout's model had not")
+        return {key: arrays[key] for key in self.keys}
 
 
 @dataclass(frozen=True)
@@ -86,17 +138,17 @@ class Aggregate(Generic[Arrays]):
 
     @property
     def sum(self) -> Arrays:
-        """`flat` in the model's shapes, float64."""
+        """`flat` in the model's shapes, float64 or the layout's dtypes."""
         return self.layout.restore(self.flat)
 
     @property
     def mean(self) -> Arrays:
-        """The (weighted) mean, sum / weight, in the model's shapes, float64."""
+        """The (weighted) mean, sum / weight, in the model's shapes, float64 or the layout's dtypes."""
         return self.layout.restore(self.flat / self.weight)
 
     @property
     def mean_error(self) -> float:
-        """Bound on the absolute error of each element of `mean`."""
+        """Bound on the absolute error of each element of `mean`, before it is rounded to a narrower dtype."""
         return self.sum_error / self.weight
 
 
@@ -130,9 +182,10 @@ class Quantizer(Generic[Arrays]):
         require(self._limit << 1 < 1 << 53, "max_weight * 2**bits must not exceed 2**53")
 
     @classmethod
-    def like(cls, model: Arrays, **others: Any) -> Self:
-        """A quantizer for updates shaped like `model`, one array or a list of arrays; `others` as for `Quantizer`."""
-        return cls(layout=Layout.of(model), **others)
+    def like(cls, model: Arrays, *, keep_dtypes: bool = False, **others: Any) -> Self:
+        """A quantizer for updates shaped like `model`, an array, a list of arrays or a mapping of names to arrays, as
+        `Layout.of` takes it; `others` as for `Quantizer`."""
+        return cls(layout=Layout.of(model, keep_dtypes=keep_dtypes), **others)
 
     @property
     def step(self) -> float:
@@ -149,20 +202,30 @@ class Quantizer(Generic[Arrays]):
         """m, the length of an encoded vector: one more than the model's with weights."""
         return self.layout.size + self._weighted
 
-    def params(self, n: int, *, noise: NoisePlan | None = None, **others: Any) -> Params:
-        """Parameters of a session of n users that sums encoded vectors; `noise` and `others` as for
-        `Params.for_inputs`.
+    def params(self, n: int, *, noise: NoisePlan | None = None, context: bytes = b"", **others: Any) -> Params:
+        """Parameters of a session of n users that sums encoded vectors, bound to this quantizer; `noise` and `others`
+        as for `Params.for_inputs`, `context` as for `bind`.
 
         Raises:
-            LocalProtocolError: a plan for noise, with weights. The weights are as private as what they weigh, so noise
-                must cover them too, and their sensitivity is not that of values: see `secagg.noisy.NoisySum`.
+            LocalProtocolError: the context is too long; or a plan for noise, with weights. The weights are as private
+                as what they weigh, so noise must cover them too, and their sensitivity is not that of values: see
+                `secagg.noisy.NoisySum`.
         """
         require(
             noise is None or not self._weighted,
             "this quantizer knows no sensitivity of weights, and noise must cover them as well: for weighted averages"
             " with noise use secagg.noisy.NoisySum(max_weight=...)",
         )
-        return Params.for_inputs(self.max_value, n=n, m=self.length, noise=noise, **others)
+        return Params.for_inputs(self.max_value, n=n, m=self.length, noise=noise, context=self.bind(context), **others)
+
+    def bind(self, context: bytes = b"") -> bytes:
+        """`Params.context` that binds a session to this quantizer and to the caller's context, for `Params` made by
+        hand; `protocol.binding` says what is in it.
+
+        Raises:
+            LocalProtocolError: the caller's context is too long.
+        """
+        return self._binding.bind(context)
 
     def clipped(self, model: Arrays) -> int:
         """How many of the values are outside [-clip, clip], so that encoding changes them by more than a step."""
@@ -188,18 +251,24 @@ class Quantizer(Generic[Arrays]):
         encoded = rounded.astype(np.int64) + self._limit
         return (np.insert(encoded, 0, w) if self._weighted else encoded).astype(np.uint64)
 
-    def decode(self, total: NDArray[Any], params: Params, survivors: int) -> Aggregate[Arrays]:
+    def decode(
+        self, total: NDArray[Any], params: Params, survivors: int, *, unbound: bool = False
+    ) -> Aggregate[Arrays]:
         """What a sum of encoded vectors stands for.
 
         Args:
             total: `Server.sum`, shape [length], uint32 or uint64.
-            params: the session's, made by `params`; noise that they leave room for is decoded as part of the sum.
+            params: the session's, made by `params`, or by hand with a context from `bind`; noise that they leave room
+                for is decoded as part of the sum.
             survivors: k, how many users' vectors are in the sum.
+            unbound: take `params` that say nothing of a quantizer. Nothing shows then that clients encoded by an equal
+                one, and if they did not, the result is wrong without a word.
 
         Raises:
-            LocalProtocolError: the arguments do not belong together.
+            LocalProtocolError: the arguments do not belong together; of another quantizer it says what differs.
             RemoteProtocolError: the summed weight is none that k users can have sent.
         """
+        self._check_params(params, unbound)
         self._check_total(total, params, survivors)
         offset = np.full(self.length, survivors * self._limit, params.dtype)
         offset[: self._weighted] = 0
@@ -216,6 +285,17 @@ class Quantizer(Generic[Arrays]):
         matters when max_weight * 2**bits comes near 2**50. The error of a mean is W times smaller.
         """
         return survivors * self.step * ((1.0 if self.stochastic else 0.5) + self._limit * 2.0**-50)
+
+    @cached_property
+    def _binding(self) -> Binding:
+        fields: dict[str, Plain] = {
+            "layout": self.layout.form,
+            "clip": float(self.clip),
+            "bits": int(self.bits),
+            "max_weight": None if self.max_weight is None else int(self.max_weight),
+            "stochastic": bool(self.stochastic),
+        }
+        return Binding("quantizer", fields)
 
     @property
     def _steps(self) -> int:
@@ -241,9 +321,12 @@ class Quantizer(Generic[Arrays]):
         require(in_range, f"weight must be an integer 1 .. {self.max_weight}")
         return int(weight)
 
+    def _check_params(self, params: Params, unbound: bool) -> None:
+        self._binding.check(params.context, unbound=unbound)
+        numbers = {"m": (params.m, self.length), "max_value": (params.max_value, self.max_value)}
+        check_numbers(self._binding.kind, numbers)
+
     def _check_total(self, total: NDArray[Any], params: Params, survivors: int) -> None:
-        fits = (params.m, params.max_value) == (self.length, self.max_value)
-        require(fits, "params were not made by this quantizer")
         require(1 <= survivors <= params.n, f"survivors must be 1 .. n = {params.n}, got {survivors}")
         require(
             total.shape == (params.m,) and total.dtype == params.dtype,
@@ -256,15 +339,43 @@ class Quantizer(Generic[Arrays]):
             raise RemoteProtocolError(f"{survivors} users cannot have sent weights that add up to {weight}")
 
 
-def _listed(model: NDArray[Any] | list[NDArray[Any]]) -> Sequence[NDArray[Any]]:
-    return model if isinstance(model, Sequence) else [model]
+def _named(model: Any) -> dict[int | str, NDArray[Any]]:
+    """A model's arrays by key or by number, in their order."""
+    if isinstance(model, Mapping):
+        named: Mapping[int | str, Any] = model
+        strings = all(isinstance(key, str) for key in named)
+        if not strings:
+            raise ArgumentTypeError("the keys of a mapping of arrays must be strings")
+    else:
+        named = dict(enumerate(model if isinstance(model, Sequence) else [model]))
+    return {name: _real(value, name) for name, value in named.items()}
 
 
-def _real(array: NDArray[Any], number: int) -> Floats:
-    require(array.dtype.kind in "fiu", f"array {number} must hold real numbers, its dtype is {array.dtype}")
+def _real(value: Any, name: int | str) -> NDArray[Any]:
+    if isinstance(value, Mapping):
+        raise ArgumentTypeError(
+            f"array {name!r} is a mapping: nested ones are not taken, flatten them to keys such as {f'{name}.weight'!r}"
+        )
+    array = plain_array(value, f"array {name!r}")
+    require(array.dtype.kind in "fiu", f"array {name!r} must hold real numbers, its dtype is {array.dtype}")
+    return array
+
+
+def _finite(array: NDArray[Any], name: int | str) -> Floats:
     floats = array.astype(np.float64, copy=False)
-    require(bool(np.isfinite(floats).all()), f"array {number} holds NaN or infinity")
+    require(bool(np.isfinite(floats).all()), f"array {name!r} holds NaN or infinity")
     return floats
+
+
+def _narrowed(array: Floats, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The array in this dtype, without the infinities that numpy makes of what it cannot hold."""
+    with np.errstate(over="ignore"):
+        narrow = array.astype(dtype)
+    require(
+        bool(np.isfinite(narrow).all()),
+        f"a value is too large for {dtype}: take `flat`, which is float64, or decode by a layout without dtypes",
+    )
+    return narrow
 
 
 def _round_at_random(values: Floats, rand: RandomBytes) -> Floats:
