@@ -49,6 +49,9 @@ def test_a_noisy_session_says_what_it_promises_and_what_it_costs(form: tuple[str
     assert "clipped           0 of 8 vectors were longer than 1\n" in text
     assert "1.42 times less, from a server that is trusted with the exact sum\n" in text  # sqrt(2), and rounding
     assert (", rotated to 512 entries\n" in text) == ("--dp-rotate" in form)
+    assert ("padding           rotation pads 400 entries to 512, and every masked vector from" in text) == (
+        "--dp-rotate" in form
+    )
 
 
 def test_json_describes_the_noise() -> None:
@@ -68,6 +71,7 @@ def test_json_describes_the_noise() -> None:
     assert noise["error"] == pytest.approx(noise["deviation"], rel=0.06)
     assert noise["deviation"] / noise["central_deviation"] == pytest.approx(2**0.5, rel=0.01)
     assert noise["output"] is None
+    assert noise["padding"] is None
 
 
 def test_thresholds_decide_who_is_counted_on() -> None:

@@ -1,12 +1,13 @@
 """Vectors through clip, rotation, rounding, noise, masks and back."""
 
 import math
+import warnings
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -20,15 +21,17 @@ from secagg.dp import (
     Rounding,
     Sensitivity,
     Skellam,
+    Unit,
     ZCdp,
     rounded_norm_squared,
 )
 from secagg.dp.calibrate import budget_rho
-from secagg.noisy import NoisySum
+from secagg.noisy import NoisySum, PaddingWarning
 from secagg.noisy.sum import ROUNDING_SHARE, WEIGHT_STEPS_MIN
 from secagg.protocol.simulate import expected_sum
 
 BUDGET = ApproxDp(1, "1e-6")
+pytestmark = pytest.mark.filterwarnings("ignore::secagg.noisy.PaddingWarning")
 ROTATED = pytest.mark.parametrize("rotate", [False, True])
 
 
@@ -133,6 +136,7 @@ def test_dropouts_up_to_the_threshold_never_weaken_the_guarantee() -> None:
 # --- the grid, R, and what an encoding is -----------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 5000), st.integers(2, 2000), st.sampled_from(["0.0001", "0.01", "1", "20"]), st.booleans(),
     st.sampled_from([None, 1, 100]),
@@ -152,6 +156,7 @@ def test_by_default_rounding_is_lost_in_the_noise(
 
 @ROTATED
 @pytest.mark.parametrize("max_weight", [None, 20])
+@settings(deadline=None)  # the first call of some fills caches
 @given(st.integers(0, 2**32), st.floats(1e-3, 1e3))
 def test_every_encoding_is_in_range_and_within_the_sensitivity(
     rotate: bool, max_weight: int | None, seed: int, scale: float
@@ -164,6 +169,7 @@ def test_every_encoding_is_in_range_and_within_the_sensitivity(
     assert x.max() <= task.max_value == params.max_value
     vector = x[max_weight is not None :] - task._limit
     assert 4 * int(vector @ vector) <= task.plan.sensitivity.l2_squared
+    assert task.bound.holds(x)
     if max_weight is not None:
         assert x[0] == task.weight_steps * max_weight
 
@@ -227,6 +233,26 @@ def test_models_of_several_arrays_keep_their_shapes() -> None:
     mean = task.decode(result.sum, params, 3).mean
     for array, expected in zip(mean, model, strict=True):
         np.testing.assert_allclose(array, expected, atol=4 * task.step)
+
+
+def test_a_mapping_of_arrays_comes_back_as_the_same_mapping() -> None:
+    model: dict[str, NDArray[Any]] = {
+        "w": np.ones((2, 3), np.float16),
+        "b": np.full(4, -1.0, np.float32),
+        "a": np.array(0.5),
+    }
+    assert noisy_sum().like({"w": np.zeros(10)}, clip=5.0, budget=BUDGET, n=3).length == 10
+    for keep, dtypes in ((False, ["float64"] * 3), (True, ["float16", "float32", "float64"])):
+        task = NoisySum.like(model, clip=5.0, budget=BUDGET, n=3, keep_dtypes=keep)
+        params = task.params()
+        shuffled = {key: model[key] for key in ("a", "b", "w")}
+        inputs = {1: task.encode(model, params), 2: task.encode(shuffled, params), 3: task.encode(model, params)}
+        release = task.decode(simulate(params, inputs).sum, params, 3)
+        for found, factor in ((release.mean, 1), (release.sum, 3)):
+            assert list(found) == ["w", "b", "a"]
+            assert [str(array.dtype) for array in found.values()] == dtypes
+            for key, array in found.items():
+                np.testing.assert_allclose(array, factor * model[key], atol=4 * task.step)
 
 
 def test_numbers_too_large_to_square_are_clipped_and_zeros_stay() -> None:
@@ -323,20 +349,105 @@ def test_an_empty_model_is_refused() -> None:
         noisy_sum(m=0)
 
 
-def test_parameters_of_another_session_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [({"clip": 1.0}, "clip"), ({"budget": ZCdp("0.02")}, "budget"), ({"n": 8}, "n"), ({"survivors": 7}, "survivors"),
+     ({"corrupt": 1}, "corrupt"), ({"max_weight": 9}, "max_weight"),
+     ({"rotate": True}, "rotate"), ({"steps": 63}, "steps"), ({"unit": Unit(1, "a day")}, "unit"),
+     ({"isochronous": False}, "isochronous"), ({"m": 51}, "layout"),
+     ({"clip": 1.0, "steps": 63}, "clip and another steps")],
+)  # fmt: skip
+def test_parameters_of_another_sum_are_refused_by_name(changes: dict[str, Any], names: str) -> None:
+    own = {"steps": 64, "survivors": 6, "corrupt": 2}
+    task, other = noisy_sum(**own), noisy_sum(**own | changes)
+    assert task != other
+    params = other.params()
+    for unbound in (False, True):
+        with pytest.raises(LocalProtocolError, match=f"by this noisy sum: they were made for another {names}$"):
+            task.encode(np.zeros(50), params, unbound=unbound)
+        with pytest.raises(LocalProtocolError, match=f"by this noisy sum: they were made for another {names}$"):
+            task.decode(np.zeros(params.m, params.dtype), params, 7, unbound=unbound)
+
+
+def test_parameters_of_an_equal_sum_are_taken() -> None:
+    """Also where one party asks for the form of samples that the other has by default, or shows other dtypes."""
+    task = noisy_sum()
+    same: NoisySum[Any] = NoisySum.like(np.zeros(50, np.float16), clip=np.float64(2), budget=BUDGET, n=np.int64(7),
+                                        isochronous=task.plan.isochronous, keep_dtypes=True)  # fmt: skip
+    params = task.params(context=b"model 17")
+    assert params.context == task.bind(b"model 17") == same.bind(b"model 17")
+    total = same.encode(np.ones(50), params).astype(params.dtype)
+    assert same.decode(total, params, 7).flat.tolist() == task.decode(total, params, 7).flat.tolist()
+
+
+def test_parameters_made_by_hand_are_taken_when_asked_for() -> None:
     task = noisy_sum()
     good = task.params()
-    for other in (noisy_sum(clip=1.0, steps=17), noisy_sum(m=51), noisy_sum(n=8)):
-        with pytest.raises(LocalProtocolError, match="params were not made by this sum"):
-            task.encode(np.zeros(50), other.params())
-        with pytest.raises(LocalProtocolError, match="params were not made by this sum"):
-            task.decode(np.zeros(good.m, good.dtype), other.params(), 7)
-    narrow = Params(n=7, m=50, modulus=1 << 40, max_value=task.max_value, room=1)
+    room: dict[str, Any] = {"max_value": task.max_value, "room": good.room}
+    bare, bound = (Params(n=7, m=50, modulus=1 << 40, context=c, **room) for c in (b"by hand", task.bind(b"by hand")))
+    with pytest.raises(LocalProtocolError, match=r"context does not begin with its hash; .* or pass unbound=True"):
+        task.encode(np.zeros(50), bare)
+    total = task.encode(np.zeros(50), bare, unbound=True).astype(bare.dtype)
+    np.testing.assert_array_equal(task.encode(np.zeros(50), bound), total)
+    with pytest.raises(LocalProtocolError, match=r"context does not begin with its hash"):
+        task.decode(total, bare, 7)
+    assert task.decode(total, bare, 7, unbound=True).flat.shape == (50,)
+    assert task.decode(total, bound, 7).flat.shape == (50,)
+    quantizer: Quantizer[Any] = Quantizer.like(np.zeros(50), clip=2.0)
+    with pytest.raises(LocalProtocolError, match="not made by this noisy sum: their context"):
+        task.encode(np.zeros(50), quantizer.params(7))
+
+
+def test_parameters_made_by_hand_are_checked_as_far_as_they_go() -> None:
+    task = noisy_sum()
+    good = task.params()
+    for field, other in (("n", {"n": 8}), ("m", {"m": 51}), ("max_value", {"max_value": task.max_value + 1})):
+        sizes: dict[str, Any] = {"n": 7, "m": 50, "max_value": task.max_value} | other
+        with pytest.raises(LocalProtocolError, match=f"not made by this noisy sum: their {field} is"):
+            task.encode(np.zeros(50), Params(modulus=1 << 40, room=good.room, **sizes), unbound=True)
+    narrow = Params(n=7, m=50, modulus=1 << 40, max_value=task.max_value, room=1, context=task.bind())
     with pytest.raises(LocalProtocolError, match=r"the noise needs room = \d+, but there is 1"):
         task.encode(np.zeros(50), narrow)
-    lax = Params(n=7, m=50, modulus=1 << 40, max_value=task.max_value, room=good.room, n_corrupt=2, t=3, min_users=3)
+    lax = Params(n=7, m=50, modulus=1 << 40, max_value=task.max_value, room=good.room, n_corrupt=1, t=3, min_users=3)
     with pytest.raises(LocalProtocolError, match="counts on 3 honest clients in every sum"):
-        task.encode(np.zeros(50), lax)
+        task.encode(np.zeros(50), lax, unbound=True)
+
+
+# --- what rotation pads -----------------------------------------------------------------------------------------------
+
+
+def padding(m: int, n: int = 10, **others: Any) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        NoisySum.like(np.zeros(m), **{"clip": 1.0, "budget": ApproxDp("0.5", "1e-6"), "n": n, **others})
+    assert all(issubclass(warning.category, PaddingWarning) for warning in caught)
+    return [str(warning.message) for warning in caught]
+
+
+def test_rotation_that_pads_says_what_it_costs_and_how_to_avoid_it() -> None:
+    (text,) = padding(600, rotate=True)
+    assert "rotation pads 600 entries to 1,024, and every masked vector from 1,275 bytes to 2,176;" in text
+    assert "rotate=False" in text
+    with pytest.warns(PaddingWarning, match="1,275 bytes to 2,176"):
+        rotated = noisy_sum(600, 10, rotate=True, clip=1.0, budget=ApproxDp("0.5", "1e-6"))
+    plain = noisy_sum(600, 10, clip=1.0, budget=ApproxDp("0.5", "1e-6"))
+    assert (plain.params().packed_size, rotated.params().packed_size) == (1275, 2176)
+
+
+def test_rotation_that_costs_next_to_nothing_goes_without_a_word() -> None:
+    assert padding(1000, rotate=False) == []
+    assert padding(1024, rotate=True) == []
+    assert padding(1000, rotate=True) == []
+    assert padding(1800, n=2000, rotate=True) == []  # 14 % more entries, of fewer bits
+    assert padding(600, rotate=True, max_weight=20, steps=1 << 12)
+
+
+def test_a_sum_that_has_no_parameters_is_refused_where_they_are_asked_for() -> None:
+    """Not earlier, for want of sizes to compare."""
+    assert padding(600, rotate=True, budget=ZCdp("1e-40")) == []
+    task = noisy_sum(600, 10, rotate=True, budget=ZCdp("1e-40"))
+    with pytest.raises(LocalProtocolError, match=r"must be 1 \.\. 2\*\*64 - 1"):
+        task.params()
 
 
 def test_vectors_and_sums_of_another_form_are_refused() -> None:

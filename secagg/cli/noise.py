@@ -1,6 +1,7 @@
 """The noise of `secagg simulate --dp-...`: what is asked for, the inputs with their noise, and what came of both."""
 
 import os
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dp import ApproxDp, Party, ZCdp
-from ..noisy import NoisySum
+from ..noisy import NoisySum, PaddingWarning
 from ..protocol.params import Params
 from ..protocol.quantize import Layout
 from ..protocol.simulate import Simulation
@@ -47,6 +48,7 @@ class Noisy:
     Attributes:
         params: for the session.
         noisy_sum: what turns the sum back.
+        padding: what there is to say of the bytes that rotation adds, or None.
     """
 
     def __init__(
@@ -62,15 +64,18 @@ class Noisy:
         require(n >= 2, "there must be at least 2 clients")
         chosen = Params(n=n, m=1, modulus=1 << 64, **settings)  # for the thresholds that it fills in
         layout: Layout[NDArray[Any]] = Layout(((m,),), single=True)
-        self.noisy_sum = NoisySum(
-            layout=layout,
-            clip=clip,
-            budget=budget,
-            n=n,
-            survivors=chosen.min_users,
-            corrupt=chosen.n_corrupt,
-            rotate=rotate,
-        )
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", PaddingWarning)
+            self.noisy_sum = NoisySum(
+                layout=layout,
+                clip=clip,
+                budget=budget,
+                n=n,
+                survivors=chosen.min_users,
+                corrupt=chosen.n_corrupt,
+                rotate=rotate,
+            )
+        self.padding = str(caught[0].message) if caught else None
         self.params = self.noisy_sum.params(model=chosen.model, threat=chosen.threat, t=chosen.t)
         self._source = source
         self._noise = self.noisy_sum.plan.noise_for(Party.CLIENT)
@@ -109,6 +114,7 @@ def describe_noise(inputs: Noisy, result: Simulation) -> tuple[dict[str, Any], N
         "clipped": clipped,
         "rotated": noisy_sum.rotate,
         "entries": noisy_sum.length,
+        "padding": inputs.padding,
         "steps": noisy_sum.steps,
         "step": noisy_sum.step,
         "room": result.params.room,
@@ -133,6 +139,7 @@ def noise_lines(noise: dict[str, Any], survivors: int) -> list[tuple[str, str]]:
         ),
         *(("assumed", assumption) for assumption in noise["assumed"]),
         ("grid", f"{noise['steps']:,} steps of {noise['step']:.3g} in the clip norm, {noise['clip']:g}{rotated}"),
+        *([("padding", noise["padding"])] if noise["padding"] else []),
         ("clipped", f"{noise['clipped']} of {survivors} vectors were longer than {noise['clip']:g}"),
         (
             "error",

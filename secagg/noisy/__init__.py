@@ -1,7 +1,8 @@
 """A round of secure aggregation under noise that the clients add together: above both `protocol` and `dp`."""
 
+from .bound import Ball, Counts, InputBound
 from .client import NoisyClient
 from .rotation import Rotation
-from .sum import NoisySum, Release
+from .sum import NoisySum, PaddingWarning, Release
 
-__all__ = ["NoisyClient", "NoisySum", "Release", "Rotation"]
+__all__ = ["Ball", "Counts", "InputBound", "NoisyClient", "NoisySum", "PaddingWarning", "Release", "Rotation"]

@@ -16,7 +16,7 @@ one bit an entry.
 
 **Rotation** spreads vectors evenly, so that entries are bounded by a small multiple of norm / sqrt(m) in place of the
 norm itself. This changes nothing about the noise; it takes n times less room for the inputs in R. It pays where n is
-large beside noise / norm, and costs the padding of the vector to a power of two.
+large beside noise / norm, and costs the padding of the vector to a power of two (`PaddingWarning`).
 
 **Weights** are as private as what they weigh. A client sends w || w * x, the server divides by the noisy sum of the w,
 and the sensitivity is that of both together. A weight counts `weight_steps` steps, chosen so that the error of the mean
@@ -25,7 +25,8 @@ is least (see there): in a long vector it costs next to nothing.
 
 import math
 import os
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Generic, Self
@@ -47,15 +48,22 @@ from ..dp import (
 )
 from ..dp.calibrate import budget_rho
 from ..errors import LocalProtocolError, require
+from ..protocol.binding import Binding, Plain, check_numbers
 from ..protocol.params import Params, Threat, default_threshold, max_corrupt
 from ..protocol.quantize import Arrays, Layout, centred
 from ..shamir import RandomBytes
+from .bound import Ball
 from .rotation import Floats, Rotation, entry_bound, padded_length
 
 STEPS_MAX = 1 << 28  # float64 and `dp.round_vector` count so far
 WEIGHT_STEPS_MIN = 4  # of a weight of 1, by default: its share is within 1/8 of the best then
 ROUNDING_SHARE = Fraction(1, 100)  # of the noise's variance, by default
+PADDING_SHARE = Fraction(1, 10)  # of a masked vector's bytes, from which padding is worth a warning
 LOG_CUT_CHANCE = -40 * math.log(2)  # that rotation leaves any entry of any client's vector too large, and it is cut
+
+
+class PaddingWarning(UserWarning):
+    """Rotation makes what every client sends noticeably longer."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +88,12 @@ class Release(Generic[Arrays]):
 
     @property
     def sum(self) -> Arrays:
-        """`flat` in the model's shapes, float64."""
+        """`flat` in the model's shapes, float64 or the layout's dtypes."""
         return self.layout.restore(self.flat)
 
     @property
     def mean(self) -> Arrays:
-        """sum / weight in the model's shapes, float64."""
+        """sum / weight in the model's shapes, float64 or the layout's dtypes."""
         return self.layout.restore(self.flat / self.weight)
 
     @property
@@ -114,6 +122,10 @@ class NoisySum(Generic[Arrays]):
 
     Raises:
         LocalProtocolError: a value is out of range, or the budget is pure.
+
+    Warns:
+        PaddingWarning: rotation pads the vector to a power of two, and a masked vector takes a tenth more bytes than it
+            would without rotation, or yet more.
     """
 
     layout: Layout[Arrays]
@@ -137,13 +149,17 @@ class NoisySum(Generic[Arrays]):
             isinstance(self.budget, ZCdp | ApproxDp),
             f"noise that clients share keeps to no pure budget, such as {self.budget}: give ApproxDp or ZCdp",
         )
+        asked_steps = self.steps
         self._fill_defaults()
         require(1 <= self.steps <= STEPS_MAX, f"steps must be 1 .. 2**28, got {self.steps}")
+        if self._vector_length > self.layout.size:
+            self._warn_of_padding(asked_steps)
 
     @classmethod
-    def like(cls, model: Arrays, **others: Any) -> Self:
-        """For models shaped like this one, an array or a list of arrays; `others` as for `NoisySum`."""
-        return cls(layout=Layout.of(model), **others)
+    def like(cls, model: Arrays, *, keep_dtypes: bool = False, **others: Any) -> Self:
+        """For models shaped like this one, an array, a list of arrays or a mapping of names to arrays, as `Layout.of`
+        takes it; `others` as for `NoisySum`."""
+        return cls(layout=Layout.of(model, keep_dtypes=keep_dtypes), **others)
 
     @property
     def step(self) -> float:
@@ -189,8 +205,18 @@ class NoisySum(Generic[Arrays]):
         """What a trusted server would add to the exact sum at the same budget, in the same steps: for comparison."""
         return Plan.central(self.budget, self._sensitivity(self.steps**2), self.length, unit=self.unit)
 
-    def params(self, **others: Any) -> Params:
-        """Parameters of a session that sums encoded vectors and their noise; `others` as for `Params.for_inputs`."""
+    @cached_property
+    def bound(self) -> Ball:
+        """The encoded vectors, weight included, that the plan's sensitivity holds for."""
+        doubled_centre: NDArray[np.int64] | int = 2 * self._limit
+        if self._weighted:
+            doubled_centre = np.full(self.length, doubled_centre, np.int64)
+            doubled_centre[0] = sum(self._weight_range)
+        return Ball(self.plan.sensitivity, doubled_centre)
+
+    def params(self, *, context: bytes = b"", **others: Any) -> Params:
+        """Parameters of a session that sums encoded vectors and their noise, bound to this sum; `others` as for
+        `Params.for_inputs`, `context` as for `bind`."""
         return Params.for_inputs(
             self.max_value,
             n=self.n,
@@ -198,29 +224,47 @@ class NoisySum(Generic[Arrays]):
             noise=self.plan,
             n_corrupt=self.corrupt,
             min_users=self.survivors,
+            context=self.bind(context),
             **others,
         )
+
+    def bind(self, context: bytes = b"") -> bytes:
+        """`Params.context` that binds a session to this sum and to the caller's context, for `Params` made by hand;
+        `protocol.binding` says what is in it.
+
+        Raises:
+            LocalProtocolError: the caller's context is too long.
+        """
+        return self._binding.bind(context)
 
     def clipped(self, model: Arrays) -> bool:
         """Whether it is longer than clip, so that encoding scales it down."""
         return _norm(self.layout.flatten(model)) > self.clip * (1 + 1e-12)  # no rounding error of float64
 
     def encode(
-        self, model: Arrays, params: Params, weight: int | None = None, *, rand: RandomBytes = os.urandom
+        self,
+        model: Arrays,
+        params: Params,
+        weight: int | None = None,
+        *,
+        rand: RandomBytes = os.urandom,
+        unbound: bool = False,
     ) -> NDArray[np.uint64]:
         """x_u, without its noise, for `NoisyClient.set_input`: shape [length], each element 0 .. max_value.
 
         Args:
             model: shaped like the layout; any real dtype.
-            params: the session's, made by `params`; its nonce fixes the rotation.
+            params: the session's, made by `params`, or by hand with a context from `bind`; its nonce fixes the
+                rotation.
             weight: w, 1 .. max_weight; with max_weight only.
             rand: source of the random bytes that decide the rounding.
+            unbound: take `params` that say nothing of a noisy sum; see `decode`.
 
         Raises:
             LocalProtocolError: other shapes, NaN or infinity, a weight out of range, missing or not asked for, or
-                parameters that are not this sum's.
+                parameters that are not this sum's; of another sum it says what differs.
         """
-        self._check_params(params)
+        self._check_params(params, unbound)
         w = self._checked_weight(weight)
         vector = _scaled(self.layout.flatten(model), self.clip, self.steps * w / (self.max_weight or 1))
         if self.rotate:
@@ -230,18 +274,20 @@ class NoisySum(Generic[Arrays]):
         encoded = cut + self._limit
         return (np.insert(encoded, 0, w * self.weight_steps) if self._weighted else encoded).astype(np.uint64)
 
-    def decode(self, total: NDArray[Any], params: Params, survivors: int) -> Release[Arrays]:
+    def decode(self, total: NDArray[Any], params: Params, survivors: int, *, unbound: bool = False) -> Release[Arrays]:
         """What a sum of encoded vectors and their noise stands for.
 
         Args:
             total: `Server.sum`, shape [length], uint32 or uint64.
-            params: the session's, made by `params`.
+            params: the session's, made by `params`, or by hand with a context from `bind`.
             survivors: k, how many users' vectors are in the sum.
+            unbound: take `params` that say nothing of a noisy sum. Nothing shows then that clients encoded by an equal
+                one, and if they did not, the result is wrong without a word.
 
         Raises:
-            LocalProtocolError: the arguments do not belong together.
+            LocalProtocolError: the arguments do not belong together; of another sum it says what differs.
         """
-        self._check_params(params)
+        self._check_params(params, unbound)
         k = survivors
         require(self.survivors <= k <= self.n, f"survivors must be {self.survivors} .. {self.n}, got {k}")
         require(
@@ -280,6 +326,20 @@ class NoisySum(Generic[Arrays]):
         if self.steps == -1:
             object.__setattr__(self, "steps", self._default_steps())
 
+    def _warn_of_padding(self, asked_steps: int) -> None:
+        try:
+            padded = self.params().packed_size
+            plain = replace(self, rotate=False, steps=asked_steps).params().packed_size
+        except LocalProtocolError:
+            return  # one of the two is impossible, as `plan` or `params` says to whoever asks for it
+        if padded > (1 + PADDING_SHARE) * plain:
+            text = (
+                f"rotation pads {self.layout.size:,} entries to {self._vector_length:,}, and every masked vector from"
+                f" {plain:,} bytes to {padded:,}; leave rotation out (rotate=False), which hardly changes the noise, or"
+                " fill the padding with entries of use"
+            )
+            warnings.warn(text, PaddingWarning, stacklevel=4)  # of __post_init__, __init__ and their caller
+
     def _default_steps(self) -> int:
         """The least power of two for which rounding costs at most ROUNDING_SHARE of the noise; see the module."""
         length, rho, steps = self._vector_length, budget_rho(self.budget), 1
@@ -298,16 +358,44 @@ class NoisySum(Generic[Arrays]):
         vector = Sensitivity.l2_bounded(norm_squared, self._vector_length, relation, signed=True)
         if self.max_weight is None:
             return vector
-        # A weight of its own even where all are 1: what is sent is noised, whatever it is.
-        most, least = self.max_weight * self.weight_steps, min(1, self.max_weight - 1) * self.weight_steps
+        least, most = self._weight_range
         return vector.beside(Sensitivity.sum(most, relation, min_value=least))
+
+    @property
+    def _weight_range(self) -> tuple[int, int]:
+        """The steps of the least and of the most weight: of its own even where all are 1, as what is sent is noised,
+        whatever it is."""
+        most = self.max_weight or 1
+        return min(1, most - 1) * self.weight_steps, most * self.weight_steps
 
     def _rotation(self, params: Params) -> Rotation:
         return Rotation(self.layout.size, params.nonce)
 
-    def _check_params(self, params: Params) -> None:
-        fits = (params.n, params.m, params.max_value) == (self.n, self.length, self.max_value)
-        require(fits, "params were not made by this sum")
+    @cached_property
+    def _binding(self) -> Binding:
+        terms: dict[str, Plain] = {
+            "layout": self.layout.form,
+            "clip": float(self.clip),
+            "budget": _form(self.budget),
+            "n": int(self.n),
+            "survivors": int(self.survivors),
+            "corrupt": int(self.corrupt),
+            "max_weight": None if self.max_weight is None else int(self.max_weight),
+            "rotate": bool(self.rotate),
+            "steps": int(self.steps),
+            "unit": [int(self.unit.reports), self.unit.span],
+            "isochronous": bool(self.plan.isochronous),
+        }
+        return Binding("noisy sum", terms)
+
+    def _check_params(self, params: Params, unbound: bool) -> None:
+        self._binding.check(params.context, unbound=unbound)
+        numbers = {
+            "n": (params.n, self.n),
+            "m": (params.m, self.length),
+            "max_value": (params.max_value, self.max_value),
+        }
+        check_numbers(self._binding.kind, numbers)
         params.check_noise(self.plan)
 
     def _checked_weight(self, weight: int | None) -> int:
@@ -331,6 +419,11 @@ class NoisySum(Generic[Arrays]):
     def _weight(self, steps: int, k: int) -> float:
         """The noisy sum of weights, as k clients can have sent it."""
         return min(max(steps / self.weight_steps, k), k * (self.max_weight or 1))
+
+
+def _form(budget: ZCdp | ApproxDp) -> Plain:
+    """Its kind and its exact fractions."""
+    return [type(budget).__name__, *(str(getattr(budget, field.name)) for field in fields(budget))]
 
 
 def _weight_share(length: int) -> float:
