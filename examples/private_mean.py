@@ -76,7 +76,7 @@ def session(task: NoisySum[Any], vectors: Vectors, ledgers: list[Ledger], droppe
     params = task.params(context=b"private mean")
     server = Server(params)
     clients = {
-        u: NoisyClient(params, task.plan, u, task.encode(vector, params), ledger=ledger)
+        u: NoisyClient(params, task, u, task.encode(vector, params), ledger=ledger)
         for u, (vector, ledger) in enumerate(zip(vectors, ledgers, strict=True), 1)
     }
     messages = {u: client.start() for u, client in clients.items()}

@@ -9,7 +9,7 @@ import pytest
 
 from secagg import Identity, LocalProtocolError, Model, Params, RemoteProtocolError, Roster, Round, Server
 from secagg.dp import ApproxDp, BudgetExceeded, Ledger, Neighbours, Party, Plan, Sensitivity
-from secagg.noisy import NoisyClient, NoisySum
+from secagg.noisy import Ball, NoisyClient, NoisySum
 
 TASK = NoisySum.like(np.zeros(20), clip=1.0, budget=ApproxDp(1, "1e-6"), n=5)
 PLAN = TASK.plan
@@ -48,7 +48,7 @@ def session(ledgers: dict[int, Ledger], model: Model = Model.SEMI_HONEST, **para
     roster = Roster({u: identity.verification_key for u, identity in identities.items()}) if identities else None
     clients = {
         u: NoisyClient(
-            settings, PLAN, u, TASK.encode(X, settings), ledger=own, identity=identities.get(u), roster=roster
+            settings, TASK, u, TASK.encode(X, settings), ledger=own, identity=identities.get(u), roster=roster
         )
         for u, own in ledgers.items()
     }
@@ -294,7 +294,7 @@ def test_each_input_gets_noise_of_its_own_from_the_given_source() -> None:
         asked.append(size)
         return bytes([len(asked) % 256]) * size
 
-    client = NoisyClient(params, PLAN, 1, ledger=ledger(1), rand=rand)
+    client = NoisyClient(params, TASK, 1, ledger=ledger(1), rand=rand)
     client.set_input(TASK.encode(X, params))
     client.set_input(TASK.encode(X, params))
     assert asked == [16, 16]
@@ -324,3 +324,93 @@ def test_local_noise_works_too() -> None:
     play(server, clients)
     assert server.sum.shape == (4,)
     assert plan.noise_for(Party.CLIENT).sampler is not None
+
+
+# --- inputs that the noise does not cover -----------------------------------------------------------------------------
+
+BEYOND = "the input is beyond the plan's sensitivity"
+
+
+def test_an_input_of_many_clips_is_refused() -> None:
+    """Every entry is in range, the vector is 31.6 clips long: rho would be 1,000 times what the ledger books."""
+    task = NoisySum.like(np.zeros(1000), clip=1.0, budget=ApproxDp("0.5", "1e-6"), n=9)
+    params = task.params()
+    longest = np.full(1000, params.max_value)
+    clips = np.linalg.norm((longest - task.steps) * task.step)
+    assert clips == pytest.approx(31.6, abs=0.1)
+    asked: list[int] = []
+
+    def rand(size: int) -> bytes:
+        asked.append(size)
+        return bytes(size)
+
+    for plan in (task, task.plan):
+        with pytest.raises(LocalProtocolError, match=BEYOND):
+            NoisyClient(params, plan, 1, longest, ledger=Ledger(task.budget), rand=rand)
+    client = NoisyClient(params, task, 1, ledger=Ledger(task.budget), rand=rand)
+    with pytest.raises(LocalProtocolError, match=BEYOND):
+        client.set_input(longest)
+    assert not asked  # no noise was drawn, nothing has left
+    client.set_input(task.encode(np.full(1000, 5.0), params))
+
+
+def test_a_refused_input_leaves_the_one_before_it_and_the_session() -> None:
+    server, clients = session(everyones(lambda: ledger(1)))
+    for client in clients.values():
+        with pytest.raises(LocalProtocolError, match=BEYOND):
+            client.set_input(np.zeros(20, np.int64))
+    play(server, clients)
+    release = TASK.decode(server.sum, server.params, 5)
+    assert np.abs(release.mean - X).max() < 7 * release.mean_deviation
+
+
+@pytest.mark.parametrize(
+    "bad", [np.full(20, 0.5), np.zeros(19, np.int64), np.zeros((20, 1), np.int64), np.zeros(20, bool), "x"]
+)
+def test_what_is_no_vector_of_integers_is_refused(bad: Any) -> None:
+    client = NoisyClient(TASK.params(), TASK, 1, ledger=ledger(1))
+    with pytest.raises(LocalProtocolError, match=r"input must be integers of shape \[20\], got"):
+        client.set_input(bad)
+    with pytest.raises(LocalProtocolError, match="must not be a masked array"):
+        client.set_input(np.ma.masked_array(np.full(20, TASK.steps), np.arange(20) > 3))
+
+
+def one_report(kind: Sensitivity, m: int, max_value: int, **others: Any) -> NoisyClient:
+    budget = ApproxDp(1, "1e-6")
+    plan = Plan.local(budget, kind, m, clients=5)
+    params = Params.for_inputs(max_value, n=5, m=m, noise=plan)
+    return NoisyClient(params, plan, 1, ledger=Ledger(budget), **others)
+
+
+REPLACE = Neighbours.REPLACE_ONE
+BY_HAND = [
+    (Sensitivity.histogram(REPLACE), 1, [0, 0, 1, 0], [0, 1, 1, 0]),
+    (Sensitivity.multihot(4, 1, REPLACE), 1, [0, 0, 0, 1], [0, 1, 0, 1]),
+    (Sensitivity.multihot(4, 2, REPLACE), 1, [1, 1, 1, 1], None),  # any two are within sqrt(4) of each other
+    (Sensitivity.vector_sum(4, 9, REPLACE), 9, [9, 0, 9, 9], None),
+    (Sensitivity.l2_bounded(25, 4, REPLACE, signed=False), 9, [3, 4, 0, 0], [3, 4, 1, 0]),
+    (Sensitivity(10, 100, REPLACE), 9, [5, 0, 0, 0], [4, 2, 0, 0]),  # in L1
+    (Sensitivity.sum(7, REPLACE), 9, [7], [8]),
+]
+
+
+@pytest.mark.parametrize(("kind", "max_value", "good", "bad"), BY_HAND)
+def test_a_plan_made_by_hand_bounds_counts(
+    kind: Sensitivity, max_value: int, good: list[int], bad: list[int] | None
+) -> None:
+    client = one_report(kind, len(good), max_value)
+    client.set_input(good)
+    if bad is not None:
+        with pytest.raises(LocalProtocolError, match=BEYOND):
+            client.set_input(bad)
+
+
+def test_a_plan_made_by_hand_may_have_a_centre_of_its_own() -> None:
+    kind = Sensitivity.l2_bounded(25, 4, REPLACE)
+    client = one_report(kind, 4, 20, bound=Ball(kind, 2 * 10))
+    client.set_input([13, 6, 10, 10])
+    for bad in ([13, 6, 11, 10], [0, 0, 0, 0]):
+        with pytest.raises(LocalProtocolError, match=BEYOND):
+            client.set_input(bad)
+    with pytest.raises(LocalProtocolError, match="leave out bound"):
+        NoisyClient(TASK.params(), TASK, 1, ledger=ledger(1), bound=Ball(kind, 0))

@@ -1,9 +1,11 @@
 """A client that adds its part of the noise, and keeps account of what its data has cost it."""
 
 import os
+from typing import Any
 
 from numpy.typing import ArrayLike
 
+from ..arguments import array
 from ..dp import BudgetExceeded, Ledger, Party, Plan
 from ..errors import LocalProtocolError, SecAggError, require
 from ..protocol.client import Client
@@ -11,6 +13,8 @@ from ..protocol.identity import Identity, Roster
 from ..protocol.messages import Round
 from ..protocol.params import Params
 from ..shamir import RandomBytes
+from .bound import Counts, InputBound
+from .sum import NoisySum
 
 
 class NoisyClient:
@@ -26,29 +30,39 @@ class NoisyClient:
     pays again. That is as it must be: noise is drawn anew then, and two sums of one input under two noises tell more
     than one of them does.
 
+    **Which inputs are taken.** The plan's noise covers inputs that are no further apart than its sensitivity says. An
+    input outside of these is refused: its ledger would book less than it costs.
+
     Args:
-        params: the session's parameters, with room for the noise: `Params.for_inputs(noise=plan)`.
-        plan: of noise that clients add.
+        params: the session's parameters, with room for the noise: `NoisySum.params`, `Params.for_inputs(noise=plan)`.
+        plan: of noise that clients add: a `NoisySum`, which knows what it encodes to, or a plan made by hand.
         user_id, x, identity, roster: as for `Client`.
+        bound: the inputs that a plan made by hand covers, where they are neither counts around 0 nor all of
+            0 .. params.max_value: `Ball`, or an `InputBound` of one's own. By default `Counts`.
         ledger: this user's own: one that the server keeps protects nobody from the server.
         rand: source of random bytes, for keys and shares and for the noise's seed.
 
     Raises:
-        LocalProtocolError: the plan is not for this session's clients, or as for `Client`.
+        LocalProtocolError: the plan is not for this session's clients, the input is not one that it covers, a bound is
+            given beside a `NoisySum`, or as for `Client`.
     """
 
     def __init__(
         self,
         params: Params,
-        plan: Plan,
+        plan: Plan | NoisySum[Any],
         user_id: int,
         x: ArrayLike | None = None,
         *,
         ledger: Ledger,
+        bound: InputBound | None = None,
         identity: Identity | None = None,
         roster: Roster | None = None,
         rand: RandomBytes = os.urandom,
     ) -> None:
+        if isinstance(plan, NoisySum):
+            require(bound is None, "a NoisySum has a bound of its own: leave out bound")
+            bound, plan = plan.bound, plan.plan
         require(
             plan.place.party is Party.CLIENT,
             f"by this plan {plan.place.party.value} adds the noise: make a distributed or a local one",
@@ -56,6 +70,7 @@ class NoisyClient:
         params.check_noise(plan)
         self.params = params
         self.plan = plan
+        self._bound = bound or Counts(plan.sensitivity, params.m, params.max_value)
         self._ledger = ledger
         self._rand = rand
         self._client: Client | None = Client(params, user_id, identity=identity, roster=roster, rand=rand)
@@ -67,11 +82,25 @@ class NoisyClient:
         """Set x_u any time before round 2, and draw its noise.
 
         Args:
-            x: integers, shape [m], each 0 .. params.max_value, and such as the plan's sensitivity supposes: for an L2
-                bound, what `NoisySum.encode` gives.
+            x: integers, shape [m], each 0 .. params.max_value, and within the plan's sensitivity: what
+                `NoisySum.encode` gives.
+
+        Raises:
+            LocalProtocolError: x is no such input. The one before it, if any, stays.
         """
+        values = array(x, "x")
+        require(
+            values.shape == (self.params.m,) and values.dtype.kind in "iu",
+            f"input must be integers of shape [{self.params.m}], got {values.dtype} {values.shape}",
+        )
+        require(
+            self._bound.holds(values),
+            f"the input is beyond the plan's sensitivity, {self.plan.sensitivity}: the noise would not hide it, and the"
+            " ledger would book too little. Encode it by the NoisySum that this client is given in the plan's place,"
+            " or give the bound of the inputs that the plan is for",
+        )
         noise = self.plan.noise_for(Party.CLIENT).sample(rand=self._rand)
-        self._machine().set_input(x, noise)
+        self._machine().set_input(values, noise)
 
     @property
     def session(self) -> bytes | None:
