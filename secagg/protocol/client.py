@@ -383,10 +383,7 @@ def _add_noise(x: NDArray[Any], noise: ArrayLike, params: Params) -> None:
         raise LocalProtocolError(f"noise must be int64 of shape [{params.m}], got {values.dtype} {values.shape}")
     if params.room == 0:
         raise LocalProtocolError("these params leave no room for noise; see Params.for_inputs(room=...)")
-    magnitude = np.abs(values).view(np.uint64)  # also right for -2**63, which np.abs leaves as it is
-    residue = magnitude if params.modulus == 1 << 64 else magnitude % np.uint64(params.modulus)
-    vector.add(x, np.where(values > 0, residue, 0).astype(x.dtype), params.modulus)
-    vector.subtract(x, np.where(values < 0, residue, 0).astype(x.dtype), params.modulus)
+    vector.add_signed(x, np.ascontiguousarray(values), params.modulus)
 
 
 def _route(sender: int, recipient: int) -> bytes:
