@@ -1,8 +1,16 @@
-"""The exact samplers over again, in Python's fractions: the twin that the kernels must agree with on every tape."""
+"""The exact samplers over again, in Python's fractions: the twin that the kernels must agree with on every tape. Seeds
+are derived with pycryptodome's HKDF and AES."""
 
 from collections.abc import Iterator
 from fractions import Fraction
+from hashlib import sha256
 from math import isqrt
+
+from Crypto.Cipher import AES
+from Crypto.Hash import SHA256
+from Crypto.Protocol.KDF import HKDF
+
+SHARE, CONTEXT = 1, 2  # what a draw is bound to
 
 
 class Tape:
@@ -81,3 +89,19 @@ def gaussian(tape: Tape, sigma_squared: Fraction) -> int:
         trials = (factors for times, factors in exponents(x, sigma_squared) for _ in range(times))
         if all(bernoulli_exp(tape, 2, *factors) for factors in trials):
             return x
+
+
+def draw_seed(secret: bytes, sampler: str, scale: Fraction, length: int, modulus: int, bound: int, on: bytes) -> bytes:
+    """The seed of one draw under a party's secret, as `secagg.dp.seeds` has it: `on` is the share or the context."""
+    terms = f"{scale.numerator}/{scale.denominator}".encode()
+    info = b"".join([
+        b"secagg noise", (1).to_bytes(2, "big"), bytes([len(sampler)]), sampler.encode(), bytes([len(terms)]), terms,
+        length.to_bytes(8, "big"), modulus.to_bytes(16, "big"), bytes([bound]), sha256(on).digest(),
+    ])  # fmt: skip
+    return HKDF(secret, 16, b"", SHA256, context=info)
+
+
+def tape_of(seed: bytes, words: int) -> Tape:
+    """The words that a seed stands for: AES-128 in counter mode from 0."""
+    stream = AES.new(seed, AES.MODE_CTR, nonce=b"", initial_value=0).encrypt(bytes(8 * words))
+    return Tape([int.from_bytes(stream[i : i + 8], "little") for i in range(0, len(stream), 8)])

@@ -50,7 +50,8 @@ def test_words_of_an_exact_sampler_depend_on_its_samples(law: Sampler) -> None:
     ],
 )
 def test_what_a_seed_gives_is_fixed(law: Sampler, digest: str) -> None:
-    """A party that sends a noisy share again must draw the same noise. If this has to change, CHANGELOG.md says so."""
+    """A party that sends a noisy share again must draw the same noise. If this has to change, so has `seeds.VERSION`,
+    lest two versions draw from one seed, and CHANGELOG.md says so."""
     samples = law.sample(1000, rand=lambda size: SEED[:size])
     assert hashlib.sha256(samples.astype("<i8").tobytes()).hexdigest()[:16] == digest
     assert law.sample(100, rand=lambda size: SEED[:size]).tolist() == samples[:100].tolist()

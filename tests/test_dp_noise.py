@@ -1,10 +1,12 @@
 """Noise as parties add it: to shares mod R, from a replayed seed, and audited from outside for what it promises."""
 
 import math
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+import noise_twin
 import numpy as np
 import pytest
 from noise_audit import RUNS, Release, audited_epsilon
@@ -25,9 +27,10 @@ from secagg.dp import (
 )
 from secagg.dp.noise import TOTAL_VARIATION_MAX, Noise, exact_sampler, isochronous_sampler
 from secagg.dp.samplers import ExactGaussian, ExactLaplace, IsochronousGaussian, IsochronousLaplace, IsochronousSkellam
-from secagg.errors import LocalProtocolError
+from secagg.errors import ArgumentTypeError, LocalProtocolError
 
 N = Neighbours.REPLACE_ONE
+SECRET = bytes(range(16))
 HISTOGRAM = Sensitivity.histogram(N)
 
 
@@ -46,20 +49,77 @@ def test_only_the_party_of_the_plan_adds() -> None:
     assert share.tolist() != list(range(50))
 
 
-@pytest.mark.parametrize("modulus", [1 << 20, 1000, (1 << 32) + 15, (1 << 64) - (1 << 32) + 1, 1 << 64])
-def test_noise_is_added_mod_r_and_comes_back_signed(modulus: int) -> None:
-    noise = Plan.aggregators(PureDp("0.5"), HISTOGRAM, 200).noise_for(Party.AGGREGATOR)
-    share = np.array([modulus - 1, 0] * 100, vector.dtype(modulus))
-    expected = [(int(x) + int(y)) % modulus for x, y in zip(share, noise.sample(rand=seed_of(7)), strict=True)]
-    noise.add_to(share, modulus, rand=seed_of(7))
-    assert share.tolist() == expected
+@pytest.mark.parametrize(
+    "modulus", [1 << 20, 1000, (1 << 32) + 15, (1 << 64) - (1 << 32) + 1, 1 << 64, (1 << 64) + 13, (1 << 128) - 1]
+)
+@pytest.mark.parametrize("isochronous", [False, True])
+def test_noise_is_added_mod_r_and_is_what_the_twin_derives(modulus: int, isochronous: bool) -> None:
+    """Shares at both ends of 0 .. R - 1, as uint32, uint64 and pairs of words."""
+    plan = Plan.aggregators(PureDp("0.5"), HISTOGRAM, 200, isochronous=isochronous)
+    assert plan.law == DiscreteLaplace(Fraction(4))
+    size = 4 if modulus <= 1 << 32 else 8 if modulus <= 1 << 64 else 16
+    before = [modulus - 1, 0] * 100
+    data = b"".join(x.to_bytes(size, "little") for x in before)
+    share = np.frombuffer(data, np.uint32 if size == 4 else np.uint64).copy()
+    share = share.reshape(200, 2) if size == 16 else share
+    form = "IsochronousLaplace" if isochronous else "ExactLaplace"
+    seed = noise_twin.draw_seed(SECRET, form, Fraction(4), 200, modulus, noise_twin.SHARE, data)
+    noise = plan.noise_for(Party.AGGREGATOR)
+    assert noise.sampler is not None
+    samples = noise.sampler.sample(200, rand=lambda _: seed)
+    noise.add_to(share, modulus, rand=lambda _: SECRET)
+    expected = [(x + int(y)) % modulus for x, y in zip(before, samples, strict=True)]
+    assert share.tobytes() == b"".join(x.to_bytes(size, "little") for x in expected)
+    assert expected != before
 
 
-def test_the_same_seed_gives_the_same_noise() -> None:
+@pytest.mark.parametrize(
+    ("sampler", "twin"),
+    [(ExactLaplace(Fraction(22, 7)), noise_twin.laplace), (ExactGaussian(Fraction(50, 3)), noise_twin.gaussian)],
+)
+def test_noise_is_the_twins_from_the_secret_to_the_sample(sampler: Any, twin: Any) -> None:
+    """HKDF, AES and the algorithms themselves by other code: signed integers, and noise without a share."""
+    (scale,), share = vars(sampler).values(), np.arange(-50, 50)
+    before, name = share.tobytes(), type(sampler).__name__
+    tape = noise_twin.tape_of(noise_twin.draw_seed(SECRET, name, scale, 100, 0, noise_twin.SHARE, before), 4000)
+    Noise(sampler, 100).add_to(share, rand=lambda _: SECRET)
+    assert (share - np.arange(-50, 50)).tolist() == [twin(tape, scale) for _ in range(100)]
+    tape = noise_twin.tape_of(noise_twin.draw_seed(SECRET, name, scale, 100, 0, noise_twin.CONTEXT, b"why"), 4000)
+    samples = Noise(sampler, 100).sample(rand=lambda _: SECRET, context=b"why")
+    assert samples.tolist() == [twin(tape, scale) for _ in range(100)]
+
+
+def test_the_same_secret_gives_the_same_noise_on_the_same_share() -> None:
     noise = Plan.central(ZCdp("0.01"), HISTOGRAM, 30).noise_for(Party.COLLECTOR)
-    assert noise.sample(rand=seed_of(1)).tolist() == noise.sample(rand=seed_of(1)).tolist()
-    assert noise.sample(rand=seed_of(1)).tolist() != noise.sample(rand=seed_of(2)).tolist()
+
+    def noisy(secret: int | None, first: int = 0) -> list[int]:
+        share = np.arange(first, first + 30)
+        noise.add_to(share, rand=os.urandom if secret is None else seed_of(secret))
+        return [int(x) for x in share]
+
+    assert noisy(1) == noisy(1)
+    assert len({tuple(noisy(secret)) for secret in (1, 2, None, None)}) == 4
+    assert noisy(1, first=1) != [x + 1 for x in noisy(1)]
+
+
+def test_samples_of_a_secret_are_those_of_its_context() -> None:
+    noise = Plan.central(ZCdp("0.01"), HISTOGRAM, 30).noise_for(Party.COLLECTOR)
+    given: list[tuple[int, Any]] = [(1, b"a"), (1, bytearray(b"a")), (1, b"b"), (2, b"a")]
+    draws = {tuple(noise.sample(rand=seed_of(secret), context=context).tolist()) for secret, context in given}
+    assert len(draws) == 3
     assert noise.sample().tolist() != noise.sample().tolist()
+
+
+@pytest.mark.parametrize("sampler", [ExactLaplace(Fraction(3)), None])
+def test_a_secret_of_ones_own_needs_a_context(sampler: Any) -> None:
+    noise: Any = Noise(sampler, 4)
+    for given in ({"rand": seed_of(1)}, {"context": b"a"}, {"rand": seed_of(1), "context": None}):
+        with pytest.raises(ArgumentTypeError, match="rand and context go together"):
+            noise.sample(**given)
+    with pytest.raises(ArgumentTypeError, match="context must be bytes, got str"):
+        noise.sample(rand=seed_of(1), context="a")
+    with pytest.raises(LocalProtocolError, match="context must say what the noise is for"):
+        noise.sample(rand=seed_of(1), context=b"")
 
 
 @pytest.mark.parametrize(
@@ -121,10 +181,38 @@ def test_shares_that_do_not_fit(share: NDArray[Any], modulus: int | None, reason
         Noise(ExactLaplace(Fraction(3)), 4).add_to(share, modulus)
 
 
-@pytest.mark.parametrize("size", [0, 15, 17, 32])
-def test_a_seed_of_another_size_is_refused_and_the_share_left_alone(size: int) -> None:
+@pytest.mark.parametrize("modulus", [-1, 0, 1, 1 << 128])
+def test_moduli_out_of_range_are_refused(modulus: int) -> None:
     share = np.zeros(4, np.uint64)
-    with pytest.raises(ValueError, match="seed must be 16 bytes"):
+    with pytest.raises(LocalProtocolError, match="modulus must be 2"):
+        Noise(ExactLaplace(Fraction(3)), 4).add_to(share, modulus)
+    assert not share.any()
+
+
+@pytest.mark.parametrize(
+    ("share", "modulus", "reason"),
+    [([0] * 4, 1 << 64, "share must be a numpy array, got list"),
+     (np.ma.MaskedArray(np.zeros(4, np.int64), True), None, "masked array"),
+     (np.zeros(4, np.uint64), 2.0**64, "modulus must be an integer, got float"),
+     (np.zeros(4, np.uint32), 1 << 64, "has dtype uint64, got uint32")],
+)  # fmt: skip
+def test_arguments_of_other_types_are_refused(share: Any, modulus: Any, reason: str) -> None:
+    with pytest.raises(TypeError, match=reason):
+        Noise(ExactLaplace(Fraction(3)), 4).add_to(share, modulus)
+
+
+def test_a_modulus_of_numpy_is_the_same_number() -> None:
+    noise, shares = Noise(ExactLaplace(Fraction(3)), 4), [np.zeros(4, np.uint32) for _ in range(2)]
+    moduli: list[Any] = [1000, np.int16(1000)]
+    for share, modulus in zip(shares, moduli, strict=True):
+        noise.add_to(share, modulus, rand=seed_of(1))
+    assert shares[0].tolist() == shares[1].tolist()
+
+
+@pytest.mark.parametrize("size", [0, 15, 17, 32])
+def test_a_secret_of_another_size_is_refused_and_the_share_left_alone(size: int) -> None:
+    share = np.zeros(4, np.uint64)
+    with pytest.raises(LocalProtocolError, match=f"a seed of 16 bytes, got {size}"):
         Noise(ExactLaplace(Fraction(3)), 4).add_to(share, 1 << 64, rand=lambda _: bytes(size))
     assert not share.any()
 

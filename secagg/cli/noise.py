@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..codec import UInt
 from ..dp import ApproxDp, Party, ZCdp
 from ..noisy import NoisySum, PaddingWarning
 from ..protocol.params import Params
@@ -80,15 +81,15 @@ class Noisy:
         self._source = source
         self._noise = self.noisy_sum.plan.noise_for(Party.CLIENT)
         self._seed = seed
-        self._noise_seeds = {u: os.urandom(16) for u in range(1, n + 1)}
+        self._noise_secrets = {u: os.urandom(16) for u in range(1, n + 1)}
 
     def __call__(self, u: int) -> NDArray[Any]:
         rand = np.random.default_rng([self._seed, u, 1]).bytes
         return self.noisy_sum.encode(self._source.read(u), self.params, rand=rand)
 
     def noise(self, u: int) -> NDArray[np.int64]:
-        """What user u adds, from a seed of the operating system that is kept to check the sum."""
-        return self._noise.sample(rand=lambda size: self._noise_seeds[u][:size])
+        """What user u adds, from a secret of the operating system that is kept to check the sum."""
+        return self._noise.sample(rand=lambda size: self._noise_secrets[u][:size], context=UInt(4).write(u))
 
     def clear_mean(self, users: Iterable[int]) -> tuple[NDArray[np.float64], int]:
         """The mean of the vectors as they are, and how many of them are longer than the clip norm."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from ..dp import Place, Plan
+from ..dp import Place
 from ..errors import RemoteProtocolError
 from .hpke import PrivateKey, seal
 from .journal import Entry
@@ -18,7 +18,7 @@ from .messages import (
     Role,
     increasing,
 )
-from .noise import add_noise, noise_seed
+from .noise import add_noise, noise_secret
 from .privacy import affords, collections_allowed
 from .problems import DapProblem
 from .store import buckets, releases
@@ -179,8 +179,9 @@ def release(
 ) -> HpkeCiphertext:
     """Collect a batch: its aggregate share, noised and sealed to the Collector. The caller holds `lock_task` alone.
 
-    That the batch is collected, what it costs and the answer that the caller stores are one transaction, and the noise
-    follows from the share and a key outside the database: asking again gives the same bytes or nothing.
+    That the batch is collected, what it costs and the answer that the caller stores are one transaction. So a batch is
+    released here once, and who asks again gets what was stored; where the transaction was lost before the answer was
+    sent, or with a restored backup, the noise follows from the share and a key outside the database, and is the same.
 
     Args:
         batch: its interval or ID.
@@ -201,17 +202,15 @@ def release(
         detail = f"this Aggregator has {held.count:,} reports in the batch, the other one {theirs}"
         raise DapProblem("batchMismatch", detail, task_id=task.id)
     name = batch if isinstance(batch, bytes) else batch.encode()
-    share, digest = held.share, sha256(held.share).digest()
+    share = _noised(tx, task, name, held.share)
+    digest = sha256(share).digest()  # other reports have another, but also other noise on the same ones
     if tx.journal is not None and not tx.journal.allows(task.id, Entry(name, digest)):
         detail = "some of this batch was collected before this Aggregator's database was restored from a backup"
         raise DapProblem("batchOverlap", detail, task_id=task.id)
     if task.privacy is not None:
-        plan = task.privacy.plan(task.vdaf)
-        if not affords(task.privacy, plan, spent(tx, mine)):
+        if not affords(task.privacy, task.privacy.plan(task.vdaf), spent(tx, mine)):
             raise DapProblem(BUDGET_SPENT, "the task's privacy budget allows no more collections", task_id=task.id)
         releases.add_release(tx, mine, name, now)
-        if plan.place is Place.AGGREGATORS:
-            share = _noised(tx, task, plan, name, share)
     buckets.mark_collected(tx, mine, batch, digest)
     enc, payload = seal(
         mine.secrets.collector_config.public_key, task.agg_share_info(role), task.agg_share_aad(request), share
@@ -248,10 +247,13 @@ def too_large(task: Task, count: int) -> str:
     return f"batch has {count:,} reports, and at most {task.max_batch_size:,} are sure to sum up in the field{advice}"
 
 
-def _noised(tx: Tx, task: Task, plan: Plan, batch: bytes, share: bytes) -> bytes:
-    seed = noise_seed(tx.vault.noise_key, task.id, batch, share)
-    noised = add_noise(plan, task.prio3, task.prio3.decode_agg_share(share), seed)
-    return task.prio3.encode_agg_share(noised)
+def _noised(tx: Tx, task: Task, batch: bytes, share: bytes) -> bytes:
+    """The encoded share as it may leave: with this Aggregator's noise, if the task has any."""
+    if task.privacy is None or task.privacy.place is not Place.AGGREGATORS:
+        return share
+    secret = noise_secret(tx.vault.noise_key, task.id, batch)
+    plan = task.privacy.plan(task.vdaf)
+    return task.prio3.encode_agg_share(add_noise(plan, task.prio3, task.prio3.decode_agg_share(share), secret))
 
 
 def _require(condition: bool, task: Task, kind: str, detail: str) -> None:

@@ -1,11 +1,12 @@
 """What was released, written down outside the database: against a backup that is restored.
 
 A restored database has forgotten which batches were collected since. The same batch with the same reports may be
-released again, as its noise is the same; another batch that shares a bucket with one that was released may not: each
-has noise of its own, and together they would say more than was paid for.
+released again, as long as its noise is the same; another batch that shares a bucket with one that was released may not,
+nor the same one with other noise, such as that of another version: each has noise of its own, and together they would
+say more than was paid for.
 
-The file has one line a release, of the task ID, the batch and the digest of the share without noise, and one with an ID
-of its own, by which the database knows it again. It grows by about 150 bytes a collection. It is not in the database's
+The file has one line a release, of the task ID, the batch and the digest of the share that left, and one with an ID of
+its own, by which the database knows it again. It grows by about 150 bytes a collection. It is not in the database's
 backups, and belongs to one machine: where several work on one database, each knows of its own releases only.
 """
 
@@ -31,7 +32,7 @@ class Entry:
 
     Attributes:
         batch: the encoded Interval or the batch ID.
-        digest: SHA-256 of the aggregate share without noise.
+        digest: SHA-256 of the aggregate share as it left, noise included.
     """
 
     batch: bytes

@@ -7,8 +7,9 @@ isochronous ones take the same random words and the same steps for every sample.
 their law is off by a total variation distance that each states, some 2**-120 a sample: `form` says what covers it.
 
 Randomness comes from `rand`, which is asked once for a seed of 16 bytes; the seed stands for the words
-PRG(seed)[i] mod 2**64 (see `secagg.masking`), so that whoever knows it can draw the same noise again, on any machine:
-what a seed gives is fixed within a version of this package, but may be something else in the next.
+PRG(seed)[i] mod 2**64 (see `secagg.masking`), so that whoever knows it can draw the same noise again, on any machine.
+A seed must serve one draw: under two laws it gives the same words in two sizes. `secagg.dp.Noise` derives one for each
+(see `seeds`, whose VERSION changes when a seed comes to give other samples).
 "Exact" is said of truly random words: nothing changes for who cannot tell AES-128 in counter mode from them.
 """
 

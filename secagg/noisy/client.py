@@ -1,11 +1,13 @@
 """A client that adds its part of the noise, and keeps account of what its data has cost it."""
 
 import os
+from hashlib import sha256
 from typing import Any
 
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..arguments import array
+from ..codec import UInt
 from ..dp import BudgetExceeded, Ledger, Party, Plan
 from ..errors import LocalProtocolError, SecAggError, require
 from ..protocol.client import Client
@@ -99,8 +101,13 @@ class NoisyClient:
             " ledger would book too little. Encode it by the NoisySum that this client is given in the plan's place,"
             " or give the bound of the inputs that the plan is for",
         )
-        noise = self.plan.noise_for(Party.CLIENT).sample(rand=self._rand)
+        noise = self.plan.noise_for(Party.CLIENT).sample(rand=self._rand, context=self._noise_context(values))
         self._machine().set_input(values, noise)
+
+    def _noise_context(self, x: NDArray[Any]) -> bytes:
+        """What this user's noise is for: should `rand` repeat itself, other values still get unrelated noise."""
+        user, values = UInt(4).write(self.user_id), sha256(x.tobytes()).digest()
+        return self.params.encode(b"secagg noisy client") + user + values
 
     @property
     def session(self) -> bytes | None:

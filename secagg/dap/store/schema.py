@@ -146,7 +146,7 @@ collected = Table(
     Column("batch", LargeBinary, primary_key=True),  # the encoded Interval or the batch ID
     Column("start", BigInteger),
     Column("end", BigInteger),
-    Column("digest", LargeBinary, nullable=False),  # of the share without noise
+    Column("digest", LargeBinary, nullable=False),  # of the share that left, noise included
 )
 Index("collected_end", collected.c.task, collected.c.end)  # most reports are newer than most of what is collected
 
