@@ -86,9 +86,8 @@ def sealed(task: Task, role: Role, share: bytes, request: CollectionJobReq) -> H
 def job_response(task: Task, total: Any, count: int = 40, interval: Interval = INTERVAL) -> CollectionJobResp:
     """What honest Aggregators answer; their sum is `total`, which may have negative entries."""
     prio3 = task.prio3
-    leader, helper = prio3.agg_init(), prio3.agg_init()
-    prio3.agg_add(leader, np.full(len(leader), 1 << 40))
-    prio3.agg_add(helper, np.atleast_1d(total) - (1 << 40))
+    entries = np.atleast_1d(total)
+    leader, helper = prio3.field.array(np.full(len(entries), 1 << 40)), prio3.field.array(entries - (1 << 40))
     config = INTERVAL.encode() if task.by_time else b""
     request = CollectionJobReq(Query(task.batch_mode, config))
     shares = [

@@ -1,10 +1,13 @@
-"""Aggregation and unsharding (sections 7.2.3 to 7.2.5), and where noise enters."""
+"""Aggregation and unsharding (sections 7.2.3 to 7.2.5).
+
+Noise enters aggregate shares here, between the two, by a plan of `secagg.dp`, in place and in constant time:
+`plan.noise_for(Party.AGGREGATOR).add_to(agg_share, prio3.field.MODULUS)`.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from secagg import _vdaf
 from secagg.arguments import whole
@@ -59,20 +62,6 @@ class Aggregation:
         agg_share = self.agg_init()
         self.agg_update(agg_share, out_shares)
         return agg_share
-
-    def agg_add(self, agg_share: Elements, vector: ArrayLike) -> None:
-        """Adds integers [OUTPUT_LEN] of either sign, in place over the field: where noise enters.
-
-        It goes through Python's integers, in a time that depends on them. A plan of `secagg.dp` adds its noise in
-        constant time: `plan.noise_for(Party.AGGREGATOR).add_to(agg_share, prio3.field.MODULUS)`.
-
-        Raises:
-            LocalProtocolError: the vector has another length.
-            TypeError: it holds something else than integers.
-        """
-        addend = self.field.array(vector)
-        require(addend.shape == agg_share.shape, f"a vector of {self.flp.OUTPUT_LEN} integers expected")
-        _vdaf.accumulate(self.field.bits, agg_share, addend[None], np.ones(1, bool))
 
     def merge(self, agg_shares: Sequence[Elements]) -> Elements:
         """The sum of aggregate shares."""
