@@ -1,6 +1,7 @@
 """Calibration never exceeds the budget, as checked by summing over outcomes, and wastes little of it."""
 
 import math
+from collections.abc import Iterator
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any
@@ -21,6 +22,7 @@ from secagg.dp import (
     classic_gaussian,
     discrete_gaussian,
     discrete_laplace,
+    gaussian,
 )
 from secagg.dp.mechanisms import Law
 from secagg.errors import LocalProtocolError
@@ -124,6 +126,42 @@ def test_no_guarantee_for_half_the_noise() -> None:
     assert not gaussian.satisfies(PureDp(100), sensitivity)
     assert DiscreteGaussian(Fraction(20)).guarantee(sensitivity) == ZCdp("0.05")
     assert laplace.guarantee(sensitivity) == PureDp("0.1")
+
+
+EXTREMES = st.sampled_from(["1e-100", "1e-30", "1e-10", "1e-6", "1e-3", "0.1", "0.9"])
+
+
+@settings(max_examples=20, deadline=None)
+@given(EXTREMES | st.sampled_from(["5", "60", "1000", "9999"]), EXTREMES, st.sampled_from([1, 10, 10**9]))
+def test_no_budget_takes_long(epsilon: str, delta: str, difference: int) -> None:
+    """A calibration used to add up to five million terms, a minute's work. A term takes a microsecond."""
+    budget, terms = ApproxDp(epsilon, delta), 0
+
+    def counted(*args: Any) -> Iterator[gaussian.Term]:
+        nonlocal terms
+        for term in TERMS(*args):
+            terms += 1
+            yield term
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gaussian, "_terms", counted)
+        for sensitivity in (Sensitivity.histogram(N), Sensitivity.sum(difference, N)):
+            calibrate(budget, sensitivity)
+    assert terms < 200_000
+
+
+TERMS = gaussian._terms
+
+
+def test_tiny_epsilons_get_the_noise_that_they_need() -> None:
+    """(1e-10, 1e-9): delta is what matters, and the Gaussian's variance is a 2,500th of Laplace noise's 8e20."""
+    for sensitivity, difference in ((Sensitivity.histogram(N), math.sqrt(2)), (Sensitivity.sum(1, N), 1.0)):
+        law = calibrate(ApproxDp("1e-10", "1e-9"), sensitivity)
+        assert isinstance(law, DiscreteGaussian)
+        z = 1e-10 / difference * float(law.sigma_squared) ** 0.5
+        tail = math.erfc(z / math.sqrt(2)) / 2
+        delta = math.exp(-z * z / 2) / math.sqrt(2 * math.pi) * 1e-10 / z - 1e-10 * tail  # of narrow differences
+        assert delta == pytest.approx(1e-9, rel=1e-3)
 
 
 # --- appendix B -------------------------------------------------------------------------------------------------

@@ -57,6 +57,14 @@ def test_log_lies_between_its_bounds(x: Fraction) -> None:
     assert log_lower(x) <= 0 <= log_upper(x) or (log_lower(x) > 0) == (x > 1)
 
 
+def test_logs_of_numbers_that_are_1_to_all_digits() -> None:
+    """The number next to ln 1 = 0 has an exponent of 10**18, which no fraction can hold."""
+    tiny = Fraction(1, 10**60)
+    assert log_lower(Fraction(1)) == log_upper(Fraction(1)) == 0
+    assert log_upper(1 - tiny) == 0
+    assert log_lower(1 + tiny) == 0
+
+
 @given(positive_numbers)
 def test_roots_lie_between_their_bounds(x: Fraction) -> None:
     assert sqrt_lower(x) ** 2 <= x <= sqrt_upper(x) ** 2

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secagg.dp.conversion import zcdp_delta
-from secagg.dp.gaussian import histogram_delta, lattice_sum, scalar_delta, tail
+from secagg.dp.exact import sqrt_lower
+from secagg.dp.gaussian import histogram_delta, lattice_sum, scalar_delta, tail, tail_by_integral, tail_by_terms
 
 sigmas_squared = st.fractions(Fraction(1, 5), 40, max_denominator=50)
 epsilons = st.fractions(Fraction(1, 100), 8, max_denominator=100)
@@ -81,17 +82,48 @@ def test_exact_deltas_are_below_those_by_zcdp(sigma_squared: Fraction, epsilon: 
     assert scalar_delta(sigma_squared, 1, epsilon) <= histogram_delta(sigma_squared, epsilon) + Fraction(1, 10**24)
 
 
-@pytest.mark.parametrize("start", [0, "1/2", 300, 2000, 5000, -700])
-def test_strides_bound_the_sum_that_they_skip(start: int | str) -> None:
-    """sigma = 2500: strides of 4 below, across and beyond the point where the summand turns convex."""
+@pytest.mark.parametrize("start", [0, "1/2", 300, 2000, 5000, 20_000, -700])
+def test_wide_sums_are_bounded_without_their_terms(start: int | str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """sigma = 2500: by power series and by continued fraction, below and beyond the mean."""
+    monkeypatch.delattr("secagg.dp.gaussian._terms")
     first, variance = Fraction(start), Fraction(2500**2)
     bounds = tail(first, variance)
     with localcontext() as context:
         context.prec = 40
-        x = [Decimal(first.numerator) / first.denominator + k for k in range(int(30_000 - first))]
+        x = [Decimal(first.numerator) / first.denominator + k for k in range(max(int(30_000 - first), 25_000))]
         true = Fraction(sum(((-v * v / (2 * 2500**2)).exp() for v in x), Decimal(0)))
     assert bounds.low < true < bounds.high
-    assert float((bounds.high - bounds.low) / bounds.low) < 1e-4
+    assert float((bounds.high - bounds.low) / bounds.low) < 1e-14
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.fractions(256, 10**5, max_denominator=50), st.fractions(0, 12, max_denominator=100))
+def test_the_two_ways_to_a_sum_agree(variance: Fraction, sigmas: Fraction) -> None:
+    """The term by term one is right to 20 digits, and the other widens as it nears the width where it is given up."""
+    start = sigmas * math.isqrt(int(variance))
+    by_terms, by_integral = tail_by_terms(start, variance), tail_by_integral(start, variance)
+    assert by_integral.low < by_terms.low < by_terms.high < by_integral.high
+    if variance >= 1024 and sigmas <= 9:
+        assert by_integral.high - by_integral.low < by_terms.low / 10**7
+
+
+@pytest.mark.parametrize("variance", [Fraction(10**4), Fraction(10**12), Fraction(10**40), Fraction(10**200)])
+@pytest.mark.parametrize("sigmas", [0, "1/3", "2.999999", 3, "3.000001", 8, 30])
+def test_very_wide_sums_are_integrals(variance: Fraction, sigmas: int | str) -> None:
+    """Of the complementary error function as the C library has it, but for half of the first term."""
+    sigma = sqrt_lower(variance)
+    bounds, z = tail(Fraction(sigmas) * sigma, variance), float(Fraction(sigmas))
+    true = math.sqrt(math.pi / 2) * math.erfc(z / math.sqrt(2)) + math.exp(-z * z / 2) / float(2 * sigma)
+    near = pytest.approx(true, rel=1e-9 + 100 / float(variance))
+    assert float(bounds.low / sigma) == near
+    assert float(bounds.high / sigma) == near
+    assert bounds.low < bounds.high
+
+
+def test_far_tails_are_still_bounded() -> None:
+    """Where the formula's remainder is larger than the sum, the first term remains from below."""
+    bounds = tail(Fraction(100_000), Fraction(2000))
+    assert 0 <= bounds.low <= bounds.high < Fraction(1, 10**4000)
 
 
 @pytest.mark.parametrize("variance", [Fraction(1, 100), Fraction(1), Fraction(10**4), Fraction(10**14)])
@@ -106,9 +138,21 @@ def test_lattice_sum_is_that_of_poisson_summation(variance: Fraction) -> None:
     assert float(bounds.high / bounds.low) < 1 + 1e-4
 
 
-def test_a_wide_discrete_gaussian_is_a_continuous_one() -> None:
-    """At sigma = 10**6 and difference 10**6: Balle and Wang's formula for sigma = difference = 1."""
-    for epsilon in (1, 4):
-        a = epsilon - 0.5
-        true = (math.erfc(a / math.sqrt(2)) - math.exp(epsilon) * math.erfc((a + 1) / math.sqrt(2))) / 2
-        assert float(scalar_delta(Fraction(10**12), 10**6, Fraction(epsilon))) == pytest.approx(true, rel=2e-3)
+def continuous_delta(deviations: float, epsilon: float) -> float:
+    """Balle and Wang 2018, Theorem 8, for a difference of so many standard deviations."""
+    tails = [
+        math.erfc((epsilon / deviations + side * deviations / 2) / math.sqrt(2)) / 2 for side in (-1, 1)
+    ]  # fmt: skip
+    return tails[0] - math.exp(epsilon) * tails[1]
+
+
+@pytest.mark.parametrize("epsilon", ["1e-4", "0.01", 1, 4])
+def test_a_wide_discrete_gaussian_is_a_continuous_one(epsilon: int | str) -> None:
+    given = Fraction(epsilon)
+    found = [
+        (scalar_delta(Fraction(10**12), 10**6, given), 1), (scalar_delta(Fraction(10**12), 1000, given), 1e-3),
+        (histogram_delta(Fraction(10**10), given), math.sqrt(2) * 1e-5),
+    ]  # fmt: skip
+    for delta, deviations in found:
+        true = continuous_delta(deviations, float(given))
+        assert float(delta) == pytest.approx(true, rel=2e-4, abs=1e-16)

@@ -15,7 +15,7 @@ from fractions import Fraction
 from .exact import exp_lower, exp_upper, log_lower, log_upper
 
 _ALPHA_MIN = 1.0 + 2.0**-20
-_ALPHA_MAX = 2.0**60
+_ALPHA_MAX = 2.0**1000  # epsilons of 1e-100 have orders of 1e102
 _HALVINGS = 80
 
 
@@ -37,7 +37,8 @@ def zcdp_delta(rho: Fraction, epsilon: Fraction) -> Fraction:
 
 def renyi_delta(divergence: Fraction, alpha: Fraction, epsilon: Fraction) -> Fraction:
     """An upper bound on delta from D_alpha <= divergence at one order alpha > 1; at most 1."""
-    exponent = (alpha - 1) * (divergence - epsilon + log_upper(1 - 1 / alpha)) - log_lower(alpha)
+    log = min(log_upper(1 - 1 / alpha), -1 / alpha)  # as good where alpha is large, and not rounded to 0
+    exponent = (alpha - 1) * (divergence - epsilon + log) - log_lower(alpha)
     return Fraction(1) if exponent >= 0 else min(Fraction(1), exp_upper(exponent))
 
 
@@ -73,8 +74,10 @@ def _best_alpha(rho: float, epsilon: float) -> Fraction:
 
 def _best_alpha_float(rho: float, epsilon: float) -> float:
     """Where the logarithm of delta, convex in alpha, is least: its derivative is (2 alpha - 1) rho - epsilon +
-    ln(1 - 1/alpha)."""
-    low, high = _ALPHA_MIN, min(_ALPHA_MAX, (epsilon + 1) / (2 * rho) + 2)
+    ln(1 - 1/alpha), and 0 between the orders below, as -1 / (alpha - 1) <= ln(1 - 1/alpha) <= -1 / alpha."""
+    linear, root = max(0.0, epsilon) / (2 * rho), math.sqrt(1 / (2 * rho))
+    low = _ALPHA_MIN if epsilon < 0 else max(_ALPHA_MIN, min(_ALPHA_MAX, max(linear, root)))
+    high = max(low, min(_ALPHA_MAX, 1 + linear + root))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         if (2 * middle - 1) * rho - epsilon + math.log1p(-1 / middle) < 0:

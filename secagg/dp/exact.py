@@ -14,6 +14,8 @@ Exact = int | Fraction | Decimal | str  # what can be given for an exact number:
 
 DIGITS = 50
 EXP_LIMIT = 10_000  # beyond e**(+-EXP_LIMIT) numbers are neither useful nor cheap
+PI_LOWER = Fraction("3.14159265358979323846264338327950288419716939937510582097494459")
+PI_UPPER = PI_LOWER + Fraction(1, 10**62)
 _EXPONENT_LIMIT = 100  # of a decimal number: far from where floats end, even squared
 
 _NEAREST = Context(prec=DIGITS, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -86,12 +88,14 @@ def exp_lower(x: Fraction) -> Fraction:
 
 def log_upper(x: Fraction) -> Fraction:
     """At least ln x, for x > 0."""
-    return Fraction(_NEAREST.next_plus(_NEAREST.ln(_decimal(x, _UP))))
+    log = _NEAREST.ln(_decimal(x, _UP))
+    return Fraction(_NEAREST.next_plus(log)) if log else Fraction(0)  # ln 1; next to 0 is a number of 1e18 digits
 
 
 def log_lower(x: Fraction) -> Fraction:
     """At most ln x, for x > 0."""
-    return Fraction(_NEAREST.next_minus(_NEAREST.ln(_decimal(x, _DOWN))))
+    log = _NEAREST.ln(_decimal(x, _DOWN))
+    return Fraction(_NEAREST.next_minus(log)) if log else Fraction(0)
 
 
 def sqrt_upper(x: Fraction) -> Fraction:
