@@ -1,6 +1,7 @@
 """The ledger: what composes, what it refuses, and what is on disk whenever the machine stops."""
 
 import json
+import math
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -8,10 +9,26 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from secagg.dp import ApproxDp, Budget, BudgetExceeded, Guarantee, Ledger, PureDp, RenyiDp, ZCdp, zcdp_epsilon
-from secagg.dp.ledger import ALLOWANCE, keeps
+from secagg.dp import (
+    ApproxDp,
+    Budget,
+    BudgetExceeded,
+    Guarantee,
+    Ledger,
+    Neighbours,
+    Plan,
+    PureDp,
+    RenyiDp,
+    Sensitivity,
+    ZCdp,
+    zcdp_epsilon,
+)
+from secagg.dp.ledger import ALLOWANCE, Spent, keeps
 from secagg.errors import ArgumentTypeError, LocalProtocolError
 
 
@@ -72,13 +89,87 @@ def test_mixed_releases_share_one_budget() -> None:
 def test_samples_off_their_law_cost_delta() -> None:
     ledger = Ledger(ApproxDp(1, "1e-6"))
     off = Fraction(1, 10**7)
-    ledger.spend(PureDp("0.1"), "a", total_variation=off)
-    ledger.spend(PureDp("0.1"), "b", total_variation=off)
-    with pytest.raises(BudgetExceeded):  # 3 * (1 + e) * 1e-7 is more than 1e-6
-        ledger.spend(PureDp("0.1"), "c", total_variation=off)
-    ledger.spend(PureDp("0.1"), "c")
+    for batch in "abcd":
+        ledger.spend(PureDp("0.1"), batch, total_variation=off)
+    with pytest.raises(BudgetExceeded):  # 5 * (1 + e**0.5) * 1e-7 is more than 1e-6
+        ledger.spend(PureDp("0.1"), "e", total_variation=off)
+    ledger.spend(PureDp("0.001"), "e")
     for total in (PureDp(1), ZCdp(1)):
         assert not Ledger(total).affords(PureDp("0.1"), total_variation=off)
+
+
+def allowed(total: Budget, cost: Spent, most: int = 1 << 12) -> int:
+    """How many releases at one cost keep to the total, by bisection."""
+    low, high = 0, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if keeps(total, [cost] * middle) else (low, middle)
+    return low
+
+
+def test_delta_is_charged_at_the_epsilon_that_is_needed() -> None:
+    """20 isochronous samples at 0.02-zCDP: at epsilon = 60 (1 + e**60) * 2e-32 is a part of 1e-6, at 100 1e-6 times
+    what there is."""
+    plan = Plan.aggregators(ZCdp("0.02"), Sensitivity.histogram(Neighbours.REPLACE_ONE), 20)
+    cost = Spent(plan.guarantee, plan.total_variation)
+    counts = [allowed(ApproxDp(epsilon, "1e-6"), cost) for epsilon in (58, 59, 60, 100, 9999, 20_000, "1e50")]
+    assert counts == sorted(counts)
+    assert 1182 <= counts[2] == counts[3] == counts[6]
+
+
+OFFS = st.integers(1, 200).map(lambda bits: Fraction(1, 1 << bits))
+SIZES = st.fractions(Fraction(1, 10**4), 3, max_denominator=10**4)
+GUARANTEES: st.SearchStrategy[Guarantee] = st.one_of(
+    SIZES.map(PureDp), SIZES.map(ZCdp), st.builds(RenyiDp, st.fractions(0, 1, max_denominator=1000), SIZES),
+    st.builds(ApproxDp, SIZES, st.integers(5, 40).map(lambda digits: Fraction(1, 10**digits))),
+)  # fmt: skip
+RELEASES = st.lists(st.builds(Spent, GUARANTEES, OFFS | st.just(Fraction(0))), min_size=1, max_size=5)
+EPSILONS = st.fractions(Fraction(1, 100), 200, max_denominator=100)
+DELTAS = st.integers(1, 30).map(lambda digits: Fraction(1, 10**digits))
+
+
+@settings(max_examples=100, deadline=None)
+@given(RELEASES, EPSILONS, DELTAS, EPSILONS, st.integers(1, 100))
+def test_a_larger_total_never_refuses_what_a_smaller_one_pays(
+    releases: list[Spent], epsilon: Fraction, delta: Fraction, more: Fraction, factor: int
+) -> None:
+    if keeps(ApproxDp(epsilon, delta), releases):
+        for larger in (epsilon + more, epsilon * (1 + more / 1000), Fraction(10**6)):
+            assert keeps(ApproxDp(larger, min(Fraction(1, 2), delta * factor)), releases)
+
+
+def least_delta(releases: list[Spent], most: float) -> float:
+    """The least delta that the releases need at any epsilon up to `most`, by search over both epsilons and orders."""
+    off = float(sum(release.total_variation for release in releases))
+    guarantees = [release.guarantee for release in releases]
+    xi = float(sum(guarantee.xi for guarantee in guarantees if isinstance(guarantee, RenyiDp)))
+    rho = float(sum(guarantee.rho for guarantee in guarantees if isinstance(guarantee, ZCdp | RenyiDp)))
+    integers = any(isinstance(guarantee, RenyiDp) for guarantee in guarantees)
+    orders = np.arange(2.0, 500.0) if integers else 1 + np.logspace(-2, 3, 1000)
+    found = 1.0
+    for epsilon in np.linspace(0, most, 1001):
+        exponents = (orders - 1) * (xi + rho * orders - epsilon + np.log1p(-1 / orders)) - np.log(orders)
+        found = min(found, math.exp(min(0.0, exponents.min())) + (1 + math.exp(epsilon)) * off)
+    return found
+
+
+LINES = st.builds(ZCdp, st.fractions(Fraction(1, 100), 1, max_denominator=100)) | st.builds(
+    RenyiDp, st.fractions(0, 1, max_denominator=100), st.fractions(Fraction(1, 100), 1, max_denominator=100)
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.builds(Spent, LINES, OFFS), min_size=1, max_size=3), st.fractions(1, 60, max_denominator=10))
+def test_the_delta_that_is_charged_is_the_least_of_all_epsilons(releases: list[Spent], epsilon: Fraction) -> None:
+    """Never less than what a search finds, and no more than 1 % above it."""
+    needed = least_delta(releases, float(epsilon))
+    if needed < 0.9:
+        assert keeps(ApproxDp(epsilon, Fraction(needed * 1.01)), releases)
+        assert not keeps(ApproxDp(epsilon, Fraction(needed * 0.98)), releases)
+
+
+def test_renyi_lines_above_the_total_are_refused() -> None:
+    assert not Ledger(ApproxDp(1, "1e-6")).affords(RenyiDp(Fraction(3), Fraction(1, 1000)))
 
 
 @pytest.mark.parametrize("total", [PureDp(1), ZCdp(1)])

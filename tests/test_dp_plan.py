@@ -210,10 +210,24 @@ def test_noise_too_wide_for_the_isochronous_form_is_exact_or_refused() -> None:
 
 
 def test_a_delta_that_cannot_pay_for_isochronous_samples_is_said_to_be_too_small() -> None:
-    with pytest.raises(LocalProtocolError, match=r"it must be at least 2\^-91, got \(1, 1e-30\)-DP"):
+    with pytest.raises(LocalProtocolError, match=r"it must be at least 2\^-92, got \(1, 1e-30\)-DP"):
         Plan.central(ApproxDp(1, "1e-30"), HISTOGRAM, 10**6, isochronous=True)
-    least = ApproxDp(1, Fraction(1, 1 << 91))
+    least = ApproxDp(1, Fraction(1, 1 << 92))
     assert Plan.central(least, HISTOGRAM, 10**6, isochronous=True).kept
+
+
+def test_a_larger_epsilon_never_refuses_the_isochronous_form_that_a_smaller_one_pays_for() -> None:
+    """From 58 on half of delta no longer pays at epsilon itself; the noise then stays what it is there."""
+    plans = [Plan.central(ApproxDp(e, "1e-6"), VECTOR, 1000, isochronous=True) for e in (1, 50, 57, 58, 60, 100, 9999)]
+    for plan in plans:
+        assert plan.kept
+        assert plan.isochronous
+        ledger = Ledger(plan.budget)
+        ledger.spend(plan.guarantee, "first", total_variation=plan.total_variation)
+    variances = [float(plan.law.variance) for plan in plans]
+    assert variances == sorted(variances, reverse=True)
+    assert variances[2] > variances[3] == variances[4] == variances[6]
+    assert not Plan.central(ApproxDp(100, "1e-6"), VECTOR, 1000).isochronous  # by default, the least noise
 
 
 def test_the_report_says_how_close_samples_are_where_no_delta_covers_it() -> None:

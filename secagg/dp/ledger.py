@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -17,8 +18,8 @@ from typing import Any
 from ..durable import Contents, Document
 from ..errors import ArgumentTypeError, LocalProtocolError, SecAggError, require
 from .budget import ApproxDp, Budget, Guarantee, PureDp, RenyiDp, ZCdp
-from .conversion import pure_to_zcdp, renyi_line_delta, zcdp_delta
-from .exact import Exact, exp_upper, fraction, power_above
+from .conversion import cheapest_epsilons, pure_to_zcdp, renyi_line_delta, zcdp_delta
+from .exact import EXP_LIMIT, Exact, exp_upper, fraction, power_above
 
 ALLOWANCE = Fraction(1, 1 << 64)  # of total variation, under totals without a delta
 
@@ -79,18 +80,42 @@ def _off(releases: Iterable[Spent]) -> Fraction:
 
 
 def _keeps_approx(total: ApproxDp, guarantees: list[Guarantee], off: Fraction) -> bool:
+    """Whether some epsilon' from 0 to the total's is paid for: the laws then keep to (epsilon', delta'), the samples,
+    at a total variation of `off` from them, to (epsilon', delta' + (1 + e**epsilon') off), and that implies the total.
+
+    The laws need less delta' the larger epsilon' is, and the samples more. What both need is least at an epsilon' that
+    does not depend on the total, so that a larger total never refuses what a smaller one pays; below, it falls.
+    """
     apart = [g for g in guarantees if isinstance(g, ApproxDp)]
     others = [g for g in guarantees if not isinstance(g, ApproxDp)]
-    epsilon = total.epsilon - sum((g.epsilon for g in apart), Fraction(0))
-    delta = total.delta - sum((g.delta for g in apart), Fraction(0)) - (1 + exp_upper(total.epsilon)) * off
-    if epsilon < 0 or delta < 0:
-        return False
-    if all(isinstance(g, PureDp) for g in others) and _pure(others) <= epsilon:
+    first = sum((g.epsilon for g in apart), Fraction(0))
+    delta = total.delta - sum((g.delta for g in apart), Fraction(0))
+
+    def paid(epsilon: Fraction, law_delta: Fraction) -> bool:
+        """Whether the others may take so much epsilon, at which their laws need so much delta."""
+        return first + epsilon <= total.epsilon and law_delta + _samples_delta(first + epsilon, off) <= delta
+
+    if all(isinstance(g, PureDp) for g in others) and paid(_pure(others), Fraction(0)):
         return True
+    if not others or first > total.epsilon:
+        return False
     xi, rho = sum((g.xi for g in others if isinstance(g, RenyiDp)), Fraction(0)), _rho(others)
-    if any(isinstance(g, RenyiDp) for g in others):
-        return renyi_line_delta(xi, rho, epsilon) <= delta
-    return zcdp_delta(rho, epsilon) <= delta
+    integers = any(isinstance(g, RenyiDp) for g in others)
+    most = total.epsilon - first
+    if off:
+        cheapest = cheapest_epsilons(xi, rho, off, first, integers=integers)
+        epsilons = {min(most, max(Fraction(0), EXP_LIMIT - first), epsilon) for epsilon in cheapest}
+    else:
+        epsilons = {most}
+    law_delta = partial(renyi_line_delta, xi, rho) if integers else partial(zcdp_delta, rho)
+    return any(paid(epsilon, law_delta(epsilon)) for epsilon in epsilons)
+
+
+def _samples_delta(epsilon: Fraction, off: Fraction) -> Fraction:
+    """What samples that are `off` their laws add to delta at an epsilon; 1, which nothing pays, where that is huge."""
+    if off == 0:
+        return Fraction(0)
+    return (1 + exp_upper(epsilon)) * off if epsilon <= EXP_LIMIT else Fraction(1)
 
 
 def _pure(guarantees: Sequence[Guarantee]) -> Fraction:
@@ -114,9 +139,10 @@ class Ledger:
     threads, with a file or without. A file that is not there is a ledger of which nothing is spent. Symbolic links and
     relative paths are followed once, when the ledger is made; what else `secagg.durable` says of files holds here.
 
-    Isochronous samples are not quite of their law. Under an (epsilon, delta) total delta pays for that. A pure or zCDP
-    total has no delta: what is promised is then that all releases together are within a total variation of `allowance`
-    of releases that keep to the total.
+    Isochronous samples are not quite of their law. Under an (epsilon, delta) total delta pays for that, at the epsilon
+    where the releases need the least of it, so that a larger total never refuses what a smaller one pays. A pure or
+    zCDP total has no delta: what is promised is then that all releases together are within a total variation of
+    `allowance` of releases that keep to the total.
 
     Args:
         total: for the privacy unit over all batches.
