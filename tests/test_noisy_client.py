@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from secagg import Identity, LocalProtocolError, Model, Params, RemoteProtocolError, Roster, Round, Server
-from secagg.dp import ApproxDp, BudgetExceeded, Ledger, Neighbours, Party, Plan, Sensitivity
+from secagg.dp import ApproxDp, BudgetExceeded, Ledger, Neighbours, Noise, Party, Plan, Sensitivity
 from secagg.noisy import Ball, NoisyClient, NoisySum
 
 TASK = NoisySum.like(np.zeros(20), clip=1.0, budget=ApproxDp(1, "1e-6"), n=5)
@@ -298,6 +298,26 @@ def test_each_input_gets_noise_of_its_own_from_the_given_source() -> None:
     client.set_input(TASK.encode(X, params))
     client.set_input(TASK.encode(X, params))
     assert asked == [16, 16]
+
+
+def test_a_source_that_repeats_itself_gives_unrelated_noise_to_other_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the difference of two masked inputs of one user, or of two users, would have no noise."""
+    draws: list[tuple[int, ...]] = []
+
+    def noted(noise: Noise, **given: Any) -> Any:
+        draws.append(tuple(SAMPLE(noise, **given).tolist()))
+        return np.array(draws[-1])
+
+    monkeypatch.setattr(Noise, "sample", noted)
+    params, x = TASK.params(), np.zeros(20, np.int64)
+    inputs = [(params, 1, x), (params, 1, x), (params, 1, x + 1), (params, 2, x), (TASK.params(), 1, x)]
+    for settings, user, values in inputs:
+        NoisyClient(settings, PLAN, user, values, ledger=ledger(1), rand=bytes)
+    assert draws[0] == draws[1]
+    assert len(set(draws)) == 4
+
+
+SAMPLE = Noise.sample
 
 
 def test_a_plan_for_others_is_refused() -> None:
