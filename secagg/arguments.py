@@ -4,6 +4,7 @@ numpy's scalars look like numbers and are not: they overflow at their own width,
 public number reaches arithmetic before `whole` or `real` has made a Python number of it.
 """
 
+from collections.abc import Callable
 from math import isfinite
 from operator import index
 from typing import Any, SupportsFloat, SupportsIndex
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import ArgumentTypeError, LocalProtocolError
 
 _BOOLEANS = (bool, np.bool_)
+_NO_INTEGERS = (*_BOOLEANS, np.ma.MaskedArray)  # all have, or once had, __index__
 _NO_REALS = (*_BOOLEANS, str, bytes, bytearray, np.ndarray, np.complexfloating)  # all have, or once had, __float__
 
 
@@ -27,7 +29,7 @@ def whole(value: SupportsIndex, name: str) -> int:
     Raises:
         ArgumentTypeError: it is no integer.
     """
-    if not isinstance(value, _BOOLEANS):
+    if not isinstance(value, _NO_INTEGERS):
         try:
             return index(value)
         except TypeError:
@@ -59,6 +61,17 @@ def real(value: SupportsFloat, name: str) -> float:
     return number
 
 
+def flag(value: bool | np.bool_, name: str) -> bool:
+    """The Python truth value: `np.False_ is False` does not hold.
+
+    Raises:
+        ArgumentTypeError: it is neither true nor false, but something that could be taken for it, such as 1 or "no".
+    """
+    if not isinstance(value, _BOOLEANS):
+        raise ArgumentTypeError(f"{name} must be True or False, got {_kind(value)}")
+    return bool(value)
+
+
 def octets(value: bytes | bytearray | memoryview, name: str) -> bytes:
     """The same bytes, immutable.
 
@@ -76,9 +89,32 @@ def array(values: ArrayLike, name: str) -> NDArray[Any]:
     Raises:
         ArgumentTypeError: a masked array, whose mask would be lost.
     """
-    if isinstance(values, np.ma.MaskedArray):
+    nested = isinstance(values, list | tuple) and any(isinstance(value, np.ma.MaskedArray) for value in values)
+    if nested or isinstance(values, np.ma.MaskedArray):
         raise ArgumentTypeError(f"{name} must not be a masked array: its mask would be lost; fill it first")
     return np.asarray(values)
+
+
+def in_place(values: NDArray[Any], name: str) -> NDArray[Any]:
+    """An array that is to be changed: the very same, where `array` might make a copy.
+
+    Raises:
+        ArgumentTypeError: it is no array, or a masked one.
+    """
+    if not isinstance(values, np.ndarray) or isinstance(values, np.ma.MaskedArray):
+        raise ArgumentTypeError(f"{name} must be an array without a mask, got {_kind(values)}")
+    return values
+
+
+def convert(instance: object, check: Callable[[Any, str], Any], *names: str) -> None:
+    """Put what `check` makes of these attributes into their places, in a frozen dataclass too; for `__post_init__`.
+
+    `None` stays: it stands for what was not given, where a parameter may be left out.
+    """
+    for name in names:
+        value = getattr(instance, name)
+        if value is not None:
+            object.__setattr__(instance, name, check(value, name))
 
 
 def _kind(value: object) -> str:

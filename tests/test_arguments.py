@@ -1,5 +1,6 @@
 """Numbers and bytes at the public edge: the same value in plain Python, or an error that says what is expected."""
 
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -66,6 +67,50 @@ def test_masked_arrays_are_refused_before_their_mask_is_lost() -> None:
     with pytest.raises(ArgumentTypeError, match="masked"):
         arguments.array(np.ma.masked_array([1, 2], mask=np.array([False, True])), "x")
     assert arguments.array([1, 2], "x").tolist() == [1, 2]
+
+
+def test_masked_arrays_in_a_list_are_refused_as_well() -> None:
+    nested: Any = [1, np.ma.masked]
+    with pytest.raises(ArgumentTypeError, match="masked"):
+        arguments.array(nested, "x")
+    with pytest.raises(ArgumentTypeError, match="n must be an integer"):
+        arguments.whole(np.ma.masked_array(1, mask=True), "n")
+
+
+@pytest.mark.parametrize("value", [False, True])
+def test_truth_values_of_numpy_become_python_s(value: bool) -> None:
+    assert arguments.flag(np.bool_(value), "signed") is value
+    assert arguments.flag(value, "signed") is value
+
+
+@pytest.mark.parametrize("value", [0, 1, "", "no", None, np.int8(1), np.array(True)])
+def test_what_is_true_or_false_only_by_custom_is_no_truth_value(value: Any) -> None:
+    with pytest.raises(ArgumentTypeError, match="signed must be True or False"):
+        arguments.flag(value, "signed")
+
+
+def test_arrays_that_are_changed_in_place_are_the_caller_s_own() -> None:
+    values = np.zeros(2)
+    assert arguments.in_place(values, "acc") is values
+    for value in ([0, 0], np.ma.masked_array([0, 0]), bytes(2)):
+        with pytest.raises(ArgumentTypeError, match="acc must be an array"):
+            arguments.in_place(value, "acc")  # type: ignore[arg-type]
+
+
+def test_fields_of_frozen_dataclasses_are_converted_where_they_are_given() -> None:
+    @dataclass(frozen=True)
+    class Sizes:
+        n: int
+        t: int | None = None
+
+        def __post_init__(self) -> None:
+            arguments.convert(self, arguments.whole, "n", "t")
+
+    made: Any = Sizes
+    assert type(made(np.uint8(200)).n) is int
+    assert made(1).t is None
+    with pytest.raises(ArgumentTypeError, match="t must be an integer"):
+        made(1, 2.0)
 
 
 def test_errors_do_not_show_the_value() -> None:
