@@ -11,6 +11,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import convert, real, whole
 from ..errors import require
 from .budget import ApproxDp, PureDp
 from .distributed import PartLaw, Skellam
@@ -36,6 +37,10 @@ class Error:
     absolute: int
     relative: float | None
 
+    def __post_init__(self) -> None:
+        convert(self, real, "confidence", "relative")
+        convert(self, whole, "absolute")
+
 
 def error(law: PartLaw, noises: int, confidence: float, size: int | None = None) -> Error:
     """The least e such that the sum of so many parties' noise stays within -e .. e with this confidence.
@@ -43,6 +48,7 @@ def error(law: PartLaw, noises: int, confidence: float, size: int | None = None)
     Raises:
         LocalProtocolError: confidence is not between 0 and 1 - 1e-12, or size is not positive.
     """
+    confidence, size = real(confidence, "confidence"), None if size is None else whole(size, "size")
     require(0 < confidence <= 1 - 1e-12, f"confidence must be above 0 and at most 1 - 1e-12, got {confidence}")
     require(size is None or size >= 1, f"size must be at least 1, got {size}")
     absolute = _quantile(law, noises, confidence)

@@ -88,7 +88,8 @@ class RenyiDp:
     rho: Fraction
 
     def __post_init__(self) -> None:
-        positive(self.rho, "rho")
+        object.__setattr__(self, "xi", fraction(self.xi, "xi"))
+        object.__setattr__(self, "rho", positive(self.rho, "rho"))
         require(self.xi >= -self.rho, f"xi must be at least -rho, got {text(self.xi)} and rho = {text(self.rho)}")
 
     def __str__(self) -> str:

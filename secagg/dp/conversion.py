@@ -12,7 +12,7 @@ computed at that very order with directed rounding.
 import math
 from fractions import Fraction
 
-from .exact import exp_lower, exp_upper, log_lower, log_upper
+from .exact import exp_lower, exp_upper, fraction, log_lower, log_upper
 
 _ALPHA_MIN = 1.0 + 2.0**-20
 _ALPHA_MAX = 2.0**1000  # epsilons of 1e-100 have orders of 1e102
@@ -31,6 +31,7 @@ def pure_to_zcdp(epsilon: Fraction) -> Fraction:
 
 def zcdp_delta(rho: Fraction, epsilon: Fraction) -> Fraction:
     """An upper bound on the delta for which rho-zCDP implies (epsilon, delta)-DP, the best over all orders."""
+    rho, epsilon = fraction(rho, "rho"), fraction(epsilon, "epsilon")
     alpha = _best_alpha(float(rho), float(epsilon))
     return renyi_delta(rho * alpha, alpha, epsilon)
 
@@ -45,6 +46,7 @@ def renyi_delta(divergence: Fraction, alpha: Fraction, epsilon: Fraction) -> Fra
 def zcdp_epsilon(rho: Fraction, delta: Fraction) -> Fraction:
     """An upper bound on the epsilon for which rho-zCDP implies (epsilon, delta)-DP, the best over all orders; at least
     0."""
+    rho, delta = fraction(rho, "rho"), fraction(delta, "delta")
     low, high = 0.0, float(rho) + 2 * math.sqrt(float(rho) * -_log(delta))  # Bun and Steinke 2016, Proposition 1.3
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

@@ -12,8 +12,9 @@ is post-processing.  Two laws can be split:
 from dataclasses import dataclass
 from fractions import Fraction
 
+from ..arguments import convert
 from ..errors import LocalProtocolError, require
-from .budget import ApproxDp, Budget, PureDp, RenyiDp, ZCdp
+from .budget import ApproxDp, Budget, PureDp, RenyiDp, ZCdp, positive
 from .calibrate import PARAMETER_BITS, budget_rho, calibrate, least
 from .conversion import renyi_line_delta, zcdp_delta
 from .exact import exp_upper, round_up, sqrt_upper
@@ -38,7 +39,7 @@ class Skellam:
     variance: Fraction
 
     def __post_init__(self) -> None:
-        require(self.variance > 0, f"variance must be positive, got {self.variance}")
+        convert(self, positive, "variance")
 
     def guarantee(self, sensitivity: Sensitivity) -> RenyiDp:
         """Corollary 3.6 of Agarwal, Kairouz and Liu 2021, at integers alpha >= 2, with V the variance:

@@ -7,8 +7,12 @@ correctly to DIGITS digits, and the next number up or down is then on the stated
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
 from fractions import Fraction
 from numbers import Rational
+from typing import Any
 
-from ..errors import LocalProtocolError, require
+import numpy as np
+
+from ..arguments import whole
+from ..errors import ArgumentTypeError, LocalProtocolError, require
 
 Exact = int | Fraction | Decimal | str  # what can be given for an exact number: floats cannot
 
@@ -26,31 +30,50 @@ _UP = Context(prec=DIGITS, rounding=ROUND_CEILING, Emax=MAX_EMAX, Emin=MIN_EMIN)
 def fraction(value: Exact, name: str) -> Fraction:
     """The exact value of an integer, fraction, decimal or string such as "0.1", "1e-6" and "1/3".
 
+    Its terms are Python's integers, those of a `Fraction` of numpy's integers too. Strings are of ASCII, without the
+    underscores that Python lets digits be grouped by.
+
     Floats are refused, because their value is not the one that was written: 0.1 is a little more than a tenth, and a
     budget must not be exceeded, not even by a little.
 
     Raises:
-        LocalProtocolError: a float, no number, not finite, or beyond 1e100.
+        ArgumentTypeError: a float, or no number.
+        LocalProtocolError: a string that is no number, not finite, or beyond 1e100.
     """
-    if isinstance(value, float):
-        raise LocalProtocolError(
+    if type(value) is Fraction and type(value.numerator) is type(value.denominator) is int:
+        return value
+    if isinstance(value, float | np.floating):
+        raise ArgumentTypeError(
             f"{name} must be exact, and the float {float(value)} is not quite what it looks like:"
             f" write the string '{float(value)}'"
         )
     if isinstance(value, Rational) and not isinstance(value, bool):
         return Fraction(int(value.numerator), int(value.denominator))
+    if not isinstance(value, Decimal | str):
+        return Fraction(_index(value, name))
     try:
-        numerator, slash, denominator = str(value).partition("/")
-        if slash and isinstance(value, str):
-            return _decimal_fraction(numerator) / _decimal_fraction(denominator)
-        if isinstance(value, Decimal | str):
+        if isinstance(value, Decimal):
             return _decimal_fraction(value)
+        numerator, slash, denominator = value.partition("/")
+        return _decimal_fraction(numerator) / _decimal_fraction(denominator if slash else "1")
     except (InvalidOperation, ValueError, ZeroDivisionError):
-        pass
-    raise LocalProtocolError(f"{name} must be a number such as 2, '0.1', '1e-6' or '1/3', got {value!r}")
+        raise LocalProtocolError(_no_number(value, name)) from None
+
+
+def _index(value: Any, name: str) -> int:
+    try:
+        return whole(value, name)
+    except ArgumentTypeError:
+        raise ArgumentTypeError(_no_number(value, name)) from None
+
+
+def _no_number(value: object, name: str) -> str:
+    return f"{name} must be a number such as 2, '0.1', '1e-6' or '1/3', got {value!r}"
 
 
 def _decimal_fraction(value: Decimal | str) -> Fraction:
+    if isinstance(value, str) and ("_" in value or not value.isascii()):
+        raise ValueError(value)
     number = Decimal(value)
     if not number.is_finite() or abs(number.adjusted()) > _EXPONENT_LIMIT:
         raise ValueError(value)

@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from ..arguments import convert
 from ..durable import Contents, Document
 from ..errors import ArgumentTypeError, LocalProtocolError, SecAggError, require
 from .budget import ApproxDp, Budget, Guarantee, PureDp, RenyiDp, ZCdp
@@ -48,6 +49,7 @@ class Spent:
     total_variation: Fraction = Fraction(0)
 
     def __post_init__(self) -> None:
+        convert(self, fraction, "total_variation")
         require(0 <= self.total_variation <= 1, f"total_variation must be 0 .. 1, got {self.total_variation}")
 
 

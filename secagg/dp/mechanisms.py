@@ -8,9 +8,10 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from ..errors import require
-from .budget import Budget, PureDp, ZCdp
+from ..arguments import convert
+from .budget import Budget, PureDp, ZCdp, positive
 from .conversion import pure_to_zcdp, zcdp_delta
+from .exact import fraction
 from .gaussian import histogram_delta, scalar_delta
 from .sensitivity import Sensitivity
 
@@ -26,7 +27,7 @@ class DiscreteLaplace:
     scale: Fraction
 
     def __post_init__(self) -> None:
-        require(self.scale > 0, f"scale must be positive, got {self.scale}")
+        convert(self, positive, "scale")
 
     @property
     def variance(self) -> float:
@@ -54,7 +55,7 @@ class DiscreteGaussian:
     sigma_squared: Fraction
 
     def __post_init__(self) -> None:
-        require(self.sigma_squared > 0, f"sigma_squared must be positive, got {self.sigma_squared}")
+        convert(self, positive, "sigma_squared")
 
     @property
     def variance(self) -> float:
@@ -78,6 +79,7 @@ class DiscreteGaussian:
     def delta(self, epsilon: Fraction, sensitivity: Sensitivity) -> Fraction:
         """An upper bound on the delta of (epsilon, delta)-DP: exact but for rounding where `sensitivity.worst` is (d,)
         or (1, 1), else by zCDP."""
+        epsilon = fraction(epsilon, "epsilon")
         if sensitivity.worst is not None and len(sensitivity.worst) == 1:
             return scalar_delta(self.sigma_squared, sensitivity.worst[0], epsilon)
         if sensitivity.worst == (1, 1):

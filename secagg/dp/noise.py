@@ -9,7 +9,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import array, octets, whole
+from ..arguments import convert, in_place, octets, whole
 from ..errors import ArgumentTypeError, LocalProtocolError, require
 from ..masking import SEED_BYTES
 from .distributed import PartLaw
@@ -44,6 +44,9 @@ class Noise:
 
     sampler: Sampler | None
     length: int
+
+    def __post_init__(self) -> None:
+        convert(self, whole, "length")
 
     @overload
     def sample(self) -> Samples: ...
@@ -107,9 +110,7 @@ class Noise:
             self.sampler.add_to(share, given, rand=lambda _: seed)
 
     def _check(self, share: NDArray[Any], modulus: int | None) -> None:
-        if not isinstance(share, np.ndarray):
-            raise ArgumentTypeError(f"share must be a numpy array, got {type(share).__name__}")
-        array(share, "share")
+        in_place(share, "share")
         require(modulus is None or 2 <= modulus < 1 << 128, f"modulus must be 2 .. 2**128 - 1, got {modulus}")
         shape = (self.length,) if modulus is None or modulus <= 1 << 64 else (self.length, 2)
         require(

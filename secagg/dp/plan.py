@@ -8,6 +8,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import Self
 
+from ..arguments import convert, flag, whole
 from ..errors import require
 from .accuracy import Error, error, room
 from .budget import ApproxDp, Budget, Guarantee
@@ -59,6 +60,7 @@ class Unit:
     span: str = ""
 
     def __post_init__(self) -> None:
+        convert(self, whole, "reports")
         require(self.reports >= 1, f"reports must be at least 1, got {self.reports}")
         require(
             bool(self.span) or self.reports == 1, "say over which span a client has so many reports: Unit(3, 'a day')"
@@ -106,6 +108,10 @@ class Plan:
     law: PartLaw
     isochronous: bool
 
+    def __post_init__(self) -> None:
+        convert(self, whole, "length", "parties", "honest")
+        convert(self, flag, "isochronous")
+
     @classmethod
     def central(
         cls,
@@ -138,6 +144,7 @@ class Plan:
         Raises:
             LocalProtocolError: honest is not 1 .. count, or the sensitivity is not for replace-one.
         """
+        count, honest = whole(count, "count"), whole(honest, "honest")
         require(1 <= honest <= count, f"honest must be 1 .. {count}, the number of Aggregators, got {honest}")
         cls._require_replace_one(sensitivity)
         return cls._make(budget, sensitivity, length, unit, Place.AGGREGATORS, count, honest, isochronous)
@@ -166,6 +173,8 @@ class Plan:
             LocalProtocolError: not corrupt < survivors <= clients, the sensitivity is not for replace-one, or the
                 budget is pure.
         """
+        clients, survivors = whole(clients, "clients"), whole(survivors, "survivors")
+        corrupt = whole(corrupt, "corrupt")
         require(
             0 <= corrupt < survivors <= clients,
             f"0 <= corrupt < survivors <= clients must hold, got {corrupt}, {survivors} and {clients}",
@@ -190,6 +199,7 @@ class Plan:
         Raises:
             LocalProtocolError: there is no client, or the sensitivity is not for replace-one.
         """
+        clients = whole(clients, "clients")
         require(clients >= 1, f"clients must be at least 1, got {clients}")
         cls._require_replace_one(sensitivity)
         return cls._make(budget, sensitivity, length, unit, Place.LOCAL, clients, 1, isochronous)
@@ -206,6 +216,8 @@ class Plan:
         honest: int,
         isochronous: bool | None,
     ) -> Self:
+        length = whole(length, "length")
+        isochronous = None if isochronous is None else flag(isochronous, "isochronous")
         entries = length * unit.reports
         samples = honest * entries
         kept_to = law_budget(budget, samples, isochronous)
@@ -337,6 +349,6 @@ class Plan:
         return self.sensitivity.times(self.unit.reports)
 
     def _noises(self, noises: int | None) -> int:
-        count = self.parties if noises is None else noises
+        count = self.parties if noises is None else whole(noises, "noises")
         require(self.honest <= count <= self.parties, f"noises must be {self.honest} .. {self.parties}, got {count}")
         return count

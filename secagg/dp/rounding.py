@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import array, whole
 from ..errors import require
 from ..shamir import RandomBytes
 from .exact import Exact, fraction, log_upper, sqrt_upper
@@ -44,7 +45,7 @@ def rounded_norm_squared(norm: Exact, length: int, how: Rounding, *, beta: Exact
     Raises:
         LocalProtocolError: norm is not positive, length is below 1, or beta is not between 0 and 1.
     """
-    c, b = fraction(norm, "norm"), fraction(beta, "beta")
+    c, b, length = fraction(norm, "norm"), fraction(beta, "beta"), whole(length, "length")
     require(c > 0, f"norm must be positive, got {norm}")
     require(length >= 1, f"length must be at least 1, got {length}")
     require(0 < b < 1, f"beta must be between 0 and 1, got {beta}")
@@ -82,6 +83,7 @@ def round_vector(
     Raises:
         LocalProtocolError: a value is no finite number, or an argument is out of range.
     """
+    values, draws = array(values, "values"), whole(draws, "draws")
     require(values.ndim == 1 and bool(np.isfinite(values).all()), "values must be one vector of finite numbers")
     require(draws >= 1, f"draws must be at least 1, got {draws}")
     largest = rounded_norm_squared(norm, len(values), how, beta=beta)

@@ -6,6 +6,7 @@ from fractions import Fraction
 from math import isqrt
 from typing import Self
 
+from ..arguments import flag, whole
 from ..errors import require
 from .exact import Exact, fraction, text
 
@@ -46,12 +47,12 @@ class Sensitivity:
         object.__setattr__(self, "l1", fraction(l1, "l1"))
         object.__setattr__(self, "l2_squared", fraction(l2_squared, "l2_squared"))
         object.__setattr__(self, "neighbours", neighbours)
-        object.__setattr__(self, "worst", worst)
+        object.__setattr__(self, "worst", None if worst is None else tuple(whole(d, "worst") for d in worst))
         require(isinstance(neighbours, Neighbours), f"neighbours must be a Neighbours, got {neighbours!r}")
         require(self.l1 > 0 and self.l2_squared > 0, f"a sensitivity must be positive, got {self}")
         require(
-            worst is None or (sum(worst) == self.l1 and sum(d * d for d in worst) == self.l2_squared),
-            f"worst = {worst} does not have the stated norms, {self}",
+            self.worst is None or (sum(self.worst) == self.l1 and sum(d * d for d in self.worst) == self.l2_squared),
+            f"worst = {self.worst} does not have the stated norms, {self}",
         )
 
     def __str__(self) -> str:
@@ -67,6 +68,7 @@ class Sensitivity:
     @classmethod
     def vector_sum(cls, length: int, max_value: int, neighbours: Neighbours, *, min_value: int = 0) -> Self:
         """Of a sum of vectors with every entry in min_value .. max_value: all entries can change by the most."""
+        length = whole(length, "length")
         require(length >= 1, f"length must be at least 1, got {length}")
         largest = _widest(min_value, max_value, neighbours)
         return cls(length * largest, length * largest**2, neighbours, worst=(largest,) if length == 1 else None)
@@ -80,6 +82,7 @@ class Sensitivity:
     @classmethod
     def multihot(cls, length: int, max_weight: int, neighbours: Neighbours) -> Self:
         """Of a sum of vectors of zeros and at most max_weight ones: as many leave their places for others as can."""
+        length, max_weight = whole(length, "length"), whole(max_weight, "max_weight")
         require(1 <= max_weight <= length, f"max_weight must be 1 .. length = {length}, got {max_weight}")
         changed = min(2 * max_weight, length) if neighbours is Neighbours.REPLACE_ONE else max_weight
         return cls(changed, changed, neighbours, worst=(1,) * changed if changed <= 2 else None)
@@ -91,6 +94,7 @@ class Sensitivity:
         Two such vectors are at most twice the norm apart, and if no entry is negative (signed=False) at most sqrt 2
         times. The L1 bound is the lesser of sqrt(length) * L2 and L2^2, as integers never exceed their squares.
         """
+        length, signed = whole(length, "length"), flag(signed, "signed")
         require(length >= 1, f"length must be at least 1, got {length}")
         norm = fraction(norm_squared, "norm_squared") // 1  # the squared norm of integers is an integer
         factor = 1 if neighbours is Neighbours.ADD_REMOVE else 4 if signed else 2
@@ -108,11 +112,13 @@ class Sensitivity:
         `worst` is lost where it is more than 1: what is then promised of one batch also holds for the unit's reports
         spread over several, as the divergences of Renyi add up and exact tails do not.
         """
+        reports = whole(reports, "reports")
         require(reports >= 1, f"reports must be at least 1, got {reports}")
         return self if reports == 1 else Sensitivity(self.l1 * reports, self.l2_squared * reports**2, self.neighbours)
 
 
 def _widest(min_value: int, max_value: int, neighbours: Neighbours) -> int:
+    min_value, max_value = whole(min_value, "min_value"), whole(max_value, "max_value")
     require(min_value < max_value, f"min_value must be below max_value, got {min_value} .. {max_value}")
     if neighbours is Neighbours.REPLACE_ONE:
         return max_value - min_value

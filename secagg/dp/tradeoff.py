@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TextIO
 
+from ..arguments import convert, real, whole
 from ..errors import LocalProtocolError, require
 from .budget import ApproxDp, PureDp
 from .exact import Exact, fraction, text
@@ -44,6 +45,11 @@ class Row:
     error: int
     relative: float
 
+    def __post_init__(self) -> None:
+        convert(self, fraction, "epsilon")
+        convert(self, whole, "reports", "size", "error")
+        convert(self, real, "deviation", "relative")
+
     def cells(self) -> tuple[str, ...]:
         """As text, in the order of COLUMNS."""
         numbers = (f"{self.deviation:.4g}", str(self.error), f"{self.relative:.4g}")
@@ -55,6 +61,7 @@ def plan_at(
 ) -> Plan:
     """A plan for a batch with the usual parties: two Aggregators, one of them honest; a SecAgg cohort of one client a
     report with n_C = ceil(n / 3) - 1 corrupt and t = floor(2n / 3) + 1 (Fig. 5's last row)."""
+    reports = whole(reports, "reports")
     require(reports >= 1, f"reports must be at least 1, got {reports}")
     if place is Place.CENTRAL:
         return Plan.central(budget, sensitivity, length, unit=unit)
@@ -97,7 +104,7 @@ def tradeoff(
     fraction_of_reports = fraction(share, "share")
     require(0 < fraction_of_reports <= 1, f"share must be above 0 and at most 1, got {share}")
     budgets = [budget_of(epsilon, delta) for epsilon in epsilons]
-    batches = list(reports)
+    batches = [whole(n, "reports") for n in reports]
     return [
         _row(
             plan_at(place, budget, sensitivity, length, n, unit=unit),
@@ -174,7 +181,7 @@ def epsilon_for(
     Raises:
         LocalProtocolError: a value is out of range, or no epsilon from 1e-4 to 100 is enough.
     """
-    accepted = fraction(relative_error, "relative error")
+    accepted, count = fraction(relative_error, "relative error"), whole(count, "count")
     require(accepted > 0, f"relative error must be positive, got {text(accepted)}")
     require(count >= 1, f"count must be at least 1, got {count}")
 
