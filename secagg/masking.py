@@ -15,7 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from secagg import _kernels
+from secagg.arguments import array, octets, whole
 from secagg.vector import dtype, over_ranges, require_vectors
+
+__all__ = ["NONCE_BYTES", "SEED_BYTES", "ZERO_NONCE", "expand", "mask_add", "mask_sum"]
 
 SEED_BYTES = 16
 NONCE_BYTES = 12
@@ -25,13 +28,15 @@ ZERO_NONCE = bytes(NONCE_BYTES)
 def _resolve(bits: int | None, modulus: int | None) -> int:
     """R from the one of `bits` and `modulus` that is given."""
     if modulus is None and bits is not None:
+        bits = whole(bits, "bits")
         if not 1 <= bits <= 64:
             raise ValueError(f"bits must be 1 .. 64, got {bits}")
-        return 1 << int(bits)
+        return 1 << bits
     if modulus is None or bits is not None:
         raise TypeError("give exactly one of bits and modulus")
+    modulus = whole(modulus, "modulus")
     dtype(modulus)
-    return int(modulus)
+    return modulus
 
 
 def _check_slice(n: int, offset: int) -> None:
@@ -43,13 +48,13 @@ def _check_slice(n: int, offset: int) -> None:
 
 def _exactly(values: ArrayLike, name: str, kind: type[np.generic], ndim: int) -> NDArray[Any]:
     """The same values as a contiguous array of this kind; no copy if they are one."""
-    given = np.asarray(values)
+    given = array(values, name)
     if given.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimensions, got shape {given.shape}")
-    array = np.ascontiguousarray(given.astype(kind, copy=False))
-    if given.dtype != kind and not np.array_equal(array, given):
+    exact = np.ascontiguousarray(given.astype(kind, copy=False))
+    if given.dtype != kind and not np.array_equal(exact, given):
         raise ValueError(f"{name} must fit {np.dtype(kind)}")
-    return array
+    return exact
 
 
 def expand(
@@ -77,10 +82,10 @@ def expand(
         TypeError: both or neither of bits and modulus are given.
         ValueError: an argument is out of range or has the wrong length.
     """
-    ring = _resolve(bits, modulus)
+    ring, n, offset = _resolve(bits, modulus), whole(n, "n"), whole(offset, "offset")
     _check_slice(n, offset)
     out = np.empty(n, dtype(ring))
-    _kernels.expand(out, seed, ring, nonce, offset)
+    _kernels.expand(out, octets(seed, "seed"), ring, octets(nonce, "nonce"), offset)
     return out
 
 
@@ -113,7 +118,8 @@ def mask_sum(
         TypeError: both or neither of bits and modulus are given, or acc has another dtype.
         ValueError: an argument has the wrong shape or range, or acc is read-only or not contiguous.
     """
-    ring = _resolve(bits, modulus)
+    ring, nonce = _resolve(bits, modulus), octets(nonce, "nonce")
+    offset, threads = whole(offset, "offset"), whole(threads, "threads")
     require_vectors(ring, acc)
     _check_slice(len(acc), offset)
     if threads < 1:
@@ -139,5 +145,5 @@ def mask_add(
     threads: int = 1,
 ) -> None:
     """Adds sign * PRG(seed)[offset : offset + n] mod R to acc, in place: `mask_sum` for one seed of 16 bytes."""
-    seeds = np.frombuffer(seed, np.uint8).reshape(1, -1)
-    mask_sum(acc, seeds, [sign], bits=bits, modulus=modulus, nonce=nonce, offset=offset, threads=threads)
+    seeds = np.frombuffer(octets(seed, "seed"), np.uint8).reshape(1, -1)
+    mask_sum(acc, seeds, [whole(sign, "sign")], bits=bits, modulus=modulus, nonce=nonce, offset=offset, threads=threads)

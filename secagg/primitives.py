@@ -17,8 +17,24 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from . import _kernels
+from .arguments import array, convert, octets, whole
 from .codec import Ids, Octets
 from .shamir import Q, RandomBytes, random_scalars
+
+__all__ = [
+    "KeyPair",
+    "PublicKey",
+    "SelfMask",
+    "agree_all",
+    "are_public_keys",
+    "load_public_keys",
+    "mask_seed",
+    "mask_seeds",
+    "seal",
+    "self_mask",
+    "share_key",
+    "unseal",
+]
 
 _CURVE = ec.SECP256R1()
 _SHA256 = hashes.SHA256()
@@ -39,6 +55,9 @@ class KeyPair:
     public: bytes
     _private: ec.EllipticCurvePrivateKey
 
+    def __post_init__(self) -> None:
+        convert(self, octets, "secret", "public")
+
     @classmethod
     def generate(cls, rand: RandomBytes) -> "KeyPair":
         """KA.gen: a fresh pair from `rand`, a source of random bytes like `os.urandom`."""
@@ -50,6 +69,7 @@ class KeyPair:
     @classmethod
     def from_secret(cls, secret: bytes) -> "KeyPair":
         """The pair of a known private key. Raises ValueError unless it is 1 .. q - 1."""
+        secret = octets(secret, "secret")
         scalar = int.from_bytes(secret, "big")
         if not 0 < scalar < Q:
             raise ValueError("a private key must be 1 .. q - 1")
@@ -93,6 +113,7 @@ def agree_all(secrets: Octets, publics: Octets) -> Octets:
     Raises:
         ValueError: an argument is no private key, or no public key.
     """
+    secrets, publics = array(secrets, "secrets"), array(publics, "publics")
     agreed = np.empty((len(publics), len(secrets), 32), np.uint8)
     made = np.zeros(len(publics), np.uint8)
     if len(secrets) * min(len(publics), 8) >= _FEW:
@@ -113,6 +134,7 @@ def are_public_keys(xs: Octets) -> bool:
 
 def _lift(xs: Octets) -> tuple[Octets, Octets]:
     """SEC 1's uncompressed encodings, uint8[n, 65], and which of them are points."""
+    xs = array(xs, "xs")
     points = np.full((len(xs), 65), 4, np.uint8)
     ys, valid = np.zeros((len(xs), 32), np.uint8), np.zeros(len(xs), np.uint8)
     _kernels.p256_lift(ys, valid, np.ascontiguousarray(xs))
@@ -121,22 +143,28 @@ def _lift(xs: Octets) -> tuple[Octets, Octets]:
 
 
 def _info(purpose: bytes, session: bytes, *users: int) -> bytes:
-    return b"secagg v1 " + purpose + b"\0" + session + b"".join(u.to_bytes(4, "big") for u in users)
+    return (
+        b"secagg v1 " + purpose + b"\0" + session + b"".join(whole(u, "a user's id").to_bytes(4, "big") for u in users)
+    )
 
 
 def share_key(agreed: bytes, session: bytes, sender: int, recipient: int) -> bytes:
     """28 bytes, AES key || nonce, for the one ciphertext e_{sender,recipient} of the session."""
-    return HKDF(_SHA256, 28, None, _info(b"share", session, sender, recipient)).derive(agreed)
+    info = _info(b"share", octets(session, "session"), sender, recipient)
+    return HKDF(_SHA256, 28, None, info).derive(octets(agreed, "agreed"))
 
 
 def mask_seed(agreed: bytes, session: bytes, u: int, v: int) -> bytes:
     """The 16-byte seed s_{u,v} = s_{v,u} of the pairwise mask."""
-    return HKDF(_SHA256, 16, None, _info(b"mask", session, min(u, v), max(u, v))).derive(agreed)
+    u, v = whole(u, "u"), whole(v, "v")
+    info = _info(b"mask", octets(session, "session"), min(u, v), max(u, v))
+    return HKDF(_SHA256, 16, None, info).derive(octets(agreed, "agreed"))
 
 
 def mask_seeds(agreed: Octets, session: bytes, us: Ids, vs: Ids) -> Octets:
     """`mask_seed` of each row of agreed, uint8[k, 32], with the users us[i] and vs[i], uint32[k]: uint8[k, 16]."""
-    prefix = _info(b"mask", session)
+    agreed, us, vs = array(agreed, "agreed"), array(us, "us"), array(vs, "vs")
+    prefix = _info(b"mask", octets(session, "session"))
     infos = np.empty((len(agreed), len(prefix) + 8), np.uint8)
     infos[:, :-8] = np.frombuffer(prefix, np.uint8)
     infos[:, -8:] = np.stack([np.minimum(us, vs), np.maximum(us, vs)], axis=1).astype(">u4").view(np.uint8)
@@ -152,9 +180,13 @@ class SelfMask:
     seed: bytes
     commitment: bytes
 
+    def __post_init__(self) -> None:
+        convert(self, octets, "seed", "commitment")
+
 
 def self_mask(b: bytes, session: bytes, u: int) -> SelfMask:
     """Both derived from b_u, 32 bytes, in one session."""
+    b, session = octets(b, "b"), octets(session, "session")
     prk = hmac.digest(session, b, "sha256")  # HKDF-Extract with the session as salt
     return SelfMask(
         HKDFExpand(_SHA256, 16, _info(b"self mask", session, u)).derive(prk),
@@ -164,11 +196,13 @@ def self_mask(b: bytes, session: bytes, u: int) -> SelfMask:
 
 def seal(key: bytes, plaintext: bytes) -> bytes:
     """AE.enc under a key of `share_key`, which serves one message only: 16 bytes longer than the plaintext."""
-    return AESGCM(key[:16]).encrypt(key[16:], plaintext, None)
+    key = octets(key, "key")
+    return AESGCM(key[:16]).encrypt(key[16:], octets(plaintext, "plaintext"), None)
 
 
 def unseal(key: bytes, ciphertext: bytes) -> bytes | None:
     """AE.dec: the plaintext, or None for a ciphertext that was not made with this key."""
+    key, ciphertext = octets(key, "key"), octets(ciphertext, "ciphertext")
     try:
         return AESGCM(key[:16]).decrypt(key[16:], ciphertext, None)
     except InvalidTag:

@@ -13,6 +13,18 @@ from numpy import uint8, uint32
 from numpy.typing import NDArray
 
 from secagg import _kernels
+from secagg.arguments import array, whole
+
+__all__ = [
+    "SCALAR_BYTES",
+    "Q",
+    "RandomBytes",
+    "in_field",
+    "lagrange",
+    "random_scalars",
+    "reconstruct",
+    "share",
+]
 
 Q = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 SCALAR_BYTES = 32
@@ -36,7 +48,7 @@ def random_scalars(n: int, rand: RandomBytes = os.urandom) -> NDArray[uint8]:
     Raises:
         ValueError: rand returned another number of bytes.
     """
-    scalars = _draw(n, rand)
+    scalars = _draw(whole(n, "n"), rand)
     rejected = np.flatnonzero(_not_below_q(scalars))
     while rejected.size:
         scalars[rejected] = _draw(rejected.size, rand)
@@ -46,7 +58,7 @@ def random_scalars(n: int, rand: RandomBytes = os.urandom) -> NDArray[uint8]:
 
 def in_field(scalars: NDArray[uint8]) -> bool:
     """Whether every one of scalars[..., 32] is below q; tells no more about them, in its time neither."""
-    return bool(_kernels.scalars_check(np.ascontiguousarray(scalars).reshape(-1, SCALAR_BYTES)))
+    return bool(_kernels.scalars_check(np.ascontiguousarray(array(scalars, "scalars")).reshape(-1, SCALAR_BYTES)))
 
 
 def share(secrets: NDArray[uint8], t: int, xs: NDArray[uint32], *, rand: RandomBytes = os.urandom) -> NDArray[uint8]:
@@ -68,7 +80,7 @@ def share(secrets: NDArray[uint8], t: int, xs: NDArray[uint32], *, rand: RandomB
         ValueError: an argument has another type, shape or range.
     """
     secrets = _scalars("secrets", secrets, "[s, 32]")
-    xs = _coordinates(xs)
+    xs, t = _coordinates(xs), whole(t, "t")
     if not 1 <= t <= xs.size:
         raise ValueError(f"threshold t must be 1 .. n = {xs.size}, got {t}")
     s = secrets.shape[0]
@@ -146,16 +158,18 @@ def _not_below_q(scalars: NDArray[uint8]) -> NDArray[np.bool_]:
     return exceeds
 
 
-def _scalars(name: str, array: NDArray[uint8], shape: str) -> NDArray[uint8]:
-    if array.dtype != uint8 or array.ndim != len(shape.split(",")) or array.shape[-1] != SCALAR_BYTES:
-        raise ValueError(f"{name} must be uint8{shape}, got {array.dtype}{list(array.shape)}")
-    array = np.ascontiguousarray(array)
-    if not in_field(array):
+def _scalars(name: str, values: NDArray[uint8], shape: str) -> NDArray[uint8]:
+    given = array(values, name)
+    if given.dtype != uint8 or given.ndim != len(shape.split(",")) or given.shape[-1] != SCALAR_BYTES:
+        raise ValueError(f"{name} must be uint8{shape}, got {given.dtype}{list(given.shape)}")
+    scalars = np.ascontiguousarray(given)
+    if not in_field(scalars):
         raise ValueError(f"{name} must be below q, the order of the P-256 group")
-    return array
+    return scalars
 
 
 def _coordinates(xs: NDArray[uint32]) -> NDArray[uint32]:
+    xs = array(xs, "xs")
     if xs.dtype != uint32 or xs.ndim != 1 or xs.size == 0:
         raise ValueError(f"x-coordinates must be a non-empty uint32[n], got {xs.dtype}{list(xs.shape)}")
     if not xs.all():

@@ -20,6 +20,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg import _kernels
+from secagg.arguments import array, in_place, whole
+from secagg.errors import ArgumentTypeError
+
+__all__ = [
+    "add",
+    "add_signed",
+    "dtype",
+    "pack",
+    "packed_add",
+    "packed_check",
+    "packed_size",
+    "reduce",
+    "subtract",
+    "unpack",
+]
 
 Word = NDArray[Any]  # uint32 when R <= 2**32, else uint64
 Bytes = bytes | bytearray | memoryview | NDArray[np.uint8]
@@ -31,6 +46,7 @@ _PART_BYTES = 1 << 24  # packed bytes below which starting another thread costs 
 
 def dtype(modulus: int) -> np.dtype[Any]:
     """The element type of a vector mod R: uint32 when R <= 2**32, else uint64.  ValueError unless 2 <= R <= 2**64."""
+    modulus = whole(modulus, "modulus")
     if not 2 <= modulus <= 1 << 64:
         raise ValueError(f"modulus must be 2 .. 2**64, got {modulus}")
     return np.dtype(np.uint32 if modulus <= 1 << 32 else np.uint64)
@@ -38,7 +54,7 @@ def dtype(modulus: int) -> np.dtype[Any]:
 
 def add(a: Word, b: Word, modulus: int) -> None:
     """Add in place: a[i] := a[i] + b[i] mod R, for a[n] and b[n] mod R."""
-    require_vectors(modulus, a, b)
+    modulus = require_vectors(modulus, a, b)
     _kernels.add(a, b, modulus)
 
 
@@ -48,10 +64,11 @@ def add_signed(a: Word, b: NDArray[np.int64], modulus: int) -> None:
     Here alone R may also be 2**64 + 1 .. 2**128 - 1. Elements then have two words, a is uint64[n, 2], the low word
     first: shares over Prio3's Field128 are such vectors.
     """
+    modulus, b = whole(modulus, "modulus"), array(b, "b")
     if modulus <= 1 << 64:
         require_vectors(modulus, a)
         _kernels.add_signed(a, b, modulus)
-    elif a.dtype != np.uint64:
+    elif in_place(a, "a").dtype != np.uint64:
         raise TypeError(f"a vector mod {modulus} has dtype uint64, got {a.dtype}")
     else:
         _kernels.add_signed_wide(a, b, modulus)
@@ -59,18 +76,19 @@ def add_signed(a: Word, b: NDArray[np.int64], modulus: int) -> None:
 
 def subtract(a: Word, b: Word, modulus: int) -> None:
     """Subtract in place: a[i] := a[i] - b[i] mod R, for a[n] and b[n] mod R."""
-    require_vectors(modulus, a, b)
+    modulus = require_vectors(modulus, a, b)
     _kernels.subtract(a, b, modulus)
 
 
 def reduce(a: Word, modulus: int) -> None:
     """Reduce in place: a[i] := a[i] mod R, for a[n] with any elements."""
-    require_vectors(modulus, a)
+    modulus = require_vectors(modulus, a)
     _kernels.reduce(a, modulus)
 
 
 def packed_size(n: int, modulus: int) -> int:
     """Bytes of n packed elements: ceil(n * b / 8).  ValueError for a negative n."""
+    n, modulus = whole(n, "n"), whole(modulus, "modulus")
     dtype(modulus)
     if n < 0:
         raise ValueError(f"n must not be negative, got {n}")
@@ -79,7 +97,7 @@ def packed_size(n: int, modulus: int) -> int:
 
 def pack(vector: Word, modulus: int) -> NDArray[np.uint8]:
     """Pack vector[n] mod R into a new array of packed_size(n, R) bytes."""
-    require_vectors(modulus, vector)
+    modulus = require_vectors(modulus, vector)
     packed = np.empty(packed_size(vector.size, modulus), np.uint8)
     _kernels.pack(packed, vector, modulus)
     return packed
@@ -91,6 +109,7 @@ def unpack(packed: Bytes, n: int, modulus: int, *, offset: int = 0) -> Word:
     Where R is not a power of two, elements of bytes that were not checked may be R or more, but are below 2**b.
     ValueError also if offset is negative or no multiple of 8, or if packed ends before the slice does.
     """
+    n, modulus, offset = whole(n, "n"), whole(modulus, "modulus"), whole(offset, "offset")
     octets = _slice(packed, offset, n, modulus)
     vector = np.empty(n, dtype(modulus))
     _kernels.unpack(vector, octets, modulus)
@@ -99,6 +118,7 @@ def unpack(packed: Bytes, n: int, modulus: int, *, offset: int = 0) -> Word:
 
 def packed_check(packed: Bytes, n: int, modulus: int) -> bool:
     """Whether packed is exactly a packed vector of n elements: its length, every element < R, unused bits 0."""
+    n, modulus, packed = whole(n, "n"), whole(modulus, "modulus"), _octets(packed)
     return len(packed) == packed_size(n, modulus) and _kernels.packed_check(packed, n, modulus)
 
 
@@ -116,7 +136,8 @@ def packed_add(acc: Word, packed: Bytes, modulus: int, *, offset: int = 0, threa
         ValueError: also if offset is negative or no multiple of 8, if packed ends before the slice does, or if
             threads is below 1.
     """
-    require_vectors(modulus, acc)
+    modulus = require_vectors(modulus, acc)
+    offset, threads = whole(offset, "offset"), whole(threads, "threads")
     if threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
     octets = _slice(packed, offset, acc.size, modulus)
@@ -128,12 +149,21 @@ def packed_add(acc: Word, packed: Bytes, modulus: int, *, offset: int = 0, threa
     over_ranges(add_part, acc.size, min(threads, max(1, octets.size // _PART_BYTES)))
 
 
+def _octets(packed: Bytes) -> Bytes:
+    """As they are: megabytes that nobody needs to have copied. Text is refused, and what has a mask."""
+    if isinstance(packed, np.ndarray):
+        return array(packed, "packed")
+    if not isinstance(packed, bytes | bytearray | memoryview):
+        raise ArgumentTypeError(f"packed must be bytes or uint8[n], got {type(packed).__name__}")
+    return packed
+
+
 def _slice(packed: Bytes, offset: int, n: int, modulus: int) -> NDArray[np.uint8]:
     """The bytes of elements offset .. offset + n - 1."""
     if offset < 0 or offset % _GROUP:
         raise ValueError(f"offset must be a multiple of {_GROUP} and not negative, got {offset}")
     start, end = packed_size(offset, modulus), packed_size(offset, modulus) + packed_size(n, modulus)
-    if len(packed) < end:
+    if len(_octets(packed)) < end:
         raise ValueError(f"packed must reach element {offset + n}: {end} bytes, got {len(packed)}")
     return np.frombuffer(packed, np.uint8)[start:end]
 
@@ -151,11 +181,14 @@ def over_ranges(work: Callable[[slice], None], n: int, threads: int) -> None:
             pass
 
 
-def require_vectors(modulus: int, *vectors: Word) -> None:
-    """Raises TypeError or ValueError unless all have the dtype and the one dimension of a vector mod R."""
+def require_vectors(modulus: int, *vectors: Word) -> int:
+    """R as a Python integer. Raises TypeError or ValueError unless all vectors have the dtype and the one dimension of
+    a vector mod R."""
+    modulus = whole(modulus, "modulus")
     expected = dtype(modulus)
     for vector in vectors:
-        if vector.dtype != expected:
+        if in_place(vector, "a vector mod R").dtype != expected:
             raise TypeError(f"a vector mod {modulus} has dtype {expected}, got {vector.dtype}")
         if vector.ndim != 1:
             raise ValueError(f"a vector has one dimension, got shape {vector.shape}")
+    return modulus
