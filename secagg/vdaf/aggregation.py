@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from secagg import _vdaf
-from secagg.arguments import whole
+from secagg.arguments import array, flag, in_place, octets, whole
 from secagg.errors import RemoteProtocolError, require
 
 from .field import Elements, Field
@@ -39,7 +39,7 @@ class Aggregation:
 
     def decode_agg_param(self, encoded: bytes) -> None:
         """Raises RemoteProtocolError unless it is empty."""
-        if encoded:
+        if octets(encoded, "encoded"):
             raise RemoteProtocolError(f"aggregation parameter: 0 bytes expected, got {len(encoded)}")
 
     # Aggregation and unsharding (sections 7.2.4 and 7.2.5).
@@ -50,9 +50,10 @@ class Aggregation:
 
     def agg_update(self, agg_share: Elements, out_shares: Rows | bytes) -> None:
         """Adds one output share, or those of all reports that are not rejected, in place."""
+        agg_share = in_place(agg_share, "agg_share")
         size, name = self.OUT_SHARE_SIZE, "output share"
-        if isinstance(out_shares, bytes):
-            rows = Rows(own_rows([out_shares], 1, size, name))
+        if isinstance(out_shares, bytes | bytearray | memoryview):
+            rows = Rows(own_rows([bytes(out_shares)], 1, size, name))
         else:
             rows = Rows.of(out_shares, size, name)
         _vdaf.accumulate(self.field.bits, agg_share, self.field.elements(rows.data), rows.accepted)
@@ -66,14 +67,20 @@ class Aggregation:
     def merge(self, agg_shares: Sequence[Elements]) -> Elements:
         """The sum of aggregate shares."""
         total = self.agg_init()
-        _vdaf.accumulate(self.field.bits, total, np.stack(agg_shares), np.ones(len(agg_shares), bool))
+        _vdaf.accumulate(
+            self.field.bits,
+            total,
+            np.stack([array(share, "an aggregate share") for share in agg_shares]),
+            np.ones(len(agg_shares), bool),
+        )
         return total
 
     def encode_agg_share(self, agg_share: Elements) -> bytes:
-        return agg_share.tobytes()
+        return array(agg_share, "agg_share").tobytes()
 
     def decode_agg_share(self, encoded: bytes) -> Elements:
         """Raises RemoteProtocolError unless it is one encoded aggregate share."""
+        encoded = octets(encoded, "encoded")
         if len(encoded) != self.OUT_SHARE_SIZE:
             raise RemoteProtocolError(f"aggregate share: {self.OUT_SHARE_SIZE} bytes expected, got {len(encoded)}")
         elements, canonical = self.field.elements(row(encoded)), np.ones(1, bool)
@@ -97,8 +104,9 @@ class Aggregation:
             LocalProtocolError: another number of shares; or so many measurements, and noise, may sum up to more than
                 the field holds (`capacity`): the result would be wrong by a multiple of p.
         """
+        num_measurements, signed = whole(num_measurements, "num_measurements"), flag(signed, "signed")
         require(len(agg_shares) == self.SHARES, f"{self.SHARES} Aggregators, {len(agg_shares)} aggregate shares")
-        self._require_capacity(whole(num_measurements, "num_measurements"), signed, whole(room, "room"))
+        self._require_capacity(num_measurements, signed, whole(room, "room"))
         output = self.field.ints(self.merge(agg_shares))
         half = self.field.MODULUS // 2
         return self.flp.valid.decode([x - self.field.MODULUS if signed and x > half else x for x in output])

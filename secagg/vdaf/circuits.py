@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from secagg import _vdaf
+from secagg.arguments import array, whole
 from secagg.errors import require
 
 from .draft import Draft
@@ -104,7 +105,7 @@ class Sum(Valid):
 
     def __init__(self, field: Field, draft: Draft, max_measurement: int) -> None:
         self.field = field
-        self.range = Range(field, draft, max_measurement)
+        self.range = Range(field, draft, whole(max_measurement, "max_measurement"))
         self.MAX_ENTRY = self.range.maximum
         self.GADGET = PolyEval(field, not draft.gadget_values, (0, -1, 1))
         self.GADGET_CALLS = self.MEAS_LEN = self.EVAL_OUTPUT_LEN = self.range.bits
@@ -130,7 +131,7 @@ class Bits(Valid):
     """What SumVec, Histogram and MultihotCountVec share: every element of the encoded measurement must be a bit."""
 
     def __init__(self, field: Field, draft: Draft, meas_len: int, chunk_length: int | None) -> None:
-        chunk = optimal_chunk_length(meas_len) if chunk_length is None else chunk_length
+        chunk = optimal_chunk_length(meas_len) if chunk_length is None else whole(chunk_length, "chunk_length")
         require(chunk > 0, f"chunk_length must be at least 1, got {chunk}")
         self.field = field
         self.chunk_length = chunk
@@ -150,8 +151,9 @@ class SumVec(Bits):
     EVAL_OUTPUT_LEN = 1
 
     def __init__(self, field: Field, draft: Draft, length: int, max_measurement: int, chunk_length: int | None) -> None:
+        length = whole(length, "length")
         require(length > 0, f"length must be at least 1, got {length}")
-        self.range = Range(field, draft, max_measurement)
+        self.range = Range(field, draft, whole(max_measurement, "max_measurement"))
         super().__init__(field, draft, length * self.range.bits, chunk_length)
         self.MAX_ENTRY = self.range.maximum
         self.OUTPUT_LEN = length
@@ -177,6 +179,7 @@ class Histogram(Bits):
     EVAL_OUTPUT_LEN = 2
 
     def __init__(self, field: Field, draft: Draft, length: int, chunk_length: int | None) -> None:
+        length = whole(length, "length")
         require(length > 0, f"length must be at least 1, got {length}")
         super().__init__(field, draft, length, chunk_length)
         self.OUTPUT_LEN = length
@@ -207,6 +210,7 @@ class MultihotCountVec(Bits):
     EVAL_OUTPUT_LEN = 2
 
     def __init__(self, field: Field, draft: Draft, length: int, max_weight: int, chunk_length: int | None) -> None:
+        length, max_weight = whole(length, "length"), whole(max_weight, "max_weight")
         require(length > 0, f"length must be at least 1, got {length}")
         require(0 < max_weight <= length, f"max_weight must be 1 .. {length}, got {max_weight}")
         # Draft 8 has ranges up to 2^k - 1 only, and shifts the weight to the upper end of one.
@@ -284,13 +288,13 @@ def integers(values: ArrayLike, shape: tuple[int, ...], maximum: int) -> Integer
     Raises:
         ValueError: another shape, or a value out of range; it says which, not the value, a secret.
     """
-    given = np.asarray(values, dtype=object if maximum >> 63 else None)
+    given = np.asarray(array(values, "measurements"), dtype=object if maximum >> 63 else None)
     if given.ndim != 1 + len(shape) or given.shape[1:] != shape:
         raise ValueError(f"measurements must have shape {('n', *shape)}, got {given.shape}")
-    whole = given.dtype.kind in "biuO" and all(
+    integral = given.dtype.kind in "biuO" and all(
         isinstance(x, int | np.integer) for x in given.flat if given.dtype == object
     )
-    if given.size and not whole:  # an empty list has numpy's default type, float64
+    if given.size and not integral:  # an empty list has numpy's default type, float64
         raise ValueError(f"measurements must be integers, got {given.dtype}")
     wrong = (given < 0) | (given > maximum)
     for i in np.flatnonzero(wrong.any(axis=tuple(range(1, given.ndim))))[:1]:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from secagg.arguments import convert, flag, whole
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -38,6 +40,12 @@ class Draft:
     ids: dict[str, int] = field(
         hash=False, default_factory=lambda: {"Count": 1, "Sum": 2, "SumVec": 3, "Histogram": 4, "MultihotCountVec": 5}
     )
+
+    def __post_init__(self) -> None:
+        convert(self, whole, "number", "version", "seed_size", "dst_prefix", "seed_prefix", "helper_seeds")
+        convert(self, whole, "multiproof64")
+        convert(self, flag, "context", "gadget_values", "rand_per_call", "query_reduces", "any_maximum")
+        object.__setattr__(self, "ids", {name: whole(number, "ids") for name, number in self.ids.items()})
 
 
 DRAFT_20 = Draft(number=20, version=18)

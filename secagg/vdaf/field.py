@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.arguments import array, whole
 from secagg.codec import Octets
 
 Elements = NDArray[np.uint64]
@@ -27,6 +28,8 @@ class Field:
     """
 
     def __init__(self, bits: int, generator: int, gen_order: int, cofactor: int) -> None:
+        bits, generator = whole(bits, "bits"), whole(generator, "generator")
+        gen_order, cofactor = whole(gen_order, "gen_order"), whole(cofactor, "cofactor")
         self.bits = bits
         self.MODULUS = gen_order * cofactor + 1
         self.GEN_ORDER = gen_order
@@ -45,22 +48,23 @@ class Field:
 
     def elements(self, rows: Octets) -> Elements:
         """Bytes uint8[n, k * ENCODED_SIZE] seen as F[n, k], canonical or not: a view, no copy (decode_vec)."""
-        words = rows.view(np.uint64)
+        words = array(rows, "rows").view(np.uint64)
         return words.reshape(len(rows), rows.shape[1] // self.ENCODED_SIZE, *self.words)
 
     def rows(self, elements: Elements) -> Octets:
         """F[n, k] seen as bytes uint8[n, k * ENCODED_SIZE], where rows are contiguous: the inverse of `elements`."""
+        elements = array(elements, "elements")
         return elements.reshape(len(elements), elements.shape[1] * self.bits // 64).view(np.uint8)
 
     def array(self, values: Any) -> Elements:
         """Integers of any sign and size, nested to any depth, taken mod p."""
-        integers = np.asarray(values, dtype=object)
+        integers = np.asarray(array(values, "values"), dtype=object)
         data = b"".join((index(x) % self.MODULUS).to_bytes(self.ENCODED_SIZE, "little") for x in integers.ravel())
         return np.frombuffer(data, np.uint64).reshape((*integers.shape, *self.words)).copy()
 
     def ints(self, elements: Elements) -> list[int]:
         """F[k] as integers."""
-        data = elements.tobytes()
+        data = array(elements, "elements").tobytes()
         step = self.ENCODED_SIZE
         return [int.from_bytes(data[i : i + step], "little") for i in range(0, len(data), step)]
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg import _vdaf
+from secagg.arguments import octets, whole
 from secagg.codec import Octets
 from secagg.errors import require
 
@@ -48,8 +49,9 @@ class Prio3(Aggregation):
     ROUNDS = 1
 
     def __init__(self, algorithm: int, valid: Valid, draft: Draft, shares: int, proofs: int = 1) -> None:
+        shares, proofs = whole(shares, "shares"), whole(proofs, "proofs")
         require(2 <= shares <= 255, f"shares must be 2 .. 255, got {shares}")
-        self.ID = algorithm
+        self.ID = whole(algorithm, "algorithm")
         self.SHARES = shares
         self.PROOFS = proofs
         self.draft = draft
@@ -73,7 +75,7 @@ class Prio3(Aggregation):
         self.VERIFY_STATE_SIZE = self.OUT_SHARE_SIZE + blind
 
     def input_share_size(self, agg_id: int) -> int:
-        return self.HELPER_SHARE_SIZE if agg_id else self.LEADER_SHARE_SIZE
+        return self.HELPER_SHARE_SIZE if whole(agg_id, "agg_id") else self.LEADER_SHARE_SIZE
 
     # Sharding (section 7.2.1).
 
@@ -161,6 +163,7 @@ class Prio3(Aggregation):
             LocalProtocolError: an argument of ours has the wrong size. What the Clients sent wrong rejects their
                 reports instead.
         """
+        verify_key, agg_id = octets(verify_key, "verify_key"), whole(agg_id, "agg_id")
         require(len(verify_key) == self.VERIFY_KEY_SIZE, f"verify_key must have {self.VERIFY_KEY_SIZE} bytes")
         require(0 <= agg_id < self.SHARES, f"agg_id must be 0 .. {self.SHARES - 1}, got {agg_id}")
         public = Rows.of(public_shares, self.PUBLIC_SHARE_SIZE, "public share")
@@ -273,29 +276,32 @@ class Prio3(Aggregation):
 
     def shard(self, ctx: bytes, measurement: Any, nonce: bytes, rand: bytes | None = None) -> tuple[bytes, list[bytes]]:
         """`shard_batch` of one measurement: its public share and input shares."""
-        drawn = None if rand is None else row(rand)
-        public, inputs = self.shard_batch(ctx, [measurement], row(nonce), drawn)
+        drawn = None if rand is None else row(octets(rand, "rand"))
+        public, inputs = self.shard_batch(ctx, [measurement], row(octets(nonce, "nonce")), drawn)
         return public[0], [rows[0] for rows in inputs]
 
     def verify_init(
         self, verify_key: bytes, ctx: bytes, agg_id: int, nonce: bytes, public_share: bytes, input_share: bytes
     ) -> tuple[bytes, bytes]:
         """`verify_init_batch` of one report: its state and verifier share; raises ReportRejected."""
-        states, shares = self.verify_init_batch(verify_key, ctx, agg_id, row(nonce), [public_share], [input_share])
+        given = [octets(public_share, "public_share")], [octets(input_share, "input_share")]
+        states, shares = self.verify_init_batch(verify_key, ctx, agg_id, row(octets(nonce, "nonce")), *given)
         return states.encode()[0], shares[0]
 
     def verifier_shares_to_message(self, ctx: bytes, verifier_shares: Sequence[bytes]) -> bytes:
         """`verifier_shares_to_message_batch` of one report; raises ReportRejected."""
-        return self.verifier_shares_to_message_batch(ctx, [[share] for share in verifier_shares])[0]
+        given = [[octets(share, "a verifier share")] for share in verifier_shares]
+        return self.verifier_shares_to_message_batch(ctx, given)[0]
 
     def verify_next(self, verify_state: bytes, verifier_message: bytes) -> bytes:
         """`verify_next_batch` of one report: its output share; raises ReportRejected."""
-        return self.verify_next_batch([verify_state], [verifier_message])[0]
+        given = [octets(verify_state, "verify_state")], [octets(verifier_message, "verifier_message")]
+        return self.verify_next_batch(*given)[0]
 
     # Helpers.
 
     def _auxiliary(self, ctx: bytes) -> Auxiliary:
-        return Auxiliary(self.draft, self.ID, self.flp, self.PROOFS, ctx)
+        return Auxiliary(self.draft, self.ID, self.flp, self.PROOFS, octets(ctx, "ctx"))
 
     def _blinds(self, rows: Octets) -> Octets:
         """The seeds at the end of messages; of no bytes without joint randomness."""

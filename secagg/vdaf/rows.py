@@ -7,8 +7,9 @@ from typing import Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.arguments import array, convert, whole
 from secagg.codec import Octets
-from secagg.errors import ReportRejected, require
+from secagg.errors import ArgumentTypeError, ReportRejected, require
 
 Messages: TypeAlias = "Rows | Octets | Sequence[bytes]"
 """One message of each report of a batch: as other steps returned them, as uint8[n, size], or as they arrived."""
@@ -26,6 +27,9 @@ class Rows:
     data: Octets
     rejected: Mapping[int, ReportRejected] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        convert(self, array, "data")
+
     @classmethod
     def of(cls, messages: Messages, size: int, name: str) -> Self:
         """Messages as rows of `size` bytes; those of another size reject their reports.
@@ -33,14 +37,18 @@ class Rows:
         Raises:
             LocalProtocolError: an array's rows have another size.
         """
+        size = whole(size, "size")
         if isinstance(messages, Rows):
             return cls.of(messages.data, size, name).reject(messages.rejected)
         if isinstance(messages, np.ndarray):
+            messages = array(messages, name)
             shape = ("n", size)
             require(messages.shape[1:] == (size,) and messages.dtype == np.uint8, f"{name}: uint8{shape} expected")
             apart, step = messages.strides
             aligned = step == 1 and apart >= 0 and not apart % 8 and not messages.ctypes.data % 8
             return cls(messages if aligned else messages.copy())
+        if isinstance(messages, str | bytes | bytearray):
+            raise ArgumentTypeError(f"{name}: a sequence of them expected, one for each report")
         wrong = {
             i: ReportRejected(f"{name}: {size} bytes expected, got {len(message)}", i)
             for i, message in enumerate(messages)
@@ -81,6 +89,7 @@ class Rows:
 
     def require(self, held: NDArray[np.bool_], reason: str) -> Self:
         """The same with those reports rejected for which bool[n] `held` is false."""
+        held = array(held, "held")
         return self.reject({int(i): ReportRejected(reason, int(i)) for i in np.flatnonzero(~held)})
 
 
@@ -97,6 +106,9 @@ class VerifyStates:
     out_shares: Octets
     joint_rand_seeds: Octets
     rejected: Mapping[int, ReportRejected] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        convert(self, array, "out_shares", "joint_rand_seeds")
 
     def __len__(self) -> int:
         return len(self.out_shares)
