@@ -7,7 +7,7 @@ Prio3 is in `secagg.vdaf`, differential privacy in `secagg.dp`, a round with noi
 
 from pathlib import Path
 
-from .errors import Abort, LocalProtocolError, RemoteProtocolError, ReportRejected, SecAggError
+from .errors import Abort, ArgumentTypeError, LocalProtocolError, RemoteProtocolError, ReportRejected, SecAggError
 from .protocol.client import Client
 from .protocol.deliveries import Stray
 from .protocol.identity import Identity, Roster
@@ -20,6 +20,7 @@ from .protocol.simulate import Simulation, simulate
 __all__ = [
     "Abort",
     "Aggregate",
+    "ArgumentTypeError",
     "Client",
     "Fault",
     "Identity",

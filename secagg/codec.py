@@ -16,11 +16,13 @@ declared length is compared with what is left before anything is read.
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from math import prod
+from operator import index
 from typing import Any, Protocol, Self, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import octets
 from .errors import RemoteProtocolError
 
 Ids = NDArray[np.uint32]
@@ -69,7 +71,7 @@ class UInt:
     kind: Callable[[int], Any] = int
 
     def write(self, value: int) -> bytes:
-        return int(value).to_bytes(self.size, "big")
+        return index(value).to_bytes(self.size, "big")
 
     def read(self, reader: Reader) -> Any:
         value = int.from_bytes(reader.take(self.size), "big")
@@ -192,12 +194,14 @@ class Struct:
 
     def encode(self, header: bytes = b"") -> bytes:
         """The fields, after `header`."""
-        return b"".join([header, *(codec.write(getattr(self, name)) for name, codec in _codecs(type(self)))])
+        return b"".join(
+            [octets(header, "header"), *(codec.write(getattr(self, name)) for name, codec in _codecs(type(self)))]
+        )
 
     @classmethod
     def decode(cls, data: bytes | memoryview) -> Self:
         """Raises `RemoteProtocolError` unless `data` is exactly one encoded struct."""
-        reader = Reader(data)
+        reader = Reader(data if isinstance(data, memoryview) else octets(data, "data"))
         struct = cls.read(reader)
         reader.finish()
         return struct

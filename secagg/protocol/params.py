@@ -4,13 +4,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field, fields
 from enum import IntEnum
-from operator import index
 from typing import Annotated, Any, Protocol, Self
 
 import numpy as np
 
+from ..arguments import convert, octets, whole
 from ..codec import Ids, Opaque, Struct, UInt
-from ..errors import LocalProtocolError, RemoteProtocolError, require
+from ..errors import ArgumentTypeError, LocalProtocolError, RemoteProtocolError, require
 from ..vector import dtype
 
 NONCE_BYTES_MIN = 16
@@ -140,7 +140,8 @@ class Params(Struct):
                 clients of this session, or as for `Params`.
         """
         require(room is None or noise is None, "room and noise both say how much room the noise needs: give one")
-        max_value, room = index(max_value), index(noise.room() if noise is not None else room or 0)
+        max_value, n, m = whole(max_value, "max_value"), whole(n, "n"), whole(m, "m")
+        room = noise.room() if noise is not None else 0 if room is None else whole(room, "room")
         largest = n * max_value + 2 * room
         if max_value < 1 or room < 0 or largest >= 1 << 64:
             raise LocalProtocolError(f"n * max_value + 2 * room must be 1 .. 2**64 - 1, got {largest}")
@@ -154,6 +155,8 @@ class Params(Struct):
         """Raises `RemoteProtocolError` for bytes that are no `Params`, and for values that `Params` refuses."""
         try:
             return super().decode(data)
+        except ArgumentTypeError:
+            raise  # these are no bytes, which is our caller's fault
         except LocalProtocolError as error:
             raise RemoteProtocolError(str(error)) from None
 
@@ -210,13 +213,13 @@ class Params(Struct):
         require(noise.room() <= self.room, f"the noise needs room = {noise.room()}, but there is {self.room}")
 
     def _check_types(self) -> None:
-        """Plain integers and a `Threat`, whatever integers came in: numpy's overflow."""
+        """Plain integers, a `Model` and a `Threat`, whatever integers came in, and bytes that nobody can change."""
+        convert(self, whole, "n", "m", "modulus", "max_value", "room", "model", "threat", "n_corrupt", "t", "min_users")
+        convert(self, octets, "nonce", "context")
         try:
             object.__setattr__(self, "model", Model(self.model))
             object.__setattr__(self, "threat", Threat(self.threat))
-            for name in ("n", "m", "modulus", "max_value", "room", "n_corrupt", "t", "min_users"):
-                object.__setattr__(self, name, index(getattr(self, name)))
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise LocalProtocolError(f"not a parameter: {error}") from None
 
     def _fill_defaults(self) -> None:

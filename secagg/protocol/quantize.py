@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from .. import vector
 from ..arguments import array as plain_array
+from ..arguments import convert, flag, real, whole
 from ..errors import ArgumentTypeError, LocalProtocolError, RemoteProtocolError, require
 from ..shamir import RandomBytes
 from .binding import Binding, Plain, check_numbers
@@ -136,6 +137,11 @@ class Aggregate(Generic[Arrays]):
     weight: int
     sum_error: float
 
+    def __post_init__(self) -> None:
+        convert(self, plain_array, "flat")
+        convert(self, whole, "weight")
+        convert(self, real, "sum_error")
+
     @property
     def sum(self) -> Arrays:
         """`flat` in the model's shapes, float64 or the layout's dtypes."""
@@ -175,6 +181,9 @@ class Quantizer(Generic[Arrays]):
     stochastic: bool = True
 
     def __post_init__(self) -> None:
+        convert(self, real, "clip")
+        convert(self, whole, "bits", "max_weight")
+        convert(self, flag, "stochastic")
         require(self.layout.size > 0, "the model has no values")
         require(1e-200 < self.clip < 1e200, f"clip must be positive (1e-200 .. 1e200), got {self.clip}")
         require(2 <= self.bits <= 53, f"bits must be 2 .. 53, got {self.bits}")
@@ -268,7 +277,8 @@ class Quantizer(Generic[Arrays]):
             LocalProtocolError: the arguments do not belong together; of another quantizer it says what differs.
             RemoteProtocolError: the summed weight is none that k users can have sent.
         """
-        self._check_params(params, unbound)
+        total, survivors = plain_array(total, "total"), whole(survivors, "survivors")
+        self._check_params(params, flag(unbound, "unbound"))
         self._check_total(total, params, survivors)
         offset = np.full(self.length, survivors * self._limit, params.dtype)
         offset[: self._weighted] = 0
@@ -284,7 +294,7 @@ class Quantizer(Generic[Arrays]):
         k steps for stochastic rounding, half as many for nearest; and the rounding of float64 itself, which only
         matters when max_weight * 2**bits comes near 2**50. The error of a mean is W times smaller.
         """
-        return survivors * self.step * ((1.0 if self.stochastic else 0.5) + self._limit * 2.0**-50)
+        return whole(survivors, "survivors") * self.step * ((1.0 if self.stochastic else 0.5) + self._limit * 2.0**-50)
 
     @cached_property
     def _binding(self) -> Binding:
@@ -317,9 +327,9 @@ class Quantizer(Generic[Arrays]):
             return 1
         if weight is None or self.max_weight is None:
             raise LocalProtocolError("a weight goes with a quantizer that has max_weight, and only with such a one")
-        in_range = isinstance(weight, int | np.integer) and 1 <= weight <= self.max_weight
-        require(in_range, f"weight must be an integer 1 .. {self.max_weight}")
-        return int(weight)
+        w = whole(weight, "weight")
+        require(1 <= w <= self.max_weight, f"weight must be an integer 1 .. {self.max_weight}")
+        return w
 
     def _check_params(self, params: Params, unbound: bool) -> None:
         self._binding.check(params.context, unbound=unbound)

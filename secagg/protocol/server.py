@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import shamir, vector
+from ..arguments import octets, whole
 from ..codec import Ids, Octets
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError
 from ..primitives import KeyPair, are_public_keys, self_mask
@@ -159,6 +160,7 @@ class Server:
         Raises:
             LocalProtocolError: the session has ended, or there is no such client; the caller knows who is connected.
         """
+        client_id, data = whole(client_id, "client id"), octets(data, "data")
         if client_id not in self._pki:
             raise LocalProtocolError(f"client ids must be {self._pki.users_text}, got {client_id}")
         tag = self._deliveries.tag(data)

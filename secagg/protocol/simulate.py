@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..arguments import whole
 from ..shamir import RandomBytes
 from .client import Client
 from .identity import Identity, Roster
@@ -87,10 +88,11 @@ def simulate(
         Abort: fewer than t users are left in some round.
         LocalProtocolError: an input is not what `params` allows.
     """
+    threads = whole(threads, "threads")
     with ThreadPoolExecutor(threads) as pool:
         session = _Session(params, inputs, noises, rand, pool, progress or (lambda name, done, total: None))
         while session.server.round is not None:
-            vanished = set((drops or {}).get(session.server.round, ()))
+            vanished = {whole(u, "drops") for u in (drops or {}).get(session.server.round, ())}
             session.play_round(vanished, pool.map if threads > 1 else map)
     return session.result()
 
