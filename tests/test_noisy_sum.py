@@ -308,7 +308,7 @@ def test_a_noisy_weight_is_cut_to_what_clients_can_have_sent() -> None:
 @pytest.mark.parametrize(
     ("max_weight", "weight", "reason"),
     [(None, 1, "a weight goes with"), (10, None, "a weight goes with"), (10, 0, r"1 \.\. 10"), (10, 11, r"1 \.\. 10"),
-     (10, 1.5, r"1 \.\. 10")],
+     (10, 1.5, "weight must be an integer")],
 )  # fmt: skip
 def test_weights_out_of_range_are_refused(max_weight: int | None, weight: Any, reason: str) -> None:
     task = noisy_sum(max_weight=max_weight)
@@ -334,7 +334,7 @@ def test_a_quantizer_with_weights_takes_no_plan() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
-    [({"clip": 0.0}, "clip must be positive"), ({"clip": math.nan}, "clip must be positive"),
+    [({"clip": 0.0}, "clip must be positive"), ({"clip": math.nan}, "clip must be finite"),
      ({"n": 1}, "n must be at least 2"), ({"max_weight": 0}, "max_weight must be positive"),
      ({"budget": PureDp(1)}, "keeps to no pure budget, such as 1-DP"), ({"steps": 0}, "steps must be 1"),
      ({"steps": 1 << 29}, "steps must be 1")],

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import array, convert, octets, whole
 from ..errors import require
 
 Floats = NDArray[np.float64]
@@ -40,6 +41,8 @@ class Rotation:
     seed: bytes
 
     def __post_init__(self) -> None:
+        convert(self, whole, "length")
+        convert(self, octets, "seed")
         require(self.length >= 1, f"length must be at least 1, got {self.length}")
 
     @property
@@ -49,11 +52,13 @@ class Rotation:
 
     def apply(self, vector: NDArray[np.floating[Any]]) -> Floats:
         """The rotated vector, float64[padded]. Raises `LocalProtocolError` for another length."""
+        vector = array(vector, "vector")
         require(vector.shape == (self.length,), f"a vector of {self.length} expected, got shape {vector.shape}")
         return hadamard(np.pad(vector.astype(np.float64), (0, self.padded - self.length)) * self._signs())
 
     def invert(self, rotated: NDArray[np.floating[Any]]) -> Floats:
         """What was rotated, float64[length]: exact but for rounding. Raises `LocalProtocolError` for another length."""
+        rotated = array(rotated, "rotated")
         require(rotated.shape == (self.padded,), f"a vector of {self.padded} expected, got shape {rotated.shape}")
         return (hadamard(rotated.astype(np.float64)) * self._signs())[: self.length]
 

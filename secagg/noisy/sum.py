@@ -34,6 +34,7 @@ from typing import Any, Generic, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import array, convert, flag, real, whole
 from ..dp import (
     REPORT,
     ApproxDp,
@@ -47,6 +48,7 @@ from ..dp import (
     rounded_norm_squared,
 )
 from ..dp.calibrate import budget_rho
+from ..dp.exact import fraction
 from ..errors import LocalProtocolError, require
 from ..protocol.binding import Binding, Plain, check_numbers
 from ..protocol.params import Params, Threat, default_threshold, max_corrupt
@@ -85,6 +87,11 @@ class Release(Generic[Arrays]):
     weight: float
     deviation: float
     over_noise: Fraction
+
+    def __post_init__(self) -> None:
+        convert(self, array, "flat")
+        convert(self, real, "weight", "deviation")
+        convert(self, fraction, "over_noise")
 
     @property
     def sum(self) -> Arrays:
@@ -141,6 +148,9 @@ class NoisySum(Generic[Arrays]):
     isochronous: bool | None = None
 
     def __post_init__(self) -> None:
+        convert(self, real, "clip")
+        convert(self, whole, "n", "survivors", "corrupt", "max_weight", "steps")
+        convert(self, flag, "rotate", "isochronous")
         require(self.layout.size > 0, "the model has no values")
         require(1e-200 < self.clip < 1e200, f"clip must be positive (1e-200 .. 1e200), got {self.clip}")
         require(self.n >= 2, f"n must be at least 2, got {self.n}")
@@ -287,8 +297,8 @@ class NoisySum(Generic[Arrays]):
         Raises:
             LocalProtocolError: the arguments do not belong together; of another sum it says what differs.
         """
-        self._check_params(params, unbound)
-        k = survivors
+        self._check_params(params, flag(unbound, "unbound"))
+        total, k = array(total, "total"), whole(survivors, "survivors")
         require(self.survivors <= k <= self.n, f"survivors must be {self.survivors} .. {self.n}, got {k}")
         require(
             total.shape == (params.m,) and total.dtype == params.dtype,
@@ -403,9 +413,9 @@ class NoisySum(Generic[Arrays]):
             return 1
         if weight is None or self.max_weight is None:
             raise LocalProtocolError("a weight goes with a sum that has max_weight, and only with such a one")
-        in_range = isinstance(weight, int | np.integer) and 1 <= weight <= self.max_weight
-        require(in_range, f"weight must be an integer 1 .. {self.max_weight}")
-        return int(weight)
+        w = whole(weight, "weight")
+        require(1 <= w <= self.max_weight, f"weight must be an integer 1 .. {self.max_weight}")
+        return w
 
     def _signed(self, total: NDArray[Any], params: Params, k: int) -> NDArray[np.int64]:
         """The sum in steps, noise included: every entry is within room of what k inputs can add up to."""
