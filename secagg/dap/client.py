@@ -16,6 +16,7 @@ from typing import Any, Self
 import anyio
 import httpx
 
+from ..arguments import whole
 from ..errors import RemoteProtocolError, SecAggError
 from ..shamir import RandomBytes
 from .configs import Configs
@@ -36,6 +37,8 @@ from .exchange import (
 from .messages import ReportError, Role, UploadErrors
 from .reports import encode_upload, randomize, report_size, seal_reports
 from .task import Task
+
+__all__ = ["AsyncClient", "Client", "UploadInterrupted", "UploadResult"]
 
 UPLOAD_ERRORS = "application/ppm-dap;message=upload-errors"
 MAX_BODY = 1 << 20  # bytes of a request with several reports
@@ -155,7 +158,7 @@ class _Uploader:
         self._rand = rand
         self._retries = retries
         self._configs = Configs(task, clock, retries)
-        self._batch = max(1, max_body // report_size(task)) if task.dialect.bulk else 1
+        self._batch = max(1, whole(max_body, "max_body") // report_size(task)) if task.dialect.bulk else 1
 
     def begin(self, measurements: Any) -> _Upload:
         """Raises ValueError for a measurement that is out of range, before anything is sent."""

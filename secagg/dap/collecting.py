@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
+from ..arguments import real
 from ..dp import Place
 from ..errors import RemoteProtocolError, SecAggError, require
 from .estimates import error_bars, estimates
@@ -103,6 +104,7 @@ class Collecting:
 
     def collect(self, batch: Batch, confidence: float, timeout: float | None) -> Steps[Collection]:
         """Creates the job, polls it, and makes the result of it."""
+        confidence, timeout = real(confidence, "confidence"), None if timeout is None else real(timeout, "timeout")
         request = self.request(batch)
         error_bars(self._task.privacy, self._task.vdaf, confidence, report_count=1)  # raises now, not after hours
         started, job = self._clock(), ""
@@ -264,7 +266,7 @@ _TOKEN = "a token is printable ASCII without spaces"
 
 def _interval(task: Task, start: float, duration: float) -> Interval:
     """From POSIX seconds."""
-    precision = task.time_precision
+    start, duration, precision = real(start, "start"), real(duration, "duration"), task.time_precision
     require(
         start >= 0 and start % precision == 0 and duration % precision == 0,
         f"start and duration must be multiples of the task's time_precision, {precision} seconds",

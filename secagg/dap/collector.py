@@ -17,10 +17,10 @@ from .client import TIMEOUT
 from .collecting import Batch, Collecting, Collection, CollectionPending
 from .exchange import Notify, Retries, run, run_async
 from .hpke import PrivateKey
-from .messages import HpkeConfig
+from .messages import HpkeConfig, Interval
 from .task import Task
 
-__all__ = ["AsyncCollector", "Batch", "Collection", "CollectionPending", "Collector"]
+__all__ = ["AsyncCollector", "Batch", "Collection", "CollectionPending", "Collector", "Interval"]
 
 CONFIDENCE = 0.95
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from statistics import NormalDist
 
+from ..arguments import real, whole
 from ..dp import Place
 from ..errors import require
 from .privacy import Privacy
@@ -41,6 +42,7 @@ def error_bars(
         report_count: how many reports the batch had.
         estimated: from `estimates`, of every entry.
     """
+    confidence, report_count = real(confidence, "confidence"), whole(report_count, "report_count")
     require(0 < confidence <= 1 - 1e-12, f"confidence must be above 0 and at most 1 - 1e-12, got {confidence}")
     if privacy is None:
         return [0.0] * vdaf.entries

@@ -15,8 +15,11 @@ import anyio
 import anyio.to_thread
 import httpx
 
+from ..arguments import convert, real, whole
 from ..errors import RemoteProtocolError, SecAggError
 from .problems import DapProblem, from_response
+
+__all__ = ["Notify", "Progress", "Retries", "Unreachable"]
 
 T = TypeVar("T")
 PROBLEM_BYTES = 1 << 16  # of any answer, beside what is asked for
@@ -78,6 +81,9 @@ class Progress:
     pause: float
     reason: str = ""
 
+    def __post_init__(self) -> None:
+        convert(self, real, "waited", "pause")
+
 
 class Unreachable(SecAggError):
     """A server gave no answer, after several tries.
@@ -116,6 +122,10 @@ class Retries:
 
     attempts: int = 5
     longest: float = 60.0
+
+    def __post_init__(self) -> None:
+        convert(self, whole, "attempts")
+        convert(self, real, "longest")
 
 
 def send(request: Request, *, clock: Callable[[], float], retries: Retries) -> Steps[Response]:

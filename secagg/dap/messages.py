@@ -10,6 +10,7 @@ from hashlib import sha256
 from itertools import pairwise
 from typing import Annotated, Protocol, TypeAlias
 
+from ..arguments import convert, octets, whole
 from ..codec import Fixed, Nested, Opaque, Reader, Struct, UInt, Vector
 
 REPORT_ID_SIZE = 16
@@ -61,6 +62,10 @@ class HpkeConfig(Struct):
     aead_id: Annotated[int, UInt(2)]
     public_key: Annotated[bytes, Opaque(2, least=1)]
 
+    def __post_init__(self) -> None:
+        convert(self, whole, "id", "kem_id", "kdf_id", "aead_id")
+        convert(self, octets, "public_key")
+
 
 @dataclass(frozen=True, repr=False)
 class HpkeConfigList(Struct):
@@ -80,6 +85,9 @@ class Interval(Struct):
 
     start: Annotated[int, UInt(8)]
     duration: Annotated[int, UInt(8)]
+
+    def __post_init__(self) -> None:
+        convert(self, whole, "start", "duration")
 
     @property
     def end(self) -> int:
@@ -113,6 +121,11 @@ class TaskConfiguration(Struct):
     vdaf_type: Annotated[int, UInt(4)]
     vdaf_configuration: Annotated[bytes, Opaque(2)]
     extensions: Annotated[tuple[TaskExtension, ...], Vector(TaskExtension, 2)]
+
+    def __post_init__(self) -> None:
+        convert(self, whole, "time_precision", "min_batch_size", "vdaf_type")
+        convert(self, octets, "task_info", "leader_aggregator_endpoint", "helper_aggregator_endpoint")
+        convert(self, octets, "batch_config", "vdaf_configuration")
 
 
 # Uploading reports (section 4.4).

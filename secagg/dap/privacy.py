@@ -40,6 +40,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Annotated, Any, Self
 
+from ..arguments import convert, flag, whole
 from ..codec import Opaque, Reader, Struct, UInt
 from ..dp import (
     REPORT,
@@ -61,6 +62,8 @@ from ..dp.noise import describe
 from ..errors import LocalProtocolError, RemoteProtocolError, require
 from .randomized_response import RandomizedResponse
 from .vdafs import Count, Histogram, Vdaf
+
+__all__ = ["Mechanism", "Privacy", "affords", "collections_allowed", "least_noise"]
 
 PRIVACY_EXTENSION = 0xFD01  # a task extension of this package
 AGGREGATORS = 2
@@ -215,6 +218,7 @@ class Privacy(Struct):
     unit: Annotated[Unit, _Unit()] = REPORT
 
     def __post_init__(self) -> None:
+        convert(self, whole, "honest")
         require(
             self.neighbours is Neighbours.REPLACE_ONE,
             "DAP cannot hide that somebody took part: report count, interval and checksum of a batch are exact; use"
@@ -270,7 +274,7 @@ class Privacy(Struct):
     def report(self, vdaf: Vdaf, *, seen: bool = True) -> list[tuple[str, str]]:
         """The guarantee in words: names and values, assumptions included; `seen` is whether Clients had the parameters,
         which those of another dialect had not."""
-        plan = self.plan(vdaf)
+        plan, seen = self.plan(vdaf), flag(seen, "seen")
         found = plan.report() if self.place is Place.AGGREGATORS else self._local_report(vdaf)
         found.append(("total", f"{self.total}: {collections_allowed(self, vdaf):,} collections at most"))
         if not seen:
@@ -301,7 +305,7 @@ def collections_allowed(privacy: Privacy, vdaf: Vdaf) -> int:
 def affords(privacy: Privacy, plan: Plan, spent: int) -> bool:
     """Whether one more collection keeps to the total, after so many: each costs the same, so their number is all that
     an Aggregator's ledger has to keep."""
-    return spent < _allowed(privacy, plan)
+    return whole(spent, "spent") < _allowed(privacy, plan)
 
 
 @lru_cache

@@ -14,9 +14,12 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dp.exact import exp_lower
+from ..arguments import array, convert, whole
+from ..dp.exact import exp_lower, fraction
 from ..dp.samplers import Rand
-from ..errors import require
+from ..errors import ArgumentTypeError, require
+
+__all__ = ["RandomizedResponse"]
 
 _SCALE_BITS = 64  # of the ratio of two probabilities, after the point
 
@@ -38,6 +41,8 @@ class RandomizedResponse:
     epsilon: Fraction
 
     def __post_init__(self) -> None:
+        convert(self, whole, "buckets")
+        convert(self, fraction, "epsilon")
         require(self.buckets >= 2, f"randomized response needs 2 buckets at least, got {self.buckets}")
         require(self.ratio > 1, "epsilon is so small that reports would say nothing: choose a larger one")
 
@@ -64,6 +69,7 @@ class RandomizedResponse:
         Raises:
             LocalProtocolError: the value is not 0 .. k - 1.
         """
+        value = whole(value, "value")
         require(0 <= value < self.buckets, f"a value of 0 .. {self.buckets - 1} expected")
         own, other = self.ratio.as_integer_ratio()
         drawn = _below(own + (self.buckets - 1) * other, rand)
@@ -79,17 +85,21 @@ class RandomizedResponse:
             counts: of any of the values, among all reports.
             reports: how many there were.
         """
-        slope = self.p - self.q
-        return [float((count - reports * self.q) / slope) for count in counts]
+        slope, reports = self.p - self.q, whole(reports, "reports")
+        return [float((whole(count, "counts") - reports * self.q) / slope) for count in counts]
 
     def standard_errors(self, estimates: Sequence[float] | None, reports: int, entries: int) -> NDArray[np.float64]:
         """Of `debias`'s estimates, given the true counts n_j: sqrt(n_j p (1 - p) + (n - n_j) q (1 - q)) / (p - q), with
         the estimate for n_j, or without estimates the largest over all n_j; float64[entries]."""
+        reports, entries = whole(reports, "reports"), whole(entries, "entries")
         own, other = float(self.p * (1 - self.p)), float(self.q * (1 - self.q))
         if estimates is None:
             variance = np.full(entries, reports * max(own, other))
         else:
-            true = np.clip(np.array(estimates, np.float64), 0, reports)
+            given = array(estimates, "estimates")
+            if given.dtype.kind not in "fiu":
+                raise ArgumentTypeError(f"estimates must be real numbers, got {given.dtype}")
+            true = np.clip(given.astype(np.float64), 0, reports)
             variance = true * own + (reports - true) * other
         errors: NDArray[np.float64] = np.sqrt(variance) / float(self.p - self.q)
         return errors

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlsplit
 
+from ..arguments import convert, octets, real, whole
 from ..codec import Opaque
 from ..dp import Place
 from ..errors import RemoteProtocolError, require
@@ -26,6 +27,15 @@ from .messages import (
 )
 from .privacy import PRIVACY_EXTENSION, Privacy
 from .vdafs import Vdaf, decode_vdaf
+
+__all__ = [
+    "BatchMode",
+    "Task",
+    "TaskConfiguration",
+    "base64url",
+    "from_base64url",
+    "task_configuration",
+]
 
 TASK_INTERVAL_EXTENSION = 1
 _KNOWN = {TASK_INTERVAL_EXTENSION, DIALECT_EXTENSION, PRIVACY_EXTENSION}
@@ -49,6 +59,7 @@ class Task:
     configuration: TaskConfiguration
 
     def __post_init__(self) -> None:
+        convert(self, octets, "id")
         c = self.configuration
         require(len(self.id) == TASK_ID_SIZE, f"a task ID has {TASK_ID_SIZE} bytes, got {len(self.id)}")
         require(increasing(c.extensions), "task extensions must be in strictly increasing order of their type")
@@ -154,11 +165,12 @@ class Task:
 
     def time(self, seconds: float) -> int:
         """A POSIX time as the reports' metadata have it: never finer than time_precision."""
-        rounded = int(seconds) // self.time_precision
+        rounded = int(real(seconds, "seconds")) // self.time_precision
         return rounded * self.time_precision if self.dialect.in_seconds else rounded
 
     def precision_time(self, time: int) -> int:
         """The time of a report's metadata, counted in time_precision: the start of its bucket of one."""
+        time = whole(time, "time")
         return time // self.time_precision if self.dialect.in_seconds else time
 
     def input_share_info(self, role: Role) -> bytes:
@@ -167,7 +179,8 @@ class Task:
 
     def input_share_aad(self, metadata: ReportMetadata, public_share: bytes) -> bytes:
         """The encoded InputShareAad."""
-        return self._input_share_aad + self.encode_metadata(metadata) + _SHARE.write(public_share)
+        share = octets(public_share, "public_share")
+        return self._input_share_aad + self.encode_metadata(metadata) + _SHARE.write(share)
 
     def encode_metadata(self, metadata: ReportMetadata) -> bytes:
         """As the Client of this dialect encodes it."""
@@ -237,11 +250,12 @@ def report_share(report: Report) -> ReportShare:
 
 def base64url(data: bytes) -> str:
     """URL-safe base64 without padding (RFC 4648, sections 5 and 3.2)."""
-    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return urlsafe_b64encode(octets(data, "data")).rstrip(b"=").decode("ascii")
 
 
 def from_base64url(text: str, size: int) -> bytes:
     """The bytes; raises RemoteProtocolError unless they are `size` many and canonically written."""
+    size = whole(size, "size")
     try:
         data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Annotated
 
+from ..arguments import convert, octets, whole
 from ..codec import Struct, UInt
 from ..dp import Neighbours, Sensitivity
 from ..errors import LocalProtocolError, require
@@ -18,6 +19,8 @@ from ..vdaf import (
 )
 from ..vdaf.circuits import Bits
 
+__all__ = ["VDAFS", "Count", "Histogram", "MultihotCountVec", "Sum", "SumVec", "Vdaf", "decode_vdaf", "vdaf"]
+
 _REPLACE_ONE = Neighbours.REPLACE_ONE
 
 
@@ -25,6 +28,9 @@ class Vdaf(Struct):
     """A VDAF and its parameters: base of the configurations below, each of which is encoded as the draft has it."""
 
     NAME: str
+
+    def __post_init__(self) -> None:
+        convert(self, whole, *vars(self))
 
     @property
     def type(self) -> int:
@@ -134,6 +140,7 @@ def decode_vdaf(vdaf_type: int, configuration: bytes) -> Vdaf:
         LocalProtocolError: this package does not have it.
         RemoteProtocolError: it does, and the configuration is malformed.
     """
+    vdaf_type, configuration = whole(vdaf_type, "vdaf_type"), octets(configuration, "configuration")
     for kind in VDAFS.values():
         if DRAFT_20.ids[kind.NAME] == vdaf_type:
             return kind.decode(configuration)
