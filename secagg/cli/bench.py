@@ -13,7 +13,7 @@ import typer
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from .. import __version__, _kernels, masking, shamir, vector
-from .console import modulus_text, require, show, show_json, table
+from .console import integer_option, modulus_text, require, show, show_json, table
 from .info import cpu_model
 
 WIDTHS = (8, 16, 24, 32, 40, 64)
@@ -40,11 +40,11 @@ class Kernel:
 
 
 def bench(
-    entries: Annotated[int, typer.Option(help="Entries of each vector.")] = 100_000,
+    entries: Annotated[int, integer_option(help="Entries of each vector.")] = 100_000,
     seeds: Annotated[
-        int, typer.Option(help="Masks added, or vectors handled, in one measurement (the portable kernels: a tenth).")
+        int, integer_option(help="Masks added, or vectors handled, in one measurement (the portable kernels: a tenth).")
     ] = 100,
-    repeat: Annotated[int, typer.Option(help="Measurements of each kind; medians are shown.")] = 9,
+    repeat: Annotated[int, integer_option(help="Measurements of each kind; medians are shown.")] = 9,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Measure the kernels on one thread, each instruction set of this CPU beside OpenSSL's AES-128-CTR.

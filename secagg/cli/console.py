@@ -5,8 +5,10 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,40 @@ def warn(reason: str) -> None:
 def require(condition: bool, reason: str) -> None:
     if not condition:
         raise CommandError(reason)
+
+
+def integer_option(*names: str, least: int | None = None, most: int | None = None, **others: Any) -> Any:
+    """`typer.Option` of whole numbers, in a range if there is one: "1_0" and other scripts' digits are none."""
+    return typer.Option(*names, parser=partial(_integer, least, most), metavar="INTEGER", **others)
+
+
+def number_option(*names: str, **others: Any) -> Any:
+    """`typer.Option` of numbers that may have fractions, written as for `integer_option`."""
+    return typer.Option(*names, parser=number, metavar="NUMBER", **others)
+
+
+def integer(value: str | int) -> int:
+    """As people write it. Raises `typer.BadParameter`; a default value has nothing to be read."""
+    return _integer(None, None, value)
+
+
+def _integer(least: int | None, most: int | None, value: str | int) -> int:
+    if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?[0-9]{1,400}\s*", value, re.ASCII):
+        raise typer.BadParameter(f"{value!r} is no integer: write it in the digits 0 to 9")
+    found = int(value)
+    if (least is not None and found < least) or (most is not None and found > most):
+        raise typer.BadParameter(f"{found} is not in the range {least} .. {'' if most is None else most}".rstrip(" ."))
+    return found
+
+
+def number(value: str | float) -> float:
+    """As people write it, 2, 0.5 or 1e-6. Raises `typer.BadParameter`."""
+    try:
+        if not isinstance(value, str) or (value.isascii() and "_" not in value):
+            return float(value)
+    except ValueError:
+        pass
+    raise typer.BadParameter(f"{value!r} is no number such as 2, 0.5 or 1e-6")
 
 
 def check_writable(output: Path | None) -> None:

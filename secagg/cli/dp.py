@@ -26,7 +26,17 @@ from ..dp import (
 )
 from ..dp.exact import fraction
 from ..dp.tradeoff import COLUMNS
-from .console import CommandError, check_writable, require, show, show_json, show_pairs, table
+from .console import (
+    CommandError,
+    check_writable,
+    integer_option,
+    number_option,
+    require,
+    show,
+    show_json,
+    show_pairs,
+    table,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,10 +60,10 @@ RhoOption = Annotated[str | None, typer.Option(help="A zCDP budget, instead of -
 TaskOption = Annotated[
     str | None, typer.Option(help="What a report is: sum, vector-sum, histogram, multihot or l2-bounded.")
 ]
-LengthOption = Annotated[int | None, typer.Option(help="Entries of the result: buckets of a histogram.")]
-MaxValueOption = Annotated[int | None, typer.Option(help="Of a sum: the largest value of an entry.")]
-MinValueOption = Annotated[int, typer.Option(help="Of a sum: the smallest value of an entry.")]
-MaxWeightOption = Annotated[int | None, typer.Option(help="Of multihot reports: how many ones at most.")]
+LengthOption = Annotated[int | None, integer_option(help="Entries of the result: buckets of a histogram.")]
+MaxValueOption = Annotated[int | None, integer_option(help="Of a sum: the largest value of an entry.")]
+MinValueOption = Annotated[int, integer_option(help="Of a sum: the smallest value of an entry.")]
+MaxWeightOption = Annotated[int | None, integer_option(help="Of multihot reports: how many ones at most.")]
 NormOption = Annotated[
     str | None, typer.Option("--norm-squared", help="Of l2-bounded reports: the largest sum of squares.")
 ]
@@ -71,10 +81,10 @@ PlaceOption = Annotated[
     ),
 ]
 ReportsPerClientOption = Annotated[
-    int, typer.Option(help="Guard a client with up to so many reports instead of one report.")
+    int, integer_option(help="Guard a client with up to so many reports instead of one report.")
 ]
 SpanOption = Annotated[str, typer.Option(help='With --reports-per-client: over what that is counted, as in "a day".')]
-ConfidenceOption = Annotated[float, typer.Option(help="The chance that an error is no larger than what is printed.")]
+ConfidenceOption = Annotated[float, number_option(help="The chance that an error is no larger than what is printed.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -146,18 +156,18 @@ def calibrate(
     l2_squared: L2Option = None,
     neighbours: NeighboursOption = Neighbours.REPLACE_ONE.value,
     place: PlaceOption = Place.AGGREGATORS.value,
-    clients: Annotated[int | None, typer.Option(help="With local and distributed: how many clients.")] = None,
+    clients: Annotated[int | None, integer_option(help="With local and distributed: how many clients.")] = None,
     survivors: Annotated[
-        int | None, typer.Option(help="With distributed: clients in every sum, t. [default: floor(2n/3) + 1]")
+        int | None, integer_option(help="With distributed: clients in every sum, t. [default: floor(2n/3) + 1]")
     ] = None,
     corrupt: Annotated[
         int | None,
-        typer.Option(
+        integer_option(
             help="With distributed: clients that may add no noise, or tell what they add. [default: below n/3]"
         ),
     ] = None,
-    aggregators: Annotated[int, typer.Option(help="With aggregators: how many of them.")] = 2,
-    honest: Annotated[int, typer.Option(help="With aggregators: how many are counted on.")] = 1,
+    aggregators: Annotated[int, integer_option(help="With aggregators: how many of them.")] = 2,
+    honest: Annotated[int, integer_option(help="With aggregators: how many are counted on.")] = 1,
     reports_per_client: ReportsPerClientOption = 1,
     span: SpanOption = "",
     isochronous: Annotated[
@@ -168,7 +178,7 @@ def calibrate(
             " [default: exact for a pure budget, else isochronous where that is possible]",
         ),
     ] = None,
-    count: Annotated[int | None, typer.Option(help="A bucket's true count, for a relative error.")] = None,
+    count: Annotated[int | None, integer_option(help="A bucket's true count, for a relative error.")] = None,
     confidence: ConfidenceOption = 0.95,
     json: JsonOption = False,
 ) -> None:
@@ -212,7 +222,7 @@ def calibrate(
 
 def find_epsilon(
     relative_error: Annotated[str, typer.Option(help="The largest that is accepted: 2% or 0.02.")],
-    count: Annotated[int, typer.Option(help="True count of the bucket that it is for.")],
+    count: Annotated[int, integer_option(help="True count of the bucket that it is for.")],
     delta: DeltaOption = None,
     task: TaskOption = None,
     length: LengthOption = None,
@@ -224,7 +234,7 @@ def find_epsilon(
     l2_squared: L2Option = None,
     neighbours: NeighboursOption = Neighbours.REPLACE_ONE.value,
     place: PlaceOption = Place.AGGREGATORS.value,
-    clients: Annotated[int, typer.Option(help="In the batch; matters with local and distributed.")] = 1000,
+    clients: Annotated[int, integer_option(help="In the batch; matters with local and distributed.")] = 1000,
     reports_per_client: ReportsPerClientOption = 1,
     span: SpanOption = "",
     confidence: ConfidenceOption = 0.95,

@@ -17,7 +17,7 @@ from ..protocol.messages import Round
 from ..protocol.params import Model, Params, Threat
 from ..protocol.simulate import Progress, Simulation, expected_sum
 from ..protocol.simulate import simulate as run_session
-from .console import CommandError, check_writable, console, fail, require, show_json
+from .console import CommandError, check_writable, console, fail, integer_option, number_option, require, show_json
 from .noise import Noisy, choose_budget, describe_noise
 from .report import describe, option_name, show_report
 from .vectors import Directions, Folder, Quantized, Synthetic
@@ -30,11 +30,11 @@ DEFAULT_BITS = 24  # these three are those of Fig. 8
 
 
 def simulate(
-    clients: Annotated[int | None, typer.Option(help="Number of clients, n. [default: 100]")] = None,
-    length: Annotated[int | None, typer.Option(help="Entries of each client's vector, m. [default: 100000]")] = None,
-    bits: Annotated[int | None, typer.Option(help="Sums are mod R = 2^bits, 1 .. 64. [default: 24]")] = None,
-    modulus: Annotated[int | None, typer.Option(help="Any other R, 2 .. 2^64, instead of --bits.")] = None,
-    drop: Annotated[float, typer.Option(help="Fraction of the clients that drop out, 0 <= drop < 1.")] = 0.0,
+    clients: Annotated[int | None, integer_option(help="Number of clients, n. [default: 100]")] = None,
+    length: Annotated[int | None, integer_option(help="Entries of each client's vector, m. [default: 100000]")] = None,
+    bits: Annotated[int | None, integer_option(help="Sums are mod R = 2^bits, 1 .. 64. [default: 24]")] = None,
+    modulus: Annotated[int | None, integer_option(help="Any other R, 2 .. 2^64, instead of --bits.")] = None,
+    drop: Annotated[float, number_option(help="Fraction of the clients that drop out, 0 <= drop < 1.")] = 0.0,
     drop_at: Annotated[
         str,
         typer.Option(
@@ -51,22 +51,22 @@ def simulate(
         ),
     ] = "semi-honest",
     threshold: Annotated[
-        int | None, typer.Option(help="Clients that must answer every round, t. [default: what the threat asks for]")
+        int | None, integer_option(help="Clients that must answer every round, t. [default: what the threat asks for]")
     ] = None,
     threat: Annotated[
         str, typer.Option(help="Who may be corrupt: clients-only, server-only or colluding (both together).")
     ] = "colluding",
     corrupt: Annotated[
-        int | None, typer.Option(help="Number of corrupt clients. [default: below n/3 if colluding, else 0]")
+        int | None, integer_option(help="Number of corrupt clients. [default: below n/3 if colluding, else 0]")
     ] = None,
     threads: Annotated[
-        int, typer.Option(help="Clients computed at once, and threads of the server; Fig. 8 uses one.")
+        int, integer_option(help="Clients computed at once, and threads of the server; Fig. 8 uses one.")
     ] = 1,
     folder: Annotated[
         Path | None, typer.Option("--input", metavar="DIR", help="Take one .npy vector of floats per client from here.")
     ] = None,
     clip: Annotated[
-        float | None, typer.Option(help="With --input: larger magnitudes are cut to this before they are quantized.")
+        float | None, number_option(help="With --input: larger magnitudes are cut to this before they are quantized.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="With --input: write the survivors' mean here, as .npy.")
@@ -80,7 +80,7 @@ def simulate(
     dp_rho: Annotated[str | None, typer.Option(help="A zCDP budget, instead of --dp-epsilon and --dp-delta.")] = None,
     dp_clip: Annotated[
         float | None,
-        typer.Option(
+        number_option(
             help="With noise: the L2 norm that longer vectors are scaled down to. [default: 1 for random vectors]"
         ),
     ] = None,
@@ -91,7 +91,7 @@ def simulate(
         ),
     ] = False,
     seed: Annotated[
-        int | None, typer.Option(help="Repeat the same random inputs and dropouts. Keys and noise are always fresh.")
+        int | None, integer_option(help="Repeat the same random inputs and dropouts. Keys and noise are always fresh.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON; times in seconds, sizes in bytes.")] = False,
 ) -> None:

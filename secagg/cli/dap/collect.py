@@ -13,7 +13,7 @@ from ...dap.exchange import Progress
 from ...dap.hpke import PrivateKey
 from ...dap.party import CollectorParty
 from ...dap.task import Task
-from ..console import CommandError, console, require, show, show_json, show_pairs, table
+from ..console import CommandError, console, number_option, require, show, show_json, show_pairs, table
 from .common import CaOption, JsonOption, duration, http_client, instant, load, time_text
 
 
@@ -32,7 +32,7 @@ def collect(
     timeout: Annotated[
         str | None, typer.Option(help="Give up after 5m, say. [default: wait as long as it takes]")
     ] = None,
-    confidence: Annotated[float, typer.Option(help="The chance that an error is no larger than what is printed.")] = (
+    confidence: Annotated[float, number_option(help="The chance that an error is no larger than what is printed.")] = (
         CONFIDENCE
     ),
     ca: CaOption = None,

@@ -19,7 +19,7 @@ from ...dap.config import ROLES, SECRET_VARIABLE
 from ...dap.demo import Demo, Progress, Usage, browsers, privacy_for, usage
 from ...dap.local import Local
 from ...dap.vdafs import vdaf
-from ..console import CommandError, console, fail, require, show_json
+from ..console import CommandError, console, fail, integer_option, require, show_json
 from .common import JsonOption
 from .demo_report import Run, describe, show_report
 
@@ -28,10 +28,10 @@ POST_BUCKETS = 20  # whose common and rare types the figures are about
 
 
 def demo(
-    reports: Annotated[int, typer.Option(help="Browsers, each with one report: 10 .. 1,000,000.")] = 1000,
+    reports: Annotated[int, integer_option(help="Browsers, each with one report: 10 .. 1,000,000.")] = 1000,
     epsilon: Annotated[str, typer.Option(help="Of the noise of each Aggregator: 1, 0.1, 1/3.")] = "1",
-    buckets: Annotated[int, typer.Option(help="Error types: 2 .. 1,000.")] = POST_BUCKETS,
-    seed: Annotated[int, typer.Option(help="Fixes what the browsers see. Keys and noise are always fresh.")] = 1,
+    buckets: Annotated[int, integer_option(help="Error types: 2 .. 1,000.")] = POST_BUCKETS,
+    seed: Annotated[int, integer_option(help="Fixes what the browsers see. Keys and noise are always fresh.")] = 1,
     keep: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="A new folder for configurations, secrets, stores and logs, which stay."),

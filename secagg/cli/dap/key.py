@@ -11,7 +11,7 @@ from ...dap import party
 from ...dap.keys import new_key, retire_key
 from ...dap.store.tasks import KeyPair, all_keys
 from ...dap.task import base64url
-from ..console import show, show_json, table
+from ..console import integer, show, show_json, table
 from .common import ConfigOption, JsonOption, duration, opened, time_text, write_new
 
 app = typer.Typer(
@@ -75,7 +75,7 @@ def list_keys(config: ConfigOption, json: JsonOption = False) -> None:
 
 def end(
     config: ConfigOption,
-    number: Annotated[int, typer.Argument(metavar="KEY", help="Its number.")],
+    number: Annotated[int, typer.Argument(parser=integer, metavar="KEY", help="Its number.")],
     at_once: Annotated[
         bool, typer.Option("--at-once", help="Refuse new reports to it from now on, as when it was stolen.")
     ] = False,

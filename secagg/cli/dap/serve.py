@@ -8,7 +8,7 @@ import typer
 
 from ...dap import logs, server
 from ...dap.config import ROLES, Config
-from ..console import require
+from ..console import integer_option, require
 from .common import ConfigOption, JsonOption
 
 ListenOption = Annotated[
@@ -43,7 +43,7 @@ def helper(config: ConfigOption, listen: ListenOption = None, json: JsonOption =
 def worker(
     config: ConfigOption,
     threads: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Worker threads. [default: as configured, 1 at least]")
+        int | None, integer_option(least=1, most=64, help="Worker threads. [default: as configured, 1 at least]")
     ] = None,
     json: JsonOption = False,
 ) -> None:

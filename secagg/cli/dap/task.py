@@ -18,7 +18,7 @@ from ...dap.store.engine import Tx
 from ...dap.store.tasks import AggregatorTask, KnownTasks, add_task, delete_task, find_task
 from ...dap.task import Task, from_base64url
 from ...errors import RemoteProtocolError
-from ..console import CommandError, require, show, show_json, show_pairs, table, warn
+from ..console import CommandError, integer_option, require, show, show_json, show_pairs, table, warn
 from ..dp import (
     DeltaOption,
     EpsilonOption,
@@ -63,16 +63,16 @@ def new(
     vdaf: Annotated[str, typer.Option(help="Count, Sum, SumVec, Histogram or MultihotCountVec.")],
     leader: Annotated[str, typer.Option(help="The Leader's URL.", metavar="URL")],
     helper: Annotated[str, typer.Option(help="The Helper's URL.", metavar="URL")],
-    min_batch_size: Annotated[int, typer.Option(min=1, help="Reports that a result has at least.")],
+    min_batch_size: Annotated[int, integer_option(least=1, help="Reports that a result has at least.")],
     length: LengthOption = None,
-    max_measurement: Annotated[int | None, typer.Option(help="Of sums: the largest value of an entry.")] = None,
+    max_measurement: Annotated[int | None, integer_option(help="Of sums: the largest value of an entry.")] = None,
     max_weight: MaxWeightOption = None,
     chunk_length: Annotated[
-        int | None, typer.Option(help="Of vectors: how proofs are cut. [default: what makes reports short]")
+        int | None, integer_option(help="Of vectors: how proofs are cut. [default: what makes reports short]")
     ] = None,
     batch_mode: Annotated[str, typer.Option(help="time-interval or leader-selected.")] = "time-interval",
     batch_size: Annotated[
-        int, typer.Option(min=0, help="Reports in a batch that the Leader selects. [default: --min-batch-size]")
+        int, integer_option(least=0, help="Reports in a batch that the Leader selects. [default: --min-batch-size]")
     ] = 0,
     time_precision: Annotated[str, typer.Option(help="To what reports' times are rounded: 5m, 1h, 1d.")] = "1h",
     start: Annotated[str | None, typer.Option(help="No earlier reports: 2026-01-31, 2026-01-31T12:00Z.")] = None,
@@ -85,7 +85,7 @@ def new(
     delta: DeltaOption = None,
     rho: RhoOption = None,
     collections: Annotated[
-        int | None, typer.Option(help="The total budget, as so many collections at that of one.")
+        int | None, integer_option(help="The total budget, as so many collections at that of one.")
     ] = None,
     total_epsilon: Annotated[str | None, typer.Option(help="The total budget, of all collections.")] = None,
     total_delta: Annotated[str | None, typer.Option(help="With --total-epsilon: the chance that it fails.")] = None,
@@ -94,7 +94,7 @@ def new(
         str,
         typer.Option(help=f"{AUTOMATIC}: what the budget asks least noise of; {', '.join(MECHANISMS)}, or {NONE}."),
     ] = AUTOMATIC,
-    honest: Annotated[int, typer.Option(help="How many of the two Aggregators are counted on for noise.")] = 1,
+    honest: Annotated[int, integer_option(help="How many of the two Aggregators are counted on for noise.")] = 1,
     reports_per_client: ReportsPerClientOption = 1,
     span: SpanOption = "",
     info: Annotated[str | None, typer.Option(help="A name that all parties see. [default: random]")] = None,

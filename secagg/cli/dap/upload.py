@@ -17,7 +17,7 @@ from ...dap.client import Client, UploadInterrupted, UploadResult
 from ...dap.task import Task
 from ...dap.vdafs import MultihotCountVec, SumVec
 from ...errors import SecAggError
-from ..console import CommandError, console, require, show, show_json
+from ..console import CommandError, console, integer, require, show, show_json
 from .common import CaOption, JsonOption, http_client, load
 
 SLICE = 1000  # measurements between two looks at the progress
@@ -69,8 +69,8 @@ def upload(
 def parse(task: Task, text: str, number: int) -> Any:
     """A measurement as it is written: an integer, or for vectors integers between commas. Errors do not repeat it."""
     try:
-        numbers = [int(part) for part in text.split(",")]
-    except ValueError:
+        numbers = [integer(part) for part in text.split(",")]
+    except typer.BadParameter:
         raise CommandError(f"measurement {number} must be a number, or for vectors numbers between commas") from None
     vector = isinstance(task.vdaf, SumVec | MultihotCountVec)
     wanted = task.vdaf.entries if vector else 1
