@@ -131,3 +131,15 @@ def test_centres_are_of_integers_and_stay_as_they_were() -> None:
     for sizes in ((0, 1), (1, 0), (1.0, 1), (2, True)):
         with pytest.raises(LocalProtocolError, match="must be"):
             Counts(kind, *sizes)
+
+
+@pytest.mark.parametrize(
+    "bound", [Ball(Sensitivity.histogram(REPLACE), 0), Counts(Sensitivity.histogram(REPLACE), 2, 1)]
+)
+@pytest.mark.parametrize(
+    "x", [np.array([0.9, 0.9]), np.array([True, False]), np.ma.masked_array([1, 9], [False, True])]
+)
+def test_bounds_are_of_integers(bound: InputBound, x: Any) -> None:
+    """Fractions are not cut off, so that 0.9 would count as 0."""
+    with pytest.raises(LocalProtocolError, match="x must"):
+        bound.holds(x)

@@ -22,7 +22,7 @@ class InputBound(Protocol):
     """A set of inputs."""
 
     def holds(self, x: NDArray[Any]) -> bool:
-        """Whether x is one of them; x holds integers, uint64 or fewer bits."""
+        """Whether x is one of them; x holds integers, uint64 or fewer bits, and `Ball` and `Counts` refuse others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,14 +43,13 @@ class Ball:
     def __post_init__(self) -> None:
         centre: NDArray[Any] | int
         if isinstance(self.doubled_centre, np.ndarray):
-            centre = array(self.doubled_centre, "doubled_centre").copy()
-            require(centre.dtype.kind in "iu", f"doubled_centre must hold integers, its dtype is {centre.dtype}")
+            centre = _integers(self.doubled_centre, "doubled_centre").copy()
         else:
             centre = whole(self.doubled_centre, "doubled_centre")
         object.__setattr__(self, "doubled_centre", centre)
 
     def holds(self, x: NDArray[Any]) -> bool:
-        l1, l2_squared = _norms(_less(x, 2, self.doubled_centre))
+        l1, l2_squared = _norms(_less(_integers(x, "x"), 2, self.doubled_centre))
         return l1 <= self.sensitivity.l1 and l2_squared <= self.sensitivity.l2_squared
 
 
@@ -82,7 +81,7 @@ class Counts:
             object.__setattr__(self, name, number)
 
     def holds(self, x: NDArray[Any]) -> bool:
-        l1, l2_squared = _norms(_less(x, 1, 0))
+        l1, l2_squared = _norms(_less(_integers(x, "x"), 1, 0))
         apart = 1 if self.length == 1 else 2
         return (self._covers_all_in_l1 or apart * l1 <= self.sensitivity.l1) and (
             self._covers_all_in_l2 or apart * l2_squared <= self.sensitivity.l2_squared
@@ -98,6 +97,12 @@ class Counts:
     @property
     def _covers_all_in_l2(self) -> bool:
         return self.length * self.max_value**2 <= self.sensitivity.l2_squared
+
+
+def _integers(values: NDArray[Any], name: str) -> NDArray[Any]:
+    checked = array(values, name)
+    require(checked.dtype.kind in "iu", f"{name} must hold integers, its dtype is {checked.dtype}")
+    return checked
 
 
 def _less(x: NDArray[Any], factor: int, shift: NDArray[Any] | int) -> NDArray[Any]:

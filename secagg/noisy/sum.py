@@ -274,7 +274,7 @@ class NoisySum(Generic[Arrays]):
             LocalProtocolError: other shapes, NaN or infinity, a weight out of range, missing or not asked for, or
                 parameters that are not this sum's; of another sum it says what differs.
         """
-        self._check_params(params, unbound)
+        self._check_params(params, flag(unbound, "unbound"))
         w = self._checked_weight(weight)
         vector = _scaled(self.layout.flatten(model), self.clip, self.steps * w / (self.max_weight or 1))
         if self.rotate:
