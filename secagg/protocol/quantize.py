@@ -65,7 +65,7 @@ class Layout(Generic[Arrays]):
             LocalProtocolError: an array holds no real numbers. `ArgumentTypeError`, if it is no array but a mapping, or
                 a key is no string.
         """
-        arrays = _named(model)
+        keep_dtypes, arrays = flag(keep_dtypes, "keep_dtypes"), _named(model)
         dtypes = (array.dtype if array.dtype.kind == "f" else np.dtype(np.float64) for array in arrays.values())
         return cls(
             shapes=tuple(array.shape for array in arrays.values()),
