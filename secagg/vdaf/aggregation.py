@@ -114,7 +114,7 @@ class Aggregation:
     def capacity(self, *, signed: bool = False, room: int = 0) -> int:
         """How many measurements at most have a sum that `unshard` gives right, whatever they are; negative where not
         even the noise fits. The arguments are those of `unshard`."""
-        return (self._largest(signed) - whole(room, "room")) // self.flp.valid.MAX_ENTRY
+        return (self._largest(flag(signed, "signed")) - whole(room, "room")) // self.flp.valid.MAX_ENTRY
 
     def _largest(self, signed: bool) -> int:
         """Result that there is."""
