@@ -191,8 +191,8 @@ def test_moduli_out_of_range_are_refused(modulus: int) -> None:
 
 @pytest.mark.parametrize(
     ("share", "modulus", "reason"),
-    [([0] * 4, 1 << 64, "share must be a numpy array, got list"),
-     (np.ma.MaskedArray(np.zeros(4, np.int64), True), None, "masked array"),
+    [([0] * 4, 1 << 64, "share must be an array without a mask, got list"),
+     (np.ma.MaskedArray(np.zeros(4, np.int64), True), None, "share must be an array without a mask, got MaskedArray"),
      (np.zeros(4, np.uint64), 2.0**64, "modulus must be an integer, got float"),
      (np.zeros(4, np.uint32), 1 << 64, "has dtype uint64, got uint32")],
 )  # fmt: skip
