@@ -207,7 +207,18 @@ def _client() -> Client:
 
 
 call("protocol.client.Client.receive", lambda data: _advertised(_client)[0].receive(data), data=_advertised(_client)[1])
-on(lambda: Server(params()), "protocol.server.Server.receive", client_id=3, data=_client().start())
+on(_client, "protocol.client.Client.start", announced=params().encode())
+
+
+def _taken(**given: Any) -> Any:
+    """What a server then holds, but for the tags of messages, whose key is random."""
+    server = Server(params())
+    server.receive(**given)
+    accepted = {current: list(tags) for current, tags in server._deliveries._accepted.items()}
+    return {**vars(server), "_deliveries": None}, server.strays, accepted
+
+
+call("protocol.server.Server.receive", _taken, client_id=3, data=_client().start())
 on(identity, "protocol.identity.Identity.sign", message=b"message")
 
 
@@ -241,9 +252,10 @@ def quantizer(**others: Any) -> Quantizer[Any]:
 
 
 call("protocol.quantize.Quantizer", layout=LAYOUT, clip=100.0, bits=16, max_weight=100, stochastic=False)
-call("protocol.quantize.Quantizer.like", model=floats(4), clip=100.0)
+call("protocol.quantize.Quantizer.like", model=floats(4), clip=100.0, keep_dtypes=True)
 call("protocol.quantize.Quantizer.like", model=[floats(4), floats(2)], clip=100.0)
-on(quantizer, "protocol.quantize.Quantizer.params", n=100, nonce=NONCE)
+on(quantizer, "protocol.quantize.Quantizer.params", n=100, context=b"context", nonce=NONCE)
+on(quantizer, "protocol.quantize.Quantizer.bind", context=b"context")
 on(quantizer, "protocol.quantize.Quantizer.clipped", model=floats(4))
 on(quantizer, "protocol.quantize.Quantizer.error_bound", survivors=100)
 on(lambda: quantizer(max_weight=100), "protocol.quantize.Quantizer.encode", model=floats(4), weight=100, rand=rand)
@@ -253,6 +265,7 @@ on(
     total=np.full(4, 10_000, np.uint32),
     params=quantizer().params(100, nonce=NONCE),
     survivors=100,
+    unbound=False,
 )
 call("protocol.quantize.Aggregate", layout=LAYOUT, flat=floats(4), weight=100, sum_error=0.5)
 
@@ -311,6 +324,7 @@ on(
     rand=rand,
 )
 on(lambda: dp.Noise(central_plan()._sampler, 9), "dp.noise.Noise.add_to", share=np.arange(9), rand=rand)
+on(lambda: dp.Noise(central_plan()._sampler, 9), "dp.noise.Noise.sample", rand=rand, context=b"context")
 call(
     "dp.plan.Plan",
     budget=ZCDP,
@@ -401,9 +415,11 @@ def noisy_client(**others: Any) -> noisy.NoisyClient:
 corners: dict[str, Any] = {"n": 100, "survivors": 90, "corrupt": 10, "max_weight": 100, "steps": 100, "rotate": True}
 call("noisy.sum.NoisySum", layout=LAYOUT, clip=100.0, budget=ZCDP, isochronous=False, **corners)
 call("noisy.sum.NoisySum", layout=LAYOUT, clip=100.0, budget=ZCDP, isochronous=True, n=100, max_weight=100)
-call("noisy.sum.NoisySum.like", model=floats(4), clip=100.0, budget=ZCDP, n=10)
+call("noisy.sum.NoisySum.like", model=floats(4), keep_dtypes=True, clip=100.0, budget=ZCDP, n=10)
+on(noisy_sum, "noisy.sum.NoisySum.params", context=b"context", nonce=NONCE)
+on(noisy_sum, "noisy.sum.NoisySum.bind", context=b"context")
 on(noisy_sum, "noisy.sum.NoisySum.clipped", model=floats(4))
-on(noisy_sum, "noisy.sum.NoisySum.encode", model=floats(4), params=noisy_params(), rand=rand)
+on(noisy_sum, "noisy.sum.NoisySum.encode", model=floats(4), params=noisy_params(), rand=rand, unbound=False)
 on(
     lambda: noisy_sum(max_weight=100, steps=100),
     "noisy.sum.NoisySum.encode",
@@ -418,7 +434,13 @@ on(
     total=np.full(4, 1000, noisy_params().dtype),
     params=noisy_params(),
     survivors=10,
+    unbound=False,
 )
+for centre in (127, np.full(4, 127)):
+    call("noisy.bound.Ball", sensitivity=VECTOR, doubled_centre=centre)
+call("noisy.bound.Counts", sensitivity=VECTOR, length=100, max_value=127)
+on(lambda: noisy.Ball(VECTOR, 100), "noisy.bound.Ball.holds", x=np.full(4, 100))
+on(lambda: noisy.Counts(VECTOR, 4, 100), "noisy.bound.Counts.holds", x=np.full(4, 100))
 call("noisy.sum.Release", layout=LAYOUT, flat=floats(4), weight=100.0, deviation=0.5, over_noise=Fraction(4, 3))
 call("noisy.sum.Release", layout=LAYOUT, flat=floats(4), weight=100.0, deviation=0.5, over_noise=2)
 call("noisy.rotation.Rotation", length=100, seed=SEED)
@@ -434,6 +456,7 @@ call(
     rand=rand,
 )
 on(noisy_client, "noisy.client.NoisyClient.set_input", x=np.zeros(4, int))
+on(noisy_client, "noisy.client.NoisyClient.start", announced=noisy_params().encode())
 
 
 def _received(data: bytes) -> bytes:
@@ -562,12 +585,13 @@ prio3_call("verify_next", verify_state=STATES[1].encode()[0], verifier_message=M
 for messages in (MESSAGES.data, list(MESSAGES)):
     prio3_call("verify_next_batch", states=list(STATES[1].encode()), messages=messages)
 prio3_call("agg_update", agg_share=AGGREGATES[0], out_shares=OUT_SHARES[0][0])
-prio3_call("agg_add", agg_share=AGGREGATES[0], vector=np.arange(4))
 prio3_call("decode_agg_param", encoded=b"")
 prio3_call("decode_agg_share", encoded=AGGREGATES[0].tobytes())
 prio3_call("encode_agg_share", agg_share=AGGREGATES[0])
 prio3_call("merge", agg_shares=AGGREGATES)
 prio3_call("unshard", agg_shares=AGGREGATES, num_measurements=1, signed=True)
+prio3_call("unshard", agg_shares=AGGREGATES, num_measurements=1, signed=True, room=100)
+prio3_call("capacity", signed=True, room=100)
 
 numbers: dict[str, Any] = {
     "number": 100,
@@ -697,11 +721,15 @@ EXCEPTIONS = {
     "errors.Abort": _RESULT,
     "errors.RemoteProtocolError": _RESULT,
     "errors.ReportRejected": _RESULT,
+    "protocol.deliveries.Stray": _RESULT,
     "protocol.server.Fault": _RESULT,
     "protocol.simulate.Simulation": _RESULT,
     "dap.client.UploadResult": _RESULT,
     "dap.collecting.Collection": _RESULT,
     "dap.exchange.Progress": _RESULT,
+    "dap.exchange.Unreachable": _RESULT,
+    "noisy.bound.InputBound": "a protocol, of which there are no objects",
+    "noisy.bound.InputBound.holds": "whoever has a bound of their own writes it",
     "vdaf.rows.Rows(rejected)": "positions that are looked up, and never calculated with",
     "vdaf.rows.Rows.reject": "positions that are looked up, and never calculated with",
     "vdaf.rows.VerifyStates(rejected)": "positions that are looked up, and never calculated with",
