@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include "barrier.h"
+
 typedef unsigned __int128 uint128_t;
 
 typedef struct {
@@ -27,17 +29,10 @@ static inline uint128_t fe_wide(fe_t a) { return (uint128_t)a.high << 64 | a.low
 
 static inline fe_t fe_narrow(uint128_t a) { return (fe_t){(uint64_t)a, (uint64_t)(a >> 64)}; }
 
-static inline uint128_t fe_masked(uint128_t a, uint64_t flag) {
-    uint64_t mask = -flag;
-    return (uint128_t)((uint64_t)(a >> 64) & mask) << 64 | ((uint64_t)a & mask);
-}
-
 static inline uint64_t fe_excess(const uint64_t *a) { return ((uint128_t)a[1] << 64 | a[0]) >= FE_P; }
 
 /* a - b mod p, for a < 2p and b < p where the difference is below p. */
-static inline fe_t fe_difference(uint128_t a, uint128_t b) {
-    return fe_narrow(a - b + fe_masked(FE_P, (uint64_t)(a < b)));
-}
+static inline fe_t fe_difference(uint128_t a, uint128_t b) { return fe_narrow(a - b + (FE_P & mask_u128(a < b))); }
 
 /* Montgomery's reduction of low + 2^128 * high: `plus` - `minus` is the whole over R, if plus + high does not wrap.
  * As p = 1 mod 2^64, each of the two steps takes the lowest word times p away and shifts. */
@@ -118,10 +113,10 @@ static inline fe_t fe_from_sum(const fe_sum_t *sum) {
     plus += high;
     uint128_t y = plus - minus;
     /* What left and entered at 2^128, plus 1 so as not to be negative. */
-    uint64_t wraps = sum->word[4] + 1 + (plus < high) - (plus < minus);
+    uint64_t wraps = value_barrier_u64(sum->word[4] + 1 + (plus < high) - (plus < minus));
     uint128_t more = FE_EPSILON * wraps;
     y += more;
-    y += fe_masked(FE_EPSILON, (uint64_t)(y < more));
+    y += FE_EPSILON & mask_u128(y < more);
     return fe_difference(y, FE_EPSILON); /* y <= p - 1 + FE_EPSILON */
 }
 

@@ -8,6 +8,8 @@
 
 #include <stdint.h>
 
+#include "barrier.h"
+
 typedef unsigned __int128 uint128_t;
 
 typedef struct {
@@ -25,21 +27,22 @@ static const fe_t fe_half_form = {0x7fffffff80000001};
 
 static inline uint64_t fe_excess(const uint64_t *a) { return a[0] >= FE_P; }
 
+/* p = -FE_EPSILON mod 2^64: what borrowed takes FE_EPSILON away instead of adding p. */
 static inline fe_t fe_add(fe_t a, fe_t b) {
     uint64_t gap = FE_P - b.word, difference = a.word - gap;
-    return (fe_t){difference + (FE_P & -(uint64_t)(a.word < gap))};
+    return (fe_t){difference - (FE_EPSILON & mask_u64(a.word < gap))};
 }
 
-static inline fe_t fe_sub(fe_t a, fe_t b) { return (fe_t){a.word - b.word + (FE_P & -(uint64_t)(a.word < b.word))}; }
+static inline fe_t fe_sub(fe_t a, fe_t b) { return (fe_t){a.word - b.word - (FE_EPSILON & mask_u64(a.word < b.word))}; }
 
 static inline fe_t fe_from_product(uint128_t x) {
     uint64_t low = (uint64_t)x, high = (uint64_t)(x >> 64);
     uint64_t top = high >> 32, middle = (high & FE_EPSILON) * FE_EPSILON;
     uint64_t y = low - top;
-    y -= FE_EPSILON & -(uint64_t)(low < top);
+    y -= FE_EPSILON & mask_u64(low < top);
     uint64_t z = y + middle;
-    z += FE_EPSILON & -(uint64_t)(z < y);
-    return (fe_t){z - (FE_P & -(uint64_t)(z >= FE_P))};
+    z += FE_EPSILON & mask_u64(z < y);
+    return (fe_t){z - (FE_P & mask_u64(z >= FE_P))};
 }
 
 /* a * b, b in form: of the form that a is. */
@@ -70,7 +73,7 @@ static inline void fe_sum_add(fe_sum_t *sum, fe_t a) {
 
 /* The sum over R, which is 1 here. */
 static inline fe_t fe_from_sum(const fe_sum_t *sum) {
-    fe_t minus = {sum->top << 32}; /* 2^128 = -2^32 */
+    fe_t minus = {value_barrier_u64(sum->top) << 32}; /* 2^128 = -2^32 */
     return fe_sub(fe_from_product(sum->low), minus);
 }
 

@@ -3,6 +3,7 @@
  *
  * `scan` and `bitwise` take the same words and the same steps for every sample; compilers turn (W < c) into a borrow.
  * `search` does not. */
+#include "barrier.h"
 #include "stream.h"
 
 enum { SCAN_WORDS = 3 }; /* of a sample: W and a sign */
@@ -13,7 +14,7 @@ static inline uint128_t threshold(const uint64_t *thresholds, size_t i) {
 
 /* x or, if a random bit says so, -x. */
 static inline int64_t with_sign(struct stream *s, uint64_t x) {
-    uint64_t negative = -(stream_next(s) & 1);
+    uint64_t negative = mask_u64(stream_next(s) & 1);
     return (int64_t)((x ^ negative) - negative);
 }
 
@@ -37,9 +38,9 @@ int secagg_noise_bitwise(int64_t *out, size_t n, const uint64_t *thresholds, uns
     struct stream s;
     stream_open(&s, random);
     for (size_t i = 0; i < n; i++) {
-        uint64_t x = 1, some = -(uint64_t)(stream_next_128(&s) < threshold(thresholds, 0));
+        uint64_t x = 1, some = mask_u64(stream_next_128(&s) < threshold(thresholds, 0));
         for (unsigned b = 0; b < bits; b++)
-            x += (uint64_t)(stream_next_128(&s) < threshold(thresholds, b + 1)) << b;
+            x += value_barrier_u64(stream_next_128(&s) < threshold(thresholds, b + 1)) << b;
         out[i] = with_sign(&s, x & some);
     }
     return stream_close(&s);

@@ -119,7 +119,7 @@ static uint64_t excess_u32(const uint8_t *in, size_t n, uint64_t modulus) {
     uint32_t tile[TILE], excess = 0;
     store(tile, in, n, modulus, sizeof *tile);
     for (size_t i = 0; i < n; i++)
-        excess |= less_u32((uint32_t)(modulus - 1), tile[i]);
+        excess |= (uint32_t)(modulus - 1) < tile[i];
     return excess;
 }
 
@@ -127,7 +127,7 @@ static uint64_t excess_u64(const uint8_t *in, size_t n, uint64_t modulus) {
     uint64_t tile[TILE], excess = 0;
     store(tile, in, n, modulus, sizeof *tile);
     for (size_t i = 0; i < n; i++)
-        excess |= less_u64(modulus - 1, tile[i]);
+        excess |= modulus - 1 < tile[i];
     return excess;
 }
 

@@ -6,6 +6,7 @@
 #else
 #pragma GCC target("avx2")
 #endif
+#include "barrier.h"
 #include "pack.h"
 #include <immintrin.h>
 #include <string.h>
@@ -15,6 +16,18 @@ enum operation { UNPACK, ADD_POWER, ADD_MODULUS };
 
 typedef uint32_t vec_u32 __attribute__((vector_size(32)));
 typedef uint64_t vec_u64 __attribute__((vector_size(32)));
+
+static inline vec_u32 less_vec_u32(vec_u32 a, vec_u32 b) {
+    vec_u32 mask = (vec_u32)(a < b);
+    VALUE_BARRIER_VECTOR(mask);
+    return mask;
+}
+
+static inline vec_u64 less_vec_u64(vec_u64 a, vec_u64 b) {
+    vec_u64 mask = (vec_u64)(a < b);
+    VALUE_BARRIER_VECTOR(mask);
+    return mask;
+}
 
 /* --- Unpacking ------------------------------------------------------------------------------------------------- */
 
@@ -70,13 +83,13 @@ static inline vec_u64 window_load_u64(const uint8_t *in, const struct window_u64
 #define NAME(f) f##_u32
 #define word uint32_t
 #define vec_t vec_u32
-#define LESS(a, b) ((vec_u32)((a) < (b)))
+#define LESS less_vec_u32
 #include "pack.inc"
 
 #define NAME(f) f##_u64
 #define word uint64_t
 #define vec_t vec_u64
-#define LESS(a, b) ((vec_u64)((a) < (b)))
+#define LESS less_vec_u64
 #include "pack.inc"
 
 /* --- Packing --------------------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
  * Eight blocks make eight vectors: bit i of byte p of vector j is bit j of byte p of block i.  So a byte of a vector is
  * a byte position of the AES state, in its own order (column p / 4, row p % 4), and ShiftRows and MixColumns move whole
  * bytes. */
+#include "barrier.h"
 #include "isa.h"
 
 #define GROUP 1
@@ -47,7 +48,10 @@ KERNEL block_t broadcast_key(const uint8_t *key) {
     row_bytes_t bytes;
     block_t k;
     memcpy(&bytes, key, sizeof bytes);
-    UNROLL for (int j = 0; j < 8; j++) k.bit[j] = (word_t) - (bytes >> j & 1);
+    UNROLL for (int j = 0; j < 8; j++) {
+        k.bit[j] = (word_t) - (bytes >> j & 1);
+        VALUE_BARRIER_VECTOR(k.bit[j]);
+    }
     return k;
 }
 

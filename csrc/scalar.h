@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "barrier.h"
+
 typedef unsigned __int128 uint128_t;
 
 #define SCALAR_LIMBS 4
@@ -59,9 +61,9 @@ static inline uint64_t scalar_exceeds(const scalar_t *a) {
     return (uint64_t)(sum >> 64);
 }
 
-/* v := v mod 2^256 + h * F for the five limbs at v, h being the fifth. */
+/* v := v mod 2^256 + h * F for the five limbs at v, h being the fifth.  Where h can be 0 or 1 only, it is a mask. */
 static inline void scalar_fold(uint64_t *v) {
-    uint64_t h = v[4];
+    uint64_t h = value_barrier_u64(v[4]);
     uint128_t sum = (uint128_t)h * F0 + v[0];
     v[0] = (uint64_t)sum;
     sum = (uint128_t)h * F1 + v[1] + (uint64_t)(sum >> 64);

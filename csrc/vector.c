@@ -1,6 +1,7 @@
 /* Addition, subtraction and reduction mod R.  Which modulus it is may be branched on; elements never are. */
 #include <string.h>
 
+#include "barrier.h"
 #include "modulus.h"
 #include "secagg.h"
 
@@ -20,17 +21,15 @@ static struct reciprocal reciprocal_of(uint64_t R) {
 static inline uint64_t remainder_of(uint64_t x, struct reciprocal r) {
     uint64_t quotient = (uint64_t)(((unsigned __int128)x * r.m) >> 64) >> r.shift;
     uint64_t rest = x - quotient * r.R;
-    return rest - (r.R & ~less_u64(rest, r.R));
+    return rest - r.R + (r.R & less_u64(rest, r.R));
 }
 
 #define NAME(f) f##_u32
 #define word uint32_t
-#define LESS less_u32
 #define FITS modulus_fits_u32
 #include "vector.inc"
 
 #define NAME(f) f##_u64
 #define word uint64_t
-#define LESS less_u64
 #define FITS modulus_fits_u64
 #include "vector.inc"

@@ -1,4 +1,5 @@
 /* Signed addition mod R where elements have two words.  R may be branched on; elements never are. */
+#include "barrier.h"
 #include "secagg.h"
 
 __extension__ typedef unsigned __int128 uint128_t;
@@ -10,19 +11,16 @@ static inline void store(uint64_t *words, uint128_t x) {
     words[1] = (uint64_t)(x >> 64);
 }
 
-/* As less_u64. */
-static inline uint128_t less_u128(uint128_t a, uint128_t b) { return -(((~a & b) | ((~a | b) & (a - b))) >> 127); }
-
 /* a + b = a - c mod R, with c = |b| or R - |b|, which is 1 .. R; |b| <= 2^63 is below R. */
 int secagg_add_signed_u128(uint64_t *a, const int64_t *b, size_t n, const uint64_t *modulus) {
     uint128_t R = load(modulus);
     if (modulus[1] == 0)
         return -1;
     for (size_t i = 0; i < n; i++) {
-        uint64_t negative = -((uint64_t)b[i] >> 63);
-        uint128_t magnitude = ((uint64_t)b[i] ^ negative) - negative, mask = (uint128_t)negative << 64 | negative;
-        uint128_t c = (R - magnitude) ^ (((R - magnitude) ^ magnitude) & mask), x = load(a + 2 * i);
-        store(a + 2 * i, x - c + (R & less_u128(x, c)));
+        uint128_t negative = mask_u128((uint64_t)b[i] >> 63), x = load(a + 2 * i);
+        uint128_t magnitude = ((uint64_t)b[i] ^ (uint64_t)negative) - (uint64_t)negative;
+        uint128_t c = (R - magnitude) ^ (((R - magnitude) ^ magnitude) & negative);
+        store(a + 2 * i, x - c + (R & mask_u128(x < c)));
     }
     return 0;
 }
