@@ -33,7 +33,6 @@ from secagg.protocol.messages import (
     signed,
     users_hash,
 )
-from secagg.protocol.params import neighbours
 from secagg.protocol.pki import Pki
 from secagg.protocol.unmask import pairwise_signs, prg_nonce
 from secagg.shamir import RandomBytes
@@ -133,7 +132,7 @@ def client_script(params: Params, dropped: Iterable[int] = ()) -> ClientScript:
     u = int(u3[len(u3) // 2 - 1])
     own = decode(cast.pki.split(cast.client(u).start())[0], AdvertiseKeys)
     rand = replayable(0)
-    pairs = {v: (KeyPair.generate(rand), KeyPair.generate(rand)) for v in neighbours(u, users).tolist()}
+    pairs = {v: (KeyPair.generate(rand), KeyPair.generate(rand)) for v in params.graph.neighbours(u, users).tolist()}
     advertised = {v: AdvertiseKeys(c.public, s.public) for v, (c, s) in pairs.items()} | {u: own}
     keys = cast.share_keys_request({v: advertised[v] for v in users.tolist()})
     session = cast.session(keys)

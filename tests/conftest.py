@@ -1,6 +1,6 @@
 """Fixtures shared by all tests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from dap_world import Urls, World, postgres_schemas
 from sqlalchemy import Connection, Engine, event
 
 from secagg import Client, Identity, Model, Params, Roster, Round, Server, Simulation, _kernels, rounds_of, simulate
+from secagg.codec import Ids
 from secagg.dap.store import engine
 
 
@@ -55,6 +56,26 @@ def run(
     assert result.sum.tolist() == expected
     assert result.faults == []
     return result
+
+
+class Ring:
+    """A graph that is not complete: users stand on a circle by their ids, mod `size`, and neighbours are at most
+    `distance` apart."""
+
+    def __init__(self, size: int, distance: int) -> None:
+        self._size = size
+        self._distance = distance
+
+    def neighbours(self, u: int, users: Ids | Sequence[int]) -> Ids:
+        holders = self.holders(u, users)
+        others: Ids = holders[holders != u]
+        return others
+
+    def holders(self, u: int, users: Ids | Sequence[int]) -> Ids:
+        everyone = np.asarray(users, np.uint32)
+        apart = (everyone.astype(int) - u) % self._size
+        near: Ids = everyone[np.minimum(apart, self._size - apart) <= self._distance]
+        return near
 
 
 def parties(params: Params) -> tuple[Server, dict[int, Client]]:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import play_until
+from conftest import Ring, play_until
 from distributed import Client as Dask
 from distributed import LocalCluster
 from hypothesis import given, settings
@@ -18,11 +18,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from secagg import LocalProtocolError, Model, Params, Round, Server, masking
-from secagg.codec import Ids
 from secagg.primitives import KeyPair, load_public_keys, mask_seed
 from secagg.protocol import unmask
 from secagg.protocol.executors import completed
-from secagg.protocol.params import neighbours
 from secagg.protocol.unmask import Masks, Removal, Revealed, in_blocks, prg_nonce
 
 SESSION = bytes(range(32))
@@ -132,9 +130,7 @@ def revealed(survivors: list[int], dropped: list[int], seed: int) -> tuple[Revea
     return known, pairs
 
 
-def twin(
-    params: Params, known: Revealed, pairs: dict[int, KeyPair], graph: Callable[[int, Ids], Ids] = neighbours
-) -> list[int]:
+def twin(params: Params, known: Revealed, pairs: dict[int, KeyPair]) -> list[int]:
     """Minus the masks, one after the other, by the survivors' own keys."""
 
     def mask(seed: bytes) -> Any:
@@ -144,7 +140,7 @@ def twin(
     for v in known.dropped.tolist():
         (point,) = load_public_keys(np.frombuffer(pairs[v].public, np.uint8).reshape(1, 32))
         assert point is not None
-        for u in graph(v, known.survivors).tolist():
+        for u in params.graph.neighbours(v, known.survivors).tolist():
             p = mask(mask_seed(pairs[u].agree(point), SESSION, u, v))
             total += -p if u > v else p
     result: list[int] = (total % params.modulus).tolist()
@@ -186,14 +182,12 @@ def test_removal_takes_out_every_mask_however_it_is_cut(data: st.DataObject) -> 
 
 
 def test_only_neighbours_have_masks(monkeypatch: pytest.MonkeyPatch) -> None:
-    def ring(u: int, users: Ids) -> Ids:
-        return users[np.isin((users.astype(int) - u) % 9, [1, 2, 7, 8])]
-
     known, pairs = revealed([1, 3, 4, 6, 7, 9], [2, 5, 8], 1)
     params = parameters(40, 1 << 24)
-    expected = twin(params, known, pairs, ring)
-    assert expected != twin(params, known, pairs)
-    monkeypatch.setattr(unmask, "neighbours", ring)
+    of_everyone = twin(params, known, pairs)
+    monkeypatch.setattr(Params, "graph", Ring(9, 2))
+    expected = twin(params, known, pairs)
+    assert expected != of_everyone
     assert Removal(params, SESSION, known, lambda done, total: None).run(Inline()).tolist() == expected
 
 

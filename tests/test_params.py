@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from secagg import LocalProtocolError, Model, Params, RemoteProtocolError, Threat
 from secagg.dp import ApproxDp, Neighbours, Plan, PureDp, Sensitivity
-from secagg.protocol.params import neighbours, with_neighbours
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 10, 99, 100, 101, 1000])
@@ -227,11 +226,6 @@ def test_two_honest_inputs_are_enough() -> None:
 def test_semi_honest_clients_alone_may_sum_one_honest_input() -> None:
     """They see no sum unless the server, which follows the protocol, shows it to them: Fig. 5's first row."""
     assert Params(n=10, m=1, modulus=1 << 16, n_corrupt=3, threat=Threat.CLIENTS_ONLY).min_inputs == 1
-
-
-def test_neighbours_are_everyone_else() -> None:
-    assert neighbours(3, [1, 3, 4]).tolist() == [1, 4]
-    assert with_neighbours(3, [1, 3, 4]).tolist() == [1, 3, 4]
 
 
 def test_integers_of_any_type_are_taken_as_they_are() -> None:

@@ -43,7 +43,6 @@ from secagg.protocol.messages import (
     encode,
     signed,
 )
-from secagg.protocol.params import neighbours
 from secagg.protocol.unmask import pairwise_signs, prg_nonce, seed_array
 
 TYPES: dict[int, type[Message]] = {kind.TYPE: kind for kind in (*Answer.__subclasses__(), *Request.__subclasses__())}
@@ -374,7 +373,7 @@ class Session(RuleBasedStateMachine):
 
     def own_vector(self, u: int, message: bytes) -> NDArray[Any]:
         """What u adds to the sum, whatever it is: y_u without the masks that the others know."""
-        shared, others = self.shared[u], neighbours(u, self.u2)
+        shared, others = self.shared[u], self.params.graph.neighbours(u, self.u2)
         answer = decode(message[: len(message) - self.signature_bytes], MaskedInputCollection)
         own = vector.unpack(answer.y, self.params.m, self.params.modulus)
         seeds = shared.b_seed + b"".join(shared.peers[v].mask_seed for v in others.tolist())

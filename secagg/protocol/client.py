@@ -46,7 +46,7 @@ from .messages import (
     type_of,
     users_hash,
 )
-from .params import Params, neighbours, with_neighbours
+from .params import Params
 from .pki import PARAMS_DIFFER, Pki
 from .unmask import pairwise_signs, prg_nonce, seed_array
 
@@ -261,20 +261,21 @@ class Client:
             raise RemoteProtocolError(
                 f"user ids must be {self._pki.users_text}, and no more than n: {PARAMS_DIFFER}, in n for one"
             )
-        public_keys = _check_keys(request, u, state)
+        neighbours = self.params.graph.neighbours(u, users)
+        public_keys = _check_keys(request, u, state, neighbours)
         advertised = (AdvertiseKeys(bytes(keys[0]), bytes(keys[1])) for keys in request.keys)
         self._pki.check_all(self._pki.setup, users, advertised, request.signatures)
         session = self._scope = self._session = session_id(self.params, self._pki.roster_hash, request)
         b = shamir.random_scalars(1, self._rand)
         own = self_mask(b.tobytes(), session, u)
 
-        holders = with_neighbours(u, users)
+        holders = self.params.graph.holders(u, users)
         secrets = np.concatenate([np.frombuffer(state.s.secret, np.uint8).reshape(1, 32), b])
         shares = shamir.share(secrets, t, holders, rand=self._rand)
 
         peers: dict[int, _Peer] = {}
-        ciphertexts = np.empty((len(holders) - 1, CIPHERTEXT_BYTES), np.uint8)
-        for row, v in enumerate(neighbours(u, users).tolist()):
+        ciphertexts = np.empty((len(neighbours), CIPHERTEXT_BYTES), np.uint8)
+        for row, v in enumerate(neighbours.tolist()):
             c_pk, s_pk = public_keys[v]
             agreed = state.c.agree(c_pk)
             peers[v] = _Peer(
@@ -295,7 +296,7 @@ class Client:
         u = self.user_id
         _check_session(request.session, state.session)
         _check_users(request.users, u, self.params.t, within=state.users)
-        senders = neighbours(u, request.users)
+        senders = self.params.graph.neighbours(u, request.users)
         opened, shares = self._open(state, senders, request.ciphertexts)
         dealers = np.append(senders[opened], np.uint32(u))
         if len(dealers) < self.params.t:
@@ -411,7 +412,9 @@ def _check_session(session: bytes, expected: bytes) -> None:
         raise RemoteProtocolError(f"the request belongs to another session, or {PARAMS_DIFFER}")
 
 
-def _check_keys(request: ShareKeysRequest, u: int, own: _Advertised) -> dict[int, tuple[PublicKey, PublicKey]]:
+def _check_keys(
+    request: ShareKeysRequest, u: int, own: _Advertised, neighbours: Ids
+) -> dict[int, tuple[PublicKey, PublicKey]]:
     """Every neighbour's two public keys, after checking that all 2|U1| differ and that u's own are as it sent them."""
     users, keys = request.users, request.keys
     if len(keys) != len(users):
@@ -420,10 +423,9 @@ def _check_keys(request: ShareKeysRequest, u: int, own: _Advertised) -> dict[int
         raise RemoteProtocolError("the list does not show this user's own keys")
     if len({key.tobytes() for key in keys.reshape(-1, 32)}) != 2 * len(users):
         raise RemoteProtocolError("two of the public keys are equal")
-    peers = neighbours(u, users)
-    points = load_public_keys(keys[np.searchsorted(users, peers)].reshape(-1, 32))
+    points = load_public_keys(keys[np.searchsorted(users, neighbours)].reshape(-1, 32))
     pairs: dict[int, tuple[PublicKey, PublicKey]] = {}
-    for v, c_pk, s_pk in zip(peers.tolist(), points[::2], points[1::2], strict=True):
+    for v, c_pk, s_pk in zip(neighbours.tolist(), points[::2], points[1::2], strict=True):
         if c_pk is None or s_pk is None:
             raise RemoteProtocolError("a public key is not on the curve", client=v)
         pairs[v] = c_pk, s_pk

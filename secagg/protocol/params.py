@@ -1,7 +1,6 @@
 """What all parties of a session agree on before it starts: Fig. 4's setup and Fig. 5's thresholds."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import InitVar, dataclass, field, fields
 from enum import IntEnum
 from typing import Annotated, Any, Protocol, Self
@@ -9,9 +8,10 @@ from typing import Annotated, Any, Protocol, Self
 import numpy as np
 
 from ..arguments import convert, octets, whole
-from ..codec import Ids, Opaque, Struct, UInt
+from ..codec import Opaque, Struct, UInt
 from ..errors import ArgumentTypeError, LocalProtocolError, RemoteProtocolError, require
 from ..vector import dtype
+from .graph import COMPLETE, Graph
 
 NONCE_BYTES_MIN = 16
 CONTEXT_BYTES_MAX = (1 << 16) - 1
@@ -161,6 +161,11 @@ class Params(Struct):
             raise RemoteProtocolError(str(error)) from None
 
     @property
+    def graph(self) -> Graph:
+        """Who shares with whom: the complete graph. It is not on the wire."""
+        return COMPLETE
+
+    @property
     def bits(self) -> int:
         """ceil(log2 R): bits of one element of a masked vector on the wire."""
         return (self.modulus - 1).bit_length()
@@ -284,15 +289,3 @@ class Params(Struct):
             " which is that input; raise t or min_users to n_corrupt + 2, or declare fewer corrupt users (in tests:"
             " allow_single_input=True)",
         )
-
-
-def neighbours(u: int, users: Ids | Sequence[int]) -> Ids:
-    """Those of `users`, in order, with whom u exchanges shares and masks: in the paper, everyone else."""
-    everyone = np.asarray(users, dtype=np.uint32)
-    others: Ids = everyone[everyone != u]
-    return others
-
-
-def with_neighbours(u: int, users: Ids | Sequence[int]) -> Ids:
-    """Those of `users`, in order, who hold shares of u's secrets, u itself among them: in the paper, everyone."""
-    return np.asarray(users, dtype=np.uint32)

@@ -40,7 +40,7 @@ from .messages import (
     type_of,
     users_hash,
 )
-from .params import Model, Params, neighbours, with_neighbours
+from .params import Model, Params
 from .pki import PARAMS_DIFFER, Pki
 from .reconstruct import Reconstruction, Wrong, blame
 from .unmask import Progress, Removal, Revealed, seed_array
@@ -267,7 +267,7 @@ class Server:
 
     def _take_ciphertexts(self, u: int, answer: ShareKeys) -> None:
         self._check_session(answer.session)
-        recipients = neighbours(u, self._u1)
+        recipients = self.params.graph.neighbours(u, self._u1)
         if len(answer.ciphertexts) != len(recipients):
             raise RemoteProtocolError(f"{len(answer.ciphertexts)} ciphertexts for {len(recipients)} recipients")
         self._ciphertexts[self._index(recipients), self._index(u)] = answer.ciphertexts.view(_CIPHERTEXT)[:, 0]
@@ -277,7 +277,8 @@ class Server:
         """Each of U2 gets the ciphertexts that were made for it."""
         requests = {}
         for u in users.tolist():
-            received = self._ciphertexts[self._index(u), self._index(neighbours(u, users))]
+            senders = self.params.graph.neighbours(u, users)
+            received = self._ciphertexts[self._index(u), self._index(senders)]
             received = received.view(np.uint8).reshape(-1, CIPHERTEXT_BYTES)
             requests[u] = encode(MaskedInputCollectionRequest(self._session, users, received))
         self._u2 = users
@@ -302,10 +303,11 @@ class Server:
 
     def _dealers_held(self, u: int, unopened: Ids) -> Ids:
         """Whose shares u holds."""
-        dealers = with_neighbours(u, self._u2)
+        dealers = self.params.graph.holders(u, self._u2)
         if not len(unopened):
             return dealers
-        if np.any(unopened[1:] <= unopened[:-1]) or not np.isin(unopened, neighbours(u, self._u2)).all():
+        senders = self.params.graph.neighbours(u, self._u2)
+        if np.any(unopened[1:] <= unopened[:-1]) or not np.isin(unopened, senders).all():
             raise RemoteProtocolError("the list of unopened ciphertexts is not an ascending part of U2")
         held = dealers[~np.isin(dealers, unopened)]
         if len(held) < self.params.t:

@@ -19,7 +19,8 @@ from .. import masking, vector
 from ..codec import Ids, Octets
 from ..primitives import agree_all, mask_seeds
 from .executors import borrowed, completed
-from .params import Params, neighbours
+from .graph import Graph
+from .params import Params
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) as long work goes on."""
@@ -154,11 +155,11 @@ class Revealed:
     dropped: Ids
     secrets: Octets
 
-    def adjacent(self) -> NDArray[np.bool_]:
+    def adjacent(self, graph: Graph) -> NDArray[np.bool_]:
         """[u, v]: whether survivor u and dropped user v are neighbours."""
         table = np.zeros((len(self.survivors), len(self.dropped)), np.bool_)
         for column, v in enumerate(self.dropped.tolist()):
-            table[np.searchsorted(self.survivors, neighbours(v, self.survivors)), column] = True
+            table[np.searchsorted(self.survivors, graph.neighbours(v, self.survivors)), column] = True
         return table
 
 
@@ -177,7 +178,7 @@ class Removal:
         self._session = session
         self._revealed = revealed
         self._progress = progress
-        self._adjacent = revealed.adjacent()
+        self._adjacent = revealed.adjacent(params.graph)
         seeds = len(revealed.seeds) + int(np.count_nonzero(self._adjacent))
         self._ranges = coordinate_ranges(params.m)
         self._block = block_size(seeds, self._ranges)
