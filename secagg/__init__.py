@@ -12,10 +12,11 @@ from .protocol.client import Client
 from .protocol.deliveries import Stray
 from .protocol.identity import Identity, Roster
 from .protocol.messages import Round, rounds_of
-from .protocol.params import Model, Params, Threat
+from .protocol.params import Model, Params
 from .protocol.quantize import Aggregate, Quantizer
 from .protocol.server import Fault, Server
 from .protocol.simulate import Simulation, simulate
+from .protocol.thresholds import Threat
 
 __all__ = [
     "Abort",

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secagg import LocalProtocolError, Model, Params, RemoteProtocolError, Threat
-from secagg.dp import ApproxDp, Neighbours, Plan, PureDp, Sensitivity
+from secagg.dp import ApproxDp, Neighbours, Place, Plan, PureDp, Sensitivity, plan_at
+from secagg.protocol.thresholds import default_threshold, max_corrupt
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 10, 99, 100, 101, 1000])
@@ -20,6 +21,14 @@ def test_default_thresholds_are_those_of_figure_5(n: int) -> None:
     assert t(Threat.CLIENTS_ONLY) == 2  # the figure's 1 would make every share the secret itself
     assert t(Threat.SERVER_ONLY) == max(2, n // 2 + 1)
     assert t(Threat.COLLUDING) == max(2, 2 * n // 3 + 1)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 10, 99, 100, 101, 1000])
+def test_plans_for_a_usual_cohort_count_on_figure_5s_last_row(n: int) -> None:
+    """`secagg.dp` has its own copy of the two numbers: it loads nothing of the protocol."""
+    distributed = plan_at(Place.DISTRIBUTED, ApproxDp(1, "1e-6"), Sensitivity.histogram(Neighbours.REPLACE_ONE), 1, n)
+    corrupt = max_corrupt(n)
+    assert distributed.honest == default_threshold(n, Threat.COLLUDING, corrupt) - corrupt
 
 
 def test_colluding_is_the_default_threat() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from secagg import Client, Params, Server
 from secagg.protocol.messages import ShareKeysRequest, decode, session_id
-from secagg.protocol.params import Threat
+from secagg.protocol.thresholds import Threat
 
 CASES = json.loads((Path(__file__).parent / "vectors" / "session.json").read_text())["cases"]
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["name"]))

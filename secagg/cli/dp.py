@@ -26,6 +26,7 @@ from ..dp import (
 )
 from ..dp.exact import fraction
 from ..dp.tradeoff import COLUMNS
+from ..protocol.thresholds import Threat, default_threshold, max_corrupt
 from .console import (
     CommandError,
     check_writable,
@@ -158,7 +159,7 @@ def calibrate(
     place: PlaceOption = Place.AGGREGATORS.value,
     clients: Annotated[int | None, integer_option(help="With local and distributed: how many clients.")] = None,
     survivors: Annotated[
-        int | None, integer_option(help="With distributed: clients in every sum, t. [default: floor(2n/3) + 1]")
+        int | None, integer_option(help="With distributed: clients in every sum, at least. [default: floor(2n/3) + 1]")
     ] = None,
     corrupt: Annotated[
         int | None,
@@ -212,12 +213,17 @@ def calibrate(
                 sensitivity,
                 entries,
                 clients=clients,
-                survivors=min(clients, 2 * clients // 3 + 1) if survivors is None else survivors,
-                corrupt=-(-clients // 3) - 1 if corrupt is None else corrupt,
+                survivors=default_survivors(clients) if survivors is None else survivors,
+                corrupt=max_corrupt(clients) if corrupt is None else corrupt,
                 unit=unit,
                 isochronous=isochronous,
             )
     show_plan(plan, confidence, count, json)
+
+
+def default_survivors(n: int) -> int:
+    """How many of n clients are in every sum of a session with Fig. 5's last row."""
+    return min(n, default_threshold(n, Threat.COLLUDING, max_corrupt(n)))
 
 
 def find_epsilon(

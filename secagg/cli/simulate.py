@@ -14,9 +14,10 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 
 from ..protocol.messages import Round
-from ..protocol.params import Model, Params, Threat
+from ..protocol.params import Model, Params
 from ..protocol.simulate import Progress, Simulation, expected_sum
 from ..protocol.simulate import simulate as run_session
+from ..protocol.thresholds import Threat
 from .console import CommandError, check_writable, console, fail, integer_option, number_option, require, show_json
 from .noise import Noisy, choose_budget, describe_noise
 from .report import describe, option_name, show_report

@@ -51,8 +51,9 @@ from ..dp.calibrate import budget_rho
 from ..dp.exact import fraction
 from ..errors import LocalProtocolError, require
 from ..protocol.binding import Binding, Plain, check_numbers
-from ..protocol.params import Params, Threat, default_threshold, max_corrupt
+from ..protocol.params import Params
 from ..protocol.quantize import Arrays, Layout, centred
+from ..protocol.thresholds import Threat, default_threshold, max_corrupt
 from ..shamir import RandomBytes
 from .bound import Ball
 from .rotation import Floats, Rotation, entry_bound, padded_length

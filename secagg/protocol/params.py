@@ -1,4 +1,4 @@
-"""What all parties of a session agree on before it starts: Fig. 4's setup and Fig. 5's thresholds."""
+"""What all parties of a session agree on before it starts: Fig. 4's setup."""
 
 import os
 from dataclasses import InitVar, dataclass, field, fields
@@ -12,18 +12,19 @@ from ..codec import Opaque, Struct, UInt
 from ..errors import ArgumentTypeError, LocalProtocolError, RemoteProtocolError, require
 from ..vector import dtype
 from .graph import COMPLETE, Graph
+from .thresholds import (
+    Threat,
+    check_corrupt,
+    check_majority,
+    check_min_inputs,
+    check_min_users,
+    check_shares,
+    default_corrupt,
+    default_threshold,
+)
 
 NONCE_BYTES_MIN = 16
 CONTEXT_BYTES_MAX = (1 << 16) - 1
-
-
-class Threat(IntEnum):
-    """Whom privacy is guarded against: the rows of Fig. 5."""
-
-    CLIENTS_ONLY = 1
-    SERVER_ONLY = 2
-    COLLUDING = 3
-    """Some clients and the server together."""
 
 
 class Model(IntEnum):
@@ -35,26 +36,12 @@ class Model(IntEnum):
     """They do anything: Fig. 4's underlined parts."""
 
 
-def max_corrupt(n: int) -> int:
-    """The most corrupt users among n that Fig. 5's last row allows: ceil(n/3) - 1 (section 6.3.3)."""
-    return -(-n // 3) - 1
-
-
-def default_threshold(n: int, threat: Threat, n_corrupt: int) -> int:
-    """Fig. 5's minimum threshold, and 2 at least: with t = 1 every share is the secret itself.
-
-    Fig. 5 prints floor(2n/3) + 1 for n_corrupt = ceil(n/3) - 1; for any other number of corrupt users the same argument
-    (section 6.2: two disjoint sets of honest users must not both reach t) asks for 2t > n + n_corrupt.
-    """
-    if threat is Threat.CLIENTS_ONLY:
-        return max(2, n_corrupt + 1)
-    if threat is Threat.COLLUDING and n_corrupt == max_corrupt(n):
-        return max(2, 2 * n // 3 + 1)
-    return max(2, (n + n_corrupt) // 2 + 1)
-
-
 class NoisePlan(Protocol):
-    """What a session has to know about noise that its clients add; a `secagg.dp.Plan` of theirs is one."""
+    """What a session has to know about noise that its clients add; a `secagg.dp.Plan` of theirs is one.
+
+    It stands beside `Params`, and not in `secagg.noisy`, because `Params.for_inputs(noise=plan)` must refuse a plan for
+    another session: whoever adds its noise by `Client.set_input` meets no other check.
+    """
 
     @property
     def length(self) -> int:
@@ -120,9 +107,7 @@ class Params(Struct):
         self._fill_defaults()
         self._check_sizes()
         self._check_sum()
-        self._check_threshold()
-        if not allow_single_input:
-            self._check_min_inputs()
+        self._check_thresholds(allow_single_input)
 
     @classmethod
     def for_inputs(
@@ -229,7 +214,7 @@ class Params(Struct):
 
     def _fill_defaults(self) -> None:
         if self.n_corrupt == -1:
-            object.__setattr__(self, "n_corrupt", max_corrupt(self.n) if self.threat is Threat.COLLUDING else 0)
+            object.__setattr__(self, "n_corrupt", default_corrupt(self.n, self.threat))
         if self.t == -1:
             object.__setattr__(self, "t", default_threshold(self.n, self.threat, self.n_corrupt))
         if self.min_users == -1:
@@ -260,32 +245,11 @@ class Params(Struct):
             f"the sum can reach {largest}, which R = {self.modulus} cannot hold; see Params.for_inputs",
         )
 
-    def _check_threshold(self) -> None:
-        require(0 <= self.n_corrupt < self.n, f"n_corrupt must be 0 .. n - 1, got {self.n_corrupt}")
-        require(
-            self.threat is not Threat.SERVER_ONLY or self.n_corrupt == 0,
-            f"a server alone has no corrupt users, got n_corrupt = {self.n_corrupt}; use Threat.COLLUDING",
-        )
-        require(2 <= self.t <= self.n, f"threshold t must be 2 .. n = {self.n}, got {self.t}")
-        require(
-            self.t > self.n_corrupt,
-            f"threshold t = {self.t} must exceed n_corrupt = {self.n_corrupt}, or the corrupt users could reconstruct"
-            " secrets themselves; raise t, or declare fewer corrupt users",
-        )
-        require(self.t <= self.min_users <= self.n, f"min_users must be t .. n, got {self.min_users}")
+    def _check_thresholds(self, allow_single_input: bool) -> None:
+        check_corrupt(self.n, self.threat, self.n_corrupt)
+        check_shares(self.n, self.t, self.n_corrupt)
+        check_min_users(self.n, self.t, self.min_users)
         if self.model is Model.ACTIVE and self.threat is not Threat.CLIENTS_ONLY:
-            require(
-                2 * self.t > self.n + self.n_corrupt,
-                f"threshold t = {self.t} must satisfy 2t > n + n_corrupt = {self.n + self.n_corrupt}, or a server could"
-                " have two sets of users reveal both secrets of one user; raise t, or declare fewer corrupt users",
-            )
-
-    def _check_min_inputs(self) -> None:
-        """A sum of one honest input is that input, once the corrupt users have subtracted their own."""
-        exposed = self.model is Model.ACTIVE or self.threat is Threat.COLLUDING
-        require(
-            self.min_inputs > 1 or not exposed,
-            f"min_users = {self.min_users} and n_corrupt = {self.n_corrupt} allow a sum with one honest user's input,"
-            " which is that input; raise t or min_users to n_corrupt + 2, or declare fewer corrupt users (in tests:"
-            " allow_single_input=True)",
-        )
+            check_majority(self.n, self.t, self.n_corrupt)
+        if not allow_single_input and (self.model is Model.ACTIVE or self.threat is Threat.COLLUDING):
+            check_min_inputs(self.min_users, self.n_corrupt)

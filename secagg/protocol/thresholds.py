@@ -1,0 +1,82 @@
+"""Fig. 5: how many users may be corrupt, and how many shares and users keep what they know from revealing an input."""
+
+from enum import IntEnum
+
+from ..errors import require
+
+
+class Threat(IntEnum):
+    """Whom privacy is guarded against: the rows of Fig. 5."""
+
+    CLIENTS_ONLY = 1
+    SERVER_ONLY = 2
+    COLLUDING = 3
+    """Some clients and the server together."""
+
+
+def max_corrupt(n: int) -> int:
+    """The most corrupt users among n that Fig. 5's last row allows: ceil(n/3) - 1 (section 6.3.3)."""
+    return -(-n // 3) - 1
+
+
+def default_corrupt(n: int, threat: Threat) -> int:
+    """How many users a session of n guards against, unless it is told otherwise."""
+    return max_corrupt(n) if threat is Threat.COLLUDING else 0
+
+
+def default_threshold(n: int, threat: Threat, n_corrupt: int) -> int:
+    """Fig. 5's minimum threshold, and 2 at least: with t = 1 every share is the secret itself.
+
+    Fig. 5 prints floor(2n/3) + 1 for n_corrupt = ceil(n/3) - 1; for any other number of corrupt users the same argument
+    (section 6.2: two disjoint sets of honest users must not both reach t) asks for 2t > n + n_corrupt.
+    """
+    if threat is Threat.CLIENTS_ONLY:
+        return max(2, n_corrupt + 1)
+    if threat is Threat.COLLUDING and n_corrupt == max_corrupt(n):
+        return max(2, 2 * n // 3 + 1)
+    return max(2, (n + n_corrupt) // 2 + 1)
+
+
+def check_corrupt(n: int, threat: Threat, n_corrupt: int) -> None:
+    """Raises `LocalProtocolError` unless n_corrupt of n users may be corrupt in this row of Fig. 5."""
+    require(0 <= n_corrupt < n, f"n_corrupt must be 0 .. n - 1, got {n_corrupt}")
+    require(
+        threat is not Threat.SERVER_ONLY or n_corrupt == 0,
+        f"a server alone has no corrupt users, got n_corrupt = {n_corrupt}; use Threat.COLLUDING",
+    )
+
+
+def check_shares(n: int, t: int, n_corrupt: int) -> None:
+    """Raises `LocalProtocolError` unless the users have t shares of a secret, and the corrupt ones fewer."""
+    require(2 <= t <= n, f"threshold t must be 2 .. n = {n}, got {t}")
+    require(
+        t > n_corrupt,
+        f"threshold t = {t} must exceed n_corrupt = {n_corrupt}, or the corrupt users could reconstruct secrets"
+        " themselves; raise t, or declare fewer corrupt users",
+    )
+
+
+def check_majority(n: int, t: int, n_corrupt: int) -> None:
+    """Raises `LocalProtocolError` unless any two sets of t users have an honest one in common, who signs one U3 only
+    (section 6.2, against an active server)."""
+    require(
+        2 * t > n + n_corrupt,
+        f"threshold t = {t} must satisfy 2t > n + n_corrupt = {n + n_corrupt}, or a server could have two sets of users"
+        " reveal both secrets of one user; raise t, or declare fewer corrupt users",
+    )
+
+
+def check_min_users(n: int, t: int, min_users: int) -> None:
+    """Raises `LocalProtocolError` unless those whose inputs are in a sum are enough to unmask it."""
+    require(t <= min_users <= n, f"min_users must be t .. n, got {min_users}")
+
+
+def check_min_inputs(min_users: int, n_corrupt: int) -> None:
+    """Raises `LocalProtocolError` if a sum may have one honest input (Fig. 5's last column), which it then is once the
+    corrupt users have subtracted their own."""
+    require(
+        min_users - n_corrupt > 1,
+        f"min_users = {min_users} and n_corrupt = {n_corrupt} allow a sum with one honest user's input, which is that"
+        " input; raise t or min_users to n_corrupt + 2, or declare fewer corrupt users (in tests:"
+        " allow_single_input=True)",
+    )
