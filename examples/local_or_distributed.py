@@ -4,7 +4,8 @@ Appendix B of the paper (Bonawitz et al. 2017): n users each hold a vector of bo
 mean. With local noise, each vector needs all the noise that (epsilon, delta) asks for. Under secure aggregation the
 server sees the sum only, and the users' parts need to add up to that noise once: the estimate's standard deviation is
 sqrt(n) times smaller, 32 times at n = 1024. The appendix counts on all n parts. A cohort that may lose users, some of
-them corrupt, counts on t - n_C of them (about a third, Fig. 5's last row), and gains a factor of sqrt(t - n_C).
+them corrupt, counts on the honest ones of min_users (about a third of all, Fig. 5's last row), and gains a factor of
+sqrt(min_users - n_C).
 
 The vectors are of signs, as those of a gradient. Small cohorts go through whole sessions of the protocol as well, the
 noise under the masks, and these must give the same sums.
@@ -37,7 +38,7 @@ class Row(NamedTuple):
     local: float
     distributed: float  # all n parts are counted on, as in appendix B
     cautious: float  # counted_on parts are
-    counted_on: int  # t - n_C
+    counted_on: int  # min_users - n_C
 
     @property
     def gain(self) -> float:
@@ -89,7 +90,7 @@ def compare(n: int, m: int, rng: np.random.Generator) -> Row:
     return Row(n, local, distributed, cautious, plans[-1].honest)
 
 
-HEADER = "users  deviation: local  all counted on   gain  sqrt(n)  t - n_C counted on   gain  sqrt(t - n_C)"
+HEADER = "users  deviation: local  all counted on   gain  sqrt(n)   honest counted on   gain   sqrt(honest)"
 
 
 def line(row: Row) -> str:
@@ -104,11 +105,11 @@ def save_plot(rows: list[Row], m: int, path: Path) -> None:
     figure = Figure(figsize=(11, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.loglog(n, [row.local for row in rows], marker="o", label="local")
-    left.loglog(n, [row.cautious for row in rows], marker="o", label="distributed, $t - n_C$ counted on")
+    left.loglog(n, [row.cautious for row in rows], marker="o", label="distributed, honest ones counted on")
     left.loglog(n, [row.distributed for row in rows], marker="o", label="distributed, all counted on")
     left.set(title=f"{BUDGET}, vectors of {m:,} signs", ylabel="standard deviation of the mean's noise")
     right.loglog(n, [size**0.5 for size in n], ls="--", color="gray", label=r"$\sqrt{n}$")
-    right.loglog(n, [row.cautious_gain for row in rows], marker="o", color="C1", label="$t - n_C$ counted on")
+    right.loglog(n, [row.cautious_gain for row in rows], marker="o", color="C1", label="honest ones counted on")
     right.loglog(n, [row.gain for row in rows], marker="o", color="C2", label="all counted on")
     right.set(title="gain over local noise", ylabel="factor")
     factors = (2, 4, 8, 16, 32)

@@ -3,12 +3,13 @@
 Users hold vectors of bounded L2 norm, such as clipped gradients. In each round every user clips its vector, adds its
 part of the noise, masks both and takes part in the protocol, unless its own ledger says that its budget is spent; the
 server learns the noisy mean. Users drop out after they have agreed on masks with the others, as many as the protocol
-allows. What is counted on is the noise of those that must remain, less the corrupt among them (t - n_C, about
-a third), so that dropouts never weaken the guarantee; whatever the others add on top is over-noise.
+allows. What is counted on is the noise of those that must remain, less the corrupt among them (min_users - n_C,
+about a third), so that dropouts never weaken the guarantee; whatever the others add on top is over-noise.
 
 Compared with it is central noise at the same budget: what a server would add that is trusted with the exact mean. The
-standard deviation is sqrt(k / (t - n_C)) times larger with k users in the sum: 1.7 times with all of them, 1.4 times at
-the threshold. All of it with and without a random rotation, which changes no error but the bits that an entry takes.
+standard deviation is sqrt(k / (min_users - n_C)) times larger with k users in the sum: 1.7 times with all of them, 1.4
+times with min_users. All of it with and without a random rotation, which changes no error but the bits that an entry
+takes.
 """
 
 from fractions import Fraction
@@ -186,7 +187,7 @@ def plot_dropouts(axes: Axes, rows: list[Row], users: int, counted_on: int) -> N
     """Errors in proportion to those of central noise, against dropouts."""
     dropped = np.arange(max(row.dropped for row in rows) + 1)
     theory = np.sqrt((users - dropped) / counted_on)
-    axes.plot(dropped, theory, "--", color="gray", label=r"$\sqrt{k / (t - n_C)}$, $k$ users remain")
+    axes.plot(dropped, theory, "--", color="gray", label=r"$\sqrt{k / (k_{min} - n_C)}$, $k$ users remain")
     for rotated, marker in ((False, "o"), (True, "x")):
         chosen = [row for row in rows if row.rotated is rotated]
         name = "measured" + (", rotated" if rotated else "")

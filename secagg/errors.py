@@ -48,11 +48,11 @@ class ReportRejected(RemoteProtocolError):
 
 
 class Abort(SecAggError):
-    """The paper's abort: too few users are left to go on (Fig. 4).
+    """The paper's abort: too few users, or shares of a secret, are left to go on (Fig. 4).
 
     Attributes:
-        answered: how many users answered the round.
-        needed: how many had to (the threshold t).
+        answered: how many users answered the round, or how many shares there are.
+        needed: how many had to: `Params.quorum`, `Params.min_users`, or of shares `Params.t`.
     """
 
     def __init__(self, reason: str, answered: int, needed: int) -> None:

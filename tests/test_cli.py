@@ -410,7 +410,7 @@ def test_output_on_a_full_disk(tmp_path: Path) -> None:
         ),
         (("--drop-at", "3x", "--model", "active"), "--drop-at must be one of"),
         (("--model", "covert"), "--model must be one of semi-honest (1), active (2); got 'covert'"),
-        (("--model", "active", "--threshold", "3"), "threshold t = 3 must satisfy 2t > n + n_corrupt = 7"),
+        (("--model", "active", "--threshold", "3"), "quorum = 3 must satisfy 2 * quorum > n + n_corrupt = 7"),
         (("--threshold", "1"), "--threshold must be at least 2, got 1"),
         (("--threshold", "-1"), "--threshold must be at least 2, got -1"),
         (("--threshold", "7"), "threshold t must be 2 .. n = 6, got 7"),

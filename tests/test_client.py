@@ -109,11 +109,11 @@ def test_client_refuses_in_unmasking(name: str) -> None:
 
 
 @pytest.mark.parametrize("current", [Round.MASKED_INPUT_COLLECTION, Round.UNMASKING])
-def test_client_aborts_when_fewer_than_t_are_left(current: Round) -> None:
+def test_client_aborts_when_fewer_than_the_quorum_are_left(current: Round) -> None:
     refused(current, lambda r: {"users": ids(1, 2)}, Abort, "2 answered, 3 needed")
 
 
-def test_client_aborts_when_fewer_than_t_advertised_keys() -> None:
+def test_client_aborts_when_fewer_than_the_quorum_advertised_keys() -> None:
     refused(Round.SHARE_KEYS, lambda r: {"users": ids(1, 2), "keys": r.keys[:2]}, Abort, "2 answered, 3 needed")
 
 

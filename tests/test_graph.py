@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from conftest import Ring, play_until, run
 
-from secagg import Params, Round
+from secagg import Model, Params, Round
 from secagg.protocol.messages import ShareKeys, decode
 
 
@@ -16,13 +16,15 @@ def test_in_the_complete_graph_neighbours_are_everyone_else() -> None:
     assert graph.neighbours(2, [1, 3, 4]).tolist() == [1, 3, 4]
 
 
+@pytest.mark.parametrize("model", Model)
 @pytest.mark.parametrize("drops", [{}, {2: {5}}, {1: {1}, 2: {6}, 4: {3}}])
 def test_a_session_over_another_graph_gives_the_right_sum(
-    drops: dict[int, set[int]], monkeypatch: pytest.MonkeyPatch
+    model: Model, drops: dict[int, set[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shares, ciphertexts, masks and their removal, all among neighbours only."""
     monkeypatch.setattr(Params, "graph", Ring(9, 2))
-    run(9, 3, drops, n_corrupt=1)
+    monkeypatch.setattr(Params, "quorum", 6)
+    run(9, 3, drops, n_corrupt=1, model=model)
 
 
 def test_ciphertexts_are_for_neighbours_only(monkeypatch: pytest.MonkeyPatch) -> None:

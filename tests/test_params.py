@@ -63,10 +63,10 @@ def test_two_disjoint_sets_of_honest_users_never_both_reach_the_default_threshol
         ({"n_corrupt": 10}, "n_corrupt must be"),
         ({"n": 1}, "n must be"),
         ({"model": 3}, "not a parameter"),
-        ({"model": Model.ACTIVE, "t": 6, "n_corrupt": 2}, "must satisfy 2t > n"),
-        ({"model": Model.ACTIVE, "t": 5, "threat": Threat.SERVER_ONLY}, "must satisfy 2t > n"),
-        ({"min_users": 6}, "min_users must be t .. n"),
-        ({"min_users": 11}, "min_users must be t .. n"),
+        ({"model": Model.ACTIVE, "t": 6, "n_corrupt": 2}, r"must satisfy 2 \* quorum > n \+ n_corrupt"),
+        ({"model": Model.ACTIVE, "t": 5, "threat": Threat.SERVER_ONLY}, r"must satisfy 2 \* quorum > n \+ n_corrupt"),
+        ({"min_users": 6}, "min_users must be quorum = 7 .. n = 10"),
+        ({"min_users": 11}, "min_users must be quorum = 7 .. n = 10"),
         ({"n": 3.5}, "n must be an integer"),
         ({"threat": "x"}, "threat must be an integer"),
         ({"threat": Threat.SERVER_ONLY, "n_corrupt": 1}, "a server alone has no corrupt users"),
@@ -247,7 +247,7 @@ def test_integers_of_any_type_are_taken_as_they_are() -> None:
 
 @given(st.integers(2, 300), st.data())
 def test_the_active_model_never_lets_two_sets_of_users_reveal_both_secrets(n: int, data: st.DataObject) -> None:
-    """A server that shows two survivor sets needs t shares from each: disjoint honest ones, and n_C twice."""
+    """A server that shows two survivor sets needs a quorum for each: disjoint honest users, and n_C twice."""
     n_corrupt, t = data.draw(st.integers(0, n - 1)), data.draw(st.integers(2, n))
     try:
         Params(n=n, m=1, modulus=1 << 63, n_corrupt=n_corrupt, t=t, model=Model.ACTIVE, allow_single_input=True)

@@ -52,7 +52,8 @@ def simulate(
         ),
     ] = "semi-honest",
     threshold: Annotated[
-        int | None, integer_option(help="Clients that must answer every round, t. [default: what the threat asks for]")
+        int | None,
+        integer_option(help="Shares that reveal a secret, t; every round needs as many clients. [default: by threat]"),
     ] = None,
     threat: Annotated[
         str, typer.Option(help="Who may be corrupt: clients-only, server-only or colluding (both together).")

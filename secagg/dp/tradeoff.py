@@ -60,7 +60,7 @@ def plan_at(
     place: Place, budget: PureDp | ApproxDp, sensitivity: Sensitivity, length: int, reports: int, *, unit: Unit = REPORT
 ) -> Plan:
     """A plan for a batch with the usual parties: two Aggregators, one of them honest; a SecAgg cohort of one client a
-    report with n_C = ceil(n / 3) - 1 corrupt and t = floor(2n / 3) + 1 (Fig. 5's last row)."""
+    report with n_C = ceil(n / 3) - 1 corrupt and floor(2n / 3) + 1 inputs in every sum (Fig. 5's last row)."""
     reports = whole(reports, "reports")
     require(reports >= 1, f"reports must be at least 1, got {reports}")
     if place is Place.CENTRAL:

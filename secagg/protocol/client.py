@@ -255,8 +255,8 @@ class Client:
 
     def _share_keys(self, state: _Advertised, request: ShareKeysRequest) -> tuple[_Shared, ShareKeys]:
         """Round 1: check everyone's keys, share s_sk and b, and agree on every key that the session needs."""
-        u, users, t = self.user_id, request.users, self.params.t
-        _check_users(users, u, t)
+        u, users = self.user_id, request.users
+        _check_users(users, u, self.params.quorum)
         if len(users) > self.params.n or not all(v in self._pki for v in users.tolist()):
             raise RemoteProtocolError(
                 f"user ids must be {self._pki.users_text}, and no more than n: {PARAMS_DIFFER}, in n for one"
@@ -271,7 +271,7 @@ class Client:
 
         holders = self.params.graph.holders(u, users)
         secrets = np.concatenate([np.frombuffer(state.s.secret, np.uint8).reshape(1, 32), b])
-        shares = shamir.share(secrets, t, holders, rand=self._rand)
+        shares = shamir.share(secrets, self.params.t, holders, rand=self._rand)
 
         peers: dict[int, _Peer] = {}
         ciphertexts = np.empty((len(neighbours), CIPHERTEXT_BYTES), np.uint8)
@@ -295,7 +295,7 @@ class Client:
         """Round 2: open the shares of everyone in U2 and send y_u."""
         u = self.user_id
         _check_session(request.session, state.session)
-        _check_users(request.users, u, self.params.t, within=state.users)
+        _check_users(request.users, u, self.params.quorum, within=state.users)
         senders = self.params.graph.neighbours(u, request.users)
         opened, shares = self._open(state, senders, request.ciphertexts)
         dealers = np.append(senders[opened], np.uint32(u))
@@ -356,9 +356,9 @@ class Client:
         _check_users(u3, self.user_id, self.params.min_users, within=state.users)
 
     def _check_u4(self, state: _Checked, request: UnmaskingRequest) -> None:
-        """At least t users of U3 have signed the U3 that u has."""
+        """A quorum of U3 has signed the U3 that u has."""
         _check_session(request.session, state.masked.session)
-        _check_users(request.users, None, self.params.t, within=state.u3)
+        _check_users(request.users, None, self.params.quorum, within=state.u3)
         agreed = repeat(ConsistencyCheck(state.masked.session, users_hash(state.u3)), len(request.users))
         self._pki.check_all(state.masked.session, request.users, agreed, request.signatures)
 
@@ -395,16 +395,17 @@ def _route(sender: int, recipient: int) -> bytes:
     return sender.to_bytes(4, "big") + recipient.to_bytes(4, "big")
 
 
-def _check_users(users: Ids, u: int | None, t: int, within: Ids | None = None) -> None:
-    """A list U_k as u may accept it: ascending, so without repeats, part of U_{k-1}, with u itself, and t at least."""
+def _check_users(users: Ids, u: int | None, needed: int, within: Ids | None = None) -> None:
+    """A list U_k as u may accept it: ascending, so without repeats, part of U_{k-1}, with u itself, and long enough."""
     if np.any(users[1:] <= users[:-1]):
         raise RemoteProtocolError("the list of users is not strictly ascending")
     if within is not None and not np.isin(users, within).all():
         raise RemoteProtocolError("the list names users that the round before did not")
     if u is not None and u not in users:
         raise RemoteProtocolError("the list of users omits this user itself")
-    if len(users) < t:
-        raise Abort("too few users are left (the server goes on: its t or min_users may be another)", len(users), t)
+    if len(users) < needed:
+        reason = "too few users are left (the server goes on: its quorum or min_users may be another)"
+        raise Abort(reason, len(users), needed)
 
 
 def _check_session(session: bytes, expected: bytes) -> None:

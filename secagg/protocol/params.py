@@ -15,9 +15,9 @@ from .graph import COMPLETE, Graph
 from .thresholds import (
     Threat,
     check_corrupt,
-    check_majority,
     check_min_inputs,
     check_min_users,
+    check_quorum,
     check_shares,
     default_corrupt,
     default_threshold,
@@ -73,8 +73,8 @@ class Params(Struct):
         threat: whom privacy is guarded against; sets the defaults of the next two.
         n_corrupt: n_C, the number of corrupt users that may pool what they know with the server: among any n users
             that the server may choose, not on average.
-        t: threshold: how many users must survive each round, and how many shares reveal a secret.
-        min_users: how many users' inputs, t or more, must be in the sum. By default t.
+        t: threshold: how many shares reveal a secret; see `quorum` for the users that this asks for.
+        min_users: how many users' inputs, `quorum` or more, must be in the sum. By default `quorum`.
         nonce: at least 16 bytes, never used for another session. By default fresh from the operating system.
         context: what the application binds the session to, such as the hash of model and task.
 
@@ -151,6 +151,12 @@ class Params(Struct):
         return COMPLETE
 
     @property
+    def quorum(self) -> int:
+        """How many users ShareKeys, ConsistencyCheck and Unmasking need: t, as everyone holds a share of every secret
+        in the complete graph. It is not on the wire."""
+        return self.t
+
+    @property
     def bits(self) -> int:
         """ceil(log2 R): bits of one element of a masked vector on the wire."""
         return (self.modulus - 1).bit_length()
@@ -218,7 +224,7 @@ class Params(Struct):
         if self.t == -1:
             object.__setattr__(self, "t", default_threshold(self.n, self.threat, self.n_corrupt))
         if self.min_users == -1:
-            object.__setattr__(self, "min_users", self.t)
+            object.__setattr__(self, "min_users", self.quorum)
         if self.max_value == -1:
             object.__setattr__(self, "max_value", (self.modulus - 1 - 2 * self.room) // max(self.n, 1))
 
@@ -248,8 +254,8 @@ class Params(Struct):
     def _check_thresholds(self, allow_single_input: bool) -> None:
         check_corrupt(self.n, self.threat, self.n_corrupt)
         check_shares(self.n, self.t, self.n_corrupt)
-        check_min_users(self.n, self.t, self.min_users)
+        check_min_users(self.n, self.quorum, self.min_users)
         if self.model is Model.ACTIVE and self.threat is not Threat.CLIENTS_ONLY:
-            check_majority(self.n, self.t, self.n_corrupt)
+            check_quorum(self.n, self.quorum, self.n_corrupt)
         if not allow_single_input and (self.model is Model.ACTIVE or self.threat is Threat.COLLUDING):
             check_min_inputs(self.min_users, self.n_corrupt)

@@ -37,7 +37,7 @@ class Reconstruction:
 
     Args:
         dealers: U2, ascending; each deals to and holds from its neighbours among them.
-        t: threshold.
+        t: how many shares reveal a secret.
         n_corrupt: how many of them may lie, together.
         check: see `Check`.
 

@@ -205,8 +205,8 @@ class Server:
         return self._needed_in(self._rounds[0])
 
     def _needed_in(self, answer: type[Answer]) -> int:
-        """How many users must answer: t, and of masked inputs as many as the sum must hold."""
-        return self.params.min_users if answer is MaskedInputCollection else self.params.t
+        """How many users must answer: a quorum, and of masked inputs as many as the sum must hold."""
+        return self.params.min_users if answer is MaskedInputCollection else self.params.quorum
 
     def _shortage(self, current: Round) -> str:
         """Which round too few have answered, and why, if others tried."""

@@ -85,7 +85,7 @@ def simulate(
             into which the server cuts the removal of masks.
 
     Raises:
-        Abort: fewer than t users are left in some round.
+        Abort: fewer users are left than some round needs, `params.quorum` or `params.min_users`.
         LocalProtocolError: an input is not what `params` allows.
     """
     threads = whole(threads, "threads")

@@ -1,4 +1,13 @@
-"""Fig. 5: how many users may be corrupt, and how many shares and users keep what they know from revealing an input."""
+"""Fig. 5: how many users may be corrupt, and how many shares and users keep what they know from revealing an input.
+
+Three numbers, which the paper has one letter for:
+
+- t: how many shares reveal a secret. It concerns those who hold shares of one user's secrets.
+- quorum: how many users must take part in ShareKeys, ConsistencyCheck and Unmasking. It concerns all users.
+- min_users: how many users' inputs a sum must hold.
+
+In the complete graph everyone holds a share of every secret, and the quorum is t.
+"""
 
 from enum import IntEnum
 
@@ -56,19 +65,19 @@ def check_shares(n: int, t: int, n_corrupt: int) -> None:
     )
 
 
-def check_majority(n: int, t: int, n_corrupt: int) -> None:
-    """Raises `LocalProtocolError` unless any two sets of t users have an honest one in common, who signs one U3 only
-    (section 6.2, against an active server)."""
+def check_quorum(n: int, quorum: int, n_corrupt: int) -> None:
+    """Raises `LocalProtocolError` unless any two quorums have an honest user in common, who signs one U3 only (section
+    6.2, against an active server)."""
     require(
-        2 * t > n + n_corrupt,
-        f"threshold t = {t} must satisfy 2t > n + n_corrupt = {n + n_corrupt}, or a server could have two sets of users"
-        " reveal both secrets of one user; raise t, or declare fewer corrupt users",
+        2 * quorum > n + n_corrupt,
+        f"quorum = {quorum} must satisfy 2 * quorum > n + n_corrupt = {n + n_corrupt}, or a server could have two sets"
+        " of users reveal both secrets of one user; raise t, which is the quorum, or declare fewer corrupt users",
     )
 
 
-def check_min_users(n: int, t: int, min_users: int) -> None:
-    """Raises `LocalProtocolError` unless those whose inputs are in a sum are enough to unmask it."""
-    require(t <= min_users <= n, f"min_users must be t .. n, got {min_users}")
+def check_min_users(n: int, quorum: int, min_users: int) -> None:
+    """Raises `LocalProtocolError` unless the users whose inputs are in a sum are enough to check and to unmask it."""
+    require(quorum <= min_users <= n, f"min_users must be quorum = {quorum} .. n = {n}, got {min_users}")
 
 
 def check_min_inputs(min_users: int, n_corrupt: int) -> None:

@@ -224,12 +224,12 @@ def _signatures(session: Session, told: dict[int, Ids]) -> dict[int, bytes]:
 
 
 def _claim(session: Session, told: dict[int, Ids], signatures: dict[int, bytes], u: int) -> UnmaskingRequest:
-    """That t users have signed the U3 that u was told, proven by all genuine signatures of it that there are, and by
+    """That a quorum has signed the U3 that u was told, proven by all genuine signatures of it that there are, and by
     those of another U3 where they are too few."""
     claim = {v: session.sign(v, ConsistencyCheck(session.scope, users_hash(told[u]))) for v in CORRUPT}
     claim |= {v: signatures[v] for v in signatures if told[v].tolist() == told[u].tolist()}
     others = [v for v in signatures if v in told[u] and v not in claim]
-    claim |= {v: signatures[v] for v in others[: max(0, session.params.t - len(claim))]}
+    claim |= {v: signatures[v] for v in others[: max(0, session.params.quorum - len(claim))]}
     return UnmaskingRequest(session.scope, ids(sorted(claim)), stack([claim[v] for v in sorted(claim)]))
 
 

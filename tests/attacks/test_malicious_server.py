@@ -205,19 +205,21 @@ def test_server_cannot_talk_a_client_out_of_the_active_model() -> None:
 
 @pytest.mark.parametrize("t", [2, 3, 4])
 def test_server_cannot_have_a_threshold_that_two_sets_of_users_reach(t: int) -> None:
-    with pytest.raises(LocalProtocolError, match=r"must exceed n_corrupt|must satisfy 2t > n \+ n_corrupt = 9"):
+    with pytest.raises(
+        LocalProtocolError, match=r"must exceed n_corrupt|must satisfy 2 \* quorum > n \+ n_corrupt = 9"
+    ):
         make_params(Model.ACTIVE, t=t)
 
 
 @every_request
-def test_server_cannot_repeat_users_to_reach_t(model: Model, current: Round) -> None:
+def test_server_cannot_repeat_users_to_reach_the_quorum(model: Model, current: Round) -> None:
     session = Session(model, current)
     session.refuse(2, part(session.request(2), ids([1, 2, 3, 4, 4])), "not strictly ascending")
     assert 2 not in session.finish() or current > Round.MASKED_INPUT_COLLECTION
 
 
 @every_request
-def test_server_cannot_go_on_with_fewer_than_t_users(model: Model, current: Round) -> None:
+def test_server_cannot_go_on_with_fewer_users_than_the_quorum(model: Model, current: Round) -> None:
     session = Session(model, current)
     session.refuse(2, part(session.request(2), ids([1, 2, 3, 4])), "4 answered, 5 needed", Abort)
     session.finish()
