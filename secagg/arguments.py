@@ -106,6 +106,22 @@ def in_place(values: NDArray[Any], name: str) -> NDArray[Any]:
     return values
 
 
+def assign(instance: object, check: Callable[[Any, str], Any], **values: Any) -> None:
+    """Set attributes, in a frozen dataclass too, to what `check` makes of these values; for `__init__`."""
+    for name, value in values.items():
+        object.__setattr__(instance, name, check(value, name))
+
+
+def unchecked(value: Any, name: str) -> Any:
+    """For `assign`: the value as it is."""
+    return value
+
+
+def optional(check: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
+    """The same check for a parameter that may be left out: `None` stays."""
+    return lambda value, name: None if value is None else check(value, name)
+
+
 def convert(instance: object, check: Callable[[Any, str], Any], *names: str) -> None:
     """Put what `check` makes of these attributes into their places, in a frozen dataclass too; for `__post_init__`.
 

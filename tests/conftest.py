@@ -33,7 +33,7 @@ def isa(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def run(
     n: int = 10,
-    t: int = -1,
+    t: int | None = None,
     drops: dict[int, set[int]] | None = None,
     *,
     m: int = 20,

@@ -178,7 +178,7 @@ sizes: dict[str, Any] = {
     "t": 67,
 }
 call("protocol.params.Params", **sizes, min_users=100, nonce=NONCE, context=b"context")
-call("protocol.params.Params", n=100, m=100, modulus=101, max_value=1, nonce=NONCE)
+call("protocol.params.Params", n=100, m=100, modulus=101, max_value=1, nonce=NONCE, allow_single_input=False)
 call("protocol.params.Params.for_inputs", max_value=100, n=100, m=100, room=100, nonce=NONCE)
 call("protocol.params.Params.decode", data=params().encode())
 on(params, "codec.Struct.encode", header=b"header")

@@ -28,6 +28,7 @@ from secagg.dp import (
 from secagg.dp.calibrate import budget_rho
 from secagg.noisy import NoisySum, PaddingWarning
 from secagg.noisy.sum import ROUNDING_SHARE, WEIGHT_STEPS_MIN
+from secagg.protocol.quantize import Layout
 from secagg.protocol.simulate import expected_sum
 
 BUDGET = ApproxDp(1, "1e-6")
@@ -337,11 +338,21 @@ def test_a_quantizer_with_weights_takes_no_plan() -> None:
     [({"clip": 0.0}, "clip must be positive"), ({"clip": math.nan}, "clip must be finite"),
      ({"n": 1}, "n must be at least 2"), ({"max_weight": 0}, "max_weight must be positive"),
      ({"budget": PureDp(1)}, "keeps to no pure budget, such as 1-DP"), ({"steps": 0}, "steps must be 1"),
-     ({"steps": 1 << 29}, "steps must be 1")],
+     ({"steps": 1 << 29}, "steps must be 1"), ({"steps": -1}, "steps must be 1 .*, got -1"),
+     ({"survivors": -1}, "0 <= corrupt < survivors <= n must hold, got 2, -1 and 7"),
+     ({"survivors": 8}, "must hold, got 2, 8 and 7"), ({"corrupt": -1}, "must hold, got -1, 4 and 7")],
 )  # fmt: skip
 def test_a_sum_that_makes_no_sense_is_refused(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(LocalProtocolError, match=reason):
         noisy_sum(**changes)
+
+
+def test_none_is_what_was_left_out() -> None:
+    layout = Layout.of(np.zeros(50))
+    task = NoisySum(layout=layout, clip=2.0, budget=BUDGET, n=7, survivors=None, corrupt=None, steps=None)
+    assert task == NoisySum(layout=layout, clip=2.0, budget=BUDGET, n=7) == noisy_sum()
+    assert (task.survivors, task.corrupt) == (5, 2)
+    assert task.steps + 1 == noisy_sum().steps + 1  # readers get integers
 
 
 def test_an_empty_model_is_refused() -> None:
@@ -432,6 +443,9 @@ def test_rotation_that_pads_says_what_it_costs_and_how_to_avoid_it() -> None:
         rotated = noisy_sum(600, 10, rotate=True, clip=1.0, budget=ApproxDp("0.5", "1e-6"))
     plain = noisy_sum(600, 10, clip=1.0, budget=ApproxDp("0.5", "1e-6"))
     assert (plain.params().packed_size, rotated.params().packed_size) == (1275, 2176)
+    with pytest.warns(PaddingWarning) as caught:
+        NoisySum(layout=plain.layout, clip=1.0, budget=plain.budget, n=10, rotate=True)
+    assert caught[0].filename == __file__
 
 
 def test_rotation_that_costs_next_to_nothing_goes_without_a_word() -> None:

@@ -77,8 +77,13 @@ def test_two_disjoint_sets_of_honest_users_never_both_reach_the_default_threshol
         ({"modulus": 10}, "too small for 10 inputs"),
         ({"max_value": 6554}, "the sum can reach 65540"),
         ({"max_value": 6553, "room": 3}, "the sum can reach 65536"),
-        ({"max_value": 0}, "too small"),
-        ({"room": -1}, "too small"),
+        ({"max_value": 0}, "max_value must be at least 1, got 0"),
+        ({"max_value": -1}, "max_value must be at least 1, got -1"),
+        ({"room": -1}, "room must be at least 0, got -1"),
+        ({"n_corrupt": -1}, r"n_corrupt must be 0 \.\. n - 1, got -1"),
+        ({"t": -1}, r"threshold t must be 2 \.\. n = 10, got -1"),
+        ({"min_users": -1}, r"min_users must be quorum = 7 \.\. n = 10, got -1"),
+        ({"n": None}, "n must be an integer"),
         ({"nonce": bytes(15)}, "nonce must be 16"),
         ({"nonce": bytes(256)}, "nonce must be 16"),
         ({"context": bytes(1 << 16)}, "context must be below"),
@@ -148,6 +153,14 @@ def test_noise_too_wide_for_any_modulus_is_refused() -> None:
     wide = Plan.local(PureDp("1e-18"), Sensitivity.sum(9, Neighbours.REPLACE_ONE), 1, clients=10)
     with pytest.raises(LocalProtocolError, match=r"n \* max_value \+ 2 \* room must be 1 \.\. 2\*\*64 - 1"):
         Params.for_inputs(5, n=10, m=1, noise=wide)
+
+
+def test_none_is_what_was_left_out() -> None:
+    params = Params(n=10, m=20, modulus=1 << 16, max_value=None, n_corrupt=None, t=None, min_users=None, nonce=None)
+    assert params == Params(n=10, m=20, modulus=1 << 16, nonce=params.nonce)
+    assert (params.max_value, params.n_corrupt, params.t, params.min_users) == (6553, 3, 7, 7)
+    assert params.t + 1 == 8  # readers get integers
+    assert params == Params.for_inputs(6553, n=10, m=20, t=None, nonce=params.nonce)
 
 
 def test_nonces_are_fresh() -> None:

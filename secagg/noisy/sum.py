@@ -26,7 +26,7 @@ is least (see there): in a long vector it costs next to nothing.
 import math
 import os
 import warnings
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Generic, Self
@@ -34,7 +34,7 @@ from typing import Any, Generic, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import array, convert, flag, real, whole
+from ..arguments import array, assign, convert, flag, optional, real, unchecked, whole
 from ..dp import (
     REPORT,
     ApproxDp,
@@ -110,9 +110,11 @@ class Release(Generic[Arrays]):
         return self.deviation / self.weight
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, init=False)
 class NoisySum(Generic[Arrays]):
     """What all parties of a noisy round agree on before it; clients and server must hold equal ones.
+
+    What is left out, or None, is worked out once, when the object is made.
 
     Attributes:
         layout: the model's shapes; `NoisySum.like` takes them from a model.
@@ -140,18 +142,35 @@ class NoisySum(Generic[Arrays]):
     clip: float
     budget: ZCdp | ApproxDp
     n: int
-    survivors: int = -1
-    corrupt: int = -1
-    max_weight: int | None = None
-    rotate: bool = False
-    steps: int = -1
-    unit: Unit = REPORT
-    isochronous: bool | None = None
+    survivors: int
+    corrupt: int
+    max_weight: int | None
+    rotate: bool
+    steps: int
+    unit: Unit
+    isochronous: bool | None
 
-    def __post_init__(self) -> None:
-        convert(self, real, "clip")
-        convert(self, whole, "n", "survivors", "corrupt", "max_weight", "steps")
-        convert(self, flag, "rotate", "isochronous")
+    def __init__(
+        self,
+        *,
+        layout: Layout[Arrays],
+        clip: float,
+        budget: ZCdp | ApproxDp,
+        n: int,
+        survivors: int | None = None,
+        corrupt: int | None = None,
+        max_weight: int | None = None,
+        rotate: bool = False,
+        steps: int | None = None,
+        unit: Unit = REPORT,
+        isochronous: bool | None = None,
+    ) -> None:
+        assign(self, unchecked, layout=layout, budget=budget, unit=unit)
+        assign(self, real, clip=clip)
+        assign(self, whole, n=n)
+        assign(self, optional(whole), max_weight=max_weight)
+        assign(self, flag, rotate=rotate)
+        assign(self, optional(flag), isochronous=isochronous)
         require(self.layout.size > 0, "the model has no values")
         require(1e-200 < self.clip < 1e200, f"clip must be positive (1e-200 .. 1e200), got {self.clip}")
         require(self.n >= 2, f"n must be at least 2, got {self.n}")
@@ -160,11 +179,17 @@ class NoisySum(Generic[Arrays]):
             isinstance(self.budget, ZCdp | ApproxDp),
             f"noise that clients share keeps to no pure budget, such as {self.budget}: give ApproxDp or ZCdp",
         )
-        asked_steps = self.steps
-        self._fill_defaults()
+        assign(self, whole, corrupt=max_corrupt(self.n) if corrupt is None else corrupt)
+        threshold = default_threshold(self.n, Threat.COLLUDING, self.corrupt)
+        assign(self, whole, survivors=threshold if survivors is None else survivors)
+        require(
+            0 <= self.corrupt < self.survivors <= self.n,
+            f"0 <= corrupt < survivors <= n must hold, got {self.corrupt}, {self.survivors} and {self.n}",
+        )
+        assign(self, whole, steps=self._default_steps() if steps is None else steps)
         require(1 <= self.steps <= STEPS_MAX, f"steps must be 1 .. 2**28, got {self.steps}")
         if self._vector_length > self.layout.size:
-            self._warn_of_padding(asked_steps)
+            self._warn_of_padding(steps)
 
     @classmethod
     def like(cls, model: Arrays, *, keep_dtypes: bool = False, **others: Any) -> Self:
@@ -329,18 +354,11 @@ class NoisySum(Generic[Arrays]):
         bound = entry_bound(self.steps, self._vector_length, LOG_CUT_CHANCE - math.log(self.n))
         return min(self.steps, math.ceil(bound))
 
-    def _fill_defaults(self) -> None:
-        if self.corrupt == -1:
-            object.__setattr__(self, "corrupt", max_corrupt(self.n))
-        if self.survivors == -1:
-            object.__setattr__(self, "survivors", default_threshold(self.n, Threat.COLLUDING, self.corrupt))
-        if self.steps == -1:
-            object.__setattr__(self, "steps", self._default_steps())
-
-    def _warn_of_padding(self, asked_steps: int) -> None:
+    def _warn_of_padding(self, asked_steps: int | None) -> None:
         try:
             padded = self.params().packed_size
-            plain = replace(self, rotate=False, steps=asked_steps).params().packed_size
+            others = {field.name: getattr(self, field.name) for field in fields(self)}
+            plain = type(self)(**others | {"rotate": False, "steps": asked_steps}).params().packed_size
         except LocalProtocolError:
             return  # one of the two is impossible, as `plan` or `params` says to whoever asks for it
         if padded > (1 + PADDING_SHARE) * plain:
@@ -349,7 +367,7 @@ class NoisySum(Generic[Arrays]):
                 f" {plain:,} bytes to {padded:,}; leave rotation out (rotate=False), which hardly changes the noise, or"
                 " fill the padding with entries of use"
             )
-            warnings.warn(text, PaddingWarning, stacklevel=4)  # of __post_init__, __init__ and their caller
+            warnings.warn(text, PaddingWarning, stacklevel=3)  # of __init__ and its caller
 
     def _default_steps(self) -> int:
         """The least power of two for which rounding costs at most ROUNDING_SHARE of the noise; see the module."""

@@ -1,13 +1,14 @@
 """What all parties of a session agree on before it starts: Fig. 4's setup."""
 
 import os
-from dataclasses import InitVar, dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Annotated, Any, Protocol, Self
 
 import numpy as np
 
-from ..arguments import convert, octets, whole
+from ..arguments import assign, flag, octets, whole
 from ..codec import Opaque, Struct, UInt
 from ..errors import ArgumentTypeError, LocalProtocolError, RemoteProtocolError, require
 from ..vector import dtype
@@ -59,9 +60,11 @@ class NoisePlan(Protocol):
         """A bound on the absolute value of each entry of all their noise together."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, init=False)
 class Params(Struct):
     """The public parameters of one session; every party must hold the same, byte for byte.
+
+    What is left out, or None, is worked out once, when the object is made: it travels as the number that it is then.
 
     Attributes:
         n: number of users; their ids are 1..n, or with a roster any n of its.
@@ -91,23 +94,44 @@ class Params(Struct):
     n: Annotated[int, UInt(4)]
     m: Annotated[int, UInt(8)]
     modulus: Annotated[int, UInt(9)]
-    max_value: Annotated[int, UInt(9)] = -1
-    room: Annotated[int, UInt(9)] = 0
-    model: Annotated[Model, UInt(1, Model)] = Model.SEMI_HONEST
-    threat: Annotated[Threat, UInt(1, Threat)] = Threat.COLLUDING
-    n_corrupt: Annotated[int, UInt(4)] = -1
-    t: Annotated[int, UInt(4)] = -1
-    min_users: Annotated[int, UInt(4)] = -1
-    nonce: Annotated[bytes, Opaque(1)] = field(default_factory=lambda: os.urandom(NONCE_BYTES_MIN))
-    context: Annotated[bytes, Opaque(2)] = b""
-    allow_single_input: InitVar[bool] = False
+    max_value: Annotated[int, UInt(9)]
+    room: Annotated[int, UInt(9)]
+    model: Annotated[Model, UInt(1, Model)]
+    threat: Annotated[Threat, UInt(1, Threat)]
+    n_corrupt: Annotated[int, UInt(4)]
+    t: Annotated[int, UInt(4)]
+    min_users: Annotated[int, UInt(4)]
+    nonce: Annotated[bytes, Opaque(1)]
+    context: Annotated[bytes, Opaque(2)]
 
-    def __post_init__(self, allow_single_input: bool) -> None:
-        self._check_types()
-        self._fill_defaults()
+    def __init__(
+        self,
+        *,
+        n: int,
+        m: int,
+        modulus: int,
+        max_value: int | None = None,
+        room: int = 0,
+        model: Model = Model.SEMI_HONEST,
+        threat: Threat = Threat.COLLUDING,
+        n_corrupt: int | None = None,
+        t: int | None = None,
+        min_users: int | None = None,
+        nonce: bytes | None = None,
+        context: bytes = b"",
+        allow_single_input: bool = False,
+    ) -> None:
+        assign(self, whole, n=n, m=m, modulus=modulus, room=room)
+        assign(self, _member(Model), model=model)
+        assign(self, _member(Threat), threat=threat)
+        assign(self, octets, nonce=os.urandom(NONCE_BYTES_MIN) if nonce is None else nonce, context=context)
         self._check_sizes()
+        assign(self, whole, max_value=self._largest_value() if max_value is None else max_value)
         self._check_sum()
-        self._check_thresholds(allow_single_input)
+        assign(self, whole, n_corrupt=default_corrupt(self.n, self.threat) if n_corrupt is None else n_corrupt)
+        assign(self, whole, t=default_threshold(self.n, self.threat, self.n_corrupt) if t is None else t)
+        assign(self, whole, min_users=self.quorum if min_users is None else min_users)
+        self._check_thresholds(flag(allow_single_input, "allow_single_input"))
 
     @classmethod
     def for_inputs(
@@ -208,29 +232,16 @@ class Params(Struct):
         )
         require(noise.room() <= self.room, f"the noise needs room = {noise.room()}, but there is {self.room}")
 
-    def _check_types(self) -> None:
-        """Plain integers, a `Model` and a `Threat`, whatever integers came in, and bytes that nobody can change."""
-        convert(self, whole, "n", "m", "modulus", "max_value", "room", "model", "threat", "n_corrupt", "t", "min_users")
-        convert(self, octets, "nonce", "context")
-        try:
-            object.__setattr__(self, "model", Model(self.model))
-            object.__setattr__(self, "threat", Threat(self.threat))
-        except ValueError as error:
-            raise LocalProtocolError(f"not a parameter: {error}") from None
-
-    def _fill_defaults(self) -> None:
-        if self.n_corrupt == -1:
-            object.__setattr__(self, "n_corrupt", default_corrupt(self.n, self.threat))
-        if self.t == -1:
-            object.__setattr__(self, "t", default_threshold(self.n, self.threat, self.n_corrupt))
-        if self.min_users == -1:
-            object.__setattr__(self, "min_users", self.quorum)
-        if self.max_value == -1:
-            object.__setattr__(self, "max_value", (self.modulus - 1 - 2 * self.room) // max(self.n, 1))
+    def _largest_value(self) -> int:
+        """The largest input for which no sum can overflow."""
+        largest = (self.modulus - 1 - 2 * self.room) // self.n
+        require(largest >= 1, f"R = {self.modulus} is too small for {self.n} inputs")
+        return largest
 
     def _check_sizes(self) -> None:
         require(2 <= self.n < 1 << 32, f"n must be 2 .. 2**32 - 1, got {self.n}")
         require(2 <= self.modulus <= 1 << 64, f"modulus must be 2 .. 2**64, got {self.modulus}")
+        require(self.room >= 0, f"room must be at least 0, got {self.room}")
         require(self.m >= 1 and self.packed_size < 1 << 32, f"a vector must take 1 .. 2**32 - 1 bytes, m is {self.m}")
         require(
             NONCE_BYTES_MIN <= len(self.nonce) <= 255,
@@ -244,7 +255,7 @@ class Params(Struct):
         )
 
     def _check_sum(self) -> None:
-        require(self.max_value >= 1 and self.room >= 0, f"R = {self.modulus} is too small for {self.n} inputs")
+        require(self.max_value >= 1, f"max_value must be at least 1, got {self.max_value}")
         largest = self.n * self.max_value + 2 * self.room
         require(
             largest < self.modulus,
@@ -259,3 +270,15 @@ class Params(Struct):
             check_quorum(self.n, self.quorum, self.n_corrupt)
         if not allow_single_input and (self.model is Model.ACTIVE or self.threat is Threat.COLLUDING):
             check_min_inputs(self.min_users, self.n_corrupt)
+
+
+def _member(kind: type[IntEnum]) -> Callable[[int, str], IntEnum]:
+    """A check for `assign`: that a number is one of an enum's."""
+
+    def check(value: int, name: str) -> IntEnum:
+        try:
+            return kind(whole(value, name))
+        except ValueError as error:
+            raise LocalProtocolError(f"not a parameter: {error}") from None
+
+    return check
