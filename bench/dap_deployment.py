@@ -15,15 +15,15 @@ from urllib.parse import urlsplit
 import numpy as np
 import psycopg
 
-from secagg.dap.configs import Configs
-from secagg.dap.exchange import Retries, run
-from secagg.dap.local import Local
+from secagg.cli.demo.local import Local
+from secagg.dap.client.hpke_configs import Configs
 from secagg.dap.messages import HpkeConfig, Interval, Role
 from secagg.dap.reports import encode_upload, make_reports
 from secagg.dap.store import buckets
 from secagg.dap.store.engine import Store
 from secagg.dap.store.tasks import find_task
 from secagg.dap.task import Task
+from secagg.http.steps import Retries, run
 
 SCRIPT = Path(__file__).parent.parent / "ci" / "postgres.sh"
 AGGREGATORS = (Role.LEADER, Role.HELPER)

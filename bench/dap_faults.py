@@ -26,12 +26,12 @@ import httpx
 import numpy as np
 
 from secagg import dp
-from secagg.dap import party
-from secagg.dap.local import Local
+from secagg.cli.demo.local import Local
+from secagg.dap import task_file
 from secagg.dap.messages import BatchMode, CollectionJobReq, Interval, Query, Role
-from secagg.dap.party import CollectorParty
-from secagg.dap.privacy import Mechanism, Privacy
+from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dap.task import Task
+from secagg.dap.task_file import CollectorParty
 from secagg.dap.vdafs import vdaf
 
 from .dap_deployment import AGGREGATORS, Postgres, bodies, configs_of, histogram, uploads_of
@@ -105,8 +105,8 @@ class Run:
         spool = self.local.folder / f"{name}.spool"
         with httpx.Client() as client:
             write_spool(spool, bodies(task, configs_of(task, client), values, PER_REQUEST))
-        document = json.dumps(party.to_document(collector))
-        party.write_secret(self.local.folder / f"{name}.collector", document)
+        document = json.dumps(task_file.to_document(collector))
+        task_file.write_secret(self.local.folder / f"{name}.collector", document)
         return Measured(name, task, collector, histogram(values, BUCKETS), spool)
 
     # Uploads.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from secagg.dap.local import Local
+from secagg.cli.demo.local import Local
 from secagg.dap.messages import Role
 
 from .dap_deployment import AGGREGATORS, wait_for

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from secagg.dap.local import Local
+from secagg.cli.demo.local import Local
 from secagg.dap.messages import Role
 from secagg.dap.task import Task
 from secagg.dap.vdafs import vdaf

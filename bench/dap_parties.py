@@ -12,10 +12,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from secagg.dap import party
-from secagg.dap.collector import Collector
-from secagg.dap.exchange import Retries
-from secagg.dap.party import CollectorParty
+from secagg.dap import task_file
+from secagg.dap.client.collector import Collector
+from secagg.dap.task_file import CollectorParty
+from secagg.http.steps import Retries
 
 from .dap_deployment import Connection
 
@@ -55,7 +55,7 @@ def upload(url: str, media_type: str, spool: Path) -> None:
 
 
 def collect(file: Path, start: int, duration: int) -> None:
-    held = party.load(file)
+    held = task_file.load(file)
     assert isinstance(held, CollectorParty)
     assert held.private_key is not None
     retries = Retries(attempts=1000, longest=2.0)

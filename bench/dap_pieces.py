@@ -16,18 +16,19 @@ from unittest.mock import patch
 
 import numpy as np
 
-from secagg.dap import aggregator, leader, messages
-from secagg.dap.helper import Helper
+from secagg.dap import messages
+from secagg.dap.aggregator import input_shares, leader
+from secagg.dap.aggregator.helper import Helper
+from secagg.dap.aggregator.leader import Leader
+from secagg.dap.aggregator.peer import Answer
 from secagg.dap.hpke import PrivateKey
-from secagg.dap.leader import Leader
 from secagg.dap.messages import BatchMode, Report, Role
-from secagg.dap.party import AggregatorParty, CollectorKey, key_config, new_parties
-from secagg.dap.peer import Answer
 from secagg.dap.reports import decode_upload
 from secagg.dap.store.engine import Store, Tx
 from secagg.dap.store.tasks import AggregatorTask, add_task, find_task
+from secagg.dap.store.vault import Vault
 from secagg.dap.task import task_configuration
-from secagg.dap.vault import Vault
+from secagg.dap.task_file import AggregatorParty, CollectorKey, key_config, new_parties
 from secagg.dap.vdafs import vdaf
 from secagg.vdaf import PingPong, Prio3
 
@@ -175,7 +176,7 @@ def _clocks(watch: Stopwatch) -> Iterator[None]:
         ("codec", messages.AggregationJobResp, "encode"),
         ("codec", messages.AggregationJobResp, "decode"),
         ("codec", messages.Report, "decode"),
-        ("codec", aggregator, "_payload"),
+        ("codec", input_shares, "_payload"),
         *(("database", Tx, name) for name in ("execute", "insert_new")),
     ]
     with ExitStack() as stack:

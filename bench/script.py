@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from secagg import Client, Identity, Model, Params, Roster, Round, Server, masking, rounds_of, shamir, vector
 from secagg.codec import Ids, Octets
 from secagg.primitives import KeyPair, mask_seed, seal, self_mask, share_key
+from secagg.protocol.authentication import Pki
 from secagg.protocol.messages import (
     CIPHERTEXT_BYTES,
     AdvertiseKeys,
@@ -33,7 +34,6 @@ from secagg.protocol.messages import (
     signed,
     users_hash,
 )
-from secagg.protocol.pki import Pki
 from secagg.protocol.unmask import pairwise_signs, prg_nonce
 from secagg.shamir import RandomBytes
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from secagg import Identity, LocalProtocolError, Params, RemoteProtocolError, Roster
 from secagg.codec import IDS, Fixed, Ids, Items, Octets, Opaque, Struct, UInt
-from secagg.dap.privacy import Privacy
+from secagg.dap.privacy.extension import Privacy
 from secagg.protocol.messages import Answer, Message, Request, decode, encode
 
 from .dap import DAP, takes_struct

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from secagg import Client, Identity, Model, Params, Roster, Server
-from secagg.dap.privacy import Mechanism, Privacy
+from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dp import ApproxDp, PureDp, Unit, ZCdp
 from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.messages import Round

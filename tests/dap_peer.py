@@ -9,7 +9,7 @@ import anyio
 import httpx
 from dap_tasks import NOW
 
-from secagg.dap.client import AsyncClient, Client, UploadInterrupted, UploadResult
+from secagg.dap.client.upload import AsyncClient, Client, UploadInterrupted, UploadResult
 from secagg.dap.hpke import PrivateKey
 from secagg.dap.messages import HpkeConfig, HpkeConfigList, Report
 from secagg.dap.reports import decode_upload

@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from secagg.dap.helper import Helper
+from secagg.dap.aggregator.helper import Helper
+from secagg.dap.aggregator.leader import Leader
+from secagg.dap.aggregator.peer import Answer
 from secagg.dap.hpke import PrivateKey
-from secagg.dap.journal import Journal
-from secagg.dap.leader import Leader
-from secagg.dap.peer import Answer
 from secagg.dap.store.engine import Store
-from secagg.dap.store.tasks import AggregatorTask, all_keys, find_task
-from secagg.dap.store.uploads import waiting
-from secagg.dap.vault import Vault
+from secagg.dap.store.journal import Journal
+from secagg.dap.store.keys import all_keys
+from secagg.dap.store.reports import waiting
+from secagg.dap.store.tasks import AggregatorTask, find_task
+from secagg.dap.store.vault import Vault
 
 
 class _Peer:

@@ -21,10 +21,11 @@ import uvicorn
 from sqlalchemy import NullPool, create_engine, delete, func, make_url, select
 from starlette.applications import Starlette
 
-from secagg.dap.helper import Helper
+from secagg.dap.aggregator.helper import Helper
+from secagg.dap.aggregator.leader import JobDone, Leader
+from secagg.dap.aggregator.peer import Answer, PeerUnavailable
+from secagg.dap.aggregator.schedule import Settings
 from secagg.dap.hpke import PrivateKey, seal
-from secagg.dap.journal import Journal
-from secagg.dap.leader import JobDone, Leader
 from secagg.dap.messages import (
     BatchMode,
     CollectionJobReq,
@@ -40,14 +41,16 @@ from secagg.dap.messages import (
     ReportMetadata,
     Role,
 )
-from secagg.dap.peer import Answer, PeerUnavailable
-from secagg.dap.settings import Settings
-from secagg.dap.store import buckets, schema, uploads
+from secagg.dap.secrets import TaskSecrets, token_hash
+from secagg.dap.store import buckets, schema
+from secagg.dap.store.collections import CollectionJob, releases
 from secagg.dap.store.engine import Store, Tx
-from secagg.dap.store.releases import CollectionJob, releases
-from secagg.dap.store.tasks import AggregatorTask, KeyPair, TaskSecrets, add_key, add_task, find_task, token_hash
+from secagg.dap.store.journal import Journal
+from secagg.dap.store.keys import KeyPair, add_key
+from secagg.dap.store.reports import waiting
+from secagg.dap.store.tasks import AggregatorTask, add_task, find_task
+from secagg.dap.store.vault import Vault
 from secagg.dap.task import Task, task_configuration
-from secagg.dap.vault import Vault
 from secagg.dap.vdafs import vdaf
 
 START = 1_700_000_000.0  # when everything begins
@@ -338,7 +341,7 @@ class World:
     def waiting(self) -> int:
         """Reports at the Leader that are not aggregated."""
         with self.leader_store.read() as tx:
-            return uploads.waiting(tx)
+            return waiting(tx)
 
     # The Collector.
 

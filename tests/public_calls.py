@@ -19,14 +19,14 @@ from dap_tasks import make_task
 from public_parameters import public_callables
 
 from secagg import Client, Identity, Params, Quantizer, Roster, Round, Server, dp, noisy, vdaf
-from secagg.dap.client import TIMEOUT
-from secagg.dap.collecting import Collecting
-from secagg.dap.exchange import Progress, Response, Retries, Wait
+from secagg.dap.client.collection import Collecting
+from secagg.dap.client.upload import TIMEOUT
 from secagg.dap.hpke import PrivateKey
 from secagg.dap.messages import BatchMode, HpkeConfig, ReportMetadata
-from secagg.dap.privacy import Mechanism, Privacy
-from secagg.dap.randomized_response import RandomizedResponse
+from secagg.dap.privacy.extension import Mechanism, Privacy
+from secagg.dap.privacy.randomized_response import RandomizedResponse
 from secagg.dap.vdafs import Histogram, Sum
+from secagg.http.steps import Progress, Response, Retries, Wait
 from secagg.primitives import KeyPair
 from secagg.protocol.quantize import Layout
 from secagg.vdaf.circuits import Count

@@ -22,12 +22,12 @@ from sqlalchemy import text
 
 from secagg.cli.dap.collect import parse_interval
 from secagg.cli.dap.common import duration, duration_text, instant
-from secagg.dap import party
-from secagg.dap.config import SECRET_VARIABLE, Config
+from secagg.dap import task_file
 from secagg.dap.messages import BatchMode
-from secagg.dap.party import AggregatorParty, CollectorParty
-from secagg.dap.privacy import Mechanism
+from secagg.dap.privacy.extension import Mechanism
+from secagg.dap.server.config import SECRET_VARIABLE, Config
 from secagg.dap.store.migrations import VERSION
+from secagg.dap.task_file import AggregatorParty, CollectorParty
 from secagg.dap.vdafs import Vdaf, vdaf
 from secagg.dp import ApproxDp, PureDp, ZCdp
 
@@ -113,7 +113,7 @@ def test_a_task_has_a_file_for_every_party(tmp_path: Path) -> None:
         "client.json  for Clients; public",
     ):  # fmt: skip
         assert part in out
-    assert {path.name for path in (tmp_path / "t").iterdir()} == {f"{name}.json" for name in party.PARTIES}
+    assert {path.name for path in (tmp_path / "t").iterdir()} == {f"{name}.json" for name in task_file.PARTIES}
     assert all(mode(path) == 0o600 for path in (tmp_path / "t").iterdir())
     assert "exists already, and is never overwritten" in refused(*HISTOGRAM, *PRIVATE, "--output", tmp_path / "t")
 
@@ -160,15 +160,15 @@ def test_the_words_hold_no_secret(tmp_path: Path, leader: Path) -> None:
 
 def test_all_parties_on_stdout() -> None:
     report = run_json(*HISTOGRAM, *PRIVATE)
-    parties = {name: party.from_document(document) for name, document in report["parties"].items()}
-    assert set(parties) == set(party.PARTIES)
+    parties = {name: task_file.from_document(document) for name, document in report["parties"].items()}
+    assert set(parties) == set(task_file.PARTIES)
     assert report["vdaf"] == {"name": "Histogram", "length": 4, "chunk_length": 2}
     assert report["privacy"]["collections"] == 10
     assert "where to? Give --output DIR, or --json" in refused(*HISTOGRAM, *PRIVATE)
 
 
 def task_of(*options: str) -> Any:
-    return party.from_document(
+    return task_file.from_document(
         run_json("task", "new", *URLS, "--min-batch-size", "5", *options)["parties"]["client"]
     ).task
 
@@ -211,7 +211,7 @@ def test_other_options_of_a_task(tmp_path: Path) -> None:
     assert "from 2026-01-31T00:00:00Z until 2026-03-02T00:00:00Z" in out
     assert "a client with at most 2 reports in a day" in out
     assert "Clients of this dialect did not see the parameters" in out
-    found = party.load(tmp_path / "leader.json")
+    found = task_file.load(tmp_path / "leader.json")
     assert isinstance(found, AggregatorParty)
     assert (found.task.time_precision, found.secrets.batch_size) == (300, 9)
     assert (found.task.batch_mode, found.task.dialect.tag) == (BatchMode.LEADER_SELECTED, b"dap-09")
@@ -256,7 +256,7 @@ def test_a_collector_keeps_its_key(tmp_path: Path) -> None:
     assert "never overwritten" in refused("collector-key", "--output", tmp_path / "collector.key")
     run(*HISTOGRAM, *PRIVATE, "--collector-config", config, "--output", tmp_path / "t")
     run(*HISTOGRAM, *PRIVATE, "--collector-key", tmp_path / "collector.key", "--output", tmp_path / "u")
-    without, with_key = (party.load(tmp_path / f"{name}/collector.json") for name in "tu")
+    without, with_key = (task_file.load(tmp_path / f"{name}/collector.json") for name in "tu")
     assert isinstance(without, CollectorParty)
     assert isinstance(with_key, CollectorParty)
     assert without.private_key is None

@@ -12,10 +12,10 @@ from commands import Command
 from dap_peer import Aggregators
 from dap_tasks import make_task
 
-from secagg.dap.client import UPLOAD_ERRORS, Client
-from secagg.dap.exchange import Retries
+from secagg.dap.client.upload import UPLOAD_ERRORS, Client
 from secagg.dap.messages import ReportError, ReportUploadStatus, UploadErrors
 from secagg.dap.task import Task
+from secagg.http.steps import Retries
 
 UPLOAD = import_module("secagg.cli.dap.upload")
 URLS = ("--leader", "https://leader.example", "--helper", "https://helper.example")

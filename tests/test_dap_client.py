@@ -26,9 +26,8 @@ from dap_peer import (
 from dap_tasks import make_task
 from dap_world import MIN_BATCH, Urls, World
 
-from secagg.dap.client import UPLOAD_ERRORS, UploadInterrupted
+from secagg.dap.client.upload import UPLOAD_ERRORS, UploadInterrupted
 from secagg.dap.dialect import DAP_09
-from secagg.dap.exchange import Retries, Unreachable
 from secagg.dap.messages import (
     HpkeConfig,
     HpkeConfigList,
@@ -38,12 +37,13 @@ from secagg.dap.messages import (
     Role,
     UploadErrors,
 )
-from secagg.dap.privacy import Mechanism, Privacy
+from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dap.problems import DapProblem
 from secagg.dap.reports import report_size
 from secagg.dap.task import Task
 from secagg.dp import PureDp
 from secagg.errors import RemoteProtocolError
+from secagg.http.steps import Retries, Unreachable
 
 TASK, OLD_TASK = make_task(), make_task(dialect=DAP_09)
 LIST_TYPE = TASK.dialect.hpke_config_list_media_type

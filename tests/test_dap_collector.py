@@ -14,9 +14,8 @@ from dap_peer import URN, Answer, answer, lost_answer, problem
 from dap_tasks import NOW, make_task
 
 from secagg.dap import hpke
-from secagg.dap.collecting import COLLECTION_RESP
-from secagg.dap.collector import AsyncCollector, Collection, CollectionPending, Collector
-from secagg.dap.exchange import Progress, Retries, Unreachable
+from secagg.dap.client.collection import COLLECTION_RESP
+from secagg.dap.client.collector import AsyncCollector, Collection, CollectionPending, Collector
 from secagg.dap.hpke import PrivateKey
 from secagg.dap.messages import (
     BatchMode,
@@ -28,12 +27,13 @@ from secagg.dap.messages import (
     Query,
     Role,
 )
-from secagg.dap.privacy import Mechanism, Privacy
+from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dap.problems import DapProblem
 from secagg.dap.task import Task
 from secagg.dap.vdafs import vdaf
 from secagg.dp import PureDp
 from secagg.errors import LocalProtocolError, RemoteProtocolError, SecAggError
+from secagg.http.steps import Progress, Retries, Unreachable
 
 TASK = make_task()
 SELECTED = make_task(batch_mode=BatchMode.LEADER_SELECTED)

@@ -14,19 +14,19 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from secagg.dap import logs
-from secagg.dap.config import SECRET_VARIABLE, Config, ConfigError, tables, template
-from secagg.dap.directory import SETTLED, Directory
-from secagg.dap.keys import new_key, retire_key
-from secagg.dap.leader import Leader
+from secagg.dap.aggregator.directory import SETTLED, Directory
+from secagg.dap.aggregator.key_rotation import new_key, retire_key
+from secagg.dap.aggregator.leader import Leader
 from secagg.dap.messages import Role
-from secagg.dap.process import Process
-from secagg.dap.resources import Limits
-from secagg.dap.server import split_address
+from secagg.dap.server import logs
+from secagg.dap.server.config import SECRET_VARIABLE, Config, ConfigError, tables, template
+from secagg.dap.server.limits import Limits
+from secagg.dap.server.process import Process
+from secagg.dap.server.server import split_address
 from secagg.dap.store import engine
 from secagg.dap.store.engine import Store
-from secagg.dap.store.tasks import all_keys
-from secagg.dap.vault import Vault
+from secagg.dap.store.keys import all_keys
+from secagg.dap.store.vault import Vault
 from secagg.errors import LocalProtocolError
 
 BOTH = pytest.mark.parametrize("role", [Role.LEADER, Role.HELPER])

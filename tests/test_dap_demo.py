@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from commands import Command, plain_environment
 
-from secagg.cli.dap import demo as command
-from secagg.cli.dap.demo_report import BAR, bar_text
-from secagg.dap import experiments
-from secagg.dap.config import SECRET_VARIABLE
-from secagg.dap.demo import Batch, Demo, Release, Usage, browsers, privacy_for, ranking
-from secagg.dap.local import Local, LocalError
+from secagg.cli.demo import command as command
+from secagg.cli.demo import experiments
+from secagg.cli.demo.demo import Batch, Demo, Release, Usage, browsers, privacy_for, ranking
+from secagg.cli.demo.local import Local, LocalError
+from secagg.cli.demo.report import BAR, bar_text
 from secagg.dap.messages import Role
+from secagg.dap.server.config import SECRET_VARIABLE
 from secagg.dap.vdafs import vdaf
 
 NO_NOISE = "1000"  # the epsilon at which no sample but 0 is to be expected in 1e200 years

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from dap_world import CONFIG_ID, Urls, World
 
-from secagg.dap import directory as directory_module
-from secagg.dap.directory import FRESH, Directory
+from secagg.dap.aggregator import directory as directory_module
+from secagg.dap.aggregator.directory import FRESH, Directory
 from secagg.dap.hpke import PrivateKey
 from secagg.dap.messages import HpkeConfig, Role
 from secagg.dap.store import tasks as tasks_module
-from secagg.dap.store.tasks import KeyPair, add_key
+from secagg.dap.store.keys import KeyPair, add_key
 
 
 @pytest.fixture

@@ -19,19 +19,19 @@ from dap_world import (
 )
 
 from secagg import dp
-from secagg.dap.app import helper_app, leader_app
-from secagg.dap.client import Client
-from secagg.dap.collector import Collector
+from secagg.dap.aggregator.directory import Directory
+from secagg.dap.aggregator.helper import Helper
+from secagg.dap.aggregator.leader import Leader
+from secagg.dap.aggregator.peer import HttpPeer
+from secagg.dap.aggregator.schedule import Settings
+from secagg.dap.aggregator.worker import Workers
+from secagg.dap.client.collector import Collector
+from secagg.dap.client.upload import Client
 from secagg.dap.dialect import DAP_09
-from secagg.dap.directory import Directory
-from secagg.dap.helper import Helper
-from secagg.dap.leader import Leader
 from secagg.dap.messages import BatchMode, Role
-from secagg.dap.peer import HttpPeer
-from secagg.dap.privacy import Mechanism, Privacy
-from secagg.dap.resources import Context
-from secagg.dap.settings import Settings
-from secagg.dap.worker import Workers
+from secagg.dap.privacy.extension import Mechanism, Privacy
+from secagg.dap.server.app import helper_app, leader_app
+from secagg.dap.server.common import Context
 
 HOUR = 3600
 NOISY = Privacy(Mechanism.DISCRETE_LAPLACE, dp.PureDp("1"), dp.PureDp("2"))

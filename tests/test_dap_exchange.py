@@ -10,8 +10,8 @@ import anyio
 import httpx
 import pytest
 
-from secagg.dap.exchange import Progress, Request, Response, Retries, Steps, Unreachable, Wait, run, run_async, send
 from secagg.errors import RemoteProtocolError
+from secagg.http.steps import Progress, Request, Response, Retries, Steps, Unreachable, Wait, run, run_async, send
 
 ONCE, TWICE = Retries(attempts=1), Retries(attempts=2)
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-Name: a\r\n\r\ngood"

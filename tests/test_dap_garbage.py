@@ -9,8 +9,8 @@ from sqlalchemy import event, update
 
 from secagg.dap.messages import BatchMode
 from secagg.dap.store import schema
-from secagg.dap.store.collect_garbage import GarbageCollector
 from secagg.dap.store.engine import Store
+from secagg.dap.store.garbage import GarbageCollector
 from secagg.dap.store.tasks import delete_task
 
 NewWorld = Callable[..., World]

@@ -12,10 +12,10 @@ import httpx
 import pytest
 from dap_world import COLLECTOR_TOKEN, MIN_BATCH, PEER_TOKEN, Urls, World, extensions, serving
 
-from secagg.dap import leader_resources
-from secagg.dap.app import helper_app, leader_app
+from secagg.dap.aggregator.directory import SETTLED, Directory
+from secagg.dap.aggregator.peer import PeerUnavailable
+from secagg.dap.base64url import base64url
 from secagg.dap.dialect import DAP_09
-from secagg.dap.directory import SETTLED, Directory
 from secagg.dap.hpke import PrivateKey
 from secagg.dap.messages import (
     AggregationJobExtension,
@@ -31,12 +31,13 @@ from secagg.dap.messages import (
     UploadErrors,
     UploadRequest,
 )
-from secagg.dap.peer import PeerUnavailable
 from secagg.dap.reports import decode_upload, encode_upload
-from secagg.dap.resources import Context, Limits
+from secagg.dap.server import leader as leader_resources
+from secagg.dap.server.app import helper_app, leader_app
+from secagg.dap.server.common import Context
+from secagg.dap.server.limits import Limits
 from secagg.dap.store.engine import StoreUnavailable
-from secagg.dap.store.tasks import KeyPair, add_key
-from secagg.dap.task import base64url
+from secagg.dap.store.keys import KeyPair, add_key
 
 PPM = "application/ppm-dap;message="
 UPLOAD = {"Content-Type": PPM + "upload-req"}

@@ -9,11 +9,11 @@ import pytest
 from dap_world import Urls, postgres_schemas
 from sqlalchemy import select, update
 
-from secagg.dap.journal import Entry, Journal
 from secagg.dap.messages import Interval
 from secagg.dap.store import migrations, schema
 from secagg.dap.store.engine import Store
-from secagg.dap.vault import Vault
+from secagg.dap.store.journal import Entry, Journal
+from secagg.dap.store.vault import Vault
 from secagg.errors import LocalProtocolError
 
 VAULT = Vault(bytes(32))

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secagg.dap.noise import add_noise, noise_secret
-from secagg.dap.privacy import Mechanism, Privacy
+from secagg.dap.privacy.extension import Mechanism, Privacy
+from secagg.dap.privacy.noise import add_noise, noise_secret
 from secagg.dap.vdafs import Vdaf, vdaf
 from secagg.dp import ApproxDp, DiscreteLaplace, Neighbours, Plan, PureDp, Sensitivity, ZCdp
 from secagg.errors import LocalProtocolError

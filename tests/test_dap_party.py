@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from dap_tasks import make_task
 
-from secagg.dap import party
+from secagg.dap import task_file
+from secagg.dap.base64url import base64url
 from secagg.dap.messages import BatchMode, HpkeConfig, Role
-from secagg.dap.party import AggregatorParty, ClientParty, CollectorKey, CollectorParty, new_parties
-from secagg.dap.store.tasks import token_hash
-from secagg.dap.task import base64url
+from secagg.dap.secrets import token_hash
+from secagg.dap.task_file import AggregatorParty, ClientParty, CollectorKey, CollectorParty, new_parties
 from secagg.errors import LocalProtocolError, RemoteProtocolError, SecAggError
 
 CONFIGURATION = make_task().configuration
@@ -19,17 +19,17 @@ KEY = CollectorKey.generate(3)
 
 
 def made(**options: Any) -> dict[str, Any]:
-    return {name: party.to_document(each) for name, each in new_parties(CONFIGURATION, KEY, **options).items()}
+    return {name: task_file.to_document(each) for name, each in new_parties(CONFIGURATION, KEY, **options).items()}
 
 
-@pytest.mark.parametrize("name", party.PARTIES)
+@pytest.mark.parametrize("name", task_file.PARTIES)
 def test_a_file_gives_the_party_back(name: str, tmp_path: Path) -> None:
     document = made()[name]
     path = tmp_path / "a.json"
-    party.write_secret(path, json.dumps(document))
+    task_file.write_secret(path, json.dumps(document))
     assert path.stat().st_mode & 0o777 == 0o600
-    found = party.load(path)
-    assert party.to_document(found) == document
+    found = task_file.load(path)
+    assert task_file.to_document(found) == document
     assert found.task.configuration == CONFIGURATION
 
 
@@ -51,7 +51,7 @@ def test_parties_fit_together() -> None:
 
 def test_nobody_holds_what_is_anothers() -> None:
     parties = new_parties(CONFIGURATION, KEY)
-    files = {name: json.dumps(party.to_document(each)) for name, each in parties.items()}
+    files = {name: json.dumps(task_file.to_document(each)) for name, each in parties.items()}
     leader, collector = parties["leader"], parties["collector"]
     assert isinstance(leader, AggregatorParty)
     assert isinstance(collector, CollectorParty)
@@ -68,13 +68,13 @@ def test_nobody_holds_what_is_anothers() -> None:
 
 
 def test_a_collector_may_keep_its_key_to_itself() -> None:
-    document = {name: party.to_document(each) for name, each in new_parties(CONFIGURATION, KEY.config).items()}
+    document = {name: task_file.to_document(each) for name, each in new_parties(CONFIGURATION, KEY.config).items()}
     assert document["collector"]["hpke_private_key"] is None
-    found = party.from_document(document["collector"])
+    found = task_file.from_document(document["collector"])
     assert isinstance(found, CollectorParty)
     assert found.private_key is None
-    assert party.key_from_document(party.key_document(KEY)) == KEY
-    assert party.config_from_text(base64url(KEY.config.encode())) == KEY.config
+    assert task_file.key_from_document(task_file.key_document(KEY)) == KEY
+    assert task_file.config_from_text(base64url(KEY.config.encode())) == KEY.config
 
 
 def test_sizes_of_selected_batches() -> None:
@@ -115,7 +115,7 @@ OTHER_SUITE = base64url(HpkeConfig(1, 0x10, 1, 1, bytes(32)).encode())
 )  # fmt: skip
 def test_refused_with_a_reason(document: object, reason: str) -> None:
     with pytest.raises(SecAggError, match=reason):
-        party.from_document(document)
+        task_file.from_document(document)
 
 
 @pytest.mark.parametrize(
@@ -126,15 +126,15 @@ def test_what_is_no_file_of_ours(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(content)
     with pytest.raises(RemoteProtocolError, match=r"a\.json is no file of `secagg dap`"):
-        party.load(path)
+        task_file.load(path)
 
 
 def test_a_key_file_needs_its_key() -> None:
     with pytest.raises(RemoteProtocolError, match="hpke_private_key is missing"):
-        party.key_from_document(party.key_document(KEY) | {"hpke_private_key": None})
+        task_file.key_from_document(task_file.key_document(KEY) | {"hpke_private_key": None})
 
 
 def test_an_aggregator_is_of_one_role() -> None:
-    found = party.from_document(HELPER)
+    found = task_file.from_document(HELPER)
     assert isinstance(found, AggregatorParty)
     assert found.secrets.role is Role.HELPER

@@ -7,8 +7,9 @@ import httpx
 import pytest
 from dap_world import World
 
-from secagg.dap import peer as peer_module
-from secagg.dap.peer import JOB_RESP, HttpPeer, PeerUnavailable
+from secagg.dap.aggregator import peer as peer_module
+from secagg.dap.aggregator.peer import HttpPeer, PeerUnavailable
+from secagg.dap.media_types import JOB_RESP
 from secagg.dap.problems import DapProblem
 
 NewWorld = Callable[..., World]

@@ -12,8 +12,8 @@ from dap_tasks import make_task
 from dap_world import MIN_BATCH, Urls, World
 from sqlalchemy import event
 
+from secagg.dap.aggregator.schedule import Settings
 from secagg.dap.messages import BatchMode
-from secagg.dap.settings import Settings
 from secagg.dap.store import schema
 from secagg.dap.vdafs import vdaf
 

@@ -10,10 +10,10 @@ from dap_tasks import make_task
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.dap import privacy as privacy_module
 from secagg.dap.dialect import DAP_09
-from secagg.dap.estimates import error_bars, estimates
-from secagg.dap.privacy import MAX_COLLECTIONS, Mechanism, Privacy, affords, collections_allowed
+from secagg.dap.privacy import extension as privacy_module
+from secagg.dap.privacy.estimates import error_bars, estimates
+from secagg.dap.privacy.extension import MAX_COLLECTIONS, Mechanism, Privacy, affords, collections_allowed
 from secagg.dap.vdafs import Vdaf, vdaf
 from secagg.dp import (
     ApproxDp,

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prio3_reports import Reports
 
-from secagg.dap.estimates import error_bars, estimates
-from secagg.dap.privacy import Mechanism, Privacy
-from secagg.dap.randomized_response import RandomizedResponse
+from secagg.dap.privacy.estimates import error_bars, estimates
+from secagg.dap.privacy.extension import Mechanism, Privacy
+from secagg.dap.privacy.randomized_response import RandomizedResponse
 from secagg.dap.vdafs import vdaf
 from secagg.dp import PureDp, Unit
 from secagg.errors import LocalProtocolError

@@ -13,16 +13,8 @@ from hypothesis import strategies as st
 
 from secagg.dap.dialect import DAP_09, DAP_18, Dialect
 from secagg.dap.hpke import HpkeError, PrivateKey
-from secagg.dap.messages import (
-    Extension,
-    HpkeConfig,
-    HpkeConfigList,
-    PlaintextInputShare,
-    Report,
-    Role,
-    UploadRequest,
-)
-from secagg.dap.privacy import Mechanism, Privacy
+from secagg.dap.messages import Extension, HpkeConfig, HpkeConfigList, PlaintextInputShare, Report, Role, UploadRequest
+from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dap.reports import (
     choose_config,
     decode_upload,

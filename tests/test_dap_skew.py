@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from dap_world import BUCKETS, Fault, World
 
+from secagg.dap.aggregator.schedule import Settings
 from secagg.dap.messages import BatchMode
-from secagg.dap.settings import Settings
 from secagg.dap.store import schema
 
 BEHIND = -900.0  # seconds: further than the Helper lets a report be ahead

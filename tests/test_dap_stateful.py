@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select
 
-from secagg.dap.aggregator import SKEW
+from secagg.dap.aggregator.input_shares import SKEW
+from secagg.dap.aggregator.schedule import Settings
 from secagg.dap.messages import BatchMode, CollectionJobReq, Interval, Report, ReportError, Role
 from secagg.dap.problems import DapProblem
-from secagg.dap.settings import Settings
 from secagg.dap.store import buckets, schema
-from secagg.dap.store.releases import CollectionJob
+from secagg.dap.store.collections import CollectionJob
 
 FIRST = int(START) // PRECISION
 SPAN = 4  # buckets into which reports fall

@@ -14,13 +14,13 @@ import pytest
 from dap_world import BUCKETS, MIN_BATCH, START, Urls, World, postgres_schemas
 from sqlalchemy import Column, Integer, MetaData, Table, inspect, text
 
-from secagg.dap.leader import Leader
+from secagg.dap.aggregator.leader import Leader
+from secagg.dap.aggregator.schedule import Settings
 from secagg.dap.messages import BatchMode, ReportError, Role
-from secagg.dap.settings import Settings
 from secagg.dap.store import engine, migrations, schema
 from secagg.dap.store.engine import Store, StoreUnavailable
 from secagg.dap.store.tasks import find_task
-from secagg.dap.vault import Vault
+from secagg.dap.store.vault import Vault
 from secagg.errors import LocalProtocolError
 
 NewWorld = Callable[..., World]

@@ -9,6 +9,7 @@ from dap_tasks import TASK_ID, make_task
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secagg.dap.base64url import base64url, from_base64url
 from secagg.dap.dialect import DAP_09, DAP_18, DIALECT_EXTENSION
 from secagg.dap.messages import (
     BatchMode,
@@ -23,8 +24,8 @@ from secagg.dap.messages import (
     TaskConfiguration,
     TaskExtension,
 )
-from secagg.dap.privacy import PRIVACY_EXTENSION, Mechanism, Privacy
-from secagg.dap.task import TASK_INTERVAL_EXTENSION, Task, base64url, from_base64url, report_share
+from secagg.dap.privacy.extension import PRIVACY_EXTENSION, Mechanism, Privacy
+from secagg.dap.task import TASK_INTERVAL_EXTENSION, Task, report_share
 from secagg.dap.vdafs import Histogram, vdaf
 from secagg.dp import PureDp
 from secagg.errors import LocalProtocolError, RemoteProtocolError

@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from secagg.dap.client import Client
-from secagg.dap.collector import Collector
-from secagg.dap.exchange import Unreachable
-from secagg.dap.local import Local
+from secagg.cli.demo.local import Local
+from secagg.dap.client.collector import Collector
+from secagg.dap.client.upload import Client
 from secagg.dap.messages import Role
 from secagg.dap.vdafs import vdaf
+from secagg.http.steps import Unreachable
 
 
 def write_certificate(folder: Path) -> None:

@@ -6,17 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.dap.vdafs import (
-    VDAFS,
-    Count,
-    Histogram,
-    MultihotCountVec,
-    Sum,
-    SumVec,
-    Vdaf,
-    decode_vdaf,
-    vdaf,
-)
+from secagg.dap.vdafs import VDAFS, Count, Histogram, MultihotCountVec, Sum, SumVec, Vdaf, decode_vdaf, vdaf
 from secagg.dp import Sensitivity
 from secagg.errors import LocalProtocolError, RemoteProtocolError
 from secagg.vdaf import DRAFT_08, DRAFT_20, Draft

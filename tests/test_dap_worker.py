@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from dap_world import MIN_BATCH, Urls, World
 
-from secagg.dap.directory import Directory
+from secagg.dap.aggregator.directory import Directory
+from secagg.dap.aggregator.worker import GARBAGE, Housekeeping, Workers
 from secagg.dap.metrics import Metrics
 from secagg.dap.store.engine import StoreUnavailable
-from secagg.dap.worker import GARBAGE, Housekeeping, Workers
 
 
 def test_steps_are_counted_once_and_idle_looks_are_not(tmp_path: Path) -> None:
@@ -60,8 +60,8 @@ class Clocks:
 def test_a_clock_that_was_set_ahead_makes_nothing_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(Urls(f"sqlite:///{tmp_path}/leader.db", f"sqlite:///{tmp_path}/helper.db"))
     clock, seen = Clocks(world.clock.now), list[float | None]()
-    monkeypatch.setattr("secagg.dap.worker.time.monotonic", lambda: clock.ticks)
-    monkeypatch.setattr("secagg.dap.worker.GarbageCollector.run", lambda self, now: seen.append(now))
+    monkeypatch.setattr("secagg.dap.aggregator.worker.time.monotonic", lambda: clock.ticks)
+    monkeypatch.setattr("secagg.dap.aggregator.worker.GarbageCollector.run", lambda self, now: seen.append(now))
     housekeeping = Housekeeping(world.helper)
     for ahead in (0.0, 0.0, 1e8, 1e8, 0.0):
         housekeeping.step(clock.now + clock.ticks + ahead)

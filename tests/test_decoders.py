@@ -10,7 +10,7 @@ from fuzz.dap import STRUCTS as DAP_STRUCTS
 from fuzz.decoders import CORPUS, DECODERS, MESSAGES, Sample
 from secagg import Params
 from secagg.codec import Struct
-from secagg.dap.privacy import Privacy
+from secagg.dap.privacy.extension import Privacy
 
 FILES = sorted(path for path in CORPUS.glob("*/*"))
 STRUCTS: list[type[Struct]] = [*MESSAGES, Params, Sample, Privacy, *DAP_STRUCTS]

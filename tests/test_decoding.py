@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from secagg import shamir
-from secagg.decoding import Decoded, Polynomial, decode, evaluate, extrapolate
+from secagg.reed_solomon import Decoded, Polynomial, decode, evaluate, extrapolate
 from secagg.shamir import Q
 
 RNG = random.Random(20)

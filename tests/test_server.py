@@ -10,15 +10,7 @@ from conftest import play_until
 from test_primitives import NOT_ON_CURVE
 
 from secagg import Abort, Client, Fault, LocalProtocolError, Params, Round, Server, Stray, Threat
-from secagg.protocol.messages import (
-    AdvertiseKeys,
-    Answer,
-    MaskedInputCollection,
-    ShareKeys,
-    Unmasking,
-    decode,
-    encode,
-)
+from secagg.protocol.messages import AdvertiseKeys, Answer, MaskedInputCollection, ShareKeys, Unmasking, decode, encode
 from secagg.shamir import Q
 
 PARAMS = Params(n=5, m=5, modulus=(1 << 12) - 3, t=3)  # 5 elements of 12 bits: 4 bits of padding

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import Any
 
 from ..errors import RemoteProtocolError, SecAggError
+from .base64url import base64url, from_base64url
 from .messages import TASK_ID_SIZE
-from .task import base64url, from_base64url
 
 URN = "urn:ietf:params:ppm:dap:error:"
 MEDIA_TYPE = "application/problem+json"

@@ -1,6 +1,5 @@
 """A task: what the four roles must agree on before the first report, and all that follows from it."""
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import urlsplit
@@ -10,6 +9,7 @@ from ..codec import Opaque
 from ..dp import Place
 from ..errors import RemoteProtocolError, require
 from ..vdaf import PingPong, Prio3
+from .base64url import base64url, from_base64url
 from .dialect import DAP_18, DIALECT_EXTENSION, DIALECTS, Dialect
 from .messages import (
     TASK_ID_SIZE,
@@ -25,7 +25,7 @@ from .messages import (
     TaskExtension,
     increasing,
 )
-from .privacy import PRIVACY_EXTENSION, Privacy
+from .privacy.extension import PRIVACY_EXTENSION, Privacy
 from .vdafs import Vdaf, decode_vdaf
 
 __all__ = [
@@ -246,23 +246,6 @@ def task_configuration(
 def report_share(report: Report) -> ReportShare:
     """The Helper's part of a report."""
     return ReportShare(report.report_metadata, report.public_share, report.helper_encrypted_input_share)
-
-
-def base64url(data: bytes) -> str:
-    """URL-safe base64 without padding (RFC 4648, sections 5 and 3.2)."""
-    return urlsafe_b64encode(octets(data, "data")).rstrip(b"=").decode("ascii")
-
-
-def from_base64url(text: str, size: int) -> bytes:
-    """The bytes; raises RemoteProtocolError unless they are `size` many and canonically written."""
-    size = whole(size, "size")
-    try:
-        data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except ValueError:
-        data = b""
-    if len(data) != size or base64url(data) != text:
-        raise RemoteProtocolError(f"URL-safe base64 of {size} bytes expected")
-    return data
 
 
 def _url(endpoint: bytes) -> str:

@@ -7,16 +7,7 @@ from ..arguments import convert, octets, whole
 from ..codec import Struct, UInt
 from ..dp import Neighbours, Sensitivity
 from ..errors import LocalProtocolError, require
-from ..vdaf import (
-    DRAFT_20,
-    Draft,
-    Prio3,
-    Prio3Count,
-    Prio3Histogram,
-    Prio3MultihotCountVec,
-    Prio3Sum,
-    Prio3SumVec,
-)
+from ..vdaf import DRAFT_20, Draft, Prio3, Prio3Count, Prio3Histogram, Prio3MultihotCountVec, Prio3Sum, Prio3SumVec
 from ..vdaf.circuits import Bits
 
 __all__ = ["VDAFS", "Count", "Histogram", "MultihotCountVec", "Sum", "SumVec", "Vdaf", "decode_vdaf", "vdaf"]

@@ -22,6 +22,7 @@ from ..codec import Ids, Octets
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError
 from ..primitives import KeyPair, PublicKey, load_public_keys, mask_seed, seal, self_mask, share_key, unseal
 from ..shamir import RandomBytes
+from .authentication import PARAMS_DIFFER, Pki
 from .identity import Identity, Roster
 from .messages import (
     CIPHERTEXT_BYTES,
@@ -47,7 +48,6 @@ from .messages import (
     users_hash,
 )
 from .params import Params
-from .pki import PARAMS_DIFFER, Pki
 from .unmask import pairwise_signs, prg_nonce, seed_array
 
 S_SK, B = 0, 1  # the two secrets that each user shares, in the order of Fig. 4's plaintext

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from .. import shamir
 from ..codec import Ids, Octets
-from ..decoding import Polynomial, decode, evaluate, extrapolate
 from ..errors import Abort
+from ..reed_solomon import Polynomial, decode, evaluate, extrapolate
 
 Check = Callable[[int, bytes], Any]
 """What the secret of a dealer stands for, or None if it is not the one that the dealer committed to."""

@@ -17,6 +17,7 @@ from ..arguments import octets, whole
 from ..codec import Ids, Octets
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError
 from ..primitives import KeyPair, are_public_keys, self_mask
+from .authentication import PARAMS_DIFFER, Pki
 from .deliveries import Astray, Deliveries, Stray
 from .identity import SIGNATURE_BYTES, Roster
 from .messages import (
@@ -41,7 +42,6 @@ from .messages import (
     users_hash,
 )
 from .params import Model, Params
-from .pki import PARAMS_DIFFER, Pki
 from .reconstruct import Reconstruction, Wrong, blame
 from .unmask import Progress, Removal, Revealed, seed_array
 

@@ -16,8 +16,8 @@ from commands import Command
 from processes import at_once
 
 from secagg import Identity, LocalProtocolError
-from secagg.dap.journal import Entry, Journal
 from secagg.dap.messages import Interval
+from secagg.dap.store.journal import Entry, Journal
 from secagg.dp import BudgetExceeded, Ledger, PureDp
 
 COST = PureDp("0.8")

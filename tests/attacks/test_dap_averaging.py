@@ -25,8 +25,8 @@ from secagg.dap.messages import (
     Query,
     Role,
 )
-from secagg.dap.noise import add_noise, noise_secret
-from secagg.dap.privacy import Mechanism, Privacy, collections_allowed
+from secagg.dap.privacy.extension import Mechanism, Privacy, collections_allowed
+from secagg.dap.privacy.noise import add_noise, noise_secret
 from secagg.dap.problems import DapProblem
 from secagg.dap.store import buckets, schema
 from secagg.errors import LocalProtocolError

@@ -18,7 +18,7 @@ from dap_world import (
     restore,
 )
 
-from secagg.dap import collection_jobs
+from secagg.dap.aggregator import collection_jobs
 from secagg.dap.messages import (
     AggregateShareReq,
     BatchMode,

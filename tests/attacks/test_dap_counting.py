@@ -18,11 +18,11 @@ from dap_world import (
 )
 from sqlalchemy import select
 
-from secagg.dap.aggregator import SKEW
+from secagg.dap.aggregator.input_shares import SKEW
+from secagg.dap.aggregator.schedule import Settings
 from secagg.dap.messages import AggregationJobInitReq, AggregationJobResp, BatchMode, Interval, ReportError, Role
 from secagg.dap.problems import DapProblem
-from secagg.dap.settings import Settings
-from secagg.dap.store import collect_garbage, schema
+from secagg.dap.store import garbage, schema
 from secagg.dap.store.engine import StoreUnavailable
 
 NewWorld = Callable[..., World]
@@ -401,7 +401,7 @@ def test_collected_report_is_refused_after_garbage_collection_too(dap_world: New
     world.aggregate_all()
     assert counted(world) == 3
     for store in (world.leader_store, world.helper_store):
-        collect_garbage.GarbageCollector(store).run(world.clock.now)
+        garbage.GarbageCollector(store).run(world.clock.now)
     assert world.count("leader", schema.reports) == world.count("helper", schema.aggregated) == 0
     assert world.upload(*reports) == [ReportError.REPORT_REPLAYED] * 3
     init = AggregationJobInitReq.decode(world.peer.seen[0])
@@ -418,7 +418,7 @@ def test_garbage_collection_keeps_what_still_refuses_replays(dap_world: NewWorld
     world.aggregate_all()
     assert counted(world) == 3
     for store in (world.leader_store, world.helper_store):
-        collect_garbage.GarbageCollector(store).run(world.clock.now + 1e7)
+        garbage.GarbageCollector(store).run(world.clock.now + 1e7)
     world.upload(*reports)
     world.aggregate_all()
     assert world.count("leader", schema.reports) == world.count("helper", schema.aggregated) == 3

@@ -9,17 +9,18 @@ import httpx
 import pytest
 from dap_world import COLLECTOR_TOKEN, PEER_TOKEN, Crash, Fault, World, dump, serving
 
-from secagg.dap.app import helper_app, leader_app
-from secagg.dap.directory import Directory
+from secagg.dap.aggregator.directory import Directory
+from secagg.dap.aggregator.peer import HttpPeer
+from secagg.dap.aggregator.worker import Workers
+from secagg.dap.base64url import base64url
 from secagg.dap.messages import AggregationJobInitReq, Interval, Role
 from secagg.dap.metrics import Metrics
-from secagg.dap.peer import HttpPeer
 from secagg.dap.problems import DapProblem
-from secagg.dap.resources import Context, Limits
+from secagg.dap.server.app import helper_app, leader_app
+from secagg.dap.server.common import Context
+from secagg.dap.server.limits import Limits
 from secagg.dap.store.engine import StoreUnavailable
-from secagg.dap.store.tasks import KeyPair
-from secagg.dap.task import base64url
-from secagg.dap.worker import Workers
+from secagg.dap.store.keys import KeyPair
 from secagg.errors import SecAggError
 
 NewWorld = Callable[..., World]

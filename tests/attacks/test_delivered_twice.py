@@ -25,9 +25,9 @@ from secagg import (
 )
 from secagg.protocol import client as client_module
 from secagg.protocol import server as server_module
+from secagg.protocol.authentication import Pki
 from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.messages import ROUNDS, Answer, Request, decode, encode, signed_body
-from secagg.protocol.pki import Pki
 
 N, M = 5, 3
 ALL = [(model, current) for model in Model for current in rounds_of(Params(n=N, m=M, modulus=64, model=model))]

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ...dap import party
-from ...dap.collector import CONFIDENCE, Batch, Collection, Collector
-from ...dap.exchange import Progress
+from ...dap import task_file
+from ...dap.client.collector import CONFIDENCE, Batch, Collection, Collector
 from ...dap.hpke import PrivateKey
-from ...dap.party import CollectorParty
 from ...dap.task import Task
+from ...dap.task_file import CollectorParty
+from ...http.steps import Progress
 from ..console import CommandError, console, number_option, require, show, show_json, show_pairs, table
 from .common import CaOption, JsonOption, duration, http_client, instant, load, time_text
 
@@ -48,7 +48,7 @@ def collect(
       secagg dap collect --task collector.json --interval 2026-01-31T12:00Z/1h
       secagg dap collect --task collector.json --next --timeout 5m --json
     """
-    found = load(task, party.load)
+    found = load(task, task_file.load)
     if not isinstance(found, CollectorParty):
         raise CommandError(f"{task} is another party's file: give the Collector's, collector.json")
     require(0 < confidence < 1, f"--confidence must be above 0 and below 1, got {confidence:g}")
@@ -97,7 +97,7 @@ def _private_key(path: Path, found: CollectorParty, file: Path | None) -> Privat
         if found.private_key is None:
             raise CommandError(f"{path} has no private key: give --key FILE, as `secagg dap collector-key` wrote it")
         return found.private_key
-    return load(file, party.load_key).private_key
+    return load(file, task_file.load_key).private_key
 
 
 @contextmanager

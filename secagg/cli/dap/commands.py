@@ -2,10 +2,11 @@
 
 import typer
 
-from . import collect, demo, init, key, serve, store, task, upload
+from ..demo import command
+from . import collect, init, key, serve, store, task, upload
 
 app = typer.Typer()
-app.command("demo", short_help="Run a whole deployment here, on simulated browsers.")(demo.demo)
+app.command("demo", short_help="Run a whole deployment here, on simulated browsers.")(command.demo)
 app.command("init", short_help="Set up an Aggregator: configuration, secret, store and HPKE key.")(init.init)
 app.command("leader", short_help="Run the Leader's server.")(serve.leader)
 app.command("helper", short_help="Run the Helper's server.")(serve.helper)

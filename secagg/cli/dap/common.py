@@ -11,9 +11,9 @@ from typing import Annotated, Any, TypeVar
 import httpx
 import typer
 
-from ...dap import party
-from ...dap.client import TIMEOUT
-from ...dap.config import Config
+from ...dap import task_file
+from ...dap.client.upload import TIMEOUT
+from ...dap.server.config import Config
 from ...dap.store.engine import Store
 from ...errors import RemoteProtocolError
 from ..console import CommandError, require
@@ -93,7 +93,7 @@ def load(path: Path, reader: Callable[[Path], _T]) -> _T:
 def write_new(path: Path, text: str) -> None:
     """A file that only its owner may read, which is not there yet."""
     try:
-        party.write_secret(path, text)
+        task_file.write_secret(path, text)
     except FileExistsError:
         raise CommandError(f"{path} exists already, and is never overwritten") from None
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ...dap.config import ROLES, SECRET_VARIABLE, Config, template
-from ...dap.journal import Journal
-from ...dap.keys import new_key
-from ...dap.vault import SECRET_SIZE
+from ...dap.aggregator.key_rotation import new_key
+from ...dap.server.config import ROLES, SECRET_VARIABLE, Config, template
+from ...dap.store.journal import Journal
+from ...dap.store.vault import SECRET_SIZE
 from ..console import require, show_json, show_pairs
 from ..dp import choose
 from .common import JsonOption, write_new

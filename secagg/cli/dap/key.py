@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ...dap import party
-from ...dap.keys import new_key, retire_key
-from ...dap.store.tasks import KeyPair, all_keys
-from ...dap.task import base64url
+from ...dap import task_file
+from ...dap.aggregator.key_rotation import new_key, retire_key
+from ...dap.base64url import base64url
+from ...dap.store.keys import KeyPair, all_keys
 from ..console import integer, show, show_json, table
 from .common import ConfigOption, JsonOption, duration, opened, time_text, write_new
 
@@ -110,8 +110,8 @@ def collector_key(
     Example:
       secagg dap collector-key --output collector.key
     """
-    key = party.CollectorKey.generate()
-    write_new(output, json_module.dumps(party.key_document(key), indent=2) + "\n")
+    key = task_file.CollectorKey.generate()
+    write_new(output, json_module.dumps(task_file.key_document(key), indent=2) + "\n")
     config = base64url(key.config.encode())
     if json:
         show_json({"file": str(output), "hpke_config": config})

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ...dap import logs, server
-from ...dap.config import ROLES, Config
+from ...dap.server import logs, server
+from ...dap.server.config import ROLES, Config
 from ..console import integer_option, require
 from .common import ConfigOption, JsonOption
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ...dap.config import Config
+from ...dap.server.config import Config
 from ...dap.store.migrations import VERSION
 from ..console import CommandError, require, show, show_json
 from .common import ConfigOption, JsonOption, opened

@@ -7,16 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from ...dap import party
-from ...dap.aggregator import collections_left
-from ...dap.config import Config
+from ...dap import task_file
+from ...dap.aggregator.release import collections_left
+from ...dap.base64url import from_base64url
 from ...dap.messages import TASK_ID_SIZE, HpkeConfig, Role
-from ...dap.party import AggregatorParty, CollectorKey, CollectorParty, Party
-from ...dap.privacy import MAX_REPORTS, collections_allowed
-from ...dap.store import uploads
+from ...dap.privacy.extension import MAX_REPORTS, collections_allowed
+from ...dap.server.config import Config
 from ...dap.store.engine import Tx
+from ...dap.store.reports import waiting
 from ...dap.store.tasks import AggregatorTask, KnownTasks, add_task, delete_task, find_task
-from ...dap.task import Task, from_base64url
+from ...dap.task import Task
+from ...dap.task_file import AggregatorParty, CollectorKey, CollectorParty, Party
 from ...errors import RemoteProtocolError
 from ..console import CommandError, integer_option, require, show, show_json, show_pairs, table, warn
 from ..dp import (
@@ -165,11 +166,11 @@ def new(
         privacy=options.privacy(chosen),
         interval=choose_interval(first, last, precision),
     )
-    parties = party.new_parties(made, _collector(collector_key, collector_config), batch_size=batch_size)
+    parties = task_file.new_parties(made, _collector(collector_key, collector_config), batch_size=batch_size)
     warning = size_warning(parties["client"].task, batch_size)
     if warning is not None:
         warn(warning)
-    documents = {name: party.to_document(each) for name, each in parties.items()}
+    documents = {name: task_file.to_document(each) for name, each in parties.items()}
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         for name, document in documents.items():
@@ -200,7 +201,7 @@ def add(config: ConfigOption, file: PartyFile, json: JsonOption = False) -> None
     Example:
       secagg dap task add --config helper.toml task/helper.json
     """
-    found = load(file, party.load)
+    found = load(file, task_file.load)
     _add(config, found)
     _show_task(found.task, json)
 
@@ -212,7 +213,7 @@ def show_file(file: PartyFile, json: JsonOption = False) -> None:
     Example:
       secagg dap task show task/helper.json
     """
-    _show_task(load(file, party.load).task, json)
+    _show_task(load(file, task_file.load).task, json)
 
 
 def list_tasks(config: ConfigOption, json: JsonOption = False) -> None:
@@ -255,10 +256,10 @@ def delete(
         mine = find_task(tx, found)
         if mine is None:
             raise CommandError(f"there is no task {task_id} here; see `secagg dap task list --config {config}`")
-        waiting = uploads.waiting(tx, mine)
+        left = waiting(tx, mine)
         require(
-            force or not waiting,
-            f"{waiting:,} reports of this task are not aggregated yet and would be lost: wait, or give --force",
+            force or not left,
+            f"{left:,} reports of this task are not aggregated yet and would be lost: wait, or give --force",
         )
         delete_task(tx, found)
     if json:
@@ -277,11 +278,11 @@ app.command("delete", short_help="Forget a task.")(delete)
 def _collector(key: Path | None, config: str | None) -> CollectorKey | HpkeConfig:
     require(key is None or config is None, "give --collector-key or --collector-config, not both")
     if key is not None:
-        return load(key, party.load_key)
+        return load(key, task_file.load_key)
     if config is None:
         return CollectorKey.generate()
     try:
-        return party.config_from_text(config)
+        return task_file.config_from_text(config)
     except RemoteProtocolError as error:
         raise CommandError(f"--collector-config must be what `secagg dap collector-key` printed: {error}") from None
 
@@ -387,5 +388,5 @@ def _row(tx: Tx, mine: AggregatorTask) -> dict[str, Any]:
         "mechanism": None if privacy is None else str(privacy.mechanism),
         "budget": None if privacy is None else str(privacy.budget),
         "collections_left": left,
-        "waiting": uploads.waiting(tx, mine),
+        "waiting": waiting(tx, mine),
     }

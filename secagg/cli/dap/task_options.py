@@ -6,10 +6,11 @@ from fractions import Fraction
 from typing import Any
 from urllib.parse import urlsplit
 
+from ...dap.base64url import base64url
 from ...dap.dialect import DIALECTS
 from ...dap.messages import BatchMode, Interval, TaskConfiguration
-from ...dap.privacy import MAX_REPORTS, Mechanism, Privacy, least_noise
-from ...dap.task import Task, base64url, task_configuration
+from ...dap.privacy.extension import MAX_REPORTS, Mechanism, Privacy, least_noise
+from ...dap.task import Task, task_configuration
 from ...dap.vdafs import VDAFS, Vdaf, vdaf
 from ...dp import ApproxDp, Budget, PureDp, Unit, ZCdp
 from ..console import CommandError, require

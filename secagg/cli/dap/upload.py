@@ -12,8 +12,8 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 
-from ...dap import party
-from ...dap.client import Client, UploadInterrupted, UploadResult
+from ...dap import task_file
+from ...dap.client.upload import Client, UploadInterrupted, UploadResult
 from ...dap.task import Task
 from ...dap.vdafs import MultihotCountVec, SumVec
 from ...errors import SecAggError
@@ -46,7 +46,7 @@ def upload(
       secagg dap upload --task client.json --input measurements.txt
     """
     require((source is None) != (not measurements), "give measurements, or --input FILE with one a line")
-    found = load(task, party.load).task
+    found = load(task, task_file.load).task
     lines = list(measurements or []) if source is None else _lines(source)
     values = [parse(found, line, i) for i, line in enumerate(lines, 1)]
     checked = _checked(found, values)

@@ -21,10 +21,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, TimeoutError
 
 from ...errors import LocalProtocolError, SecAggError
-from ..journal import Journal
-from ..vault import Vault
+from .journal import Journal
 from .journals import attach
 from .migrations import VERSION, migrate, version
+from .vault import Vault
 
 _WRITES = "secagg_writes"  # an execution option
 _BUSY_SECONDS = 30

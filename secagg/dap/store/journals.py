@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ...errors import LocalProtocolError, require
-from ..journal import Journal
+from .journal import Journal
 from .schema import journals
 
 ACCEPT = "secagg dap store accept-journal --config FILE"

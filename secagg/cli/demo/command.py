@@ -1,0 +1,181 @@
+"""`secagg dap demo`: a whole deployment on this machine, at work on simulated browsers."""
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
+
+from ...dap.server.config import ROLES, SECRET_VARIABLE
+from ...dap.vdafs import vdaf
+from ..console import CommandError, console, fail, integer_option, require, show_json
+from ..dap.common import JsonOption
+from . import experiments
+from .demo import Demo, Progress, Usage, browsers, privacy_for, usage
+from .local import Local
+from .report import Run, describe, show_report
+
+REPORTS, BUCKETS = (10, 1_000_000), (2, 1000)
+POST_BUCKETS = 20  # whose common and rare types the figures are about
+
+
+def demo(
+    reports: Annotated[int, integer_option(help="Browsers, each with one report: 10 .. 1,000,000.")] = 1000,
+    epsilon: Annotated[str, typer.Option(help="Of the noise of each Aggregator: 1, 0.1, 1/3.")] = "1",
+    buckets: Annotated[int, integer_option(help="Error types: 2 .. 1,000.")] = POST_BUCKETS,
+    seed: Annotated[int, integer_option(help="Fixes what the browsers see. Keys and noise are always fresh.")] = 1,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A new folder for configurations, secrets, stores and logs, which stay."),
+    ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Draw error against epsilon and batch size here; takes a few minutes."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Run a Leader, a Helper and a Collector here, on network errors that simulated browsers report.
+
+    Leader and Helper are processes of their own, on loopback, each with a SQLite store in a temporary folder; the
+    Collector is a third. No browser's error is ever seen by one of them, and the noise that both Aggregators add hides
+    from the Collector what any one browser has sent. What it gets is printed beside the truth, which only this
+    command knows.
+
+    --figures runs the experiments of Cloudflare's "Have your data and hide it too" on this deployment, with a task for
+    every point: noisy histograms, and the error of a common and a rare type against epsilon and against batch size.
+
+    \b
+    Examples:
+      secagg dap demo
+      secagg dap demo --reports 100000 --epsilon 0.1
+      secagg dap demo --keep deployment --json
+      secagg dap demo --figures figures
+
+    Exit codes: 0 done; 1 the result is wrong; 2 it cannot be done as asked.
+    """
+    _check(reports, epsilon, buckets, seed, keep, figures)
+    begin = time.perf_counter()
+    with _terminable(), _folder(keep) as folder, progress_bar() as progress:
+        run = _run(folder, reports, epsilon, buckets, seed, figures, progress)
+    run.seconds["in all"] = time.perf_counter() - begin
+    report = describe(run, keep)
+    show_json(report) if json else show_report(report)
+    if run.wrong is not None:
+        fail(run.wrong, code=1)
+
+
+def _run(
+    folder: Path, reports: int, epsilon: str, buckets: int, seed: int, figures: Path | None, progress: Progress
+) -> Run:
+    rng, timer = np.random.default_rng(seed), _Timer()
+    progress("starting Leader and Helper", 0, 1)
+    with ExitStack() as stack:
+        local = stack.enter_context(Local(folder))
+        timer.lap("start Leader and Helper")
+        at_work = Demo(local, buckets, progress)
+        batch = at_work.new_batch(browsers(reports, buckets, rng), epsilon)
+        timer.lap("make the task")
+        at_work.upload([batch])
+        timer.lap("make and upload reports")
+        loaded = _usages(local)
+        (release,) = at_work.collect([batch])
+        timer.lap("aggregate and collect")
+        collected = _usages(local)
+        found = None if figures is None else experiments.run(at_work, reports, buckets, rng)
+        if found is not None:
+            timer.lap("run the experiments")
+        urls = {name: local.urls[role] for name, role in ROLES.items()}
+        progress("stopping Leader and Helper", 0, 1)
+    timer.lap("stop")
+    drawn = [] if figures is None or found is None else _draw(found, figures)
+    return Run(release, seed, urls, loaded, collected, timer.seconds, drawn)
+
+
+def _draw(found: experiments.Experiments, folder: Path) -> list[Path]:
+    from .figures import draw
+
+    return draw(found, folder)
+
+
+def _usages(local: Local) -> dict[str, Usage | None]:
+    return {name: usage(local.processes[role].pid) for name, role in ROLES.items()}
+
+
+class _Timer:
+    """Seconds by phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name], self._last = now - self._last, now
+
+
+def _check(reports: int, epsilon: str, buckets: int, seed: int, keep: Path | None, figures: Path | None) -> None:
+    """Complain before the work rather than after it."""
+    for option, value, (least, most) in (("--reports", reports, REPORTS), ("--buckets", buckets, BUCKETS)):
+        require(least <= value <= most, f"{option} must be {least:,} .. {most:,}, got {value:,}")
+    require(
+        SECRET_VARIABLE not in os.environ, f"{SECRET_VARIABLE} is set, but these Aggregators have their own: unset it"
+    )
+    require(seed >= 0, f"--seed must not be negative, got {seed}")
+    privacy_for(epsilon, vdaf("Histogram", length=buckets)).plan(vdaf("Histogram", length=buckets))
+    if keep is not None:
+        require(not keep.exists() or (keep.is_dir() and not any(keep.iterdir())), f"--keep {keep}: it is not empty")
+    if figures is not None:
+        require(
+            buckets == POST_BUCKETS, f"--figures are about types 8 and 15 of {POST_BUCKETS}: leave --buckets as it is"
+        )
+        require(not figures.exists() or figures.is_dir(), f"--figures {figures}: it is not a folder")
+        try:
+            import matplotlib  # noqa: F401
+        except ModuleNotFoundError:
+            raise CommandError("--figures needs matplotlib: pip install matplotlib") from None
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield keep.absolute()
+        return
+    with tempfile.TemporaryDirectory(prefix="secagg-demo-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM and SIGHUP end this command as Ctrl-C does, so that no process is left behind."""
+
+    def end(number: int, frame: Any) -> None:
+        raise typer.Exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A bar on stderr while something goes on, if that is a terminal."""
+    err = console(stderr=True)
+    if not err.is_interactive:
+        yield lambda name, done, total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with ProgressBar(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("")
+        yield lambda name, done, total: bar.update(task, description=name, completed=done, total=total)

@@ -1,0 +1,280 @@
+"""A deployment at work on this machine: simulated browsers report network errors, a Collector gets their histogram.
+
+Leader, Helper and Collector are processes of their own, and run the commands that run anywhere else. The browsers are
+simulated in the process that calls this.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from ...dap import task_file
+from ...dap.client.upload import TIMEOUT, Client
+from ...dap.privacy.extension import Privacy, least_noise
+from ...dap.task import Task
+from ...dap.vdafs import Vdaf, vdaf
+from ...dp import PureDp
+from ...errors import SecAggError
+from .local import Local, LocalError
+
+AT_ONCE = 1000  # reports that are made and uploaded together: this process holds no more of them
+COLLECTORS = 2  # processes at once
+CONFIDENCE = 0.95  # of the error bars
+PRECISION = 3600  # seconds to which reports round their times
+MIN_BATCH_SIZE = 100
+IMPOSSIBLE = 1e-12  # the chance that an entry's error is beyond what `Release.wrong` allows
+TICK, LOOK = 0.1, 1.0  # seconds between two looks at the Collectors, and at the Leader's queue
+ZIPF = 5 / 3
+_SHUFFLE = 1480  # puts type 8 first among 20 types and type 15 fourth
+
+Counts = NDArray[np.int64]
+Progress = Callable[[str, int, int], None]
+"""Told what goes on, how much of it is done, and of how much."""
+
+
+def ranking(buckets: int) -> list[int]:
+    """Error types, the most common first; always the same."""
+    return [int(kind) for kind in np.random.default_rng(_SHUFFLE).permutation(buckets)]
+
+
+def browsers(reports: int, buckets: int, rng: np.random.Generator) -> Counts:
+    """[reports]: the error type that each browser saw, with a long tail (Zipf's law)."""
+    odds = np.arange(1, buckets + 1) ** -ZIPF
+    return rng.choice(ranking(buckets), reports, p=odds / odds.sum())
+
+
+@dataclass(frozen=True, repr=False)
+class Batch:
+    """Browsers, and the task that they report to.
+
+    Attributes:
+        seen: [n], what each browser has seen.
+        file: the Collector's, of the task.
+        epsilon: of the task's noise.
+    """
+
+    seen: Counts
+    epsilon: str
+    task: Task
+    file: Path
+
+    @property
+    def truth(self) -> list[int]:
+        """How many have seen each type: nobody knows it in a deployment."""
+        return [int(n) for n in np.bincount(self.seen, minlength=self.task.vdaf.entries)]
+
+
+@dataclass(frozen=True, repr=False)
+class Release:
+    """What the Collector got of a batch.
+
+    Attributes:
+        report_count: as both Aggregators have it.
+        result: with their noise, by type.
+        bar: what an error stays within, with CONFIDENCE for each type by itself.
+        collector: its process.
+    """
+
+    batch: Batch
+    report_count: int
+    result: list[int]
+    bar: float
+    collector: "Usage"
+
+    @property
+    def errors(self) -> list[int]:
+        return [got - true for got, true in zip(self.result, self.batch.truth, strict=True)]
+
+    @property
+    def wrong(self) -> str | None:
+        """Why this is no noisy histogram of the batch; None if it may be one, as it is but once in a billion runs."""
+        task = self.batch.task
+        if self.report_count != len(self.batch.seen):
+            return f"{len(self.batch.seen):,} reports were accepted, but {self.report_count:,} were collected"
+        assert task.privacy is not None
+        most = task.privacy.plan(task.vdaf).error(1 - IMPOSSIBLE).absolute
+        worst = max(abs(error) for error in self.errors)
+        return f"an error of {worst:,} is more than the noise can be, {most:,}" if worst > most else None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Of a process, so far.
+
+    Attributes:
+        cpu_seconds: user and system time.
+        peak_bytes: the most memory that it has held resident.
+    """
+
+    pid: int
+    cpu_seconds: float
+    peak_bytes: int
+
+
+class Demo:
+    """Experiments on a deployment that runs.
+
+    Args:
+        local: see there; entered.
+        buckets: error types.
+        progress: see there.
+    """
+
+    def __init__(self, local: Local, buckets: int, progress: Progress) -> None:
+        self.local = local
+        self._vdaf = vdaf("Histogram", length=buckets)
+        self._progress = progress
+        self._hours: set[int] = set()  # in which reports were made
+        self._made = 0
+        self._looked = 0.0  # when at the Leader's queue
+
+    def new_batch(self, seen: Counts, epsilon: str) -> Batch:
+        """A task of its own for these browsers, both of whose Aggregators add noise for epsilon.
+
+        Raises:
+            LocalProtocolError: no noise can be had for this epsilon.
+        """
+        task, held = self.local.new_task(
+            self._vdaf,
+            min_batch_size=min(len(seen), MIN_BATCH_SIZE),
+            privacy=privacy_for(epsilon, self._vdaf),
+            time_precision=PRECISION,
+            info=f"network errors, {len(seen)} reports".encode(),
+        )
+        self._made += 1
+        file = self.local.folder / f"collector-{self._made}.json"
+        task_file.write_secret(file, json.dumps(task_file.to_document(held), indent=2) + "\n")
+        return Batch(seen, epsilon, task, file)
+
+    def upload(self, batches: Iterable[Batch]) -> None:
+        """Every browser makes and uploads its report.
+
+        Raises:
+            LocalError: an Aggregator has ended, or the Leader refused reports.
+            SecAggError: the Leader does not answer.
+        """
+        chosen = list(batches)
+        done, total = 0, sum(len(batch.seen) for batch in chosen)
+        with self._blaming(), httpx.Client(timeout=TIMEOUT, trust_env=False) as http:
+            for batch in chosen:
+                client = Client(batch.task, http=http)
+                for part in np.split(batch.seen, range(AT_ONCE, len(batch.seen), AT_ONCE)):
+                    self._note_hour()
+                    errors = client.upload(part).errors
+                    if errors:
+                        reason = next(iter(errors.values())).name.lower()
+                        raise LocalError(f"the Leader refused {len(errors):,} reports: {reason}")
+                    self._note_hour()
+                    done += len(part)
+                    self._progress("reports uploaded", done, total)
+
+    def collect(self, batches: Iterable[Batch]) -> list[Release]:
+        """Each batch by a Collector's process, which ends with it; in order.
+
+        Raises:
+            LocalError: a process has failed.
+        """
+        chosen = list(batches)
+        waiting, running, found = deque(enumerate(chosen)), dict[int, _Collector](), dict[int, Release]()
+        total, reports = len(chosen), sum(len(batch.seen) for batch in chosen)
+        try:
+            while len(found) < total:
+                while waiting and len(running) < COLLECTORS:
+                    number, batch = waiting.popleft()
+                    running[number] = _Collector(batch, self._interval())
+                for number in [number for number, each in running.items() if each.ended()]:
+                    found[number] = running.pop(number).release()
+                self._show_collecting(len(found), total, reports)
+                time.sleep(TICK)
+        finally:
+            for each in running.values():
+                each.stop()
+        return [found[number] for number in range(total)]
+
+    def _show_collecting(self, found: int, total: int, reports: int) -> None:
+        self.local.check()
+        if total > 1:
+            self._progress("batches collected", found, total)
+        elif time.monotonic() - self._looked > LOOK:
+            self._progress("reports aggregated", reports - self.local.waiting(), reports)
+            self._looked = time.monotonic()
+
+    def _note_hour(self) -> None:
+        self._hours.add(int(time.time()) // PRECISION)
+
+    def _interval(self) -> str:
+        """That holds all reports, as `secagg dap collect` takes it."""
+        first, last = min(self._hours), max(self._hours)
+        return f"{first * PRECISION}/{(last + 1 - first) * PRECISION}s"
+
+    @contextmanager
+    def _blaming(self) -> Iterator[None]:
+        """If it fails because a process has ended, it says so."""
+        try:
+            yield
+        except SecAggError:
+            self.local.check()
+            raise
+
+
+class _Collector:
+    """A process that collects a batch: the command that collects any."""
+
+    def __init__(self, batch: Batch, interval: str) -> None:
+        self._batch = batch
+        self._out, self._log = (batch.file.with_suffix(suffix) for suffix in (".result", ".log"))
+        command = [sys.executable, "-m", "secagg", "dap", "collect", "--json", "--task", str(batch.file)]
+        with self._out.open("w") as out, self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                [*command, "--interval", interval, "--confidence", str(CONFIDENCE)],
+                stdout=out,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "NO_PROXY": "*", "no_proxy": "*"},
+            )
+        self._usage = Usage(self._process.pid, 0.0, 0)
+
+    def ended(self) -> bool:
+        if self._process.poll() is not None:
+            return True
+        self._usage = usage(self._process.pid) or self._usage
+        return False
+
+    def release(self) -> Release:
+        if self._process.returncode:
+            raise LocalError(f"the Collector failed: {self._log.read_text(errors='replace').removeprefix('error: ')}")
+        found: dict[str, Any] = json.loads(self._out.read_text())
+        return Release(self._batch, found["report_count"], found["result"], found["error_bars"][0], self._usage)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+def privacy_for(epsilon: str, vdaf: Vdaf) -> Privacy:
+    """Noise for one collection at this epsilon, one Aggregator of the two being honest."""
+    budget = PureDp(epsilon)
+    return Privacy(least_noise(budget, vdaf), budget, budget)
+
+
+def usage(pid: int) -> Usage | None:
+    """None if the process has just ended, or this system does not tell (it has no /proc)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        peak = int(status["VmHWM"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return None
+    return Usage(pid, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), peak)

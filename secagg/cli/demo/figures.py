@@ -1,0 +1,118 @@
+"""The figures of `secagg dap demo`."""
+
+import json
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from .demo import CONFIDENCE, Release
+from .experiments import SIZE_EPSILON, Experiments, relative_error
+
+COMMON, RARE = 8, 15  # the post's, 52 % and 5 % of the reports
+LINEAR = 0.1  # percent, below which the errors' axis is linear: errors can be 0
+COLORS = {COMMON: "C0", RARE: "C1"}
+
+
+def draw(found: Experiments, folder: Path) -> list[Path]:
+    """Writes the figures as SVG, with their numbers as JSON."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {
+        "dap_histograms.svg": _histograms(found.shown),
+        "dap_error_by_epsilon.svg": _by_epsilon(found.by_epsilon),
+        "dap_error_by_batch.svg": _by_size(found.by_size),
+    }
+    for name, figure in made.items():
+        figure.savefig(folder / name, metadata={"Date": None})
+    numbers = folder / "dap_figures.json"
+    numbers.write_text(json.dumps(_numbers(found)) + "\n")
+    return [*(folder / name for name in made), numbers]
+
+
+def _histograms(releases: Sequence[Release]) -> Figure:
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    truth, n = releases[0].batch.truth, len(releases[0].batch.seen)
+    axes = figure.subplots(1, 1 + len(releases))
+    _plot_histogram(axes[0], truth, None, "the truth, which nobody sees")
+    for each, release in zip(axes[1:], releases, strict=True):
+        _plot_histogram(each, release.result, release.bar, f"collected, epsilon = {release.batch.epsilon}")
+        each.plot(range(len(truth)), truth, "_", ms=7, mew=1.5, color="black")
+    axes[0].set_ylabel("reports")
+    figure.suptitle(
+        f"Network errors of the same {n:,} simulated browsers ({n:,} reports a task), through a Leader and a Helper"
+    )
+    figure.supxlabel(
+        f"error type ({COMMON} and {RARE} in colour); lines: error bars, {CONFIDENCE:.0%}; dashes: the truth",
+        fontsize="medium",
+    )
+    return figure
+
+
+def _plot_histogram(axes: Any, counts: Sequence[int], bar: float | None, title: str) -> None:
+    colors = [COLORS.get(kind, "0.6") for kind in range(len(counts))]
+    error = {} if bar is None else {"yerr": bar, "error_kw": {"lw": 0.8, "ecolor": "0.2"}}
+    axes.bar(range(len(counts)), counts, color=colors, **error)
+    axes.axhline(0, lw=0.6, color="black")
+    axes.set_title(title, fontsize="medium")
+
+
+def _by_epsilon(releases: Sequence[Release]) -> Figure:
+    n = len(releases[0].batch.seen)
+    title = f"Error against epsilon: {n:,} reports a collection, {len(releases):,} collections, a task each"
+    return _errors(releases, lambda each: float(each.batch.epsilon), title, "epsilon of a task")
+
+
+def _by_size(releases: Sequence[Release]) -> Figure:
+    title = f"Error against batch size: epsilon = {SIZE_EPSILON}, {len(releases):,} collections, a task each"
+    return _errors(releases, lambda each: len(each.batch.seen), title, "reports in the batch")
+
+
+def _errors(releases: Sequence[Release], x: Callable[[Release], float], title: str, xlabel: str) -> Figure:
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    groups = [list(group) for _, group in groupby(releases, x)]
+    xs = [x(group[0]) for group in groups]
+    for kind, color in COLORS.items():
+        _plot_type(axes, kind, color, groups, xs, x)
+    axes.set_xscale("log")
+    axes.set_yscale("symlog", linthresh=LINEAR, linscale=0.3)
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.set_title(title, fontsize="medium")
+    axes.set(xlabel=xlabel, ylabel="relative error, %")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.legend(fontsize="small")
+    return figure
+
+
+def _plot_type(
+    axes: Any, kind: int, color: str, groups: list[list[Release]], xs: list[float], x: Callable[[Release], float]
+) -> None:
+    """Each collection's error as a dot, their means as a line, and what the error bars promise as another."""
+    every = [each for group in groups for each in group]
+    share = sum(each.batch.truth[kind] for each in every) / sum(len(each.batch.seen) for each in every)
+    dots = [100 * relative_error([each], kind) for each in every]
+    axes.plot([x(each) for each in every], dots, "o", ms=4, alpha=0.4, color=color, clip_on=False)
+    means = [100 * relative_error(group, kind) for group in groups]
+    axes.plot(xs, means, color=color, label=f"type {kind}, {share:.0%} of the reports: mean; dots: each collection")
+    bounds = [100 * group[0].bar * len(group) / max(1, sum(e.batch.truth[kind] for e in group)) for group in groups]
+    axes.plot(xs, bounds, "--", lw=1, color=color, label=f"type {kind}: the error bar, {CONFIDENCE:.0%}")
+
+
+def _numbers(found: Experiments) -> dict[str, Any]:
+    return {
+        name: [
+            {
+                "epsilon": each.batch.epsilon,
+                "reports": each.report_count,
+                "truth": each.batch.truth,
+                "result": each.result,
+                "error_bar": each.bar,
+            }
+            for each in releases
+        ]
+        for name, releases in vars(found).items()
+    }

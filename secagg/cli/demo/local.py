@@ -1,0 +1,210 @@
+"""A whole deployment on this machine: Leader and Helper as processes of their own, on loopback, each with its store.
+
+For demonstrations, benchmarks and fault runs. What runs is the command that runs anywhere else.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ...dap import task_file
+from ...dap.aggregator.key_rotation import new_key
+from ...dap.messages import BatchMode, Role
+from ...dap.privacy.extension import Privacy
+from ...dap.server.config import ROLES, Config, template
+from ...dap.store.reports import waiting
+from ...dap.store.tasks import add_task
+from ...dap.store.vault import SECRET_SIZE
+from ...dap.task import Task, task_configuration
+from ...dap.task_file import CollectorKey, CollectorParty, Party
+from ...dap.vdafs import Vdaf
+from ...errors import SecAggError
+
+STOP_SECONDS = 60.0
+LAST_WORDS = 2000  # bytes of a log that an error looks at
+
+
+class LocalError(SecAggError):
+    """A process of the deployment did not start, or ended by itself; its log says why."""
+
+
+class Local:
+    """Runs both Aggregators while it is entered.
+
+    Args:
+        folder: for configurations, secrets, stores and logs; it exists.
+        databases: URL by role; by default SQLite files in the folder.
+        tables: by role, what stands in its configuration in place of defaults, by table and key.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        databases: dict[Role, str] | None = None,
+        tables: dict[Role, dict[str, dict[str, Any]]] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.urls: dict[Role, str] = {}
+        self.processes: dict[Role, subprocess.Popen[str]] = {}
+        self.environments: dict[Role, dict[str, str]] = {}  # variables, from the next start on
+        self._collector = CollectorKey.generate()
+        for role in ROLES.values():
+            self._init(role, (databases or {}).get(role), (tables or {}).get(role, {}))
+
+    def config(self, role: Role) -> Config:
+        return Config.load(self.folder / f"{role.name.lower()}.toml")
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undone:
+            undone.callback(self.stop)
+            for role in ROLES.values():
+                self.start(role)
+            undone.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, role: Role) -> None:
+        """Start a role's process and wait until it answers; again at the address that it had before.
+
+        Raises:
+            LocalError: it does not.
+        """
+        name = role.name.lower()
+        listen = self.urls.get(role, "http://127.0.0.1:0").removeprefix("http://")
+        command = [sys.executable, "-m", "secagg", "dap", name, "--json", "--listen", listen]
+        with (self.folder / f"{name}.log").open("a") as log:
+            process = subprocess.Popen(
+                [*command, "--config", str(self.folder / f"{name}.toml")],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **self.environments.get(role, {})},
+                text=True,
+            )
+        self.processes[role] = process
+        assert process.stdout is not None
+        line = process.stdout.readline()  # ends with the process, too
+        if not line:
+            raise LocalError(f"the {name} does not start{self._last_words(role)}")
+        self.urls[role] = json.loads(line)["listening"]
+
+    def check(self) -> None:
+        """Raises LocalError if a process has ended by itself."""
+        for role, process in self.processes.items():
+            if process.poll() is not None:
+                name, code = role.name.lower(), process.returncode
+                raise LocalError(f"the {name} has ended by itself, with exit code {code}{self._last_words(role)}")
+
+    def kill(self, role: Role) -> None:
+        """End a role's process as a crash does (SIGKILL)."""
+        self.processes[role].kill()
+        self._reap(role)
+
+    def stop(self) -> None:
+        """Let each process finish what it does, and wait for it."""
+        for process in self.processes.values():
+            process.send_signal(signal.SIGTERM)
+        for role in list(self.processes):
+            self._reap(role)
+
+    def _reap(self, role: Role) -> None:
+        process = self.processes.pop(role)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+    def new_task(
+        self,
+        vdaf: Vdaf,
+        *,
+        min_batch_size: int,
+        privacy: Privacy | None = None,
+        time_precision: int = 3600,
+        batch_mode: BatchMode = BatchMode.TIME_INTERVAL,
+        batch_size: int = 0,
+        info: bytes = b"local",
+    ) -> tuple[Task, CollectorParty]:
+        """Make a task and tell both Aggregators: the task, and what its Collector holds."""
+        configuration = task_configuration(
+            task_info=info,
+            leader_url=self.urls[Role.LEADER],
+            helper_url=self.urls[Role.HELPER],
+            time_precision=time_precision,
+            min_batch_size=min_batch_size,
+            batch_mode=batch_mode,
+            vdaf=vdaf,
+            privacy=privacy,
+        )
+        parties: dict[str, Party] = task_file.new_parties(configuration, self._collector, batch_size=batch_size)
+        for name, role in ROLES.items():
+            held = parties[name]
+            assert isinstance(held, task_file.AggregatorParty)
+            store = self.config(role).open_store()
+            try:
+                with store.write() as tx:
+                    add_task(tx, held.task, held.secrets, time.time())
+            finally:
+                store.close()
+        collector = parties["collector"]
+        assert isinstance(collector, CollectorParty)
+        return collector.task, collector
+
+    def cpu_seconds(self, role: Role) -> float:
+        """User and system time that a role's process has taken so far."""
+        fields = Path(f"/proc/{self.processes[role].pid}/stat").read_text().rpartition(") ")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def peak_bytes(self, role: Role) -> int:
+        """The most memory that a role's process has held resident (VmHWM)."""
+        status = Path(f"/proc/{self.processes[role].pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+
+    def waiting(self) -> int:
+        """How many reports the Leader has taken that are not aggregated yet."""
+        store = self.config(Role.LEADER).open_store()
+        try:
+            with store.read() as tx:
+                return waiting(tx)
+        finally:
+            store.close()
+
+    def _last_words(self, role: Role) -> str:
+        """The end of a role's log, for an error; the folder may be gone when it is read."""
+        log = self.folder / f"{role.name.lower()}.log"
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LAST_WORDS))
+            lines = file.read().decode(errors="replace").splitlines()
+        return f"; the end of its log: {' '.join(lines[-3:])}" if lines else f"; its log, {log}, is empty"
+
+    def _init(self, role: Role, database: str | None, given: dict[str, dict[str, Any]]) -> None:
+        name = role.name.lower()
+        stored = {
+            "database": database or f"sqlite:///{name}.db",
+            "secret_file": f"{name}.secret",
+            "journal": f"{name}.journal",
+        }
+        task_file.write_secret(self.folder / f"{name}.secret", os.urandom(SECRET_SIZE).hex() + "\n")
+        values = {**given, "store": {**stored, **given.get("store", {})}}
+        (self.folder / f"{name}.toml").write_text(template(role, values), encoding="utf-8")
+        config = self.config(role)
+        store = config.open_store(create=True)
+        try:
+            new_key(store, time.time(), config.keys.cache)
+        finally:
+            store.close()

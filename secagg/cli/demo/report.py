@@ -1,0 +1,158 @@
+"""What `secagg dap demo` says of a run, as JSON and as text."""
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from ...dap.server.config import ROLES
+from ..console import show, show_pairs, table
+from .demo import AT_ONCE, CONFIDENCE, Release, Usage
+
+ROWS = 25  # of the histogram
+BAR = 32  # columns
+
+
+@dataclass(frozen=True, repr=False)
+class Run:
+    """What happened.
+
+    Attributes:
+        urls: of the Aggregators, by role.
+        loaded, collected: the Aggregators' processes when all was uploaded, and when it was collected.
+        seconds: by phase.
+        figures: files.
+    """
+
+    release: Release
+    seed: int
+    urls: dict[str, str]
+    loaded: dict[str, Usage | None]
+    collected: dict[str, Usage | None]
+    seconds: dict[str, float]
+    figures: list[Path]
+
+    @property
+    def wrong(self) -> str | None:
+        return self.release.wrong
+
+
+def describe(run: Run, folder: Path | None) -> dict[str, Any]:
+    """As --json prints it. Times in seconds, sizes in bytes."""
+    release = run.release
+    task, batch = release.batch.task, release.batch
+    assert task.privacy is not None
+    return {
+        "reports": len(batch.seen),
+        "buckets": task.vdaf.entries,
+        "epsilon": batch.epsilon,
+        "seed": run.seed,
+        "report_count": release.report_count,
+        "truth": batch.truth,
+        "result": release.result,
+        "error_bar": release.bar,
+        "confidence": CONFIDENCE,
+        "wrong": release.wrong,
+        "privacy": [list(pair) for pair in task.privacy.report(task.vdaf)],
+        "seconds": run.seconds,
+        "processes": [*(_process(run, name) for name in ROLES), {"role": "collector", **_used(release.collector)}],
+        "folder": folder and str(folder),
+        "figures": [str(file) for file in run.figures],
+    }
+
+
+def _process(run: Run, name: str) -> dict[str, Any]:
+    loaded = run.loaded[name]
+    return {
+        "role": name,
+        "url": run.urls[name],
+        **_used(run.collected[name]),
+        "peak_bytes_uploaded": loaded and loaded.peak_bytes,
+    }
+
+
+def _used(found: Usage | None) -> dict[str, Any]:
+    return {} if found is None else vars(found)
+
+
+def show_report(report: dict[str, Any]) -> None:
+    """The same as text."""
+    show_pairs(_setup(report))
+    show("", _histogram(report), *_remarks(report), "")
+    show(_processes(report))
+    show("")
+    show_pairs((name, f"{seconds:6.1f} s") for name, seconds in report["seconds"].items())
+    if report["folder"] is not None:
+        show(f"{report['folder']} has the configurations, stores and logs of both Aggregators, and their secrets")
+    show(*(f"drawn: {file}" for file in report["figures"]))
+
+
+def _setup(report: dict[str, Any]) -> list[tuple[str, str]]:
+    n = report["reports"]
+    each = f"in requests of {min(n, AT_ONCE):,}" if n > 1 else ""
+    return [
+        ("browsers", f"{n:,}, one report each {each}; simulated here, seed {report['seed']}"),
+        ("measured", f"which of {report['buckets']:,} network errors each has seen"),
+        *((name, value) for name, value in report["privacy"]),
+    ]
+
+
+def _histogram(report: dict[str, Any]) -> Table:
+    """Error types, the most common first."""
+    truth, result, bar = report["truth"], report["result"], report["error_bar"]
+    most = max(max(truth), max(result) + bar)
+    made = table("error type", "truth", "collected", "error at most", "stands out")
+    made.add_column("", no_wrap=True)
+    for kind in sorted(range(len(truth)), key=lambda kind: -truth[kind])[:ROWS]:
+        cells = (f"{truth[kind]:,}", f"{result[kind]:,}", f"{bar:,.0f}", "yes" if result[kind] > bar else "no")
+        made.add_row(str(kind), *cells, bar_text(truth[kind], result[kind], bar, most))
+    return made
+
+
+def bar_text(truth: int, result: int, bar: float, most: float) -> str:
+    """A bar that is solid as far as the result less its error bar, faint as far as the two together; | is the truth.
+
+    Its length goes by the square root, or a long tail would have none.
+    """
+    sure, likely, true = (_column(value, most) for value in (result - bar, result + bar, truth))
+    cells = list("█" * sure + "░" * (likely - sure))
+    cells += " " * (true + 1 - len(cells))
+    cells[true] = "|"
+    return "".join(cells)
+
+
+def _column(value: float, most: float) -> int:
+    """Between 0 and BAR."""
+    return round(BAR * math.sqrt(max(0.0, value) / most))
+
+
+def _remarks(report: dict[str, Any]) -> list[str]:
+    result, bar, rows = report["result"], report["error_bar"], len(report["result"])
+    clear = sum(value > bar for value in result)
+    lines = [] if rows <= ROWS else [f"and {rows - ROWS:,} rarer types, which --json has"]
+    lines.append(
+        f"bars: what the Collector knows, {report['confidence']:.0%} sure of each type by itself; | the truth; lengths"
+        " go by square roots"
+    )
+    lines.append(
+        f"{clear:,} of {rows:,} types stand out of the noise"
+        + ("" if clear == rows else "; of the others it cannot tell whether anybody has seen them")
+    )
+    return lines
+
+
+def _processes(report: dict[str, Any]) -> Table:
+    made = table("party", "process", "CPU s", "peak MB")
+    made.add_column("where", no_wrap=True)
+    for row in report["processes"]:
+        numbers = (
+            (str(row["pid"]), f"{row['cpu_seconds']:.1f}", f"{row['peak_bytes'] / 1e6:.0f}")
+            if "pid" in row
+            else ("",) * 3
+        )
+        made.add_row(row["role"].capitalize(), *numbers, row.get("url", "asks the Leader"))
+    made.add_row("browsers", str(os.getpid()), "", "", "simulated by this command")
+    return made

@@ -1,0 +1,1 @@
+"""Leader and Helper: no sockets and no clock in here, but a store."""

@@ -1,0 +1,217 @@
+"""Collection jobs of the Leader (section 4.6): a batch is collected here, then the Helper is asked for its share.
+
+As in `leader`, each step begins with a lease and ends with one transaction.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+from math import ceil
+
+from ...errors import RemoteProtocolError
+from ...shamir import RandomBytes
+from ..messages import AggregateShare, AggregateShareReq, BatchSelector, CollectionJobReq, Interval
+from ..problems import NO_TYPE, DapProblem, to_document
+from ..store import buckets, collections
+from ..store.collections import CollectionJob
+from ..store.engine import Store, Tx
+from ..store.reports import pending, ready_batches
+from ..store.tasks import AggregatorTask, KnownTasks, lock_task
+from ..task import Task
+from .input_shares import SKEW
+from .peer import Peer, PeerUnavailable
+from .release import BUDGET_SPENT, batch_interval, check_request, record_release, release, too_small
+from .schedule import Settings
+
+COLLECTION_JOB_ID_SIZE = 16
+LOOK_AGAIN = 5.0  # seconds between looks whether a batch has enough reports
+MOST_COLLECTION_JOBS = 1000  # of a task that have no result: waiting, or failed
+_CONFLICTS = {"batchMismatch", "batchOverlap", "batchInvalid", "invalidBatchSize", BUDGET_SPENT}  # which no retry mends
+
+
+class CollectionJobs:
+    """The collection jobs of every task.
+
+    Args:
+        store: of the Leader alone.
+        peer: the Helper of each task.
+        settings: see there.
+        tasks: that were loaded.
+    """
+
+    def __init__(self, store: Store, peer: Peer, settings: Settings, tasks: KnownTasks) -> None:
+        self._store = store
+        self._peer = peer
+        self._settings = settings
+        self._tasks = tasks
+
+    def create(self, mine: AggregatorTask, body: bytes, now: float, *, rand: RandomBytes = os.urandom) -> CollectionJob:
+        """Take a CollectionJobReq; the same bytes find the same job, and one that had too few reports starts anew.
+
+        Raises:
+            DapProblem: the request is not what the draft allows; there is no job then.
+        """
+        task, digest = mine.task, sha256(body).digest()
+        query = _decode_request(task, body)
+        with self._store.write() as tx:
+            job = collections.find_collection_request(tx, mine, digest)
+            if job is not None and job.problem is not None and _retryable(job.problem):
+                collections.change_collection_job(tx, job, problem=None, due=now, attempts=0)
+                return collections.find_collection_request(tx, mine, digest) or job
+            if job is not None:
+                return job
+            if task.by_time and buckets.overlaps_collected(tx, mine, batch_interval(task, query.query.config)):
+                raise DapProblem("batchOverlap", "some of this batch was collected before", task_id=task.id)
+            if collections.collection_jobs_kept(tx, mine) >= MOST_COLLECTION_JOBS:
+                detail = f"there are {MOST_COLLECTION_JOBS:,} collection jobs already: delete some"
+                raise DapProblem(NO_TYPE, detail, status=429, task_id=task.id, retry_after=60.0)
+            return collections.add_collection_job(tx, mine, rand(COLLECTION_JOB_ID_SIZE), digest, body, now)
+
+    def find(self, mine: AggregatorTask, job_id: bytes) -> CollectionJob:
+        """Raises DapProblem if there is none."""
+        with self._store.read() as tx:
+            job = collections.find_collection_job(tx, mine, job_id)
+        if job is None:
+            raise DapProblem(NO_TYPE, "there is no such collection job", status=404, task_id=mine.task.id)
+        return job
+
+    def delete(self, mine: AggregatorTask, job_id: bytes) -> None:
+        """Forget the job. A batch that it has collected stays collected and paid for."""
+        job = self.find(mine, job_id)
+        with self._store.write() as tx:
+            collections.delete_collection_job(tx, job)
+
+    def work(self, now: float) -> CollectionJob | None:
+        """Drive one collection job that is due a step further: the job as it is then; None if none is due."""
+        with self._store.write() as tx:
+            job = collections.lease_collection_job(tx, now, self._settings.lease)
+            mine = None if job is None else self._tasks.get(tx, job.task)
+        if job is None:
+            return None
+        if mine is None:
+            with self._store.write() as tx:
+                collections.delete_collection_job(tx, job)
+            return job
+        try:
+            ready = job if job.share_request is not None else self._collect(mine, job, now)
+            if ready is not None and ready.share_request is not None:
+                self._finish(mine, ready)
+        except DapProblem as problem:
+            self._fail(job, now, problem)
+        except PeerUnavailable as problem:
+            delay = self._settings.delay(job.attempts, problem)
+            with self._store.write() as tx:
+                if collections.lock_collection_job(tx, job) is not None:
+                    collections.change_collection_job(tx, job, due=now + delay)
+        with self._store.read() as tx:
+            return collections.find_collection_job(tx, mine, job.id) or job
+
+    def _collect(self, mine: AggregatorTask, job: CollectionJob, now: float) -> CollectionJob | None:
+        """Collect the batch here: the job with what the Helper is asked; None if the batch is not ready."""
+        request = CollectionJobReq.decode(job.request)
+        with self._store.write() as tx:
+            lock_task(tx, mine.key, alone=True)
+            current = collections.lock_collection_job(tx, job)
+            if current is None or current.share_request is not None:  # another worker was faster, after our lease
+                return current
+            batch = self._ready(tx, mine, request, now)
+            if isinstance(batch, Later):
+                collections.change_collection_job(tx, job, due=batch.due, waiting=batch.reason)
+                return None
+            held = buckets.merged(tx, mine, batch)
+            sealed = release(tx, mine, batch, request, held, now)
+            config = batch if isinstance(batch, bytes) else batch.encode()
+            selector = BatchSelector(mine.task.batch_mode, config)
+            share_request = AggregateShareReq(request, selector, held.count, held.checksum).encode()
+            response = held.count.to_bytes(8, "big") + held.interval.encode() + sealed.encode()
+            changed = {"share_request": share_request, "response": response, "waiting": "the Helper's share is awaited"}
+            collections.change_collection_job(tx, job, **changed)
+            return collections.lock_collection_job(tx, job)
+
+    def _ready(self, tx: Tx, mine: AggregatorTask, request: CollectionJobReq, now: float) -> "Interval | bytes | Later":
+        """The batch to collect, or when to look again.
+
+        Raises:
+            DapProblem: too few reports, and no more can come.
+        """
+        task = mine.task
+        if not task.by_time:
+            selected = ready_batches(tx, mine, now - self._settings.patience)
+            done = (batch for batch in selected if not pending(tx, mine, batch))
+            ready = next((batch for batch in done if buckets.count_of(tx, mine, batch) >= task.min_batch_size), None)
+            reason = f"no batch has {task.min_batch_size:,} reports yet that are aggregated"
+            return Later(now + 1.0, reason) if ready is None else ready
+        interval = batch_interval(task, request.query.config)
+        waiting = pending(tx, mine, interval)
+        if waiting:
+            return Later(now + 0.25, f"{waiting:,} reports of the batch are not aggregated yet")
+        count = buckets.count_of(tx, mine, interval)
+        if count >= task.min_batch_size or buckets.overlaps_collected(tx, mine, interval):
+            return interval
+        end = interval.end * task.time_precision
+        over = end + SKEW
+        if now >= over:
+            detail = f"{too_small(task, count)}; its interval is over, so ask for a longer one"
+            raise DapProblem("invalidBatchSize", detail, task_id=task.id)
+        still = f"newest interval still open, for {ceil(end - now):,} s" if now < end else "its interval has just ended"
+        return Later(min(over, now + LOOK_AGAIN), f"{too_small(task, count)}; {still}")
+
+    def _finish(self, mine: AggregatorTask, job: CollectionJob) -> None:
+        """Get the Helper's share, and with it the result that is kept."""
+        assert job.share_request is not None
+        assert job.response is not None
+        answer = self._peer.create_share(mine, job.share_request)
+        if answer.body is None:
+            raise PeerUnavailable("the Helper is not ready", answer.retry_after)
+        try:
+            share = AggregateShare.decode(answer.body)
+        except RemoteProtocolError as error:
+            raise PeerUnavailable(f"the Helper's answer is no aggregate share: {error}") from None
+        response = job.response + share.encrypted_aggregate_share.encode()
+        record_release(self._store, mine, AggregateShareReq.decode(job.share_request).batch_selector.config)
+        with self._store.write() as tx:
+            if collections.lock_collection_job(tx, job) is not None:
+                collections.change_collection_job(tx, job, response=response, finished=True, due=None)
+
+    def _fail(self, job: CollectionJob, now: float, problem: DapProblem) -> None:
+        """End the job with what the Collector shall be told; what the Helper may yet mend is tried again."""
+        with self._store.write() as tx:
+            released = collections.lock_collection_job(tx, job)
+            if released is None:
+                return
+            if released.share_request is not None and problem.type not in _CONFLICTS:
+                delay = self._settings.delay(job.attempts, problem)
+                collections.change_collection_job(tx, job, due=now + delay)
+                return
+            collections.change_collection_job(tx, job, problem=to_document(problem).decode(), due=None)
+
+
+@dataclass(frozen=True)
+class Later:
+    """A batch that is not ready.
+
+    Attributes:
+        due: when to look again.
+        reason: what it waits for, for the Collector.
+    """
+
+    due: float
+    reason: str
+
+
+def _decode_request(task: Task, body: bytes) -> CollectionJobReq:
+    try:
+        request = CollectionJobReq.decode(body)
+    except RemoteProtocolError as error:
+        raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
+    check_request(task, request)
+    if task.by_time:
+        batch_interval(task, request.query.config)
+    elif request.query.config:
+        raise DapProblem("invalidMessage", "a leader-selected query is empty", task_id=task.id)
+    return request
+
+
+def _retryable(problem: str) -> bool:
+    return str(json.loads(problem).get("type", "")).endswith(":invalidBatchSize")

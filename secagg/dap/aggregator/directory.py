@@ -1,0 +1,92 @@
+"""Tasks and keys, read from the store once in a while rather than for every request."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from ..hpke import PrivateKey
+from ..messages import HpkeConfigList
+from ..store.engine import Store
+from ..store.keys import KeyPair, all_keys
+from ..store.tasks import AggregatorTask, find_task
+
+FRESH = 5.0  # seconds for which what was read is taken for current
+SETTLED = 2 * FRESH  # seconds after which every process has a new key, so that Clients may be told of it
+_MOST = 10_000  # IDs that are remembered, besides those of all tasks that there are
+
+
+class Directory:
+    """A cache over one store; several threads may use it.
+
+    Args:
+        store: of one Aggregator.
+        clock: POSIX seconds.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+        self._turn = threading.Lock()
+        self._tasks: dict[bytes, tuple[float, AggregatorTask | None]] = {}
+        self._keys: tuple[float, list[KeyPair]] = (float("-inf"), [])
+
+    def task(self, task_id: bytes) -> AggregatorTask | None:
+        """The task of this ID, or None; a new one is seen within FRESH seconds."""
+        now = self._clock()
+        with self._turn:
+            read, found = self._tasks.get(task_id, (float("-inf"), None))
+        if _fresh(read, now):
+            return found
+        with self._store.read() as tx:
+            latest = find_task(tx, task_id)
+        if found is not None and latest is not None:
+            latest = found  # a task never changes, and this one has its VDAF at hand
+        with self._turn:
+            if len(self._tasks) >= _MOST:  # whoever asks for any IDs must not make us forget our tasks
+                self._tasks = {key: kept for key, kept in self._tasks.items() if kept[1] is not None}
+            self._tasks[task_id] = (now, latest)
+        return latest
+
+    def remembered(self, task_id: bytes) -> AggregatorTask | None:
+        """The task if it is known and current, without a look at the store."""
+        with self._turn:
+            read, found = self._tasks.get(task_id, (float("-inf"), None))
+        return found if _fresh(read, self._clock()) else None
+
+    @property
+    def keys_remembered(self) -> bool:
+        """Whether the keys are known and current, so that asking for them does not look at the store."""
+        return _fresh(self._keys[0], self._clock())
+
+    def key_pairs(self) -> list[KeyPair]:
+        now = self._clock()
+        with self._turn:
+            read, pairs = self._keys
+        if not _fresh(read, now):
+            with self._store.read() as tx:
+                pairs = all_keys(tx)
+            with self._turn:
+                self._keys = (now, pairs)
+        return pairs
+
+    def private_keys(self) -> Mapping[int, PrivateKey]:
+        """All of them by number: what was taken in time is opened, however late."""
+        return {pair.config.id: pair.private_key for pair in self.key_pairs()}
+
+    def accepted(self) -> set[int]:
+        """Numbers of the configurations that new reports may use."""
+        now = self._clock()
+        return {pair.config.id for pair in self.key_pairs() if pair.accepted(now)}
+
+    def advertised(self) -> HpkeConfigList:
+        """What Clients are told, the newest first: of a key that not every process can open with yet, only if there is
+        no other."""
+        now = self._clock()
+        current = [pair for pair in self.key_pairs() if pair.advertised(now)]
+        settled = [pair for pair in current if pair.created <= now - SETTLED]
+        return HpkeConfigList(tuple(pair.config for pair in settled or current))
+
+
+def _fresh(read: float, now: float) -> bool:
+    """Whether what was read then is current; not if the clock was set back since."""
+    return 0.0 <= now - read < FRESH

@@ -1,0 +1,253 @@
+"""The Helper (sections 4.5 and 4.6): no sockets and no clock in here, but a store.
+
+Every answer that the Leader gets was in the store first, in the transaction of what it tells about. So a request that
+comes again, after a crash of either side, gets the same bytes.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+from ...errors import RemoteProtocolError
+from ...vdaf import Rows
+from ..hpke import PrivateKey
+from ..messages import (
+    BATCH_ID_SIZE,
+    LEADER_SELECTED_BATCH_ID,
+    AggregateShare,
+    AggregateShareReq,
+    AggregationJobInitReq,
+    AggregationJobResp,
+    Interval,
+    ReportError,
+    Role,
+    VerifyInit,
+    VerifyResp,
+    increasing,
+)
+from ..problems import NO_TYPE, DapProblem
+from ..store import buckets, collections, helper_jobs
+from ..store.buckets import Outputs
+from ..store.collections import HelperShare
+from ..store.engine import Store, Tx
+from ..store.helper_jobs import HelperJob
+from ..store.tasks import AggregatorTask, KnownTasks, lock_task
+from ..task import Task
+from .input_shares import SKEW, Opened, ReportToOpen, open_shares
+from .release import batch_interval, check_request, record_release, release
+
+JOB_ID_SIZE = 16
+
+
+def job_id_of(body: bytes) -> bytes:
+    """A request's resource: the same for the same bytes."""
+    return sha256(body).digest()[:JOB_ID_SIZE]
+
+
+class Helper:
+    """The Helper's part of every task.
+
+    Args:
+        store: of this Aggregator alone.
+    """
+
+    LEASE = 120.0  # seconds after which a job that somebody works on is taken for lost
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._tasks = KnownTasks()
+
+    # Aggregation jobs.
+
+    def create_job(
+        self, mine: AggregatorTask, keys: Mapping[int, PrivateKey], body: bytes, now: float, *, later: bool = False
+    ) -> tuple[bytes, HelperJob]:
+        """Take an AggregationJobInitReq; the job and its ID. With `later`, only keep it for `work`.
+
+        Raises:
+            DapProblem: the request is not what the draft allows; there is no job then.
+        """
+        request = _decode_init(mine.task, body)
+        job_id = job_id_of(body)
+        with self.store.write() as tx:
+            job = helper_jobs.add_job(tx, mine, job_id, body, now, now if later else now + self.LEASE)
+        if not job.ended and not later:
+            job = self._finish(mine, keys, job, request, now)
+        return job_id, job
+
+    def work(self, keys: Mapping[int, PrivateKey], now: float) -> bool:
+        """Finish one job that was kept for later, or that a crash interrupted; whether there was one."""
+        with self.store.write() as tx:
+            job = helper_jobs.lease_job(tx, now, self.LEASE)
+            mine = None if job is None else self._tasks.get(tx, job.task)
+        if job is None:
+            return False
+        if mine is None or job.request is None:
+            with self.store.write() as tx:
+                helper_jobs.end_job(tx, job)
+            return True
+        self._finish(mine, keys, job, _decode_init(mine.task, job.request), now)
+        return True
+
+    def find_job(self, mine: AggregatorTask, job_id: bytes) -> HelperJob:
+        """Raises DapProblem if there is none."""
+        with self.store.read() as tx:
+            job = helper_jobs.find_job(tx, mine, job_id)
+        if job is None or job.deleted:
+            raise DapProblem(
+                "unrecognizedAggregationJob", "there is no such aggregation job", status=404, task_id=mine.task.id
+            )
+        return job
+
+    def delete_job(self, mine: AggregatorTask, job_id: bytes) -> None:
+        """Forget the answer. What was added to batches stays, and so do the IDs of its reports."""
+        job = self.find_job(mine, job_id)
+        with self.store.write() as tx:
+            helper_jobs.end_job(tx, job)
+
+    def _finish(
+        self,
+        mine: AggregatorTask,
+        keys: Mapping[int, PrivateKey],
+        job: HelperJob,
+        request: AggregationJobInitReq,
+        now: float,
+    ) -> HelperJob:
+        """Verify every report, and commit and answer in one transaction."""
+        task, inits = mine.task, request.verify_inits
+        opened = _opened(task, keys, inits, now)
+        out_shares, messages = task.ping_pong.helper_init(
+            mine.secrets.verify_key,
+            task.ctx,
+            opened.report_ids,
+            opened.public_shares,
+            opened.input_shares,
+            [inits[i].payload for i in opened.positions],
+        )
+        batch_id = None if task.by_time else request.extensions[0].extension_data
+        outputs = Outputs(opened.report_ids, opened.times, batch_id, out_shares)
+        with self.store.write() as tx:
+            current = helper_jobs.lock_job(tx, mine, job.id)
+            if current.ended:  # by another worker, after our lease
+                return current
+            errors = buckets.commit(tx, mine, outputs, replays=True)
+            response = _response(inits, opened, messages, errors).encode()
+            helper_jobs.end_job(tx, job, response=response)
+        return HelperJob(job.task, job.id, None, response)
+
+    # Aggregate shares.
+
+    def create_share(self, mine: AggregatorTask, body: bytes, now: float) -> tuple[bytes, bytes]:
+        """Take an AggregateShareReq; the share's ID and the encoded AggregateShare.
+
+        Raises:
+            DapProblem: the batch cannot be collected so; nothing was released then.
+        """
+        share_id = job_id_of(body)
+        with self.store.read() as tx:
+            share = collections.find_aggregate_share(tx, mine, share_id)
+        if share is None:
+            request = _decode_share_req(mine.task, body)
+            with self.store.write() as tx:
+                lock_task(tx, mine.key, alone=True)
+                share = collections.find_aggregate_share(tx, mine, share_id)
+                if share is None:
+                    share = self._release(tx, mine, request, now)
+                    collections.add_aggregate_share(tx, mine, share_id, share, now)
+        if share.response is None:
+            raise DapProblem("batchOverlap", "this batch was collected, and its share deleted", task_id=mine.task.id)
+        record_release(self.store, mine, share.batch)
+        return share_id, share.response
+
+    def find_share(self, mine: AggregatorTask, share_id: bytes) -> bytes:
+        """The encoded AggregateShare; raises DapProblem if there is none or no longer."""
+        with self.store.read() as tx:
+            share = collections.find_aggregate_share(tx, mine, share_id)
+        if share is None or share.response is None:
+            raise DapProblem(NO_TYPE, "there is no such aggregate share", status=404, task_id=mine.task.id)
+        record_release(self.store, mine, share.batch)
+        return share.response
+
+    def delete_share(self, mine: AggregatorTask, share_id: bytes) -> None:
+        """Forget the answer. The batch stays collected and paid for."""
+        self.find_share(mine, share_id)
+        with self.store.write() as tx:
+            collections.delete_aggregate_share(tx, mine, share_id)
+
+    def _release(self, tx: Tx, mine: AggregatorTask, request: AggregateShareReq, now: float) -> HelperShare:
+        batch = _selected(mine.task, request)
+        held = buckets.merged(tx, mine, batch)
+        agreed = request.report_count, request.checksum
+        sealed = release(tx, mine, batch, request.collection_job_req, held, now, agreed=agreed)
+        return HelperShare(request.batch_selector.config, AggregateShare(sealed).encode())
+
+
+def _decode_init(task: Task, body: bytes) -> AggregationJobInitReq:
+    """The request, once it is one that the Helper must not fail as a whole (section 4.5.2.2)."""
+    try:
+        request = AggregationJobInitReq.decode(body)
+    except RemoteProtocolError as error:
+        raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
+    types = [extension.extension_type for extension in request.extensions]
+    unknown = sorted(set(types) - {LEADER_SELECTED_BATCH_ID})
+    if unknown or (types and task.by_time):
+        raise DapProblem(
+            "unsupportedExtension",
+            f"aggregation job extensions {unknown or types} are not supported here",
+            task_id=task.id,
+            unsupported_extensions=unknown or types,
+        )
+    if not increasing(request.extensions):
+        raise DapProblem("invalidMessage", "extensions must be in strictly increasing order", task_id=task.id)
+    if not task.by_time and [len(e.extension_data) for e in request.extensions] != [BATCH_ID_SIZE]:
+        raise DapProblem("invalidMessage", "a leader-selected job names its batch ID", task_id=task.id)
+    if request.agg_param:
+        raise DapProblem("invalidAggregationParameter", "Prio3's aggregation parameter is empty", task_id=task.id)
+    if request.verification_key_id != 0:
+        raise DapProblem("invalidMessage", "this task has one verification key, number 0", task_id=task.id)
+    ids = [init.report_share.report_metadata.report_id for init in request.verify_inits]
+    if not ids or len(set(ids)) != len(ids):
+        raise DapProblem("invalidMessage", "a job has one report at least, and each only once", task_id=task.id)
+    return request
+
+
+def _opened(task: Task, keys: Mapping[int, PrivateKey], inits: tuple[VerifyInit, ...], now: float) -> Opened:
+    shares = [init.report_share for init in inits]
+    to_open = [ReportToOpen(s.report_metadata, s.public_share, s.encrypted_input_share) for s in shares]
+    return open_shares(task, Role.HELPER, keys, to_open, now + SKEW)
+
+
+def _response(
+    inits: tuple[VerifyInit, ...], opened: Opened, messages: Rows, errors: Mapping[int, ReportError]
+) -> AggregationJobResp:
+    outcomes: dict[int, bytes | ReportError] = dict(opened.errors)
+    for row, position in enumerate(opened.positions):
+        if row in messages.rejected:
+            outcomes[position] = ReportError.VDAF_VERIFY_ERROR
+        else:
+            outcomes[position] = errors[row] if row in errors else messages[row]
+    ids = [init.report_share.report_metadata.report_id for init in inits]
+    return AggregationJobResp(tuple(VerifyResp(report_id, outcomes[i]) for i, report_id in enumerate(ids)))
+
+
+def _decode_share_req(task: Task, body: bytes) -> AggregateShareReq:
+    try:
+        request = AggregateShareReq.decode(body)
+    except RemoteProtocolError as error:
+        raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
+    if request.batch_selector.batch_mode is not task.batch_mode:
+        raise DapProblem("invalidMessage", f"this task's batch mode is {task.batch_mode.name}", task_id=task.id)
+    check_request(task, request.collection_job_req)
+    return request
+
+
+def _selected(task: Task, request: AggregateShareReq) -> Interval | bytes:
+    """The batch, which must be the one that the Collector asked for (section 5)."""
+    config, query = request.batch_selector.config, request.collection_job_req.query.config
+    if not task.by_time:
+        if len(config) != BATCH_ID_SIZE or query:
+            raise DapProblem("invalidMessage", f"a batch ID has {BATCH_ID_SIZE} bytes, a query none", task_id=task.id)
+        return config
+    batch, asked = batch_interval(task, config), batch_interval(task, query)
+    if not batch.within(asked):
+        raise DapProblem("batchInvalid", "the batch is not within the Collector's query", task_id=task.id)
+    return batch

@@ -1,0 +1,117 @@
+"""Input shares, opened and checked: what Leader and Helper do alike (sections 4.5.2.3 and 4.5.2.4)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ...errors import RemoteProtocolError
+from ..hpke import PrivateKey
+from ..messages import (
+    HpkeCiphertext,
+    PlaintextInputShare,
+    ReportError,
+    ReportMetadata,
+    Role,
+)
+from ..task import Task
+
+SKEW = 300.0  # seconds that a Client's clock may be ahead of ours
+
+
+@dataclass(frozen=True, repr=False)
+class ReportToOpen:
+    """One report share, as it came."""
+
+    metadata: ReportMetadata
+    public_share: bytes
+    ciphertext: HpkeCiphertext
+
+
+@dataclass(frozen=True, repr=False)
+class Opened:
+    """The reports of a job that can be verified.
+
+    Attributes:
+        positions: of each in the job.
+        report_ids, times, public_shares, input_shares: of each; times in time_precision.
+        errors: why the others, by their position, cannot.
+    """
+
+    positions: list[int] = field(default_factory=list)
+    report_ids: list[bytes] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    public_shares: list[bytes] = field(default_factory=list)
+    input_shares: list[bytes] = field(default_factory=list)
+    errors: dict[int, ReportError] = field(default_factory=dict)
+
+
+def open_shares(
+    task: Task, role: Role, keys: Mapping[int, PrivateKey], reports: Sequence[ReportToOpen], latest: float | None
+) -> Opened:
+    """Decrypt and check input shares (sections 4.5.2.3 and 4.5.2.4).
+
+    Args:
+        task, role: whose shares.
+        keys: private keys by the number of their configuration.
+        reports: of one job.
+        latest: POSIX time after which a report is too early; None where that was checked.
+    """
+    opened = Opened()
+    info = task.input_share_info(role)
+    by_key: dict[int, list[int]] = {}
+    for i, report in enumerate(reports):
+        error = check_metadata(task, report.metadata, latest)
+        if error is None and len(report.public_share) != task.prio3.PUBLIC_SHARE_SIZE:
+            error = ReportError.INVALID_MESSAGE
+        if error is None and report.ciphertext.config_id not in keys:
+            error = ReportError.HPKE_DECRYPT_ERROR  # section 4.5.2.3: also for an unknown configuration
+        if error is not None:
+            opened.errors[i] = error
+        else:
+            by_key.setdefault(report.ciphertext.config_id, []).append(i)
+    plaintexts: dict[int, bytes | None] = {}
+    for number, members in by_key.items():
+        encs = [reports[i].ciphertext.enc for i in members]
+        aads = [task.input_share_aad(reports[i].metadata, reports[i].public_share) for i in members]
+        payloads = [reports[i].ciphertext.payload for i in members]
+        plaintexts.update(zip(members, keys[number].open_batch(encs, info, aads, payloads), strict=True))
+    size = task.prio3.input_share_size(role - Role.LEADER)
+    for i in sorted(plaintexts):
+        _take(task, opened, i, reports[i], plaintexts[i], size)
+    return opened
+
+
+def check_metadata(task: Task, metadata: ReportMetadata, latest: float | None) -> ReportError | None:
+    """What is wrong with a report's time or public extensions; nothing if None."""
+    time = task.precision_time(metadata.time)
+    if latest is not None and time * task.time_precision > latest:
+        return ReportError.REPORT_TOO_EARLY
+    if task.interval is not None and time < task.interval.start:
+        return ReportError.TASK_NOT_STARTED
+    if task.interval is not None and time >= task.interval.end:
+        return ReportError.TASK_EXPIRED
+    # No report extension is known here, so that any is unrecognized, repeated ones and unordered ones among them.
+    return ReportError.INVALID_MESSAGE if metadata.public_extensions else None
+
+
+def _take(task: Task, opened: Opened, i: int, report: ReportToOpen, plaintext: bytes | None, size: int) -> None:
+    if plaintext is None:
+        opened.errors[i] = ReportError.HPKE_DECRYPT_ERROR
+        return
+    payload = _payload(plaintext)
+    if payload is None or len(payload) != size:
+        opened.errors[i] = ReportError.INVALID_MESSAGE
+        return
+    opened.positions.append(i)
+    opened.report_ids.append(report.metadata.report_id)
+    opened.times.append(task.precision_time(report.metadata.time))
+    opened.public_shares.append(report.public_share)
+    opened.input_shares.append(payload)
+
+
+def _payload(plaintext: bytes) -> bytes | None:
+    """The input share, if nothing but it is in a PlaintextInputShare: private extensions are unrecognized, too."""
+    try:
+        share = PlaintextInputShare.decode(plaintext)
+    except RemoteProtocolError:
+        return None
+    return None if share.private_extensions else share.payload

@@ -1,0 +1,80 @@
+"""Rotation of an Aggregator's HPKE keys.
+
+A new key comes first, and once every process has it, it takes the place of the old one in what Clients are told. Who
+was told of the old one may keep it for the cache's lifetime, and so may whoever was told by a cache: it is accepted for
+twice as long. What was accepted in time is opened however late.
+"""
+
+import os
+from collections.abc import Sequence
+
+from ...errors import require
+from ...shamir import RandomBytes
+from ..hpke import PrivateKey
+from ..store.engine import Store, Tx
+from ..store.keys import KeyPair, add_key, all_keys, end_key
+from ..task_file import key_config
+from .directory import SETTLED
+
+MOST_KEYS = 1 << 8  # which have numbers of one byte
+
+
+def new_key(
+    store: Store, now: float, cache: float, *, lifetime: float | None = None, rand: RandomBytes = os.urandom
+) -> KeyPair:
+    """Make a key, and end those that are advertised.
+
+    Args:
+        now: POSIX seconds.
+        cache: seconds for which Clients may keep a configuration.
+        lifetime: seconds until the new key is not advertised any more; None for no end.
+
+    Raises:
+        LocalProtocolError: all numbers are taken.
+    """
+    until = None if lifetime is None else now + lifetime
+    with store.write() as tx:
+        old = all_keys(tx)
+        private_key = PrivateKey.generate(rand)
+        config = key_config(_free(old), private_key)
+        pair = KeyPair(config, private_key, until, None if until is None else until + 2 * cache, now)
+        add_key(tx, pair, now)
+        for each in old:
+            if each.advertised(now + SETTLED):
+                _end(tx, each, now + SETTLED, now + SETTLED + 2 * cache)
+    return pair
+
+
+def retire_key(store: Store, number: int, now: float, cache: float, *, at_once: bool = False) -> None:
+    """End a key: it is not advertised any more, and accepted for twice the cache's lifetime, or with `at_once` not.
+
+    Raises:
+        LocalProtocolError: there is none of this number, or no other one is advertised.
+    """
+    with store.write() as tx:
+        pairs = all_keys(tx)
+        require(any(each.config.id == number for each in pairs), f"there is no HPKE key with number {number}")
+        others = any(each.advertised(now) for each in pairs if each.config.id != number)
+        require(others, f"key {number} is the only one that Clients are told of: make a new one first")
+        pair = next(each for each in pairs if each.config.id == number)
+        _end(tx, pair, now, now if at_once else now + 2 * cache)
+
+
+def _end(tx: Tx, pair: KeyPair, advertised_until: float, accepted_until: float) -> None:
+    """Never later than it was to end anyway."""
+    ends = (
+        new if old is None else min(old, new)
+        for old, new in ((pair.advertised_until, advertised_until), (pair.accepted_until, accepted_until))
+    )
+    end_key(tx, pair.config.id, *ends)
+
+
+def _free(pairs: Sequence[KeyPair]) -> int:
+    """The number after the newest one's that no key has."""
+    taken = {pair.config.id for pair in pairs}
+    newest = max(pairs, key=lambda pair: pair.created).config.id if pairs else -1
+    free = [
+        number % MOST_KEYS for number in range(newest + 1, newest + 1 + MOST_KEYS) if number % MOST_KEYS not in taken
+    ]
+    require(bool(free), f"{MOST_KEYS} HPKE keys are in the store already: end some, and wait until they are forgotten")
+    return free[0]

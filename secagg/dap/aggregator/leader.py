@@ -1,0 +1,243 @@
+"""The Leader (sections 4.4 and 4.5): no sockets and no clock in here, but a store, and the Helper behind `Peer`.
+
+Each step begins with a lease and ends with one transaction. In between the work is the same whoever does it: a request
+to the Helper is made from stored reports alone, so that after a crash the same bytes go out again and the Helper
+answers what it answered before.
+"""
+
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...errors import RemoteProtocolError
+from ...vdaf import VerifyStates
+from ..hpke import PrivateKey
+from ..messages import (
+    LEADER_SELECTED_BATCH_ID,
+    AggregationJobExtension,
+    AggregationJobInitReq,
+    AggregationJobResp,
+    Report,
+    ReportError,
+    Role,
+    VerifyInit,
+)
+from ..problems import DapProblem
+from ..reports import has_size
+from ..store import buckets
+from ..store.buckets import Outputs
+from ..store.engine import Store
+from ..store.leader_jobs import (
+    Job,
+    abandon_job,
+    create_job,
+    end_job,
+    job_bodies,
+    lease_job,
+    postpone_job,
+    split_job,
+    tasks_waiting,
+)
+from ..store.reports import Upload, add_reports
+from ..store.tasks import AggregatorTask, KnownTasks
+from ..task import Task, report_share
+from .collection_jobs import CollectionJobs
+from .input_shares import SKEW, Opened, ReportToOpen, check_metadata, open_shares
+from .peer import Answer, Peer, PeerUnavailable
+from .schedule import Settings
+
+
+class Leader:
+    """The Leader's part of every task.
+
+    Args:
+        store: of this Aggregator alone.
+        peer: the Helper of each task.
+        settings: see there.
+
+    Attributes:
+        collections: its collection jobs.
+    """
+
+    def __init__(self, store: Store, peer: Peer, settings: Settings | None = None) -> None:
+        self.store = store
+        self.settings = settings or Settings()
+        self._peer = peer
+        self._tasks = KnownTasks()
+        self.collections = CollectionJobs(store, peer, self.settings, self._tasks)
+
+    # Uploads.
+
+    def check_upload(
+        self, task: Task, accepted: Container[int], reports: Sequence[Report], now: float
+    ) -> dict[int, ReportError]:
+        """Which reports are refused before anything is stored, by position.
+
+        Args:
+            accepted: numbers of the HPKE configurations that may be used now.
+        """
+        errors = {}
+        for i, report in enumerate(reports):
+            error = check_metadata(task, report.report_metadata, now + SKEW)
+            if error in (ReportError.TASK_NOT_STARTED, ReportError.TASK_EXPIRED):
+                error = ReportError.REPORT_DROPPED  # section 4.4.2.2
+            if error is None and report.leader_encrypted_input_share.config_id not in accepted:
+                error = ReportError.OUTDATED_CONFIG
+            if error is None and not has_size(task, report):
+                error = ReportError.INVALID_MESSAGE  # nothing that anybody could fill the disk with
+            if error is not None:
+                errors[i] = error
+        return errors
+
+    def keep(self, mine: AggregatorTask, reports: Sequence[Report]) -> list[bool]:
+        """Store reports; which of them, as the others' batch is collected. Once it returns they are on disk."""
+        with self.store.write() as tx:
+            return add_reports(tx, mine, [upload_of(mine.task, report) for report in reports])
+
+    # Aggregation jobs.
+
+    def create_jobs(self, now: float, *, least: int = 1) -> int:
+        """Put waiting reports into aggregation jobs of `least` reports or more; how many reports."""
+        with self.store.read() as tx:
+            tasks = [mine for key in tasks_waiting(tx) if (mine := self._tasks.get(tx, key)) is not None]
+        total = 0
+        for mine in tasks:
+            size = self.settings.size(mine.task)
+            while True:
+                with self.store.write() as tx:
+                    count = create_job(tx, mine, size, now, least=min(least, size))
+                total += count
+                if count == 0:
+                    break
+        return total
+
+    def work_job(self, keys: Mapping[int, PrivateKey], now: float) -> "JobDone | None":
+        """Drive one aggregation job that is due a step further; None if none is."""
+        with self.store.write() as tx:
+            job = lease_job(tx, now, self.settings.lease)
+            if job is None:
+                return None
+            mine = self._tasks.get(tx, job.task)
+            bodies = job_bodies(tx, job)
+        if mine is None:
+            with self.store.write() as tx:
+                end_job(tx, job, rejected=0)
+            return JobDone(0, {})
+        try:
+            return self._aggregate(mine, keys, job, [Report.decode(body) for body in bodies], now)
+        except (DapProblem, PeerUnavailable) as problem:
+            self._postpone(job, now, problem)
+            return JobDone(0, {}, problem)
+
+    def _aggregate(
+        self, mine: AggregatorTask, keys: Mapping[int, PrivateKey], job: Job, reports: list[Report], now: float
+    ) -> "JobDone":
+        task = mine.task
+        to_open = [ReportToOpen(r.report_metadata, r.public_share, r.leader_encrypted_input_share) for r in reports]
+        opened = open_shares(task, Role.LEADER, keys, to_open, latest=None)
+        states, outbound = task.ping_pong.leader_init(
+            mine.secrets.verify_key, task.ctx, opened.report_ids, opened.public_shares, opened.input_shares
+        )
+        sent = [row for row in range(len(opened.positions)) if row not in outbound.rejected]
+        inits = [VerifyInit(report_share(reports[opened.positions[row]]), outbound[row]) for row in sent]
+        errors = {**opened.errors, **{opened.positions[row]: _INVALID for row in outbound.rejected}}
+        payloads: list[bytes] = [b""] * len(opened.positions)
+        location = ""
+        if inits:
+            answer = self._ask(mine, job, inits)
+            if answer.body is None:
+                with self.store.write() as tx:
+                    postpone_job(tx, job, now + answer.retry_after, answer.location)
+                return JobDone(0, {})
+            outcomes, location = self._outcomes(mine, job, answer, inits), answer.location
+            for row, outcome in zip(sent, outcomes, strict=True):
+                if isinstance(outcome, bytes):
+                    payloads[row] = outcome
+                else:
+                    errors[opened.positions[row]] = outcome
+        done = self._commit(mine, job, opened, states, payloads, errors, now)
+        if inits and done.early == len(inits):  # else the Helper would answer the same request as it did
+            self._peer.delete_job(mine, location)
+        return done
+
+    def _ask(self, mine: AggregatorTask, job: Job, inits: list[VerifyInit]) -> Answer:
+        if job.resource is not None:
+            return self._peer.poll_job(mine, job.resource)
+        batch = () if job.batch is None else (AggregationJobExtension(LEADER_SELECTED_BATCH_ID, job.batch),)
+        return self._peer.create_job(mine, AggregationJobInitReq(0, b"", batch, tuple(inits)).encode())
+
+    def _outcomes(
+        self, mine: AggregatorTask, job: Job, answer: Answer, inits: list[VerifyInit]
+    ) -> list[bytes | ReportError]:
+        """The Helper's word on each report that was sent to it. An answer that is none abandons the job."""
+        outcomes: list[bytes | ReportError] = []
+        wanted = [init.report_share.report_metadata.report_id for init in inits]
+        try:
+            resps = AggregationJobResp.decode(answer.body or b"").verify_resps
+            if [resp.report_id for resp in resps] != wanted:
+                raise RemoteProtocolError("other reports than were sent, or in another order")
+            for resp in resps:
+                if resp.outcome is None:
+                    raise RemoteProtocolError("a report that is finished too early")
+                outcomes.append(resp.outcome)
+        except RemoteProtocolError as error:
+            with self.store.write() as tx:
+                abandon_job(tx, job)
+            self._peer.delete_job(mine, answer.location)
+            raise PeerUnavailable(f"the Helper's answer to an aggregation job is wrong: {error}") from None
+        return outcomes
+
+    def _commit(
+        self,
+        mine: AggregatorTask,
+        job: Job,
+        opened: Opened,
+        states: VerifyStates,
+        payloads: list[bytes],
+        errors: dict[int, ReportError],
+        now: float,
+    ) -> "JobDone":
+        """End the job. What is too early by the Helper's clock waits in another one (section 4.5.2.1)."""
+        early = sorted(i for i, error in errors.items() if error is ReportError.REPORT_TOO_EARLY)
+        out_shares = mine.task.ping_pong.leader_continued(states, payloads)
+        for row in out_shares.rejected:
+            errors.setdefault(opened.positions[row], _INVALID)
+        outputs = Outputs(opened.report_ids, opened.times, job.batch, out_shares)
+        with self.store.write() as tx:
+            if early:
+                split_job(tx, job, early, now + self.settings.backoff)
+            if not end_job(tx, job, rejected=len(errors) - len(early)):
+                return JobDone(0, {})
+            late = buckets.commit(tx, mine, outputs, replays=False)
+        errors.update((opened.positions[row], error) for row, error in late.items() if row not in out_shares.rejected)
+        aggregated = len(opened.positions) + len(opened.errors) - len(errors)
+        return JobDone(aggregated, {i: errors[i] for i in errors if i not in early}, early=len(early))
+
+    def _postpone(self, job: Job, now: float, problem: DapProblem | PeerUnavailable) -> None:
+        delay = self.settings.delay(job.attempts, problem)
+        with self.store.write() as tx:
+            postpone_job(tx, job, now + delay, None)
+
+
+@dataclass(frozen=True, repr=False)
+class JobDone:
+    """What became of a job's reports.
+
+    Attributes:
+        aggregated: how many were added to batches.
+        errors: why the others were not, by position.
+        problem: what keeps the job from going on.
+        early: how many wait for the Helper's clock.
+    """
+
+    aggregated: int
+    errors: Mapping[int, ReportError]
+    problem: DapProblem | PeerUnavailable | None = None
+    early: int = 0
+
+
+_INVALID = ReportError.VDAF_VERIFY_ERROR
+
+
+def upload_of(task: Task, report: Report) -> Upload:
+    metadata = report.report_metadata
+    return Upload(metadata.report_id, task.precision_time(metadata.time), report.encode())

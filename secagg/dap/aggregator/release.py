@@ -1,0 +1,149 @@
+"""What Leader and Helper do alike: open and check input shares, and release a batch's aggregate share once."""
+
+from hashlib import sha256
+
+from ...dp import Place
+from ...errors import RemoteProtocolError
+from ..hpke import seal
+from ..messages import CollectionJobReq, HpkeCiphertext, Interval, increasing
+from ..privacy.extension import affords, collections_allowed
+from ..privacy.noise import add_noise, noise_secret
+from ..problems import DapProblem
+from ..store import buckets, collections
+from ..store.buckets import Batch
+from ..store.engine import Store, Tx
+from ..store.journal import Entry
+from ..store.tasks import AggregatorTask
+from ..task import Task
+
+BUDGET_SPENT = "urn:secagg:dap:error:budgetSpent"  # a problem's type
+
+
+def check_request(task: Task, request: CollectionJobReq) -> None:
+    """The checks of a CollectionJobReq that need no batch (sections 4.6.1 and 4.6.2).
+
+    Raises:
+        DapProblem: invalidMessage, invalidAggregationParameter, invalidExtension or unsupportedExtension.
+    """
+    mode = task.batch_mode
+    _require(request.query.batch_mode is mode, task, "invalidMessage", f"this task's batch mode is {mode.name.lower()}")
+    _require(not request.agg_param, task, "invalidAggregationParameter", "Prio3's aggregation parameter is empty")
+    ordered = increasing(request.extensions)
+    _require(ordered, task, "invalidExtension", "extensions must be in strictly increasing order of their type")
+    unknown = [extension.extension_type for extension in request.extensions]
+    if unknown:
+        raise DapProblem(
+            "unsupportedExtension",
+            f"collection job extensions {unknown} are not supported",
+            task_id=task.id,
+            unsupported_extensions=unknown,
+        )
+
+
+def batch_interval(task: Task, config: bytes) -> Interval:
+    """The interval of a query or batch selector of a task by time.
+
+    Raises:
+        DapProblem: invalidMessage, or batchInvalid if it has no bucket.
+    """
+    try:
+        interval = Interval.decode(config)
+    except RemoteProtocolError as error:
+        raise DapProblem("invalidMessage", f"batch interval: {error}", task_id=task.id) from None
+    whole = interval.duration >= 1 and interval.end < 1 << 63
+    _require(whole, task, "batchInvalid", "a batch interval lasts one time_precision at least, and ends before 2^63")
+    return interval
+
+
+def release(
+    tx: Tx,
+    mine: AggregatorTask,
+    batch: Interval | bytes,
+    request: CollectionJobReq,
+    held: Batch,
+    now: float,
+    *,
+    agreed: tuple[int, bytes] | None = None,
+) -> HpkeCiphertext:
+    """Collect a batch: its aggregate share, noised and sealed to the Collector. The caller holds `lock_task` alone.
+
+    That the batch is collected, what it costs and the answer that the caller stores are one transaction. So a batch is
+    released here once, and who asks again gets what was stored; where the transaction was lost before the answer was
+    sent, or with a restored backup, the noise follows from the share and a key outside the database, and is the same.
+
+    Args:
+        batch: its interval or ID.
+        request: the Collector's, which the answer is bound to.
+        held: what the batch's buckets hold.
+        agreed: count and checksum that the other Aggregator has for it.
+
+    Raises:
+        DapProblem: batchOverlap, invalidBatchSize, batchMismatch, or the budget is spent.
+    """
+    task, role = mine.task, mine.secrets.role
+    if buckets.overlaps_collected(tx, mine, batch):
+        raise DapProblem("batchOverlap", "some of this batch was collected before", task_id=task.id)
+    _require(held.count >= task.min_batch_size, task, "invalidBatchSize", too_small(task, held.count))
+    _require(held.count <= task.max_batch_size, task, "invalidBatchSize", too_large(task, held.count))
+    if agreed is not None and agreed != (held.count, held.checksum):
+        theirs = f"{agreed[0]:,} reports" if agreed[0] != held.count else "as many reports, but others"
+        detail = f"this Aggregator has {held.count:,} reports in the batch, the other one {theirs}"
+        raise DapProblem("batchMismatch", detail, task_id=task.id)
+    name = batch if isinstance(batch, bytes) else batch.encode()
+    share = _noised(tx, task, name, held.share)
+    digest = sha256(share).digest()  # other reports have another, but also other noise on the same ones
+    if tx.journal is not None and not tx.journal.allows(task.id, Entry(name, digest)):
+        detail = "some of this batch was collected before this Aggregator's database was restored from a backup"
+        raise DapProblem("batchOverlap", detail, task_id=task.id)
+    if task.privacy is not None:
+        if not affords(task.privacy, task.privacy.plan(task.vdaf), spent(tx, mine)):
+            raise DapProblem(BUDGET_SPENT, "the task's privacy budget allows no more collections", task_id=task.id)
+        collections.add_release(tx, mine, name, now)
+    buckets.mark_collected(tx, mine, batch, digest)
+    enc, payload = seal(
+        mine.secrets.collector_config.public_key, task.agg_share_info(role), task.agg_share_aad(request), share
+    )
+    return HpkeCiphertext(mine.secrets.collector_config.id, enc, payload)
+
+
+def spent(tx: Tx, mine: AggregatorTask) -> int:
+    """How many of the task's batches were released, by the ledger, or by the journal if the ledger was set back."""
+    known = 0 if tx.journal is None else tx.journal.count(mine.task.id)
+    return max(known, collections.releases(tx, mine))
+
+
+def collections_left(tx: Tx, mine: AggregatorTask) -> int:
+    """How many more collections the budget of a task with noise allows."""
+    assert mine.task.privacy is not None
+    return max(0, collections_allowed(mine.task.privacy, mine.task.vdaf) - spent(tx, mine))
+
+
+def record_release(store: Store, mine: AggregatorTask, batch: bytes) -> None:
+    """Write down that a collected batch's share is about to leave: before each time that it does."""
+    if store.journal is not None:
+        with store.read() as tx:
+            digest = buckets.collected_digest(tx, mine, batch)
+        store.journal.record(mine.task.id, Entry(batch, digest))
+
+
+def too_small(task: Task, count: int) -> str:
+    return f"batch has {count:,} reports, needs {task.min_batch_size:,}"
+
+
+def too_large(task: Task, count: int) -> str:
+    advice = "; ask for a shorter interval" if task.by_time else ""
+    return f"batch has {count:,} reports, and at most {task.max_batch_size:,} are sure to sum up in the field{advice}"
+
+
+def _noised(tx: Tx, task: Task, batch: bytes, share: bytes) -> bytes:
+    """The encoded share as it may leave: with this Aggregator's noise, if the task has any."""
+    if task.privacy is None or task.privacy.place is not Place.AGGREGATORS:
+        return share
+    secret = noise_secret(tx.vault.noise_key, task.id, batch)
+    plan = task.privacy.plan(task.vdaf)
+    return task.prio3.encode_agg_share(add_noise(plan, task.prio3, task.prio3.decode_agg_share(share), secret))
+
+
+def _require(condition: bool, task: Task, kind: str, detail: str) -> None:
+    if not condition:
+        raise DapProblem(kind, detail, task_id=task.id)

@@ -1,0 +1,129 @@
+"""The work that goes on while nobody asks: an Aggregator's jobs, by threads that lease them.
+
+Any number of processes may run workers on one store: what each does is leased first, and a lease that a crash leaves
+behind runs out.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from ...errors import SecAggError
+from ..messages import CollectionJobResp
+from ..metrics import Metrics
+from ..store.garbage import GarbageCollector
+from .directory import Directory
+from .helper import Helper
+from .leader import Leader
+
+IDLE = 0.1  # seconds between looks where nothing is due
+GATHER = 1.0  # seconds after which jobs are made of less than a full one's reports
+SET = 60.0  # seconds between two clocks after which one was set: then nothing is old enough to go
+GARBAGE = 600.0  # seconds between collections of garbage
+
+log = logging.getLogger(__name__)
+
+
+class Workers:
+    """Threads that work for a Leader or a Helper until they are stopped.
+
+    Args:
+        aggregator: for whom.
+        directory: of its keys.
+        metrics: counts what is done.
+        threads: how many.
+        clock: POSIX seconds.
+    """
+
+    def __init__(
+        self,
+        aggregator: Leader | Helper,
+        directory: Directory,
+        metrics: Metrics,
+        threads: int = 1,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._aggregator = aggregator
+        self._directory = directory
+        self._metrics = metrics
+        self._clock = clock
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(i == 0,), daemon=True) for i in range(threads)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self, timeout: float = 30.0) -> None:
+        """Let each finish its step, and wait for it."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout)
+
+    def wait(self) -> None:
+        """Until `stop`."""
+        self._stop.wait()
+
+    def _run(self, first: bool) -> None:
+        steps = [Housekeeping(self._aggregator).step, self.step] if first else [self.step]
+        while not self._stop.is_set():
+            busy = [self._tried(step) for step in steps]
+            if None in busy:
+                self._stop.wait(1.0)
+            elif not any(busy):
+                self._stop.wait(IDLE)
+
+    def _tried(self, step: Callable[[float], bool]) -> bool | None:
+        """What a step says; None if it failed, which keeps no other from going on."""
+        try:
+            return step(self._clock())
+        except SecAggError as error:
+            log.warning("a step failed and will be tried again: %s", error)
+        except Exception:
+            log.exception("a step failed")
+        return None
+
+    def step(self, now: float) -> bool:
+        """One step of whatever is due; whether anything was."""
+        keys = self._directory.private_keys()
+        started = time.perf_counter()
+        if isinstance(self._aggregator, Helper):
+            worked = self._aggregator.work(keys, now)
+            if worked:
+                self._metrics.job_seconds.observe(time.perf_counter() - started)
+            return worked
+        done = self._aggregator.work_job(keys, now)
+        if done is not None:
+            self._metrics.job_seconds.observe(time.perf_counter() - started)
+            self._metrics.count_job(done.aggregated, done.errors)
+            if done.problem is not None:
+                log.warning("an aggregation job waits: %s", done.problem)
+        collection = self._aggregator.collections.work(now)
+        if collection is not None and collection.finished and collection.response is not None:
+            self._metrics.batch_sizes.observe(CollectionJobResp.decode(collection.response).report_count)
+        return done is not None or collection is not None
+
+
+class Housekeeping:
+    """What one thread of a process does beside its steps, by a clock that nobody sets."""
+
+    def __init__(self, aggregator: Leader | Helper) -> None:
+        self._aggregator = aggregator
+        self._garbage = GarbageCollector(aggregator.store)
+        self._gathered = self._swept = float("-inf")
+        self._ahead: float | None = None  # of this clock, when garbage was collected last
+
+    def step(self, now: float) -> bool:
+        """Make jobs of reports that wait, and collect garbage once in a while; no reason to hurry on."""
+        ticks = time.monotonic()
+        if isinstance(self._aggregator, Leader):
+            some = ticks - self._gathered >= GATHER
+            self._gathered = ticks if some else self._gathered
+            self._aggregator.create_jobs(now, least=1 if some else self._aggregator.settings.job_size)
+        if ticks - self._swept >= GARBAGE:
+            self._swept = ticks
+            steady = self._ahead is not None and abs(now - ticks - self._ahead) < SET
+            self._ahead = now - ticks
+            self._garbage.run(now if steady else None)
+        return False

@@ -1,0 +1,1 @@
+"""Clients and the Collector: who asks the Aggregators."""

@@ -1,0 +1,283 @@
+"""What a Collector asks and makes of the answers (section 4.6), without I/O: the steps of both kinds of `Collector`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+from urllib.parse import urljoin, urlsplit
+
+from ...arguments import real
+from ...dp import Place
+from ...errors import RemoteProtocolError, SecAggError, require
+from ...http.steps import (
+    PROBLEM_BYTES,
+    Progress,
+    Request,
+    Response,
+    Retries,
+    Steps,
+    Wait,
+    problem,
+    require_media_type,
+    require_success,
+    send,
+)
+from ..hpke import HpkeError, PrivateKey
+from ..messages import CollectionJobReq, CollectionJobResp, HpkeCiphertext, HpkeConfig, Interval, Query, Role
+from ..privacy.estimates import error_bars, estimates
+from ..problems import NO_TYPE, WAITING, parse_retry_after, shown
+from ..task import Task
+
+COLLECTION_REQ = "application/ppm-dap;message=collection-job-req"
+COLLECTION_RESP = "application/ppm-dap;message=collection-job-resp"
+_LONGEST_PAUSE = 3600.0  # seconds between two polls, whatever the Leader asks for
+
+Batch: TypeAlias = Interval | tuple[float, float] | None
+"""What is asked for: an interval, counted in time_precision or as start and duration in seconds; None for the batch
+that the Leader selects."""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The aggregate of a batch.
+
+    Attributes:
+        report_count: how many reports it has.
+        interval: the smallest that holds their times, counted in time_precision.
+        start, end: the same in POSIX seconds; half-open.
+        result: as the VDAF has it, an integer or a list; with the Aggregators' noise it may be negative. Where Clients
+            randomize, unbiased estimates, which are fractions.
+        error_bars: what each entry's error stays within, with `confidence` for each by itself; of `result`'s shape.
+        confidence: of the error bars.
+        job: the collection job's URL.
+        deleted: whether the Leader has forgotten the job. A leader-selected job that is not deleted is what the next
+            query gets again: `delete` it before.
+    """
+
+    report_count: int
+    interval: Interval
+    start: int
+    end: int
+    result: Any
+    error_bars: Any
+    confidence: float
+    job: str
+    deleted: bool = False
+
+
+class CollectionPending(SecAggError):
+    """A batch is not ready. The Leader goes on with it: the same query finds the same job.
+
+    Attributes:
+        job: its URL.
+    """
+
+    def __init__(self, reason: str, job: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.job = job
+
+    def __reduce__(self) -> tuple[type["CollectionPending"], tuple[str, str]]:
+        return CollectionPending, (self.reason, self.job)
+
+
+class Collecting:
+    """The steps, for one task."""
+
+    def __init__(
+        self,
+        task: Task,
+        private_key: PrivateKey,
+        config: HpkeConfig,
+        token: str,
+        clock: Callable[[], float],
+        retries: Retries,
+    ) -> None:
+        require(config.public_key == private_key.public_bytes, "the HPKE configuration is of another private key")
+        require(token.isascii() and token.isprintable() and " " not in token and token != "", _TOKEN)
+        self._task = task
+        self._key = private_key
+        self._config = config
+        self._token = token
+        self._clock = clock
+        self._retries = retries
+        self._url = f"{task.leader_url}/tasks/{task.text}/collection_jobs"
+
+    def collect(self, batch: Batch, confidence: float, timeout: float | None) -> Steps[Collection]:
+        """Creates the job, polls it, and makes the result of it."""
+        confidence, timeout = real(confidence, "confidence"), None if timeout is None else real(timeout, "timeout")
+        request = self.request(batch)
+        error_bars(self._task.privacy, self._task.vdaf, confidence, report_count=1)  # raises now, not after hours
+        started, job = self._clock(), ""
+        response = yield from self._ask("POST", self._url, request.encode())
+        while True:
+            job = self._location(response, job)
+            if not response.successful:
+                yield from self._clear(response, job)
+            require_success(response, self._clock())
+            if response.content:
+                break
+            self._require_job(job)
+            yield from self._wait(response, job, started, timeout)
+            response = yield from self._ask("GET", job)
+        require_media_type(response, COLLECTION_RESP)
+        collection = self.finish(request, CollectionJobResp.decode(response.content), confidence, job)
+        if self._task.by_time:
+            return collection
+        return replace(collection, deleted=(yield from self._delete_quietly(job)))
+
+    def request(self, batch: Batch) -> CollectionJobReq:
+        """The query; the same one has the same bytes.
+
+        Raises:
+            LocalProtocolError: the task has no such batches.
+        """
+        task = self._task
+        if not task.by_time:
+            require(batch is None, "in this task the Leader selects the batches: ask for none in particular")
+            return CollectionJobReq(Query(task.batch_mode, b""))
+        require(batch is not None, "in this task batches are by time: give an interval")
+        interval = batch if isinstance(batch, Interval) else _interval(task, *batch)  # type: ignore[misc]
+        require(interval.duration >= 1, f"an interval has {task.time_precision} seconds at least")
+        return CollectionJobReq(Query(task.batch_mode, interval.encode()))
+
+    def finish(self, request: CollectionJobReq, response: CollectionJobResp, confidence: float, job: str) -> Collection:
+        """Opens and unshards (sections 4.6.5 and 4.6.6).
+
+        Raises:
+            RemoteProtocolError: it is not an answer to the query, or does not open.
+            LocalProtocolError: so many reports may sum up to more than the VDAF's field holds.
+        """
+        task = self._task
+        self._check_batch(request, response)
+        prio3, aad = task.prio3, task.agg_share_aad(request)
+        sealed = {
+            Role.LEADER: response.leader_encrypted_agg_share,
+            Role.HELPER: response.helper_encrypted_agg_share,
+        }
+        shares = [prio3.decode_agg_share(self._open(role, aad, each)) for role, each in sealed.items()]
+        result = prio3.unshard(
+            shares, response.report_count, signed=task.privacy is not None, room=task.noise_room
+        )  # fmt: skip
+        result, bars = _with_bars(task, result, response.report_count, confidence)
+        start, end = (time * task.time_precision for time in (response.interval.start, response.interval.end))
+        return Collection(response.report_count, response.interval, start, end, result, bars, confidence, job)
+
+    def delete(self, job: str) -> Steps[None]:
+        """Raises DapProblem if the Leader does not know the job."""
+        self._require_job(job)
+        response = yield from self._ask("DELETE", job)
+        require_success(response, self._clock())
+
+    def _check_batch(self, request: CollectionJobReq, response: CollectionJobResp) -> None:
+        """That the answer is to the query, as far as can be seen from here."""
+        task = self._task
+        if response.report_count < task.min_batch_size:
+            raise RemoteProtocolError(
+                f"the Leader answers with {response.report_count} reports, where the task has"
+                f" {task.min_batch_size} at least: the result is not shown"
+            )
+        require(
+            response.report_count <= task.max_batch_size,
+            f"the batch has {response.report_count:,} reports, and the sum of more than {task.max_batch_size:,} may be"
+            " beyond the VDAF's field: the result, which may be wrong, is not shown; collect shorter intervals, or make"
+            " a task with a lower max_measurement",
+        )
+        if task.by_time and not response.interval.within(Interval.decode(request.query.config)):
+            raise RemoteProtocolError("the Leader answers with reports from outside the interval that was asked for")
+
+    def _open(self, role: Role, aad: bytes, sealed: HpkeCiphertext) -> bytes:
+        who = role.name.capitalize()
+        if sealed.config_id != self._config.id:
+            raise RemoteProtocolError(
+                f"the {who} sealed to HPKE configuration {sealed.config_id}, ours is {self._config.id}:"
+                " its task has another Collector's"
+            )
+        try:
+            return self._key.open(sealed.enc, self._task.agg_share_info(role), aad, sealed.payload)
+        except HpkeError:
+            raise RemoteProtocolError(
+                f"the {who}'s aggregate share does not open: its task has another Collector's key, another"
+                " configuration than ours, or was asked another query"
+            ) from None
+
+    # HTTP.
+
+    def _ask(self, method: str, url: str, body: bytes = b"") -> Steps[Response]:
+        headers = {"Authorization": f"Bearer {self._token}"}
+        if body:
+            headers["Content-Type"] = COLLECTION_REQ
+        most = PROBLEM_BYTES + 2 * self._task.prio3.OUT_SHARE_SIZE
+        request = Request(method, url, headers, body, most)
+        return (yield from send(request, clock=self._clock, retries=self._retries))
+
+    def _location(self, response: Response, before: str) -> str:
+        """Of the job; empty as long as the Leader has not said it."""
+        given = response.headers.get("location")
+        if given is None:
+            return before
+        try:
+            job = urljoin(before or self._url, given)
+            self._require_job(job)
+        except ValueError:
+            raise RemoteProtocolError("the Leader says that the collection job is at what is no URL") from None
+        return job
+
+    def _require_job(self, job: str) -> None:
+        """Our token goes to the Leader and nowhere else."""
+        if urlsplit(job)[:2] != urlsplit(self._url)[:2]:
+            where = f"at {job!r}, which is not the Leader's" if job else "nowhere"
+            raise RemoteProtocolError(f"the Leader says that the collection job is {where}")
+
+    def _wait(self, response: Response, job: str, started: float, timeout: float | None) -> Steps[None]:
+        now = self._clock()
+        asked = parse_retry_after(response.headers.get("retry-after"), now)
+        pause = min(_LONGEST_PAUSE, max(0.1, 1.0 if asked is None else asked))
+        reason = shown(response.headers.get(WAITING.lower(), ""))
+        if timeout is not None:
+            left = started + timeout - now
+            if left <= 0:
+                raise CollectionPending(
+                    f"the batch is not ready after {timeout:g} s{': ' * bool(reason)}{reason}; ask again later: the"
+                    " Leader goes on with the job",
+                    job,
+                )
+            pause = min(pause, left)
+        yield Progress(now - started, pause, reason)
+        yield Wait(pause)
+
+    def _clear(self, response: Response, job: str) -> Steps[None]:
+        """Deletes a leader-selected job that has failed for good: else it would answer every query."""
+        failed = 400 <= response.status < 500 and problem(response, self._clock()).type != NO_TYPE
+        if failed and not self._task.by_time:
+            yield from self._delete_quietly(job)
+
+    def _delete_quietly(self, job: str) -> Steps[bool]:
+        """Whether it is gone: a result in hand is worth more than an error."""
+        try:
+            if job:
+                yield from self.delete(job)
+        except SecAggError:
+            return False
+        return bool(job)
+
+
+_TOKEN = "a token is printable ASCII without spaces"
+
+
+def _interval(task: Task, start: float, duration: float) -> Interval:
+    """From POSIX seconds."""
+    start, duration, precision = real(start, "start"), real(duration, "duration"), task.time_precision
+    require(
+        start >= 0 and start % precision == 0 and duration % precision == 0,
+        f"start and duration must be multiples of the task's time_precision, {precision} seconds",
+    )
+    return Interval(int(start // precision), int(duration // precision))
+
+
+def _with_bars(task: Task, result: Any, report_count: int, confidence: float) -> tuple[Any, Any]:
+    """The result without bias, and its error bars, both in its shape."""
+    privacy, local = task.privacy, task.privacy is not None and task.privacy.place is Place.LOCAL
+    unbiased = estimates(privacy, task.vdaf, result, report_count)
+    bars = error_bars(privacy, task.vdaf, confidence, report_count, unbiased)
+    shaped = (unbiased[0], bars[0]) if isinstance(result, int) else (unbiased, bars)
+    return shaped if local else (result, shaped[1])

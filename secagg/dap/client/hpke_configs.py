@@ -1,0 +1,70 @@
+"""The Aggregators' HPKE configurations, as a Client fetches and caches them (section 4.4.1)."""
+
+from collections.abc import Callable
+
+from ...http.steps import PROBLEM_BYTES, Request, Response, Retries, Steps, require_media_type, require_success, send
+from ..messages import HpkeConfig, HpkeConfigList, Role
+from ..reports import choose_config
+from ..task import Task
+
+_DEFAULT_AGE = 3600.0  # seconds, where an Aggregator says nothing
+_LONGEST_AGE = 7 * 86_400.0
+
+
+class Configs:
+    """Both Aggregators' configurations, each kept as long as its Aggregator says.
+
+    Args:
+        clock: POSIX seconds.
+    """
+
+    def __init__(self, task: Task, clock: Callable[[], float], retries: Retries) -> None:
+        self._task = task
+        self._clock = clock
+        self._retries = retries
+        self._kept: dict[Role, tuple[HpkeConfig, float]] = {}
+
+    def forget(self) -> None:
+        """What is kept is out of date."""
+        self._kept = {}
+
+    def get(self, role: Role) -> Steps[HpkeConfig]:
+        """The Leader's or Helper's, from the cache if it may be.
+
+        Raises:
+            DapProblem, RemoteProtocolError, Unreachable: there is none to be had.
+        """
+        kept = self._kept.get(role)
+        if kept is not None and self._clock() < kept[1]:
+            return kept[0]
+        url = self._task.leader_url if role is Role.LEADER else self._task.helper_url
+        named = "" if self._task.dialect.bulk else f"?task_id={self._task.text}"
+        request = Request("GET", f"{url}/hpke_config{named}", most=2 * PROBLEM_BYTES)
+        response = yield from send(request, clock=self._clock, retries=self._retries)
+        now = self._clock()
+        require_success(response, now)
+        require_media_type(response, self._task.dialect.hpke_config_list_media_type)
+        config = choose_config(HpkeConfigList.decode(response.content))
+        self._kept = {**self._kept, role: (config, now + _fresh_for(response))}
+        return config
+
+
+def _fresh_for(response: Response) -> float:
+    """Seconds for which the answer may be kept (RFC 9111, sections 4.2 and 5.2.2)."""
+    directives = dict(_directive(part) for part in response.headers.get("cache-control", "").split(","))
+    if directives.keys() & {"no-store", "no-cache"}:
+        return 0.0
+    if "max-age" not in directives:
+        return _DEFAULT_AGE
+    age = _seconds(response.headers.get("age", "0"))
+    return min(_LONGEST_AGE, max(0.0, _seconds(directives["max-age"]) - age))
+
+
+def _directive(part: str) -> tuple[str, str]:
+    name, _, value = part.strip().partition("=")
+    return name.lower(), value.strip('"')
+
+
+def _seconds(text: str) -> float:
+    """Of a number of seconds; one that is none counts as stale."""
+    return float(text[:9]) if text.isascii() and text.isdigit() else 0.0

@@ -1,0 +1,348 @@
+"""The Client (section 4.4): measurements become reports, and reports are uploaded.
+
+    with Client(task) as client:
+        result = client.upload([3, 1, 4])
+
+`AsyncClient` is the same with `await`. Both run the steps of `_Uploader`, which does no I/O.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import anyio
+import httpx
+
+from ...arguments import whole
+from ...errors import RemoteProtocolError, SecAggError
+from ...http.steps import (
+    PROBLEM_BYTES,
+    Request,
+    Response,
+    Retries,
+    Steps,
+    Unreachable,
+    problem,
+    require_media_type,
+    require_success,
+    run,
+    run_async,
+    send,
+)
+from ...shamir import RandomBytes
+from ..messages import ReportError, Role, UploadErrors
+from ..reports import encode_upload, randomize, report_size, seal_reports
+from ..task import Task
+from .hpke_configs import Configs
+
+__all__ = ["AsyncClient", "Client", "UploadInterrupted", "UploadResult"]
+
+UPLOAD_ERRORS = "application/ppm-dap;message=upload-errors"
+MAX_BODY = 1 << 20  # bytes of a request with several reports
+TIMEOUT = 30.0  # seconds, of our own HTTP clients
+_STATUS_SIZE = 17
+_DAP_09_ERRORS = {
+    "outdatedConfig": ReportError.OUTDATED_CONFIG,
+    "reportRejected": ReportError.REPORT_DROPPED,
+    "reportTooEarly": ReportError.REPORT_TOO_EARLY,
+}
+
+
+_LASTING = {ReportError.REPORT_TOO_EARLY, ReportError.TASK_NOT_STARTED, ReportError.INVALID_MESSAGE}
+"""Errors that the same bytes would have had at any time before, too."""
+
+
+@dataclass(frozen=True)
+class UploadResult:
+    """What became of measurements: each was accepted or refused, or nobody knows.
+
+    The Leader takes a report once. Where the answer to a first try was lost and it refuses the next, that may be
+    because it took the report then, or because its batch was collected, the task ended or a key was replaced meanwhile.
+
+    Attributes:
+        accepted: how many reports the Leader has said that it took.
+        errors: why it refused others, by their position among the measurements.
+        unknown: positions of reports that it has taken or refused, nobody knows which. Measured and sent anew, they
+            may count twice.
+    """
+
+    accepted: int
+    errors: Mapping[int, ReportError]
+    unknown: Sequence[int] = ()
+
+
+class UploadInterrupted(SecAggError):
+    """An upload ended early; the cause says why. `resume` goes on with it, and counts no measurement twice: what may
+    have arrived is sent again byte for byte, which the Leader takes once.
+
+    Attributes:
+        result: what is known so far.
+    """
+
+    def __init__(self, reason: str, upload: "_Upload") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self._upload = upload
+
+    @property
+    def result(self) -> UploadResult:
+        return self._upload.result
+
+    def __reduce__(self) -> tuple[type["UploadInterrupted"], tuple[str, "_Upload"]]:
+        return UploadInterrupted, (self.reason, self._upload)
+
+
+@dataclass(repr=False)
+class _Sent:
+    """A request that the Leader has not answered yet.
+
+    Attributes:
+        doubtful: it was sent before, and no answer came: the Leader may have taken the reports then.
+    """
+
+    positions: Sequence[int]
+    ids: Sequence[bytes]
+    body: bytes
+    doubtful: bool = False
+
+
+@dataclass(repr=False)
+class _Upload:
+    """Where an upload stands. Each measurement is in one of five places: waiting, sent, accepted, refused, unknown."""
+
+    values: Any
+    waiting: deque[int]
+    sent: _Sent | None = None
+    accepted: int = 0
+    errors: dict[int, ReportError] = field(default_factory=dict)
+    unknown: set[int] = field(default_factory=set)
+    renewed: set[int] = field(default_factory=set)  # whose report was made anew, which happens once
+
+    @property
+    def result(self) -> UploadResult:
+        unknown = self.unknown.union(() if self.sent is None else self.sent.positions)
+        return UploadResult(self.accepted, dict(sorted(self.errors.items())), tuple(sorted(unknown)))
+
+    def settle(self, errors: Mapping[int, ReportError]) -> bool:
+        """The Leader has answered, with these errors by position; whether a configuration is outdated."""
+        assert self.sent is not None
+        outdated = {i for i, error in errors.items() if error is ReportError.OUTDATED_CONFIG}
+        unknown = {i for i, error in errors.items() if self.sent.doubtful and error not in _LASTING}
+        again = outdated - unknown - self.renewed
+        self.accepted += len(self.sent.positions) - len(errors)
+        self.errors.update((i, error) for i, error in errors.items() if i not in again | unknown)
+        self.unknown |= unknown
+        self.renewed |= again
+        self.waiting.extend(sorted(again))
+        self.sent = None
+        return bool(outdated)
+
+    def refuse(self) -> None:
+        """The Leader has not taken the request, nor any of its reports: they wait again."""
+        assert self.sent is not None
+        self.waiting.extendleft(reversed(self.sent.positions))
+        self.sent = None
+
+
+class _Uploader:
+    """Both clients' steps."""
+
+    def __init__(
+        self, task: Task, clock: Callable[[], float], rand: RandomBytes, retries: Retries, max_body: int
+    ) -> None:
+        self._task = task
+        self._clock = clock
+        self._rand = rand
+        self._retries = retries
+        self._configs = Configs(task, clock, retries)
+        self._batch = max(1, whole(max_body, "max_body") // report_size(task)) if task.dialect.bulk else 1
+
+    def begin(self, measurements: Any) -> _Upload:
+        """Raises ValueError for a measurement that is out of range, before anything is sent."""
+        values = randomize(self._task, measurements, rand=self._rand)
+        return _Upload(values, deque(range(len(values))))
+
+    def steps(self, upload: _Upload) -> Steps[UploadResult]:
+        """Makes and sends reports, a request's worth at a time, until none is left."""
+        try:
+            while upload.waiting or upload.sent is not None:
+                if upload.sent is None:
+                    upload.sent = yield from self._make(upload)
+                errors = yield from self._send(upload, upload.sent)
+                if upload.settle(errors):
+                    self._configs.forget()
+        except SecAggError as error:
+            if not upload.accepted and not upload.unknown and upload.sent is None:
+                raise
+            raise UploadInterrupted(_advice(upload, error), upload) from error
+        return upload.result
+
+    def _send(self, upload: _Upload, sent: _Sent) -> Steps[dict[int, ReportError]]:
+        """The errors, by position."""
+        sent.doubtful, doubtful = True, sent.doubtful
+        try:
+            response = yield from send(self._request(sent), clock=self._clock, retries=self._retries)
+        except Unreachable as error:
+            sent.doubtful = doubtful or error.doubtful
+            if not sent.doubtful:
+                upload.refuse()
+            raise
+        sent.doubtful = doubtful or response.doubtful
+        try:
+            return self._errors(sent, response)
+        except SecAggError:
+            if 300 <= response.status < 500 and not sent.doubtful:
+                upload.refuse()
+            raise
+
+    def _make(self, upload: _Upload) -> Steps[_Sent]:
+        leader = yield from self._configs.get(Role.LEADER)
+        helper = yield from self._configs.get(Role.HELPER)
+        positions = [upload.waiting.popleft() for _ in range(min(self._batch, len(upload.waiting)))]
+        reports = seal_reports(
+            self._task, leader, helper, upload.values[positions], self._clock(), rand=self._rand
+        )  # fmt: skip
+        ids = [report.report_metadata.report_id for report in reports]
+        return _Sent(positions, ids, encode_upload(self._task, reports))
+
+    def _request(self, sent: _Sent) -> Request:
+        dialect = self._task.dialect
+        return Request(
+            dialect.upload_method,
+            f"{self._task.leader_url}/tasks/{self._task.text}/reports",
+            {"Content-Type": dialect.upload_media_type},
+            sent.body,
+            most=max(PROBLEM_BYTES, _STATUS_SIZE * len(sent.ids)),
+        )
+
+    def _errors(self, sent: _Sent, response: Response) -> dict[int, ReportError]:
+        """By position."""
+        if not self._task.dialect.bulk:
+            return self._error_of_one(sent, response)
+        require_success(response, self._clock())
+        if not response.content:
+            return {}
+        require_media_type(response, UPLOAD_ERRORS)
+        positions = dict(zip(sent.ids, sent.positions, strict=True))
+        errors = {}
+        for status in UploadErrors.decode(response.content).status:
+            if status.id not in positions:
+                raise RemoteProtocolError("the Leader reports errors of reports that it was not sent, or twice")
+            errors[positions.pop(status.id)] = status.error
+        return errors
+
+    def _error_of_one(self, sent: _Sent, response: Response) -> dict[int, ReportError]:
+        """DAP-09 has problem documents instead of UploadErrors."""
+        if not response.successful:
+            error = _DAP_09_ERRORS.get(problem(response, self._clock()).type)
+            if error is not None:
+                return {sent.positions[0]: error}
+        require_success(response, self._clock())
+        return {}
+
+
+def _advice(upload: _Upload, error: SecAggError) -> str:
+    return (
+        f"upload interrupted with {upload.accepted} of {len(upload.values)} reports accepted: {error}."
+        " To go on, give this error to resume(); to upload the measurements anew would count some twice"
+    )
+
+
+class Client:
+    """Uploads measurements of one task.
+
+    Args:
+        task: see there.
+        http: an `httpx.Client` with certificates, proxies and headers as you need them; by default one that is closed
+            with this client.
+        clock: POSIX seconds.
+        rand: cryptographic randomness.
+        retries: where the network fails or a server is busy.
+        max_body: bytes of a request, unless one report has more.
+        sleep: waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        http: httpx.Client | None = None,
+        clock: Callable[[], float] = time.time,
+        rand: RandomBytes = os.urandom,
+        retries: Retries = Retries(),  # noqa: B008  # immutable
+        max_body: int = MAX_BODY,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._uploader = _Uploader(task, clock, rand, retries, max_body)
+        self._sleep = sleep
+        self._owned = http is None
+        self._http = http or httpx.Client(timeout=TIMEOUT)
+
+    def upload(self, measurements: Any) -> UploadResult:
+        """Makes a report of each measurement and uploads it.
+
+        Args:
+            measurements: [n, ...], as the task's VDAF takes them.
+
+        Raises:
+            ValueError: a measurement is out of range; nothing was sent.
+            DapProblem: a server refuses the request; no report was accepted.
+            Unreachable: a server cannot be reached; no report was sent.
+            UploadInterrupted: for any other reason, some reports may have arrived; see `resume`.
+        """
+        return run(self._http, self._uploader.steps(self._uploader.begin(measurements)), self._sleep)
+
+    def resume(self, interrupted: UploadInterrupted) -> UploadResult:
+        """Goes on with an upload; returns and raises what `upload` would for all its measurements."""
+        return run(self._http, self._uploader.steps(interrupted._upload), self._sleep)
+
+    def close(self) -> None:
+        if self._owned:
+            self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """`Client` for asyncio and trio; `http` is an `httpx.AsyncClient`."""
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        http: httpx.AsyncClient | None = None,
+        clock: Callable[[], float] = time.time,
+        rand: RandomBytes = os.urandom,
+        retries: Retries = Retries(),  # noqa: B008  # immutable
+        max_body: int = MAX_BODY,
+        sleep: Callable[[float], Any] = anyio.sleep,
+    ) -> None:
+        self._uploader = _Uploader(task, clock, rand, retries, max_body)
+        self._sleep = sleep
+        self._owned = http is None
+        self._http = http or httpx.AsyncClient(timeout=TIMEOUT)
+
+    async def upload(self, measurements: Any) -> UploadResult:
+        """See `Client.upload`."""
+        return await run_async(self._http, self._uploader.steps(self._uploader.begin(measurements)), self._sleep)
+
+    async def resume(self, interrupted: UploadInterrupted) -> UploadResult:
+        """See `Client.resume`."""
+        return await run_async(self._http, self._uploader.steps(interrupted._upload), self._sleep)
+
+    async def aclose(self) -> None:
+        if self._owned:
+            await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()

@@ -1,0 +1,373 @@
+"""The privacy task extension: which noise a task has, what it promises to whom, and how often.
+
+Its type is 0xFD01, for private use; its data (RFC 8446, section 3):
+
+    enum { discrete_laplace(1), discrete_gaussian(2), skellam(3), randomized_response(4), (255) } Mechanism;
+    enum { pure(1), zcdp(2), approx(3), (255) } BudgetKind;
+    enum { replace_one(1), add_remove(2), (255) } Neighbours;
+
+    struct {
+      opaque numerator<1..16>;      /* big-endian, at least 1, without leading zero bytes */
+      opaque denominator<1..16>;    /* the same; the fraction is in lowest terms */
+    } Fraction;
+
+    struct {
+      BudgetKind kind;
+      Fraction parameter;           /* epsilon, or rho for zcdp */
+      select (BudgetKind) {
+        case approx: Fraction delta;
+        default: Empty;
+      };
+    } Budget;
+
+    struct {
+      Mechanism mechanism;
+      Budget budget;                /* of a privacy unit, in one collection */
+      Budget total;                 /* of a privacy unit, in all collections of the task */
+      uint8 honest;                 /* how many of the two Aggregators; 0 for randomized_response */
+      Neighbours neighbours;        /* replace_one */
+      uint32 reports;               /* that a privacy unit has, at least 1 */
+      opaque span<0..2^8-1>;        /* UTF-8: over what they are counted; empty for one report */
+    } Privacy;
+
+Epsilon and rho are 1e-9 .. 1000, delta is 1e-30 .. 1/2, and a span is printable text. There is one encoding of every
+value, and any other is refused: all four roles must hold the same bytes.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from fractions import Fraction
+from functools import lru_cache
+from typing import Annotated, Any, Self
+
+from ...arguments import convert, flag, whole
+from ...codec import Opaque, Reader, Struct, UInt
+from ...dp import (
+    REPORT,
+    ApproxDp,
+    Budget,
+    DiscreteGaussian,
+    DiscreteLaplace,
+    Neighbours,
+    Party,
+    Place,
+    Plan,
+    PureDp,
+    Skellam,
+    Unit,
+    ZCdp,
+)
+from ...dp.ledger import ALLOWANCE, Spent, keeps
+from ...dp.noise import describe
+from ...errors import LocalProtocolError, RemoteProtocolError, require
+from ..vdafs import Count, Histogram, Vdaf
+from .randomized_response import RandomizedResponse
+
+__all__ = ["Mechanism", "Privacy", "affords", "collections_allowed", "least_noise"]
+
+PRIVACY_EXTENSION = 0xFD01  # a task extension of this package
+AGGREGATORS = 2
+MAX_REPORTS = 1 << 32  # of a batch: so many must leave room for the noise in the VDAF's field
+MAX_COLLECTIONS = 1 << 16  # of a task with noise, whatever its total allows: one every hour for seven years
+
+_TERM_BYTES = 16  # of a fraction's numerator and denominator
+_LEAST, _MOST = Fraction(1, 10**9), 1000  # of epsilons and rhos
+_LEAST_DELTA = Fraction(1, 10**30)
+
+
+class Mechanism(IntEnum):
+    """What makes the results of a task private: the law of the Aggregators' noise, or what Clients do."""
+
+    DISCRETE_LAPLACE = 1
+    DISCRETE_GAUSSIAN = 2
+    SKELLAM = 3
+    RANDOMIZED_RESPONSE = 4
+
+    def __str__(self) -> str:
+        return {1: "discrete Laplace", 2: "discrete Gaussian", 3: "Skellam", 4: "randomized response"}[self.value]
+
+    @property
+    def place(self) -> Place:
+        return Place.LOCAL if self is Mechanism.RANDOMIZED_RESPONSE else Place.AGGREGATORS
+
+
+_LAWS = {
+    DiscreteLaplace: Mechanism.DISCRETE_LAPLACE,
+    DiscreteGaussian: Mechanism.DISCRETE_GAUSSIAN,
+    Skellam: Mechanism.SKELLAM,
+}
+
+
+class _Fraction:
+    """A positive fraction in lowest terms."""
+
+    def write(self, value: Fraction) -> bytes:
+        return b"".join(
+            Opaque(1).write(term.to_bytes((term.bit_length() + 7) // 8, "big")) for term in value.as_integer_ratio()
+        )
+
+    def read(self, reader: Reader) -> Fraction:
+        numerator, denominator = self._term(reader), self._term(reader)
+        fraction = Fraction(numerator, denominator)
+        if fraction.denominator != denominator:
+            raise RemoteProtocolError("a fraction is not in lowest terms")
+        return fraction
+
+    @staticmethod
+    def _term(reader: Reader) -> int:
+        data = reader.take_sized(1)
+        if not 1 <= len(data) <= _TERM_BYTES or data[0] == 0:
+            raise RemoteProtocolError(
+                f"a fraction's terms have 1 .. {_TERM_BYTES} bytes and no leading zeros, nor are they 0"
+            )
+        return int.from_bytes(data, "big")
+
+
+_FRACTION = _Fraction()
+
+
+class _Budget:
+    """A budget after its kind."""
+
+    KINDS: tuple[type[Any], ...] = (PureDp, ZCdp, ApproxDp)
+
+    def write(self, value: Budget) -> bytes:
+        kind = 1 + self.KINDS.index(type(value))
+        return bytes([kind]) + b"".join(_FRACTION.write(number) for number in vars(value).values())
+
+    def read(self, reader: Reader) -> Any:
+        kind = UInt(1).read(reader)
+        if not 1 <= kind <= len(self.KINDS):
+            raise RemoteProtocolError(f"unknown kind of budget: {kind}")
+        made = self.KINDS[kind - 1]
+        return made(*(_FRACTION.read(reader) for _ in range(2 if made is ApproxDp else 1)))
+
+
+class _Neighbours:
+    """The neighbouring relation, of which one can be had."""
+
+    KINDS = (Neighbours.REPLACE_ONE, Neighbours.ADD_REMOVE)
+
+    def write(self, value: Neighbours) -> bytes:
+        return bytes([1 + self.KINDS.index(value)])
+
+    def read(self, reader: Reader) -> Neighbours:
+        kind = UInt(1).read(reader)
+        if not 1 <= kind <= len(self.KINDS):
+            raise RemoteProtocolError(f"unknown neighbouring relation: {kind}")
+        return self.KINDS[kind - 1]
+
+
+class _Unit:
+    """A privacy unit: how many reports, over which span."""
+
+    REPORTS, SPAN = UInt(4), Opaque(1)
+
+    def write(self, value: Unit) -> bytes:
+        return self.REPORTS.write(value.reports) + self.SPAN.write(value.span.encode())
+
+    def read(self, reader: Reader) -> Unit:
+        reports, span = self.REPORTS.read(reader), self.SPAN.read(reader)
+        try:
+            return Unit(reports, span.decode())
+        except UnicodeDecodeError:
+            raise RemoteProtocolError("a privacy unit's span is no UTF-8") from None
+
+
+def _require_usable(budget: Budget) -> None:
+    """Refuses numbers that do not fit, and those beyond all use, at which calibration takes long."""
+    parameter, *deltas = vars(budget).values()
+    terms = [term for number in (parameter, *deltas) for term in number.as_integer_ratio()]
+    require(
+        max(terms).bit_length() <= 8 * _TERM_BYTES, f"a budget's fractions have terms of {_TERM_BYTES} bytes at most"
+    )
+    require(_LEAST <= parameter <= _MOST, f"epsilon and rho are 1e-9 .. 1000 in a task, got {budget}")
+    require(all(_LEAST_DELTA <= delta <= Fraction(1, 2) for delta in deltas), f"delta is 1e-30 .. 1/2, got {budget}")
+
+
+def _require_short_unit(unit: Unit) -> None:
+    require(unit.reports < 1 << 32, "a privacy unit has fewer than 2**32 reports")
+    require(
+        len(unit.span.encode()) < 1 << 8 and (not unit.span or unit.span.isprintable()),
+        "a privacy unit's span is printable text of at most 255 bytes",
+    )
+
+
+@dataclass(frozen=True)
+class Privacy(Struct):
+    """What a task promises, and how: the data of the privacy task extension.
+
+    Attributes:
+        mechanism: the law of least variance that keeps to the budget, by name, or randomized response.
+        budget: what one collection may reveal about a privacy unit.
+        total: what all collections of the task may reveal about one together.
+        honest: how many of the two Aggregators are counted on to add noise that they keep to themselves; 0 where
+            Clients randomize, who need neither.
+        neighbours: replace-one.
+        unit: whose data the guarantee is about.
+
+    Raises:
+        LocalProtocolError: the values contradict one another, or cannot be had in DAP.
+    """
+
+    mechanism: Annotated[Mechanism, UInt(1, Mechanism)]
+    budget: Annotated[Budget, _Budget()]
+    total: Annotated[Budget, _Budget()]
+    honest: Annotated[int, UInt(1)] = 1
+    neighbours: Annotated[Neighbours, _Neighbours()] = Neighbours.REPLACE_ONE
+    unit: Annotated[Unit, _Unit()] = REPORT
+
+    def __post_init__(self) -> None:
+        convert(self, whole, "honest")
+        require(
+            self.neighbours is Neighbours.REPLACE_ONE,
+            "DAP cannot hide that somebody took part: report count, interval and checksum of a batch are exact; use"
+            " replace-one, which hides what was sent",
+        )
+        _require_usable(self.budget)
+        _require_usable(self.total)
+        _require_short_unit(self.unit)
+        if self.place is Place.LOCAL:
+            require(
+                self.honest == 0, f"randomized response counts on no Aggregator: give honest = 0, not {self.honest}"
+            )
+            require(isinstance(self.budget, PureDp), f"randomized response takes a pure budget, not {self.budget}")
+        else:
+            require(1 <= self.honest <= AGGREGATORS, f"honest must be 1 or 2 of the two Aggregators, got {self.honest}")
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        """Raises `RemoteProtocolError` also for values that `Privacy` refuses."""
+        try:
+            return super().read(reader)
+        except LocalProtocolError as error:
+            raise RemoteProtocolError(str(error)) from None
+
+    @property
+    def place(self) -> Place:
+        """Who makes results private: Aggregators, or Clients (local)."""
+        return self.mechanism.place
+
+    def plan(self, vdaf: Vdaf) -> Plan:
+        """The noise of a task with this VDAF; where Clients randomize, a plan in which Aggregators add none.
+
+        Raises:
+            LocalProtocolError: it cannot be had; the message says why, and what can.
+        """
+        return _plan(self, vdaf)
+
+    def randomized_response(self, vdaf: Vdaf) -> RandomizedResponse:
+        """What Clients do to each measurement before they shard it. Epsilon is shared evenly among a unit's reports.
+
+        Raises:
+            LocalProtocolError: the mechanism is another, or the VDAF takes no randomized response.
+        """
+        require(self.place is Place.LOCAL, f"in this task Clients do not randomize: {self.mechanism} is by Aggregators")
+        require(
+            isinstance(vdaf, Count | Histogram),
+            f"randomized response is for Histogram and Count, whose reports it leaves valid, not for {vdaf.NAME}",
+        )
+        assert isinstance(self.budget, PureDp)
+        buckets = 2 if isinstance(vdaf, Count) else vdaf.entries
+        return RandomizedResponse(buckets, self.budget.epsilon / self.unit.reports)
+
+    def report(self, vdaf: Vdaf, *, seen: bool = True) -> list[tuple[str, str]]:
+        """The guarantee in words: names and values, assumptions included; `seen` is whether Clients had the parameters,
+        which those of another dialect had not."""
+        plan, seen = self.plan(vdaf), flag(seen, "seen")
+        found = plan.report() if self.place is Place.AGGREGATORS else self._local_report(vdaf)
+        found.append(("total", f"{self.total}: {collections_allowed(self, vdaf):,} collections at most"))
+        if not seen:
+            found.append(("assumed", "the operators' word: Clients of this dialect did not see the parameters"))
+        return found
+
+    def _local_report(self, vdaf: Vdaf) -> list[tuple[str, str]]:
+        response = self.randomized_response(vdaf)
+        assumed = f"no client has more than {self.unit.reports} reports in {self.unit.span}, over all batches"
+        return [
+            ("guarantee", f"{self.budget} for {self.unit}, {self.neighbours.value}, towards everybody"),
+            ("noise", f"each client reports its own of {response.buckets:,} values with p = {float(response.p):.6g}"),
+            *([("assumed", assumed)] if self.unit.span else []),
+        ]
+
+
+def least_noise(budget: Budget, vdaf: Vdaf, honest: int = 1, unit: Unit = REPORT) -> Mechanism:
+    """The mechanism of the Aggregators that keeps to a budget with the least variance, which is the one to name."""
+    plan = Plan.aggregators(budget, vdaf.sensitivity(), vdaf.entries, count=AGGREGATORS, honest=honest, unit=unit)
+    return _LAWS[type(plan.law)]
+
+
+def collections_allowed(privacy: Privacy, vdaf: Vdaf) -> int:
+    """How many collections the total budget allows, up to MAX_COLLECTIONS."""
+    return _allowed(privacy, privacy.plan(vdaf))
+
+
+def affords(privacy: Privacy, plan: Plan, spent: int) -> bool:
+    """Whether one more collection keeps to the total, after so many: each costs the same, so their number is all that
+    an Aggregator's ledger has to keep."""
+    return whole(spent, "spent") < _allowed(privacy, plan)
+
+
+@lru_cache
+def _plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
+    plan = _local_plan(privacy, vdaf) if privacy.place is Place.LOCAL else _aggregators_plan(privacy, vdaf)
+    require(
+        _allowed(privacy, plan) >= 1,
+        f"the total budget, {privacy.total}, does not allow one collection at {privacy.budget}: raise it",
+    )
+    return plan
+
+
+def _local_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
+    privacy.randomized_response(vdaf)
+    return Plan.local(privacy.budget, vdaf.sensitivity(), vdaf.entries, clients=1, unit=privacy.unit)
+
+
+def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
+    plan = Plan.aggregators(
+        privacy.budget,
+        vdaf.sensitivity(),
+        vdaf.entries,
+        count=AGGREGATORS,
+        honest=privacy.honest,
+        unit=privacy.unit,
+    )
+    given = _LAWS[type(plan.law)]
+    require(
+        given is privacy.mechanism,
+        f"for {vdaf.NAME}, {privacy.budget} and {privacy.honest} of 2 Aggregators honest the least noise is"
+        f" {describe(plan.law)}, not {privacy.mechanism}: name {given}, or change the budget (a pure one takes discrete"
+        " Laplace, one of zCDP discrete Gaussian noise)",
+    )
+    plan.noise_for(Party.AGGREGATOR)  # raises where no sampler reaches so far
+    require(
+        vdaf.prio3().capacity(signed=True, room=plan.room()) >= MAX_REPORTS,
+        f"the sum of {MAX_REPORTS:,} reports and noise up to {plan.room():,} does not fit in the field of {vdaf.NAME}:"
+        " lower max_measurement or raise the budget",
+    )
+    return plan
+
+
+@lru_cache
+def _allowed(privacy: Privacy, plan: Plan) -> int:
+    """The largest number of collections that keeps to the total, each counted at its plan's guarantee, which composes
+    better, or at the budget, which is better for one. Both are true of every collection, the budget but for
+    the samples' total variation from their law where it has no delta that covers that."""
+    if privacy.place is Place.LOCAL:
+        return _count(privacy.total, Spent(privacy.budget))
+    off = Fraction(0) if isinstance(privacy.budget, ApproxDp) else plan.total_variation
+    costs = [Spent(privacy.budget, off), Spent(plan.guarantee, plan.total_variation)]
+    return max(_count(privacy.total, cost) for cost in costs)
+
+
+def _count(total: Budget, cost: Spent) -> int:
+    """The largest number of releases at one cost that keeps to the total, up to MAX_COLLECTIONS."""
+    low, high = 0, 1
+    while keeps(total, [cost] * high, ALLOWANCE):
+        if high == MAX_COLLECTIONS:
+            return high
+        low, high = high, min(2 * high, MAX_COLLECTIONS)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if keeps(total, [cost] * middle, ALLOWANCE) else (low, middle)
+    return low

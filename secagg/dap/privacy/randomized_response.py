@@ -1,0 +1,114 @@
+"""k-ary randomized response: a Client reports another bucket than its own with a stated probability.
+
+What it reports is still one of the k buckets, so the report stays valid, and nobody has to be trusted: the guarantee
+holds against Aggregators and Collector together (Kairouz, Bonawitz and Ramage 2016). The price is accuracy: the error
+grows with the root of the number of reports, where an Aggregator's noise stays the same.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arguments import array, convert, whole
+from ...dp.exact import exp_lower, fraction
+from ...dp.samplers import Rand
+from ...errors import ArgumentTypeError, require
+
+__all__ = ["RandomizedResponse"]
+
+_SCALE_BITS = 64  # of the ratio of two probabilities, after the point
+
+
+@dataclass(frozen=True)
+class RandomizedResponse:
+    """Each of `buckets` values is reported as itself with probability p, as each of the others with q, p / q being the
+    largest fraction with 64 binary places that is at most e**epsilon.
+
+    Attributes:
+        buckets: k, how many values there are: 0 .. k - 1.
+        epsilon: of one report: no two values make any report likelier by more than a factor of e**epsilon.
+
+    Raises:
+        LocalProtocolError: there are fewer than 2 values, or epsilon is so small that nothing would be left.
+    """
+
+    buckets: int
+    epsilon: Fraction
+
+    def __post_init__(self) -> None:
+        convert(self, whole, "buckets")
+        convert(self, fraction, "epsilon")
+        require(self.buckets >= 2, f"randomized response needs 2 buckets at least, got {self.buckets}")
+        require(self.ratio > 1, "epsilon is so small that reports would say nothing: choose a larger one")
+
+    @property
+    def ratio(self) -> Fraction:
+        """p / q, at most e**epsilon."""
+        return Fraction(exp_lower(self.epsilon) * (1 << _SCALE_BITS) // 1, 1 << _SCALE_BITS)
+
+    @property
+    def p(self) -> Fraction:
+        """The probability of reporting the own value."""
+        return self.ratio * self.q
+
+    @property
+    def q(self) -> Fraction:
+        """The probability of reporting one other value."""
+        return 1 / (self.ratio + self.buckets - 1)
+
+    def randomize(self, value: int, *, rand: Rand = os.urandom) -> int:
+        """What to report instead of the value, drawn exactly: integers only lie between random bytes and report.
+
+        Once for each measurement: who sees two reports of one value learns twice as much.
+
+        Raises:
+            LocalProtocolError: the value is not 0 .. k - 1.
+        """
+        value = whole(value, "value")
+        require(0 <= value < self.buckets, f"a value of 0 .. {self.buckets - 1} expected")
+        own, other = self.ratio.as_integer_ratio()
+        drawn = _below(own + (self.buckets - 1) * other, rand)
+        if drawn < own:
+            return value
+        picked = (drawn - own) // other  # one of k - 1, in which the own value is left out
+        return picked + (picked >= value)
+
+    def debias(self, counts: Sequence[int], reports: int) -> list[float]:
+        """Unbiased estimates of the true counts, which may be negative.
+
+        Args:
+            counts: of any of the values, among all reports.
+            reports: how many there were.
+        """
+        slope, reports = self.p - self.q, whole(reports, "reports")
+        return [float((whole(count, "counts") - reports * self.q) / slope) for count in counts]
+
+    def standard_errors(self, estimates: Sequence[float] | None, reports: int, entries: int) -> NDArray[np.float64]:
+        """Of `debias`'s estimates, given the true counts n_j: sqrt(n_j p (1 - p) + (n - n_j) q (1 - q)) / (p - q), with
+        the estimate for n_j, or without estimates the largest over all n_j; float64[entries]."""
+        reports, entries = whole(reports, "reports"), whole(entries, "entries")
+        own, other = float(self.p * (1 - self.p)), float(self.q * (1 - self.q))
+        if estimates is None:
+            variance = np.full(entries, reports * max(own, other))
+        else:
+            given = array(estimates, "estimates")
+            if given.dtype.kind not in "fiu":
+                raise ArgumentTypeError(f"estimates must be real numbers, got {given.dtype}")
+            true = np.clip(given.astype(np.float64), 0, reports)
+            variance = true * own + (reports - true) * other
+        errors: NDArray[np.float64] = np.sqrt(variance) / float(self.p - self.q)
+        return errors
+
+
+def _below(bound: int, rand: Rand) -> int:
+    """A uniform integer 0 .. bound - 1: what is not below the bound is drawn again."""
+    bits = (bound - 1).bit_length()
+    while True:
+        drawn = int.from_bytes(rand(math.ceil(bits / 8)), "big") >> -bits % 8
+        if drawn < bound:
+            return drawn

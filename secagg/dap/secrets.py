@@ -1,0 +1,40 @@
+"""What an Aggregator holds of a task and nobody else may: its tokens, or their hashes, and the verification key."""
+
+import hmac
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Annotated
+
+from ..codec import Nested, Opaque, Struct, UInt
+from .messages import HpkeConfig, Role
+
+
+@dataclass(frozen=True, repr=False)
+class TaskSecrets(Struct):
+    """What one Aggregator holds of a task beside its configuration.
+
+    Attributes:
+        role: LEADER or HELPER.
+        verify_key: the VDAF verification key, the same for both Aggregators and unknown to Clients.
+        collector_config: to whom aggregate shares are sealed.
+        peer_token: the Leader's, which it shows to the Helper; the Helper holds its SHA-256.
+        collector_token: the SHA-256 of the Collector's; empty at the Helper.
+        batch_size: reports in a batch that the Leader selects, min_batch_size at least.
+    """
+
+    role: Annotated[Role, UInt(1, Role)]
+    verify_key: Annotated[bytes, Opaque(1, least=1)]
+    collector_config: Annotated[HpkeConfig, Nested(HpkeConfig)]
+    peer_token: Annotated[bytes, Opaque(2, least=1)]
+    collector_token: Annotated[bytes, Opaque(1)] = b""
+    batch_size: Annotated[int, UInt(8)] = 0
+
+
+def token_hash(token: bytes) -> bytes:
+    """What is kept of a token that only has to be recognised."""
+    return sha256(token).digest()
+
+
+def token_matches(token: bytes | None, kept: bytes) -> bool:
+    """In a time that does not depend on where they differ."""
+    return hmac.compare_digest(token_hash(b"" if token is None else token), kept) and token is not None

@@ -1,0 +1,1 @@
+"""The Aggregators behind HTTP: resources, limits, configuration and processes."""

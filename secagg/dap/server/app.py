@@ -1,0 +1,86 @@
+"""Leader and Helper as ASGI applications: every resource of the draft's appendix A, and /healthz and /metrics.
+
+What blocks runs on threads; the event loop only decodes short uploads, of which many come at once.
+"""
+
+from contextlib import asynccontextmanager
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..aggregator.helper import Helper
+from ..aggregator.leader import Leader
+from ..dialect import DAP_18
+from .common import Context, answering, find_task
+from .helper import HelperResources
+from .leader import LeaderResources
+
+
+def leader_app(leader: Leader, context: Context, lifespan: Any = None) -> Starlette:
+    """The Leader's resources."""
+    resources = LeaderResources(leader, context)
+    return _app(context, resources.routes(), resources.lifespan, lifespan)
+
+
+def helper_app(helper: Helper, context: Context, lifespan: Any = None) -> Starlette:
+    """The Helper's resources."""
+    return _app(context, HelperResources(helper, context).routes(), None, lifespan)
+
+
+def _app(context: Context, routes: list[Route], *lifespans: Any) -> Starlette:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> Any:
+        async with _entered(app, [each for each in lifespans if each is not None]):
+            yield
+
+    async def metrics(request: Request) -> Response:
+        text = await run_in_threadpool(context.metrics.text)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    async def healthz(request: Request) -> Response:
+        await run_in_threadpool(context.directory.key_pairs)
+        return Response("ok\n", media_type="text/plain")
+
+    common = [
+        Route("/hpke_config", answering(context, "hpke_config", _HpkeConfig(context)), methods=["GET"]),
+        Route("/healthz", answering(context, "healthz", healthz), methods=["GET"]),
+        Route("/metrics", metrics, methods=["GET"]),
+    ]
+    # Browsers upload from pages of other origins; they carry no credentials.
+    cors = Middleware(
+        CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST", "PUT"], allow_headers=["Content-Type"]
+    )
+    return Starlette(routes=[*routes, *common], lifespan=lifespan, middleware=[cors])
+
+
+@asynccontextmanager
+async def _entered(app: Starlette, lifespans: list[Any]) -> Any:
+    if not lifespans:
+        yield
+        return
+    async with lifespans[0](app), _entered(app, lifespans[1:]):
+        yield
+
+
+class _HpkeConfig:
+    """GET hpke_config, in the dialect of the task that is asked for (section 4.4.1)."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def __call__(self, request: Request) -> Response:
+        dialect, asked = DAP_18, request.query_params.get("task_id")
+        if asked is not None:
+            mine = await find_task(self._context, asked)
+            dialect = mine.task.dialect
+        configs = await run_in_threadpool(self._context.directory.advertised)
+        response = Response(configs.encode(), headers={"Cache-Control": f"max-age={self._context.limits.key_cache}"})
+        response.headers["Content-Type"] = dialect.hpke_config_list_media_type
+        return response

@@ -1,0 +1,148 @@
+"""What the resources of both Aggregators have in common: limits, problem documents, tokens and bounded bodies."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from http import HTTPStatus
+from math import ceil
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from ...errors import RemoteProtocolError
+from ..aggregator.directory import Directory
+from ..base64url import base64url, from_base64url
+from ..messages import TASK_ID_SIZE
+from ..metrics import Metrics
+from ..problems import MEDIA_TYPE, NO_TYPE, DapProblem, to_document
+from ..secrets import token_matches
+from ..store.engine import StoreUnavailable
+from ..store.tasks import AggregatorTask
+from ..task import Task
+from .limits import Full, Limits
+
+QUERY_BYTES = 1 << 17  # of a request about a batch
+
+log = logging.getLogger(__name__)
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(repr=False)
+class Context:
+    """What every resource needs.
+
+    Attributes:
+        directory: tasks and keys.
+        metrics: what is counted.
+        limits: see there.
+        clock: POSIX seconds.
+        helper_later: the Helper answers aggregation jobs when they are polled, not at once.
+    """
+
+    directory: Directory
+    metrics: Metrics = field(default_factory=Metrics)
+    limits: Limits = field(default_factory=Limits)
+    clock: Callable[[], float] = time.time
+    helper_later: bool = False
+
+
+def answering(context: Context, name: str, endpoint: Endpoint) -> Endpoint:
+    """Turns what is raised on purpose into a problem document, and counts."""
+
+    seconds = context.metrics.request_seconds.labels(name)
+    counted = lru_cache(lambda status: context.metrics.requests.labels(name, str(status)))
+
+    async def answer(request: Request) -> Response:
+        started = time.perf_counter()
+        try:
+            response = await endpoint(request)
+        except DapProblem as problem:
+            response = problem_response(problem)
+        except (Full, StoreUnavailable) as error:
+            log.warning("%s: %s", name, error)
+            response = problem_response(DapProblem(NO_TYPE, "busy; try again later", status=503, retry_after=1))
+        except ClientDisconnect:
+            response = Response(status_code=499)
+        except Exception:
+            log.exception("%s failed", name)
+            response = problem_response(DapProblem(NO_TYPE, "internal error; see the server's log", status=500))
+        seconds.observe(time.perf_counter() - started)
+        counted(response.status_code).inc()
+        return response
+
+    return answer
+
+
+def problem_response(problem: DapProblem) -> Response:
+    headers = {} if problem.retry_after is None else {"Retry-After": str(ceil(problem.retry_after))}
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, section 15.5.2
+    return Response(to_document(problem), problem.status, headers, MEDIA_TYPE)
+
+
+async def find_task(context: Context, text: str) -> AggregatorTask:
+    try:
+        task_id = from_base64url(text, TASK_ID_SIZE)
+    except RemoteProtocolError:
+        raise DapProblem("invalidMessage", "a task ID is URL-safe base64 of 32 bytes") from None
+    mine = context.directory.remembered(task_id) or await run_in_threadpool(context.directory.task, task_id)
+    if mine is None:
+        raise DapProblem("unrecognizedTask", "there is no such task here", status=404, task_id=task_id)
+    return mine
+
+
+def resource_id(request: Request, size: int) -> bytes:
+    try:
+        return from_base64url(request.path_params["resource"], size)
+    except RemoteProtocolError:
+        raise DapProblem(NO_TYPE, "there is no such resource", status=404) from None
+
+
+def location(task: Task, endpoint: str, resource: str, number: bytes) -> str:
+    """Where a resource is, under the endpoint's own path, which a proxy in front of us may have taken off."""
+    return f"{urlsplit(endpoint).path}/tasks/{task.text}/{resource}/{base64url(number)}"
+
+
+async def read_body(request: Request, media_type: str, most: int, seconds: float) -> bytes:
+    """The request's content, read no further than allowed, and no longer."""
+    given = request.headers.get("content-type", "")
+    if given.replace(" ", "").lower() != media_type:
+        raise DapProblem(NO_TYPE, f"Content-Type must be {media_type}", status=415)
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                size += len(part)
+                if size > most:
+                    raise DapProblem(NO_TYPE, f"a request has at most {most:,} bytes here", status=413)
+                parts.append(part)
+    except TimeoutError:
+        raise DapProblem(NO_TYPE, f"the request's content must come within {seconds:g} s", status=408) from None
+    return b"".join(parts)
+
+
+def authenticate(request: Request, mine: AggregatorTask, kept: bytes) -> None:
+    """Raises DapProblem unless the request shows the token, in either of two headers."""
+    scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+    token = shown.strip() if scheme.lower() == "bearer" else request.headers.get("dap-auth-token")
+    if not kept or not token_matches(None if token is None else token.encode(), kept):
+        detail = "show the task's token as 'Authorization: Bearer ...' or 'DAP-Auth-Token: ...'"
+        raise DapProblem(NO_TYPE, detail, status=401, task_id=mine.task.id)
+
+
+def declared(request: Request, most: int) -> int:
+    """Bytes of a request's content: what it declares, or all that it may have."""
+    given = request.headers.get("content-length", "")
+    return min(int(given), most) if given.isascii() and given.isdigit() else most
+
+
+def stored_problem(document: str, headers: dict[str, str]) -> Response:
+    """A problem that ended a job, as it was stored."""
+    return Response(document, int(json.loads(document)["status"]), headers, MEDIA_TYPE)

@@ -1,0 +1,403 @@
+"""An Aggregator's configuration: one TOML file, of which every key is known here, with its meaning.
+
+Its secret is never in it: it stands in a file of its own or in the environment variable SECAGG_DAP_SECRET.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from threading import Lock
+from typing import Any, Self
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from ...errors import LocalProtocolError, SecAggError
+from ..aggregator.schedule import Settings
+from ..messages import Role
+from ..store.engine import Store
+from ..store.journal import Journal
+from ..store.vault import Vault
+from .limits import Limits
+
+SECRET_VARIABLE = "SECAGG_DAP_SECRET"
+ROLES = {"leader": Role.LEADER, "helper": Role.HELPER}
+LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("text", "json")
+_MAKING = Lock()
+
+
+class ConfigError(SecAggError):
+    """A configuration says something that cannot be; the message names file, table and key."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What a value must be: in words, and the check."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def _whole(low: int, high: int) -> _Kind:
+    return _Kind(f"a whole number from {low:,} to {high:,}", lambda v: type(v) is int and low <= v <= high)
+
+
+def _one_of(words: tuple[str, ...]) -> _Kind:
+    return _Kind(f"one of {', '.join(words)}", lambda v: v in words)
+
+
+def _is_address(value: object) -> bool:
+    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
+    return bool(host) and port.isascii() and port.isdigit() and int(port) < 1 << 16
+
+
+_TEXT = _Kind("text", lambda v: isinstance(v, str) and v != "")
+_TRUTH = _Kind("true or false", lambda v: isinstance(v, bool))
+_SECONDS = _Kind("seconds, above 0 and at most a day", lambda v: type(v) in (int, float) and 0 < v <= 86_400)
+_ADDRESS = _Kind('an address such as "127.0.0.1:8080" or "[::]:443"', _is_address)
+
+
+def _option(default: Any, kind: _Kind, comment: str, example: Any = None) -> Any:
+    """A key of a table; one without default may be left out, and the example shows it commented out."""
+    return field(default=default, metadata={"kind": kind, "comment": comment, "example": example})
+
+
+@dataclass(frozen=True)
+class Server:
+    """Table [server]."""
+
+    listen: str = _option("127.0.0.1:8080", _ADDRESS, "Where to listen; port 0 takes a free one.")
+    processes: int = _option(
+        1, _whole(1, 256), "Server processes. HPKE opening scales by processes: about one for each CPU core."
+    )
+    certificate: str | None = _option(
+        None, _TEXT, "TLS: the certificate chain, PEM. Without it a proxy in front has to speak TLS.", "tls.crt"
+    )
+    private_key: str | None = _option(None, _TEXT, "TLS: the certificate's private key, PEM.", "tls.key")
+    shutdown: float = _option(30, _SECONDS, "Seconds that requests under way have to finish when the server stops.")
+
+
+@dataclass(frozen=True)
+class Database:
+    """Table [store]."""
+
+    database: str = _option(
+        "",
+        _TEXT,
+        "A SQLite file beside this one, or PostgreSQL: postgresql+psycopg://user@host/name, its password in\n"
+        "~/.pgpass or PGPASSWORD. Leader and Helper never share one.",
+    )
+    secret_file: str | None = _option(
+        None,
+        _TEXT,
+        "The secret that keys, tokens and shares in the database are sealed under, and that the noise follows from:\n"
+        f"64 hexadecimal digits, mode 600. Without this line it is taken from the environment, {SECRET_VARIABLE}.\n"
+        "Keep a copy, but never beside a backup of the database.",
+    )
+    journal: str = _option(
+        "releases.journal",
+        _TEXT,
+        "A line for each batch that was released, so that a backup that is restored gives nothing away. Keep it out\n"
+        "of backups: it must never be older than the database.",
+    )
+
+
+@dataclass(frozen=True)
+class HelperClient:
+    """Table [helper]: the Leader's connections to Helpers."""
+
+    ca: str | None = _option(
+        None, _TEXT, "Certificates, PEM, that a Helper's must lead to; else the system's.", "ca.pem"
+    )
+    timeout: float = _option(60, _SECONDS, "Seconds to wait for a Helper's answer.")
+    connections: int = _option(16, _whole(1, 1000), "Connections at once.")
+    proxy: str | None = _option(
+        None, _TEXT, "An HTTP proxy; variables such as HTTPS_PROXY do not count.", "http://proxy:3128"
+    )
+
+
+@dataclass(frozen=True)
+class LeaderJobs:
+    """Table [jobs] of a Leader."""
+
+    job_size: int = _option(500, _whole(1, 10_000), "Reports in an aggregation job, at most.")
+    backoff: float = _option(60, _SECONDS, "Seconds before a failed step is tried again, at most.")
+    patience: float = _option(
+        60, _SECONDS, "Seconds that a batch which the Leader selects may take to fill; then min_batch_size is enough."
+    )
+    lease: float = _option(
+        120,
+        _SECONDS,
+        "Seconds after which a step that a worker does is taken for lost, and done by another; twice [helper] timeout\n"
+        "at least.",
+    )
+
+
+@dataclass(frozen=True)
+class HelperJobs:
+    """Table [jobs] of a Helper."""
+
+    later: bool = _option(
+        False, _TRUTH, "Answer aggregation jobs when the Leader polls, from workers, instead of at once."
+    )
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Table [workers]."""
+
+    threads: int = _option(
+        1, _whole(0, 64), "Worker threads in each server process; 0 leaves all work to `secagg dap worker`."
+    )
+    metrics: str | None = _option(None, _ADDRESS, "Where `secagg dap worker` shows its own metrics.", "127.0.0.1:9100")
+
+
+@dataclass(frozen=True)
+class LimitsTable:
+    """Table [limits]."""
+
+    upload_bytes: int = _option(Limits.upload_bytes, _whole(1 << 10, 1 << 30), "Of a request with reports.")
+    request_bytes: int = _option(Limits.request_bytes, _whole(1 << 10, 1 << 30), "Of any other request.")
+    waiting_reports: int = _option(
+        Limits.waiting_reports, _whole(1, 10_000_000), "Uploaded reports that may wait for the disk; then 503."
+    )
+    requests: int = _option(
+        Limits.requests, _whole(1, 10_000), "Requests of Leader or Collector worked on at once; then 503."
+    )
+    body_seconds: float = _option(
+        Limits.body_seconds, _SECONDS, "Seconds for which a request's content may be on its way."
+    )
+    connections: int = _option(1000, _whole(1, 1_000_000), "Connections of a server process; then 503, at once.")
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Table [keys]."""
+
+    cache: int = _option(
+        Limits.key_cache,
+        _whole(1, 30 * 86_400),
+        "Seconds for which Clients may keep our HPKE configurations. After a rotation the old key is accepted for\n"
+        "twice as long.",
+    )
+
+
+@dataclass(frozen=True)
+class Logs:
+    """Table [log]."""
+
+    level: str = _option("info", _one_of(LEVELS), f"{', '.join(LEVELS[:-1])} or {LEVELS[-1]}.")
+    format: str = _option("text", _one_of(FORMATS), "text, or json: one object a line.")
+
+
+def tables(role: Role) -> dict[str, type[Any]]:
+    """The tables of a role's file, by name, in its order."""
+    leader = role is Role.LEADER
+    return {
+        "server": Server,
+        "store": Database,
+        **({"helper": HelperClient} if leader else {}),
+        "jobs": LeaderJobs if leader else HelperJobs,
+        "workers": Workers,
+        "limits": LimitsTable,
+        "keys": Keys,
+        "log": Logs,
+    }
+
+
+@dataclass(frozen=True, repr=False)
+class Config:
+    """What one file says.
+
+    Attributes:
+        path: of the file; paths in it are relative to its folder.
+        role: LEADER or HELPER.
+        helper: None for a Helper.
+        others: the tables of the same names.
+    """
+
+    path: Path
+    role: Role
+    server: Server
+    store: Database
+    jobs: LeaderJobs | HelperJobs
+    workers: Workers
+    limits: LimitsTable
+    keys: Keys
+    log: Logs
+    helper: HelperClient | None = None
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a file.
+
+        Raises:
+            ConfigError: it says something that cannot be.
+            OSError: it cannot be read.
+        """
+        try:
+            given = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is no TOML: {error}") from None
+        name = given.pop("role", None)
+        if not isinstance(name, str) or name not in ROLES:
+            raise ConfigError(f'{path}: role must be "leader" or "helper", before the first table')
+        known = tables(ROLES[name])
+        unknown = sorted(given.keys() - known)
+        if unknown:
+            raise ConfigError(f"{path}: a {name} has no [{unknown[0]}]: tables are {', '.join(known)}")
+        read = {table: _read(path, table, kind, given.get(table, {})) for table, kind in known.items()}
+        config = cls(path, ROLES[name], **read)
+        config._check()
+        return config
+
+    def file(self, name: str) -> Path:
+        """A file that the configuration names."""
+        return self.path.parent / name
+
+    @property
+    def journal_file(self) -> Path:
+        """The journal of releases."""
+        return self.file(self.store.journal)
+
+    @property
+    def url(self) -> str:
+        """Of the database, a SQLite file's path made absolute."""
+        parsed = make_url(self.store.database)
+        if self.sqlite_file is not None:
+            parsed = parsed.set(database=str(self.sqlite_file.absolute()))
+        return parsed.render_as_string(hide_password=False)
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The database, if it is a file."""
+        parsed = make_url(self.store.database)
+        return self.file(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
+
+    def vault(self) -> Vault:
+        """Raises ConfigError unless the secret is in one place, and LocalProtocolError unless it is one."""
+        text, file = os.environ.get(SECRET_VARIABLE), self.store.secret_file
+        if (text is None) == (file is None):
+            here = f"{self.path}: [store] secret_file"
+            raise ConfigError(
+                f"no secret: set {SECRET_VARIABLE} or {here}"
+                if file is None
+                else f"two secrets: unset {SECRET_VARIABLE}, or take away {here}"
+            )
+        return Vault.from_text(text or "", SECRET_VARIABLE) if file is None else Vault.load(self.file(file))
+
+    def open_store(self, *, create: bool = False, accept_journal: bool = False) -> Store:
+        """The store, which exists, unless it shall be made or upgraded.
+
+        Args:
+            create: make it, or upgrade it.
+            accept_journal: go on with the journal of releases that is there, or with a new one.
+
+        Raises:
+            ConfigError, LocalProtocolError, StoreUnavailable: it cannot be opened; the message says what to do.
+            OSError: the journal cannot be read or made.
+        """
+        vault, file = self.vault(), self.sqlite_file
+        if file is not None and not _there(file, create):
+            raise ConfigError(f"there is no store {file}: make it with `secagg dap store upgrade --config {self.path}`")
+        journal = Journal(self.journal_file)
+        return Store(self.url, vault, journal, create=create, accept_journal=accept_journal)
+
+    def app_limits(self) -> Limits:
+        table = self.limits
+        return Limits(
+            table.upload_bytes,
+            table.request_bytes,
+            table.waiting_reports,
+            table.requests,
+            self.keys.cache,
+            table.body_seconds,
+        )
+
+    def settings(self) -> Settings:
+        """A Leader's."""
+        assert isinstance(self.jobs, LeaderJobs)
+        assert self.helper is not None
+        lease = max(self.jobs.lease, 2 * self.helper.timeout)  # while we wait for the Helper nobody else begins anew
+        return Settings(self.jobs.job_size, lease, self.jobs.backoff, self.jobs.patience)
+
+    def _check(self) -> None:
+        """What no key by itself can tell."""
+        where = f"{self.path}: [store] database"
+        try:
+            parsed = make_url(self.store.database)
+            backend = parsed.get_backend_name()
+        except ArgumentError:
+            raise ConfigError(f'{where} must be a URL such as "sqlite:///{self.path.stem}.db"') from None
+        if backend not in ("sqlite", "postgresql"):
+            raise ConfigError(f"{where} must be of SQLite or PostgreSQL, not {backend}")
+        if parsed.password is not None or "password" in parsed.query:
+            raise ConfigError(f"{where} must not hold a password: put it into ~/.pgpass or PGPASSWORD")
+        if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
+            raise ConfigError(f'{where} must name a file, such as "sqlite:///{self.path.stem}.db"')
+        if self.helper is not None and "@" in (self.helper.proxy or ""):
+            raise ConfigError(f"{self.path}: [helper] proxy must not hold a password: let it know us by our address")
+        if (self.server.certificate is None) != (self.server.private_key is None):
+            raise ConfigError(f"{self.path}: [server] needs both certificate and private_key, or none")
+
+
+def _there(file: Path, create: bool) -> bool:
+    """Whether there is this SQLite store, an empty one included that was made just now for our eyes alone, as are then
+    the files that SQLite puts beside it.
+
+    A process that closes a file loses all locks on it that it has, SQLite's included: so nobody opens a store before
+    the one who made it has closed it, and one that is there stays closed.
+    """
+    with _MAKING:
+        if create:
+            with suppress(FileExistsError):
+                os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        return file.exists()
+
+
+def _read(path: Path, table: str, kind: type[Any], given: object) -> Any:
+    if not isinstance(given, dict):
+        raise ConfigError(f"{path}: {table} must be a table: write [{table}] before its keys")
+    known = {each.name: each for each in fields(kind)}
+    for key, value in given.items():
+        if key not in known:
+            raise ConfigError(f"{path}: [{table}] has no key {key}: its keys are {', '.join(known)}")
+        wanted: _Kind = known[key].metadata["kind"]
+        if not wanted.holds(value):
+            raise ConfigError(f"{path}: [{table}] {key} must be {wanted.words}, got {value!r}")
+    if kind is Database and "database" not in given:
+        raise ConfigError(f"{path}: [{table}] database is missing")
+    return kind(**given)
+
+
+def template(role: Role, values: dict[str, dict[str, Any]]) -> str:
+    """A file for a role, each key with its meaning; `values` by table and key stand in place of defaults."""
+    name = role.name.lower()
+    parts = [f"# Configuration of a DAP {name.capitalize()}. Relative paths start at this file's folder.", ""]
+    parts.append(f'role = "{name}"')
+    for table, kind in tables(role).items():
+        parts += ["", f"[{table}]"]
+        for each in fields(kind):
+            parts += _lines(each, values.get(table, {}).get(each.name, each.default))
+    return "\n".join(parts) + "\n"
+
+
+def _lines(each: "Field[Any]", value: Any) -> list[str]:
+    comment = [f"# {line}" for line in each.metadata["comment"].splitlines()]
+    if value is None:
+        return [*comment, f"# {each.name} = {_toml(each.metadata['example'] or '...')}"]
+    return [*comment, f"{each.name} = {_toml(value)}"]
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        if any(not c.isprintable() for c in value):
+            raise LocalProtocolError("a configuration's text must be printable")
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value)

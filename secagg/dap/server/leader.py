@@ -1,0 +1,163 @@
+"""The Leader's resources: reports and collection jobs."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from math import ceil
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ...errors import RemoteProtocolError
+from ..aggregator.collection_jobs import COLLECTION_JOB_ID_SIZE, LOOK_AGAIN
+from ..aggregator.leader import Leader
+from ..media_types import COLLECTION_REQ, COLLECTION_RESP, UPLOAD_ERRORS
+from ..messages import Report, ReportError, ReportUploadStatus, UploadErrors
+from ..problems import NO_TYPE, WAITING, DapProblem
+from ..reports import decode_upload
+from ..store.collections import CollectionJob
+from ..store.tasks import AggregatorTask
+from ..task import Task
+from .common import (
+    QUERY_BYTES,
+    Context,
+    answering,
+    authenticate,
+    declared,
+    find_task,
+    location,
+    problem_response,
+    read_body,
+    resource_id,
+    stored_problem,
+)
+from .limits import Room
+from .report_writer import UploadWriter
+
+UPLOADS_AT_ONCE = 16  # whose content is as long as may be; of shorter ones as many more
+
+_LONG_UPLOAD = 1 << 18  # bytes; longer ones are decoded on a thread, so that others are answered meanwhile
+
+
+class LeaderResources:
+    """What Clients and the Collector ask of the Leader; each method answers a request, or raises DapProblem."""
+
+    def __init__(self, leader: Leader, context: Context) -> None:
+        self._leader = leader
+        self._context = context
+        self._accepted = context.metrics.uploaded.labels("accepted")
+        self._writer = UploadWriter(leader, context.limits.waiting_reports)
+        self._bodies = Room(UPLOADS_AT_ONCE * context.limits.upload_bytes)
+        self._turns = Room(context.limits.requests)
+
+    def routes(self) -> list[Route]:
+        context = self._context
+        jobs = "/tasks/{task}/collection_jobs"
+        return [
+            Route("/tasks/{task}/reports", answering(context, "reports", self.upload), methods=["POST", "PUT"]),
+            Route(jobs, answering(context, "collection_jobs", self.create), methods=["POST"]),
+            Route(jobs + "/{resource}", answering(context, "collection_jobs", self.get), methods=["GET"]),
+            Route(jobs + "/{resource}", answering(context, "collection_jobs", self.delete), methods=["DELETE"]),
+        ]
+
+    @asynccontextmanager
+    async def lifespan(self, app: Starlette) -> Any:
+        writing = asyncio.create_task(self._writer.run())
+        yield
+        await self._writer.stop()
+        await writing
+
+    async def upload(self, request: Request) -> Response:
+        """Section 4.4.2.2, and the dialects'."""
+        with self._bodies.taken(declared(request, self._context.limits.upload_bytes)):
+            return await self._upload(request)
+
+    async def _upload(self, request: Request) -> Response:
+        context, now = self._context, self._context.clock()
+        mine = await find_task(context, request.path_params["task"])
+        task, dialect = mine.task, mine.task.dialect
+        if request.method != dialect.upload_method:
+            detail = f"this task takes reports by {dialect.upload_method}"
+            response = problem_response(DapProblem(NO_TYPE, detail, status=405, task_id=task.id))
+            response.headers["Allow"] = dialect.upload_method  # RFC 9110, section 15.5.6
+            return response
+        limits = context.limits
+        body = await read_body(request, dialect.upload_media_type, limits.upload_bytes, limits.body_seconds)
+        if not context.directory.keys_remembered:
+            await run_in_threadpool(context.directory.key_pairs)
+        if len(body) > _LONG_UPLOAD:  # of which a million bytes take up to half a second
+            reports, errors = await run_in_threadpool(self._checked, task, body, now)
+        else:
+            reports, errors = self._checked(task, body, now)
+        good = [i for i in range(len(reports)) if i not in errors]
+        kept = await self._writer.write(mine, [reports[i] for i in good])
+        errors.update((i, ReportError.REPORT_REPLAYED) for i, keep in zip(good, kept, strict=True) if not keep)
+        self._accepted.inc(len(reports) - len(errors))
+        for reason in errors.values():
+            context.metrics.uploaded.labels(reason.name.lower()).inc()
+        if not errors:
+            return Response(status_code=200)
+        if not dialect.bulk:
+            raise _dap09_problem(errors[0], task.id)
+        ids = [report.report_metadata.report_id for report in reports]
+        statuses = tuple(ReportUploadStatus(ids[i], errors[i]) for i in sorted(errors))
+        return Response(UploadErrors(statuses).encode(), headers={"Content-Type": UPLOAD_ERRORS})
+
+    def _checked(self, task: Task, body: bytes, now: float) -> tuple[tuple[Report, ...], dict[int, ReportError]]:
+        """The reports of an upload, and why some of them are refused."""
+        try:
+            reports = decode_upload(task, body)
+        except RemoteProtocolError as error:
+            raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
+        return reports, self._leader.check_upload(task, self._context.directory.accepted(), reports, now)
+
+    async def create(self, request: Request) -> Response:
+        mine = await find_task(self._context, request.path_params["task"])
+        authenticate(request, mine, mine.secrets.collector_token)
+        limits = self._context.limits
+        body = await read_body(request, COLLECTION_REQ, min(limits.request_bytes, QUERY_BYTES), limits.body_seconds)
+        with self._turns.taken():
+            job = await run_in_threadpool(self._leader.collections.create, mine, body, self._context.clock())
+        return self._show(mine, job)
+
+    async def get(self, request: Request) -> Response:
+        mine, job_id = await self._named(request)
+        job = await run_in_threadpool(self._leader.collections.find, mine, job_id)
+        return self._show(mine, job)
+
+    async def delete(self, request: Request) -> Response:
+        mine, job_id = await self._named(request)
+        await run_in_threadpool(self._leader.collections.delete, mine, job_id)
+        return Response(status_code=200)
+
+    async def _named(self, request: Request) -> tuple[AggregatorTask, bytes]:
+        mine = await find_task(self._context, request.path_params["task"])
+        authenticate(request, mine, mine.secrets.collector_token)
+        return mine, resource_id(request, COLLECTION_JOB_ID_SIZE)
+
+    def _show(self, mine: AggregatorTask, job: CollectionJob) -> Response:
+        headers = {"Location": location(mine.task, mine.task.leader_url, "collection_jobs", job.id)}
+        if job.problem is not None:
+            return stored_problem(job.problem, headers)
+        if job.finished:
+            return Response(job.response, headers={**headers, "Content-Type": COLLECTION_RESP})
+        wait = 1.0 if job.due is None else job.due - self._context.clock()
+        if wait > LOOK_AGAIN:  # no wait for reports, but a worker's lease: it may be done any moment
+            wait = 1.0
+        if job.waiting is not None:
+            headers[WAITING] = job.waiting
+        return Response(headers={**headers, "Retry-After": str(max(1, ceil(wait)))})
+
+
+_DAP09_ERRORS = {
+    ReportError.OUTDATED_CONFIG: ("outdatedConfig", "fetch the HPKE configurations anew and send a fresh report"),
+    ReportError.REPORT_TOO_EARLY: ("reportTooEarly", "the report's time is in the future; check the clock"),
+}
+
+
+def _dap09_problem(error: ReportError, task_id: bytes) -> DapProblem:
+    kind, detail = _DAP09_ERRORS.get(error, ("reportRejected", error.name.lower().replace("_", " ")))
+    return DapProblem(kind, detail, task_id=task_id)

@@ -1,0 +1,135 @@
+"""One process of an Aggregator, put together from its configuration: a server's or a worker's."""
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+
+from ...errors import SecAggError
+from ..aggregator.directory import Directory
+from ..aggregator.helper import Helper
+from ..aggregator.leader import Leader
+from ..aggregator.peer import HttpPeer
+from ..aggregator.release import collections_left
+from ..aggregator.worker import Workers
+from ..metrics import Metrics
+from ..store.reports import waiting
+from ..store.tasks import KnownTasks
+from .app import helper_app, leader_app
+from .common import Context
+from .config import Config, ConfigError, HelperClient, HelperJobs
+
+CONNECT_SECONDS = 10.0  # to a Helper, at most
+GAUGE_SECONDS = 10.0  # between looks at what the store holds
+
+log = logging.getLogger(__name__)
+
+
+class Process:
+    """What a process works with.
+
+    Args:
+        config: see there.
+        clock: POSIX seconds.
+
+    Raises:
+        ConfigError, LocalProtocolError, StoreUnavailable: nothing can be served; the message says what to do.
+    """
+
+    def __init__(self, config: Config, clock: Callable[[], float] = time.time) -> None:
+        self.config = config
+        self._http = None if config.helper is None else helper_client(config, config.helper)
+        self.store = config.open_store()
+        self.metrics = Metrics()
+        self.directory = Directory(self.store, clock)
+        self._clock = clock
+        later = isinstance(config.jobs, HelperJobs) and config.jobs.later
+        self.context = Context(self.directory, self.metrics, config.app_limits(), clock, later)
+        self.aggregator: Leader | Helper = (
+            Helper(self.store)
+            if self._http is None
+            else Leader(self.store, HttpPeer(self._http, clock), config.settings())
+        )
+        self._tasks = KnownTasks()
+        self._shown: set[str] = set()  # tasks with a gauge
+        try:
+            advertised = self.directory.advertised().configs  # which opens every key: under another secret it ends here
+        except SecAggError:
+            self.close()
+            raise
+        if not advertised:
+            log.warning("no HPKE key is advertised: make one with `secagg dap key new --config %s`", config.path)
+
+    def workers(self, threads: int) -> Workers:
+        return Workers(self.aggregator, self.directory, self.metrics, threads, self._clock)
+
+    def app(self) -> Starlette:
+        """The role's resources; its workers run while it does, and everything is closed when it ends."""
+        if isinstance(self.aggregator, Leader):
+            return leader_app(self.aggregator, self.context, self._lifespan)
+        return helper_app(self.aggregator, self.context, self._lifespan)
+
+    def refresh(self) -> None:
+        """Set the gauges that follow from the store."""
+        with self.store.read() as tx:
+            depth = waiting(tx)
+            left = {
+                mine.task.text: collections_left(tx, mine)
+                for mine in self._tasks.all(tx)
+                if mine.task.privacy is not None
+            }
+        self.metrics.queue_depth.set(depth)
+        for name in self._shown | left.keys():
+            self.metrics.releases_left.labels(name).set(left.get(name, 0))
+        self._shown |= left.keys()
+
+    def close(self) -> None:
+        if self._http is not None:
+            self._http.close()
+        self.store.close()
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        workers = self.workers(self.config.workers.threads)
+        workers.start()
+        gauges = asyncio.create_task(self._refresh_gauges())
+        try:
+            yield
+        finally:
+            gauges.cancel()
+            await asyncio.gather(gauges, return_exceptions=True)
+            await run_in_threadpool(workers.stop)
+            log.info("workers have stopped")
+
+    async def _refresh_gauges(self) -> None:
+        while True:
+            try:
+                await run_in_threadpool(self.refresh)
+            except Exception as error:
+                log.warning("the gauges are not up to date: %s", error)
+            await asyncio.sleep(GAUGE_SECONDS)
+
+
+def helper_client(config: Config, table: HelperClient) -> httpx.Client:
+    """The Leader's client; it goes by the configuration alone, not by the environment, and follows no redirect."""
+    try:
+        ca = None if table.ca is None else str(config.file(table.ca))
+        verify = ssl.create_default_context(cafile=ca)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"{config.path}: [helper] ca cannot be used: {error}") from None
+    try:
+        return httpx.Client(
+            verify=verify,
+            timeout=httpx.Timeout(table.timeout, connect=min(table.timeout, CONNECT_SECONDS)),
+            limits=httpx.Limits(max_connections=table.connections, max_keepalive_connections=table.connections),
+            proxy=table.proxy,
+            trust_env=False,
+        )
+    except (ValueError, ImportError) as error:
+        raise ConfigError(f"{config.path}: [helper] proxy cannot be used: {error}") from None

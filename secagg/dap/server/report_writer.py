@@ -1,0 +1,83 @@
+"""Many uploads, one transaction: what comes while the disk is busy goes there together."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+
+from starlette.concurrency import run_in_threadpool
+
+from ..aggregator.leader import Leader
+from ..messages import Report
+from ..store.tasks import AggregatorTask
+from .limits import Full
+
+_Waiting = tuple[AggregatorTask, Sequence[Report], "asyncio.Future[list[bool]]"]
+
+
+class UploadWriter:
+    """Stores reports for requests that wait until they are on disk.
+
+    Args:
+        leader: that keeps them.
+        most: reports that may wait.
+    """
+
+    def __init__(self, leader: Leader, most: int) -> None:
+        self._leader = leader
+        self._most = most
+        self._count = 0
+        self._waiting: list[_Waiting] = []
+        self._something = asyncio.Event()
+        self._stopping = False
+
+    async def write(self, mine: AggregatorTask, reports: Sequence[Report]) -> list[bool]:
+        """Which of the reports are kept, once they are on disk.
+
+        Raises:
+            Full: nothing was stored.
+            StoreUnavailable: nothing was stored.
+        """
+        if not reports:
+            return []
+        if self._stopping or (self._count and self._count + len(reports) > self._most):
+            raise Full(f"{self._count:,} reports wait for the disk")
+        done: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((mine, reports, done))
+        self._count += len(reports)
+        self._something.set()
+        try:
+            return await done
+        finally:
+            self._count -= len(reports)
+
+    async def run(self) -> None:
+        """Write what waits, over and over, until `stop`."""
+        while not (self._stopping and not self._waiting):
+            await self._something.wait()
+            self._something.clear()
+            taken, self._waiting = self._waiting, []
+            by_task: dict[int, list[_Waiting]] = defaultdict(list)
+            for waiting in taken:
+                by_task[waiting[0].key].append(waiting)
+            for members in by_task.values():
+                await self._write(members)
+
+    async def stop(self) -> None:
+        """Take nothing more; `run` ends once all that waits is written."""
+        self._stopping = True
+        self._something.set()
+
+    async def _write(self, members: list[_Waiting]) -> None:
+        reports = [report for _, some, _ in members for report in some]
+        try:
+            kept = await run_in_threadpool(self._leader.keep, members[0][0], reports)
+        except Exception as error:
+            for _, _, done in members:
+                if not done.done():
+                    done.set_exception(error)
+            return
+        start = 0
+        for _, some, done in members:
+            if not done.done():
+                done.set_result(kept[start : start + len(some)])
+            start += len(some)

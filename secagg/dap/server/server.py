@@ -1,0 +1,208 @@
+"""Running a role: server processes under uvicorn, or workers alone, until SIGTERM or SIGINT.
+
+A server stops in this order: no new connections, requests under way end, workers finish their step, uploads that wait
+are written. What a kill interrupts instead, the next start takes up from the store.
+"""
+
+import logging
+import os
+import signal
+import socket
+import ssl
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import parent_process
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from prometheus_client import start_http_server
+from starlette.applications import Starlette
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from ...errors import SecAggError
+from . import logs
+from .config import Config, ConfigError
+from .process import GAUGE_SECONDS, Process
+
+_CONFIG = "SECAGG_DAP_CONFIG"  # tells a server process its file
+_METRICS = "PROMETHEUS_MULTIPROC_DIR"  # where server processes put their numbers together
+
+log = logging.getLogger(__name__)
+
+
+def serve(config: Config, announce: Callable[[str], None], listen: str | None = None) -> None:
+    """Serve a role until SIGTERM or SIGINT.
+
+    Args:
+        announce: is told the server's URL once it answers, or with several processes, once connections wait for them.
+        listen: in place of the configured address.
+
+    Raises:
+        ConfigError, LocalProtocolError, StoreUnavailable: nothing can be served; the message says what to do.
+    """
+    _check_tls(config)
+    process = Process(config)
+    try:
+        with _bound(config, listen or config.server.listen) as sock:
+            url = _url(config, sock)
+            if config.server.processes == 1:
+                with _ignored_signals():
+                    _Server(_uvicorn(config, process.app()), lambda: announce(url)).run([sock])
+            else:
+                _serve_by_processes(config, sock, lambda: announce(url))
+    finally:
+        process.close()
+
+
+def work(config: Config, threads: int, announce: Callable[[str], None]) -> None:
+    """Do a role's work beside its servers, on this machine or another, until SIGTERM or SIGINT; raises as `serve`."""
+    process = Process(config)
+    workers = process.workers(threads)
+    stop = threading.Event()
+    with _signals(lambda number, frame: stop.set()):
+        if config.workers.metrics is not None:
+            host, port = split_address(config.workers.metrics)
+            start_http_server(port, host, process.metrics.registry)
+        workers.start()
+        announce(f"{threads} threads")
+        while not stop.wait(GAUGE_SECONDS):
+            try:
+                process.refresh()
+            except SecAggError as error:
+                log.warning("the gauges are not up to date: %s", error)
+        workers.stop()
+    process.close()
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port, an IPv6 host without its brackets."""
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+
+def _serve_by_processes(config: Config, sock: socket.socket, ready: Callable[[], None]) -> None:
+    file = str(config.path.absolute())
+    with (
+        tempfile.TemporaryDirectory(prefix="secagg-metrics-") as folder,
+        _environment({_CONFIG: file, _METRICS: folder}),
+        _ignored_signals(),
+    ):
+        supervised = _uvicorn(config, f"{__name__}:app", factory=True, workers=config.server.processes)
+        supervisor = Multiprocess(supervised, sockets=[sock])
+        sock.listen()  # from here on connections wait for the processes that start
+        ready()
+        supervisor.run()
+
+
+def app() -> Starlette:
+    """Of one of several server processes."""
+    try:
+        config = Config.load(Path(os.environ[_CONFIG]))
+        logs.configure(config.log.level, config.log.format, config.role.name.lower())
+        threading.Thread(target=_follow_parent, daemon=True).start()
+        return Process(config).app()
+    except (SecAggError, OSError) as error:
+        log.error("%s", error)
+        sys.exit(STARTUP_FAILURE)  # trying again would not help
+
+
+def _follow_parent() -> None:
+    """Stop when the supervisor is gone, however it went: nobody else would."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _uvicorn(config: Config, app: Any, **others: Any) -> uvicorn.Config:
+    table = config.server
+    return uvicorn.Config(
+        app,
+        lifespan="on",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=config.limits.connections,
+        timeout_graceful_shutdown=int(table.shutdown) or 1,
+        ssl_certfile=None if table.certificate is None else config.file(table.certificate),
+        ssl_keyfile=None if table.private_key is None else config.file(table.private_key),
+        **others,
+    )
+
+
+@contextmanager
+def _bound(config: Config, address: str) -> Iterator[socket.socket]:
+    host, port = split_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ConfigError(f"{config.path}: [server] cannot listen on {address}: {reason}") from None
+        yield sock
+
+
+def _url(config: Config, sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'http' if config.server.certificate is None else 'https'}://{shown}:{port}"
+
+
+def _check_tls(config: Config) -> None:
+    table = config.server
+    if table.certificate is None or table.private_key is None:
+        return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(config.file(table.certificate), config.file(table.private_key), password="")
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"{config.path}: [server] certificate and private_key cannot be used: {error}") from None
+
+
+def _ignored_signals() -> Any:
+    """uvicorn raises the signal that stopped it anew once it has stopped: a graceful stop is a success here."""
+    return _signals(lambda number, frame: None)
+
+
+@contextmanager
+def _signals(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    before = {each: signal.signal(each, handler) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for each, old in before.items():
+            signal.signal(each, old)
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, old in before.items():
+            if old is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = old

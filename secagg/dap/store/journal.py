@@ -1,0 +1,127 @@
+"""What was released, written down outside the database: against a backup that is restored.
+
+A restored database has forgotten which batches were collected since. The same batch with the same reports may be
+released again, as long as its noise is the same; another batch that shares a bucket with one that was released may not,
+nor the same one with other noise, such as that of another version: each has noise of its own, and together they would
+say more than was paid for.
+
+The file has one line a release, of the task ID, the batch and the digest of the share that left, and one with an ID of
+its own, by which the database knows it again. It grows by about 150 bytes a collection. It is not in the database's
+backups, and belongs to one machine: where several work on one database, each knows of its own releases only.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...durable import Log
+from ...errors import RemoteProtocolError
+from ..base64url import base64url, from_base64url
+from ..messages import BATCH_ID_SIZE, TASK_ID_SIZE, Interval
+
+_INTERVAL_SIZE = 16
+_DIGEST_SIZE = 32
+_ID_SIZE = 16
+_ID = "journal"  # the first word of the line with it
+_LIMIT = 1 << 28  # bytes of the file: more than a million releases
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A release.
+
+    Attributes:
+        batch: the encoded Interval or the batch ID.
+        digest: SHA-256 of the aggregate share as it left, noise included.
+    """
+
+    batch: bytes
+    digest: bytes
+
+    def conflicts(self, other: "Entry") -> bool:
+        """Whether both may not be released."""
+        if len(self.batch) == len(other.batch) == _INTERVAL_SIZE:
+            mine, its = Interval.decode(self.batch), Interval.decode(other.batch)
+            shared = mine.start < its.end and its.start < mine.end
+        else:
+            shared = self.batch == other.batch
+        return shared and self != other
+
+
+class Journal:
+    """The file; processes and threads that share it take turns.
+
+    Args:
+        path: of the file, in a folder that exists and that others may not write to; the first release makes it.
+
+    Attributes:
+        path: absolute, without symbolic links.
+
+    Raises:
+        LocalProtocolError: the file is no journal, or a copy (`secagg adopt FILE` takes one), or refused for another
+            reason that `secagg.durable` names. So do all methods.
+        OSError: the folder is not there, or the file cannot be read or written. So do all methods.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._id: bytes | None = None
+        self._entries: dict[bytes, set[Entry]] = {}
+        self._log = Log(path, "journal of releases", self._take, limit=_LIMIT, unmarked=True)
+        self.path = self._log.path
+        with self._log.turn():
+            pass
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return self._log.exists
+
+    def find_id(self) -> bytes | None:
+        """What tells this journal from all others; None if it has no ID yet."""
+        with self._log.turn():
+            return self._id
+
+    def make_id(self) -> bytes:
+        """The journal's ID, which it gets if it has none; the file is made if it is not there."""
+        with self._log.turn() as append:
+            if self._id is None:
+                append(f"{_ID} {os.urandom(_ID_SIZE).hex()}")
+            assert self._id is not None
+            return self._id
+
+    def allows(self, task_id: bytes, entry: Entry) -> bool:
+        """Whether nothing that was released before stands against this release."""
+        with self._log.turn():
+            return not any(entry.conflicts(other) for other in self._entries.get(task_id, ()))
+
+    def count(self, task_id: bytes) -> int:
+        """How many of the task's batches were released."""
+        with self._log.turn():
+            return len(self._entries.get(task_id, ()))
+
+    def record(self, task_id: bytes, entry: Entry) -> None:
+        """Write a release down; once this returns it is on disk. Again it does nothing."""
+        with self._log.turn() as append:
+            if entry not in self._entries.get(task_id, ()):
+                append(" ".join(map(base64url, (task_id, entry.batch, entry.digest))))
+
+    def _take(self, record: str) -> None:
+        first, *rest = record.split(" ")
+        if first == _ID:
+            self._take_id(*rest)
+            return
+        try:
+            batch, digest = rest
+            size = _INTERVAL_SIZE if len(batch) < 40 else BATCH_ID_SIZE
+            entry = Entry(from_base64url(batch, size), from_base64url(digest, _DIGEST_SIZE))
+            task_id = from_base64url(first, TASK_ID_SIZE)
+        except RemoteProtocolError as error:
+            raise ValueError(error.reason) from None
+        self._entries.setdefault(task_id, set()).add(entry)
+
+    def _take_id(self, *words: str) -> None:
+        (word,) = words
+        found = bytes.fromhex(word)
+        if self._id is not None or len(found) != _ID_SIZE:
+            raise ValueError(word)
+        self._id = found

@@ -1,0 +1,135 @@
+"""Aggregation jobs of the Leader, from the reports that make one until it ends."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, exists, insert, select, update
+
+from ..messages import BATCH_ID_SIZE
+from .engine import Tx
+from .reports import batch_target
+from .schema import batches, collected, jobs, reports, tasks
+from .tasks import AggregatorTask, lock_task
+
+
+@dataclass(frozen=True)
+class Job:
+    """An aggregation job that this worker has leased.
+
+    Attributes:
+        key: its number in the store.
+        task: of the task.
+        batch: the batch ID, in leader-selected mode.
+        resource: where the Helper keeps it, once it has said so.
+        attempts: how often it was leased before.
+    """
+
+    key: int
+    task: int
+    batch: bytes | None
+    resource: str | None
+    attempts: int
+
+
+def tasks_waiting(tx: Tx) -> list[int]:
+    """The numbers of the tasks that have reports without a job, in the order in which they were made."""
+    own = (reports.c.task == tasks.c.key) & reports.c.body.is_not(None) & reports.c.job.is_(None)
+    return list(tx.execute(select(tasks.c.key).where(exists().where(own)).order_by(tasks.c.key)).scalars())
+
+
+def create_job(tx: Tx, mine: AggregatorTask, size: int, now: float, *, least: int = 1) -> int:
+    """Put up to `size` waiting reports into a new aggregation job, if there are `least`; how many were.
+
+    In leader-selected mode also no more than the batch has room for. Reports whose time has not come wait for it: the
+    Helper's clock may be behind ours, and what it refuses as too early would be lost.
+    """
+    lock_task(tx, mine.key, alone=not mine.task.by_time)  # or two workers would each begin a batch, and fill none
+    waiting = (reports.c.task == mine.key) & reports.c.body.is_not(None) & reports.c.job.is_(None)
+    begun = reports.c.bucket <= int(now) // mine.task.time_precision
+    chosen = select(reports.c.key).where(waiting, begun).order_by(reports.c.key).limit(size)
+    keys = tx.execute(chosen.with_for_update(skip_locked=True)).scalars().all()
+    if len(keys) < least or not keys:
+        return 0
+    batch = None
+    if not mine.task.by_time:
+        batch, room = _open_batch(tx, mine, now)
+        keys = keys[:room]
+        this = (batches.c.task == mine.key) & (batches.c.batch == batch)
+        tx.execute(update(batches).where(this).values(reports=batches.c.reports + len(keys)))
+    job = tx.execute(insert(jobs).values(task=mine.key, batch=batch, due=now)).inserted_primary_key[0]
+    tx.execute(update(reports).where(reports.c.key.in_(keys)).values(job=job))
+    return len(keys)
+
+
+def _open_batch(tx: Tx, mine: AggregatorTask, now: float) -> tuple[bytes, int]:
+    """The oldest batch that is not full, or a new one, and how many more reports it takes."""
+    target = batch_target(mine)
+    not_full = select(batches.c.batch, batches.c.reports).where(
+        batches.c.task == mine.key,
+        batches.c.reports < target,
+        ~exists().where(collected.c.task == mine.key, collected.c.batch == batches.c.batch),
+    )
+    found = tx.execute(not_full.order_by(batches.c.created).limit(1).with_for_update()).one_or_none()
+    if found is not None:
+        return found.batch, target - found.reports
+    batch = os.urandom(BATCH_ID_SIZE)
+    tx.execute(insert(batches).values(task=mine.key, batch=batch, created=now, reports=0))
+    return batch, target
+
+
+def lease_job(tx: Tx, now: float, seconds: float) -> Job | None:
+    """The job that is due for longest, ours for so many seconds."""
+    due = select(jobs).where(jobs.c.due <= now).order_by(jobs.c.due).limit(1).with_for_update(skip_locked=True)
+    row = tx.execute(due).one_or_none()
+    if row is None:
+        return None
+    tx.execute(update(jobs).where(jobs.c.key == row.key).values(due=now + seconds, attempts=row.attempts + 1))
+    return Job(row.key, row.task, row.batch, row.resource, row.attempts)
+
+
+def postpone_job(tx: Tx, job: Job, due: float, resource: str | None) -> None:
+    """Give a job back until then."""
+    tx.execute(update(jobs).where(jobs.c.key == job.key).values(due=due, resource=resource))
+
+
+def job_bodies(tx: Tx, job: Job) -> list[bytes]:
+    """The encoded Reports of a job, in the order that never changes."""
+    chosen = select(reports.c.body).where(reports.c.job == job.key).order_by(reports.c.key)
+    return list(tx.execute(chosen).scalars())
+
+
+def split_job(tx: Tx, job: Job, positions: Sequence[int], due: float) -> None:
+    """Take some of a job's reports, by their positions in it, into a new one that is due then; not if the job has
+    ended."""
+    own = select(jobs.c.key).where(jobs.c.key == job.key).with_for_update()
+    if tx.execute(own).one_or_none() is None:
+        return
+    keys = tx.execute(select(reports.c.key).where(reports.c.job == job.key).order_by(reports.c.key)).scalars().all()
+    new = tx.execute(insert(jobs).values(task=job.task, batch=job.batch, due=due)).inserted_primary_key[0]
+    chosen = reports.c.key.in_([keys[i] for i in positions])
+    tx.execute(update(reports).where(chosen).values(job=new))
+
+
+def end_job(tx: Tx, job: Job, rejected: int) -> bool:
+    """Take the job and its reports' bodies away; False if another worker has done it before.
+
+    Args:
+        rejected: how many of its reports are in no batch.
+    """
+    if tx.execute(delete(jobs).where(jobs.c.key == job.key)).rowcount == 0:
+        return False
+    tx.execute(update(reports).where(reports.c.job == job.key).values(body=None, job=None))
+    if job.batch is not None and rejected:
+        this = (batches.c.task == job.task) & (batches.c.batch == job.batch)
+        tx.execute(update(batches).where(this).values(reports=batches.c.reports - rejected))
+    return True
+
+
+def abandon_job(tx: Tx, job: Job) -> None:
+    """End the job and let its reports wait for another (section 4.5.4)."""
+    count = tx.execute(update(reports).where(reports.c.job == job.key).values(job=None)).rowcount
+    tx.execute(delete(jobs).where(jobs.c.key == job.key))
+    if job.batch is not None:
+        this = (batches.c.task == job.task) & (batches.c.batch == job.batch)
+        tx.execute(update(batches).where(this).values(reports=batches.c.reports - count))

@@ -1,0 +1,278 @@
+"""What each party of a task holds, as a file that goes to it: JSON, its bytes in base64url.
+
+    {"kind": "secagg dap task", "version": 1, "party": "helper", "task_id": "...", "task_configuration": "...", ...}
+
+The Client's file is public. Every other one holds secrets, and goes to its party over a channel that keeps them.
+"""
+
+import json
+import os
+from base64 import urlsafe_b64decode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..durable import create
+from ..errors import RemoteProtocolError, require
+from ..shamir import RandomBytes
+from .base64url import base64url
+from .hpke import AEAD_AES_128_GCM, KDF_HKDF_SHA256, KEM_X25519_HKDF_SHA256, PrivateKey, check_suite
+from .messages import TASK_ID_SIZE, HpkeConfig, Role, TaskConfiguration
+from .secrets import TaskSecrets, token_hash
+from .task import Task
+
+KIND, KEY_KIND, VERSION = "secagg dap task", "secagg dap collector key", 1
+TOKEN_BYTES = 32
+MOST_BYTES = 1 << 20  # of a file
+PARTIES = ("client", "leader", "helper", "collector")
+
+
+@dataclass(frozen=True, repr=False)
+class ClientParty:
+    """What Clients hold: nothing secret."""
+
+    task: Task
+
+
+@dataclass(frozen=True, repr=False)
+class AggregatorParty:
+    """What the Leader or the Helper holds.
+
+    Attributes:
+        secrets: with hashes in place of the tokens that this party only has to recognise.
+    """
+
+    task: Task
+    secrets: TaskSecrets
+
+
+@dataclass(frozen=True, repr=False)
+class CollectorParty:
+    """What the Collector holds.
+
+    Attributes:
+        config: the HPKE configuration that aggregate shares are sealed to.
+        token: that it shows to the Leader.
+        private_key: None where the Collector has it in a file of its own.
+    """
+
+    task: Task
+    config: HpkeConfig
+    token: str
+    private_key: PrivateKey | None
+
+
+Party = ClientParty | AggregatorParty | CollectorParty
+
+
+@dataclass(frozen=True, repr=False)
+class CollectorKey:
+    """A Collector's HPKE key pair; any number of tasks may share it."""
+
+    config: HpkeConfig
+    private_key: PrivateKey
+
+    @classmethod
+    def generate(cls, number: int = 0, *, rand: RandomBytes = os.urandom) -> "CollectorKey":
+        key = PrivateKey.generate(rand)
+        return cls(key_config(number, key), key)
+
+
+def key_config(number: int, key: PrivateKey) -> HpkeConfig:
+    """The configuration that tells others of a key."""
+    return HpkeConfig(number, KEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_128_GCM, key.public_bytes)
+
+
+def new_parties(
+    configuration: TaskConfiguration,
+    collector: CollectorKey | HpkeConfig,
+    *,
+    batch_size: int = 0,
+    rand: RandomBytes = os.urandom,
+) -> dict[str, Party]:
+    """A new task, as each of PARTIES holds it.
+
+    Args:
+        collector: its key pair, or the configuration of one that it keeps to itself.
+        batch_size: reports in a batch that the Leader selects; 0 for min_batch_size.
+
+    Raises:
+        LocalProtocolError: the configuration asks for something that this package does not do.
+    """
+    task = Task(_task_id(rand), configuration)
+    config, key = (collector, None) if isinstance(collector, HpkeConfig) else (collector.config, collector.private_key)
+    size = 0 if task.by_time else batch_size or task.min_batch_size
+    require(task.by_time or size >= task.min_batch_size, "a batch has min_batch_size reports at least")
+    require(not (task.by_time and batch_size), "batches of a task by time have no size of their own")
+    verify_key = rand(task.prio3.VERIFY_KEY_SIZE)
+    # Text, so that it travels in a header as it is.
+    peer_token, collector_token = (base64url(rand(TOKEN_BYTES)).encode() for _ in range(2))
+    leader = TaskSecrets(Role.LEADER, verify_key, config, peer_token, token_hash(collector_token), size)
+    helper = TaskSecrets(Role.HELPER, verify_key, config, token_hash(peer_token))
+    return {
+        "client": ClientParty(task),
+        "leader": AggregatorParty(task, leader),
+        "helper": AggregatorParty(task, helper),
+        "collector": CollectorParty(task, config, collector_token.decode(), key),
+    }
+
+
+def _task_id(rand: RandomBytes) -> bytes:
+    """A random one that no command line takes for an option."""
+    while True:
+        drawn = rand(TASK_ID_SIZE)
+        if not base64url(drawn).startswith("-"):
+            return drawn
+
+
+def to_document(party: Party) -> dict[str, Any]:
+    """The file's object."""
+    own: dict[str, Any]
+    if isinstance(party, ClientParty):
+        name, own = "client", {}
+    elif isinstance(party, AggregatorParty):
+        name, own = party.secrets.role.name.lower(), {"secrets": base64url(party.secrets.encode())}
+    else:
+        key = None if party.private_key is None else base64url(party.private_key.private_bytes)
+        name = "collector"
+        own = {"hpke_config": base64url(party.config.encode()), "hpke_private_key": key, "token": party.token}
+    shared = {"task_id": party.task.text, "task_configuration": base64url(party.task.encoded)}
+    return {"kind": KIND, "version": VERSION, "party": name, **shared, **own}
+
+
+def from_document(document: object) -> Party:
+    """The party of an object.
+
+    Raises:
+        RemoteProtocolError: it is no such object, or a part of it is malformed.
+        LocalProtocolError: the task asks for something that this package does not do.
+    """
+    fields = _fields(document, KIND)
+    name = fields.text("party")
+    if name not in PARTIES:
+        raise RemoteProtocolError(f"party must be one of {', '.join(PARTIES)}")
+    task = Task(fields.data("task_id"), TaskConfiguration.decode(fields.data("task_configuration")))
+    party: Party
+    if name == "client":
+        party = ClientParty(task)
+    elif name == "collector":
+        config, key = HpkeConfig.decode(fields.data("hpke_config")), fields.private_key()
+        party = CollectorParty(task, _checked(config, key), fields.text("token"), key)
+    else:
+        secrets = TaskSecrets.decode(fields.data("secrets"))
+        if secrets.role is not Role[name.upper()]:
+            raise RemoteProtocolError("the secrets are another party's")
+        _checked(secrets.collector_config, None)
+        party = AggregatorParty(task, secrets)
+    fields.finish()
+    return party
+
+
+def key_document(key: CollectorKey) -> dict[str, Any]:
+    """The object of a Collector's key file."""
+    config, private_key = base64url(key.config.encode()), base64url(key.private_key.private_bytes)
+    return {"kind": KEY_KIND, "version": VERSION, "hpke_config": config, "hpke_private_key": private_key}
+
+
+def key_from_document(document: object) -> CollectorKey:
+    """Raises RemoteProtocolError for any other object."""
+    fields = _fields(document, KEY_KIND)
+    config, key = HpkeConfig.decode(fields.data("hpke_config")), fields.private_key()
+    fields.finish()
+    if key is None:
+        raise RemoteProtocolError("hpke_private_key is missing")
+    return CollectorKey(_checked(config, key), key)
+
+
+def config_from_text(text: str) -> HpkeConfig:
+    """A Collector's HPKE configuration, as base64url; raises RemoteProtocolError unless it is of our suite."""
+    return _checked(HpkeConfig.decode(_decoded("an HPKE configuration", text)), None)
+
+
+def load(path: Path) -> Party:
+    """Read a party's file; the error names it.
+
+    Raises:
+        RemoteProtocolError, LocalProtocolError: see `from_document`.
+        OSError: it cannot be read.
+    """
+    return from_document(_json(path))
+
+
+def load_key(path: Path) -> CollectorKey:
+    """Read a Collector's key file; raises as `load`."""
+    return key_from_document(_json(path))
+
+
+def write_secret(path: Path, text: str) -> None:
+    """A new file that nobody else may read; raises FileExistsError rather than write over one."""
+    create(path, text.encode())
+
+
+def _json(path: Path) -> object:
+    with path.open("rb") as file:
+        data = file.read(MOST_BYTES + 1)
+    try:
+        if len(data) > MOST_BYTES:
+            raise ValueError
+        return json.loads(data, object_pairs_hook=_unrepeated)
+    except (ValueError, RecursionError):
+        raise RemoteProtocolError(f"{path} is no file of `secagg dap`") from None
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError
+    return dict(pairs)
+
+
+def _checked(config: HpkeConfig, key: PrivateKey | None) -> HpkeConfig:
+    check_suite(config.kem_id, config.kdf_id, config.aead_id)
+    if len(config.public_key) != 32 or (key is not None and key.public_bytes != config.public_key):
+        raise RemoteProtocolError("the Collector's HPKE configuration is of another key")
+    return config
+
+
+def _decoded(name: str, text: str) -> bytes:
+    """Bytes, canonically written."""
+    try:
+        data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        data = b""
+    if base64url(data) != text:
+        raise RemoteProtocolError(f"{name} must be URL-safe base64 without padding")
+    return data
+
+
+class _Fields:
+    """Takes each field once, and in the end there must be none left."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._left = dict(document)
+
+    def text(self, name: str) -> str:
+        value = self._left.pop(name, None)
+        if not isinstance(value, str) or not value.isascii():
+            raise RemoteProtocolError(f"{name} must be text")
+        return value
+
+    def data(self, name: str) -> bytes:
+        return _decoded(name, self.text(name))
+
+    def private_key(self) -> PrivateKey | None:
+        if self._left.get("hpke_private_key", "") is None:
+            del self._left["hpke_private_key"]
+            return None
+        return PrivateKey.from_bytes(self.data("hpke_private_key"))
+
+    def finish(self) -> None:
+        if self._left:
+            raise RemoteProtocolError(f"unknown fields: {', '.join(sorted(self._left))}")
+
+
+def _fields(document: object, kind: str) -> _Fields:
+    if not isinstance(document, dict) or document.get("kind") != kind:
+        raise RemoteProtocolError(f"no file of kind {kind!r}")
+    if document.get("version") != VERSION:
+        raise RemoteProtocolError(f"version {VERSION} of {kind!r} is what this program reads: use a newer program")
+    return _Fields({name: value for name, value in document.items() if name not in ("kind", "version")})

@@ -1,0 +1,1 @@
+"""HTTP as client and server need it, without knowledge of what travels."""

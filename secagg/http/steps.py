@@ -1,0 +1,303 @@
+"""HTTP as a client needs it: what is asked for in which order is written once, as a generator, and run by a blocking or
+by an asynchronous driver.
+
+A generator of `Steps` yields requests, waits and progress, and is sent answers. It does no I/O, so neither driver knows
+anything of DAP.
+"""
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.to_thread
+import httpx
+
+from ..arguments import convert, real, whole
+from ..dap.problems import DapProblem, from_response
+from ..errors import RemoteProtocolError, SecAggError
+
+__all__ = ["Notify", "Progress", "Retries", "Unreachable"]
+
+T = TypeVar("T")
+PROBLEM_BYTES = 1 << 16  # of any answer, beside what is asked for
+_TEMPORARY = {408, 425, 429, 502, 503, 504}
+
+
+@dataclass(frozen=True, repr=False)
+class Request:
+    """One request.
+
+    Attributes:
+        most: bytes of an answer that are read; a longer one is refused.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = b""
+    most: int = PROBLEM_BYTES
+
+
+@dataclass(frozen=True, repr=False)
+class Response:
+    """An answer, read to its end.
+
+    Attributes:
+        headers: by name in lower case.
+        doubtful: whether the request may have arrived before, and its answer was lost.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+    doubtful: bool = False
+
+    @property
+    def successful(self) -> bool:
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Go on after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a caller may be shown while it waits.
+
+    Attributes:
+        waited: seconds since the beginning.
+        pause: seconds until the server is asked again.
+        reason: what it waits for, if the server says so.
+    """
+
+    waited: float
+    pause: float
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        convert(self, real, "waited", "pause")
+
+
+class Unreachable(SecAggError):
+    """A server gave no answer, after several tries.
+
+    Attributes:
+        doubtful: whether the request may have arrived all the same.
+    """
+
+    def __init__(self, reason: str, *, doubtful: bool = True) -> None:
+        super().__init__(reason)
+        self.doubtful = doubtful
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """No answer came, for this reason; the request itself may have arrived, or cannot have."""
+
+    reason: str
+    arrived: bool
+
+
+Step: TypeAlias = Request | Wait | Progress
+Reply: TypeAlias = Response | _Failure | RemoteProtocolError | None
+Steps: TypeAlias = Generator[Step, Reply, T]
+Notify: TypeAlias = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often, and how patiently, a request is sent again where the network fails or the server says it is busy.
+
+    Attributes:
+        attempts: how often it is sent at most.
+        longest: seconds between two; a server that asks for more gets no further attempt.
+    """
+
+    attempts: int = 5
+    longest: float = 60.0
+
+    def __post_init__(self) -> None:
+        convert(self, whole, "attempts")
+        convert(self, real, "longest")
+
+
+def send(request: Request, *, clock: Callable[[], float], retries: Retries) -> Steps[Response]:
+    """Sends the same bytes until there is an answer other than "busy".
+
+    Raises:
+        DapProblem: the server stays busy.
+        Unreachable: no answer came.
+        RemoteProtocolError: an answer is too long.
+    """
+    attempt, doubtful = 0, False
+    while True:
+        attempt += 1
+        reply = yield request
+        if isinstance(reply, RemoteProtocolError):
+            raise reply
+        assert isinstance(reply, Response | _Failure)
+        if isinstance(reply, Response) and reply.status not in _TEMPORARY:
+            return replace(reply, doubtful=doubtful)
+        doubtful = doubtful or isinstance(reply, Response) or reply.arrived
+        error = _error(request, reply, clock(), doubtful)
+        asked = error.retry_after if isinstance(error, DapProblem) else None
+        pause = 0.5 * 2 ** (attempt - 1) if asked is None else asked
+        if attempt >= retries.attempts or pause > retries.longest:
+            raise error
+        yield Wait(pause)
+
+
+def _error(request: Request, reply: Response | _Failure, now: float, doubtful: bool) -> DapProblem | Unreachable:
+    if isinstance(reply, Response):
+        return problem(reply, now)
+    host = urlsplit(request.url).netloc
+    reason = f"{host} does not answer: {reply.reason}; check its URL in the task, and the network"
+    return Unreachable(reason, doubtful=doubtful)
+
+
+def problem(response: Response, now: float) -> DapProblem:
+    """What an unsuccessful response says."""
+    return from_response(response.status, response.headers, response.content, now)
+
+
+def require_success(response: Response, now: float) -> None:
+    """Raises DapProblem for an answer that is an error, RemoteProtocolError for a redirection."""
+    if 300 <= response.status < 400:
+        raise RemoteProtocolError(f"a server redirects us (HTTP {response.status}): put its final URL into the task")
+    if not response.successful:
+        raise problem(response, now)
+
+
+def require_media_type(response: Response, wanted: str) -> None:
+    """Raises RemoteProtocolError unless it is the one, spaces and capitals aside."""
+    given = response.headers.get("content-type", "")
+    if given.replace(" ", "").lower() != wanted:
+        shown = "".join(c if c.isprintable() else "?" for c in given[:100])
+        raise RemoteProtocolError(f"an answer of type {wanted} expected, got {shown!r}: is the URL in the task right?")
+
+
+# Drivers.
+
+
+@dataclass(frozen=True)
+class _Done(Generic[T]):
+    value: T
+
+
+def _advance(steps: Steps[T], reply: Reply) -> Step | _Done[T]:
+    try:
+        return steps.send(reply)
+    except StopIteration as end:
+        return _Done(end.value)
+
+
+_FAULTS = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)  # the last for host names that IDNA does not have
+_UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL, UnicodeError)
+_IDENTITY = {"Accept-Encoding": "identity"}  # what unpacks has no size that a limit could be put on
+
+
+def run(
+    http: httpx.Client, steps: Steps[T], sleep: Callable[[float], None] = time.sleep, notify: Notify | None = None
+) -> T:
+    """Runs the steps to their end and returns what they return."""
+    reply: Reply = None
+    while True:
+        step = _advance(steps, reply)
+        reply = None
+        if isinstance(step, _Done):
+            return step.value
+        if isinstance(step, Request):
+            reply = _perform(http, step)
+        elif isinstance(step, Wait):
+            sleep(step.seconds)
+        elif notify is not None:
+            notify(step)
+
+
+async def run_async(
+    http: httpx.AsyncClient, steps: Steps[T], sleep: Callable[[float], Any] = anyio.sleep, notify: Notify | None = None
+) -> T:
+    """`run` under asyncio or trio. The steps compute on a thread, so that the event loop goes on meanwhile."""
+    reply: Reply = None
+    while True:
+        step = await anyio.to_thread.run_sync(_advance, steps, reply)
+        reply = None
+        if isinstance(step, _Done):
+            return step.value
+        if isinstance(step, Request):
+            reply = await _perform_async(http, step)
+        elif isinstance(step, Wait):
+            await sleep(step.seconds)
+        elif notify is not None:
+            notify(step)
+
+
+def _perform(http: httpx.Client, request: Request) -> Reply:
+    body = _Body(request)
+    try:
+        with http.stream(
+            request.method, request.url, headers={**_IDENTITY, **request.headers}, content=request.content
+        ) as response:
+            if body.begins(response):
+                for part in response.iter_bytes():
+                    if not body.takes(part):
+                        break
+    except _FAULTS as error:
+        return _failure(error)
+    return body.reply(response)
+
+
+async def _perform_async(http: httpx.AsyncClient, request: Request) -> Reply:
+    body = _Body(request)
+    try:
+        async with http.stream(
+            request.method, request.url, headers={**_IDENTITY, **request.headers}, content=request.content
+        ) as response:
+            if body.begins(response):
+                async for part in response.aiter_bytes():
+                    if not body.takes(part):
+                        break
+    except _FAULTS as error:
+        return _failure(error)
+    return body.reply(response)
+
+
+def _failure(error: Exception) -> _Failure:
+    reason = f"{type(error).__name__}{f': {error}' if str(error) else ''}"
+    return _Failure(reason, arrived=not isinstance(error, _UNSENT))
+
+
+class _Body:
+    """Collects an answer's content as far as is allowed."""
+
+    def __init__(self, request: Request) -> None:
+        self._most = request.most
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._fault = ""
+
+    def begins(self, response: httpx.Response) -> bool:
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            self._fault = "a server's answer is compressed, which we did not ask for"
+        return not self._fault
+
+    def takes(self, part: bytes) -> bool:
+        self._size += len(part)
+        if self._size > self._most:
+            self._fault = f"a server's answer has more than {self._most:,} bytes, which is more than there can be"
+            return False
+        self._parts.append(part)
+        return True
+
+    def reply(self, response: httpx.Response) -> Response | RemoteProtocolError:
+        if self._fault:
+            return RemoteProtocolError(self._fault)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Response(response.status_code, headers, b"".join(self._parts))
