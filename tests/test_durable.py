@@ -13,12 +13,13 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from commands import Command
-from processes import at_once
 
 from secagg import durable
 from secagg.durable import Document, Log
 from secagg.errors import LocalProtocolError
+
+from .support.commands import Command
+from .support.processes import at_once
 
 KIND = "test state"
 State = Callable[[Path], str]

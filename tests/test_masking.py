@@ -4,7 +4,6 @@ import json
 import random
 import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,10 @@ from numpy.typing import NDArray
 
 from secagg import _kernels, masking, vector
 
-VECTORS = json.loads((Path(__file__).parent / "vectors" / "masking.json").read_text())
+from .support.folders import ROOT, VECTORS
+
+MASKS = json.loads((VECTORS / "masking.json").read_text())
 MODULI = [3, 2**24 - 3, 2**32 - 5, 2**32 + 15, 2**55 - 55, 2**55 + 3, 2**63 + 9, 2**64 - 59]
-ROOT = Path(__file__).parents[1]
 TILE = 6912  # bytes of keystream that the kernels keep at a time
 EDGES = [0, 1, 15, 16, 17, 191, 192, 193, 383, 384, 385, TILE - 1, TILE, TILE + 1]  # bytes, of blocks, groups and tiles
 
@@ -117,7 +117,7 @@ def test_counter_is_128_bits(nonce: bytes, block: int) -> None:
 # --- Known answers ---
 
 
-@pytest.mark.parametrize("case", VECTORS["expand"], ids=lambda case: f"{case['modulus']}-{case['offset']}")
+@pytest.mark.parametrize("case", MASKS["expand"], ids=lambda case: f"{case['modulus']}-{case['offset']}")
 def test_expand_known_answers(case: dict[str, Any]) -> None:
     seed, nonce = bytes.fromhex(case["seed"]), bytes.fromhex(case["nonce"])
     out = masking.expand(8, seed, modulus=case["modulus"], nonce=nonce, offset=case["offset"])
@@ -125,7 +125,7 @@ def test_expand_known_answers(case: dict[str, Any]) -> None:
     assert out.tolist() == case["out"]
 
 
-@pytest.mark.parametrize("case", VECTORS["mask_sum"], ids=lambda case: str(case["modulus"]))
+@pytest.mark.parametrize("case", MASKS["mask_sum"], ids=lambda case: str(case["modulus"]))
 def test_mask_sum_known_answers(case: dict[str, Any]) -> None:
     modulus, nonce = case["modulus"], bytes.fromhex(case["nonce"])
     seeds = np.array([list(bytes.fromhex(seed)) for seed in case["seeds"]], np.uint8)
@@ -141,7 +141,7 @@ def test_selftest_passes() -> None:
 def test_selftest_has_these_answers() -> None:
     source = (ROOT / "csrc" / "isa.c").read_text()
     table = source[source.index("answers[] = {") : source.index("SELFTEST_ELEMENTS")]
-    assert re.findall(r"0x([0-9a-f]{16})\b", table) == [case["hash"] for case in VECTORS["selftest"]]
+    assert re.findall(r"0x([0-9a-f]{16})\b", table) == [case["hash"] for case in MASKS["selftest"]]
 
 
 # --- The twin ---

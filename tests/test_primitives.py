@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,9 @@ from secagg.primitives import (
 )
 from secagg.shamir import Q
 
-CASES = json.loads((Path(__file__).parent / "vectors" / "primitives.json").read_text())["cases"]
+from .support.folders import VECTORS
+
+CASES = json.loads((VECTORS / "primitives.json").read_text())["cases"]
 SESSION = bytes(range(32))
 B_COEFFICIENT = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
 P = 2**256 - 2**224 + 2**192 + 2**96 - 1

@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from public_calls import CALLS, EXCEPTIONS, Call
-from public_parameters import Parameter, public_callables, public_parameters
 
 from secagg import Params, Quantizer, Server, dp, masking
 from secagg.errors import ArgumentTypeError, LocalProtocolError
 from secagg.noisy import NoisySum
 from secagg.vdaf import Prio3Histogram
+
+from .support.public_calls import CALLS, EXCEPTIONS, Call
+from .support.public_parameters import Parameter, public_callables, public_parameters
 
 INTEGERS: tuple[type[Any], ...] = (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64)
 FLOATS: tuple[type[Any], ...] = (np.float16, np.float32, np.float64, np.longdouble)

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import galois
@@ -17,8 +16,10 @@ from numpy.typing import NDArray
 from secagg import _kernels, shamir
 from secagg.shamir import Q
 
+from .support.folders import VECTORS
+
 LARGEST_X = 2**32 - 1
-KNOWN_ANSWERS = json.loads((Path(__file__).parent / "vectors" / "shamir.json").read_text())["cases"]
+KNOWN_ANSWERS = json.loads((VECTORS / "shamir.json").read_text())["cases"]
 
 scalars = st.one_of(st.sampled_from([0, 1, 2, Q - 2, Q - 1]), st.integers(0, Q - 1))
 coordinates = st.one_of(st.integers(1, 40), st.integers(1, LARGEST_X), st.sampled_from([LARGEST_X, 2**31, 2**31 - 1]))

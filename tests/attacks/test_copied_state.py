@@ -12,13 +12,14 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from commands import Command
-from processes import at_once
 
 from secagg import Identity, LocalProtocolError
 from secagg.dap.messages import Interval
 from secagg.dap.store.journal import Entry, Journal
 from secagg.dp import BudgetExceeded, Ledger, PureDp
+
+from ..support.commands import Command
+from ..support.processes import at_once
 
 COST = PureDp("0.8")
 NONCE, OTHER = bytes(16), bytes([1]) * 16

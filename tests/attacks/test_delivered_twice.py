@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import parties, play_until
 
 from secagg import (
     Abort,
@@ -28,6 +27,8 @@ from secagg.protocol import server as server_module
 from secagg.protocol.authentication import Pki
 from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.messages import ROUNDS, Answer, Request, decode, encode, signed_body
+
+from ..support.rounds import parties, play_until
 
 N, M = 5, 3
 ALL = [(model, current) for model in Model for current in rounds_of(Params(n=N, m=M, modulus=64, model=model))]

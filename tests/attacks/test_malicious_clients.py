@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import parties
 
 from secagg import Abort, Client, Model, Params, Round, shamir, vector
 from secagg.codec import Ids, Octets
@@ -20,6 +19,8 @@ from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.messages import AdvertiseKeys, Answer, MaskedInputCollection, decode, encode, signed, signed_body
 from secagg.protocol.reconstruct import Wrong
 from secagg.shamir import Q
+
+from ..support.rounds import parties
 
 N, T, N_CORRUPT, M, R = 12, 8, 2, 3, (1 << 12) - 3
 P256 = 2**256 - 2**224 + 2**192 + 2**96 - 1

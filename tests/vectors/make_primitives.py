@@ -1,6 +1,6 @@
 """Writes primitives.json with pycryptodome alone, from the definitions in `secagg.primitives`' docstrings.
 
-python tests/vectors/make_primitives.py
+python -m tests.vectors.make_primitives
 """
 
 import json

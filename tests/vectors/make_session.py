@@ -1,6 +1,6 @@
 """Writes session.json: whole sessions of Fig. 4, semi-honest, computed with pycryptodome, hashlib and Python integers.
 
-Run from any directory: python tests/vectors/make_session.py
+Run from any directory: python -m tests.vectors.make_session
 """
 
 import hashlib
@@ -12,9 +12,10 @@ from typing import Any
 from Crypto.Cipher import AES
 from Crypto.Hash import HMAC, SHA256
 from Crypto.PublicKey import ECC
-from make_masking import signed_sum
-from make_primitives import Q, expand, hkdf, info
-from make_shamir import polynomial_at
+
+from .make_masking import signed_sum
+from .make_primitives import Q, expand, hkdf, info
+from .make_shamir import polynomial_at
 
 COMMENT = (
     "Every message of three users and the server, user 3 dropping out before MaskedInputCollection. A sum is right with"

@@ -1,6 +1,6 @@
 """Writes shamir.json: known answers for sharing over Z_q, from plain Python integers alone.
 
-Run: python tests/vectors/make_shamir.py
+Run: python -m tests.vectors.make_shamir
 """
 
 import json

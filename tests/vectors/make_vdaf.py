@@ -1,6 +1,6 @@
 """Writes vdaf.json and bad_vdaf.json: Prio3 of drafts 20 and 8, from `prio3_twin`.
 
-Run: python tests/vectors/make_vdaf.py
+Run: python -m tests.vectors.make_vdaf
 """
 
 import json
@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from Crypto.Hash import TurboSHAKE128
-from prio3_twin import Circuit, Prio3, Vector, count, histogram, multihot, sum_, sum_vec
+
+from .prio3_twin import Circuit, Prio3, Vector, count, histogram, multihot, sum_, sum_vec
 
 COMMENT = (
     "Prio3 with other circuits' sizes than the CFRG's vectors have, and for a checkout without those. The schema is"

@@ -5,13 +5,7 @@ from dataclasses import dataclass, field
 
 from ...errors import RemoteProtocolError
 from ..hpke import PrivateKey
-from ..messages import (
-    HpkeCiphertext,
-    PlaintextInputShare,
-    ReportError,
-    ReportMetadata,
-    Role,
-)
+from ..messages import HpkeCiphertext, PlaintextInputShare, ReportError, ReportMetadata, Role
 from ..task import Task
 
 SKEW = 300.0  # seconds that a Client's clock may be ahead of ours

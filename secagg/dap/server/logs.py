@@ -15,7 +15,7 @@ _LINE_BREAKS = {ord(c): " " for c in "\r\n\v\f\x1b\x85\u2028\u2029"}
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-01-31T12:00:00Z INFO secagg.dap.worker: message`, then a traceback if there is one."""
+    """`2026-01-31T12:00:00Z INFO secagg.dap.aggregator.worker: message`, then a traceback if there is one."""
 
     converter = staticmethod(time.gmtime)
 

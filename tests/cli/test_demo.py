@@ -1,0 +1,234 @@
+"""`secagg dap demo`: the command on real processes, and what it does when they, or its user, do not go on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secagg.cli.demo import command as command
+from secagg.cli.demo import experiments
+from secagg.cli.demo.demo import Batch, Demo, Release, Usage, browsers, privacy_for, ranking
+from secagg.cli.demo.local import Local, LocalError
+from secagg.cli.demo.report import BAR, bar_text
+from secagg.dap.messages import Role
+from secagg.dap.server.config import SECRET_VARIABLE
+from secagg.dap.vdafs import vdaf
+
+from ..support.commands import Command, plain_environment
+
+NO_NOISE = "1000"  # the epsilon at which no sample but 0 is to be expected in 1e200 years
+
+
+@pytest.fixture(autouse=True)
+def plain_terminal() -> Iterator[None]:
+    with plain_environment(SECRET_VARIABLE):
+        yield
+
+
+COMMAND = Command("dap", "demo")
+outcome, refused = COMMAND.outcome, COMMAND.refused
+
+
+def quiet(name: str, done: int, total: int) -> None:
+    """No progress."""
+
+
+def test_result_is_the_histogram_of_the_browsers() -> None:
+    code, out, err = outcome("--reports", "300", "--buckets", "5", "--epsilon", NO_NOISE, "--seed", "3", "--json")
+    assert (code, err) == (0, "")
+    found: dict[str, Any] = json.loads(out)
+    seen = browsers(300, 5, np.random.default_rng(3))
+    assert found["truth"] == np.bincount(seen, minlength=5).tolist()
+    assert found["result"] == found["truth"]
+    assert (found["report_count"], found["wrong"], found["folder"], found["figures"]) == (300, None, None, [])
+    assert [row["role"] for row in found["processes"]] == ["leader", "helper", "collector"]
+    assert len({os.getpid(), *(row["pid"] for row in found["processes"])}) == 4
+    assert all(row["cpu_seconds"] > 0 and row["peak_bytes"] > 1 << 20 for row in found["processes"])
+    assert ["total", "1000-DP: 1 collections at most"] in found["privacy"]
+
+
+def test_text_has_the_bars_and_a_kept_folder_what_it_says(tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    code, out, err = outcome("--reports", "200", "--keep", folder)
+    assert (code, err) == (0, "")
+    bar = privacy_for("1", vdaf("Histogram", length=20)).plan(vdaf("Histogram", length=20)).error(0.95).absolute
+    truth = np.bincount(browsers(200, 20, np.random.default_rng(1)), minlength=20)
+    (line,) = (line.split() for line in out.splitlines() if line.startswith("8 "))
+    assert (int(line[1]), int(line[3])) == (truth[8], bar)
+    assert "guarantee    1-DP for a report, replace-one" in out
+    assert f"{folder} has the configurations" in out
+    assert {"leader.toml", "leader.db", "leader.log", "helper.db", "collector-1.json"} <= set(os.listdir(folder))
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_wrong_result_is_shown_and_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    collect = Demo.collect
+
+    def tampered(self: Demo, batches: list[Batch]) -> list[Release]:
+        return [replace(each, result=[each.result[0] + 10_000, *each.result[1:]]) for each in collect(self, batches)]
+
+    monkeypatch.setattr(Demo, "collect", tampered)
+    code, out, err = outcome("--reports", "100", "--json")
+    assert code == 1
+    assert json.loads(out)["wrong"] in err
+    assert "more than the noise can be" in err
+
+
+def test_figures_are_drawn_from_a_task_for_every_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(experiments, "SHOWN", ("1",))
+    monkeypatch.setattr(experiments, "EPSILONS", ("1", NO_NOISE))
+    monkeypatch.setattr(experiments, "SIZES", (20, 40))
+    monkeypatch.setattr(experiments, "REPEATS", 1)
+    code, out, err = outcome("--reports", "30", "--figures", tmp_path / "drawn")
+    assert (code, err) == (0, "")
+    files = sorted((tmp_path / "drawn").iterdir())
+    assert [line.removeprefix("drawn: ") for line in out.splitlines() if line.startswith("drawn: ")]
+    assert {file.suffix for file in files} == {".svg", ".json"}
+    assert len(files) == 4
+    assert all("</svg>" in file.read_text() for file in files if file.suffix == ".svg")
+    points = json.loads((tmp_path / "drawn" / "dap_figures.json").read_text())
+    assert [point["epsilon"] for point in points["by_epsilon"]] == ["1", NO_NOISE]
+    assert points["by_epsilon"][1]["result"] == points["by_epsilon"][1]["truth"]
+    assert [point["reports"] for point in points["by_size"]] == [20, 40]
+    assert [sum(point["truth"]) for point in points["by_size"]] == [20, 40]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--reports", "9"), "--reports must be 10 .. 1,000,000, got 9"),
+        (("--reports", "1000001"), "--reports must be 10 .. 1,000,000"),
+        (("--buckets", "1"), "--buckets must be 2 .. 1,000, got 1"),
+        (("--seed", "-1"), "--seed must not be negative"),
+        (("--epsilon", "0"), "epsilon"),
+        (("--epsilon", "much"), "epsilon"),
+        (("--epsilon", "1001"), "epsilon and rho are 1e-9 .. 1000"),
+        (("--figures", "x", "--buckets", "5"), "leave --buckets as it is"),
+        (("--figures", __file__), "it is not a folder"),
+        (("--keep", Path(__file__).parent), "it is not empty"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_at_once(arguments: tuple[str | Path, ...], reason: str) -> None:
+    assert reason in refused(*arguments)
+
+
+def test_missing_matplotlib_and_foreign_secret_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with monkeypatch.context() as patched:
+        patched.setitem(sys.modules, "matplotlib", None)
+        assert refused("--figures", tmp_path) == "--figures needs matplotlib: pip install matplotlib"
+    monkeypatch.setenv(SECRET_VARIABLE, "00" * 32)
+    assert refused().endswith("unset it")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupt_ends_every_process(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    folder = tmp_path / "kept"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "secagg", "dap", "demo", "--reports", "1000000", "--keep", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # so that the signal reaches this process alone
+    )
+    end = time.monotonic() + 120
+    while not (folder / "collector-1.json").exists():
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out, err) == (code, b"", b"")
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _readable(path)]
+    assert not [each for each in commands if os.fsencode(folder) in each]
+
+
+def _readable(path: Path) -> bool:
+    try:
+        path.read_bytes()
+    except OSError:
+        return False
+    return True
+
+
+def test_process_that_ends_is_named_with_its_log(tmp_path: Path) -> None:
+    with Local(tmp_path) as local:
+        demo = Demo(local, 4, quiet)
+        batch = demo.new_batch(browsers(100, 4, np.random.default_rng(0)), "1")
+        local.processes[Role.LEADER].kill()
+        with pytest.raises(
+            LocalError, match=r"the leader has ended by itself, with exit code -9; the end of its log: "
+        ):
+            demo.upload([batch])
+
+
+def test_collector_that_fails_says_why(tmp_path: Path) -> None:
+    with Local(tmp_path) as local:
+        demo = Demo(local, 4, quiet)
+        batch = demo.new_batch(browsers(100, 4, np.random.default_rng(0)), "1")
+        demo.upload([batch])
+        batch.file.write_text("{}")
+        with pytest.raises(LocalError, match=r"the Collector failed: .*collector-1\.json"):
+            demo.collect([batch])
+
+
+def test_process_that_does_not_start_is_named_with_its_log(tmp_path: Path) -> None:
+    local = Local(tmp_path)
+    (tmp_path / "leader.toml").write_text("nonsense")
+    with (
+        pytest.raises(LocalError, match=r"the leader does not start; the end of its log: error: .*leader\.toml"),
+        local,
+    ):
+        pass
+
+
+def test_release_is_wrong_beyond_its_noise(tmp_path: Path) -> None:
+    local = Local(tmp_path)
+    local.urls = {Role.LEADER: "http://127.0.0.1:1", Role.HELPER: "http://127.0.0.1:2"}
+    batch = Demo(local, 4, quiet).new_batch(np.repeat([0, 1], [90, 10]), "1")
+    right = Release(batch, 100, [95, 7, -9, 3], 8.0, Usage(1, 0.0, 0))
+    assert right.errors == [5, -3, -9, 3]
+    assert right.wrong is None
+    assert replace(right, report_count=99).wrong == "100 reports were accepted, but 99 were collected"
+    assert "more than the noise can be" in str(replace(right, result=[95, 7, -300, 3]).wrong)
+
+
+def test_types_are_ranked_as_in_the_post() -> None:
+    order = ranking(20)
+    assert (order[0], order[3]) == (8, 15)
+    assert all(sorted(ranking(n)) == list(range(n)) for n in (2, 20, 1000))
+    counts = np.bincount(browsers(100_000, 20, np.random.default_rng(0)), minlength=20)
+    assert counts.argmax() == 8
+    assert 0.5 < counts[8] / 100_000 < 0.54
+
+
+def test_sizes_of_batches_follow_the_reports() -> None:
+    assert experiments.sizes(1000) == [100, 300, 1000, 3000, 10_000, 30_000]
+    assert experiments.sizes(20) == [100, 300]
+    assert experiments.sizes(1_000_000)[-1] == 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("truth", "result", "bar", "expected"),
+    [
+        (64, 64, 0, "█" * BAR + "|"),  # nothing in doubt
+        (0, -30, 8, "|"),  # nothing to be seen
+        (16, 0, 16, "░" * (BAR // 2) + "|"),  # nobody, or as many as 16: half as long as 64
+        (4, 16, 0, "█" * (BAR // 4) + "|" + "█" * (BAR // 4 - 1)),
+    ],
+)
+def test_bars(truth: int, result: int, bar: float, expected: str) -> None:
+    assert bar_text(truth, result, bar, 64) == expected
+
+
+def test_progress_is_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
+    with command.progress_bar() as progress:
+        progress("reports uploaded", 1, 2)
+    assert capsys.readouterr() == ("", "")

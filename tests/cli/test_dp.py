@@ -1,0 +1,180 @@
+"""`secagg dp`, as a user meets it."""
+
+import csv
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from secagg.dp import ApproxDp, DiscreteLaplace, Neighbours, Plan, PureDp, Sensitivity
+
+from ..support.commands import Command, plain_environment
+
+N = Neighbours.REPLACE_ONE
+
+
+@pytest.fixture(autouse=True)
+def plain_terminal() -> Iterator[None]:
+    with plain_environment():
+        yield
+
+
+COMMAND = Command("dp")
+outcome, run, run_json, refused = COMMAND.outcome, COMMAND.run, COMMAND.run_json, COMMAND.refused
+
+
+HISTOGRAM = ("--task", "histogram")
+
+
+def test_calibrate_states_noise_assumptions_and_price() -> None:
+    text = run("calibrate", "--epsilon", "0.1", *HISTOGRAM, "--count", "4100")
+    for part in (
+        "0.1-DP for a report, replace-one", "L1 = 2, L2^2 = 2", "DiscreteLaplace(scale = 20) by each Aggregator",
+        "up to 2 x", "1 of the 2 Aggregators add noise that nobody", "at most 82, 2.00% of 4,100",
+        "between two values of a report guesses right in 52.5%",
+    ):  # fmt: skip
+        assert part in text
+
+
+def test_calibrate_json_is_exact() -> None:
+    report = run_json("calibrate", "--epsilon", "1/3", *HISTOGRAM, "--reports-per-client", "2", "--span", "a day")
+    assert report["budget"] == {"kind": "PureDp", "epsilon": "1/3"}
+    assert report["noise"] == {"kind": "DiscreteLaplace", "scale": "12"}
+    assert report["unit"] == "a client with at most 2 reports in a day"
+    assert report["assumed"][1] == "no client has more than 2 reports in a day, over all batches"
+    assert (report["over_noise"], report["isochronous"], report["error"]["relative"]) == (2, False, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "sensitivity"),
+    [(("--task", "sum", "--max-value", "255"), Sensitivity.sum(255, N)),
+     (("--task", "sum", "--max-value", "5", "--min-value", "-5"), Sensitivity.sum(10, N)),
+     (("--task", "vector-sum", "--length", "9", "--max-value", "3"), Sensitivity.vector_sum(9, 3, N)),
+     (("--task", "multihot", "--length", "9", "--max-weight", "2"), Sensitivity.multihot(9, 2, N)),
+     (("--task", "l2_bounded", "--length", "9", "--norm-squared", "100"), Sensitivity.l2_bounded(100, 9, N)),
+     (("--l1", "3", "--l2-squared", "5"), Sensitivity(3, 5, N)), (HISTOGRAM, Sensitivity.histogram(N))],
+)  # fmt: skip
+def test_every_task(options: tuple[str, ...], sensitivity: Sensitivity) -> None:
+    report = run_json("calibrate", "--epsilon", "1", *options)
+    assert report["sensitivity"] == {"l1": str(sensitivity.l1), "l2_squared": str(sensitivity.l2_squared)}
+    assert report["noise"]["scale"] == str(sensitivity.l1)
+
+
+def test_every_place() -> None:
+    options = ("calibrate", "--epsilon", "1", "--delta", "1e-6", *HISTOGRAM, "--length", "10")
+    laws = {
+        place: run_json(*options, "--place", place, *others)
+        for place, others in {
+            "central": (), "local": ("--clients", "50"), "distributed": ("--clients", "50"),
+            "aggregators": ("--aggregators", "3", "--honest", "2"),
+        }.items()
+    }  # fmt: skip
+    budget, sensitivity = ApproxDp(1, "1e-6"), Sensitivity.histogram(N)
+    plan = Plan.distributed(budget, sensitivity, 10, clients=50, survivors=34, corrupt=16)
+    assert laws["distributed"]["over_noise"] == float(plan.over_noise())
+    assert laws["distributed"]["noise"] == {"kind": "Skellam", "variance": str(vars(plan.law)["variance"])}
+    assert laws["central"]["noise"] == laws["local"]["noise"]
+    assert laws["local"]["deviation"] == pytest.approx(50**0.5 * laws["central"]["deviation"])
+    assert laws["aggregators"]["over_noise"] == 1.5
+    assert run_json(*options, "--place", "distributed", "--clients", "50", "--survivors", "50", "--corrupt", "0")[
+        "over_noise"
+    ] == 1  # fmt: skip
+
+
+def test_zcdp_budgets_and_add_remove() -> None:
+    report = run_json(
+        "calibrate", "--rho", "0.5", *HISTOGRAM, "--length", "4", "--place", "central", "--neighbours", "add-remove"
+    )
+    assert report["noise"] == {"kind": "DiscreteGaussian", "sigma_squared": "1"}
+    assert report["neighbours"] == "add-remove"
+
+
+def test_the_form_of_samples_can_be_chosen() -> None:
+    timed = run("calibrate", "--epsilon", "0.1", *HISTOGRAM, "--isochronous")
+    assert "0.1-DP for a report, replace-one, but for a total variation of 2^-1" in timed
+    forms = {
+        (budget, form): run_json("calibrate", *budget, *HISTOGRAM, "--length", "4", *form)
+        for budget in (("--epsilon", "1"), ("--rho", "1"), ("--epsilon", "1", "--delta", "1e-9"))
+        for form in ((), ("--exact",), ("--isochronous",))
+    }
+    for (budget, form), report in forms.items():
+        assert report["isochronous"] == (form == ("--isochronous",) or (form == () and budget != ("--epsilon", "1")))
+        assert (Fraction(report["total_variation"]) > 0) == report["isochronous"]
+
+
+@pytest.mark.parametrize("error", ["2%", "0.02", "1/50"])
+def test_epsilon_for_the_example_of_the_post(error: str) -> None:
+    report = run_json("epsilon-for", "--relative-error", error, "--count", "500", "--confidence", "0.95", *HISTOGRAM)
+    epsilon = Fraction(report["budget"]["epsilon"])
+    plan = Plan.aggregators(PureDp(epsilon), Sensitivity.histogram(N), 1)
+    assert isinstance(plan.law, DiscreteLaplace)
+    assert report["noise"]["scale"] == str(plan.law.scale)
+    assert report["error"]["relative"] == 0.02
+    assert "at most 10, 2.00% of 500" in run("epsilon-for", "--relative-error", error, "--count", "500", *HISTOGRAM)
+
+
+def test_tradeoff_table_csv_json_and_plot(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs matplotlib (the `examples` extra)")
+    options = ("tradeoff", *HISTOGRAM, "--epsilons", "0.1, 1", "--reports", "100,1000", "--share", "10%")
+    places = ("--place", "central,local", "--csv", tmp_path / "t.csv", "--plot", tmp_path / "t.png")
+    lines = run(*options, *places).splitlines()
+    assert len(lines) == 2 + 8 + 1
+    assert lines[2].split()[:4] == ["central", "0.1", "100", "10"]
+    with (tmp_path / "t.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["place"] for row in rows] == ["central"] * 4 + ["local"] * 4
+    assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
+    assert [row["relative_error"] for row in run_json(*options, "--place", "central,local")] == [
+        row["relative error"] for row in rows
+    ]
+
+
+EPSILON = ("--epsilon", "1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [(("calibrate", "--epsilon", "0", *HISTOGRAM), "epsilon must be positive, got 0"),
+     (("calibrate", "--epsilon", "-1", *HISTOGRAM), "epsilon must be positive, got -1"),
+     (("calibrate", "--epsilon", "one", *HISTOGRAM), "epsilon must be a number such as 2, '0.1'"),
+     (("calibrate", "--epsilon", "nan", *HISTOGRAM), "epsilon must be a number"),
+     (("calibrate", *EPSILON, "--delta", "1", *HISTOGRAM, "--length", "3"), "delta must be above 0 and below 1, got 1"),
+     (("calibrate", *EPSILON, "--delta", "0", *HISTOGRAM, "--length", "3"), "for delta = 0 leave it out"),
+     (("calibrate", *EPSILON, "--delta", "1e-6", *HISTOGRAM), "--length is missing, which histogram needs"),
+     (("calibrate", *HISTOGRAM), "the budget is missing: give --epsilon"),
+     (("calibrate", *EPSILON, "--rho", "1", *HISTOGRAM), "--rho is a budget of its own"),
+     (("calibrate", *EPSILON), "the sensitivity is missing: how much one report can change the result; give --task"),
+     (("calibrate", *EPSILON, "--l1", "2"), "or both --l1 and --l2-squared"),
+     (("calibrate", *EPSILON, *HISTOGRAM, "--l1", "2"), "--task sets the sensitivity"),
+     (("calibrate", *EPSILON, "--task", "mean"), "--task must be one of sum, vector-sum, histogram"),
+     (("calibrate", *EPSILON, "--task", "sum"), "--max-value is missing, which sum needs"),
+     (("calibrate", *EPSILON, *HISTOGRAM, "--place", "local"), "--clients is missing, which --place local needs"),
+     (("calibrate", *EPSILON, *HISTOGRAM, "--place", "mars"), "--place must be one of local, distributed"),
+     (("calibrate", *EPSILON, *HISTOGRAM, "--neighbours", "add-remove"), "only a central plan can be add-remove"),
+     (("calibrate", *EPSILON, *HISTOGRAM, "--place", "distributed", "--clients", "9"), "purely private"),
+     (("calibrate", *EPSILON, *HISTOGRAM, "--reports-per-client", "2"), "say over which span"),
+     (("calibrate", *EPSILON, *HISTOGRAM, "--confidence", "1"), "confidence must be above 0"),
+     (("calibrate", "--epsilon", "1e-20", *HISTOGRAM), "this noise cannot be sampled: scale must be"),
+     (("calibrate", *EPSILON, *HISTOGRAM, "--count", "0"), "--count must be at least 1, got 0"),
+     (("calibrate", *EPSILON, "--delta", "1.5", *HISTOGRAM), "delta must be above 0 and below 1, got 1.5"),
+     (("calibrate", "--epsilon", "inf", *HISTOGRAM), "epsilon must be a number"),
+     (("calibrate", "--epsilon", "0,5", *HISTOGRAM), "epsilon must be a number"),
+     (("epsilon-for", "--relative-error", "2%", "--count", "500"), "the sensitivity is missing"),
+     (("calibrate", "--rho", "1e-7", *HISTOGRAM, "--length", "3", "--isochronous"), "too wide for isochronous samples"),
+     (("epsilon-for", "--relative-error", "0", "--count", "5", *HISTOGRAM), "relative error must be positive"),
+     (("epsilon-for", "--relative-error", "x%", "--count", "5", *HISTOGRAM), "--relative-error must be a number"),
+     (("tradeoff", *HISTOGRAM, "--epsilons", "1,,2"), "--epsilons must be values separated by commas"),
+     (("tradeoff", *HISTOGRAM, "--reports", "1.5"), "--reports must be whole numbers, got 1.5"),
+     (("tradeoff", *HISTOGRAM, "--share", "200%"), "share must be above 0 and at most 1"),
+     (("tradeoff", *HISTOGRAM, "--csv", "/nowhere/t.csv"), "cannot write /nowhere/t.csv: no such directory")],
+)  # fmt: skip
+def test_refused_with_a_reason(arguments: tuple[str, ...], reason: str) -> None:
+    assert reason in refused(*arguments)
+
+
+@pytest.mark.parametrize("command", [(), ("calibrate",), ("tradeoff",), ("epsilon-for",)])
+def test_help_teaches(command: tuple[str, ...]) -> None:
+    text = run(*command, "--help")
+    assert text == run(*command, "-h")
+    assert "secagg dp" in text

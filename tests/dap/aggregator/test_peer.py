@@ -1,0 +1,101 @@
+"""The Leader's requests to the Helper, against answers that it must not trust."""
+
+import gzip
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from secagg.dap.aggregator import peer as peer_module
+from secagg.dap.aggregator.peer import HttpPeer, PeerUnavailable
+from secagg.dap.media_types import JOB_RESP
+from secagg.dap.problems import DapProblem
+
+from ...support.world import World
+
+NewWorld = Callable[..., World]
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+@pytest.fixture
+def ask(dap_world: NewWorld) -> Callable[[Handler], object]:
+    """Sends an aggregation job to a Helper that answers so."""
+    mine = dap_world().leader_task
+
+    def create(handler: Handler) -> object:
+        with httpx.Client(transport=httpx.MockTransport(handler)) as http:
+            return HttpPeer(http).create_job(mine, b"request")
+
+    return create
+
+
+def test_an_answer_that_does_not_end_is_not_read_to_its_end(
+    ask: Callable[[Handler], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_module, "MOST_BYTES", 1000)
+    headers = {"Content-Type": JOB_RESP, "Location": "/jobs/a"}
+    with pytest.raises(PeerUnavailable, match="longer than"):
+        ask(lambda request: httpx.Response(200, headers=headers, content=bytes(1001)))
+
+
+@pytest.mark.parametrize("status", [400, 429, 503])
+def test_a_helper_that_asks_for_years_is_asked_again_in_minutes(ask: Callable[[Handler], object], status: int) -> None:
+    with pytest.raises((DapProblem, PeerUnavailable)) as error:
+        ask(lambda request: httpx.Response(status, headers={"Retry-After": "999999999"}))
+    assert vars(error.value)["retry_after"] == 600.0
+
+
+def test_a_job_that_is_not_ready_is_polled_in_minutes_at_the_latest(ask: Callable[[Handler], object]) -> None:
+    answer = ask(lambda request: httpx.Response(200, headers={"Retry-After": "999999999", "Location": "/jobs/a"}))
+    assert vars(answer)["retry_after"] == 600.0
+    assert vars(answer)["body"] is None
+
+
+def test_our_token_goes_to_no_other_host(ask: Callable[[Handler], object]) -> None:
+    with pytest.raises(PeerUnavailable, match="another host"):
+        ask(lambda request: httpx.Response(200, headers={"Location": "http://attacker.example/jobs/a"}))
+
+
+@pytest.mark.parametrize(("status", "error"), [(400, DapProblem), (401, DapProblem), (500, PeerUnavailable)])
+def test_refusals_are_problems_and_failures_are_tried_again(
+    ask: Callable[[Handler], object], status: int, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        ask(lambda request: httpx.Response(status))
+
+
+def test_an_answer_of_another_media_type_is_none(ask: Callable[[Handler], object]) -> None:
+    with pytest.raises(PeerUnavailable, match="not of type"):
+        ask(lambda request: httpx.Response(200, headers={"Content-Type": "text/html"}, content=b"x"))
+
+
+@pytest.mark.parametrize("location", ["http://[", "//[::1", "http://helper.test:port/"])
+def test_a_location_that_is_no_url_is_an_answer_that_does_not_count(
+    ask: Callable[[Handler], object], location: str
+) -> None:
+    with pytest.raises(PeerUnavailable, match=r"no URL|another host"):
+        ask(lambda request: httpx.Response(200, headers={"Location": location}))
+
+
+def test_a_job_at_a_location_that_cannot_be_asked_for_is_sent_anew(dap_world: NewWorld) -> None:
+    with httpx.Client() as http, pytest.raises(PeerUnavailable, match="InvalidURL"):
+        HttpPeer(http).poll_job(dap_world().leader_task, "http://helper.test/a\nb")
+
+
+def test_a_job_that_is_not_ready_is_not_polled_without_a_pause(ask: Callable[[Handler], object]) -> None:
+    answer = ask(lambda request: httpx.Response(200, headers={"Retry-After": "0", "Location": "/jobs/a"}))
+    assert vars(answer)["retry_after"] == 0.1
+
+
+def test_an_answer_that_only_drips_is_not_waited_for(
+    ask: Callable[[Handler], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_module, "MOST_SECONDS", -1.0)
+    with pytest.raises(PeerUnavailable, match="takes longer"):
+        ask(lambda request: httpx.Response(200, headers={"Content-Type": JOB_RESP}, content=b"x"))
+
+
+def test_a_compressed_answer_is_not_unpacked(ask: Callable[[Handler], object]) -> None:
+    headers = {"Content-Type": JOB_RESP, "Content-Encoding": "gzip"}
+    with pytest.raises(PeerUnavailable, match="compressed"):
+        ask(lambda request: httpx.Response(200, headers=headers, stream=httpx.ByteStream(gzip.compress(b"x"))))

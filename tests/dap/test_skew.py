@@ -1,0 +1,53 @@
+"""Clocks that differ: a report that the Leader has accepted waits for the Helper's clock, and is counted once."""
+
+from collections.abc import Callable
+
+import pytest
+
+from secagg.dap.aggregator.schedule import Settings
+from secagg.dap.messages import BatchMode
+from secagg.dap.store import schema
+
+from ..support.world import BUCKETS, Fault, World
+
+BEHIND = -900.0  # seconds: further than the Helper lets a report be ahead
+
+
+def settled(world: World) -> World:
+    """Until the Helper's clock, which goes as ours does, has come to the reports' time."""
+    world.aggregate_all()
+    assert not world.count("leader", schema.jobs)
+    return world
+
+
+@pytest.mark.parametrize("mode", BatchMode)
+def test_what_is_too_early_for_the_helper_is_counted_later(dap_world: Callable[..., World], mode: BatchMode) -> None:
+    world = dap_world(batch_mode=mode, settings=Settings(job_size=100, backoff=50.0), batch_size=10)
+    old = world.upload_many(4)
+    world.helper_skew = BEHIND
+    world.clock.now += 1000.0
+    new = world.upload_many(6)
+    done = world.aggregate()
+    assert sum(each.aggregated for each in done) == len(old)
+    assert all(not each.errors for each in done)
+    settled(world)
+    if mode is BatchMode.TIME_INTERVAL:
+        world.clock.now += 10.0
+        first = int(world.clock.now) // world.task.time_precision - 100
+        result = world.result(world.collect(world.request(first, 200)))
+    else:
+        result = world.result(world.collect())
+    assert result.count == len(old) + len(new)
+    assert result.sums == [3, 3, 2, 2][:BUCKETS]
+
+
+def test_a_job_that_is_all_too_early_is_asked_anew(dap_world: Callable[..., World]) -> None:
+    """The Helper answers the same request as it did before, unless its answer is deleted."""
+    world = dap_world(settings=Settings(job_size=100, backoff=50.0))
+    world.helper_skew = BEHIND
+    world.upload_many(5)
+    world.peer.faults = [None, Fault.LOST_REQUEST]  # and that the deletion is lost costs time alone
+    settled(world)
+    assert len(set(world.peer.seen)) == 1
+    result = world.result(world.collect())
+    assert (result.count, sum(result.sums)) == (5, 5)

@@ -1,0 +1,92 @@
+"""sdist and wheel hold what they should, and the wheel works in an empty environment, away from the source tree."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from ..support.folders import ROOT
+
+SOURCE = ROOT
+NOT_SOURCE = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "*.so", "__pycache__")
+
+# Runs where secagg is importable only as the installed wheel; NIST SP 800-38A, F.5.1, gives the first block.
+MASK_THROUGH_CFFI = """
+import secagg
+from secagg.capi import ffi, lib
+
+assert "site-packages" in secagg.__file__, secagg.__file__
+acc = ffi.new("uint32_t[4]")
+seed = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c")
+nonce = bytes.fromhex("f0f1f2f3f4f5f6f7f8f9fafb")
+assert lib.secagg_mask_sum_u32(acc, 4, seed, [1], 1, 0x100000000, nonce, 4 * 0xfcfdfeff) == 0
+block = bytes(a ^ b for a, b in zip(bytes(ffi.buffer(acc)), bytes.fromhex("6bc1bee22e409f96e93d7e117393172a")))
+assert block.hex() == "874d6191b620e3261bef6864990db6ce", block.hex()
+"""
+
+pytestmark = pytest.mark.slow
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Standard output of a command that sees nothing of the environment that these tests run in."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SECAGG_", "COV_"))}
+    result = subprocess.run(command, cwd=cwd, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist, made from a copy of the source tree, and the wheel, made from the sdist."""
+    source = tmp_path_factory.mktemp("source") / "secagg"
+    shutil.copytree(SOURCE, source, ignore=NOT_SOURCE)
+    out = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--outdir", out, source, cwd=out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `bin` of an environment that holds the wheel and its dependencies and nothing else."""
+    environment = tmp_path_factory.mktemp("installed")
+    run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=environment)
+    python, (wheel,) = environment / "bin" / "python", dist.glob("*.whl")
+    run(sys.executable, "-m", "pip", "--python", python, "install", "-q", wheel, cwd=environment)
+    return python.parent
+
+
+def test_wheel_holds_headers_and_types_but_no_source(dist: Path) -> None:
+    (wheel,) = dist.glob("*.whl")
+    names = ZipFile(wheel).namelist()
+    assert {"secagg/include/secagg.h", "secagg/py.typed", "secagg/_kernels.pyi", "secagg/capi.py"} <= set(names)
+    assert sum(name.startswith("secagg/_kernels.") and name.endswith(".so") for name in names) == 1
+    assert not [name for name in names if name.endswith((".c", ".inc", ".pyx", ".o"))]
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"secagg"}
+
+
+def test_sdist_holds_source_but_nothing_generated(dist: Path) -> None:
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    kernels = {str(path.relative_to(SOURCE)) for path in (SOURCE / "csrc").iterdir()}
+    assert kernels | {"LICENSE", "README.md", "secagg/_kernels.pyx", "secagg/include/secagg.h"} <= names
+    assert not [name for name in names if name.endswith((".so", ".o", "_kernels.c"))]
+
+
+def test_mask_through_cffi_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    run(installed / "python", "-c", MASK_THROUGH_CFFI, cwd=tmp_path)
+
+
+def test_header_is_where_get_include_says(installed: Path, tmp_path: Path) -> None:
+    include = run(installed / "python", "-c", "import secagg; print(secagg.get_include())", cwd=tmp_path).strip()
+    assert Path(include, "secagg.h").read_text() == (SOURCE / "secagg/include/secagg.h").read_text()
+
+
+@pytest.mark.parametrize("command", [["secagg"], ["python", "-m", "secagg"]], ids=" ".join)
+def test_command_line_starts(installed: Path, tmp_path: Path, command: list[str]) -> None:
+    assert "Usage: " in run(installed / command[0], *command[1:], "--help", cwd=tmp_path)
