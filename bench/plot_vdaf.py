@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-PLOT = Path(__file__).parent / "vdaf_buckets.svg"
+PLOT = Path(__file__).parent / "results" / "vdaf_buckets.svg"
 
 Record = dict[str, Any]
 Curve = dict[int, float]

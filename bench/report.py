@@ -114,7 +114,7 @@ def lines(report: Record, memory_figures: list[Record], timer: str, load: float)
     for group in [*(group for group in TITLES if group in measured_groups), *sorted(measured_groups - {*TITLES})]:
         records = [info for info in everything if info["group"] == group]
         yield f"## {TITLES.get(group, group)}\n"
-        yield f"`python -m pytest bench/bench_{group}.py`\n"
+        yield f"`python -m pytest bench/suites/bench_{group}.py`\n"
         yield from suite_table(records)
         yield from rounds_table(records)
         if group == "vdaf" and plot_vdaf.histograms(report):

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from bench import bench_client, bench_server, figures, growth, paper
-from bench.points import FULL, PAPER_MS, QUICK, ROUNDS, Mean, Plan, Point, Split, Store, mean, params_of, student
+from bench.paper import figures, growth, measure
+from bench.paper.points import FULL, PAPER_MS, QUICK, ROUNDS, Mean, Plan, Point, Split, Store, mean, params_of, student
 from bench.script import Users, client_script, random_input, server_script
+from bench.suites import bench_client, bench_server
 from secagg import Model, Params, Round, rounds_of
 from secagg.protocol.messages import Unmasking, decode
 
@@ -160,37 +161,37 @@ def test_nothing_is_fitted_to_what_cannot_tell(xs: list[float]) -> None:
 
 def test_the_full_plan_is_the_papers() -> None:
     assert FULL.table == list(PAPER_MS)
-    points, counts = paper.selected(FULL, paper.SELECTIONS)
+    points, counts = measure.selected(FULL, measure.SELECTIONS)
     assert {point.n for point in points if point.m == 100_000} == set(range(100, 1001, 100))
     assert {point.m for point in points if point.n == 500} == set(range(100_000, 1_000_001, 100_000))
     assert {point.dropouts for point in points} == {0, 10, 30}
     assert len(points) == 2 * 3 * (10 + 10 - 1)
     assert len(counts) == len(set(counts)) == 3 * 10 + 3 * 10 - 9
-    assert list(paper.left_out(FULL)) == []
+    assert list(measure.left_out(FULL)) == []
 
 
 def test_the_quick_plan_says_what_it_leaves_out() -> None:
-    (text,) = paper.left_out(QUICK)
+    (text,) = measure.left_out(QUICK)
     assert "n = 300, 400, 600" in text
     assert "m = 300,000, 500,000" in text
     assert "Fig. 8's rows for n = 1,000" in text
     assert "7 of the paper's 10 iterations" in text
-    points, counts = paper.selected(QUICK, paper.SELECTIONS)
-    all_points, all_counts = paper.selected(FULL, paper.SELECTIONS)
+    points, counts = measure.selected(QUICK, measure.SELECTIONS)
+    all_points, all_counts = measure.selected(FULL, measure.SELECTIONS)
     assert set(points) < set(all_points)
     assert {n for n, _ in counts} <= {n for n, _ in all_counts}
 
 
 def test_parts_are_chosen_by_name() -> None:
-    assert paper.parse(["--only", "fig8,fig6"]).only == ("fig8", "fig6")
-    assert paper.selected(FULL, ["fig8"]) == (sorted(FULL.table), [])
+    assert measure.parse(["--only", "fig8,fig6"]).only == ("fig8", "fig6")
+    assert measure.selected(FULL, ["fig8"]) == (sorted(FULL.table), [])
     with pytest.raises(argparse.ArgumentTypeError, match="no such part: fig9"):
-        paper.chosen("fig8,fig9")
+        measure.chosen("fig8,fig9")
 
 
 @pytest.mark.parametrize(("n", "m"), [(10, 8), (25, 1000)])
 def test_traffic_is_section_7_1s_and_what_the_messages_itemise(n: int, m: int) -> None:
-    counted = paper.traffic(n, m)
+    counted = measure.traffic(n, m)
     assert 8 * (sum(counted) - sum(overhead_bytes(n).values())) == figures.formula_bits(n, m)
 
 
@@ -198,7 +199,7 @@ def test_traffic_is_section_7_1s_and_what_the_messages_itemise(n: int, m: int) -
 
 
 def options(folder: Path, *arguments: str) -> argparse.Namespace:
-    return paper.parse(["--output", str(folder), *arguments])
+    return measure.parse(["--output", str(folder), *arguments])
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -209,7 +210,7 @@ def read(path: Path) -> list[dict[str, str]]:
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with everything at tiny sizes."""
     folder = tmp_path_factory.mktemp("figures")
-    paper.run(options(folder), TINY, "the command")
+    measure.run(options(folder), TINY, "the command")
     return folder
 
 
@@ -245,8 +246,8 @@ def played(monkeypatch: pytest.MonkeyPatch) -> list[Point]:
         points.append(point)
         return lambda timer: dict.fromkeys(ROUNDS, 1.0)
 
-    monkeypatch.setattr(paper, "player", player)
-    monkeypatch.setattr(paper, "Estimate", lambda iterations: Flat())
+    monkeypatch.setattr(measure, "player", player)
+    monkeypatch.setattr(measure, "Estimate", lambda iterations: Flat())
     return points
 
 
@@ -271,7 +272,7 @@ def test_a_resumed_run_measures_what_is_missing(measured: Path, tmp_path: Path, 
     before = (folder / "times.csv").read_text()
     lines = before.splitlines(keepends=True)
     (folder / "times.csv").write_text("".join(lines[:-1]))  # as if killed before the last point's last iteration
-    paper.run(options(folder, "--resume"), TINY, "")
+    measure.run(options(folder, "--resume"), TINY, "")
     assert played == [Point("server", 40, 8, 30)]
     after = (folder / "times.csv").read_text().splitlines(keepends=True)
     assert after[:-2] == lines[:-2]
@@ -282,7 +283,7 @@ def test_a_new_run_measures_what_is_selected_and_keeps_the_rest(
     measured: Path, tmp_path: Path, played: list[Point]
 ) -> None:
     folder = copy_of(measured, tmp_path)
-    paper.run(options(folder, "--only", "fig7"), TINY, "")
+    measure.run(options(folder, "--only", "fig7"), TINY, "")
     assert len(played) == 3 * (4 + 4 - 1)
     assert {point.role for point in played} == {"server"}
     rows = {role: [row for row in read(folder / "times.csv") if row["role"] == role] for role in ("client", "server")}
@@ -291,7 +292,7 @@ def test_a_new_run_measures_what_is_selected_and_keeps_the_rest(
 
 
 def test_a_plan_alone_measures_nothing(tmp_path: Path, played: list[Point], capsys: pytest.CaptureFixture[str]) -> None:
-    paper.run(options(tmp_path, "--plan"), TINY, "")
+    measure.run(options(tmp_path, "--plan"), TINY, "")
     assert "42 points to measure, 2 iterations each" in capsys.readouterr().out
     assert not played
     assert not list(tmp_path.iterdir())
@@ -301,8 +302,8 @@ def test_results_of_two_machines_are_not_mixed(measured: Path, tmp_path: Path, p
     folder = copy_of(measured, tmp_path)
     (folder / "machine.txt").write_text("- another\n")
     with pytest.raises(ValueError, match="was measured elsewhere:\n- another"):
-        paper.run(options(folder, "--resume"), TINY, "")
-    paper.run(options(folder, "--only", "fig6"), TINY, "")
+        measure.run(options(folder, "--resume"), TINY, "")
+    measure.run(options(folder, "--only", "fig6"), TINY, "")
     assert {row["role"] for row in read(folder / "times.csv")} == {"client"}
 
 

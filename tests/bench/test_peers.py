@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.obvious import Obvious, expand
-from bench.ours import Ours
-from bench.work import MODULUS, Setting, Work, seconds
+from bench.peers.obvious import Obvious, expand
+from bench.peers.ours import Ours
+from bench.peers.work import MODULUS, Setting, Work, seconds
 from secagg import masking
 
 SMALL = Setting(n=8, m=50, dropped=2, masks=3)
@@ -17,7 +17,7 @@ CASES = ("mask", "masks", "share", "reconstruct", "agree", "client", "unmask")
 
 
 def flower(setting: Setting) -> Any:
-    return pytest.importorskip("bench.flower", exc_type=ImportError).Flower(setting)
+    return pytest.importorskip("bench.peers.flower", exc_type=ImportError).Flower(setting)
 
 
 @pytest.mark.parametrize("implementation", [Ours, Obvious, flower])

@@ -1,0 +1,1 @@
+"""A deployment of DAP under load, and under faults."""

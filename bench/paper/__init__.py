@@ -1,0 +1,1 @@
+"""The paper's evaluation (section 7.3) on this machine."""

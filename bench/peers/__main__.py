@@ -1,0 +1,5 @@
+"""Runs `python -m bench.peers`."""
+
+from .measure import main
+
+main()
