@@ -5,15 +5,17 @@ from glob import glob
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-VDAF = sorted(glob("csrc/field*.c") + glob("csrc/turboshake*.c"))
-KERNELS = sorted(set(glob("csrc/*.c")) - set(VDAF))
+SOURCES = sorted(glob("csrc/**/*.c", recursive=True))
+VDAF = [source for source in SOURCES if source.startswith("csrc/vdaf/")]
+KERNELS = [source for source in SOURCES if source not in VDAF]
+HEADERS = sorted(glob("csrc/**/*.h", recursive=True) + glob("csrc/**/*.inc", recursive=True))
 
 
 def extension(name: str, sources: list[str]) -> Extension:
     return Extension(
         f"secagg.{name}",
         sources=[f"secagg/{name}.pyx", *sources],
-        depends=["secagg/include/secagg.h", *sorted(glob("csrc/*.h") + glob("csrc/*.inc"))],
+        depends=["secagg/include/secagg.h", *HEADERS],
         include_dirs=["secagg/include", "csrc"],
         extra_compile_args=["-O2"],
     )

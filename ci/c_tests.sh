@@ -7,7 +7,7 @@ c_tests() {
     shift
     out=$(mktemp -d -p "$scratch")
     local compiler=("$@" -Wall -Wextra -Werror -g "-I$PWD/secagg/include" "-I$PWD/csrc")
-    printf '%s\n' "$PWD"/csrc/*.c | (cd "$out" && xargs -P "$(nproc)" -n 1 "${compiler[@]}" -c)
+    find "$PWD/csrc" -name "*.c" | (cd "$out" && xargs -P "$(nproc)" -n 1 "${compiler[@]}" -c)
     for source in tests/c/test_*.c; do
         program=$out/$(basename "$source" .c)
         "${compiler[@]}" "$source" "$out"/*.o -o "$program"

@@ -1,4 +1,4 @@
-/* isa.h: what an instruction set offers, and what its file and kernels.inc share with the rest. */
+/* isa.h: what an instruction set offers, and what its file and mask.inc share with the rest. */
 #ifndef SECAGG_ISA_H
 #define SECAGG_ISA_H
 

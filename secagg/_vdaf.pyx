@@ -6,7 +6,7 @@ from libc.stdint cimport uint8_t, uint64_t
 
 from secagg import _kernels
 
-cdef extern from "turboshake.h" nogil:
+cdef extern from "vdaf/turboshake.h" nogil:
     struct part:
         const uint8_t *at
         size_t length
@@ -24,7 +24,7 @@ cdef extern from "turboshake.h" nogil:
     int secagg_turboshake_selftest(const_turboshake *)
     void secagg_turboshake(const_turboshake *, uint8_t *, size_t, size_t, const messages *, size_t)
 
-cdef extern from "vdaf.h" nogil:
+cdef extern from "vdaf/vdaf.h" nogil:
     struct rows:
         uint64_t *at
         size_t stride

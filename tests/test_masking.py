@@ -101,7 +101,7 @@ def test_keystream_is_openssl_s(bits: int, edge: int) -> None:
             assert np.array_equal(out, elements[offset : offset + length]), (offset, length)
 
 
-@pytest.mark.parametrize("source", ["csrc/kernels.inc", "tests/c/test_mask.c"])
+@pytest.mark.parametrize("source", ["csrc/mask/mask.inc", "tests/c/test_mask.c"])
 def test_tile_is_the_kernels_(source: str) -> None:
     """Or the lengths of the tests miss a tile's edges, here or in C."""
     assert re.findall(r"\bTILE(?: =)? (\d+)", (ROOT / source).read_text()) == [str(TILE)]

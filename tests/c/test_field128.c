@@ -4,8 +4,8 @@
 #include <string.h>
 
 #define SECAGG_FIELD_IN_C
-#include "field128.h"
-#include "vdaf.h"
+#include "vdaf/field128.h"
+#include "vdaf/vdaf.h"
 
 #ifdef SECAGG_CT_VALGRIND
 #include <valgrind/memcheck.h>

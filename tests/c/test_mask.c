@@ -47,7 +47,7 @@ static const uint64_t moduli[] = {
 
 enum {
     MODULI = sizeof moduli / sizeof *moduli,
-    TILE = 6912, /* as in csrc/kernels.inc */
+    TILE = 6912, /* as in csrc/mask/mask.inc */
     MAX_SEEDS = 513,
     MAX_ELEMENTS = TILE + 1,
 };

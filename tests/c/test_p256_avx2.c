@@ -1,7 +1,7 @@
-/* The lanes of csrc/p256_avx2.c, whose source this is. */
+/* The lanes of csrc/agreement/p256_avx2.c, whose source this is. */
 #ifdef __x86_64__
 #define secagg_p256_avx2 tested
-#include "../../csrc/p256_avx2.c"
+#include "../../csrc/agreement/p256_avx2.c"
 
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)

@@ -1,7 +1,7 @@
-/* The lanes of csrc/p256_ifma.c, whose source this is. */
+/* The lanes of csrc/agreement/p256_ifma.c, whose source this is. */
 #ifdef __x86_64__
 #define secagg_p256_ifma tested
-#include "../../csrc/p256_ifma.c"
+#include "../../csrc/agreement/p256_ifma.c"
 
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((target("avx512f,avx512ifma"))), apply_to = function)

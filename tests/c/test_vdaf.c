@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "secagg.h"
-#include "vdaf.h"
+#include "vdaf/vdaf.h"
 
 #ifdef SECAGG_CT_VALGRIND
 #include <valgrind/memcheck.h>

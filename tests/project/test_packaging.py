@@ -73,7 +73,7 @@ def test_sdist_holds_source_but_nothing_generated(dist: Path) -> None:
     (sdist,) = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    kernels = {str(path.relative_to(SOURCE)) for path in (SOURCE / "csrc").iterdir()}
+    kernels = {str(path.relative_to(SOURCE)) for path in (SOURCE / "csrc").rglob("*.*")}
     assert kernels | {"LICENSE", "README.md", "secagg/_kernels.pyx", "secagg/include/secagg.h"} <= names
     assert not [name for name in names if name.endswith((".so", ".o", "_kernels.c"))]
 

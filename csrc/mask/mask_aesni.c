@@ -1,4 +1,4 @@
-/* aesni.c: AES-NI, one block at a time in 128-bit registers. */
+/* mask_aesni.c: AES-NI, one block at a time in 128-bit registers. */
 #if defined(__x86_64__)
 
 #include <immintrin.h>
@@ -39,7 +39,7 @@ KERNEL void sub_words(uint32_t *words) {
     }
 }
 
-#include "kernels.inc"
+#include "mask.inc"
 
 static int supported(void) { return __builtin_cpu_supports("aes") && __builtin_cpu_supports("avx"); }
 

@@ -10,8 +10,8 @@
 
 #include <stdlib.h>
 
-#include "scalar.h"
 #include "secagg.h"
+#include "shamir/scalar.h"
 
 #define MAX_WIDTH 8
 #define MAX_ENTRIES (1 << (MAX_WIDTH - 1))

@@ -1,4 +1,4 @@
-/* portable.c: AES for any 64-bit CPU, bitsliced: constant time, since no table and no branch sees a secret.
+/* mask_portable.c: AES for any 64-bit CPU, bitsliced: constant time, since no table and no branch sees a secret.
  *
  * Eight blocks make eight vectors: bit i of byte p of vector j is bit j of byte p of block i.  So a byte of a vector is
  * a byte position of the AES state, in its own order (column p / 4, row p % 4), and ShiftRows and MixColumns move whole
@@ -157,7 +157,7 @@ KERNEL void sub_words(uint32_t *words) {
     memcpy(words, &x, sizeof x);
 }
 
-#include "kernels.inc"
+#include "mask.inc"
 
 static int supported(void) { return 1; }
 

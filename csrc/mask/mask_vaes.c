@@ -1,4 +1,4 @@
-/* vaes.c: VAES and AVX2, two blocks at a time in 256-bit registers. */
+/* mask_vaes.c: VAES and AVX2, two blocks at a time in 256-bit registers. */
 #if defined(__x86_64__)
 
 #include <cpuid.h>
@@ -39,7 +39,7 @@ KERNEL void sub_words(uint32_t *words) {
     }
 }
 
-#include "kernels.inc"
+#include "mask.inc"
 
 /* CPUID leaf 7, ECX bit 9; "avx2" says that the operating system saves the 256-bit registers, too. */
 static int supported(void) {

@@ -6,7 +6,7 @@
 #ifndef SECAGG_P256_FIELD_H
 #define SECAGG_P256_FIELD_H
 
-#include "scalar.h"
+#include "shamir/scalar.h"
 
 #define LIMBS 4
 

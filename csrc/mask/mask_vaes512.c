@@ -1,4 +1,4 @@
-/* vaes512.c: VAES and AVX-512, four blocks at a time in 512-bit registers. */
+/* mask_vaes512.c: VAES and AVX-512, four blocks at a time in 512-bit registers. */
 #if defined(__x86_64__)
 
 #include <cpuid.h>
@@ -42,7 +42,7 @@ KERNEL void sub_words(uint32_t *words) {
     }
 }
 
-#include "kernels.inc"
+#include "mask.inc"
 
 /* CPUID leaf 7, ECX bit 9; "avx512bw" says that the operating system saves the 512-bit registers, too. */
 static int supported(void) {
