@@ -3,20 +3,27 @@
 The protocol of Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning" (CCS 2017):
 `Params`, `Client` and `Server` run it; `masking`, `shamir` and `vector` are its fast kernels for other uses.
 Prio3 is in `secagg.vdaf`, differential privacy in `secagg.dp`, a round with noise in `secagg.noisy`.
+
+Names are imported when they are first asked for (PEP 562), so that `import secagg.masking` loads the kernels and
+neither the protocol nor OpenSSL.
 """
 
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from .errors import Abort, ArgumentTypeError, LocalProtocolError, RemoteProtocolError, ReportRejected, SecAggError
-from .protocol.client import Client
-from .protocol.deliveries import Stray
-from .protocol.identity import Identity, Roster
-from .protocol.messages import Round, rounds_of
-from .protocol.params import Model, Params
-from .protocol.quantize import Aggregate, Quantizer
-from .protocol.server import Fault, Server
-from .protocol.simulate import Simulation, simulate
-from .protocol.thresholds import Threat
+if TYPE_CHECKING:
+    from . import masking, primitives, shamir, vector
+    from .errors import Abort, ArgumentTypeError, LocalProtocolError, RemoteProtocolError, ReportRejected, SecAggError
+    from .protocol.client import Client
+    from .protocol.deliveries import Stray
+    from .protocol.identity import Identity, Roster
+    from .protocol.messages import Round, rounds_of
+    from .protocol.params import Model, Params
+    from .protocol.quantize import Aggregate, Quantizer
+    from .protocol.server import Fault, Server
+    from .protocol.simulate import Simulation, simulate
+    from .protocol.thresholds import Threat
 
 __all__ = [
     "Abort",
@@ -39,10 +46,50 @@ __all__ = [
     "Stray",
     "Threat",
     "get_include",
+    "masking",
+    "primitives",
     "rounds_of",
+    "shamir",
     "simulate",
+    "vector",
 ]
 __version__ = "0.1.0"
+
+_HOMES = {
+    "errors": (
+        "Abort",
+        "ArgumentTypeError",
+        "LocalProtocolError",
+        "RemoteProtocolError",
+        "ReportRejected",
+        "SecAggError",
+    ),
+    "protocol.client": ("Client",),
+    "protocol.deliveries": ("Stray",),
+    "protocol.identity": ("Identity", "Roster"),
+    "protocol.messages": ("Round", "rounds_of"),
+    "protocol.params": ("Model", "Params"),
+    "protocol.quantize": ("Aggregate", "Quantizer"),
+    "protocol.server": ("Fault", "Server"),
+    "protocol.simulate": ("Simulation", "simulate"),
+    "protocol.thresholds": ("Threat",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = ("masking", "primitives", "shamir", "vector")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def get_include() -> str:

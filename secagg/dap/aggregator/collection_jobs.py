@@ -100,7 +100,7 @@ class CollectionJobs:
         except DapProblem as problem:
             self._fail(job, now, problem)
         except PeerUnavailable as problem:
-            delay = self._settings.delay(job.attempts, problem)
+            delay = self._settings.delay(job.attempts, problem.retry_after)
             with self._store.write() as tx:
                 if collections.lock_collection_job(tx, job) is not None:
                     collections.change_collection_job(tx, job, due=now + delay)
@@ -181,7 +181,7 @@ class CollectionJobs:
             if released is None:
                 return
             if released.share_request is not None and problem.type not in _CONFLICTS:
-                delay = self._settings.delay(job.attempts, problem)
+                delay = self._settings.delay(job.attempts, problem.retry_after)
                 collections.change_collection_job(tx, job, due=now + delay)
                 return
             collections.change_collection_job(tx, job, problem=to_document(problem).decode(), due=None)

@@ -213,7 +213,7 @@ class Leader:
         return JobDone(aggregated, {i: errors[i] for i in errors if i not in early}, early=len(early))
 
     def _postpone(self, job: Job, now: float, problem: DapProblem | PeerUnavailable) -> None:
-        delay = self.settings.delay(job.attempts, problem)
+        delay = self.settings.delay(job.attempts, problem.retry_after)
         with self.store.write() as tx:
             postpone_job(tx, job, now + delay, None)
 

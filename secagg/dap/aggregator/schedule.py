@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..problems import DapProblem
 from ..task import Task
-from .peer import PeerUnavailable
 
 _JOB_BYTES = 1 << 25  # of the shares of an aggregation job
 
@@ -31,6 +29,6 @@ class Settings:
         once."""
         return max(1, min(self.job_size, _JOB_BYTES // (task.prio3.LEADER_SHARE_SIZE + task.prio3.OUT_SHARE_SIZE)))
 
-    def delay(self, attempts: int, problem: DapProblem | PeerUnavailable) -> float:
-        """Seconds until a step that failed is tried again."""
-        return problem.retry_after or min(self.backoff, 2.0 ** min(attempts, 62))
+    def delay(self, attempts: int, retry_after: float | None) -> float:
+        """Seconds until a step that failed is tried again: as many as the Helper asked for, if it did."""
+        return retry_after or min(self.backoff, 2.0 ** min(attempts, 62))

@@ -1,0 +1,77 @@
+"""Imports run one way. Each case imports a package in a fresh interpreter and looks at what that has loaded."""
+
+import json
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import secagg
+
+GROUND = {"errors", "arguments", "codec", "durable"}
+KERNELS = {"_kernels", "masking", "shamir", "vector"}
+
+# Which top-level parts of secagg each part may load, itself included.
+MAY_LOAD = {
+    "errors": {"errors"},
+    "arguments": {"arguments", "errors"},
+    "codec": {"codec", "arguments", "errors"},
+    "vector": {"_kernels", "vector", "arguments", "errors"},
+    "masking": {"_kernels", "masking", "vector", "arguments", "errors"},
+    "shamir": {"_kernels", "shamir", "arguments", "errors"},
+    "reed_solomon": {"_kernels", "reed_solomon", "shamir", "arguments", "errors"},
+    "primitives": {*KERNELS, *GROUND, "primitives"},
+    "protocol": {*KERNELS, *GROUND, "primitives", "reed_solomon", "protocol"},
+    "dp": {*KERNELS, *GROUND, "dp"},
+    "vdaf": {*KERNELS, *GROUND, "_vdaf", "vdaf"},
+    "noisy": {*KERNELS, *GROUND, "primitives", "reed_solomon", "protocol", "dp", "noisy"},
+    "http": {*GROUND, "http"},
+    "dap": {*KERNELS, *GROUND, "_vdaf", "vdaf", "dp", "http", "dap"},
+}
+
+# What must not be loaded with a module: other modules and packages, by the start of their names.
+WITHOUT = {
+    "secagg.masking": ["secagg.protocol", "cryptography"],
+    "secagg.dp": ["secagg.primitives", "cryptography"],
+    "secagg.dap.problems": ["secagg.vdaf", "secagg.dp", "httpx"],
+    "secagg.dap.store.journal": ["secagg.vdaf", "secagg.dp", "sqlalchemy"],
+    "secagg.dap.task_file": ["sqlalchemy", "starlette", "httpx"],
+    "secagg.dap.client.upload": ["sqlalchemy", "starlette", "uvicorn"],
+    "secagg.dap.client.collector": ["sqlalchemy", "starlette", "uvicorn"],
+    "secagg.dap.server.config": ["starlette", "uvicorn", "httpx"],
+    "secagg.dap.server.helper": ["secagg.dap.aggregator.leader", "secagg.dap.server.leader", "httpx", "uvicorn"],
+    "secagg.cli": ["secagg.dap", "sqlalchemy", "httpx", "matplotlib"],
+}
+
+_LOADED = """
+import importlib, json, pkgutil, sys
+module = importlib.import_module(sys.argv[1])
+if sys.argv[2] == "all":
+    for part in pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + "."):
+        importlib.import_module(part.name)
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def loaded(module: str, *, everything_in_it: bool = False) -> list[str]:
+    command = [sys.executable, "-c", _LOADED, module, "all" if everything_in_it else "only"]
+    names: list[str] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return names
+
+
+@pytest.mark.parametrize("part", MAY_LOAD)
+def test_a_part_loads_only_what_lies_below_it(part: str) -> None:
+    names = loaded(f"secagg.{part}", everything_in_it=True)
+    assert {name.split(".")[1] for name in names if name.startswith("secagg.")} <= MAY_LOAD[part]
+
+
+@pytest.mark.parametrize("module", WITHOUT)
+def test_a_module_is_loaded_without(module: str) -> None:
+    unwanted = tuple(WITHOUT[module])
+    assert [name for name in loaded(module) if f"{name}.".startswith(tuple(f"{start}." for start in unwanted))] == []
+
+
+def test_every_part_stands_in_the_table() -> None:
+    parts = {part.name for part in pkgutil.iter_modules(secagg.__path__)}
+    assert parts - set(MAY_LOAD) == {"_kernels", "_vdaf", "capi", "cli", "__main__"} & parts
