@@ -33,8 +33,8 @@ MAY_LOAD = {
 # What must not be loaded with a module: other modules and packages, by the start of their names.
 WITHOUT = {
     "secagg.masking": ["secagg.protocol", "cryptography"],
-    "secagg.dp": ["secagg.primitives", "cryptography"],
-    "secagg.dap.problems": ["secagg.vdaf", "secagg.dp", "httpx"],
+    "secagg.dp": ["secagg.primitives", "secagg.protocol"],
+    "secagg.dap.problems": ["secagg.vdaf", "secagg.dp", "secagg.http.steps", "httpx"],
     "secagg.dap.store.journal": ["secagg.vdaf", "secagg.dp", "sqlalchemy"],
     "secagg.dap.task_file": ["sqlalchemy", "starlette", "httpx"],
     "secagg.dap.client.upload": ["sqlalchemy", "starlette", "uvicorn"],

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 from ..errors import RemoteProtocolError, SecAggError
+from ..http.semantics import parse_retry_after
 from .base64url import base64url, from_base64url
 from .messages import TASK_ID_SIZE
 
@@ -107,18 +107,6 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes, now: flo
         retry_after=parse_retry_after(headers.get("retry-after"), now),
         **members,
     )
-
-
-def parse_retry_after(value: str | None, now: float) -> float | None:
-    """Seconds from now, at least 0, from a Retry-After header (RFC 9110, section 10.2.3); None without a valid one."""
-    if value is None:
-        return None
-    if value.isascii() and value.isdigit():
-        return float(value[:9])  # bounded: more digits are more than anyone waits
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, OverflowError):
-        return None
 
 
 _RESERVED = {"self", "retry_after", "task_id"}  # names of DapProblem's own arguments

@@ -16,14 +16,13 @@ import anyio.to_thread
 import httpx
 
 from ..arguments import convert, real, whole
-from ..dap.problems import DapProblem, from_response
 from ..errors import RemoteProtocolError, SecAggError
+from .semantics import TEMPORARY, parse_retry_after
 
 __all__ = ["Notify", "Progress", "Retries", "Unreachable"]
 
 T = TypeVar("T")
-PROBLEM_BYTES = 1 << 16  # of any answer, beside what is asked for
-_TEMPORARY = {408, 425, 429, 502, 503, 504}
+ANSWER_BYTES = 1 << 16  # of an answer that says nothing but how it went
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,13 +31,15 @@ class Request:
 
     Attributes:
         most: bytes of an answer that are read; a longer one is refused.
+        seconds: for which its content may drip in; a slower one is refused. None leaves that to the client's timeouts.
     """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes = b""
-    most: int = PROBLEM_BYTES
+    most: int = ANSWER_BYTES
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,16 +98,39 @@ class Unreachable(SecAggError):
         self.doubtful = doubtful
 
 
-@dataclass(frozen=True)
-class _Failure:
-    """No answer came, for this reason; the request itself may have arrived, or cannot have."""
+class Busy(SecAggError):
+    """A server says that it is busy, after several tries.
 
-    reason: str
+    Attributes:
+        response: its last answer.
+    """
+
+    def __init__(self, host: str, response: Response) -> None:
+        super().__init__(f"{host} is busy (HTTP {response.status}); try again later")
+        self.response = response
+
+
+@dataclass(frozen=True)
+class Failure:
+    """No answer came.
+
+    Attributes:
+        kind: of error.
+        detail: what the network or the library says of it; may be empty, and may name addresses.
+        arrived: whether the request itself may have arrived.
+    """
+
+    kind: str
+    detail: str
     arrived: bool
+
+    @property
+    def reason(self) -> str:
+        return f"{self.kind}: {self.detail}" if self.detail else self.kind
 
 
 Step: TypeAlias = Request | Wait | Progress
-Reply: TypeAlias = Response | _Failure | RemoteProtocolError | None
+Reply: TypeAlias = Response | Failure | RemoteProtocolError | None
 Steps: TypeAlias = Generator[Step, Reply, T]
 Notify: TypeAlias = Callable[[Progress], None]
 
@@ -132,55 +156,34 @@ def send(request: Request, *, clock: Callable[[], float], retries: Retries) -> S
     """Sends the same bytes until there is an answer other than "busy".
 
     Raises:
-        DapProblem: the server stays busy.
+        Busy: the server stays busy, or asks for more patience than `retries` have.
         Unreachable: no answer came.
         RemoteProtocolError: an answer is too long.
     """
+    host = urlsplit(request.url).netloc
     attempt, doubtful = 0, False
     while True:
         attempt += 1
         reply = yield request
         if isinstance(reply, RemoteProtocolError):
             raise reply
-        assert isinstance(reply, Response | _Failure)
-        if isinstance(reply, Response) and reply.status not in _TEMPORARY:
+        if isinstance(reply, Response) and reply.status not in TEMPORARY:
             return replace(reply, doubtful=doubtful)
-        doubtful = doubtful or isinstance(reply, Response) or reply.arrived
-        error = _error(request, reply, clock(), doubtful)
-        asked = error.retry_after if isinstance(error, DapProblem) else None
+        asked: float | None = None
+        error: Busy | Unreachable
+        if isinstance(reply, Response):
+            doubtful = True
+            asked = parse_retry_after(reply.headers.get("retry-after"), clock())
+            error = Busy(host, reply)
+        else:
+            assert isinstance(reply, Failure)
+            doubtful = doubtful or reply.arrived
+            reason = f"{host} does not answer: {reply.reason}; check its URL, and the network"
+            error = Unreachable(reason, doubtful=doubtful)
         pause = 0.5 * 2 ** (attempt - 1) if asked is None else asked
         if attempt >= retries.attempts or pause > retries.longest:
             raise error
         yield Wait(pause)
-
-
-def _error(request: Request, reply: Response | _Failure, now: float, doubtful: bool) -> DapProblem | Unreachable:
-    if isinstance(reply, Response):
-        return problem(reply, now)
-    host = urlsplit(request.url).netloc
-    reason = f"{host} does not answer: {reply.reason}; check its URL in the task, and the network"
-    return Unreachable(reason, doubtful=doubtful)
-
-
-def problem(response: Response, now: float) -> DapProblem:
-    """What an unsuccessful response says."""
-    return from_response(response.status, response.headers, response.content, now)
-
-
-def require_success(response: Response, now: float) -> None:
-    """Raises DapProblem for an answer that is an error, RemoteProtocolError for a redirection."""
-    if 300 <= response.status < 400:
-        raise RemoteProtocolError(f"a server redirects us (HTTP {response.status}): put its final URL into the task")
-    if not response.successful:
-        raise problem(response, now)
-
-
-def require_media_type(response: Response, wanted: str) -> None:
-    """Raises RemoteProtocolError unless it is the one, spaces and capitals aside."""
-    given = response.headers.get("content-type", "")
-    if given.replace(" ", "").lower() != wanted:
-        shown = "".join(c if c.isprintable() else "?" for c in given[:100])
-        raise RemoteProtocolError(f"an answer of type {wanted} expected, got {shown!r}: is the URL in the task right?")
 
 
 # Drivers.
@@ -214,7 +217,7 @@ def run(
         if isinstance(step, _Done):
             return step.value
         if isinstance(step, Request):
-            reply = _perform(http, step)
+            reply = perform(http, step)
         elif isinstance(step, Wait):
             sleep(step.seconds)
         elif notify is not None:
@@ -232,14 +235,15 @@ async def run_async(
         if isinstance(step, _Done):
             return step.value
         if isinstance(step, Request):
-            reply = await _perform_async(http, step)
+            reply = await perform_async(http, step)
         elif isinstance(step, Wait):
             await sleep(step.seconds)
         elif notify is not None:
             notify(step)
 
 
-def _perform(http: httpx.Client, request: Request) -> Reply:
+def perform(http: httpx.Client, request: Request) -> Response | Failure | RemoteProtocolError:
+    """Sends one request and reads the answer as far as is allowed."""
     body = _Body(request)
     try:
         with http.stream(
@@ -254,7 +258,7 @@ def _perform(http: httpx.Client, request: Request) -> Reply:
     return body.reply(response)
 
 
-async def _perform_async(http: httpx.AsyncClient, request: Request) -> Reply:
+async def perform_async(http: httpx.AsyncClient, request: Request) -> Reply:
     body = _Body(request)
     try:
         async with http.stream(
@@ -269,9 +273,8 @@ async def _perform_async(http: httpx.AsyncClient, request: Request) -> Reply:
     return body.reply(response)
 
 
-def _failure(error: Exception) -> _Failure:
-    reason = f"{type(error).__name__}{f': {error}' if str(error) else ''}"
-    return _Failure(reason, arrived=not isinstance(error, _UNSENT))
+def _failure(error: Exception) -> Failure:
+    return Failure(type(error).__name__, str(error), arrived=not isinstance(error, _UNSENT))
 
 
 class _Body:
@@ -279,6 +282,8 @@ class _Body:
 
     def __init__(self, request: Request) -> None:
         self._most = request.most
+        self._seconds = request.seconds
+        self._end = None if request.seconds is None else time.monotonic() + request.seconds
         self._parts: list[bytes] = []
         self._size = 0
         self._fault = ""
@@ -292,6 +297,9 @@ class _Body:
         self._size += len(part)
         if self._size > self._most:
             self._fault = f"a server's answer has more than {self._most:,} bytes, which is more than there can be"
+            return False
+        if self._end is not None and time.monotonic() > self._end:
+            self._fault = f"a server's answer takes longer than {self._seconds:g} s"
             return False
         self._parts.append(part)
         return True

@@ -1,22 +1,23 @@
 """The Helper as the Leader sees it, and behind HTTP."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from ...errors import SecAggError
+from ...errors import RemoteProtocolError, SecAggError
+from ...http.semantics import TEMPORARY, parse_retry_after
+from ...http.steps import Failure, Request, Response, perform
 from ..media_types import JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ
-from ..problems import from_response, parse_retry_after
+from ..problems import from_response
 from ..store.tasks import AggregatorTask
 
 MOST_BYTES = 1 << 26  # of an answer
 MOST_SECONDS = 120.0  # for which an answer's content may drip
 _WAITS = 0.1, 600.0  # seconds: the shortest and the longest, whatever the Helper asks for
-_TEMPORARY = {408, 425, 429, 502, 503, 504}
 
 
 class PeerUnavailable(SecAggError):
@@ -86,42 +87,34 @@ class HttpPeer:
 
     def _send(
         self, mine: AggregatorTask, method: str, url: str, headers: dict[str, str] | None = None, body: bytes = b""
-    ) -> "_Heard":
+    ) -> Response:
         token = mine.secrets.peer_token.decode("ascii")
-        own = {"Authorization": f"Bearer {token}", "Accept-Encoding": "identity", **(headers or {})}
-        try:
-            with self._http.stream(method, url, content=body, headers=own) as response:
-                content = _read(response)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise PeerUnavailable(f"the Helper does not answer: {type(error).__name__}") from None
-        if response.is_success:
-            return _Heard(response.headers, content)
-        problem = from_response(response.status_code, response.headers, content, self._clock())
-        problem.retry_after = self._wait(response.headers)
-        if response.is_client_error and response.status_code not in _TEMPORARY:
+        own = {"Authorization": f"Bearer {token}", **(headers or {})}
+        reply = perform(self._http, Request(method, url, own, body, MOST_BYTES, MOST_SECONDS))
+        if isinstance(reply, Failure):
+            raise PeerUnavailable(f"the Helper does not answer: {reply.kind}")
+        if isinstance(reply, RemoteProtocolError):
+            raise PeerUnavailable(f"the Helper does not answer as it should: {reply.reason}")
+        if reply.successful:
+            return reply
+        problem = from_response(reply.status, reply.headers, reply.content, self._clock())
+        problem.retry_after = self._wait(reply.headers)
+        if 400 <= reply.status < 500 and reply.status not in TEMPORARY:
             raise problem
         raise PeerUnavailable(f"the Helper is busy or fails: {problem}", problem.retry_after)
 
-    def _answer(self, heard: "_Heard", media_type: str, location: str) -> Answer:
-        if not heard.content:
-            wait = self._wait(heard.headers)
+    def _answer(self, response: Response, media_type: str, location: str) -> Answer:
+        if not response.content:
+            wait = self._wait(response.headers)
             return Answer(None, location, 1.0 if wait is None else wait)
-        if heard.headers.get("content-type") != media_type:
+        if response.headers.get("content-type") != media_type:
             raise PeerUnavailable(f"the Helper's answer is not of type {media_type}")
-        return Answer(heard.content, location)
+        return Answer(response.content, location)
 
-    def _wait(self, headers: httpx.Headers) -> float | None:
+    def _wait(self, headers: Mapping[str, str]) -> float | None:
         """Seconds that the Helper asks for, within reason."""
         asked = parse_retry_after(headers.get("retry-after"), self._clock())
         return None if asked is None else min(max(_WAITS[0], asked), _WAITS[1])
-
-
-@dataclass(frozen=True, repr=False)
-class _Heard:
-    """A successful response."""
-
-    headers: httpx.Headers
-    content: bytes
 
 
 def _location(url: str, given: str) -> str:
@@ -134,18 +127,3 @@ def _location(url: str, given: str) -> str:
     if elsewhere:
         raise PeerUnavailable("the Helper sends us to another host")
     return location
-
-
-def _read(response: httpx.Response) -> bytes:
-    """The content, read no further than an answer can be long, and no longer."""
-    parts, size, last = [], 0, time.monotonic() + MOST_SECONDS
-    if response.headers.get("content-encoding", "identity").lower() != "identity":
-        raise PeerUnavailable("the Helper's answer is compressed, which we did not ask for")
-    for part in response.iter_bytes():
-        size += len(part)
-        if size > MOST_BYTES:
-            raise PeerUnavailable(f"the Helper's answer is longer than {MOST_BYTES:,} bytes")
-        if time.monotonic() > last:
-            raise PeerUnavailable(f"the Helper's answer takes longer than {MOST_SECONDS:g} s")
-        parts.append(part)
-    return b"".join(parts)

@@ -8,24 +8,14 @@ from urllib.parse import urljoin, urlsplit
 from ...arguments import real
 from ...dp import Place
 from ...errors import RemoteProtocolError, SecAggError, require
-from ...http.steps import (
-    PROBLEM_BYTES,
-    Progress,
-    Request,
-    Response,
-    Retries,
-    Steps,
-    Wait,
-    problem,
-    require_media_type,
-    require_success,
-    send,
-)
+from ...http.semantics import parse_retry_after
+from ...http.steps import ANSWER_BYTES, Progress, Request, Response, Retries, Steps, Wait
 from ..hpke import HpkeError, PrivateKey
 from ..messages import CollectionJobReq, CollectionJobResp, HpkeCiphertext, HpkeConfig, Interval, Query, Role
 from ..privacy.estimates import error_bars, estimates
-from ..problems import NO_TYPE, WAITING, parse_retry_after, shown
+from ..problems import NO_TYPE, WAITING, shown
 from ..task import Task
+from .answers import problem, require_media_type, require_success, send
 
 COLLECTION_REQ = "application/ppm-dap;message=collection-job-req"
 COLLECTION_RESP = "application/ppm-dap;message=collection-job-resp"
@@ -206,7 +196,7 @@ class Collecting:
         headers = {"Authorization": f"Bearer {self._token}"}
         if body:
             headers["Content-Type"] = COLLECTION_REQ
-        most = PROBLEM_BYTES + 2 * self._task.prio3.OUT_SHARE_SIZE
+        most = ANSWER_BYTES + 2 * self._task.prio3.OUT_SHARE_SIZE
         request = Request(method, url, headers, body, most)
         return (yield from send(request, clock=self._clock, retries=self._retries))
 

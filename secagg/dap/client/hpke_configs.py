@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from ...http.steps import PROBLEM_BYTES, Request, Response, Retries, Steps, require_media_type, require_success, send
+from ...http.steps import ANSWER_BYTES, Request, Response, Retries, Steps
 from ..messages import HpkeConfig, HpkeConfigList, Role
 from ..reports import choose_config
 from ..task import Task
+from .answers import require_media_type, require_success, send
 
 _DEFAULT_AGE = 3600.0  # seconds, where an Aggregator says nothing
 _LONGEST_AGE = 7 * 86_400.0
@@ -39,7 +40,7 @@ class Configs:
             return kept[0]
         url = self._task.leader_url if role is Role.LEADER else self._task.helper_url
         named = "" if self._task.dialect.bulk else f"?task_id={self._task.text}"
-        request = Request("GET", f"{url}/hpke_config{named}", most=2 * PROBLEM_BYTES)
+        request = Request("GET", f"{url}/hpke_config{named}", most=2 * ANSWER_BYTES)
         response = yield from send(request, clock=self._clock, retries=self._retries)
         now = self._clock()
         require_success(response, now)

@@ -18,24 +18,12 @@ import httpx
 
 from ...arguments import whole
 from ...errors import RemoteProtocolError, SecAggError
-from ...http.steps import (
-    PROBLEM_BYTES,
-    Request,
-    Response,
-    Retries,
-    Steps,
-    Unreachable,
-    problem,
-    require_media_type,
-    require_success,
-    run,
-    run_async,
-    send,
-)
+from ...http.steps import ANSWER_BYTES, Request, Response, Retries, Steps, Unreachable, run, run_async
 from ...shamir import RandomBytes
 from ..messages import ReportError, Role, UploadErrors
 from ..reports import encode_upload, randomize, report_size, seal_reports
 from ..task import Task
+from .answers import problem, require_media_type, require_success, send
 from .hpke_configs import Configs
 
 __all__ = ["AsyncClient", "Client", "UploadInterrupted", "UploadResult"]
@@ -215,7 +203,7 @@ class _Uploader:
             f"{self._task.leader_url}/tasks/{self._task.text}/reports",
             {"Content-Type": dialect.upload_media_type},
             sent.body,
-            most=max(PROBLEM_BYTES, _STATUS_SIZE * len(sent.ids)),
+            most=max(ANSWER_BYTES, _STATUS_SIZE * len(sent.ids)),
         )
 
     def _errors(self, sent: _Sent, response: Response) -> dict[int, ReportError]:

@@ -34,7 +34,7 @@ def test_an_answer_that_does_not_end_is_not_read_to_its_end(
 ) -> None:
     monkeypatch.setattr(peer_module, "MOST_BYTES", 1000)
     headers = {"Content-Type": JOB_RESP, "Location": "/jobs/a"}
-    with pytest.raises(PeerUnavailable, match="longer than"):
+    with pytest.raises(PeerUnavailable, match="more than"):
         ask(lambda request: httpx.Response(200, headers=headers, content=bytes(1001)))
 
 

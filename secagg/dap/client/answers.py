@@ -1,0 +1,43 @@
+"""What the Aggregators answer to Clients and the Collector, and the errors that it stands for."""
+
+from collections.abc import Callable
+
+from ...errors import RemoteProtocolError
+from ...http import steps
+from ...http.steps import Busy, Request, Response, Retries, Steps
+from ..problems import DapProblem, from_response
+
+
+def send(request: Request, *, clock: Callable[[], float], retries: Retries) -> Steps[Response]:
+    """`http.steps.send`, whose error for a server that stays busy is the DapProblem that it sent.
+
+    Raises:
+        DapProblem: the server stays busy.
+        Unreachable: no answer came.
+        RemoteProtocolError: an answer is too long.
+    """
+    try:
+        return (yield from steps.send(request, clock=clock, retries=retries))
+    except Busy as busy:
+        raise problem(busy.response, clock()) from None
+
+
+def problem(response: Response, now: float) -> DapProblem:
+    """What an unsuccessful response says."""
+    return from_response(response.status, response.headers, response.content, now)
+
+
+def require_success(response: Response, now: float) -> None:
+    """Raises DapProblem for an answer that is an error, RemoteProtocolError for a redirection."""
+    if 300 <= response.status < 400:
+        raise RemoteProtocolError(f"a server redirects us (HTTP {response.status}): put its final URL into the task")
+    if not response.successful:
+        raise problem(response, now)
+
+
+def require_media_type(response: Response, wanted: str) -> None:
+    """Raises RemoteProtocolError unless it is the one, spaces and capitals aside."""
+    given = response.headers.get("content-type", "")
+    if given.replace(" ", "").lower() != wanted:
+        shown = "".join(c if c.isprintable() else "?" for c in given[:100])
+        raise RemoteProtocolError(f"an answer of type {wanted} expected, got {shown!r}: is the URL in the task right?")

@@ -1,0 +1,18 @@
+"""What status codes and header fields mean (RFC 9110), wherever HTTP is spoken."""
+
+from email.utils import parsedate_to_datetime
+
+TEMPORARY = frozenset({408, 425, 429, 502, 503, 504})
+"""Status codes that say: the same request may succeed later."""
+
+
+def parse_retry_after(value: str | None, now: float) -> float | None:
+    """Seconds from now, at least 0, from a Retry-After header (RFC 9110, section 10.2.3); None without a valid one."""
+    if value is None:
+        return None
+    if value.isascii() and value.isdigit():
+        return float(value[:9])  # bounded: more digits are more than anyone waits
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
