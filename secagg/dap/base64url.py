@@ -1,4 +1,4 @@
-"""Bytes as text: URL-safe base64 without padding (RFC 4648, section 5), canonically written."""
+"""Bytes as text: URL-safe base64 without padding (RFC 4648, sections 5 and 3.2), in its one canonical form."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
@@ -7,17 +7,26 @@ from ..errors import RemoteProtocolError
 
 
 def base64url(data: bytes) -> str:
-    """URL-safe base64 without padding (RFC 4648, sections 5 and 3.2)."""
+    """The text of some bytes."""
     return urlsafe_b64encode(octets(data, "data")).rstrip(b"=").decode("ascii")
 
 
-def from_base64url(text: str, size: int) -> bytes:
-    """The bytes; raises RemoteProtocolError unless they are `size` many and canonically written."""
-    size = whole(size, "size")
+def from_base64url(text: str, size: int | None = None, *, name: str = "") -> bytes:
+    """The bytes of a text.
+
+    Args:
+        size: how many there must be; None for any number.
+        name: of the field, for the error.
+
+    Raises:
+        RemoteProtocolError: there are not so many, or they are not written canonically.
+    """
+    wanted = None if size is None else whole(size, "size")
     try:
         data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except ValueError:
-        data = b""
-    if len(data) != size or base64url(data) != text:
-        raise RemoteProtocolError(f"URL-safe base64 of {size} bytes expected")
+        data = None
+    if data is None or base64url(data) != text or wanted not in (None, len(data)):
+        form = "URL-safe base64 without padding" + ("" if wanted is None else f", of {wanted} bytes")
+        raise RemoteProtocolError(f"{name} must be {form}" if name else f"{form} expected")
     return data

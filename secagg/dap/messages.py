@@ -14,6 +14,7 @@ from ..arguments import convert, octets, whole
 from ..codec import Fixed, Nested, Opaque, Reader, Struct, UInt, Vector
 
 REPORT_ID_SIZE = 16
+NO_EXTENSIONS = bytes(2)  # an empty list of them, encoded
 TASK_ID_SIZE = 32
 BATCH_ID_SIZE = 32
 CHECKSUM_SIZE = 32

@@ -12,6 +12,7 @@ from ..shamir import RandomBytes
 from ..vdaf import Rows
 from . import hpke
 from .messages import (
+    NO_EXTENSIONS,
     REPORT_ID_SIZE,
     HpkeCiphertext,
     HpkeConfig,
@@ -27,7 +28,6 @@ from .task import Task
 EXTENSION_ROOM = 1 << 10  # bytes of a report's private extensions, of which none is known here
 _PLAINTEXT_HEAD = len(PlaintextInputShare((), b"-").encode()) - 1
 _TIME_SIZE = 8
-_NO_EXTENSIONS = bytes(2)
 
 
 def choose_config(configs: HpkeConfigList) -> HpkeConfig:
@@ -179,4 +179,4 @@ def decode_upload(task: Task, body: bytes) -> tuple[Report, ...]:
     if task.dialect.public_extensions:
         return (Report.decode(body),)
     end = REPORT_ID_SIZE + _TIME_SIZE
-    return (Report.decode(body[:end] + _NO_EXTENSIONS + body[end:]),)
+    return (Report.decode(body[:end] + NO_EXTENSIONS + body[end:]),)

@@ -12,6 +12,7 @@ from ..vdaf import PingPong, Prio3
 from .base64url import base64url, from_base64url
 from .dialect import DAP_18, DIALECT_EXTENSION, DIALECTS, Dialect
 from .messages import (
+    NO_EXTENSIONS,
     TASK_ID_SIZE,
     AggregateShareAad,
     BatchMode,
@@ -185,7 +186,7 @@ class Task:
     def encode_metadata(self, metadata: ReportMetadata) -> bytes:
         """As the Client of this dialect encodes it."""
         encoded = metadata.encode()
-        return encoded if self.dialect.public_extensions else encoded[: -len(_NO_EXTENSIONS)]
+        return encoded if self.dialect.public_extensions else encoded[: -len(NO_EXTENSIONS)]
 
     def agg_share_info(self, role: Role) -> bytes:
         """HPKE's info of the Leader's or Helper's aggregate share (section 4.6.6); never a dialect's."""
@@ -205,9 +206,6 @@ class Task:
             if extension.extension_type == extension_type:
                 return extension.extension_data
         return None
-
-
-_NO_EXTENSIONS = bytes(2)
 
 
 def task_configuration(

@@ -7,7 +7,6 @@ The Client's file is public. Every other one holds secrets, and goes to its part
 
 import json
 import os
-from base64 import urlsafe_b64decode
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from ..durable import create
 from ..errors import RemoteProtocolError, require
 from ..shamir import RandomBytes
-from .base64url import base64url
+from .base64url import base64url, from_base64url
 from .hpke import AEAD_AES_128_GCM, KDF_HKDF_SHA256, KEM_X25519_HKDF_SHA256, PrivateKey, check_suite
 from .messages import TASK_ID_SIZE, HpkeConfig, Role, TaskConfiguration
 from .secrets import TaskSecrets, token_hash
@@ -186,7 +185,7 @@ def key_from_document(document: object) -> CollectorKey:
 
 def config_from_text(text: str) -> HpkeConfig:
     """A Collector's HPKE configuration, as base64url; raises RemoteProtocolError unless it is of our suite."""
-    return _checked(HpkeConfig.decode(_decoded("an HPKE configuration", text)), None)
+    return _checked(HpkeConfig.decode(from_base64url(text, name="an HPKE configuration")), None)
 
 
 def load(path: Path) -> Party:
@@ -233,17 +232,6 @@ def _checked(config: HpkeConfig, key: PrivateKey | None) -> HpkeConfig:
     return config
 
 
-def _decoded(name: str, text: str) -> bytes:
-    """Bytes, canonically written."""
-    try:
-        data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    except ValueError:
-        data = b""
-    if base64url(data) != text:
-        raise RemoteProtocolError(f"{name} must be URL-safe base64 without padding")
-    return data
-
-
 class _Fields:
     """Takes each field once, and in the end there must be none left."""
 
@@ -257,7 +245,7 @@ class _Fields:
         return value
 
     def data(self, name: str) -> bytes:
-        return _decoded(name, self.text(name))
+        return from_base64url(self.text(name), name=name)
 
     def private_key(self) -> PrivateKey | None:
         if self._left.get("hpke_private_key", "") is None:

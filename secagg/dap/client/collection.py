@@ -11,14 +11,13 @@ from ...errors import RemoteProtocolError, SecAggError, require
 from ...http.semantics import parse_retry_after
 from ...http.steps import ANSWER_BYTES, Progress, Request, Response, Retries, Steps, Wait
 from ..hpke import HpkeError, PrivateKey
+from ..media_types import COLLECTION_REQ, COLLECTION_RESP
 from ..messages import CollectionJobReq, CollectionJobResp, HpkeCiphertext, HpkeConfig, Interval, Query, Role
 from ..privacy.estimates import error_bars, estimates
 from ..problems import NO_TYPE, WAITING, shown
 from ..task import Task
 from .answers import problem, require_media_type, require_success, send
 
-COLLECTION_REQ = "application/ppm-dap;message=collection-job-req"
-COLLECTION_RESP = "application/ppm-dap;message=collection-job-resp"
 _LONGEST_PAUSE = 3600.0  # seconds between two polls, whatever the Leader asks for
 
 Batch: TypeAlias = Interval | tuple[float, float] | None

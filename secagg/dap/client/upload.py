@@ -20,6 +20,7 @@ from ...arguments import whole
 from ...errors import RemoteProtocolError, SecAggError
 from ...http.steps import ANSWER_BYTES, Request, Response, Retries, Steps, Unreachable, run, run_async
 from ...shamir import RandomBytes
+from ..media_types import UPLOAD_ERRORS
 from ..messages import ReportError, Role, UploadErrors
 from ..reports import encode_upload, randomize, report_size, seal_reports
 from ..task import Task
@@ -28,7 +29,6 @@ from .hpke_configs import Configs
 
 __all__ = ["AsyncClient", "Client", "UploadInterrupted", "UploadResult"]
 
-UPLOAD_ERRORS = "application/ppm-dap;message=upload-errors"
 MAX_BODY = 1 << 20  # bytes of a request with several reports
 TIMEOUT = 30.0  # seconds, of our own HTTP clients
 _STATUS_SIZE = 17

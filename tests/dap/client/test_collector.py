@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from secagg.dap import hpke
-from secagg.dap.client.collection import COLLECTION_RESP
 from secagg.dap.client.collector import AsyncCollector, Collection, CollectionPending, Collector
 from secagg.dap.hpke import PrivateKey
+from secagg.dap.media_types import COLLECTION_RESP
 from secagg.dap.messages import (
     BatchMode,
     CollectionJobReq,

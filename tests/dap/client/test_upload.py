@@ -11,8 +11,9 @@ import httpx
 import numpy as np
 import pytest
 
-from secagg.dap.client.upload import UPLOAD_ERRORS, UploadInterrupted
+from secagg.dap.client.upload import UploadInterrupted
 from secagg.dap.dialect import DAP_09
+from secagg.dap.media_types import UPLOAD_ERRORS
 from secagg.dap.messages import (
     HpkeConfig,
     HpkeConfigList,
