@@ -16,6 +16,7 @@ import numpy as np
 import psycopg
 
 from secagg.cli.demo.local import Local
+from secagg.cli.demo.usage import usage
 from secagg.dap.client.hpke_configs import Configs
 from secagg.dap.messages import HpkeConfig, Interval, Role
 from secagg.dap.reports import encode_upload, make_reports
@@ -27,7 +28,6 @@ from secagg.http.steps import Retries, run
 
 SCRIPT = Path(__file__).parents[2] / "ci" / "postgres.sh"
 AGGREGATORS = (Role.LEADER, Role.HELPER)
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Postgres:
@@ -68,13 +68,9 @@ class Postgres:
 
     def cpu_seconds(self) -> float:
         """Of all its processes, also those that have ended."""
-        total = sum(_cpu_ticks(self.pid))
-        for pid in self.backends():
-            try:
-                total += sum(_cpu_ticks(pid)[:2])
-            except FileNotFoundError:
-                continue
-        return total / TICKS
+        server, others = usage(self.pid), map(usage, self.backends())
+        ended = 0.0 if server is None else server.ended_children_seconds
+        return ended + sum(found.cpu_seconds for found in (server, *others) if found is not None)
 
     def kill(self) -> None:
         """End the server with all its processes, as a crash of it does (SIGKILL)."""
@@ -105,12 +101,6 @@ def _gone_already() -> Iterator[None]:
         yield
     except ProcessLookupError:
         return
-
-
-def _cpu_ticks(pid: int) -> list[int]:
-    """User and system time of a process, then those of its children that have ended."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    return [int(field) for field in fields[11:15]]
 
 
 def pin(pid: int, cpu: int) -> None:

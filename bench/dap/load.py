@@ -112,7 +112,7 @@ class Deployment:
         return Measured(used, self._database() - database, wall)
 
     def _cpu(self) -> dict[Role, float]:
-        return {role: self.local.cpu_seconds(role) for role in AGGREGATORS}
+        return {role: self.local.usage(role).cpu_seconds for role in AGGREGATORS}
 
     def _database(self) -> float:
         return 0.0 if self.postgres is None else self.postgres.cpu_seconds()
@@ -170,7 +170,7 @@ def run_cases(database: str, cases: Sequence[Case], repeat: int) -> Iterator[tup
             local = stack.enter_context(Local(folder, None if postgres is None else postgres.urls))
             deployment = Deployment(local, postgres)
             runs = [deployment.measure(case, seed) for seed in range(repeat)]
-            yield rows(database, case, runs, {role: local.peak_bytes(role) for role in AGGREGATORS})
+            yield rows(database, case, runs, {role: local.usage(role).peak_bytes for role in AGGREGATORS})
 
 
 def pieces_table(cases: Sequence[Case]) -> Iterator[str]:

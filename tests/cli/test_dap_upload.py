@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from secagg.dap.client.upload import UPLOAD_ERRORS, Client
+from secagg.dap.client.upload import Client
+from secagg.dap.media_types import UPLOAD_ERRORS
 from secagg.dap.messages import ReportError, ReportUploadStatus, UploadErrors
 from secagg.dap.task import Task
 from secagg.http.steps import Retries

@@ -16,9 +16,10 @@ import pytest
 
 from secagg.cli.demo import command as command
 from secagg.cli.demo import experiments
-from secagg.cli.demo.demo import Batch, Demo, Release, Usage, browsers, privacy_for, ranking
+from secagg.cli.demo.demo import Batch, Demo, Release, browsers, privacy_for, ranking
 from secagg.cli.demo.local import Local, LocalError
 from secagg.cli.demo.report import BAR, bar_text
+from secagg.cli.demo.usage import Usage
 from secagg.dap.messages import Role
 from secagg.dap.server.config import SECRET_VARIABLE
 from secagg.dap.vdafs import vdaf
@@ -193,7 +194,7 @@ def test_release_is_wrong_beyond_its_noise(tmp_path: Path) -> None:
     local = Local(tmp_path)
     local.urls = {Role.LEADER: "http://127.0.0.1:1", Role.HELPER: "http://127.0.0.1:2"}
     batch = Demo(local, 4, quiet).new_batch(np.repeat([0, 1], [90, 10]), "1")
-    right = Release(batch, 100, [95, 7, -9, 3], 8.0, Usage(1, 0.0, 0))
+    right = Release(batch, 100, [95, 7, -9, 3], 8.0, Usage(1, 0.0, 0.0, 0))
     assert right.errors == [5, -3, -9, 3]
     assert right.wrong is None
     assert replace(right, report_count=99).wrong == "100 reports were accepted, but 99 were collected"

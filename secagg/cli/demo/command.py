@@ -19,9 +19,10 @@ from ...dap.vdafs import vdaf
 from ..console import CommandError, console, fail, integer_option, require, show_json
 from ..dap.common import JsonOption
 from . import experiments
-from .demo import Demo, Progress, Usage, browsers, privacy_for, usage
+from .demo import Demo, Progress, browsers, privacy_for
 from .local import Local
 from .report import Run, describe, show_report
+from .usage import Usage, usage
 
 REPORTS, BUCKETS = (10, 1_000_000), (2, 1000)
 POST_BUCKETS = 20  # whose common and rare types the figures are about

@@ -28,6 +28,7 @@ from ...dap.vdafs import Vdaf, vdaf
 from ...dp import PureDp
 from ...errors import SecAggError
 from .local import Local, LocalError
+from .usage import Usage, usage
 
 AT_ONCE = 1000  # reports that are made and uploaded together: this process holds no more of them
 COLLECTORS = 2  # processes at once
@@ -107,20 +108,6 @@ class Release:
         most = task.privacy.plan(task.vdaf).error(1 - IMPOSSIBLE).absolute
         worst = max(abs(error) for error in self.errors)
         return f"an error of {worst:,} is more than the noise can be, {most:,}" if worst > most else None
-
-
-@dataclass(frozen=True)
-class Usage:
-    """Of a process, so far.
-
-    Attributes:
-        cpu_seconds: user and system time.
-        peak_bytes: the most memory that it has held resident.
-    """
-
-    pid: int
-    cpu_seconds: float
-    peak_bytes: int
 
 
 class Demo:
@@ -244,7 +231,7 @@ class _Collector:
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "NO_PROXY": "*", "no_proxy": "*"},
             )
-        self._usage = Usage(self._process.pid, 0.0, 0)
+        self._usage = Usage(self._process.pid, 0.0, 0.0, 0)
 
     def ended(self) -> bool:
         if self._process.poll() is not None:
@@ -267,14 +254,3 @@ def privacy_for(epsilon: str, vdaf: Vdaf) -> Privacy:
     """Noise for one collection at this epsilon, one Aggregator of the two being honest."""
     budget = PureDp(epsilon)
     return Privacy(least_noise(budget, vdaf), budget, budget)
-
-
-def usage(pid: int) -> Usage | None:
-    """None if the process has just ended, or this system does not tell (it has no /proc)."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        peak = int(status["VmHWM"].split()[0]) * 1024
-    except (OSError, KeyError):
-        return None
-    return Usage(pid, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), peak)

@@ -26,6 +26,7 @@ from ...dap.task import Task, task_configuration
 from ...dap.task_file import CollectorKey, CollectorParty, Party
 from ...dap.vdafs import Vdaf
 from ...errors import SecAggError
+from .usage import Usage, usage
 
 STOP_SECONDS = 60.0
 LAST_WORDS = 2000  # bytes of a log that an error looks at
@@ -164,16 +165,12 @@ class Local:
         assert isinstance(collector, CollectorParty)
         return collector.task, collector
 
-    def cpu_seconds(self, role: Role) -> float:
-        """User and system time that a role's process has taken so far."""
-        fields = Path(f"/proc/{self.processes[role].pid}/stat").read_text().rpartition(") ")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def peak_bytes(self, role: Role) -> int:
-        """The most memory that a role's process has held resident (VmHWM)."""
-        status = Path(f"/proc/{self.processes[role].pid}/status").read_text()
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
+    def usage(self, role: Role) -> Usage:
+        """What a role's process has taken so far."""
+        found = usage(self.processes[role].pid)
+        if found is None:
+            raise LocalError(f"the {role.name.lower()} has ended, or this system does not tell what it takes")
+        return found
 
     def waiting(self) -> int:
         """How many reports the Leader has taken that are not aggregated yet."""

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from ...dap.server.config import ROLES
 from ..console import show, show_pairs, table
-from .demo import AT_ONCE, CONFIDENCE, Release, Usage
+from .demo import AT_ONCE, CONFIDENCE, Release
+from .usage import Usage
 
 ROWS = 25  # of the histogram
 BAR = 32  # columns

@@ -1,0 +1,33 @@
+"""What a process has taken of the machine so far, as Linux counts it."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Of a process, so far.
+
+    Attributes:
+        cpu_seconds: user and system time.
+        ended_children_seconds: the same of those of its children that have ended.
+        peak_bytes: the most memory that it has held resident.
+    """
+
+    pid: int
+    cpu_seconds: float
+    ended_children_seconds: float
+    peak_bytes: int
+
+
+def usage(pid: int) -> Usage | None:
+    """None if the process has just ended, or this system does not tell (it has no /proc)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        peak = int(status["VmHWM"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return None
+    user, system, children_user, children_system = (int(field) / os.sysconf("SC_CLK_TCK") for field in fields[11:15])
+    return Usage(pid, user + system, children_user + children_system, peak)
