@@ -9,9 +9,30 @@ works() { "$@" >/dev/null 2>&1; }
 
 links() { "$@" -x c - -o /dev/null <<<'int main(void) { return 0; }'; }
 
+# Debian's package clang brings `clang`; without it there may be a `clang-14` of a package with that name.
+clang_command() {
+    if works command -v clang; then
+        echo clang
+    else
+        compgen -c clang- | grep -x 'clang-[0-9]*' | sort -V | tail -n 1
+    fi
+}
+
+# Debian keeps the sanitizers' runtime in a package of its own, named after clang's version.
+missing_clang_packages() {
+    local clang
+    clang=$(clang_command)
+    if [[ -z $clang ]]; then
+        echo clang
+    elif ! works links "$clang" -fsanitize=address,undefined; then
+        echo "libclang-rt-$("$clang" -dumpversion | cut -d. -f1)-dev"
+    fi
+}
+
 missing_packages() {
     works command -v git || echo git
     works links gcc -fsanitize=address,undefined || echo gcc libc6-dev
+    missing_clang_packages
     works valgrind true && works links gcc -include valgrind/memcheck.h || echo valgrind libc6-dbg
     works links aarch64-linux-gnu-gcc -static || echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     works command -v qemu-aarch64 || echo qemu-user
@@ -31,18 +52,20 @@ install_packages() {
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
 }
 
+# Twice, since clang tells which runtime it wants when it is there.
 install_missing_tools() {
     local missing
-    missing=$(missing_packages)
-    if [[ -n $missing ]]; then
-        # shellcheck disable=SC2086
-        install_packages $missing
+    for _ in 1 2; do
         missing=$(missing_packages)
-        [[ -z $missing ]] || die "still missing after installing:" $missing
-    fi
+        # shellcheck disable=SC2086
+        [[ -z $missing ]] || install_packages $missing
+    done
+    missing=$(missing_packages)
+    [[ -z $missing ]] || die "still missing after installing:" $missing
     works python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die 'python3 must be 3.11 or later'
     python3 --version
     gcc --version | head -n 1
+    "$(clang_command)" --version | head -n 1
     valgrind --version
     qemu-aarch64 --version | head -n 1
     "$(postgres_program postgres)" --version
