@@ -353,8 +353,8 @@ def test_quantizers_decode_what_they_encoded(narrow: dict[str, Any]) -> None:
     quantizer: Quantizer[Any] = Quantizer.like(np.zeros(3), **{"clip": 1.0, **narrow})
     weight = 10**6 if "max_weight" in narrow else None
     encoded = quantizer.encode(np.ones(3), weight)
-    params = quantizer.params(2)
-    mean = quantizer.decode((2 * encoded).astype(params.dtype), params, 2).mean
+    params = quantizer.params(3)
+    mean = quantizer.decode((3 * encoded).astype(params.dtype), params, 3).mean
     assert mean == pytest.approx(np.ones(3), abs=1e-4)
 
 
