@@ -1,4 +1,4 @@
-"""Samples of discrete laws, drawn exactly: integers only lie between random bytes and samples.
+"""Samples of discrete laws, drawn exactly: only integer arithmetic between random bytes and samples.
 
 Each law has two forms. The exact ones have exactly their law: Laplace and Gaussian are Algorithms 2 and 3 of
 C. Canonne, G. Kamath and T. Steinke, "The Discrete Gaussian for Differential Privacy" (2020), Skellam an inversion. The

@@ -118,7 +118,8 @@ class _Fraction:
         data = reader.take_sized(1)
         if not 1 <= len(data) <= _TERM_BYTES or data[0] == 0:
             raise RemoteProtocolError(
-                f"a fraction's terms have 1 .. {_TERM_BYTES} bytes and no leading zeros, nor are they 0"
+                f"a fraction's numerator and denominator must be positive, at most {_TERM_BYTES} bytes, without leading"
+                " zeros"
             )
         return int.from_bytes(data, "big")
 

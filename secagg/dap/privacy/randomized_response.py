@@ -62,7 +62,7 @@ class RandomizedResponse:
         return 1 / (self.ratio + self.buckets - 1)
 
     def randomize(self, value: int, *, rand: Rand = os.urandom) -> int:
-        """What to report instead of the value, drawn exactly: integers only lie between random bytes and report.
+        """What to report instead of the value, drawn exactly: only integer arithmetic between random bytes and report.
 
         Once for each measurement: who sees two reports of one value learns twice as much.
 
