@@ -83,8 +83,9 @@ def octets(value: bytes | bytearray | memoryview, name: str) -> bytes:
     return bytes(value)
 
 
-def array(values: ArrayLike, name: str) -> NDArray[Any]:
-    """`numpy.asarray` for arrays whose every entry counts.
+def array(values: ArrayLike, name: str, dtype: type[Any] | None = None) -> NDArray[Any]:
+    """`numpy.asarray` for arrays whose every entry counts; of Python's objects with `dtype=object`, where integers may
+    have more than 63 bits, of which numpy would otherwise make floats.
 
     Raises:
         ArgumentTypeError: a masked array, whose mask would be lost.
@@ -92,7 +93,7 @@ def array(values: ArrayLike, name: str) -> NDArray[Any]:
     nested = isinstance(values, list | tuple) and any(isinstance(value, np.ma.MaskedArray) for value in values)
     if nested or isinstance(values, np.ma.MaskedArray):
         raise ArgumentTypeError(f"{name} must not be a masked array: its mask would be lost; fill it first")
-    return np.asarray(values)
+    return np.asarray(values, dtype)
 
 
 def in_place(values: NDArray[Any], name: str) -> NDArray[Any]:

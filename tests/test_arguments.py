@@ -69,6 +69,12 @@ def test_masked_arrays_are_refused_before_their_mask_is_lost() -> None:
     assert arguments.array([1, 2], "x").tolist() == [1, 2]
 
 
+def test_large_integers_stay_integers_among_objects() -> None:
+    values = [-1, (1 << 63) + 1, 1 << 100]
+    assert arguments.array(values, "x", object).tolist() == values
+    assert arguments.array(values[:2], "x", object).tolist() == values[:2]
+
+
 def test_masked_arrays_in_a_list_are_refused_as_well() -> None:
     nested: Any = [1, np.ma.masked]
     with pytest.raises(ArgumentTypeError, match="masked"):

@@ -288,7 +288,7 @@ def integers(values: ArrayLike, shape: tuple[int, ...], maximum: int) -> Integer
     Raises:
         ValueError: another shape, or a value out of range; it says which, not the value, a secret.
     """
-    given = np.asarray(array(values, "measurements"), dtype=object if maximum >> 63 else None)
+    given = array(values, "measurements", object if maximum >> 63 else None)
     if given.ndim != 1 + len(shape) or given.shape[1:] != shape:
         raise ValueError(f"measurements must have shape {('n', *shape)}, got {given.shape}")
     integral = given.dtype.kind in "biuO" and all(

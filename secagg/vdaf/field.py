@@ -58,7 +58,7 @@ class Field:
 
     def array(self, values: Any) -> Elements:
         """Integers of any sign and size, nested to any depth, taken mod p."""
-        integers = np.asarray(array(values, "values"), dtype=object)
+        integers = array(values, "values", object)
         data = b"".join((index(x) % self.MODULUS).to_bytes(self.ENCODED_SIZE, "little") for x in integers.ravel())
         return np.frombuffer(data, np.uint64).reshape((*integers.shape, *self.words)).copy()
 

@@ -86,7 +86,7 @@ class RandomizedResponse:
             reports: how many there were.
         """
         slope, reports = self.p - self.q, whole(reports, "reports")
-        return [float((whole(count, "counts") - reports * self.q) / slope) for count in counts]
+        return [float((fraction(count, "counts") - reports * self.q) / slope) for count in counts]
 
     def standard_errors(self, estimates: Sequence[float] | None, reports: int, entries: int) -> NDArray[np.float64]:
         """Of `debias`'s estimates, given the true counts n_j: sqrt(n_j p (1 - p) + (n - n_j) q (1 - q)) / (p - q), with
