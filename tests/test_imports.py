@@ -17,6 +17,7 @@ MAY_LOAD = {
     "errors": {"errors"},
     "arguments": {"arguments", "errors"},
     "codec": {"codec", "arguments", "errors"},
+    "durable": {"durable", "arguments", "errors"},
     "vector": {"_kernels", "vector", "arguments", "errors"},
     "masking": {"_kernels", "masking", "vector", "arguments", "errors"},
     "shamir": {"_kernels", "shamir", "arguments", "errors"},

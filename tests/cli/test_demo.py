@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secagg.cli.demo import command as command
-from secagg.cli.demo import experiments
+from secagg.cli.demo import command, experiments
 from secagg.cli.demo.demo import Batch, Demo, Release, browsers, privacy_for, ranking
 from secagg.cli.demo.local import Local, LocalError
 from secagg.cli.demo.report import BAR, bar_text
@@ -138,17 +138,27 @@ def test_interrupt_ends_every_process(tmp_path: Path, number: signal.Signals, co
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,  # so that the signal reaches this process alone
+        preexec_fn=_heed_interrupts,
     )
-    end = time.monotonic() + 120
-    while not (folder / "collector-1.json").exists():
-        assert process.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=120)
+    try:
+        end = time.monotonic() + 120
+        while not (folder / "collector-1.json").exists():
+            assert process.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=120)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its servers, too, where the test has failed
     assert (process.returncode, out, err) == (code, b"", b"")
     commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _readable(path)]
     assert not [each for each in commands if os.fsencode(folder) in each]
+
+
+def _heed_interrupts() -> None:
+    """A shell starts what runs in the background with SIGINT ignored, and so is what that starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _readable(path: Path) -> bool:
