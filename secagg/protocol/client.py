@@ -255,6 +255,7 @@ class Client:
 
     def _share_keys(self, state: _Advertised, request: ShareKeysRequest) -> tuple[_Shared, ShareKeys]:
         """Round 1: check everyone's keys, share s_sk and b, and agree on every key that the session needs."""
+        # Fig. 4, round 1: check that |U1| >= t, that all public keys differ, and every sigma_v.
         u, users = self.user_id, request.users
         _check_users(users, u, self.params.quorum)
         if len(users) > self.params.n or not all(v in self._pki for v in users.tolist()):
@@ -266,13 +267,17 @@ class Client:
         advertised = (AdvertiseKeys(bytes(keys[0]), bytes(keys[1])) for keys in request.keys)
         self._pki.check_all(self._pki.setup, users, advertised, request.signatures)
         session = self._scope = self._session = session_id(self.params, self._pki.roster_hash, request)
+
+        # Sample b_u; the server gets a commitment to it, beside what Fig. 4 sends.
         b = shamir.random_scalars(1, self._rand)
         own = self_mask(b.tobytes(), session, u)
 
+        # SS.share s_u^sk and b_u, t-out-of-|U1|, among the holders.
         holders = self.params.graph.holders(u, users)
         secrets = np.concatenate([np.frombuffer(state.s.secret, np.uint8).reshape(1, 32), b])
         shares = shamir.share(secrets, self.params.t, holders, rand=self._rand)
 
+        # e_{u,v} = AE.enc(KA.agree(c_u^sk, c_v^pk), u || v || shares), and already s_{u,v} for round 2's p_{u,v}.
         peers: dict[int, _Peer] = {}
         ciphertexts = np.empty((len(neighbours), CIPHERTEXT_BYTES), np.uint8)
         for row, v in enumerate(neighbours.tolist()):
@@ -293,9 +298,12 @@ class Client:
         self, state: _Shared, request: MaskedInputCollectionRequest
     ) -> tuple[_Masked, MaskedInputCollection]:
         """Round 2: open the shares of everyone in U2 and send y_u."""
+        # Fig. 4, round 2: learn U2, and abort if it is too small.
         u = self.user_id
         _check_session(request.session, state.session)
         _check_users(request.users, u, self.params.quorum, within=state.users)
+
+        # Decrypt e_{v,u} now, and not in round 4: what does not open is a share that u does not hold.
         senders = self.params.graph.neighbours(u, request.users)
         opened, shares = self._open(state, senders, request.ciphertexts)
         dealers = np.append(senders[opened], np.uint32(u))
@@ -305,6 +313,8 @@ class Client:
         masked = _Masked(
             state.session, request.users, dealers[order], np.concatenate([shares, state.own_shares[None]])[order]
         )
+
+        # y_u masks against all of U2, whether or not their shares opened.
         y = self._masked_input(state, senders)
         return masked, MaskedInputCollection(state.session, users_hash(request.users), y, senders[~opened])
 

@@ -105,16 +105,21 @@ class Reconstruction:
             raise Abort(f"shares of user {v}'s secret", len(holders), self._t)
         trusted = holders[self._suspicion[self._index(holders)] == 0]
         for sample in (holders, trusted):
+            # Reed-Solomon: a polynomial that all but floor((m - t) / 2) of the m shares lie on, if there is one.
             decoded = decode(self._integers(sample, v), sample.tolist(), self._t) if len(sample) >= self._t else None
             if decoded is None:
                 continue
             wrong = [Wrong(int(sample[i]), v) for i in decoded.wrong]
             wrong += self._contradicting(np.setdiff1d(holders, sample), v, decoded.polynomial)
+
+            # The secret is right if it fits the commitment (b) or the public key (s^sk).
             meaning = self._check(v, decoded.secret.to_bytes(32, "big"))
             if meaning is not None:
                 self._suspicion[self._index([u for u, _ in wrong])] += 1
                 self._record(wrong, len(holders) - len(wrong))
                 return meaning
+
+            # So many shares agree on a wrong secret that t honest holders are among them: the dealer dealt it.
             if len(holders) - len(wrong) >= self._t + self._n_corrupt:
                 self.impostors.add(v)
                 raise Abort(f"user {v}'s shares are not of the secret that it committed to", len(holders), self._t)

@@ -342,10 +342,13 @@ class Server:
 
     def _finish(self) -> dict[int, bytes]:
         """Recover one secret of everyone in U2 and take the masks out of the sum."""
+        # Fig. 4, round 4: SS.recon b_u for u in U3 and s_v^sk for v in U2 \ U3. Blame is settled even if that fails.
         try:
             meanings = self._reconstruction.secrets()
         finally:
             self._settle(self._reconstruction)
+
+        # z = sum of y_u - sum of p_u + sum of p_{v,u}: the removal gives what is to be added to the sum of y_u.
         self._rounds = [Unmasking]  # it is open until the sum is there, whatever becomes of the executor
         removal = Removal(self.params, self._session, self._revealed(meanings), self._progress)
         total = removal.run(self.executor)

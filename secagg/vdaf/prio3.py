@@ -177,14 +177,19 @@ class Prio3(Aggregation):
         out_shares = self._out_shares(agg_id, inputs.data)
         derive = self._auxiliary(ctx)
         for part in self._parts(n):
+            # The Leader's share is a vector, which must be canonical; a Helper's is a seed to expand.
             given = inputs.data[part]
             meas, proofs = self._expand_input_share(derive, agg_id, given)
             if agg_id:
                 out_shares[part] = self.flp.valid.truncate(meas)
             else:
                 _vdaf.check(self.field.bits, canonical[part], self._elements(given))
+
+            # Compute this Aggregator's part of the joint randomness, and put it in place of what the Client sent.
             parts = derive.joint_rand_part(agg_id, self._blinds(given), meas, own_nonces[part])
             seeds[part] = self._corrected_seeds(derive, agg_id, public.data[part], parts)
+
+            # Query the proofs (flp.query); the verifier share is followed by our part of the joint randomness.
             rands = derive.query_rands(verify_key, own_nonces[part]), derive.joint_rands(seeds[part])
             self._query(verifier_shares[part], sound[part], meas, proofs, *rands)
             self._blinds(verifier_shares[part])[:] = parts

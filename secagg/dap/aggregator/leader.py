@@ -131,12 +131,15 @@ class Leader:
     def _aggregate(
         self, mine: AggregatorTask, keys: Mapping[int, PrivateKey], job: Job, reports: list[Report], now: float
     ) -> "JobDone":
+        # Open the Leader's input shares and begin their verification (section 4.5.2.1).
         task = mine.task
         to_open = [ReportToOpen(r.report_metadata, r.public_share, r.leader_encrypted_input_share) for r in reports]
         opened = open_shares(task, Role.LEADER, keys, to_open, latest=None)
         states, outbound = task.ping_pong.leader_init(
             mine.secrets.verify_key, task.ctx, opened.report_ids, opened.public_shares, opened.input_shares
         )
+
+        # Ask the Helper about those that are left; it may ask for patience.
         sent = [row for row in range(len(opened.positions)) if row not in outbound.rejected]
         inits = [VerifyInit(report_share(reports[opened.positions[row]]), outbound[row]) for row in sent]
         errors = {**opened.errors, **{opened.positions[row]: _INVALID for row in outbound.rejected}}
@@ -154,6 +157,8 @@ class Leader:
                     payloads[row] = outcome
                 else:
                     errors[opened.positions[row]] = outcome
+
+        # Finish what the Helper accepted, and add it to the buckets in one transaction (section 4.5.3.3).
         done = self._commit(mine, job, opened, states, payloads, errors, now)
         if inits and done.early == len(inits):  # else the Helper would answer the same request as it did
             self._peer.delete_job(mine, location)

@@ -80,6 +80,7 @@ def release(
     Raises:
         DapProblem: batchOverlap, invalidBatchSize, batchMismatch, or the budget is spent.
     """
+    # No bucket is collected twice, and both Aggregators have the same reports, enough of them.
     task, role = mine.task, mine.secrets.role
     if buckets.overlaps_collected(tx, mine, batch):
         raise DapProblem("batchOverlap", "some of this batch was collected before", task_id=task.id)
@@ -89,12 +90,16 @@ def release(
         theirs = f"{agreed[0]:,} reports" if agreed[0] != held.count else "as many reports, but others"
         detail = f"this Aggregator has {held.count:,} reports in the batch, the other one {theirs}"
         raise DapProblem("batchMismatch", detail, task_id=task.id)
+
+    # The noise is fixed by key, task, batch and share; the journal refuses any other share of these buckets.
     name = batch if isinstance(batch, bytes) else batch.encode()
     share = _noised(tx, task, name, held.share)
     digest = sha256(share).digest()  # other reports have another, but also other noise on the same ones
     if tx.journal is not None and not tx.journal.allows(task.id, Entry(name, digest)):
         detail = "some of this batch was collected before this Aggregator's database was restored from a backup"
         raise DapProblem("batchOverlap", detail, task_id=task.id)
+
+    # The ledger's entry, the mark and the sealed share belong to one transaction: the caller's.
     if task.privacy is not None:
         if not affords(task.privacy, task.privacy.plan(task.vdaf), spent(tx, mine)):
             raise DapProblem(BUDGET_SPENT, "the task's privacy budget allows no more collections", task_id=task.id)
