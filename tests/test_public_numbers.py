@@ -147,7 +147,7 @@ def fits(kind: type[Any], values: list[Any]) -> bool:
 
 def test_every_public_parameter_has_an_example_or_a_reason_to_have_none() -> None:
     forgotten = [str(parameter) for parameter in PARAMETERS if not calls_of(parameter)]
-    assert not forgotten, f"add to CALLS in tests/public_calls.py, or to EXCEPTIONS with a reason: {forgotten}"
+    assert not forgotten, f"add to CALLS in tests/support/public_calls.py, or to EXCEPTIONS with a reason: {forgotten}"
 
 
 def test_every_exception_is_of_something_that_is_there() -> None:

@@ -632,9 +632,9 @@ def dap_client(name: str, **values: Any) -> None:
     """A Client, by how many reports go into a request."""
 
     def batch(**given: Any) -> Any:
-        return PUBLIC_NAMES[f"dap.client.{name}"](**given, http=object())._uploader._batch
+        return PUBLIC_NAMES[f"dap.client.upload.{name}"](**given, http=object())._uploader._batch
 
-    call(f"dap.client.{name}", batch, **values)
+    call(f"dap.client.upload.{name}", batch, **values)
 
 
 dap_client("Client", task=make_task(), max_body=10_000)
@@ -656,28 +656,28 @@ def _queried(**given: Any) -> Any:
 
 
 for collector in ("Collector", "AsyncCollector"):
-    call(f"dap.collector.{collector}.collect", _queried, batch=(300, 600), confidence=0.5, timeout=50)
-    call(f"dap.collector.{collector}.collect", _queried, batch=(300.0, 600.0), confidence=0.5, timeout=TIMEOUT)
+    call(f"dap.client.collector.{collector}.collect", _queried, batch=(300, 600), confidence=0.5, timeout=50)
+    call(f"dap.client.collector.{collector}.collect", _queried, batch=(300.0, 600.0), confidence=0.5, timeout=TIMEOUT)
 
 call("dap.messages.Interval", start=100, duration=100)
-call("dap.exchange.Retries", attempts=100, longest=100.0)
+call("http.steps.Retries", attempts=100, longest=100.0)
 call(
-    "dap.privacy.Privacy",
+    "dap.privacy.extension.Privacy",
     mechanism=Mechanism.DISCRETE_LAPLACE,
     budget=dp.PureDp(1),
     total=dp.PureDp(10),
     honest=1,
 )
-on(lambda: PRIVACY, "dap.privacy.Privacy.report", vdaf=Histogram(100, 5), seen=False)
-call("dap.privacy.affords", privacy=PRIVACY, plan=PRIVACY.plan(Histogram(100, 5)), spent=5)
-call("dap.privacy.least_noise", budget=ZCDP, vdaf=Histogram(100, 5), honest=2)
-call("dap.randomized_response.RandomizedResponse", buckets=100, epsilon=1)
-call("dap.randomized_response.RandomizedResponse", buckets=100, epsilon=Fraction(1, 3))
-on(lambda: RESPONSE, "dap.randomized_response.RandomizedResponse.randomize", value=99, rand=rand)
-on(lambda: RESPONSE, "dap.randomized_response.RandomizedResponse.debias", counts=[100, 120], reports=127)
+on(lambda: PRIVACY, "dap.privacy.extension.Privacy.report", vdaf=Histogram(100, 5), seen=False)
+call("dap.privacy.extension.affords", privacy=PRIVACY, plan=PRIVACY.plan(Histogram(100, 5)), spent=5)
+call("dap.privacy.extension.least_noise", budget=ZCDP, vdaf=Histogram(100, 5), honest=2)
+call("dap.privacy.randomized_response.RandomizedResponse", buckets=100, epsilon=1)
+call("dap.privacy.randomized_response.RandomizedResponse", buckets=100, epsilon=Fraction(1, 3))
+on(lambda: RESPONSE, "dap.privacy.randomized_response.RandomizedResponse.randomize", value=99, rand=rand)
+on(lambda: RESPONSE, "dap.privacy.randomized_response.RandomizedResponse.debias", counts=[100, 120], reports=127)
 on(
     lambda: RESPONSE,
-    "dap.randomized_response.RandomizedResponse.standard_errors",
+    "dap.privacy.randomized_response.RandomizedResponse.standard_errors",
     estimates=[100.0, 120.0],
     reports=127,
     entries=2,
@@ -709,8 +709,8 @@ call(
     vdaf_configuration=b"",
     extensions=(),
 )
-call("dap.task.base64url", data=ONES)
-call("dap.task.from_base64url", text="AAAA", size=3)
+call("dap.base64url.base64url", data=ONES)
+call("dap.base64url.from_base64url", text="AAAA", size=3)
 call("dap.vdafs.Histogram", length=100, chunk_length=100)
 call("dap.vdafs.MultihotCountVec", length=127, chunk_length=100, max_weight=100)
 call("dap.vdafs.Sum", max_measurement=127)
@@ -725,10 +725,10 @@ EXCEPTIONS = {
     "protocol.deliveries.Stray": _RESULT,
     "protocol.server.Fault": _RESULT,
     "protocol.simulate.Simulation": _RESULT,
-    "dap.client.UploadResult": _RESULT,
-    "dap.collecting.Collection": _RESULT,
-    "dap.exchange.Progress": _RESULT,
-    "dap.exchange.Unreachable": _RESULT,
+    "dap.client.upload.UploadResult": _RESULT,
+    "dap.client.collection.Collection": _RESULT,
+    "http.steps.Progress": _RESULT,
+    "http.steps.Unreachable": _RESULT,
     "noisy.bound.InputBound": "a protocol, of which there are no objects",
     "noisy.bound.InputBound.holds": "whoever has a bound of their own writes it",
     "vdaf.rows.Rows(rejected)": "positions that are looked up, and never calculated with",
@@ -741,7 +741,7 @@ EXCEPTIONS = {
     "protocol.quantize.Quantizer.params(others)": "those of Params.for_inputs",
     "noisy.sum.NoisySum.like(others)": "those of NoisySum",
     "noisy.sum.NoisySum.params(others)": "those of Params.for_inputs",
-    "dap.client.AsyncClient.upload": "measurements go to Prio3.shard_batch as they are",
-    "dap.client.Client.upload": "measurements go to Prio3.shard_batch as they are",
+    "dap.client.upload.AsyncClient.upload": "measurements go to Prio3.shard_batch as they are",
+    "dap.client.upload.Client.upload": "measurements go to Prio3.shard_batch as they are",
     "dap.vdafs.vdaf": "parameters go to the VDAF's own class as they are",
 }
