@@ -27,6 +27,6 @@ def from_base64url(text: str, size: int | None = None, *, name: str = "") -> byt
     except ValueError:
         data = None
     if data is None or base64url(data) != text or wanted not in (None, len(data)):
-        form = "URL-safe base64 without padding" + ("" if wanted is None else f", of {wanted} bytes")
+        form = "URL-safe base64 without padding" if wanted is None else f"URL-safe base64 of {wanted} bytes"
         raise RemoteProtocolError(f"{name} must be {form}" if name else f"{form} expected")
     return data

@@ -199,12 +199,12 @@ def test_a_store_that_another_thread_makes_meanwhile_keeps_its_locks(
     faster: list[sqlite3.Connection] = []
     taken: list[bytes] = []
 
-    def late(path: Any, flags: int, *mode: int) -> int:
+    def late(path: Any, flags: int, *mode: int, **others: Any) -> int:
         if Path(path) == store and not faster:
             faster.append(sqlite3.connect(store, isolation_level=None))
             faster[0].execute("CREATE TABLE something (x INTEGER)")
             faster[0].execute("BEGIN IMMEDIATE")
-        return real(path, flags, *mode)
+        return real(path, flags, *mode, **others)
 
     def pause(seconds: float) -> None:
         taken.append(subprocess.run([sys.executable, "-c", TAKE_LOCK, str(store)], stderr=subprocess.PIPE).stderr)
