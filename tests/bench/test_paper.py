@@ -234,7 +234,9 @@ def test_a_figures_table_holds_the_means_of_the_measured_times(measured: Path) -
     (row,) = (row for row in read(measured / "fig7a.csv") if (row["n"], row["dropouts"]) == ("30", "30"))
     assert len(totals) == TINY.iterations
     assert float(row["ms"]) == pytest.approx(np.mean(totals), rel=1e-3)
-    assert float(row["half_of_95_percent_interval"]) == pytest.approx(mean(totals).half, rel=1e-2)
+    # The file has rounded times, and of two that are close the interval is little more than what was rounded off.
+    rounded = 1e-3 * float(np.mean(totals))
+    assert float(row["half_of_95_percent_interval"]) == pytest.approx(mean(totals).half, rel=1e-2, abs=rounded)
 
 
 @pytest.fixture
