@@ -1,4 +1,4 @@
-"""What Leader and Helper do alike: open and check input shares, and release a batch's aggregate share once."""
+"""What Leader and Helper do alike for a collection: check its request, and release a batch's aggregate share once."""
 
 from hashlib import sha256
 

@@ -1,4 +1,4 @@
-"""What the resources of both Aggregators have in common: limits, problem documents, tokens and bounded bodies."""
+"""What the resources of both Aggregators have in common: problem documents, tokens and bounded bodies."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Tasks and HPKE keys of one Aggregator."""
+"""Tasks of one Aggregator."""
 
 from dataclasses import dataclass
 from typing import Any
