@@ -13,6 +13,8 @@
 
 #include <stdint.h>
 
+#include "kernel.h"
+
 static inline uint32_t value_barrier_u32(uint32_t x) {
     __asm__("" : "+r"(x));
     return x;
@@ -36,9 +38,9 @@ static inline uint64_t value_barrier_u64(uint64_t x) {
 static inline uint32_t mask_u32(uint32_t bit) { return value_barrier_u32(-bit); }
 static inline uint64_t mask_u64(uint64_t bit) { return value_barrier_u64(-bit); }
 
-static inline unsigned __int128 mask_u128(uint64_t bit) {
+static inline uint128_t mask_u128(uint64_t bit) {
     uint64_t mask = mask_u64(bit);
-    return (unsigned __int128)mask << 64 | mask;
+    return (uint128_t)mask << 64 | mask;
 }
 
 #endif

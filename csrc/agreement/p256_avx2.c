@@ -17,7 +17,6 @@
 
 #define LANES 4
 #define DOUBLINGS 5 /* 9 * 29 = 261 bits */
-#define UNROLL _Pragma("GCC unroll 9")
 
 #define N 9
 #define BITS 29
@@ -57,7 +56,7 @@ static inline void minus(element_t *out, const element_t *a, const element_t *b)
 }
 
 /* The columns of a * b / 2^261, carries among them not made. */
-static inline __attribute__((always_inline)) element_t columns(const element_t *a, const element_t *b) {
+KERNEL element_t columns(const element_t *a, const element_t *b) {
     element_t high;
     vec m[N], carry = broadcast(0);
     UNROLL for (int k = 0; k < N; k++) {
@@ -90,7 +89,7 @@ static inline __attribute__((always_inline)) element_t columns(const element_t *
     return high;
 }
 
-static inline __attribute__((always_inline)) element_t carried(element_t a) {
+KERNEL element_t carried(element_t a) {
     vec carry = broadcast(0);
     UNROLL for (int i = 0; i < N - 1; i++) {
         vec t = a.limb[i] + carry;

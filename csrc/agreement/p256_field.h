@@ -6,6 +6,7 @@
 #ifndef SECAGG_P256_FIELD_H
 #define SECAGG_P256_FIELD_H
 
+#include "kernel.h"
 #include "shamir/scalar.h"
 
 #define LIMBS 4
@@ -20,7 +21,7 @@ static const field_t ONE = {{0x0000000000000001, 0xffffffff00000000, 0xfffffffff
 /* a - b; returns the borrow. */
 static inline uint64_t subtract_limbs(field_t *difference, const field_t *a, const field_t *b) {
     uint64_t borrow = 0;
-    _Pragma("GCC unroll 4") for (int i = 0; i < LIMBS; i++) {
+    UNROLL for (int i = 0; i < LIMBS; i++) {
         uint128_t d = (uint128_t)a->limb[i] - b->limb[i] - borrow;
         difference->limb[i] = (uint64_t)d;
         borrow = (uint64_t)(d >> 64) & 1;
@@ -32,14 +33,14 @@ static inline uint64_t subtract_limbs(field_t *difference, const field_t *a, con
 static inline field_t field_reduce(const field_t *a, uint64_t carry) {
     field_t result;
     uint64_t keep = -(uint64_t)(subtract_limbs(&result, a, &P) > carry);
-    _Pragma("GCC unroll 4") for (int i = 0; i < LIMBS; i++) result.limb[i] ^= (result.limb[i] ^ a->limb[i]) & keep;
+    UNROLL for (int i = 0; i < LIMBS; i++) result.limb[i] ^= (result.limb[i] ^ a->limb[i]) & keep;
     return result;
 }
 
 /* a + (b & mask); returns the carry. */
 static inline uint64_t add_limbs(field_t *sum, const field_t *a, const field_t *b, uint64_t mask) {
     uint128_t carry = 0;
-    _Pragma("GCC unroll 4") for (int i = 0; i < LIMBS; i++) {
+    UNROLL for (int i = 0; i < LIMBS; i++) {
         carry += (uint128_t)a->limb[i] + (b->limb[i] & mask);
         sum->limb[i] = (uint64_t)carry;
         carry >>= 64;
@@ -63,9 +64,9 @@ static inline field_t field_subtract(const field_t *a, const field_t *b) {
 /* a * b / 2^256 mod p.  Of m * p = m * (2^256 - 2^224 + 2^192 + 2^96 - 1) the last term cancels the lowest limb. */
 static inline field_t field_multiply(const field_t *a, const field_t *b) {
     uint64_t t[LIMBS + 1] = {0};
-    _Pragma("GCC unroll 4") for (int i = 0; i < LIMBS; i++) {
+    UNROLL for (int i = 0; i < LIMBS; i++) {
         uint128_t sum = 0;
-        _Pragma("GCC unroll 4") for (int j = 0; j < LIMBS; j++) {
+        UNROLL for (int j = 0; j < LIMBS; j++) {
             sum = (sum >> 64) + (uint128_t)a->limb[j] * b->limb[i] + t[j];
             t[j] = (uint64_t)sum;
         }

@@ -14,7 +14,6 @@
 
 #define LANES 8
 #define DOUBLINGS 4 /* 5 * 52 = 260 bits */
-#define UNROLL _Pragma("GCC unroll 5")
 
 #define N 5
 #define BITS 52
@@ -47,7 +46,7 @@ static inline vec add_high(vec sum, vec a, vec b) {
 #include "p256_lanes.inc"
 
 /* Limbs below 2^52, from signed ones. */
-static inline __attribute__((always_inline)) void carry(element_t *out, const vec t[N]) {
+KERNEL void carry(element_t *out, const vec t[N]) {
     vec left = broadcast(0);
     UNROLL for (int i = 0; i < N - 1; i++) {
         vec sum = t[i] + left;
@@ -71,7 +70,7 @@ static inline void minus(element_t *out, const element_t *a, const element_t *b)
 }
 
 /* a * b / 2^260, carries not made. */
-static inline __attribute__((always_inline)) void columns(vec high[N], const element_t *a, const element_t *b) {
+KERNEL void columns(vec high[N], const element_t *a, const element_t *b) {
     vec t[2 * N];
     UNROLL for (int k = 0; k < N; k++) t[k] = t[k + N] = broadcast(0);
     UNROLL for (int i = 0; i < N; i++) {

@@ -46,8 +46,7 @@ static inline uint64_t uniform(struct stream *s, uint64_t t) {
 }
 
 /* 1 with probability exp(-(x_1 * ... * x_factors) / c), each factor at most 1. */
-static inline __attribute__((always_inline)) int bernoulli_exp(struct stream *s, uint64_t c, int factors,
-                                                               const struct ratio *x) {
+KERNEL int bernoulli_exp(struct stream *s, uint64_t c, int factors, const struct ratio *x) {
     uint64_t k = 0;
     int success;
     do {
@@ -150,8 +149,7 @@ static int is_ratio(struct ratio x, unsigned bits, unsigned limit) {
     return x.n > 0 && x.n <= max && x.d > 0 && x.d <= max && (x.n - 1) >> limit < x.d;
 }
 
-static inline __attribute__((always_inline)) int fill(int64_t *out, size_t n, struct law law,
-                                                      struct secagg_random *random, sample_fn *sample) {
+KERNEL int fill(int64_t *out, size_t n, struct law law, struct secagg_random *random, sample_fn *sample) {
     struct stream s;
     stream_open(&s, random);
     for (size_t i = 0; i < n; i++) {

@@ -6,10 +6,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "kernel.h"
 #include "secagg.h"
 #include "wipe.h"
-
-__extension__ typedef unsigned __int128 uint128_t;
 
 #define STREAM_WORDS 2048
 

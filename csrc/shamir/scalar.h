@@ -15,8 +15,7 @@
 #include <string.h>
 
 #include "barrier.h"
-
-typedef unsigned __int128 uint128_t;
+#include "kernel.h"
 
 #define SCALAR_LIMBS 4
 
@@ -88,7 +87,7 @@ typedef struct {
 static inline void scalar_lazy_muladd(scalar_lazy_t *a, uint64_t m, const uint128_t column[SCALAR_LIMBS]) {
     uint64_t *v = a->limb;
     uint128_t sum = 0;
-    _Pragma("GCC unroll 4") for (int l = 0; l < SCALAR_LIMBS; l++) {
+    UNROLL for (int l = 0; l < SCALAR_LIMBS; l++) {
         sum = (sum >> 64) + (uint128_t)v[l] * m + column[l];
         v[l] = (uint64_t)sum;
     }
@@ -121,8 +120,7 @@ scalar_split_t scalar_split(const scalar_t *a);
 /* sum := sum + a[0] * b[0] + ... + a[terms - 1] * b[terms - 1], for a constant number of terms: each column is read and
  * written once for all of them. */
 static inline void scalar_sum_muladd(scalar_sum_t *sum, const scalar_split_t *a, const scalar_t *b, int terms) {
-    _Pragma("GCC unroll 5") for (int i = 0; i < SPLIT_LIMBS; i++)
-        _Pragma("GCC unroll 4") for (int l = 0; l < SCALAR_LIMBS; l++) {
+    UNROLL for (int i = 0; i < SPLIT_LIMBS; i++) UNROLL for (int l = 0; l < SCALAR_LIMBS; l++) {
         uint128_t column = sum->column[i][l];
         _Pragma("GCC unroll 8") for (int k = 0; k < terms; k++) column += (uint128_t)a[k].limb[i] * b[k].limb[l];
         sum->column[i][l] = column;

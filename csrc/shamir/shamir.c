@@ -55,8 +55,7 @@ static scalar_t evaluate(const uint8_t *secret, const uint8_t *coefficients, siz
         memset(column, 0, sizeof column);
         for (size_t k = start; k < end; k++) {
             scalar_t term = k == 0 ? scalar_load(secret) : scalar_at(coefficients, k - 1);
-            _Pragma("GCC unroll 4") for (int l = 0; l < SCALAR_LIMBS; l++) column[l] +=
-                (uint128_t)term.limb[l] * x->power[k - start];
+            UNROLL for (int l = 0; l < SCALAR_LIMBS; l++) column[l] += (uint128_t)term.limb[l] * x->power[k - start];
         }
         scalar_lazy_muladd(&value, x->power[x->terms], column);
         end = start;

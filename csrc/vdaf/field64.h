@@ -9,8 +9,7 @@
 #include <stdint.h>
 
 #include "barrier.h"
-
-typedef unsigned __int128 uint128_t;
+#include "kernel.h"
 
 typedef struct {
     uint64_t word;

@@ -7,11 +7,11 @@
 #pragma GCC target("avx2")
 #endif
 #include "barrier.h"
+#include "kernel.h"
 #include "pack.h"
 #include <immintrin.h>
 #include <string.h>
 
-#define UNROLL _Pragma("GCC unroll 8")
 enum operation { UNPACK, ADD_POWER, ADD_MODULUS };
 
 typedef uint32_t vec_u32 __attribute__((vector_size(32)));

@@ -1,9 +1,9 @@
 /* Packing in plain C: one element at a time, through 64-bit windows on the packed bytes. */
+#include "kernel.h"
 #include "modulus.h"
 #include "pack.h"
 #include <string.h>
 
-#define UNROLL _Pragma("GCC unroll 8")
 enum operation { UNPACK, ADD_POWER, ADD_MODULUS };
 
 static inline uint64_t load_u64(const uint8_t *p) {
@@ -16,8 +16,7 @@ static inline uint64_t load_u64(const uint8_t *p) {
 static inline uint64_t joined(uint64_t pair, unsigned bits) { return (uint32_t)pair | pair >> 32 << bits; }
 
 /* Writes `width` bits of each 64-bit word, joined elements or one.  `fill` bits wait for out[0]: carry, below 2^8. */
-static inline __attribute__((always_inline)) void pack_words(uint8_t *out, const uint8_t *in, size_t words,
-                                                             unsigned bits, int paired) {
+KERNEL void pack_words(uint8_t *out, const uint8_t *in, size_t words, unsigned bits, int paired) {
     unsigned width = paired ? 2 * bits : bits, fill = 0;
     uint64_t carry = 0;
     for (; words; words--, in += sizeof(uint64_t)) {

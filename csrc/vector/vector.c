@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "barrier.h"
+#include "kernel.h"
 #include "modulus.h"
 #include "secagg.h"
 
@@ -14,12 +15,12 @@ struct reciprocal {
 
 static struct reciprocal reciprocal_of(uint64_t R) {
     unsigned bits = modulus_bits(R);
-    return (struct reciprocal){R, (uint64_t)(((unsigned __int128)1 << (63 + bits)) / R), bits - 1};
+    return (struct reciprocal){R, (uint64_t)(((uint128_t)1 << (63 + bits)) / R), bits - 1};
 }
 
 /* x mod R: the quotient's estimate floor(x * m / 2^(63 + b)) is right or one too small. */
 static inline uint64_t remainder_of(uint64_t x, struct reciprocal r) {
-    uint64_t quotient = (uint64_t)(((unsigned __int128)x * r.m) >> 64) >> r.shift;
+    uint64_t quotient = (uint64_t)(((uint128_t)x * r.m) >> 64) >> r.shift;
     uint64_t rest = x - quotient * r.R;
     return rest - r.R + (r.R & less_u64(rest, r.R));
 }

@@ -1,8 +1,7 @@
 /* Signed addition mod R where elements have two words.  R may be branched on; elements never are. */
 #include "barrier.h"
+#include "kernel.h"
 #include "secagg.h"
-
-__extension__ typedef unsigned __int128 uint128_t;
 
 static inline uint128_t load(const uint64_t *words) { return (uint128_t)words[1] << 64 | words[0]; }
 
