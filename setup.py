@@ -15,7 +15,7 @@ def extension(name: str, sources: list[str]) -> Extension:
     return Extension(
         f"secagg.{name}",
         sources=[f"secagg/{name}.pyx", *sources],
-        depends=["secagg/include/secagg.h", *HEADERS],
+        depends=["secagg/_kernels.pxd", "secagg/include/secagg.h", *HEADERS],
         include_dirs=["secagg/include", "csrc"],
         extra_compile_args=["-O2"],
     )

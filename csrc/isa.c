@@ -1,95 +1,134 @@
-/* isa.c: which instruction sets there are, which one is in use, and whether it computes rightly. */
+/* isa.c: the table of instruction sets, and the choice from it.
+ *
+ * Nothing else looks at the CPU.  A new instruction set is a row here, and its place in the lists of those subjects that
+ * it has kernels for. */
 #include "isa.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
-static const struct isa *const known[] = {
-    &secagg_portable,
+#include "agreement/hkdf.h"
+#include "agreement/p256_products.h"
+#include "mask/mask.h"
+#include "turboshake/turboshake.h"
+#include "vector/pack.h"
+
+/* Oldest first.  The newest in use is a cap: no subject takes a kernel of a newer row. */
+enum row { PORTABLE, AESNI, AVX2, VAES, VAES512, ROWS };
+
+static int any_cpu(void) { return 1; }
+
 #if defined(__x86_64__)
-    &secagg_aesni,
-    &secagg_vaes,
-    &secagg_vaes512,
+#include <cpuid.h>
+
+static int has_aesni(void) { return __builtin_cpu_supports("aes") && __builtin_cpu_supports("avx"); }
+
+static int has_avx2(void) { return has_aesni() && __builtin_cpu_supports("avx2"); }
+
+/* CPUID leaf 7, ECX bit 9; "avx2" says that the operating system saves the 256-bit registers, too. */
+static int has_vaes(void) {
+    unsigned eax, ebx, ecx, edx;
+    return has_avx2() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 9);
+}
+
+/* Every CPU with VAES on 512 bits has AVX-512's F, BW and IFMA (Ice Lake, Zen 4 and later). */
+static int has_vaes512(void) {
+    return has_vaes() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512ifma");
+}
+#endif
+
+static const struct isa rows[ROWS] = {
+    [PORTABLE] = {"portable", any_cpu, secagg_mask_sum_portable, secagg_pack_portable, secagg_hkdf_portable,
+                  &secagg_p256_portable, &secagg_turboshake_portable},
+#if defined(__x86_64__)
+    [AESNI] = {.name = "aesni", .supported = has_aesni, .mask_sum = secagg_mask_sum_aesni},
+    [AVX2] = {.name = "avx2",
+              .supported = has_avx2,
+              .packing = secagg_pack_avx2,
+              .hkdf = secagg_hkdf_avx2,
+              .agreement = &secagg_p256_avx2,
+              .turboshake = &secagg_turboshake_avx2},
+    [VAES] = {.name = "vaes", .supported = has_vaes, .mask_sum = secagg_mask_sum_vaes},
+    [VAES512] = {.name = "vaes512",
+                 .supported = has_vaes512,
+                 .mask_sum = secagg_mask_sum_vaes512,
+                 .agreement = &secagg_p256_ifma,
+                 .turboshake = &secagg_turboshake_avx512},
 #endif
 };
 
-enum { KNOWN = sizeof known / sizeof *known };
+/* Each subject's rows in the order of its preference, as measured (bench/RESULTS.md).  What is left of a list is 0,
+ * the portable row. */
+static const enum row preferred[SECAGG_SUBJECTS][ROWS] = {
+    [SECAGG_MASKS] = {VAES512, VAES, AESNI},
+    [SECAGG_PACKING] = {AVX2},
+    [SECAGG_HKDF] = {AVX2},
+    [SECAGG_AGREEMENT] = {VAES512, AVX2},
+    [SECAGG_TURBOSHAKE] = {VAES512, AVX2},
+};
 
-/* NULL until first asked for. */
-static _Atomic(const struct isa *) current;
+/* Bit r says that this CPU has row r; 0 until first asked for. */
+static atomic_uint present;
+static atomic_uint newest = ROWS - 1;
 
-static const struct isa *available(size_t i) {
-    for (size_t j = 0; j < KNOWN; j++)
-        if (known[j]->supported() && i-- == 0)
-            return known[j];
-    return NULL;
+static unsigned rows_present(void) {
+    unsigned bits = atomic_load_explicit(&present, memory_order_relaxed);
+    if (bits == 0) {
+        for (unsigned r = 0; r < ROWS; r++)
+            if (rows[r].supported && rows[r].supported())
+                bits |= 1u << r;
+        atomic_store_explicit(&present, bits, memory_order_relaxed);
+    }
+    return bits;
 }
 
-static const struct isa *fastest(void) {
-    size_t j = KNOWN - 1;
-    while (!known[j]->supported())
-        j--;
-    return known[j];
+/* The rows that the CPU has and that may be used. */
+static unsigned rows_in_use(void) {
+    return rows_present() & ((2u << atomic_load_explicit(&newest, memory_order_relaxed)) - 1);
 }
 
-const struct isa *secagg_isa_current(void) {
-    const struct isa *isa = atomic_load_explicit(&current, memory_order_relaxed);
-    if (isa)
-        return isa;
-    const struct isa *chosen = fastest();
-    return atomic_compare_exchange_strong(&current, &isa, chosen) ? chosen : isa;
+static int prefers(enum secagg_subject subject, unsigned row) {
+    for (size_t i = 0; i < ROWS; i++)
+        if (preferred[subject][i] == row)
+            return 1;
+    return 0;
+}
+
+const struct isa *secagg_isa_row(enum secagg_subject subject) {
+    const enum row *row = preferred[subject];
+    unsigned usable = rows_in_use();
+    while (!(usable >> *row & 1))
+        row++;
+    return &rows[*row];
 }
 
 const char *secagg_isa_available(size_t i) {
-    const struct isa *isa = available(i);
-    return isa ? isa->name : NULL;
+    for (unsigned r = 0; r < ROWS; r++)
+        if (rows_present() >> r & 1 && i-- == 0)
+            return rows[r].name;
+    return NULL;
 }
 
-const char *secagg_isa(void) { return secagg_isa_current()->name; }
+const char *secagg_isa_with(enum secagg_subject subject, size_t i) {
+    for (unsigned r = 0; r < ROWS && (unsigned)subject < SECAGG_SUBJECTS; r++)
+        if (rows_present() >> r & 1 && prefers(subject, r) && i-- == 0)
+            return rows[r].name;
+    return NULL;
+}
+
+const char *secagg_isa(void) { return rows[31 - __builtin_clz(rows_in_use())].name; }
+
+const char *secagg_isa_of(enum secagg_subject subject) {
+    return (unsigned)subject < SECAGG_SUBJECTS ? secagg_isa_row(subject)->name : NULL;
+}
 
 int secagg_isa_use(const char *name) {
-    const struct isa *isa = name ? NULL : fastest();
-    for (size_t j = 0; j < KNOWN && name; j++)
-        if (known[j]->supported() && strcmp(known[j]->name, name) == 0)
-            isa = known[j];
-    if (isa)
-        atomic_store_explicit(&current, isa, memory_order_relaxed);
-    return isa ? 0 : -1;
-}
-
-/* The hash (64-bit FNV-1a, a word at a time) of 300 elements of a mask sum, from tests/vectors/make_masking.py. */
-static const struct {
-    uint64_t modulus, hash;
-} answers[] = {
-    {1ull << 8, 0xa81bcb2cf19a46e0},        {1ull << 16, 0x97fbf035b81d24c7}, {1ull << 20, 0x941043199bb447a8},
-    {1ull << 32, 0x319bd06ecdcf251c},       {1ull << 40, 0x5624440e2629a015}, {1ull << 47, 0x4b37fac754a312ab},
-    {1ull << 56, 0x27b55e74d7f1be60},       {0, 0x429ae6586eb936df},          {(1ull << 24) - 3, 0xcf30120644467ee3},
-    {(1ull << 63) + 9, 0x78edc6c793fb5078},
-};
-
-enum { SELFTEST_ELEMENTS = 300 };
-
-static uint64_t hash_word(uint64_t hash, uint64_t word) { return (hash ^ word) * 0x100000001B3; }
-
-static uint64_t hash_mask_sum(uint64_t modulus, const uint8_t *seeds, const int8_t *signs, const uint8_t *nonce) {
-    uint64_t hash = 0xCBF29CE484222325;
-    uint32_t narrow[SELFTEST_ELEMENTS] = {0};
-    uint64_t wide[SELFTEST_ELEMENTS] = {0};
-    if (modulus_fits_u32(modulus))
-        secagg_mask_sum_u32(narrow, SELFTEST_ELEMENTS, seeds, signs, 3, modulus, nonce, 5);
-    else
-        secagg_mask_sum_u64(wide, SELFTEST_ELEMENTS, seeds, signs, 3, modulus, nonce, 5);
-    for (size_t i = 0; i < SELFTEST_ELEMENTS; i++)
-        hash = hash_word(hash, modulus_fits_u32(modulus) ? narrow[i] : wide[i]);
-    return hash;
-}
-
-int secagg_selftest(void) {
-    const int8_t signs[3] = {1, -1, 1};
-    uint8_t seeds[48];
-    for (uint8_t i = 0; i < sizeof seeds; i++)
-        seeds[i] = i;
-    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++)
-        if (hash_mask_sum(answers[i].modulus, seeds, signs, seeds) != answers[i].hash)
-            return -1;
+    unsigned row = name ? 0 : ROWS - 1;
+    while (name && row < ROWS && !(rows_present() >> row & 1 && strcmp(rows[row].name, name) == 0))
+        row++;
+    if (row == ROWS)
+        return -1;
+    atomic_store_explicit(&newest, row, memory_order_relaxed);
     return 0;
 }

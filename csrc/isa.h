@@ -1,61 +1,38 @@
-/* isa.h: what an instruction set offers, and what its file and mask.inc share with the rest. */
+/* isa.h: what an instruction set offers to each subject, and which one a subject uses. */
 #ifndef SECAGG_ISA_H
 #define SECAGG_ISA_H
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
-#include "modulus.h"
 #include "secagg.h"
-#include "wipe.h"
 
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "the kernels read keystream as little-endian words"
-#endif
-
-#define AES_BLOCK 16
-#define AES_ROUNDS 10
-#define KEYS 32 /* schedules computed together */
-
-__extension__ typedef unsigned __int128 uint128_t;
-
-#define KERNEL static inline __attribute__((always_inline))
-
-/* Before a loop of at most 16 steps: compilers do not unroll at -O2 what the kernels need unrolled. */
-#ifdef __clang__
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
-/* The elements of vector x at constant indices. */
-#ifdef __clang__
-#define SHUFFLE(vector, x, ...) __builtin_shufflevector((vector)(x), (vector)(x), __VA_ARGS__)
-#else
-#define SHUFFLE(vector, x, ...) __builtin_shuffle((vector)(x), (vector){__VA_ARGS__})
-#endif
-
-/* Which stream of elements a seed stands for. */
-struct prg {
-    uint128_t counter; /* of keystream block 0: nonce || 0^32 */
-    uint64_t modulus;  /* R, 0 for 2^64 */
-    unsigned width;    /* keystream bytes an element: ceil(b/8) for R = 2^b, else 16 */
-};
+struct hkdf;
+struct p256_kernel;
+struct pack_kernels;
+struct prg;
+struct turboshake;
 
 /* acc holds uint32_t if 2 <= R <= 2^32, else uint64_t; all arguments are valid; n and k may be 0. */
 typedef void mask_sum_fn(const struct prg *prg, void *acc, size_t n, uint64_t offset, const uint8_t *seeds,
                          const int8_t *signs, size_t k);
 
+typedef void hkdf_fn(const struct hkdf *hkdf);
+
+/* A row of the table: what the CPU must have, and the kernels of some subjects.  The others are NULL here, and take an
+ * older row's; the portable row has all. */
 struct isa {
     const char *name;
-    int (*supported)(void);
+    int (*supported)(void); /* by this CPU; includes what older rows want */
     mask_sum_fn *mask_sum;
+    const struct pack_kernels *packing; /* two: of 32-bit and of 64-bit elements */
+    hkdf_fn *hkdf;
+    const struct p256_kernel *agreement;
+    const struct turboshake *turboshake;
 };
 
-extern const struct isa secagg_portable, secagg_aesni, secagg_vaes, secagg_vaes512;
-
-/* The instruction set in use. */
-const struct isa *secagg_isa_current(void);
+/* The row whose kernels this subject uses: the one that it prefers among those that the CPU has and that are not newer
+ * than secagg_isa(). */
+const struct isa *secagg_isa_row(enum secagg_subject subject);
 
 #endif

@@ -9,6 +9,14 @@ cdef extern from "secagg.h" nogil:
     const char *secagg_isa_available(size_t i)
     const char *secagg_isa()
     int secagg_isa_use(const char *name)
+    enum secagg_subject:
+        SECAGG_MASKS
+        SECAGG_PACKING
+        SECAGG_HKDF
+        SECAGG_AGREEMENT
+        SECAGG_TURBOSHAKE
+    const char *secagg_isa_of(secagg_subject subject)
+    const char *secagg_isa_with(secagg_subject subject, size_t i)
     int secagg_selftest()
     int secagg_mask_sum_u32(uint32_t *, size_t, const uint8_t *, const int8_t *, size_t, uint64_t, const uint8_t *, uint64_t)
     int secagg_mask_sum_u64(uint64_t *, size_t, const uint8_t *, const int8_t *, size_t, uint64_t, const uint8_t *, uint64_t)
@@ -38,6 +46,11 @@ cdef extern from "secagg.h" nogil:
     int secagg_add_signed_u64(uint64_t *, const int64_t *, size_t, uint64_t)
     int secagg_add_signed_u128(uint64_t *, const int64_t *, size_t, const uint64_t *)
 
+cdef extern from "isa.h" nogil:
+    struct isa_row "isa":
+        const turboshake *turboshake
+    const isa_row *secagg_isa_row(secagg_subject subject)
+
 
 ctypedef fused word:
     uint32_t
@@ -65,6 +78,15 @@ cdef int _ok(int status) except -1:
     return 0
 
 
+SUBJECTS = {
+    "masks": SECAGG_MASKS,
+    "packing": SECAGG_PACKING,
+    "hkdf": SECAGG_HKDF,
+    "agreement": SECAGG_AGREEMENT,
+    "turboshake": SECAGG_TURBOSHAKE,
+}
+
+
 def isa_available():
     names = []
     while secagg_isa_available(len(names)) is not NULL:
@@ -72,8 +94,25 @@ def isa_available():
     return tuple(names)
 
 
+def isa_with(subject):
+    cdef secagg_subject of = SUBJECTS[subject]
+    names = []
+    while secagg_isa_with(of, len(names)) is not NULL:
+        names.append(secagg_isa_with(of, len(names)).decode())
+    return tuple(names)
+
+
 def isa():
     return secagg_isa().decode()
+
+
+def isa_of(subject):
+    cdef secagg_subject of = SUBJECTS[subject]
+    return secagg_isa_of(of).decode()
+
+
+cdef const turboshake *turboshake_kernel() noexcept:
+    return secagg_isa_row(SECAGG_TURBOSHAKE).turboshake
 
 
 def isa_use(name=None):

@@ -62,9 +62,6 @@ def lagrange(field: int, out: Elements, t: Elements) -> None:
 # XofTurboShake128. The message is the concatenation of `parts`: bytes-like or of one axis, the same for all reports, or
 # an array of two axes or more, whose row r (rows contiguous, any dtype) belongs to report r.
 
-def selftest() -> None:
-    """Known-answer test of the instruction set in use, run at import: RuntimeError if it computes wrongly."""
-
 def turboshake128(out: NDArray[Any], parts: Sequence[Buffer]) -> None:
     """The first bytes of TurboSHAKE128(message, D = 1); out uint8[R, length]."""
 

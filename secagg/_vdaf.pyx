@@ -4,9 +4,9 @@
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint8_t, uint64_t
 
-from secagg import _kernels
+from secagg._kernels cimport turboshake, turboshake_kernel
 
-cdef extern from "vdaf/turboshake.h" nogil:
+cdef extern from "turboshake/turboshake.h" nogil:
     struct part:
         const uint8_t *at
         size_t length
@@ -16,13 +16,7 @@ cdef extern from "vdaf/turboshake.h" nogil:
         const part *parts
         size_t count
 
-    struct turboshake:
-        pass
-
-    ctypedef const turboshake *const_turboshake "const struct turboshake *const"
-    const_turboshake *secagg_turboshake_kernels(const char *)
-    int secagg_turboshake_selftest(const_turboshake *)
-    void secagg_turboshake(const_turboshake *, uint8_t *, size_t, size_t, const messages *, size_t)
+    void turboshake_batch(const turboshake *, uint8_t *, size_t, size_t, const messages *, size_t)
 
 cdef extern from "vdaf/vdaf.h" nogil:
     struct rows:
@@ -55,7 +49,7 @@ cdef extern from "vdaf/vdaf.h" nogil:
         int (*ntt)(rows, const_rows, size_t, bint, size_t) noexcept nogil
         int (*inv_ntt)(rows, const_rows, size_t, size_t) noexcept nogil
         int (*lagrange)(rows, const_rows, size_t, size_t) noexcept nogil
-        int (*expand)(rows, size_t, const messages *, const_turboshake *, size_t) noexcept nogil
+        int (*expand)(rows, size_t, const messages *, const turboshake *, size_t) noexcept nogil
         void (*encode_one_hot)(rows, const uint64_t *, size_t, size_t) noexcept nogil
         void (*encode_range)(rows, const_rows, size_t, unsigned, const uint64_t *, size_t) noexcept nogil
         int (*mul_prove)(rows, const_rows, const_rows, const_rows, const uint64_t *, const mul_gadget *,
@@ -326,15 +320,6 @@ def lagrange(field, out, t):
 # XofTurboShake128.
 
 
-cdef const_turboshake *_turboshake() except NULL:
-    return secagg_turboshake_kernels(_kernels.isa().encode())
-
-
-def selftest():
-    if secagg_turboshake_selftest(_turboshake()):
-        raise RuntimeError(f"TurboSHAKE128 as {_kernels.isa()} computes wrongly on this CPU; set SECAGG_ISA=portable")
-
-
 cdef list _parts(messages *message, part *array, object parts, size_t reports):
     """Fills `array`, at which `message` points; what it returns keeps the memory alive."""
     cdef Rows rows
@@ -354,9 +339,9 @@ def turboshake128(out, parts):
     cdef messages message
     cdef part array[MAX_PARTS]
     cdef list held = _parts(&message, array, parts, result.reports)
-    cdef const_turboshake *kernels = _turboshake()
+    cdef const turboshake *kernel = turboshake_kernel()
     with nogil:
-        secagg_turboshake(kernels, <uint8_t *>result.view.buf, result.stride, result.size, &message, result.reports)
+        turboshake_batch(kernel, <uint8_t *>result.view.buf, result.stride, result.size, &message, result.reports)
 
 
 def expand_into_vec(field, out, parts):
@@ -367,10 +352,10 @@ def expand_into_vec(field, out, parts):
     cdef messages message
     cdef part array[MAX_PARTS]
     cdef list held = _parts(&message, array, parts, R)
-    cdef const_turboshake *kernels = _turboshake()
+    cdef const turboshake *kernel = turboshake_kernel()
     cdef int status
     with nogil:
-        status = F.kernels.expand(z, n, &message, kernels, R)
+        status = F.kernels.expand(z, n, &message, kernel, R)
     _ok(status)
 
 
@@ -527,5 +512,3 @@ def poly_decide(field, ok, verifier, poly):
     with nogil:
         F.kernels.poly_decide(verdict, x, c, coefficients.n - 1, R)
 
-
-selftest()

@@ -1,11 +1,5 @@
-/* hkdf.c: HKDF-SHA256 of many keys; four at a time in the plain vectors that every 64-bit CPU has. */
+/* hkdf.c: HKDF-SHA256 of many keys. */
 #include "hkdf.h"
-#include "secagg.h"
-#include "wipe.h"
-
-typedef uint32_t vec_t __attribute__((vector_size(16), may_alias));
-
-#include "hkdf.inc"
 
 _Static_assert(SECAGG_HKDF_MAX_BYTES + 1 + PADDING_BYTES <= MESSAGE_BLOCKS * BLOCK_BYTES, "an info has its room");
 
@@ -14,12 +8,6 @@ int secagg_hkdf_sha256(uint8_t *out, size_t length, const uint8_t *keys, size_t 
     if (length == 0 || length > DIGEST_BYTES || key_bytes > SECAGG_HKDF_MAX_BYTES || info_bytes > SECAGG_HKDF_MAX_BYTES)
         return -1;
     const struct hkdf hkdf = {out, length, keys, key_bytes, infos, info_bytes, n};
-#ifdef __x86_64__
-    if (strcmp(secagg_isa(), "portable") != 0 && __builtin_cpu_supports("avx2")) {
-        secagg_hkdf_avx2(&hkdf);
-        return 0;
-    }
-#endif
-    derive_all(&hkdf);
+    secagg_isa_row(SECAGG_HKDF)->hkdf(&hkdf);
     return 0;
 }

@@ -6,14 +6,15 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "isa.h"
+#include "kernel.h"
+#include "wipe.h"
+
 /* Of SHA-256; padding is a bit 1 and a length of 64 bits. */
 enum { BLOCK_BYTES = 64, DIGEST_BYTES = 32, PADDING_BYTES = 9 };
 
 /* What HMAC takes after its key here. */
 enum { MESSAGE_BLOCKS = 2 };
-
-#define LANEWISE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
 
 /* secagg_hkdf_sha256's arguments. */
 struct hkdf {
@@ -37,8 +38,9 @@ static inline void store32_be(uint8_t *out, uint32_t word) {
     memcpy(out, &word, sizeof word);
 }
 
+extern hkdf_fn secagg_hkdf_portable;
 #ifdef __x86_64__
-void secagg_hkdf_avx2(const struct hkdf *hkdf);
+extern hkdf_fn secagg_hkdf_avx2;
 #endif
 
 #endif

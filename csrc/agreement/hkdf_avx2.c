@@ -6,7 +6,6 @@
 #pragma GCC target("avx2")
 #endif
 #include "hkdf.h"
-#include "wipe.h"
 
 typedef uint32_t vec_t __attribute__((vector_size(32), may_alias));
 

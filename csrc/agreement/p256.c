@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "isa.h"
 #include "p256_products.h"
-#include "secagg.h"
 
 static const field_t R_SQUARED = {{0x0000000000000003, 0xfffffffbffffffff, 0xfffffffffffffffe, 0x00000004fffffffd}};
 static const field_t B = {{0xd89cdf6229c4bddf, 0xacf005cd78843090, 0xe5a220abf7212ed6, 0xdc30061d04874834}};
@@ -60,16 +60,6 @@ static const affine_t G = {
 #define MAX_LANES 8
 #define ALIGNMENT 64
 
-static const struct p256_kernel *kernel(void) {
-#ifdef __x86_64__
-    if (strcmp(secagg_isa(), "vaes512") == 0 && __builtin_cpu_supports("avx512ifma"))
-        return &secagg_p256_ifma;
-    if (strcmp(secagg_isa(), "portable") != 0 && __builtin_cpu_supports("avx2"))
-        return &secagg_p256_avx2;
-#endif
-    return &secagg_p256_portable;
-}
-
 /* Products of the scalars and of `count` points, at most a kernel's lanes. */
 static void agree(uint8_t *agreed, uint8_t *valid, const struct p256_kernel *use, const struct p256_plan *plan,
                   size_t d, const uint8_t *xs, size_t count, field_t *products, void *scratch) {
@@ -93,7 +83,7 @@ static void agree(uint8_t *agreed, uint8_t *valid, const struct p256_kernel *use
 int secagg_p256_agree(uint8_t *agreed, uint8_t *valid, const uint8_t *scalars, size_t d, const uint8_t *xs, size_t n) {
     if (d == 0)
         return -1;
-    const struct p256_kernel *use = kernel();
+    const struct p256_kernel *use = secagg_isa_row(SECAGG_AGREEMENT)->agreement;
     struct p256_plan *plan = p256_plan_make(scalars, d);
     if (plan == NULL)
         return -1;

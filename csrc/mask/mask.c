@@ -1,5 +1,5 @@
 /* mask.c: the public functions of secagg.h on masks. */
-#include "isa.h"
+#include "mask.h"
 
 static unsigned element_width(uint64_t modulus) {
     return modulus_is_power(modulus) ? (modulus_bits(modulus) + 7) / 8 : AES_BLOCK;
@@ -25,7 +25,7 @@ static int mask_sum(void *acc, size_t n, const uint8_t *seeds, const int8_t *sig
     if (!are_signs(signs, k))
         return -1;
     struct prg prg = make_prg(modulus, nonce);
-    secagg_isa_current()->mask_sum(&prg, acc, n, offset, seeds, signs, k);
+    secagg_isa_row(SECAGG_MASKS)->mask_sum(&prg, acc, n, offset, seeds, signs, k);
     return 0;
 }
 

@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "isa.h"
+#include "mask.h"
 
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((target("aes,avx"))), apply_to = function)
@@ -12,6 +12,7 @@
 #pragma GCC target("aes,avx")
 #endif
 
+#define MASK_SUM secagg_mask_sum_aesni
 #define GROUP 12
 
 typedef __m128i block_t;
@@ -41,14 +42,10 @@ KERNEL void sub_words(uint32_t *words) {
 
 #include "mask.inc"
 
-static int supported(void) { return __builtin_cpu_supports("aes") && __builtin_cpu_supports("avx"); }
-
 #ifdef __clang__
 #pragma clang attribute pop
 #else
 #pragma GCC pop_options
 #endif
-
-const struct isa secagg_aesni = {"aesni", supported, mask_sum};
 
 #endif

@@ -4,8 +4,9 @@
  * a byte position of the AES state, in its own order (column p / 4, row p % 4), and ShiftRows and MixColumns move whole
  * bytes. */
 #include "barrier.h"
-#include "isa.h"
+#include "mask.h"
 
+#define MASK_SUM secagg_mask_sum_portable
 #define GROUP 1
 
 typedef uint16_t lanes_t __attribute__((vector_size(16), may_alias));
@@ -158,7 +159,3 @@ KERNEL void sub_words(uint32_t *words) {
 }
 
 #include "mask.inc"
-
-static int supported(void) { return 1; }
-
-const struct isa secagg_portable = {"portable", supported, mask_sum};

@@ -1,10 +1,9 @@
 /* mask_vaes.c: VAES and AVX2, two blocks at a time in 256-bit registers. */
 #if defined(__x86_64__)
 
-#include <cpuid.h>
 #include <immintrin.h>
 
-#include "isa.h"
+#include "mask.h"
 
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((target("aes,avx2,vaes"))), apply_to = function)
@@ -13,6 +12,7 @@
 #pragma GCC target("aes,avx2,vaes")
 #endif
 
+#define MASK_SUM secagg_mask_sum_vaes
 #define GROUP 12
 
 typedef __m256i block_t;
@@ -41,19 +41,10 @@ KERNEL void sub_words(uint32_t *words) {
 
 #include "mask.inc"
 
-/* CPUID leaf 7, ECX bit 9; "avx2" says that the operating system saves the 256-bit registers, too. */
-static int supported(void) {
-    unsigned eax, ebx, ecx, edx;
-    return __builtin_cpu_supports("aes") && __builtin_cpu_supports("avx2") &&
-           __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 9);
-}
-
 #ifdef __clang__
 #pragma clang attribute pop
 #else
 #pragma GCC pop_options
 #endif
-
-const struct isa secagg_vaes = {"vaes", supported, mask_sum};
 
 #endif

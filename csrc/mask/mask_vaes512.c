@@ -1,10 +1,9 @@
 /* mask_vaes512.c: VAES and AVX-512, four blocks at a time in 512-bit registers. */
 #if defined(__x86_64__)
 
-#include <cpuid.h>
 #include <immintrin.h>
 
-#include "isa.h"
+#include "mask.h"
 
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((target("aes,vaes,avx512f,avx512bw"))), apply_to = function)
@@ -13,6 +12,7 @@
 #pragma GCC target("aes,vaes,avx512f,avx512bw")
 #endif
 
+#define MASK_SUM secagg_mask_sum_vaes512
 #define GROUP 12
 
 typedef __m512i block_t;
@@ -44,19 +44,10 @@ KERNEL void sub_words(uint32_t *words) {
 
 #include "mask.inc"
 
-/* CPUID leaf 7, ECX bit 9; "avx512bw" says that the operating system saves the 512-bit registers, too. */
-static int supported(void) {
-    unsigned eax, ebx, ecx, edx;
-    return __builtin_cpu_supports("aes") && __builtin_cpu_supports("avx512bw") &&
-           __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (ecx & 1u << 9);
-}
-
 #ifdef __clang__
 #pragma clang attribute pop
 #else
 #pragma GCC pop_options
 #endif
-
-const struct isa secagg_vaes512 = {"vaes512", supported, mask_sum};
 
 #endif

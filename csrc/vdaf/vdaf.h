@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "turboshake.h"
+#include "turboshake/turboshake.h"
 
 struct rows {
     uint64_t *at;
@@ -52,7 +52,7 @@ struct vdaf_field {
     int (*inv_ntt)(struct rows out, struct const_rows a, size_t n, size_t reports);
     int (*lagrange)(struct rows out, struct const_rows t, size_t n, size_t reports);
 
-    int (*expand)(struct rows out, size_t n, const struct messages *messages, const struct turboshake *const *kernels,
+    int (*expand)(struct rows out, size_t n, const struct messages *messages, const struct turboshake *kernel,
                   size_t reports);
     void (*encode_one_hot)(struct rows out, const uint64_t *index, size_t n, size_t reports);
     void (*encode_range)(struct rows out, struct const_rows values, size_t m, unsigned bits,

@@ -1,20 +1,15 @@
 /* Packed vectors: secagg.h's functions on top of the kernels, which work on whole groups and touch PACK_SLACK bytes
  * more. */
 #include "pack.h"
+#include "isa.h"
 #include "modulus.h"
-#include "secagg.h"
 #include <string.h>
 
 static size_t packed_bytes(size_t n, unsigned bits) { return (n * bits + 7) / 8; }
 
 static const struct pack_kernels *kernels_for(size_t element_bytes, unsigned bits) {
-    const struct pack_kernels *kernels = secagg_pack_portable;
-#ifdef __x86_64__
     /* Two elements of 63 bits can lie across 17 bytes, and a register lane has 16. */
-    if (bits != 63 && strcmp(secagg_isa(), "portable") != 0 && __builtin_cpu_supports("avx2"))
-        kernels = secagg_pack_avx2;
-#endif
-    (void)bits;
+    const struct pack_kernels *kernels = bits == 63 ? secagg_pack_portable : secagg_isa_row(SECAGG_PACKING)->packing;
     return &kernels[element_bytes == sizeof(uint64_t)];
 }
 

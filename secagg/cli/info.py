@@ -16,9 +16,9 @@ from .console import show_json, show_pairs
 
 
 def info(json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False) -> None:
-    """Show the version, the instruction set in use, and what the package runs on.
+    """Show the version, the newest instruction set in use, and what the package runs on.
 
-    SECAGG_ISA in the environment forces an instruction set, for tests: SECAGG_ISA=portable secagg info
+    SECAGG_ISA in the environment is the newest instruction set that anything may use: SECAGG_ISA=aesni secagg info
     """
     facts = collect()
     if json:
@@ -34,6 +34,7 @@ def collect() -> dict[str, Any]:
         "instruction_set": _kernels.isa(),
         "chosen_by": "SECAGG_ISA" if os.environ.get("SECAGG_ISA") else "CPU features",
         "available": list(_kernels.isa_available()),
+        "kernels": [f"{subject} {_kernels.isa_of(subject)}" for subject in _kernels.SUBJECTS],
         "self_test": _self_test(),
         "cpu": cpu_model(),
         "threads": usable_cpus(),

@@ -23,16 +23,33 @@ extern "C" {
 
 /* --- Instruction sets ------------------------------------------------------------------------------------------ */
 
-/* The i-th instruction set that this build knows and this CPU has, slowest ("portable") first; NULL past the last. */
+/* The i-th instruction set that this build knows and this CPU has, oldest ("portable") first; NULL past the last. */
 const char *secagg_isa_available(size_t i);
 
-/* Name of the one in use. */
+/* Name of the newest in use. */
 const char *secagg_isa(void);
 
-/* Use the named instruction set from now on, in every thread; NULL for the fastest.  0, or -1 if not available. */
+/* Use the named instruction set and older ones from now on, in every thread; NULL for all.  0, or -1 if this one is not
+ * available. */
 int secagg_isa_use(const char *name);
 
-/* Known-answer test of the instruction set in use: 0, or -1 if it computes wrongly. */
+/* What has kernels of its own for some instruction sets. */
+enum secagg_subject {
+    SECAGG_MASKS,
+    SECAGG_PACKING,
+    SECAGG_HKDF,
+    SECAGG_AGREEMENT,
+    SECAGG_TURBOSHAKE,
+    SECAGG_SUBJECTS /* how many there are */
+};
+
+/* Name of the instruction set whose kernels this subject uses; NULL if there is no such subject. */
+const char *secagg_isa_of(enum secagg_subject subject);
+
+/* The i-th available instruction set that has kernels for this subject, oldest first; NULL past the last. */
+const char *secagg_isa_with(enum secagg_subject subject, size_t i);
+
+/* Known-answer test of the mask and TurboSHAKE kernels in use: 0, or -1 if one computes wrongly. */
 int secagg_selftest(void);
 
 /* --- Masks -----------------------------------------------------------------------------------------------------

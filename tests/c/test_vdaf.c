@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "isa.h"
 #include "secagg.h"
 #include "vdaf/vdaf.h"
 
@@ -34,7 +35,8 @@ static void check(int holds, const char *what) {
 /* --- TurboSHAKE128 ----------------------------------------------------------------------------------------------- */
 
 /* Every width gives what one lane gives, on messages that begin and end anywhere. */
-static void test_widths_agree(const struct turboshake *const *kernels) {
+static void test_widths_agree(void) {
+    const struct turboshake *kernel = secagg_isa_row(SECAGG_TURBOSHAKE)->turboshake;
     enum { MESSAGES = 13, MOST = 700, OUT = 400 };
     static uint8_t data[MESSAGES][MOST], wide[MESSAGES][OUT], narrow[MESSAGES][OUT];
     for (size_t r = 0; r < MESSAGES; r++)
@@ -44,7 +46,7 @@ static void test_widths_agree(const struct turboshake *const *kernels) {
         struct part parts[2] = {{data[0], 5, 0}, {data[0], length, MOST}};
         struct messages messages = {parts, 2};
         SECRET(data, sizeof data);
-        secagg_turboshake(kernels, wide[0], OUT, OUT - length % 200, &messages, MESSAGES);
+        turboshake_batch(kernel, wide[0], OUT, OUT - length % 200, &messages, MESSAGES);
         for (size_t r = 0; r < MESSAGES; r++)
             secagg_turboshake_portable.run(narrow[r], OUT, OUT - length % 200, &messages, r);
         PUBLIC(data, sizeof data);
@@ -78,9 +80,8 @@ static struct batch sample(const struct vdaf_field *field, size_t n, uint8_t see
     uint8_t seeds[REPORTS][2] = {{seed, 0}, {seed, 1}};
     struct part part = {seeds[0], 2, 2};
     struct messages messages = {&part, 1};
-    check(field->expand((struct rows){a.at, a.words}, n, &messages, secagg_turboshake_kernels(secagg_isa()), REPORTS) ==
-              0,
-          "there is memory");
+    const struct turboshake *kernel = secagg_isa_row(SECAGG_TURBOSHAKE)->turboshake;
+    check(field->expand((struct rows){a.at, a.words}, n, &messages, kernel, REPORTS) == 0, "there is memory");
     SECRET(a.at, a.size);
     return a;
 }
@@ -232,9 +233,9 @@ static void test_transforms(const struct vdaf_field *field) {
 int main(void) {
     const char *isa;
     for (size_t i = 0; (isa = secagg_isa_available(i)) != NULL; i++) {
-        const struct turboshake *const *kernels = secagg_turboshake_kernels(isa);
-        check(secagg_turboshake_selftest(kernels) == 0, "TurboSHAKE128's known answer");
-        test_widths_agree(kernels);
+        secagg_isa_use(isa);
+        check(secagg_selftest() == 0, "TurboSHAKE128's known answer");
+        test_widths_agree();
     }
     test_proofs(&secagg_field64);
     test_proofs(&secagg_field128);

@@ -535,6 +535,7 @@ def test_info_json() -> None:
     assert facts["secagg"] == secagg.__version__
     assert facts["instruction_set"] == _kernels.isa()
     assert facts["available"] == list(_kernels.isa_available())
+    assert facts["kernels"][0] == f"masks {_kernels.isa_of('masks')}"
     assert facts["self_test"] == "passed"
     assert facts["threads"] >= 1
     assert (Path(facts["include"]) / "secagg.h").is_file()

@@ -18,7 +18,7 @@ OFFSETS = [0, 1, 2**32 - 2, 2**64 - 8]
 
 COMMENT = (
     "expand: elements offset .. offset + 7 of PRG(seed) mod modulus.  mask_sum: acc[i] = i mod modulus plus the signed "
-    "masks.  selftest: the table of csrc/isa.c, a hash of 300 elements, 0 plus 3 signed masks."
+    "masks.  selftest: the table of csrc/selftest.c, a hash of 300 elements, 0 plus 3 signed masks."
 )
 SOURCE = "tests/vectors/make_masking.py: AES-128 in counter mode by pycryptodome, all else with Python integers"
 

@@ -17,26 +17,29 @@ struct messages {
     size_t count;
 };
 
-/* One instruction set's kernel: out + l * stride receives the first length bytes for message r + l, l < lanes. */
+#define TURBOSHAKE_MAX_LANES 8
+
+/* One instruction set's kernel: out + l * stride receives the first length bytes for message r + l, l < lanes.
+ * `narrower` is for fewer messages than lanes, and NULL if there is one lane. */
 struct turboshake {
     size_t lanes;
     void (*run)(uint8_t *out, size_t stride, size_t length, const struct messages *messages, size_t r);
+    const struct turboshake *narrower;
 };
 
-/* The kernels for the instruction set of this name (secagg.h), widest first; the last has one lane. */
-const struct turboshake *const *secagg_turboshake_kernels(const char *isa);
-
 /* out + r * stride receives the first length bytes for message r, r < count. */
-void secagg_turboshake(const struct turboshake *const *kernels, uint8_t *out, size_t stride, size_t length,
-                       const struct messages *messages, size_t count);
-
-/* Known-answer test of these kernels: 0, or -1 if one computes wrongly. */
-int secagg_turboshake_selftest(const struct turboshake *const *kernels);
+static inline void turboshake_batch(const struct turboshake *kernel, uint8_t *out, size_t stride, size_t length,
+                                    const struct messages *messages, size_t count) {
+    for (size_t r = 0; r < count; r += kernel->lanes) {
+        while (count - r < kernel->lanes)
+            kernel = kernel->narrower;
+        kernel->run(out + r * stride, stride, length, messages, r);
+    }
+}
 
 extern const struct turboshake secagg_turboshake_portable;
 #ifdef __x86_64__
-extern const struct turboshake secagg_turboshake_avx2;
-extern const struct turboshake secagg_turboshake_avx512;
+extern const struct turboshake secagg_turboshake_avx2, secagg_turboshake_avx512;
 #endif
 
 #endif

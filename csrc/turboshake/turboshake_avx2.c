@@ -12,7 +12,7 @@ typedef uint64_t lanes_t __attribute__((vector_size(8 * LANES)));
 #define LANE(x, l) ((x)[l])
 #include "turboshake.inc"
 
-const struct turboshake secagg_turboshake_avx2 = {LANES, run};
+const struct turboshake secagg_turboshake_avx2 = {LANES, run, &secagg_turboshake_portable};
 #ifdef __clang__
 #pragma clang attribute pop
 #endif

@@ -6,4 +6,4 @@ typedef uint64_t lanes_t;
 #define LANE(x, l) (*(&(x) + (l)))
 #include "turboshake.inc"
 
-const struct turboshake secagg_turboshake_portable = {LANES, run};
+const struct turboshake secagg_turboshake_portable = {LANES, run, NULL};
