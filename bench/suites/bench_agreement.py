@@ -11,7 +11,7 @@ from secagg.primitives import KeyPair, agree_all
 from ..baselines import openssl_agreements
 from ..paired import Paired, Target, Unit
 from ..script import replayable
-from .conftest import Sizes
+from .conftest import Sizes, every_isa
 
 POINTS = 64
 RATIOS = {("portable", 100): 4, ("portable", 300): 5, ("avx2", 100): 10, ("avx2", 300): 14}
@@ -22,6 +22,7 @@ def target(isa: str, dropped: int) -> Target | None:
     return Target("ratio", ratio, at_least=True) if ratio else None
 
 
+@every_isa("agreement")
 @pytest.mark.parametrize("dropped", [1, 4, 10, 30, 100, 300])
 def bench_agreement(paired: Paired, sizes: Sizes, isa: str, dropped: int) -> None:
     points = POINTS if sizes.n > 100 else 8

@@ -5,7 +5,7 @@ import numpy as np
 from secagg.primitives import mask_seed, mask_seeds
 
 from ..paired import Baseline, Paired, Target, Unit
-from .conftest import Sizes
+from .conftest import Sizes, every_isa
 
 SESSION = bytes(range(32))
 
@@ -14,6 +14,7 @@ def us_each(seeds: int) -> Unit:
     return Unit("us each", 1e6 / seeds)
 
 
+@every_isa("hkdf")
 def bench_mask_seeds(paired: Paired, sizes: Sizes, isa: str) -> None:
     """As many as 100 dropped users leave behind; the baseline derives the first of them."""
     count, few = 100 * sizes.n, sizes.n

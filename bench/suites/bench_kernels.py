@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from secagg import _kernels, masking, vector
+from secagg import masking, vector
 
 from ..baselines import numpy_add, numpy_copy, openssl_keystream
 from ..paired import Baseline, Paired, Target, gb_per_second, ns_per_element
-from .conftest import Sizes
+from .conftest import Sizes, every_isa
 
 WIDTHS = (8, 16, 24, 32, 40, 48, 64)
 ANY = (1 << 24) - 3
 RATIOS = {1 << 16: 2.2, 1 << 24: 2.1, 1 << 32: 2.2}  # with VAES
-PACKING = sorted({"portable", _kernels.isa_available()[-1]})  # packing knows no more than portable and AVX2
 INGEST = Target("GB/s", 8, at_least=True)
 
 
@@ -49,6 +48,7 @@ def vectors(modulus: int, m: int, count: int = 1) -> list[NDArray[np.uint32] | N
     return [rng.integers(0, modulus, m, vector.dtype(modulus)) for _ in range(count)]
 
 
+@every_isa("masks")
 @pytest.mark.parametrize("modulus", [*(1 << bits for bits in WIDTHS), ANY], ids=name)
 def bench_mask_sum(paired: Paired, sizes: Sizes, isa: str, modulus: int) -> None:
     seeds = sizes.seeds // 10 if isa == "portable" else sizes.seeds
@@ -78,6 +78,7 @@ def bench_mask_sum_on_two_threads(paired: Paired, sizes: Sizes, longer: int) -> 
     )
 
 
+@every_isa("masks")
 @pytest.mark.parametrize("modulus", [1 << 24, ANY], ids=name)
 def bench_expand(paired: Paired, sizes: Sizes, isa: str, modulus: int) -> None:
     size = sizes.m * keystream_bytes(modulus)
@@ -92,7 +93,7 @@ def bench_expand(paired: Paired, sizes: Sizes, isa: str, modulus: int) -> None:
 
 @pytest.mark.parametrize("count", [1, 200], ids=["cached", "streamed"])
 @pytest.mark.parametrize("bits", [16, 24, 32, 40])
-@pytest.mark.parametrize("isa", PACKING, indirect=True)
+@every_isa("packing")
 def bench_packed_add(paired: Paired, sizes: Sizes, isa: str, bits: int, count: int) -> None:
     """Of one vector again and again, and of many in turn, which no cache holds: the server's case."""
     modulus = 1 << bits
@@ -114,7 +115,7 @@ def bench_packed_add(paired: Paired, sizes: Sizes, isa: str, bits: int, count: i
 
 @pytest.mark.parametrize("modulus", [1 << 16, 1 << 24, 1 << 32, ANY], ids=name)
 @pytest.mark.parametrize("operation", ["pack", "unpack", "packed_check"])
-@pytest.mark.parametrize("isa", PACKING, indirect=True)
+@every_isa("packing")
 def bench_packing(paired: Paired, sizes: Sizes, isa: str, operation: str, modulus: int) -> None:
     (x,) = vectors(modulus, sizes.m)
     packed = vector.pack(x, modulus)

@@ -53,7 +53,7 @@ def bench_server(paired: Paired, sizes: Sizes) -> None:
 
 def keystream(size: int) -> Baseline:
     """The keystream alone, a twentieth of it: as fast as the CPU can, or else as OpenSSL does."""
-    isa, part = _kernels.isa(), max(1, size // 20)
+    isa, part = _kernels.isa_of("masks"), max(1, size // 20)
     baseline = bare_aes(isa, part) if isa in REGISTER_BYTES else openssl_keystream(part)
     return replace(baseline, parts=baseline.parts * size / part)
 

@@ -20,7 +20,7 @@ from secagg.vdaf import DRAFT_08, DRAFT_20, Draft, Prio3, Prio3Count, Prio3Histo
 
 from ..paired import Baseline, Paired, Target, Unit, gb_per_second
 from ..peers.prio_rs import PrioRs, PrioUnavailable
-from .conftest import Sizes
+from .conftest import Sizes, every_isa
 
 CTX = {20: b"bench", 8: b""}
 RUST_STEPS = {"shard": "shard+encode", "verify": "decode+verify+encode"}
@@ -137,6 +137,7 @@ def bench_prio3(
     assert step == "shard" or not result[0].rejected
 
 
+@every_isa("turboshake")
 def bench_turboshake(paired: Paired, sizes: Sizes, isa: str) -> None:
     """Long outputs of eight seeds, as when a Helper expands its share; the baseline expands one."""
     seeds, out = np.arange(8 * 32, dtype=np.uint8).reshape(8, 32), np.empty((8, sizes.m), np.uint8)

@@ -38,9 +38,14 @@ def paired(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Paire
     return Paired(benchmark, timer.target)
 
 
-@pytest.fixture(params=_kernels.isa_available())
+def every_isa(subject: str) -> pytest.MarkDecorator:
+    """Run with each instruction set that this CPU has and that has kernels of its own for the subject."""
+    return pytest.mark.parametrize("isa", _kernels.isa_with(subject), indirect=True)
+
+
+@pytest.fixture
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Each instruction set that this CPU has, in use."""
+    """The instruction set that `every_isa` asks for, in use."""
     before = _kernels.isa()
     _kernels.isa_use(request.param)
     yield request.param
