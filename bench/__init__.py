@@ -1,1 +1,1 @@
-"""Benchmarks of speed and memory: `python -m bench.report` measures everything and writes RESULTS.md's tables."""
+"""Benchmarks of speed and memory: `python -m bench.report` measures all and writes the tables of results/suites.md."""

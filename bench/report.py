@@ -1,5 +1,5 @@
-"""Runs every suite and writes RESULTS.md's tables: `python -m bench.report`, which took 13 minutes on a busy machine,
-and five more for memory.
+"""Runs every suite and writes the tables of results/suites.md: `python -m bench.report`, which took 13 minutes on a
+busy machine, and five more for memory.
 
 On a machine that others use as well, `--timer time.process_time` counts this process's own time alone; the lines on
 threads mean nothing then.
@@ -17,7 +17,7 @@ from .paired import Target
 from .suites import TITLES, Record, run_suites
 from .tables import number, spread, table
 
-RESULTS = Path(__file__).parent / "RESULTS.md"
+RESULTS = Path(__file__).parent / "results" / "suites.md"
 BEGIN, END = "<!-- written by bench.report -->", "<!-- end -->"
 
 
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--timer", default="time.perf_counter", help="clock of all times")
     parser.add_argument("--json", type=Path, help="a report that pytest-benchmark saved, instead of running the suites")
     parser.add_argument("--no-memory", action="store_true", help="leave out the memory table, which takes minutes")
-    parser.add_argument("--print", action="store_true", help="print the tables instead of writing them to RESULTS.md")
+    parser.add_argument("--print", action="store_true", help="print the tables instead of writing them")
     options = parser.parse_args()
     load = os.getloadavg()[0]
     report = json.loads(options.json.read_text()) if options.json else run_suites(options.timer)

@@ -1,7 +1,7 @@
 """HPKE's openings and seals beside a bare X25519 exchange, which is their limit, and beside other libraries' HPKE.
 
 Of those only pycryptodome comes with `bench`; `pip install pyhpke rfc9180 hybrid-pke` for the rest, which are skipped
-where they are missing. They are why `secagg.dap.hpke` exists: RESULTS.md says what each lacks.
+where they are missing. They are why `secagg.dap.hpke` exists: results/dap.md says what each lacks.
 """
 
 from collections.abc import Callable

@@ -57,3 +57,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_the_front_page_is_short() -> None:
     """Whoever comes first reads it whole; the rest is in docs/."""
     assert len((ROOT / "README.md").read_text().splitlines()) <= 110
+
+
+def test_the_headlines_are_one_page() -> None:
+    """Of bench/RESULTS.md; the long tables are in bench/results/."""
+    assert len((ROOT / "bench" / "RESULTS.md").read_text().splitlines()) <= 60
