@@ -6,6 +6,9 @@ bytes. A report that fails at any step is rejected alone; later steps carry it a
 A batch needs the memory of what goes in and comes out, and beside it, however large it is, about 1 MiB, or that of 16
 of the Leader's input shares where this is more: it is worked on in parts. Functions hold no state and release the GIL
 for most of their time, so batches may run in as many threads as there are cores.
+
+Noise enters aggregate shares between aggregation and unsharding, by a plan of `secagg.dp`, in place and in constant
+time: `plan.noise_for(Party.AGGREGATOR).add_to(agg_share, prio3.field.MODULUS)`.
 """
 
 import os
@@ -16,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg import _vdaf
-from secagg.arguments import octets, whole
+from secagg.arguments import array, flag, in_place, octets, whole
 from secagg.codec import Octets
-from secagg.errors import require
+from secagg.errors import RemoteProtocolError, require
 
-from .aggregation import OVERFLOW, Aggregation
 from .auxiliary import Auxiliary
 from .circuits import Valid
 from .draft import Draft
@@ -28,11 +30,12 @@ from .field import Elements, Field64
 from .flp import Flp
 from .rows import Messages, Rows, VerifyStates, own_rows, row
 
+_OVERFLOW = "a field element is not below the modulus"
 _PART_BYTES = 1 << 19  # of the Leader's input shares that are worked on at once
 _LANES = 8  # XOF states that are computed at once, at most
 
 
-class Prio3(Aggregation):
+class Prio3:
     """A VDAF of SHARES Aggregators for one validity circuit, as one draft has it.
 
     Attributes:
@@ -193,7 +196,7 @@ class Prio3(Aggregation):
             rands = derive.query_rands(verify_key, own_nonces[part]), derive.joint_rands(seeds[part])
             self._query(verifier_shares[part], sound[part], meas, proofs, *rands)
             self._blinds(verifier_shares[part])[:] = parts
-        inputs = inputs.require(canonical, "input share: " + OVERFLOW)
+        inputs = inputs.require(canonical, "input share: " + _OVERFLOW)
         rejected = inputs.require(sound, "the query's test point is a root of unity").rejected
         verifier_shares[list(rejected)] = 0  # at a root of unity a share would give an output away
         return VerifyStates(self.field.rows(out_shares), seeds, rejected), Rows(verifier_shares, rejected)
@@ -277,6 +280,110 @@ class Prio3(Aggregation):
         )
         return VerifyStates(rows.data[:, : self.OUT_SHARE_SIZE], self._blinds(rows.data), rows.rejected)
 
+    # Prio3 has no aggregation parameter (section 7.2.3).
+
+    def is_valid(self, agg_param: None, previous_agg_params: Sequence[None]) -> bool:
+        """Whether a report may be verified again: never."""
+        return not previous_agg_params
+
+    def encode_agg_param(self, agg_param: None) -> bytes:
+        return b""
+
+    def decode_agg_param(self, encoded: bytes) -> None:
+        """Raises RemoteProtocolError unless it is empty."""
+        if octets(encoded, "encoded"):
+            raise RemoteProtocolError(f"aggregation parameter: 0 bytes expected, got {len(encoded)}")
+
+    # Aggregation and unsharding (sections 7.2.4 and 7.2.5).
+
+    def agg_init(self) -> Elements:
+        """The aggregate share of no reports: F[OUTPUT_LEN]."""
+        return self.field.zeros(self.flp.OUTPUT_LEN)
+
+    def agg_update(self, agg_share: Elements, out_shares: Rows | bytes) -> None:
+        """Adds one output share, or those of all reports that are not rejected, in place."""
+        agg_share = in_place(agg_share, "agg_share")
+        size, name = self.OUT_SHARE_SIZE, "output share"
+        if isinstance(out_shares, bytes | bytearray | memoryview):
+            rows = Rows(own_rows([bytes(out_shares)], 1, size, name))
+        else:
+            rows = Rows.of(out_shares, size, name)
+        _vdaf.accumulate(self.field.bits, agg_share, self.field.elements(rows.data), rows.accepted)
+
+    def aggregate(self, out_shares: Rows) -> Elements:
+        """The aggregate share of all reports that are not rejected."""
+        agg_share = self.agg_init()
+        self.agg_update(agg_share, out_shares)
+        return agg_share
+
+    def merge(self, agg_shares: Sequence[Elements]) -> Elements:
+        """The sum of aggregate shares."""
+        total = self.agg_init()
+        _vdaf.accumulate(
+            self.field.bits,
+            total,
+            np.stack([array(share, "an aggregate share") for share in agg_shares]),
+            np.ones(len(agg_shares), bool),
+        )
+        return total
+
+    def encode_agg_share(self, agg_share: Elements) -> bytes:
+        return array(agg_share, "agg_share").tobytes()
+
+    def decode_agg_share(self, encoded: bytes) -> Elements:
+        """Raises RemoteProtocolError unless it is one encoded aggregate share."""
+        encoded = octets(encoded, "encoded")
+        if len(encoded) != self.OUT_SHARE_SIZE:
+            raise RemoteProtocolError(f"aggregate share: {self.OUT_SHARE_SIZE} bytes expected, got {len(encoded)}")
+        elements, canonical = self.field.elements(row(encoded)), np.ones(1, bool)
+        _vdaf.check(self.field.bits, canonical, elements)
+        if not canonical[0]:
+            raise RemoteProtocolError("aggregate share: " + _OVERFLOW)
+        return elements.copy().reshape(elements.shape[1:])
+
+    def unshard(
+        self, agg_shares: Sequence[Elements], num_measurements: int, *, signed: bool = False, room: int = 0
+    ) -> Any:
+        """The aggregate result: an integer or a list of them, as the circuit has it.
+
+        Args:
+            agg_shares: every Aggregator's.
+            num_measurements: how many were aggregated, 0 .. 2^64 - 1.
+            signed: results are -(p - 1) / 2 .. (p - 1) / 2 instead of 0 .. p - 1, for sums that noise made negative.
+            room: what the noise of an entry stays within, such as `secagg.dp.Plan.room()`; 0 without noise.
+
+        Raises:
+            LocalProtocolError: another number of shares; or so many measurements, and noise, may sum up to more than
+                the field holds (`capacity`): the result would be wrong by a multiple of p.
+        """
+        num_measurements, signed = whole(num_measurements, "num_measurements"), flag(signed, "signed")
+        require(len(agg_shares) == self.SHARES, f"{self.SHARES} Aggregators, {len(agg_shares)} aggregate shares")
+        self._require_capacity(num_measurements, signed, whole(room, "room"))
+        output = self.field.ints(self.merge(agg_shares))
+        half = self.field.MODULUS // 2
+        return self.flp.valid.decode([x - self.field.MODULUS if signed and x > half else x for x in output])
+
+    def capacity(self, *, signed: bool = False, room: int = 0) -> int:
+        """How many measurements at most have a sum that `unshard` gives right, whatever they are; negative where not
+        even the noise fits. The arguments are those of `unshard`."""
+        return (self._largest(flag(signed, "signed")) - whole(room, "room")) // self.flp.valid.MAX_ENTRY
+
+    def _largest(self, signed: bool) -> int:
+        """Result that there is."""
+        return self.field.MODULUS // 2 if signed else self.field.MODULUS - 1
+
+    def _require_capacity(self, count: int, signed: bool, room: int) -> None:
+        require(0 <= count < 1 << 64, f"num_measurements must be 0 .. 2^64 - 1, got {count}")
+        require(room >= 0, f"room must be at least 0, got {room}")
+        require(signed or room == 0, "noise makes sums negative: with room for it, results must be signed")
+        most = self.capacity(signed=signed, room=room)
+        noise = f", and noise up to {room:,}," if room else ""
+        require(
+            count <= most,
+            f"{count:,} measurements of up to {self.flp.valid.MAX_ENTRY:,} each{noise} may sum up to more than"
+            f" {self._largest(signed):,}, the largest result: {max(most, 0):,} measurements fit",
+        )
+
     # One report: the same steps on a batch of one.
 
     def shard(self, ctx: bytes, measurement: Any, nonce: bytes, rand: bytes | None = None) -> tuple[bytes, list[bytes]]:
@@ -327,7 +434,7 @@ class Prio3(Aggregation):
     def _require_canonical(self, rows: Rows, name: str) -> Rows:
         canonical = np.ones(len(rows), bool)
         _vdaf.check(self.field.bits, canonical, self._elements(rows.data))
-        return rows.require(canonical, f"{name}: {OVERFLOW}")
+        return rows.require(canonical, f"{name}: {_OVERFLOW}")
 
     def _parts(self, n: int) -> Iterator[slice]:
         """Slices of a batch whose intermediate results are small enough to stay in the cache."""

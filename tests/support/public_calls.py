@@ -532,11 +532,8 @@ on_prio3 = "vdaf.prio3.Prio3."
 
 
 def prio3_call(method: str, **values: Any) -> None:
-    """A call by its result alone; a method of aggregate shares or one of reports."""
-    owner = next(
-        owner for owner in ("vdaf.prio3.Prio3", "vdaf.aggregation.Aggregation") if f"{owner}.{method}" in PUBLIC_NAMES
-    )
-    call(f"{owner}.{method}", lambda **given: getattr(histogram(), method)(**given), **values)
+    """A call by its result alone."""
+    call(f"{on_prio3}{method}", lambda **given: getattr(histogram(), method)(**given), **values)
 
 
 PUBLIC_NAMES = public_callables()
