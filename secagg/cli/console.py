@@ -7,7 +7,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
 from rich.table import Table
 from typer.core import TyperGroup
 
@@ -22,6 +25,9 @@ from ..errors import Abort, SecAggError
 
 WIDE = 120  # columns from which a table's titles stay on one line
 PIPE_WIDTH = 400  # a pipe has no width of its own: wide enough that nothing is cut or wrapped
+
+Progress = Callable[[str, int, int], None]
+"""Told what goes on, how much of it is done, and of how much."""
 
 
 class CommandError(SecAggError):
@@ -114,6 +120,19 @@ def console(*, stderr: bool = False) -> Console:
     if not made.is_terminal:
         made.width = PIPE_WIDTH
     return made
+
+
+@contextmanager
+def progress_bar(*, quiet: bool = False) -> Iterator[Progress]:
+    """A bar on stderr while something goes on, if that is a terminal and the command is not to be quiet."""
+    err = console(stderr=True)
+    if quiet or not err.is_interactive:
+        yield lambda name, done, total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with ProgressBar(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("")
+        yield lambda name, done, total: bar.update(task, description=name, completed=done, total=total)
 
 
 def table(first: str, *others: str) -> Table:

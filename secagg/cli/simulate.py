@@ -1,8 +1,6 @@
 """`secagg simulate`: a whole session in one process, timed and weighed like the paper's Fig. 8."""
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -10,15 +8,13 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn
-from rich.progress import Progress as ProgressBar
 
 from ..protocol.messages import Round
 from ..protocol.params import Model, Params
-from ..protocol.simulate import Progress, Simulation, expected_sum
+from ..protocol.simulate import Simulation, expected_sum
 from ..protocol.simulate import simulate as run_session
 from ..protocol.thresholds import Threat
-from .console import CommandError, check_writable, console, fail, integer_option, number_option, require, show_json
+from .console import CommandError, check_writable, fail, integer_option, number_option, progress_bar, require, show_json
 from .noise import Noisy, choose_budget, describe_noise
 from .report import describe, option_name, show_report
 from .vectors import Directions, Folder, Quantized, Synthetic
@@ -138,7 +134,12 @@ def simulate(
     dropped = choose_dropped(inputs.params.n, drop, seed)
     with progress_bar() as progress:
         result = run_session(
-            inputs.params, inputs, noises=noises, drops={round_of_drop: dropped}, threads=threads, progress=progress
+            inputs.params,
+            inputs,
+            noises=noises,
+            drops={round_of_drop: dropped},
+            threads=threads,
+            progress=lambda current, done, total: progress(f"Round {current.value}, {current}", done, total),
         )
     report = describe(result, threads)
     report["dropped"] = {"round": str(round_of_drop), "clients": dropped}
@@ -264,21 +265,6 @@ def choose_dropped(n: int, fraction: float, seed: int) -> list[int]:
     require(0 <= fraction < 1, f"--drop must be at least 0 and below 1, got {fraction}")
     rng = np.random.default_rng([seed, 0])
     return sorted((rng.permutation(n)[: round(fraction * n)] + 1).tolist())
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on stderr while the session goes on, if that is a terminal."""
-    err = console(stderr=True)
-    if not err.is_interactive:
-        yield lambda name, done, total: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    with ProgressBar(*columns, console=err, transient=True) as bar:
-        task = bar.add_task("")
-        yield lambda name, done, total: bar.update(
-            task, description=f"Round {name.value}, {name}", completed=done, total=total
-        )
 
 
 def save_mean(inputs: Quantized, result: Simulation, output: Path | None) -> dict[str, Any]:

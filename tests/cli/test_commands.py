@@ -692,6 +692,27 @@ def test_progress_goes_to_a_terminal_and_json_stays_pure(monkeypatch: pytest.Mon
     assert json.loads(done.stdout)["sum_correct"] is True
 
 
+def test_progress_is_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.progress_bar() as progress:
+        progress("reports uploaded", 1, 2)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a pseudo-terminal")
+@pytest.mark.parametrize("quiet", [False, True])
+def test_progress_may_be_asked_to_be_quiet(quiet: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    master, slave = os.openpty()
+    with os.fdopen(slave, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with console.progress_bar(quiet=quiet) as progress:
+            progress("reports uploaded", 1, 2)
+        print("end", file=terminal, flush=True)
+        seen = os.read(master, 1 << 16).decode()
+    os.close(master)
+    assert ("reports uploaded" in seen and "1/2" in seen) is not quiet
+
+
 def test_output_survives_an_ascii_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
     done = python_m(*SMALL)

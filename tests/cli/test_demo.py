@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secagg.cli.demo import command, experiments
+from secagg.cli.demo import experiments
 from secagg.cli.demo.demo import Batch, Demo, Release, browsers, privacy_for, ranking
 from secagg.cli.demo.local import Local, LocalError
 from secagg.cli.demo.report import BAR, bar_text
@@ -237,9 +237,3 @@ def test_sizes_of_batches_follow_the_reports() -> None:
 )
 def test_bars(truth: int, result: int, bar: float, expected: str) -> None:
     assert bar_text(truth, result, bar, 64) == expected
-
-
-def test_progress_is_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
-    with command.progress_bar() as progress:
-        progress("reports uploaded", 1, 2)
-    assert capsys.readouterr() == ("", "")

@@ -1,23 +1,20 @@
 """`secagg dap upload`: measurements, as a Client sends them."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as ProgressBar
 
 from ...dap import task_file
 from ...dap.client.upload import Client, UploadInterrupted, UploadResult
 from ...dap.task import Task
 from ...dap.vdafs import MultihotCountVec, SumVec
 from ...errors import SecAggError
-from ..console import CommandError, console, integer, require, show, show_json
+from ..console import CommandError, integer, progress_bar, require, show, show_json
 from .common import CaOption, JsonOption, http_client, load
 
 SLICE = 1000  # measurements between two looks at the progress
@@ -51,7 +48,9 @@ def upload(
     values = [parse(found, line, i) for i, line in enumerate(lines, 1)]
     checked = _checked(found, values)
     total = UploadResult(0, {})
-    with http_client(ca) as http, Client(found, http=http) as client, progress(len(values), json) as advance:
+    quiet = json or len(values) <= SLICE
+    with http_client(ca) as http, Client(found, http=http) as client, progress_bar(quiet=quiet) as progress:
+        progress("measurements uploaded", 0, len(values))
         for start in range(0, len(values), SLICE):
             try:
                 result = client.upload(checked[start : start + SLICE])
@@ -62,7 +61,7 @@ def upload(
                     raise
                 raise CommandError(_ended(error, start, total, len(values))) from None
             total = _joined(total, result, start)
-            advance(min(SLICE, len(values) - start))
+            progress("measurements uploaded", min(start + SLICE, len(values)), len(values))
     _show(total, json)
 
 
@@ -91,19 +90,6 @@ def _checked(task: Task, values: list[Any]) -> Any:
 def _lines(source: Path) -> list[str]:
     text = sys.stdin.read() if str(source) == "-" else source.read_text()
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-@contextmanager
-def progress(total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr, if that is a terminal and there is something to wait for."""
-    err = console(stderr=True)
-    if quiet or not err.is_interactive or total <= SLICE:
-        yield lambda count: None
-        return
-    columns = (TextColumn("uploaded"), BarColumn(), MofNCompleteColumn())
-    with ProgressBar(*columns, console=err, transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda count: bar.update(task, advance=count)
 
 
 def _joined(total: UploadResult, result: UploadResult, start: int) -> UploadResult:

@@ -11,15 +11,13 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as ProgressBar
 
 from ...dap.server.config import ROLES, SECRET_VARIABLE
 from ...dap.vdafs import vdaf
-from ..console import CommandError, console, fail, integer_option, require, show_json
+from ..console import CommandError, Progress, fail, integer_option, progress_bar, require, show_json
 from ..dap.common import JsonOption
 from . import experiments
-from .demo import Demo, Progress, browsers, privacy_for
+from .demo import Demo, browsers, privacy_for
 from .local import Local
 from .report import Run, describe, show_report
 from .usage import Usage, usage
@@ -167,16 +165,3 @@ def _terminable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on stderr while something goes on, if that is a terminal."""
-    err = console(stderr=True)
-    if not err.is_interactive:
-        yield lambda name, done, total: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with ProgressBar(*columns, console=err, transient=True) as bar:
-        task = bar.add_task("")
-        yield lambda name, done, total: bar.update(task, description=name, completed=done, total=total)

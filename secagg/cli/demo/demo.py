@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from ...dap.task import Task
 from ...dap.vdafs import Vdaf, vdaf
 from ...dp import PureDp
 from ...errors import SecAggError
+from ..console import Progress
 from .local import Local, LocalError
 from .usage import Usage, usage
 
@@ -41,8 +42,6 @@ ZIPF = 5 / 3
 _SHUFFLE = 1480  # puts type 8 first among 20 types and type 15 fourth
 
 Counts = NDArray[np.int64]
-Progress = Callable[[str, int, int], None]
-"""Told what goes on, how much of it is done, and of how much."""
 
 
 def ranking(buckets: int) -> list[int]:
