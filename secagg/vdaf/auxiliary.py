@@ -8,7 +8,7 @@ from secagg.errors import require
 from .draft import Draft
 from .field import Elements
 from .flp import Flp
-from .xof import Part, XofTurboShake128
+from .xof import XofInput, XofTurboShake128
 
 USAGE_MEAS_SHARE = 1
 USAGE_PROOF_SHARE = 2
@@ -80,12 +80,12 @@ class Auxiliary:
         dst, zeros = self.domain_separation_tag(USAGE_JOINT_RAND_SEED), bytes(self._draft.seed_size)
         return self._xof.derive_seed(len(joint_rand_parts), zeros, dst, joint_rand_parts)
 
-    def _rands(self, n: int, length: int, usage: int, seed: Part, *binder: Part) -> list[Elements]:
+    def _rands(self, n: int, length: int, usage: int, seed: XofInput, *binder: XofInput) -> list[Elements]:
         """For each proof, F[n, length]; all from one stream a report."""
         stream = self._vec(n, length * self._proofs, usage, seed, bytes([self._proofs]), *binder)
         return np.split(stream, self._proofs, axis=1)
 
-    def _vec(self, n: int, length: int, usage: int, seed: Part, *binder: Part) -> Elements:
+    def _vec(self, n: int, length: int, usage: int, seed: XofInput, *binder: XofInput) -> Elements:
         out = self._field.empty(n, length)
         self._xof.expand_into_vec(self._field, out, seed, self.domain_separation_tag(usage), *binder)
         return out

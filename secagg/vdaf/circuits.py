@@ -58,8 +58,8 @@ class Valid(ABC):
         """What `check` returned, or some rows of it, to F[n, MEAS_LEN]."""
 
     @abstractmethod
-    def outputs(self, meas: Elements, calls: Elements, num_shares: int) -> Elements:
-        """The circuit's outputs, F[n, EVAL_OUTPUT_LEN], from those of its calls, F[n, GADGET_CALLS]."""
+    def outputs(self, meas: Elements, gadget_outputs: Elements, num_shares: int) -> Elements:
+        """The circuit's outputs, F[n, EVAL_OUTPUT_LEN], from those of its gadget, F[n, GADGET_CALLS]."""
 
     @abstractmethod
     def truncate(self, meas: Elements) -> Elements:
@@ -81,14 +81,14 @@ class Count(Valid):
         self.GADGET = Mul(field, not draft.gadget_values)
 
     def check(self, measurements: ArrayLike) -> Integers:
-        return integers(measurements, (), 1)
+        return check_integers(measurements, (), 1)
 
     def encode(self, measurements: Integers) -> Elements:
-        return small(self.field, measurements[:, None])
+        return from_uint64(self.field, measurements[:, None])
 
-    def outputs(self, meas: Elements, calls: Elements, num_shares: int) -> Elements:
-        _vdaf.subtract(self.field.bits, calls, calls, meas)
-        return calls
+    def outputs(self, meas: Elements, gadget_outputs: Elements, num_shares: int) -> Elements:
+        _vdaf.subtract(self.field.bits, gadget_outputs, gadget_outputs, meas)
+        return gadget_outputs
 
     def truncate(self, meas: Elements) -> Elements:
         return meas
@@ -112,13 +112,13 @@ class Sum(Valid):
         self.REDUCES_ONE = not draft.query_reduces
 
     def check(self, measurements: ArrayLike) -> Integers:
-        return integers(measurements, (), self.range.maximum)
+        return check_integers(measurements, (), self.range.maximum)
 
     def encode(self, measurements: Integers) -> Elements:
         return self.range.encode(measurements[:, None])
 
-    def outputs(self, meas: Elements, calls: Elements, num_shares: int) -> Elements:
-        return calls
+    def outputs(self, meas: Elements, gadget_outputs: Elements, num_shares: int) -> Elements:
+        return gadget_outputs
 
     def truncate(self, meas: Elements) -> Elements:
         return self.range.decode(meas)
@@ -159,14 +159,14 @@ class SumVec(Bits):
         self.OUTPUT_LEN = length
 
     def check(self, measurements: ArrayLike) -> Integers:
-        return integers(measurements, (self.OUTPUT_LEN,), self.range.maximum)
+        return check_integers(measurements, (self.OUTPUT_LEN,), self.range.maximum)
 
     def encode(self, measurements: Integers) -> Elements:
         return self.range.encode(measurements)
 
-    def outputs(self, meas: Elements, calls: Elements, num_shares: int) -> Elements:
+    def outputs(self, meas: Elements, gadget_outputs: Elements, num_shares: int) -> Elements:
         output = self.field.empty(len(meas), 1)
-        self._sums(output, calls)
+        self._sums(output, gadget_outputs)
         return output
 
     def truncate(self, meas: Elements) -> Elements:
@@ -185,17 +185,17 @@ class Histogram(Bits):
         self.OUTPUT_LEN = length
 
     def check(self, measurements: ArrayLike) -> Integers:
-        return integers(measurements, (), self.OUTPUT_LEN - 1)
+        return check_integers(measurements, (), self.OUTPUT_LEN - 1)
 
     def encode(self, measurements: Integers) -> Elements:
         meas = self.field.empty(len(measurements), self.MEAS_LEN)
         _vdaf.encode_one_hot(self.field.bits, meas, measurements)
         return meas
 
-    def outputs(self, meas: Elements, calls: Elements, num_shares: int) -> Elements:
+    def outputs(self, meas: Elements, gadget_outputs: Elements, num_shares: int) -> Elements:
         output = self.field.empty(len(meas), 2)
         range_check, sum_check = output[:, :1], output[:, 1:]
-        self._sums(range_check, calls)
+        self._sums(range_check, gadget_outputs)
         self._sums(sum_check, meas)
         _vdaf.subtract(self.field.bits, sum_check, sum_check, share_of(self.field, 1, num_shares))
         return output
@@ -221,23 +221,23 @@ class MultihotCountVec(Bits):
         self.max_weight = max_weight
 
     def check(self, measurements: ArrayLike) -> Integers:
-        values = integers(measurements, (self.OUTPUT_LEN,), 1)
+        values = check_integers(measurements, (self.OUTPUT_LEN,), 1)
         for i in np.flatnonzero(values.sum(axis=1) > self.max_weight)[:1]:
             raise ValueError(f"measurement {i}: at most {self.max_weight} values may be true")
         return values
 
     def encode(self, measurements: Integers) -> Elements:
         weights = measurements.sum(axis=1, keepdims=True) + np.uint64(self.offset)
-        return np.concatenate([small(self.field, measurements), self.range.encode(weights)], axis=1)
+        return np.concatenate([from_uint64(self.field, measurements), self.range.encode(weights)], axis=1)
 
-    def outputs(self, meas: Elements, calls: Elements, num_shares: int) -> Elements:
+    def outputs(self, meas: Elements, gadget_outputs: Elements, num_shares: int) -> Elements:
         output = self.field.empty(len(meas), 2)
         range_check, weight_check = output[:, :1], output[:, 1:]
-        self._sums(range_check, calls)
+        self._sums(range_check, gadget_outputs)
         self._sums(weight_check, meas[:, : self.OUTPUT_LEN])
         _vdaf.add(self.field.bits, weight_check, weight_check, share_of(self.field, self.offset, num_shares))
-        reported = self.range.decode(meas[:, self.OUTPUT_LEN :])
-        _vdaf.subtract(self.field.bits, weight_check, weight_check, reported)
+        weight_reported = self.range.decode(meas[:, self.OUTPUT_LEN :])
+        _vdaf.subtract(self.field.bits, weight_check, weight_check, weight_reported)
         return output
 
     def truncate(self, meas: Elements) -> Elements:
@@ -264,7 +264,7 @@ class Range:
         """values[n, k], within the range, to F[n, k * bits]."""
         n, k = values.shape
         encoded = self.field.empty(n, k * self.bits)
-        elements = small(self.field, values) if values.dtype == np.uint64 else self.field.array(values)
+        elements = from_uint64(self.field, values) if values.dtype == np.uint64 else self.field.array(values)
         _vdaf.encode_range_checked_int(self.field.bits, encoded, elements, self.maximum)
         return encoded
 
@@ -275,28 +275,28 @@ class Range:
         return values
 
 
-def small(field: Field, values: Integers) -> Elements:
+def from_uint64(field: Field, values: Integers) -> Elements:
     """uint64[n, k], below the modulus, to F[n, k]."""
     elements = field.zeros(*values.shape)
     (elements[..., 0] if field.words else elements)[...] = values
     return elements
 
 
-def integers(values: ArrayLike, shape: tuple[int, ...], maximum: int) -> Integers:
-    """Values as an array [n, *shape] of integers from 0 to maximum: uint64, or Python's if the maximum needs more.
+def check_integers(measurements: ArrayLike, shape: tuple[int, ...], maximum: int) -> Integers:
+    """Measurements as an array [n, *shape] of integers from 0 to maximum: uint64, or Python's where it needs more.
 
     Raises:
         ValueError: another shape, or a value out of range; it says which, not the value, a secret.
     """
-    given = array(values, "measurements", object if maximum >> 63 else None)
-    if given.ndim != 1 + len(shape) or given.shape[1:] != shape:
-        raise ValueError(f"measurements must have shape {('n', *shape)}, got {given.shape}")
-    integral = given.dtype.kind in "biuO" and all(
-        isinstance(x, int | np.integer) for x in given.flat if given.dtype == object
+    values = array(measurements, "measurements", object if maximum >> 63 else None)
+    if values.ndim != 1 + len(shape) or values.shape[1:] != shape:
+        raise ValueError(f"measurements must have shape {('n', *shape)}, got {values.shape}")
+    integral = values.dtype.kind in "biuO" and all(
+        isinstance(x, int | np.integer) for x in values.flat if values.dtype == object
     )
-    if given.size and not integral:  # an empty list has numpy's default type, float64
-        raise ValueError(f"measurements must be integers, got {given.dtype}")
-    wrong = (given < 0) | (given > maximum)
-    for i in np.flatnonzero(wrong.any(axis=tuple(range(1, given.ndim))))[:1]:
+    if values.size and not integral:  # an empty list has numpy's default type, float64
+        raise ValueError(f"measurements must be integers, got {values.dtype}")
+    out_of_range = (values < 0) | (values > maximum)
+    for i in np.flatnonzero(out_of_range.any(axis=tuple(range(1, values.ndim))))[:1]:
         raise ValueError(f"measurement {i} must be 0 .. {maximum}")
-    return given if maximum >> 63 else given.astype(np.uint64)
+    return values if maximum >> 63 else values.astype(np.uint64)

@@ -48,10 +48,10 @@ class Flp:
         """Writes shares of verifiers, F[n, VERIFIER_LEN], from shares of measurements and proofs (section 7.3.4);
         clears ok, bool[n], where the query's test point would give an output away."""
         valid = self.valid
-        calls = valid.field.empty(len(meas), valid.GADGET_CALLS)
+        gadget_outputs = valid.field.empty(len(meas), valid.GADGET_CALLS)
         t, wire_rand = query_rand[:, -1:], joint_rand[:, : valid.JOINT_RAND_LEN]
-        valid.GADGET.query(verifier[:, 1:], calls, ok, meas, proof, t, wire_rand, num_shares)
-        outputs = valid.outputs(meas, calls, num_shares)
+        valid.GADGET.query(verifier[:, 1:], gadget_outputs, ok, meas, proof, t, wire_rand, num_shares)
+        outputs = valid.outputs(meas, gadget_outputs, num_shares)
         if self.reduces:
             rand = self._coefficients(query_rand, joint_rand)
             _vdaf.dot(valid.field.bits, verifier[:, :1], outputs, rand)

@@ -76,12 +76,12 @@ class ParallelSum(Gadget):
         self.count = count
         self.ARITY = 2 * count
 
-    def feed(self, joint_rand: Elements, num_shares: int) -> tuple[Elements, Elements]:
+    def wire_rand_and_offset(self, joint_rand: Elements, num_shares: int) -> tuple[Elements, Elements]:
         """r, and what is subtracted from x."""
         return joint_rand, share_of(self.field, 1, num_shares)
 
     def prove(self, proof: Elements, meas: Elements, prove_rand: Elements, joint_rand: Elements) -> None:
-        r, offset = self.feed(joint_rand, 1)
+        r, offset = self.wire_rand_and_offset(joint_rand, 1)
         _vdaf.mul_prove(self.field.bits, proof, meas, prove_rand, r, offset, self.count, self.monomial)
 
     def query(
@@ -95,7 +95,7 @@ class ParallelSum(Gadget):
         joint_rand: Elements,
         num_shares: int,
     ) -> None:
-        r, offset = self.feed(joint_rand, num_shares)
+        r, offset = self.wire_rand_and_offset(joint_rand, num_shares)
         _vdaf.mul_query(self.field.bits, checks, outputs, ok, meas, proof, t, r, offset, self.count, self.monomial)
 
     def decide(self, ok: NDArray[bool_], verifier: Elements) -> None:
@@ -108,7 +108,7 @@ class Mul(ParallelSum):
     def __init__(self, field: Field, monomial: bool) -> None:
         super().__init__(field, monomial, count=1)
 
-    def feed(self, joint_rand: Elements, num_shares: int) -> tuple[Elements, Elements]:
+    def wire_rand_and_offset(self, joint_rand: Elements, num_shares: int) -> tuple[Elements, Elements]:
         return share_of(self.field, 1, 1), share_of(self.field, 0, 1)
 
 

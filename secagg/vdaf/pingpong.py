@@ -85,5 +85,5 @@ def _unframed(kind: MessageType, messages: Messages, size: int) -> Rows:
     name = f"ping-pong message {kind.name.lower()}"
     rows = Rows.of(messages, len(header) + size, name)
     start = len(header)
-    headed = rows.require((rows.data[:, :start] == header).all(axis=1), f"{name}: another type or length is written")
-    return Rows(headed.data[:, start:].copy(), headed.rejected)
+    rows = rows.require((rows.data[:, :start] == header).all(axis=1), f"{name}: another type or length is written")
+    return Rows(rows.data[:, start:].copy(), rows.rejected)

@@ -4,8 +4,8 @@ Every message is what travels: a batch of them is one array with a row of bytes 
 bytes. A report that fails at any step is rejected alone; later steps carry it along as rejected.
 
 A batch needs the memory of what goes in and comes out, and beside it, however large it is, about 1 MiB, or that of 16
-of the Leader's input shares where this is more: it is worked on in parts. Functions hold no state and release the GIL
-for most of their time, so batches may run in as many threads as there are cores.
+of the Leader's input shares where this is more: it is worked on in blocks of reports. Functions hold no state and
+release the GIL for most of their time, so batches may run in as many threads as there are cores.
 
 Noise enters aggregate shares between aggregation and unsharding, by a plan of `secagg.dp`, in place and in constant
 time: `plan.noise_for(Party.AGGREGATOR).add_to(agg_share, prio3.field.MODULUS)`.
@@ -28,10 +28,10 @@ from .circuits import Valid
 from .draft import Draft
 from .field import Elements, Field64
 from .flp import Flp
-from .rows import Messages, Rows, VerifyStates, own_rows, row
+from .rows import Messages, Rows, VerifyStates, one_row, require_rows
 
 _OVERFLOW = "a field element is not below the modulus"
-_PART_BYTES = 1 << 19  # of the Leader's input shares that are worked on at once
+_BLOCK_BYTES = 1 << 19  # of the Leader's input shares that are worked on at once
 _LANES = 8  # XOF states that are computed at once, at most
 
 
@@ -59,14 +59,15 @@ class Prio3:
         self.PROOFS = proofs
         self.draft = draft
         self.flp = Flp(valid, draft)
-        least = draft.multiproof64 if self.flp.JOINT_RAND_LEN and valid.field is Field64 else 1  # section 9.7
-        require(least <= proofs <= 255, f"proofs must be {least} .. 255 for this circuit and field, got {proofs}")
+        minimum = draft.multiproof64 if self.flp.JOINT_RAND_LEN and valid.field is Field64 else 1  # section 9.7
+        require(minimum <= proofs <= 255, f"proofs must be {minimum} .. 255 for this circuit and field, got {proofs}")
         self.field = valid.field
         self._blind_size = draft.seed_size if self.flp.JOINT_RAND_LEN else 0
         self._set_sizes()
 
     def _set_sizes(self) -> None:
-        flp, seed, blind, element = self.flp, self.draft.seed_size, self._blind_size, self.field.ENCODED_SIZE
+        flp, element = self.flp, self.field.ENCODED_SIZE
+        seed, blind = self.draft.seed_size, self._blind_size
         self.VERIFY_KEY_SIZE = seed
         self.PUBLIC_SHARE_SIZE = self.SHARES * blind
         self.LEADER_SHARE_SIZE = (flp.MEAS_LEN + flp.PROOF_LEN * self.PROOFS) * element + blind
@@ -98,40 +99,58 @@ class Prio3:
             LocalProtocolError: another argument has the wrong size.
         """
         valid = self.flp.valid
-        checked = valid.check(measurements)
-        n = len(checked)
+        integers = valid.check(measurements)
+        n = len(integers)
         if rand is None:
             rand = np.frombuffer(os.urandom(n * self.RAND_SIZE), np.uint8).reshape(n, self.RAND_SIZE)
-        seeds = own_rows(rand, n, self.RAND_SIZE, "rand")
-        own_nonces = own_rows(nonces, n, self.NONCE_SIZE, "nonces")
-        public = np.empty((n, self.PUBLIC_SHARE_SIZE), np.uint8)
-        inputs = [np.empty((n, self.input_share_size(j)), np.uint8) for j in range(self.SHARES)]
+        rand_rows = require_rows(rand, n, self.RAND_SIZE, "rand")
+        nonce_rows = require_rows(nonces, n, self.NONCE_SIZE, "nonces")
+        public_shares = np.empty((n, self.PUBLIC_SHARE_SIZE), np.uint8)
+        input_shares = [np.empty((n, self.input_share_size(j)), np.uint8) for j in range(self.SHARES)]
         derive = self._auxiliary(ctx)
-        for part in self._parts(n):
-            made = public[part], [rows[part] for rows in inputs]
-            self._shard(derive, *made, valid.encode(checked[part]), own_nonces[part], seeds[part])
-        return Rows(public), [Rows(rows) for rows in inputs]
+        for block in self._blocks(n):
+            self._shard(
+                derive,
+                public_shares[block],
+                [rows[block] for rows in input_shares],
+                valid.encode(integers[block]),
+                nonce_rows[block],
+                rand_rows[block],
+            )
+        return Rows(public_shares), [Rows(rows) for rows in input_shares]
 
     def _shard(
-        self, derive: Auxiliary, public: Octets, inputs: list[Octets], meas: Elements, nonces: Octets, rand: Octets
+        self,
+        derive: Auxiliary,
+        public_shares: Octets,
+        input_shares: list[Octets],
+        meas: Elements,
+        nonces: Octets,
+        rand: Octets,
     ) -> None:
         """Writes public and input shares. The randomness is, in order: for each Helper its input share, the Leader's
         blind, the seed of the proofs."""
-        bits, end = self.field.bits, (self.SHARES - 1) * self.HELPER_SHARE_SIZE
-        for rows, seeds in zip(inputs[1:], np.split(rand[:, :end], self.SHARES - 1, axis=1), strict=True):
-            rows[:] = seeds
-        blinds = [rand[:, end : -self.draft.seed_size], *(self._blinds(rows) for rows in inputs[1:])]
-        leader_meas, leader_proofs = self._leader_share(inputs[0])
-        shares = [leader_meas, *(derive.helper_meas_share(j, inputs[j]) for j in range(1, self.SHARES))]
-        _vdaf.subtract(bits, leader_meas, meas, shares[1])
-        for share in shares[2:]:
-            _vdaf.subtract(bits, leader_meas, leader_meas, share)
-        parts = [derive.joint_rand_part(j, blinds[j], shares[j], nonces) for j in range(self.SHARES)]
-        public[:] = np.concatenate(parts, axis=1)
-        self._prove(derive, leader_proofs, meas, rand[:, -self.draft.seed_size :], public)
-        for j in range(1, self.SHARES):
-            _vdaf.subtract(bits, leader_proofs, leader_proofs, derive.helper_proofs_share(j, inputs[j]))
-        self._blinds(inputs[0])[:] = blinds[0]
+        bits, helpers = self.field.bits, range(1, self.SHARES)
+        helper_size, seed_size = self.HELPER_SHARE_SIZE, self.draft.seed_size
+        for j in helpers:
+            input_shares[j][:] = rand[:, (j - 1) * helper_size : j * helper_size]
+        leader_blinds = rand[:, len(helpers) * helper_size : -seed_size]
+        prove_seeds = rand[:, -seed_size:]
+        leader_meas, leader_proofs = self._leader_share(input_shares[0])
+        helper_meas = [derive.helper_meas_share(j, input_shares[j]) for j in helpers]
+        _vdaf.subtract(bits, leader_meas, meas, helper_meas[0])
+        for meas_share in helper_meas[1:]:
+            _vdaf.subtract(bits, leader_meas, leader_meas, meas_share)
+        blinds = [leader_blinds, *(self._blinds(input_shares[j]) for j in helpers)]
+        joint_rand_parts = [
+            derive.joint_rand_part(j, blinds[j], meas_share, nonces)
+            for j, meas_share in enumerate([leader_meas, *helper_meas])
+        ]
+        public_shares[:] = np.concatenate(joint_rand_parts, axis=1)
+        self._prove(derive, leader_proofs, meas, prove_seeds, public_shares)
+        for j in helpers:
+            _vdaf.subtract(bits, leader_proofs, leader_proofs, derive.helper_proofs_share(j, input_shares[j]))
+        self._blinds(input_shares[0])[:] = leader_blinds
 
     def _prove(
         self, derive: Auxiliary, proofs: Elements, meas: Elements, prove_seeds: Octets, joint_rand_parts: Octets
@@ -139,7 +158,7 @@ class Prio3:
         """Writes all proofs of each measurement, F[n, PROOFS * PROOF_LEN]."""
         prove_rands = derive.prove_rands(prove_seeds)
         joint_rands = derive.joint_rands(derive.joint_rand_seed(joint_rand_parts))
-        for proof, *rands in zip(self._each_proof(proofs), prove_rands, joint_rands, strict=True):
+        for proof, *rands in zip(self._split_proofs(proofs), prove_rands, joint_rands, strict=True):
             self.flp.prove(proof, meas, *rands)
 
     # Verification (section 7.2.2).
@@ -169,71 +188,75 @@ class Prio3:
         verify_key, agg_id = octets(verify_key, "verify_key"), whole(agg_id, "agg_id")
         require(len(verify_key) == self.VERIFY_KEY_SIZE, f"verify_key must have {self.VERIFY_KEY_SIZE} bytes")
         require(0 <= agg_id < self.SHARES, f"agg_id must be 0 .. {self.SHARES - 1}, got {agg_id}")
-        public = Rows.of(public_shares, self.PUBLIC_SHARE_SIZE, "public share")
-        inputs = Rows.of(input_shares, self.input_share_size(agg_id), "input share").reject(public.rejected)
-        n = len(inputs)
-        require(len(public) == n, f"{len(public)} public shares and {n} input shares")
-        own_nonces = own_rows(nonces, n, self.NONCE_SIZE, "nonces")
-        seeds = np.empty((n, self._blind_size), np.uint8)
+        public_rows = Rows.of(public_shares, self.PUBLIC_SHARE_SIZE, "public share")
+        input_rows = Rows.of(input_shares, self.input_share_size(agg_id), "input share").reject(public_rows.rejected)
+        n = len(input_rows)
+        require(len(public_rows) == n, f"{len(public_rows)} public shares and {n} input shares")
+        nonce_rows = require_rows(nonces, n, self.NONCE_SIZE, "nonces")
+        joint_rand_seeds = np.empty((n, self._blind_size), np.uint8)
         verifier_shares = np.empty((n, self.VERIFIER_SHARE_SIZE), np.uint8)
-        canonical, sound = np.ones(n, bool), np.ones(n, bool)
-        out_shares = self._out_shares(agg_id, inputs.data)
+        canonical, test_point_ok = np.ones(n, bool), np.ones(n, bool)
+        out_shares = self._out_shares(agg_id, input_rows.data)
         derive = self._auxiliary(ctx)
-        for part in self._parts(n):
+        for block in self._blocks(n):
             # The Leader's share is a vector, which must be canonical; a Helper's is a seed to expand.
-            given = inputs.data[part]
-            meas, proofs = self._expand_input_share(derive, agg_id, given)
+            encoded = input_rows.data[block]
+            meas, proofs = self._expand_input_share(derive, agg_id, encoded)
             if agg_id:
-                out_shares[part] = self.flp.valid.truncate(meas)
+                out_shares[block] = self.flp.valid.truncate(meas)
             else:
-                _vdaf.check(self.field.bits, canonical[part], self._elements(given))
+                _vdaf.check(self.field.bits, canonical[block], self._elements(encoded))
 
             # Compute this Aggregator's part of the joint randomness, and put it in place of what the Client sent.
-            parts = derive.joint_rand_part(agg_id, self._blinds(given), meas, own_nonces[part])
-            seeds[part] = self._corrected_seeds(derive, agg_id, public.data[part], parts)
+            joint_rand_parts = derive.joint_rand_part(agg_id, self._blinds(encoded), meas, nonce_rows[block])
+            joint_rand_seeds[block] = self._corrected_seeds(derive, agg_id, public_rows.data[block], joint_rand_parts)
 
             # Query the proofs (flp.query); the verifier share is followed by our part of the joint randomness.
-            rands = derive.query_rands(verify_key, own_nonces[part]), derive.joint_rands(seeds[part])
-            self._query(verifier_shares[part], sound[part], meas, proofs, *rands)
-            self._blinds(verifier_shares[part])[:] = parts
-        inputs = inputs.require(canonical, "input share: " + _OVERFLOW)
-        rejected = inputs.require(sound, "the query's test point is a root of unity").rejected
+            query_rands = derive.query_rands(verify_key, nonce_rows[block])
+            joint_rands = derive.joint_rands(joint_rand_seeds[block])
+            self._query(verifier_shares[block], test_point_ok[block], meas, proofs, query_rands, joint_rands)
+            self._blinds(verifier_shares[block])[:] = joint_rand_parts
+        input_rows = input_rows.require(canonical, "input share: " + _OVERFLOW)
+        rejected = input_rows.require(test_point_ok, "the query's test point is a root of unity").rejected
         verifier_shares[list(rejected)] = 0  # at a root of unity a share would give an output away
-        return VerifyStates(self.field.rows(out_shares), seeds, rejected), Rows(verifier_shares, rejected)
+        return VerifyStates(self.field.rows(out_shares), joint_rand_seeds, rejected), Rows(verifier_shares, rejected)
 
     def _query(
         self,
         verifier_shares: Octets,
-        sound: NDArray[np.bool_],
+        test_point_ok: NDArray[np.bool_],
         meas: Elements,
         proofs: Elements,
         query_rands: list[Elements],
         joint_rands: list[Elements],
     ) -> None:
-        """Writes the verifiers' shares; clears `sound` where a test point may not be used."""
-        verifiers = self._each_proof(self._elements(verifier_shares))
-        each = zip(verifiers, self._each_proof(proofs), query_rands, joint_rands, strict=True)
-        for verifier, proof, query_rand, joint_rand in each:
-            self.flp.query(verifier, sound, meas, proof, query_rand, joint_rand, self.SHARES)
+        """Writes the verifiers' shares; clears `test_point_ok` where a test point may not be used."""
+        verifiers = self._split_proofs(self._elements(verifier_shares))
+        for verifier, proof, query_rand, joint_rand in zip(
+            verifiers, self._split_proofs(proofs), query_rands, joint_rands, strict=True
+        ):
+            self.flp.query(verifier, test_point_ok, meas, proof, query_rand, joint_rand, self.SHARES)
 
-    def _corrected_seeds(self, derive: Auxiliary, agg_id: int, public: Octets, parts: Octets) -> Octets:
+    def _corrected_seeds(
+        self, derive: Auxiliary, agg_id: int, public_shares: Octets, joint_rand_parts: Octets
+    ) -> Octets:
         """Joint randomness seeds from the public share with the Aggregator's own part in its place."""
         size = self._blind_size
-        before, after = public[:, : agg_id * size], public[:, (agg_id + 1) * size :]
-        return derive.joint_rand_seed(np.concatenate([before, parts, after], axis=1))
+        before, after = public_shares[:, : agg_id * size], public_shares[:, (agg_id + 1) * size :]
+        return derive.joint_rand_seed(np.concatenate([before, joint_rand_parts, after], axis=1))
 
-    def _expand_input_share(self, derive: Auxiliary, agg_id: int, inputs: Octets) -> tuple[Elements, Elements]:
+    def _expand_input_share(self, derive: Auxiliary, agg_id: int, input_shares: Octets) -> tuple[Elements, Elements]:
         """Shares of measurement and proofs."""
         if agg_id:
-            return derive.helper_meas_share(agg_id, inputs), derive.helper_proofs_share(agg_id, inputs)
-        return self._leader_share(inputs)
+            return derive.helper_meas_share(agg_id, input_shares), derive.helper_proofs_share(agg_id, input_shares)
+        return self._leader_share(input_shares)
 
-    def _out_shares(self, agg_id: int, inputs: Octets) -> Elements:
+    def _out_shares(self, agg_id: int, input_shares: Octets) -> Elements:
         """F[n, OUTPUT_LEN]: the Leader's, for most circuits a part of its input shares, seen in place; room for a
         Helper's."""
         if agg_id:
-            return self.field.empty(len(inputs), self.flp.OUTPUT_LEN)
-        return self.flp.valid.truncate(self._leader_share(inputs)[0])
+            return self.field.empty(len(input_shares), self.flp.OUTPUT_LEN)
+        return self.flp.valid.truncate(self._leader_share(input_shares)[0])
 
     def verifier_shares_to_message_batch(self, ctx: bytes, verifier_shares: Sequence[Messages]) -> Rows:
         """The verifier messages, from all Aggregators' verifier shares in their order; reports whose measurement or
@@ -251,10 +274,10 @@ class Prio3:
         for batch in batches[1:]:
             _vdaf.add(self.field.bits, verifiers, verifiers, self._elements(batch.data))
         valid = np.ones(n, bool)
-        for verifier in self._each_proof(verifiers):
+        for verifier in self._split_proofs(verifiers):
             self.flp.decide(valid, verifier)
-        parts = np.concatenate([self._blinds(batch.data) for batch in batches], axis=1)
-        messages = Rows(self._auxiliary(ctx).joint_rand_seed(parts))
+        joint_rand_parts = np.concatenate([self._blinds(batch.data) for batch in batches], axis=1)
+        messages = Rows(self._auxiliary(ctx).joint_rand_seed(joint_rand_parts))
         for batch in batches:
             messages = messages.reject(batch.rejected)
         return messages.require(valid, "the proof does not hold: the measurement is not valid")
@@ -266,18 +289,19 @@ class Prio3:
             states: from `verify_init_batch`, or as they were encoded.
             messages: verifier messages.
         """
-        kept = states if isinstance(states, VerifyStates) else self._decode_states(states)
-        given = Rows.of(messages, self.VERIFIER_MESSAGE_SIZE, "verifier message")
-        require(len(given) == len(kept), f"{len(kept)} states and {len(given)} verifier messages")
-        out_shares = Rows(kept.out_shares, kept.rejected).reject(given.rejected)
-        same = (kept.joint_rand_seeds == given.data).all(axis=1)
-        return out_shares.require(same, "the joint randomness is not the Client's")
+        states = states if isinstance(states, VerifyStates) else self._decode_states(states)
+        message_rows = Rows.of(messages, self.VERIFIER_MESSAGE_SIZE, "verifier message")
+        require(len(message_rows) == len(states), f"{len(states)} states and {len(message_rows)} verifier messages")
+        out_shares = Rows(states.out_shares, states.rejected).reject(message_rows.rejected)
+        same_seed = (states.joint_rand_seeds == message_rows.data).all(axis=1)
+        return out_shares.require(same_seed, "the joint randomness is not the Client's")
 
     def _decode_states(self, states: Rows | Sequence[bytes]) -> VerifyStates:
         size, name = self.VERIFY_STATE_SIZE, "verification states"
-        rows = (
-            Rows.of(states, size, name) if isinstance(states, Rows) else Rows(own_rows(states, len(states), size, name))
-        )
+        if isinstance(states, Rows):
+            rows = Rows.of(states, size, name)
+        else:
+            rows = Rows(require_rows(states, len(states), size, name))
         return VerifyStates(rows.data[:, : self.OUT_SHARE_SIZE], self._blinds(rows.data), rows.rejected)
 
     # Prio3 has no aggregation parameter (section 7.2.3).
@@ -305,7 +329,7 @@ class Prio3:
         agg_share = in_place(agg_share, "agg_share")
         size, name = self.OUT_SHARE_SIZE, "output share"
         if isinstance(out_shares, bytes | bytearray | memoryview):
-            rows = Rows(own_rows([bytes(out_shares)], 1, size, name))
+            rows = Rows(require_rows([bytes(out_shares)], 1, size, name))
         else:
             rows = Rows.of(out_shares, size, name)
         _vdaf.accumulate(self.field.bits, agg_share, self.field.elements(rows.data), rows.accepted)
@@ -335,7 +359,7 @@ class Prio3:
         encoded = octets(encoded, "encoded")
         if len(encoded) != self.OUT_SHARE_SIZE:
             raise RemoteProtocolError(f"aggregate share: {self.OUT_SHARE_SIZE} bytes expected, got {len(encoded)}")
-        elements, canonical = self.field.elements(row(encoded)), np.ones(1, bool)
+        elements, canonical = self.field.elements(one_row(encoded)), np.ones(1, bool)
         _vdaf.check(self.field.bits, canonical, elements)
         if not canonical[0]:
             raise RemoteProtocolError("aggregate share: " + _OVERFLOW)
@@ -366,49 +390,50 @@ class Prio3:
     def capacity(self, *, signed: bool = False, room: int = 0) -> int:
         """How many measurements at most have a sum that `unshard` gives right, whatever they are; negative where not
         even the noise fits. The arguments are those of `unshard`."""
-        return (self._largest(flag(signed, "signed")) - whole(room, "room")) // self.flp.valid.MAX_ENTRY
+        return (self._max_result(flag(signed, "signed")) - whole(room, "room")) // self.flp.valid.MAX_ENTRY
 
-    def _largest(self, signed: bool) -> int:
-        """Result that there is."""
+    def _max_result(self, signed: bool) -> int:
+        """The largest aggregate result that the field holds."""
         return self.field.MODULUS // 2 if signed else self.field.MODULUS - 1
 
     def _require_capacity(self, count: int, signed: bool, room: int) -> None:
         require(0 <= count < 1 << 64, f"num_measurements must be 0 .. 2^64 - 1, got {count}")
         require(room >= 0, f"room must be at least 0, got {room}")
         require(signed or room == 0, "noise makes sums negative: with room for it, results must be signed")
-        most = self.capacity(signed=signed, room=room)
+        capacity = self.capacity(signed=signed, room=room)
         noise = f", and noise up to {room:,}," if room else ""
         require(
-            count <= most,
+            count <= capacity,
             f"{count:,} measurements of up to {self.flp.valid.MAX_ENTRY:,} each{noise} may sum up to more than"
-            f" {self._largest(signed):,}, the largest result: {max(most, 0):,} measurements fit",
+            f" {self._max_result(signed):,}, the largest result: {max(capacity, 0):,} measurements fit",
         )
 
     # One report: the same steps on a batch of one.
 
     def shard(self, ctx: bytes, measurement: Any, nonce: bytes, rand: bytes | None = None) -> tuple[bytes, list[bytes]]:
         """`shard_batch` of one measurement: its public share and input shares."""
-        drawn = None if rand is None else row(octets(rand, "rand"))
-        public, inputs = self.shard_batch(ctx, [measurement], row(octets(nonce, "nonce")), drawn)
-        return public[0], [rows[0] for rows in inputs]
+        rand_row = None if rand is None else one_row(octets(rand, "rand"))
+        public_shares, input_shares = self.shard_batch(ctx, [measurement], one_row(octets(nonce, "nonce")), rand_row)
+        return public_shares[0], [rows[0] for rows in input_shares]
 
     def verify_init(
         self, verify_key: bytes, ctx: bytes, agg_id: int, nonce: bytes, public_share: bytes, input_share: bytes
     ) -> tuple[bytes, bytes]:
         """`verify_init_batch` of one report: its state and verifier share; raises ReportRejected."""
-        given = [octets(public_share, "public_share")], [octets(input_share, "input_share")]
-        states, shares = self.verify_init_batch(verify_key, ctx, agg_id, row(octets(nonce, "nonce")), *given)
-        return states.encode()[0], shares[0]
+        nonces = one_row(octets(nonce, "nonce"))
+        public_shares, input_shares = [octets(public_share, "public_share")], [octets(input_share, "input_share")]
+        states, verifier_shares = self.verify_init_batch(verify_key, ctx, agg_id, nonces, public_shares, input_shares)
+        return states.encode()[0], verifier_shares[0]
 
     def verifier_shares_to_message(self, ctx: bytes, verifier_shares: Sequence[bytes]) -> bytes:
         """`verifier_shares_to_message_batch` of one report; raises ReportRejected."""
-        given = [[octets(share, "a verifier share")] for share in verifier_shares]
-        return self.verifier_shares_to_message_batch(ctx, given)[0]
+        batches = [[octets(share, "a verifier share")] for share in verifier_shares]
+        return self.verifier_shares_to_message_batch(ctx, batches)[0]
 
     def verify_next(self, verify_state: bytes, verifier_message: bytes) -> bytes:
         """`verify_next_batch` of one report: its output share; raises ReportRejected."""
-        given = [octets(verify_state, "verify_state")], [octets(verifier_message, "verifier_message")]
-        return self.verify_next_batch(*given)[0]
+        states, messages = [octets(verify_state, "verify_state")], [octets(verifier_message, "verifier_message")]
+        return self.verify_next_batch(states, messages)[0]
 
     # Helpers.
 
@@ -428,7 +453,7 @@ class Prio3:
         elements = self._elements(rows)
         return elements[:, : self.flp.MEAS_LEN], elements[:, self.flp.MEAS_LEN :]
 
-    def _each_proof(self, elements: Elements) -> list[Elements]:
+    def _split_proofs(self, elements: Elements) -> list[Elements]:
         return np.split(elements, self.PROOFS, axis=1)
 
     def _require_canonical(self, rows: Rows, name: str) -> Rows:
@@ -436,7 +461,7 @@ class Prio3:
         _vdaf.check(self.field.bits, canonical, self._elements(rows.data))
         return rows.require(canonical, f"{name}: {_OVERFLOW}")
 
-    def _parts(self, n: int) -> Iterator[slice]:
+    def _blocks(self, n: int) -> Iterator[slice]:
         """Slices of a batch whose intermediate results are small enough to stay in the cache."""
-        step = _LANES * max(1, _PART_BYTES // (_LANES * self.LEADER_SHARE_SIZE))
+        step = _LANES * max(1, _BLOCK_BYTES // (_LANES * self.LEADER_SHARE_SIZE))
         return (slice(start, start + step) for start in range(0, n, step))

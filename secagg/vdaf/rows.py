@@ -44,19 +44,19 @@ class Rows:
             messages = array(messages, name)
             shape = ("n", size)
             require(messages.shape[1:] == (size,) and messages.dtype == np.uint8, f"{name}: uint8{shape} expected")
-            apart, step = messages.strides
-            aligned = step == 1 and apart >= 0 and not apart % 8 and not messages.ctypes.data % 8
+            row_stride, byte_stride = messages.strides
+            aligned = byte_stride == 1 and row_stride >= 0 and not row_stride % 8 and not messages.ctypes.data % 8
             return cls(messages if aligned else messages.copy())
         if isinstance(messages, str | bytes | bytearray):
             raise ArgumentTypeError(f"{name}: a sequence of them expected, one for each report")
-        wrong = {
+        rejected = {
             i: ReportRejected(f"{name}: {size} bytes expected, got {len(message)}", i)
             for i, message in enumerate(messages)
             if len(message) != size
         }
-        taken = [bytes(size) if i in wrong else message for i, message in enumerate(messages)] if wrong else messages
-        joined = b"".join(taken)
-        return cls(np.frombuffer(joined, np.uint8).reshape(len(messages), size), wrong)
+        if rejected:
+            messages = [bytes(size) if i in rejected else message for i, message in enumerate(messages)]
+        return cls(np.frombuffer(b"".join(messages), np.uint8).reshape(len(messages), size), rejected)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -87,10 +87,10 @@ class Rows:
         """The same with these reports rejected, too; the first reason stays."""
         return type(self)(self.data, {**rejected, **self.rejected}) if rejected else self
 
-    def require(self, held: NDArray[np.bool_], reason: str) -> Self:
-        """The same with those reports rejected for which bool[n] `held` is false."""
-        held = array(held, "held")
-        return self.reject({int(i): ReportRejected(reason, int(i)) for i in np.flatnonzero(~held)})
+    def require(self, passed: NDArray[np.bool_], reason: str) -> Self:
+        """The same with those reports rejected for which bool[n] `passed` is false."""
+        passed = array(passed, "passed")
+        return self.reject({int(i): ReportRejected(reason, int(i)) for i in np.flatnonzero(~passed)})
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -118,13 +118,13 @@ class VerifyStates:
         return Rows(np.concatenate([self.out_shares, self.joint_rand_seeds], axis=1), self.rejected)
 
 
-def own_rows(messages: Octets | Sequence[bytes], n: int, size: int, name: str) -> Octets:
+def require_rows(messages: Octets | Sequence[bytes], n: int, size: int, name: str) -> Octets:
     """What our own caller gives for each of n reports: raises LocalProtocolError unless all have the right size."""
     rows = Rows.of(messages, size, name)
     require(len(rows) == n and not rows.rejected, f"{name}: {n} of {size} bytes expected")
     return rows.data
 
 
-def row(message: bytes) -> Octets:
+def one_row(message: bytes) -> Octets:
     """One message as a batch."""
     return np.frombuffer(message, np.uint8)[None]

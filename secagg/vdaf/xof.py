@@ -8,7 +8,7 @@ from secagg.codec import Octets
 from .draft import Draft
 from .field import Elements, Field
 
-Part = bytes | Octets | Elements
+XofInput = bytes | Octets | Elements
 """A piece of an XOF's input: one for all reports, or an array with a row for each."""
 
 
@@ -21,17 +21,17 @@ class XofTurboShake128:
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
 
-    def derive_seed(self, n: int, seed: Part, dst: bytes, *binder: Part) -> Octets:
+    def derive_seed(self, n: int, seed: XofInput, dst: bytes, *binder: XofInput) -> Octets:
         """A new seed for each of n reports: uint8[n, seed_size]."""
         out = np.empty((n, self._draft.seed_size), np.uint8)
         _vdaf.turboshake128(out, self._message(seed, dst, binder))
         return out
 
-    def expand_into_vec(self, field: Field, out: Elements, seed: Part, dst: bytes, *binder: Part) -> None:
+    def expand_into_vec(self, field: Field, out: Elements, seed: XofInput, dst: bytes, *binder: XofInput) -> None:
         """Fills out, F[n, length], from n seeds."""
         _vdaf.expand_into_vec(field.bits, out, self._message(seed, dst, binder))
 
-    def _message(self, seed: Part, dst: bytes, binder: tuple[Part, ...]) -> list[Part]:
+    def _message(self, seed: XofInput, dst: bytes, binder: tuple[XofInput, ...]) -> list[XofInput]:
         size = seed.shape[1] if isinstance(seed, np.ndarray) else len(seed)
         head = len(dst).to_bytes(self._draft.dst_prefix, "little") + dst
         tail = size.to_bytes(self._draft.seed_prefix, "little") if self._draft.seed_prefix else b""

@@ -614,7 +614,7 @@ for batch in (np.zeros((2, 8), np.uint8), [bytes(8), bytes(8)]):
 on(
     lambda: vdaf.Rows(np.zeros((2, 8), np.uint8)),
     "vdaf.rows.Rows.require",
-    held=np.array([True, False]),
+    passed=np.array([True, False]),
     reason="missing",
 )
 call("vdaf.rows.VerifyStates", out_shares=np.zeros((2, 8), np.uint8), joint_rand_seeds=np.zeros((2, 8), np.uint8))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from secagg.vdaf import DRAFT_20, Draft, Field, Field64, Field128, Prio3
-from secagg.vdaf.circuits import Range, Sum, integers, optimal_chunk_length
+from secagg.vdaf.circuits import Range, Sum, check_integers, optimal_chunk_length
 from secagg.vdaf.gadgets import PolyEval
 
 from ..support.prio3_reports import DRAFTS, Reports, forged, rng
@@ -55,11 +55,11 @@ def test_bits_stand_for_exactly_the_range(field: Field, maximum: int) -> None:
 
 def test_integers_of_any_kind_are_taken() -> None:
     for kind in (bool, np.int8, np.uint8, np.int64, np.uint64, object):
-        taken = integers(np.array([0, 1], kind), (), 1)
-        assert taken.tolist() == [0, 1]
-        assert taken.dtype == np.uint64
-    assert integers([1 << 80], (), 1 << 80).tolist() == [1 << 80]
-    assert integers(np.array([100], np.int8), (), 1000).tolist() == [100]
+        values = check_integers(np.array([0, 1], kind), (), 1)
+        assert values.tolist() == [0, 1]
+        assert values.dtype == np.uint64
+    assert check_integers([1 << 80], (), 1 << 80).tolist() == [1 << 80]
+    assert check_integers(np.array([100], np.int8), (), 1000).tolist() == [100]
 
 
 # Elements.
@@ -91,7 +91,7 @@ class Below(Sum):
         self.GADGET_CALLS = self.MEAS_LEN = self.OUTPUT_LEN = self.EVAL_OUTPUT_LEN = calls
 
     def check(self, measurements: Any) -> Any:
-        return integers(measurements, (self.MEAS_LEN,), self.degree - 1)
+        return check_integers(measurements, (self.MEAS_LEN,), self.degree - 1)
 
     def encode(self, measurements: Any) -> Any:
         return self.field.array(measurements)

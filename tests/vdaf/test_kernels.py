@@ -224,9 +224,9 @@ def test_a_sample_past_the_modulus_is_left_out(isa: str, n: int) -> None:
     _vdaf.expand_into_vec(64, out, [b"find", seeds])
     for r in range(9):
         samples = np.frombuffer(stream(b"find" + seeds[r].tobytes(), 8 * n + 8), uint64)
-        kept = samples[samples < np.uint64(P[64])]
-        assert (len(samples) - len(kept)) == (r == 4 and n >= REJECTED_SAMPLE)
-        assert np.array_equal(out[r], kept[:n])
+        canonical = samples[samples < np.uint64(P[64])]
+        assert (len(samples) - len(canonical)) == (r == 4 and n >= REJECTED_SAMPLE)
+        assert np.array_equal(out[r], canonical[:n])
 
 
 # Encodings.

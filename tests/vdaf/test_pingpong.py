@@ -49,7 +49,7 @@ def test_messages_are_the_drafts(draft: Draft) -> None:
     _, others = reports.verify_init(1)
     message = reports.prio3.verifier_shares_to_message_batch(reports.ctx, [shares, others])
     _, response = exchange.helper(exchange.request)
-    assert list(response) == [encode(2, each) for each in message]
+    assert list(response) == [encode(2, payload) for payload in message]
 
 
 def test_a_state_may_be_kept_as_bytes() -> None:
@@ -130,8 +130,8 @@ def test_reports_that_the_leader_could_not_read() -> None:
     reports = Reports(Prio3Count(), [1, 0])
     reports.inputs[0][0] = b"?"
     states, _ = reports.verify_init(0)
-    for kept in (states, states.encode()):
-        assert set(PingPong(reports.prio3).leader_continued(kept, [encode(2, b"")] * 2).rejected) == {0}
+    for states_or_rows in (states, states.encode()):
+        assert set(PingPong(reports.prio3).leader_continued(states_or_rows, [encode(2, b"")] * 2).rejected) == {0}
 
 
 def test_two_aggregators_only() -> None:

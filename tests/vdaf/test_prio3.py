@@ -171,10 +171,10 @@ def test_aggregate_shares_travel_and_merge(prio3: Prio3, measurements: Any, resu
     batches = Reports(prio3, measurements).out_shares()
     totals = []
     for out_shares in batches:
-        parts = [prio3.agg_init() for _ in measurements]
-        for part, out_share in zip(parts, out_shares, strict=True):
-            prio3.agg_update(part, out_share)
-        totals.append(prio3.decode_agg_share(prio3.encode_agg_share(prio3.merge(parts))))
+        agg_shares = [prio3.agg_init() for _ in measurements]
+        for agg_share, out_share in zip(agg_shares, out_shares, strict=True):
+            prio3.agg_update(agg_share, out_share)
+        totals.append(prio3.decode_agg_share(prio3.encode_agg_share(prio3.merge(agg_shares))))
     assert prio3.unshard(totals, len(measurements)) == result
 
 
@@ -200,7 +200,7 @@ def test_there_is_no_aggregation_parameter() -> None:
 # Sums that the field holds.
 
 LARGE = 1 << 62
-MOST = [  # what one measurement adds to an entry at most
+MAX_ENTRIES = [  # what one measurement adds to an entry at most
     (Prio3Count(), 1),
     (Prio3Sum(max_measurement=LARGE), LARGE),
     (Prio3Sum(max_measurement=2 * LARGE - 1, draft=DRAFT_08), 2 * LARGE - 1),
@@ -214,7 +214,7 @@ MOST = [  # what one measurement adds to an entry at most
 def shares_of(prio3: Prio3, total: int) -> list[Any]:
     """Aggregate shares of the result that is `total` in every entry."""
     mask = 12345
-    return [prio3.field.array([part] * prio3.flp.OUTPUT_LEN) for part in (mask, total - mask)]
+    return [prio3.field.array([share] * prio3.flp.OUTPUT_LEN) for share in (mask, total - mask)]
 
 
 def entries(result: Any) -> set[int]:
@@ -229,15 +229,15 @@ def test_ten_reports_whose_sum_is_beyond_the_field_are_no_result() -> None:
     assert Reports(prio3, [LARGE] * 3).aggregate() == 3 * LARGE
 
 
-@pytest.mark.parametrize(("prio3", "largest"), MOST, ids=[type(prio3).__name__ for prio3, _ in MOST])
+@pytest.mark.parametrize(("prio3", "largest"), MAX_ENTRIES, ids=[type(prio3).__name__ for prio3, _ in MAX_ENTRIES])
 @pytest.mark.parametrize("room", [None, 0, 1 << 61])
 def test_as_many_measurements_as_the_field_holds_are_unsharded(prio3: Prio3, largest: int, room: int | None) -> None:
     """Without noise up to p - 1; with noise of either sign up to p / 2, its room on top."""
     signed = room is not None
     limit = (prio3.field.MODULUS - 1) // (2 if signed else 1) - (room or 0)
-    most = limit // largest
-    assert prio3.capacity(signed=signed, room=room or 0) == most
-    count = min(most, (1 << 64) - 1)
+    capacity = limit // largest
+    assert prio3.capacity(signed=signed, room=room or 0) == capacity
+    count = min(capacity, (1 << 64) - 1)
     for total in (0, count * largest, count * largest + (room or 0), -(room or 0)):
         result = prio3.unshard(shares_of(prio3, total), count, signed=signed, room=room or 0)
         assert entries(result) == {total}
@@ -246,7 +246,7 @@ def test_as_many_measurements_as_the_field_holds_are_unsharded(prio3: Prio3, lar
 
 
 def test_both_fields_are_among_them() -> None:
-    assert {prio3.field for prio3, _ in MOST} == {Field64, Field128}
+    assert {prio3.field for prio3, _ in MAX_ENTRIES} == {Field64, Field128}
 
 
 @pytest.mark.parametrize("count", [-1, 10**20, 1 << 64, True, 2.0, "3", None, np.float64(3)])

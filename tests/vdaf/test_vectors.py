@@ -161,8 +161,8 @@ class Replay:
 
     def aggregate(self, report: dict[str, Any], aggregator_id: int) -> None:
         agg_share = self.prio3.agg_init()
-        for each in self.vector["reports"]:
-            self.prio3.agg_update(agg_share, bytes.fromhex(each["out_shares"][aggregator_id]))
+        for report in self.vector["reports"]:
+            self.prio3.agg_update(agg_share, bytes.fromhex(report["out_shares"][aggregator_id]))
         assert self.prio3.encode_agg_share(agg_share).hex() == self.vector["agg_shares"][aggregator_id]
 
     def unshard(self, report: dict[str, Any]) -> None:
