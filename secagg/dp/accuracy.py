@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from ..arguments import convert, real, whole
 from ..errors import require
 from .budget import ApproxDp, PureDp
-from .distributed import PartLaw, Skellam
+from .distributed import PartyLaw, Skellam
 from .exact import Exact, fraction
 from .mechanisms import DiscreteGaussian, DiscreteLaplace
 
-WIDE = 400.0  # a standard deviation from which on the law is computed at this size and stretched
-MANY = 1000  # so many noises of a wide sum add up to a normal law
+MAX_COMPUTED_DEVIATION = 400.0  # a law of a larger standard deviation is computed at this one and stretched
+NORMAL_PARTIES = 1000  # from so many parties on, a wide sum of noises has a normal law
 _REACH = 50  # standard deviations on either side that hold all but 1e-28 of Laplace noise
 
 
@@ -42,7 +42,7 @@ class Error:
         convert(self, whole, "absolute")
 
 
-def error(law: PartLaw, noises: int, confidence: float, size: int | None = None) -> Error:
+def error(law: PartyLaw, parties: int, confidence: float, size: int | None = None) -> Error:
     """The least e such that the sum of so many parties' noise stays within -e .. e with this confidence.
 
     Raises:
@@ -51,23 +51,23 @@ def error(law: PartLaw, noises: int, confidence: float, size: int | None = None)
     confidence, size = real(confidence, "confidence"), None if size is None else whole(size, "size")
     require(0 < confidence <= 1 - 1e-12, f"confidence must be above 0 and at most 1 - 1e-12, got {confidence}")
     require(size is None or size >= 1, f"size must be at least 1, got {size}")
-    absolute = _quantile(law, noises, confidence)
+    absolute = _quantile(law, parties, confidence)
     return Error(confidence, absolute, None if size is None else absolute / size)
 
 
-def room(law: PartLaw, noises: int, length: int, probability: Exact) -> int:
+def room(law: PartyLaw, parties: int, length: int, probability: Exact) -> int:
     """A bound on |sum of noise| that no entry of the vector exceeds but with this probability: headroom mod R.
 
-    Chernoff's: the least (noises * K(s) + ln(2 length / probability)) / s over s, K the log of the law's moment
+    Chernoff's: the least (parties * K(s) + ln(2 length / probability)) / s over s, K the log of the law's moment
     generating function.
     """
     chance = fraction(probability, "probability")
     require(0 < chance < 1, f"probability must be between 0 and 1, got {probability}")
-    needed = math.log(2 * length) - math.log(chance.numerator) + math.log(chance.denominator)
-    likely = math.sqrt(2 * needed / max(noises * float(law.variance), 1e-100))  # the best s for normal noise
-    most = float(1 / law.scale) if isinstance(law, DiscreteLaplace) else 50.0
-    s = min(most, 1e3 * likely) * np.logspace(-6, 0, 4000, endpoint=False)
-    return math.ceil(float(((noises * _log_moments(law, s) + needed) / s).min())) + 1
+    log_ratio = math.log(2 * length) - math.log(chance.numerator) + math.log(chance.denominator)
+    normal_s = math.sqrt(2 * log_ratio / max(parties * float(law.variance), 1e-100))  # the best s for normal noise
+    largest_s = float(1 / law.scale) if isinstance(law, DiscreteLaplace) else 50.0
+    s = min(largest_s, 1e3 * normal_s) * np.logspace(-6, 0, 4000, endpoint=False)
+    return math.ceil(float(((parties * _log_moments(law, s) + log_ratio) / s).min())) + 1
 
 
 def posterior(budget: PureDp | ApproxDp, prior: Exact) -> float:
@@ -88,17 +88,17 @@ def posterior(budget: PureDp | ApproxDp, prior: Exact) -> float:
     return max(p * true + (1 - p) * (1 - false) for false, true in [*corners, (1.0, 1.0)])
 
 
-def _quantile(law: PartLaw, noises: int, confidence: float) -> int:
-    deviation = math.sqrt(noises * float(law.variance))
-    if deviation > WIDE and noises >= MANY:
+def _quantile(law: PartyLaw, parties: int, confidence: float) -> int:
+    deviation = math.sqrt(parties * float(law.variance))
+    if deviation > MAX_COMPUTED_DEVIATION and parties >= NORMAL_PARTIES:
         return math.ceil(deviation * NormalDist().inv_cdf((1 + confidence) / 2))
-    stretch = max(1.0, deviation / WIDE)
-    weights = _sum_weights(_shrunk(law, stretch) if stretch > 1 else law, noises, deviation / stretch)
+    stretch = max(1.0, deviation / MAX_COMPUTED_DEVIATION)
+    weights = _sum_weights(_shrunk(law, stretch) if stretch > 1 else law, parties, deviation / stretch)
     within = weights[0] + np.concatenate([[0.0], 2 * np.cumsum(weights[1 : len(weights) // 2])])
     return math.ceil(float(np.searchsorted(within, confidence)) * stretch)
 
 
-def _shrunk(law: PartLaw, stretch: float) -> PartLaw:
+def _shrunk(law: PartyLaw, stretch: float) -> PartyLaw:
     """A law of the same form whose standard deviation is smaller by this factor."""
     factor = Fraction(stretch)
     if isinstance(law, DiscreteLaplace):
@@ -108,23 +108,23 @@ def _shrunk(law: PartLaw, stretch: float) -> PartLaw:
     return Skellam(law.variance / factor**2)
 
 
-def _sum_weights(law: PartLaw, noises: int, deviation: float) -> NDArray[np.float64]:
+def _sum_weights(law: PartyLaw, parties: int, deviation: float) -> NDArray[np.float64]:
     """P[sum = y] at index y mod the length: the n-th power of the law's Fourier transform."""
     size = 1 << math.ceil(2 * _REACH * deviation + 64).bit_length()
     y = np.fft.fftfreq(size, 1 / size)
     if isinstance(law, Skellam):
         angles = 2 * np.pi * np.fft.rfftfreq(size)
-        spectrum = np.exp(noises * float(law.variance) * (np.cos(angles) - 1))
+        spectrum = np.exp(parties * float(law.variance) * (np.cos(angles) - 1))
     else:
         exponent = (
             np.abs(y) / float(law.scale) if isinstance(law, DiscreteLaplace) else y * y / float(2 * law.sigma_squared)
         )
         weights = np.exp(-exponent)
-        spectrum = np.fft.rfft(weights / weights.sum()).real.clip(0) ** noises
+        spectrum = np.fft.rfft(weights / weights.sum()).real.clip(0) ** parties
     return np.fft.irfft(spectrum, size).clip(0)
 
 
-def _log_moments(law: PartLaw, s: NDArray[np.float64]) -> NDArray[np.float64]:
+def _log_moments(law: PartyLaw, s: NDArray[np.float64]) -> NDArray[np.float64]:
     """ln E[exp(s Y)], or for the discrete Gaussian a bound on it (Canonne, Kamath and Steinke 2020, Corollary 17)."""
     if isinstance(law, DiscreteLaplace):
         rate = float(1 / law.scale)

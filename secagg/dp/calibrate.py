@@ -12,7 +12,7 @@ from .exact import log_upper, round_up, sqrt_lower
 from .mechanisms import DiscreteGaussian, DiscreteLaplace, Law
 from .sensitivity import Sensitivity
 
-Chosen = TypeVar("Chosen", bound=Law)
+AnyLaw = TypeVar("AnyLaw", bound=Law)
 
 PARAMETER_BITS = 24  # of a scale that had to be rounded up: 1e-7 of its size
 _SEARCH_BITS = 12  # of one that was found by halving: the variance is then 2.5e-4 above the least
@@ -48,7 +48,7 @@ def discrete_gaussian(budget: ZCdp | ApproxDp, sensitivity: Sensitivity) -> Disc
     rho = budget_rho(budget)
     sigma_squared = round_up(sensitivity.l2_squared / (2 * rho), PARAMETER_BITS)
     if isinstance(budget, ApproxDp) and sensitivity.worst is not None:
-        sigma_squared = least(
+        sigma_squared = smallest_sufficient(
             sigma_squared, lambda candidate: DiscreteGaussian(candidate).satisfies(budget, sensitivity)
         )
     return _checked(DiscreteGaussian(sigma_squared), budget, sensitivity)
@@ -103,7 +103,7 @@ def largest_rho(budget: ApproxDp) -> Fraction:
     return low
 
 
-def least(start: Fraction, suffices: Callable[[Fraction], bool]) -> Fraction:
+def smallest_sufficient(start: Fraction, suffices: Callable[[Fraction], bool]) -> Fraction:
     """The least parameter that suffices, but for 2.5e-4 of it, looked for around `start`.
 
     What comes out was checked itself, so that nothing hangs on whether more always suffices where less does.
@@ -120,7 +120,7 @@ def least(start: Fraction, suffices: Callable[[Fraction], bool]) -> Fraction:
     return high
 
 
-def _checked(law: Chosen, budget: Budget, sensitivity: Sensitivity) -> Chosen:
+def _checked(law: AnyLaw, budget: Budget, sensitivity: Sensitivity) -> AnyLaw:
     if not law.satisfies(budget, sensitivity):
         raise LocalProtocolError(f"{law} does not keep to {budget} at sensitivity {sensitivity}")
     return law

@@ -71,25 +71,25 @@ def renyi_line_delta(xi: Fraction, rho: Fraction, epsilon: Fraction) -> Fraction
 
 
 def cheapest_epsilons(
-    xi: Fraction, rho: Fraction, off: Fraction, first: Fraction, *, integers: bool = False
+    xi: Fraction, rho: Fraction, total_variation: Fraction, spent: Fraction, *, integers: bool = False
 ) -> list[Fraction]:
-    """Where delta(epsilon) + (1 + e**(first + epsilon)) * off is least, delta(epsilon) being what D_alpha <= xi + rho *
-    alpha implies: in floating point, at least 0.
+    """Where delta(epsilon) + (1 + e**(spent + epsilon)) * eta is least, delta(epsilon) being what D_alpha <= xi + rho *
+    alpha implies, and eta the total variation: in floating point, at least 0.
 
     One epsilon for real orders; where the bound holds at integers alpha >= 2, those of the two orders around the best,
-    one of which is right. With L = -ln(off) - first, the sum at one order is least where its derivative is 0, at
+    one of which is right. With L = -ln(eta) - spent, the sum at one order is least where its derivative is 0, at
 
         epsilon = (1 - 1/alpha) (xi + rho alpha) + ln(1 - 1/alpha) + L / alpha,
 
-    and comes to off * (1 + exp(first + xi - rho + rho alpha + (L - xi) / alpha)): convex in alpha inside exp, and least
+    and comes to eta * (1 + exp(spent + xi - rho + rho alpha + (L - xi) / alpha)): convex in alpha inside exp, and least
     at alpha**2 = (L - xi) / rho. Below its least value the sum falls in epsilon, as with each step of epsilon the best
     order rises by less than alpha (alpha - 1).
     """
-    line, slope, loss = float(xi), float(rho), -_log(off) - float(first)
+    line, slope, loss = float(xi), float(rho), -_log(total_variation) - float(spent)
     best = min(_ALPHA_MAX, max(_ALPHA_MIN, math.sqrt(max(0.0, loss - line) / slope)))
     orders = [float(max(2, int(best))), float(max(2, int(best)) + 1)] if integers else [best]
-    found = [(1 - 1 / a) * (line + slope * a) + math.log1p(-1 / a) + loss / a for a in orders]
-    return [Fraction(max(0.0, epsilon)) for epsilon in found]
+    epsilons = [(1 - 1 / a) * (line + slope * a) + math.log1p(-1 / a) + loss / a for a in orders]
+    return [Fraction(max(0.0, epsilon)) for epsilon in epsilons]
 
 
 def _best_alpha(rho: float, epsilon: float) -> Fraction:

@@ -15,7 +15,7 @@ from fractions import Fraction
 from ..arguments import convert
 from ..errors import LocalProtocolError, require
 from .budget import ApproxDp, Budget, PureDp, RenyiDp, ZCdp, positive
-from .calibrate import PARAMETER_BITS, budget_rho, calibrate, least
+from .calibrate import PARAMETER_BITS, budget_rho, calibrate, smallest_sufficient
 from .conversion import renyi_line_delta, zcdp_delta
 from .exact import exp_upper, round_up, sqrt_upper
 from .mechanisms import DiscreteGaussian, DiscreteLaplace
@@ -67,26 +67,29 @@ class GaussianSum:
 
     Attributes:
         sigma_squared: of each party's law, at least 1/4.
-        parts: how many of them add up.
+        parties: how many of them add up.
         length: entries of the vector, on which the distance from one discrete Gaussian depends.
     """
 
     sigma_squared: Fraction
-    parts: int
+    parties: int
     length: int
 
     def __post_init__(self) -> None:
-        require(self.sigma_squared >= Fraction(1, 4), f"sigma_squared must be at least 1/4, got {self.sigma_squared}")
-        require(self.parts >= 1 and self.length >= 1, "there must be a party and an entry at least")
+        require(
+            self.sigma_squared >= Fraction(1, 4),
+            f"sigma_squared must be at least 1/4, got {self.sigma_squared}",
+        )
+        require(self.parties >= 1 and self.length >= 1, "there must be a party and an entry at least")
 
     @property
     def tau(self) -> Fraction:
-        """10 * the sum over k = 1 .. parts - 1 of exp(-2 pi**2 sigma**2 k / (k + 1)), from above."""
-        terms = [self._term(k) for k in range(1, min(self.parts, _TERMS))]
-        return 10 * (sum(terms, Fraction(0)) + max(0, self.parts - _TERMS) * self._term(_TERMS))
+        """10 * the sum over k = 1 .. parties - 1 of exp(-2 pi**2 sigma**2 k / (k + 1)), from above."""
+        terms = [self._term(k) for k in range(1, min(self.parties, _TERMS))]
+        return 10 * (sum(terms, Fraction(0)) + max(0, self.parties - _TERMS) * self._term(_TERMS))
 
     def guarantee(self, sensitivity: Sensitivity) -> ZCdp:
-        """Proposition 14 of Kairouz, Liu and Steinke 2021, with V = parts * sigma**2 and d = length:
+        """Proposition 14 of Kairouz, Liu and Steinke 2021, with V = parties * sigma**2 and d = length:
 
         rho = 1/2 min(L2**2 / V + 2 tau d, L2**2 / V + 2 tau L1 / sqrt(V) + tau**2 d, (L2 / sqrt(V) + tau sqrt(d))**2),
 
@@ -97,7 +100,7 @@ class GaussianSum:
         The sum and N_Z(0, V) are tau / 2 apart in either direction, thus (tau / 2)**2 / 2 in rho, and roots of rho obey
         the triangle inequality (Bun and Steinke 2016, on group privacy): on each entry the second, on all the third.
         """
-        variance, tau, d = self.parts * self.sigma_squared, self.tau, self.length
+        variance, tau, d = self.parties * self.sigma_squared, self.tau, self.length
         if tau == 0:
             return ZCdp(sensitivity.l2_squared / (2 * variance))
         squared = sensitivity.l2_squared / variance
@@ -117,11 +120,11 @@ class GaussianSum:
         return exp_upper(max(_TERM_MIN, -2 * _PI_SQUARED * self.sigma_squared * Fraction(k, k + 1)))
 
 
-PartLaw = DiscreteLaplace | DiscreteGaussian | Skellam
+PartyLaw = DiscreteLaplace | DiscreteGaussian | Skellam
 
 
-def calibrate_parts(budget: Budget, sensitivity: Sensitivity, parts: int, length: int) -> PartLaw:
-    """What each of `parts` honest parties adds to a vector of so many entries, so that the sum keeps to the budget.
+def calibrate_distributed(budget: Budget, sensitivity: Sensitivity, parties: int, length: int) -> PartyLaw:
+    """What each of `parties` honest parties adds to a vector of so many entries, so that the sum keeps to the budget.
 
     Skellam for an (epsilon, delta) budget and a party's variance of about SKELLAM_VARIANCE_MAX at most, else discrete
     Gaussian; one party alone adds what `calibrate` says.
@@ -129,35 +132,35 @@ def calibrate_parts(budget: Budget, sensitivity: Sensitivity, parts: int, length
     Raises:
         LocalProtocolError: the budget is pure, and there is more than one party.
     """
-    require(parts >= 1, f"at least one party must be honest, got {parts}")
+    require(parties >= 1, f"at least one party must be honest, got {parties}")
     require(length >= 1, f"length must be at least 1, got {length}")
-    if parts == 1:
+    if parties == 1:
         return calibrate(budget, sensitivity)
     if isinstance(budget, PureDp):
         raise LocalProtocolError(
-            f"no noise that {parts} parties share is purely private: give rho, or epsilon and delta"
+            f"no noise that {parties} parties share is purely private: give rho, or epsilon and delta"
         )
     rho = budget_rho(budget)
-    start = round_up(sensitivity.l2_squared / (2 * rho * parts), PARAMETER_BITS)
+    start = round_up(sensitivity.l2_squared / (2 * rho * parties), PARAMETER_BITS)
 
     def skellam_suffices(variance: Fraction) -> bool:
-        return Skellam(variance * parts).satisfies(budget, sensitivity)
+        return Skellam(variance * parties).satisfies(budget, sensitivity)
 
     def gaussian_suffices(sigma_squared: Fraction) -> bool:
         enough = sigma_squared >= Fraction(1, 4)
-        return enough and GaussianSum(sigma_squared, parts, length).guarantee(sensitivity).rho <= rho
+        return enough and GaussianSum(sigma_squared, parties, length).guarantee(sensitivity).rho <= rho
 
     if isinstance(budget, ApproxDp) and start <= SKELLAM_VARIANCE_MAX:
-        return Skellam(least(start, skellam_suffices))
-    return DiscreteGaussian(least(start, gaussian_suffices))
+        return Skellam(smallest_sufficient(start, skellam_suffices))
+    return DiscreteGaussian(smallest_sufficient(start, gaussian_suffices))
 
 
-def sum_law(law: PartLaw, parts: int, length: int) -> PartLaw | GaussianSum:
+def sum_law(law: PartyLaw, parties: int, length: int) -> PartyLaw | GaussianSum:
     """The law of the sum of several parties' noise of one law."""
     if isinstance(law, Skellam):
-        return Skellam(law.variance * parts)
-    if parts == 1:
+        return Skellam(law.variance * parties)
+    if parties == 1:
         return law
     if isinstance(law, DiscreteLaplace):
         raise LocalProtocolError("Laplace noise cannot be shared: the law of its sum promises nothing here")
-    return GaussianSum(law.sigma_squared, parts, length)
+    return GaussianSum(law.sigma_squared, parties, length)

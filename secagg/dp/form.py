@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from ..errors import require
 from .budget import ApproxDp, Budget, PureDp
-from .distributed import PartLaw
+from .distributed import PartyLaw
 from .exact import exp_upper, log_lower, power_above
 from .noise import TOTAL_VARIATION_MAX, isochronous_sampler, sampler_of
 
@@ -45,7 +45,7 @@ def law_budget(budget: Budget, samples: int, isochronous: bool | None) -> Budget
     return ApproxDp(epsilon, budget.delta - _reserve(epsilon, samples))
 
 
-def is_isochronous(budget: Budget, samples: int, law: PartLaw, isochronous: bool | None) -> bool:
+def is_isochronous(budget: Budget, samples: int, law: PartyLaw, isochronous: bool | None) -> bool:
     """Whether the samples take the isochronous form: if asked for, or by default where the budget is not pure and the
     law is not too wide.
 

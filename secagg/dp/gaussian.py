@@ -58,8 +58,8 @@ def scalar_delta(sigma_squared: Fraction, difference: int, epsilon: Fraction) ->
     P[Y > a] - e**epsilon * P[Y > a + difference]; smaller differences have smaller deltas, as the law is log-concave.
     """
     start = Fraction(_above(epsilon * sigma_squared / difference - Fraction(difference, 2)))
-    kept, shifted = tail(start, sigma_squared), tail(start + difference, sigma_squared)
-    return _delta(kept, shifted, epsilon, lattice_sum(Fraction(0), sigma_squared))
+    unshifted, shifted = tail(start, sigma_squared), tail(start + difference, sigma_squared)
+    return _delta(unshifted, shifted, epsilon, lattice_sum(Fraction(0), sigma_squared))
 
 
 def histogram_delta(sigma_squared: Fraction, epsilon: Fraction) -> Fraction:
@@ -69,14 +69,14 @@ def histogram_delta(sigma_squared: Fraction, epsilon: Fraction) -> Fraction:
     """
     start = _above(epsilon * sigma_squared - 1)
     halves = [lattice_sum(Fraction(parity, 2), sigma_squared / 2) for parity in (0, 1)]  # S / 2 is on one of two grids
-    kept, shifted = (
+    unshifted, shifted = (
         sum_bounds(
-            halves[parity] * tail(Fraction(parity, 2) + ceil(Fraction(first - parity, 2)), sigma_squared / 2)
+            halves[parity] * tail(Fraction(parity, 2) + ceil(Fraction(begin - parity, 2)), sigma_squared / 2)
             for parity in (0, 1)
         )
-        for first in (start, start + 2)
+        for begin in (start, start + 2)
     )
-    return _delta(kept, shifted, epsilon, halves[0] * halves[0] + halves[1] * halves[1])
+    return _delta(unshifted, shifted, epsilon, halves[0] * halves[0] + halves[1] * halves[1])
 
 
 def _above(x: Fraction) -> int:
@@ -84,9 +84,9 @@ def _above(x: Fraction) -> int:
     return int(x // 1) + 1
 
 
-def _delta(kept: Bounds, shifted: Bounds, epsilon: Fraction, total: Bounds) -> Fraction:
-    """(kept - e**epsilon * shifted) / total from above, 0 .. 1."""
-    difference = kept.high - exp_lower(epsilon) * shifted.low
+def _delta(unshifted: Bounds, shifted: Bounds, epsilon: Fraction, total: Bounds) -> Fraction:
+    """(unshifted - e**epsilon * shifted) / total from above, 0 .. 1."""
+    difference = unshifted.high - exp_lower(epsilon) * shifted.low
     return min(Fraction(1), max(Fraction(0), difference) / total.low)
 
 

@@ -53,7 +53,7 @@ class Spent:
         require(0 <= self.total_variation <= 1, f"total_variation must be 0 .. 1, got {self.total_variation}")
 
 
-def keeps(total: Budget, releases: list[Spent], allowance: Fraction = Fraction(0)) -> bool:
+def keeps_budget(total: Budget, releases: list[Spent], allowance: Fraction = Fraction(0)) -> bool:
     """Whether releases keep to a budget together, each made in the knowledge of those before it; under a pure or zCDP
     budget, but for a total variation of `allowance`, which their total variations must not exceed in sum.
 
@@ -66,58 +66,59 @@ def keeps(total: Budget, releases: list[Spent], allowance: Fraction = Fraction(0
     rest is composed by Renyi divergences or, if all pure, by adding, whichever costs less.
     """
     guarantees = [release.guarantee for release in releases]
-    off = _off(releases)
+    total_variation = _total_variation(releases)
     if isinstance(total, ApproxDp):
-        return _keeps_approx(total, guarantees, off)
-    if off > allowance:
+        return _keeps_approx(total, guarantees, total_variation)
+    if total_variation > allowance:
         return False
     if isinstance(total, PureDp):
         return all(isinstance(g, PureDp) for g in guarantees) and _pure(guarantees) <= total.epsilon
     return all(isinstance(g, PureDp | ZCdp) for g in guarantees) and _rho(guarantees) <= total.rho
 
 
-def _off(releases: Iterable[Spent]) -> Fraction:
+def _total_variation(releases: Iterable[Spent]) -> Fraction:
     """How far all releases together may be from those of their laws: each adds its own, whatever came before it."""
     return sum((release.total_variation for release in releases), Fraction(0))
 
 
-def _keeps_approx(total: ApproxDp, guarantees: list[Guarantee], off: Fraction) -> bool:
+def _keeps_approx(total: ApproxDp, guarantees: list[Guarantee], total_variation: Fraction) -> bool:
     """Whether some epsilon' from 0 to the total's is paid for: the laws then keep to (epsilon', delta'), the samples,
-    at a total variation of `off` from them, to (epsilon', delta' + (1 + e**epsilon') off), and that implies the total.
+    at a total variation of eta from them, to (epsilon', delta' + (1 + e**epsilon') eta), and that implies the total.
 
     The laws need less delta' the larger epsilon' is, and the samples more. What both need is least at an epsilon' that
     does not depend on the total, so that a larger total never refuses what a smaller one pays; below, it falls.
     """
-    apart = [g for g in guarantees if isinstance(g, ApproxDp)]
+    approximate = [g for g in guarantees if isinstance(g, ApproxDp)]
     others = [g for g in guarantees if not isinstance(g, ApproxDp)]
-    first = sum((g.epsilon for g in apart), Fraction(0))
-    delta = total.delta - sum((g.delta for g in apart), Fraction(0))
+    spent = sum((g.epsilon for g in approximate), Fraction(0))
+    delta = total.delta - sum((g.delta for g in approximate), Fraction(0))
 
     def paid(epsilon: Fraction, law_delta: Fraction) -> bool:
         """Whether the others may take so much epsilon, at which their laws need so much delta."""
-        return first + epsilon <= total.epsilon and law_delta + _samples_delta(first + epsilon, off) <= delta
+        samples_delta = _samples_delta(spent + epsilon, total_variation)
+        return spent + epsilon <= total.epsilon and law_delta + samples_delta <= delta
 
     if all(isinstance(g, PureDp) for g in others) and paid(_pure(others), Fraction(0)):
         return True
-    if not others or first > total.epsilon:
+    if not others or spent > total.epsilon:
         return False
     xi, rho = sum((g.xi for g in others if isinstance(g, RenyiDp)), Fraction(0)), _rho(others)
     integers = any(isinstance(g, RenyiDp) for g in others)
-    most = total.epsilon - first
-    if off:
-        cheapest = cheapest_epsilons(xi, rho, off, first, integers=integers)
-        epsilons = {min(most, max(Fraction(0), EXP_LIMIT - first), epsilon) for epsilon in cheapest}
+    left = total.epsilon - spent
+    if total_variation:
+        cheapest = cheapest_epsilons(xi, rho, total_variation, spent, integers=integers)
+        epsilons = {min(left, max(Fraction(0), EXP_LIMIT - spent), epsilon) for epsilon in cheapest}
     else:
-        epsilons = {most}
+        epsilons = {left}
     law_delta = partial(renyi_line_delta, xi, rho) if integers else partial(zcdp_delta, rho)
     return any(paid(epsilon, law_delta(epsilon)) for epsilon in epsilons)
 
 
-def _samples_delta(epsilon: Fraction, off: Fraction) -> Fraction:
-    """What samples that are `off` their laws add to delta at an epsilon; 1, which nothing pays, where that is huge."""
-    if off == 0:
+def _samples_delta(epsilon: Fraction, total_variation: Fraction) -> Fraction:
+    """What samples at this total variation from their laws add to delta; 1, which nothing pays, where that is huge."""
+    if total_variation == 0:
         return Fraction(0)
-    return (1 + exp_upper(epsilon)) * off if epsilon <= EXP_LIMIT else Fraction(1)
+    return (1 + exp_upper(epsilon)) * total_variation if epsilon <= EXP_LIMIT else Fraction(1)
 
 
 def _pure(guarantees: Sequence[Guarantee]) -> Fraction:
@@ -182,7 +183,7 @@ class Ledger:
 
     def affords(self, guarantee: Guarantee, *, total_variation: Fraction = Fraction(0)) -> bool:
         """Whether a new batch of this cost would keep to the total now."""
-        return keeps(self.total, [*self.spent.values(), Spent(guarantee, total_variation)], self.allowance)
+        return keeps_budget(self.total, [*self.spent.values(), Spent(guarantee, total_variation)], self.allowance)
 
     def spend(self, guarantee: Guarantee, batch_id: str, *, total_variation: Fraction = Fraction(0)) -> None:
         """Record a release before it is made: once it returns, the cost is on disk. Again for the same batch it does
@@ -208,7 +209,7 @@ class Ledger:
                 require(spent[batch_id] == release, f"batch {batch_id!r} was spent at another cost")
                 return
             releases = [*spent.values(), release]
-            if not keeps(self.total, releases, self.allowance):
+            if not keeps_budget(self.total, releases, self.allowance):
                 raise BudgetExceeded(
                     f"batch {batch_id!r} at {guarantee} would exceed {self._limit(releases)} after {len(spent)} batches"
                 )
@@ -216,7 +217,7 @@ class Ledger:
 
     def _limit(self, releases: list[Spent]) -> str:
         """What these exceed, in words."""
-        if isinstance(self.total, ApproxDp) or _off(releases) <= self.allowance:
+        if isinstance(self.total, ApproxDp) or _total_variation(releases) <= self.allowance:
             return str(self.total)
         return f"the total variation of {power_above(self.allowance)} that {self.total} is allowed to be off by"
 
@@ -266,13 +267,13 @@ class _Turn:
     write: Callable[[dict[str, Spent]], None]
 
 
-def _allowance(total: Budget, asked: Exact | None) -> Fraction:
+def _allowance(total: Budget, allowance: Exact | None) -> Fraction:
     if isinstance(total, ApproxDp):
-        require(asked is None, f"{total} has a delta, which pays for total variation: leave out the allowance")
+        require(allowance is None, f"{total} has a delta, which pays for total variation: leave out the allowance")
         return Fraction(0)
-    found = ALLOWANCE if asked is None else fraction(asked, "allowance")
-    require(0 <= found < 1, f"allowance must be at least 0 and below 1, got {found}")
-    return found
+    number = ALLOWANCE if allowance is None else fraction(allowance, "allowance")
+    require(0 <= number < 1, f"allowance must be at least 0 and below 1, got {number}")
+    return number
 
 
 def _encode(guarantee: Guarantee) -> dict[str, str]:
@@ -287,16 +288,16 @@ def _text(value: Fraction) -> str:
 
 def _decode(contents: bytes) -> tuple[Budget, Fraction, dict[str, Spent]]:
     """Total, allowance and what is spent, of exactly the form that is written."""
-    found = json.loads(
+    document = json.loads(
         contents.decode(),
         object_pairs_hook=_unrepeated,
         parse_int=_not_written,
         parse_float=_not_written,
         parse_constant=_not_written,
     )
-    total, allowance = _decode_guarantee(found.pop("total")), _number(found.pop("allowance", "0"))
-    spent = {name: _decode_spent(entry) for name, entry in found.pop("spent").items()}
-    if found or isinstance(total, RenyiDp):
+    total, allowance = _decode_guarantee(document.pop("total")), _number(document.pop("allowance", "0"))
+    spent = {name: _decode_spent(entry) for name, entry in document.pop("spent").items()}
+    if document or isinstance(total, RenyiDp):
         raise ValueError
     return total, allowance, spent
 
@@ -325,5 +326,5 @@ def _decode_guarantee(entry: dict[str, str]) -> Any:
 
 
 def _decode_spent(entry: dict[str, str]) -> Spent:
-    off = _number(entry.pop("total_variation"))
-    return Spent(_decode_guarantee(entry), off)
+    total_variation = _number(entry.pop("total_variation"))
+    return Spent(_decode_guarantee(entry), total_variation)

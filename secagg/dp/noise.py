@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..arguments import convert, in_place, octets, whole
 from ..errors import ArgumentTypeError, LocalProtocolError, require
 from ..masking import SEED_BYTES
-from .distributed import PartLaw
+from .distributed import PartyLaw
 from .exact import text
 from .mechanisms import DiscreteGaussian, DiscreteLaplace
 from .samplers import (
@@ -71,11 +71,11 @@ class Noise:
                 "rand and context go together: a secret of one's own needs a context, bytes that say what the noise is"
                 " for; leave out both for fresh noise"
             )
-        bound_to = b"" if context is None else octets(context, "context")
-        require(rand is None or len(bound_to) > 0, "context must say what the noise is for, got no bytes")
+        context_bytes = b"" if context is None else octets(context, "context")
+        require(rand is None or len(context_bytes) > 0, "context must say what the noise is for, got no bytes")
         if self.sampler is None:
             return np.zeros(self.length, np.int64)
-        seed = self._seed(rand or os.urandom, Bound.CONTEXT, sha256(bound_to).digest())
+        seed = self._seed(rand or os.urandom, Bound.CONTEXT, sha256(context_bytes).digest())
         return self.sampler.sample(self.length, rand=lambda _: seed)
 
     def add_to(self, share: NDArray[Any], modulus: int | None = None, *, rand: Rand = os.urandom) -> None:
@@ -99,15 +99,15 @@ class Noise:
             ArgumentTypeError: the share is no array, or the modulus no integer.
             ValueError, TypeError: the share is no vector mod R.
         """
-        given = None if modulus is None else whole(modulus, "modulus")
-        self._check(share, given)
+        modulus = None if modulus is None else whole(modulus, "modulus")
+        self._check(share, modulus)
         if self.sampler is None:
             return
-        seed = self._seed(rand, Bound.SHARE, _hash(share), given or 0)
-        if given is None:
+        seed = self._seed(rand, Bound.SHARE, _hash(share), modulus or 0)
+        if modulus is None:
             share += self.sampler.sample(self.length, rand=lambda _: seed)
         else:
-            self.sampler.add_to(share, given, rand=lambda _: seed)
+            self.sampler.add_to(share, modulus, rand=lambda _: seed)
 
     def _check(self, share: NDArray[Any], modulus: int | None) -> None:
         in_place(share, "share")
@@ -128,7 +128,7 @@ def _hash(share: NDArray[Any]) -> bytes:
     return sha256(np.ascontiguousarray(share, share.dtype.newbyteorder("<")).data).digest()
 
 
-def sampler_of(law: PartLaw, *, isochronous: bool) -> Sampler:
+def sampler_of(law: PartyLaw, *, isochronous: bool) -> Sampler:
     """Samples of a law, in the form that is asked for.
 
     Raises:
@@ -147,7 +147,7 @@ def sampler_of(law: PartLaw, *, isochronous: bool) -> Sampler:
     return sampler
 
 
-def isochronous_sampler(law: PartLaw) -> Sampler | None:
+def isochronous_sampler(law: PartyLaw) -> Sampler | None:
     """Samples of a law that is off by TOTAL_VARIATION_MAX at most, in a time that does not depend on them; None where
     the law is too wide for that."""
     try:
@@ -160,7 +160,7 @@ def isochronous_sampler(law: PartLaw) -> Sampler | None:
         return None
 
 
-def exact_sampler(law: PartLaw) -> Sampler:
+def exact_sampler(law: PartyLaw) -> Sampler:
     """Samples of exactly this law; the time that they take tells something about them.
 
     Raises:
@@ -176,7 +176,7 @@ def exact_sampler(law: PartLaw) -> Sampler:
         raise LocalProtocolError(f"this noise cannot be sampled: {problem}") from None
 
 
-def describe(law: PartLaw) -> str:
+def describe(law: PartyLaw) -> str:
     """A law by name and parameter."""
     name, (parameter, value) = type(law).__name__, next(iter(vars(law).items()))
     return f"{name}({parameter} = {text(value)})"

@@ -12,7 +12,7 @@ from ..arguments import convert, flag, whole
 from ..errors import require
 from .accuracy import Error, error, room
 from .budget import ApproxDp, Budget, Guarantee
-from .distributed import GaussianSum, PartLaw, calibrate_parts, sum_law
+from .distributed import GaussianSum, PartyLaw, calibrate_distributed, sum_law
 from .exact import Exact, power_above, round_up
 from .form import is_isochronous, law_budget
 from .noise import Noise, describe, sampler_of
@@ -105,7 +105,7 @@ class Plan:
     place: Place
     parties: int
     honest: int
-    law: PartLaw
+    law: PartyLaw
     isochronous: bool
 
     def __post_init__(self) -> None:
@@ -220,10 +220,11 @@ class Plan:
         isochronous = None if isochronous is None else flag(isochronous, "isochronous")
         entries = length * unit.reports
         samples = honest * entries
-        kept_to = law_budget(budget, samples, isochronous)
-        law = calibrate_parts(kept_to, sensitivity.times(unit.reports), honest, entries)
-        form = is_isochronous(budget, samples, law, isochronous)
-        return cls(budget, sensitivity, unit, length, place, parties, honest, law, form)
+        law = calibrate_distributed(
+            law_budget(budget, samples, isochronous), sensitivity.times(unit.reports), honest, entries
+        )
+        isochronous = is_isochronous(budget, samples, law, isochronous)
+        return cls(budget, sensitivity, unit, length, place, parties, honest, law, isochronous)
 
     @staticmethod
     def _require_replace_one(sensitivity: Sensitivity) -> None:
@@ -250,7 +251,7 @@ class Plan:
         return round_up(self._samples * self._sampler.total_variation, 24) if self.isochronous else Fraction(0)
 
     @property
-    def kept(self) -> bool:
+    def keeps_budget(self) -> bool:
         """Whether the honest parties' noise alone keeps to the budget, but under pure and zCDP budgets for
         `total_variation`: checked anew, from the laws."""
         budget = law_budget(self.budget, self._samples, self.isochronous)
@@ -268,20 +269,20 @@ class Plan:
             return Noise(None, self.length)
         return Noise(self._sampler, self.length)
 
-    def variance(self, noises: int | None = None) -> float:
+    def variance(self, parties: int | None = None) -> float:
         """Of each entry of the result, where so many parties added noise; by default all."""
-        return self._noises(noises) * float(self.law.variance)
+        return self._adding(parties) * float(self.law.variance)
 
-    def over_noise(self, noises: int | None = None) -> Fraction:
+    def over_noise(self, parties: int | None = None) -> Fraction:
         """By which factor the variance exceeds what is needed, because more parties added noise than are counted on.
 
         1 for local noise, where every report needs all of its own.
         """
-        return Fraction(1) if self.place is Place.LOCAL else Fraction(self._noises(noises), self.honest)
+        return Fraction(1) if self.place is Place.LOCAL else Fraction(self._adding(parties), self.honest)
 
-    def error(self, confidence: float, size: int | None = None, *, noises: int | None = None) -> Error:
+    def error(self, confidence: float, size: int | None = None, *, parties: int | None = None) -> Error:
         """What the error of each entry stays within with this confidence; relative to a true `size`, if given."""
-        return error(self.law, self._noises(noises), confidence, size)
+        return error(self.law, self._adding(parties), confidence, size)
 
     def room(self, probability: Exact = WRAP_PROBABILITY) -> int:
         """A bound on every entry's |noise| that fails with this probability at most, over all entries together: the
@@ -308,10 +309,12 @@ class Plan:
             Place.AGGREGATORS: f"{self.honest} of the {self.parties} Aggregators add noise {unknown}",
             Place.DISTRIBUTED: f"{self.honest} clients in every sum add noise {unknown}",
         }
-        found = [who[self.place]] if self.place in who else []
+        assumptions = [who[self.place]] if self.place in who else []
         if self.unit.span:
-            found.append(f"no client has more than {self.unit.reports} reports in {self.unit.span}, over all batches")
-        return found
+            assumptions.append(
+                f"no client has more than {self.unit.reports} reports in {self.unit.span}, over all batches"
+            )
+        return assumptions
 
     def _closeness(self) -> str:
         """What a budget without a delta cannot cover."""
@@ -335,7 +338,7 @@ class Plan:
         return self.honest * self._unit_entries
 
     @property
-    def _total(self) -> PartLaw | GaussianSum:
+    def _total(self) -> PartyLaw | GaussianSum:
         """The law of the honest parties' noise."""
         return sum_law(self.law, self.honest, self._unit_entries)
 
@@ -348,7 +351,7 @@ class Plan:
     def _unit_sensitivity(self) -> Sensitivity:
         return self.sensitivity.times(self.unit.reports)
 
-    def _noises(self, noises: int | None) -> int:
-        count = self.parties if noises is None else whole(noises, "noises")
-        require(self.honest <= count <= self.parties, f"noises must be {self.honest} .. {self.parties}, got {count}")
+    def _adding(self, parties: int | None) -> int:
+        count = self.parties if parties is None else whole(parties, "parties")
+        require(self.honest <= count <= self.parties, f"parties must be {self.honest} .. {self.parties}, got {count}")
         return count

@@ -39,7 +39,7 @@ class Rounding(Enum):
     """The same, drawn again while the result is too long: far less noise for long vectors."""
 
 
-def rounded_norm_squared(norm: Exact, length: int, how: Rounding, *, beta: Exact = BETA) -> int:
+def rounded_norm_squared(norm: Exact, length: int, rounding: Rounding, *, beta: Exact = BETA) -> int:
     """The largest squared L2 norm that a vector of this length and L2 norm can have once it is rounded.
 
     Raises:
@@ -50,10 +50,10 @@ def rounded_norm_squared(norm: Exact, length: int, how: Rounding, *, beta: Exact
     require(length >= 1, f"length must be at least 1, got {length}")
     require(0 < b < 1, f"beta must be between 0 and 1, got {beta}")
     root = sqrt_upper(Fraction(length))
-    if how is Rounding.NEAREST:
+    if rounding is Rounding.NEAREST:
         return int(min(c + root / 2, 2 * c) ** 2)
     unconditional = (c + root) ** 2
-    if how is Rounding.UNCONDITIONAL:
+    if rounding is Rounding.UNCONDITIONAL:
         return int(unconditional)
     excess = sqrt_upper(2 * log_upper(1 / b)) * (c + root / 2)
     return int(min(unconditional, c * c + Fraction(length, 4) + excess))
@@ -62,7 +62,7 @@ def rounded_norm_squared(norm: Exact, length: int, how: Rounding, *, beta: Exact
 def round_vector(
     values: NDArray[np.floating[Any]],
     norm: Exact,
-    how: Rounding,
+    rounding: Rounding,
     *,
     beta: Exact = BETA,
     draws: int = DRAWS,
@@ -76,7 +76,7 @@ def round_vector(
     Args:
         values: real numbers in steps of the grid, finite.
         norm: the L2 norm that longer vectors are scaled down to, in steps, below 2**30.
-        how, beta: see the module.
+        rounding, beta: see the module.
         draws: of conditional rounding, at most.
         rand: source of random bytes, 4 for each value and draw.
 
@@ -86,12 +86,12 @@ def round_vector(
     values, draws = array(values, "values"), whole(draws, "draws")
     require(values.ndim == 1 and bool(np.isfinite(values).all()), "values must be one vector of finite numbers")
     require(draws >= 1, f"draws must be at least 1, got {draws}")
-    largest = rounded_norm_squared(norm, len(values), how, beta=beta)
+    largest = rounded_norm_squared(norm, len(values), rounding, beta=beta)
     require(largest < 1 << 62, f"norm must be below 2**30 steps, got {norm}")
     clipped = _clip(values.astype(np.float64), float(fraction(norm, "norm")))
-    if how is Rounding.NEAREST:
+    if rounding is Rounding.NEAREST:
         return _checked(np.rint(clipped).astype(np.int64), largest)
-    for _ in range(draws if how is Rounding.CONDITIONAL else 1):
+    for _ in range(draws if rounding is Rounding.CONDITIONAL else 1):
         rounded = _at_random(clipped, rand)
         if _norm_squared(rounded) <= largest:
             return rounded
@@ -99,16 +99,16 @@ def round_vector(
 
 
 def _clip(values: NDArray[np.float64], norm: float) -> NDArray[np.float64]:
-    found = float(np.linalg.norm(values))
-    return values * (norm / found) if found > norm else values
+    length = float(np.linalg.norm(values))
+    return values * (norm / length) if length > norm else values
 
 
 def _at_random(values: NDArray[np.float64], rand: RandomBytes) -> NDArray[np.int64]:
     """Down or up, up with the chance of the fractional part (to 2**-32)."""
     below = np.floor(values)
-    drawn = np.frombuffer(rand(4 * len(values)), "<u4")
-    require(len(drawn) == len(values), f"rand returned {drawn.nbytes} bytes where {4 * len(values)} were asked for")
-    return (below + (drawn < (values - below) * 2.0**32)).astype(np.int64)
+    uniform = np.frombuffer(rand(4 * len(values)), "<u4")
+    require(len(uniform) == len(values), f"rand returned {uniform.nbytes} bytes, {4 * len(values)} were expected")
+    return (below + (uniform < (values - below) * 2.0**32)).astype(np.int64)
 
 
 def _norm_squared(rounded: NDArray[np.int64]) -> int:

@@ -227,8 +227,8 @@ def _skellam_table(variance: Fraction) -> Table:
 
 def _table(quotients: Quotients) -> Table:
     """A threshold is below 2**128 P[|X| >= k] by less than 1, and those left out add up to `beyond`."""
-    found = cumulative(quotients)
-    return Table(_rows(found.thresholds or [0]), Fraction(len(found.thresholds), 1 << BITS) + found.beyond)
+    law = cumulative(quotients)
+    return Table(_rows(law.thresholds or [0]), Fraction(len(law.thresholds), 1 << BITS) + law.beyond)
 
 
 def _rows(thresholds: list[int]) -> NDArray[np.uint64]:

@@ -73,6 +73,6 @@ class Draw(Struct):
             ArgumentTypeError: the secret is not bytes.
             LocalProtocolError: it does not have 16 of them.
         """
-        given = octets(secret, "what rand returns")
-        require(len(given) == SEED_BYTES, f"rand must return a seed of {SEED_BYTES} bytes, got {len(given)}")
-        return HKDF(SHA256(), SEED_BYTES, None, self.encode(_LABEL)).derive(given)
+        secret = octets(secret, "what rand returns")
+        require(len(secret) == SEED_BYTES, f"rand must return a seed of {SEED_BYTES} bytes, got {len(secret)}")
+        return HKDF(SHA256(), SEED_BYTES, None, self.encode(_LABEL)).derive(secret)

@@ -38,9 +38,9 @@ def cumulative(quotients: Quotients, bits: int = BITS) -> Cumulative:
     """The table of a law."""
     point = bits + 96
     while True:
-        found = _cumulative(quotients(point), point, bits)
-        if found is not None:
-            return found
+        table = _cumulative(quotients(point), point, bits)
+        if table is not None:
+            return table
         point += 64
 
 
@@ -90,14 +90,14 @@ def skellam_quotients(variance: Fraction) -> Quotients:
 
     def quotients(point: int) -> Iterator[Bounds]:
         count = 2 * isqrt(int(variance * point)) + point
-        found: list[Bounds] = []
+        descending: list[Bounds] = []
         low, high = 0, 1 << point
         n, d = variance.numerator << 2 * point, 2 * variance.denominator << point
         for k in range(2 * count, 0, -1):
             low, high = n // (k * d + variance.numerator * high), -(-n // (k * d + variance.numerator * low))
             if k <= count:
-                found.append((low, high))
-        return reversed(found)
+                descending.append((low, high))
+        return reversed(descending)
 
     return quotients
 
@@ -112,11 +112,11 @@ def laplace_probabilities(scale: Fraction, bits: int = BITS) -> tuple[list[int],
     point = bits + 32
     one = 1 << point
     powers = [exp_minus(Fraction(1 << b) / scale, point)[0] for b in range(64)]
-    kept = [q for q in powers if q >> (point - bits)]
-    thresholds = [(q << bits) // (one + q) for q in kept]
+    drawn = [q for q in powers if q >> (point - bits)]
+    thresholds = [(q << bits) // (one + q) for q in drawn]
     first = [(2 * powers[0] << bits) // (one + powers[0])]
     # A bit's threshold is too low by less than 1 + 2**-30; the bits left out are 1 with less than 2 * 2**-bits in all.
-    return first + thresholds, Fraction(len(kept) + 4, 1 << bits)
+    return first + thresholds, Fraction(len(drawn) + 4, 1 << bits)
 
 
 def exp_minus(x: Fraction, point: int) -> Bounds:

@@ -126,9 +126,9 @@ def budget_of(epsilon: Exact, delta: Exact | None) -> PureDp | ApproxDp:
 
 def _row(plan: Plan, epsilon: Fraction, reports: int, share: Fraction, confidence: float) -> Row:
     size = max(1, round(reports * share))
-    found = plan.error(confidence, size)
+    error = plan.error(confidence, size).absolute
     noise, deviation = describe(plan.law), plan.variance() ** 0.5
-    return Row(plan.place, epsilon, reports, size, noise, deviation, found.absolute, found.absolute / size)
+    return Row(plan.place, epsilon, reports, size, noise, deviation, error, error / size)
 
 
 def write_csv(rows: Iterable[Row], file: TextIO) -> None:

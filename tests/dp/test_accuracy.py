@@ -29,19 +29,19 @@ from secagg.dp import (
     write_csv,
 )
 from secagg.dp.accuracy import error, room
-from secagg.dp.distributed import PartLaw
+from secagg.dp.distributed import PartyLaw
 from secagg.dp.tradeoff import COLUMNS
 from secagg.errors import LocalProtocolError
 
 N = Neighbours.REPLACE_ONE
 HISTOGRAM = Sensitivity.histogram(N)
-LAWS: list[PartLaw] = [
+LAWS: list[PartyLaw] = [
     DiscreteLaplace(Fraction(1, 5)), DiscreteLaplace(Fraction(7, 2)), DiscreteGaussian(Fraction(1, 10)),
     DiscreteGaussian(Fraction(9)), Skellam(Fraction(1, 2)), Skellam(Fraction(12)),
 ]  # fmt: skip
 
 
-def weights(law: PartLaw, reach: int) -> NDArray[np.float64]:
+def weights(law: PartyLaw, reach: int) -> NDArray[np.float64]:
     """P[y] at index y + reach."""
     y = np.arange(-reach, reach + 1)
     if isinstance(law, Skellam):
@@ -51,13 +51,13 @@ def weights(law: PartLaw, reach: int) -> NDArray[np.float64]:
     raw = np.exp(
         -abs(y) / float(law.scale) if isinstance(law, DiscreteLaplace) else -y * y / float(2 * law.sigma_squared)
     )
-    found: NDArray[np.float64] = raw / raw.sum()
-    return found
+    normalised: NDArray[np.float64] = raw / raw.sum()
+    return normalised
 
 
-def sum_weights(law: PartLaw, noises: int) -> NDArray[np.float64]:
+def sum_weights(law: PartyLaw, parties: int) -> NDArray[np.float64]:
     total = np.ones(1)
-    for _ in range(noises):
+    for _ in range(parties):
         total = np.convolve(total, weights(law, 150))
     return total
 
@@ -68,11 +68,11 @@ def chance_within(total: NDArray[np.float64], bound: int) -> float:
 
 
 @pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("noises", [1, 2, 5])
+@pytest.mark.parametrize("parties", [1, 2, 5])
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.9999])
-def test_error_is_the_least_bound_with_this_confidence(law: PartLaw, noises: int, confidence: float) -> None:
-    bound = error(law, noises, confidence).absolute
-    total = sum_weights(law, noises)
+def test_error_is_the_least_bound_with_this_confidence(law: PartyLaw, parties: int, confidence: float) -> None:
+    bound = error(law, parties, confidence).absolute
+    total = sum_weights(law, parties)
     assert chance_within(total, bound) >= confidence - 1e-12
     assert bound == 0 or chance_within(total, bound - 1) < confidence
 
@@ -87,17 +87,17 @@ def test_wide_laws_are_stretched(scale: int) -> None:
 
 
 @pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("noises", [900, 10**6])
-def test_the_sum_of_many_noises_is_as_good_as_normal(law: PartLaw, noises: int) -> None:
-    deviation = math.sqrt(noises * float(law.variance))
-    assert error(law, noises, 0.95).absolute == pytest.approx(1.95996 * deviation, rel=0.01, abs=1)
+@pytest.mark.parametrize("parties", [900, 10**6])
+def test_the_sum_of_many_noises_is_as_good_as_normal(law: PartyLaw, parties: int) -> None:
+    deviation = math.sqrt(parties * float(law.variance))
+    assert error(law, parties, 0.95).absolute == pytest.approx(1.95996 * deviation, rel=0.01, abs=1)
 
 
 @pytest.mark.parametrize("law", LAWS)
-@pytest.mark.parametrize("noises", [1, 5])
-def test_room_holds_with_its_probability_and_is_not_absurd(law: PartLaw, noises: int) -> None:
-    total = sum_weights(law, noises)
-    bound = room(law, noises, 1000, "1e-3")
+@pytest.mark.parametrize("parties", [1, 5])
+def test_room_holds_with_its_probability_and_is_not_absurd(law: PartyLaw, parties: int) -> None:
+    total = sum_weights(law, parties)
+    bound = room(law, parties, 1000, "1e-3")
     outside = 1 - chance_within(total, bound)
     assert 1000 * outside <= 1e-3 + 1e-9
     tight = next(e for e in range(1000) if 1000 * (1 - chance_within(total, e)) <= 1e-3)
@@ -105,8 +105,8 @@ def test_room_holds_with_its_probability_and_is_not_absurd(law: PartLaw, noises:
 
 
 def test_relative_error_is_that_of_the_size() -> None:
-    found = error(DiscreteLaplace(Fraction(20)), 1, 0.95, 500)
-    assert found.relative == found.absolute / 500
+    bound = error(DiscreteLaplace(Fraction(20)), 1, 0.95, 500)
+    assert bound.relative == bound.absolute / 500
     assert error(DiscreteLaplace(Fraction(20)), 1, 0.95).relative is None
 
 

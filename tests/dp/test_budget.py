@@ -72,8 +72,8 @@ def test_zcdp_delta_is_above_a_zcdp_mechanism_and_no_more_than_the_best_order(rh
 def test_tiny_epsilons_have_orders_beyond_all_floats_that_are_whole(size: str) -> None:
     """At the best order, epsilon / (2 rho) = 500 / epsilon but for a 500th, delta is exp(-250 - 1) / alpha."""
     epsilon = Fraction(size)
-    found = zcdp_delta(epsilon**2 / 1000, epsilon)
-    assert float(found / epsilon) == pytest.approx(math.exp(-251) / 500, rel=1e-2)
+    delta = zcdp_delta(epsilon**2 / 1000, epsilon)
+    assert float(delta / epsilon) == pytest.approx(math.exp(-251) / 500, rel=1e-2)
 
 
 @given(rhos, st.integers(1, 30))

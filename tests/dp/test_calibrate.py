@@ -187,8 +187,8 @@ def test_appendix_b_formula_is_refused_from_epsilon_1_on(epsilon: Any) -> None:
 def test_why_appendix_b_formula_is_refused(epsilon: str, enough: bool) -> None:
     """At delta = 1e-6 its noise falls short above epsilon = 8.78; a wide sum is as good as continuous."""
     sigma_squared = (1000 / Fraction(epsilon)) ** 2 * 2 * Fraction(math.log(1.25e6))
-    kept = DiscreteGaussian(sigma_squared).satisfies(ApproxDp(epsilon, "1e-6"), Sensitivity.sum(1000, N))
-    assert kept is enough
+    satisfied = DiscreteGaussian(sigma_squared).satisfies(ApproxDp(epsilon, "1e-6"), Sensitivity.sum(1000, N))
+    assert satisfied is enough
 
 
 @pytest.mark.parametrize("scale", [0, -1])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from secagg.dp import ApproxDp, DiscreteGaussian, DiscreteLaplace, Neighbours, PureDp, Sensitivity, ZCdp, calibrate
-from secagg.dp.distributed import SKELLAM_VARIANCE_MAX, GaussianSum, Skellam, calibrate_parts, sum_law
+from secagg.dp.distributed import SKELLAM_VARIANCE_MAX, GaussianSum, Skellam, calibrate_distributed, sum_law
 from secagg.errors import LocalProtocolError
 
 N = Neighbours.REPLACE_ONE
@@ -46,17 +46,17 @@ def test_skellam_guarantee_bounds_every_integer_order(variance: Fraction, differ
             assert divergence <= float(line.xi + line.rho * alpha)
 
 
-@pytest.mark.parametrize("parts", [2, 3, 8])
+@pytest.mark.parametrize("parties", [2, 3, 8])
 @pytest.mark.parametrize("sigma_squared", ["1/4", "1/2", "1", "2"])
 @pytest.mark.parametrize("difference", [1, 3])
-def test_gaussian_sum_guarantee_bounds_every_order(parts: int, sigma_squared: str, difference: int) -> None:
-    law = GaussianSum(Fraction(sigma_squared), parts, 1)
+def test_gaussian_sum_guarantee_bounds_every_order(parties: int, sigma_squared: str, difference: int) -> None:
+    law = GaussianSum(Fraction(sigma_squared), parties, 1)
     rho = float(law.guarantee(Sensitivity.sum(difference, N)).rho)
     p = gaussian_sum_weights(law)
-    kept, shifted = p[difference:], p[:-difference]
+    unshifted, shifted = p[difference:], p[:-difference]
     for alpha in (1.01, 1.5, 2, 3, 5):
-        middle = slice(len(kept) // 4, -len(kept) // 4)  # outside, the tables' ends count
-        logs = alpha * np.log(kept[middle]) + (1 - alpha) * np.log(shifted[middle])
+        middle = slice(len(unshifted) // 4, -len(unshifted) // 4)  # outside, the tables' ends count
+        logs = alpha * np.log(unshifted[middle]) + (1 - alpha) * np.log(shifted[middle])
         divergence = float(np.log(np.exp(logs).sum())) / (alpha - 1)
         assert divergence <= rho * alpha + 1e-9
 
@@ -66,15 +66,15 @@ def gaussian_sum_weights(law: GaussianSum) -> NDArray[np.float64]:
     y = np.arange(-reach, reach + 1)
     one = np.exp(-y * y / float(2 * law.sigma_squared))
     total = np.ones(1)
-    for _ in range(law.parts):
+    for _ in range(law.parties):
         total = np.convolve(total, one / one.sum())
     return total
 
 
 def test_tau_is_that_of_the_paper_and_never_less() -> None:
-    for parts, sigma_squared in ((2, 1.0), (16, 0.5), (17, 0.25), (500, 0.25)):
-        true = 10 * sum(math.exp(-2 * math.pi**2 * sigma_squared * k / (k + 1)) for k in range(1, parts))
-        tau = float(GaussianSum(Fraction(sigma_squared), parts, 1).tau)
+    for parties, sigma_squared in ((2, 1.0), (16, 0.5), (17, 0.25), (500, 0.25)):
+        true = 10 * sum(math.exp(-2 * math.pi**2 * sigma_squared * k / (k + 1)) for k in range(1, parties))
+        tau = float(GaussianSum(Fraction(sigma_squared), parties, 1).tau)
         assert true <= tau <= 2 * true
     assert GaussianSum(Fraction(1), 1, 10).tau == 0
     assert float(GaussianSum(Fraction(100), 10**9, 10**9).tau) < 1e-160
@@ -93,12 +93,12 @@ def test_one_part_is_a_discrete_gaussian() -> None:
     st.integers(1, 10**6), st.integers(1, 10**5),
 )  # fmt: skip
 def test_parts_keep_to_the_budget_together(
-    epsilon: Fraction, digits: int, parts: int, norm_squared: int, length: int
+    epsilon: Fraction, digits: int, parties: int, norm_squared: int, length: int
 ) -> None:
     sensitivity = Sensitivity.l2_bounded(norm_squared, length, N)
     for budget in (ApproxDp(epsilon, Fraction(1, 10**digits)), ZCdp(epsilon)):
-        law = calibrate_parts(budget, sensitivity, parts, length)
-        assert sum_law(law, parts, length).satisfies(budget, sensitivity)
+        law = calibrate_distributed(budget, sensitivity, parties, length)
+        assert sum_law(law, parties, length).satisfies(budget, sensitivity)
         if isinstance(law, Skellam):
             assert law.variance <= 2 * SKELLAM_VARIANCE_MAX
 
@@ -114,20 +114,20 @@ def skellam_delta(variance: Fraction, epsilon: Fraction) -> Decimal:
         return sum(excess, Decimal(0))
 
 
-@pytest.mark.parametrize(("epsilon", "delta", "parts"), [("1", "1e-6", 10), ("3", "1e-4", 2), ("1/2", "1e-3", 7)])
-def test_skellam_by_its_own_tail_keeps_to_the_budget(epsilon: str, delta: str, parts: int) -> None:
-    law = calibrate_parts(ApproxDp(epsilon, delta), ONE, parts, 1)
+@pytest.mark.parametrize(("epsilon", "delta", "parties"), [("1", "1e-6", 10), ("3", "1e-4", 2), ("1/2", "1e-3", 7)])
+def test_skellam_by_its_own_tail_keeps_to_the_budget(epsilon: str, delta: str, parties: int) -> None:
+    law = calibrate_distributed(ApproxDp(epsilon, delta), ONE, parties, 1)
     assert isinstance(law, Skellam)
-    assert skellam_delta(law.variance * parts, Fraction(epsilon)) <= Decimal(delta)
-    assert skellam_delta(law.variance * parts / 30, Fraction(epsilon)) > Decimal(delta)
+    assert skellam_delta(law.variance * parties, Fraction(epsilon)) <= Decimal(delta)
+    assert skellam_delta(law.variance * parties / 30, Fraction(epsilon)) > Decimal(delta)
 
 
 def test_little_noise_is_skellam_and_much_noise_is_gaussian() -> None:
     budget = ApproxDp(1, "1e-6")
-    assert isinstance(calibrate_parts(budget, ONE, 100, 10), Skellam)
-    assert isinstance(calibrate_parts(budget, Sensitivity.sum(1000, N), 100, 10), DiscreteGaussian)
-    assert isinstance(calibrate_parts(ZCdp(1), ONE, 100, 10), DiscreteGaussian)
-    assert calibrate_parts(budget, ONE, 1, 10) == calibrate(budget, ONE)
+    assert isinstance(calibrate_distributed(budget, ONE, 100, 10), Skellam)
+    assert isinstance(calibrate_distributed(budget, Sensitivity.sum(1000, N), 100, 10), DiscreteGaussian)
+    assert isinstance(calibrate_distributed(ZCdp(1), ONE, 100, 10), DiscreteGaussian)
+    assert calibrate_distributed(budget, ONE, 1, 10) == calibrate(budget, ONE)
 
 
 def test_parts_waste_little() -> None:
@@ -136,17 +136,17 @@ def test_parts_waste_little() -> None:
     for epsilon in ("0.1", "1", "4"):
         budget = ApproxDp(epsilon, "1e-6")
         one = calibrate(budget, sensitivity).variance
-        law = calibrate_parts(budget, sensitivity, 200, 1000)
+        law = calibrate_distributed(budget, sensitivity, 200, 1000)
         assert one * 0.99 < 200 * law.variance < one * 1.02
 
 
 def test_what_cannot_be_shared() -> None:
     with pytest.raises(LocalProtocolError, match="no noise that 3 parties share is purely private"):
-        calibrate_parts(PureDp(1), ONE, 3, 1)
+        calibrate_distributed(PureDp(1), ONE, 3, 1)
     with pytest.raises(LocalProtocolError, match="at least one party must be honest"):
-        calibrate_parts(ZCdp(1), ONE, 0, 1)
+        calibrate_distributed(ZCdp(1), ONE, 0, 1)
     with pytest.raises(LocalProtocolError, match="length"):
-        calibrate_parts(ZCdp(1), ONE, 2, 0)
+        calibrate_distributed(ZCdp(1), ONE, 2, 0)
     with pytest.raises(LocalProtocolError, match="variance must be positive"):
         Skellam(Fraction(0))
     with pytest.raises(LocalProtocolError, match="at least 1/4"):

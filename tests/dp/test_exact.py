@@ -94,8 +94,8 @@ def test_round_up_is_short_and_never_below(x: Fraction, bits: int) -> None:
      (Decimal("0.1"), Fraction(1, 10)), ("0.5/2", Fraction(1, 4))],
 )  # fmt: skip
 def test_what_is_an_exact_number(value: Any, exact: Fraction) -> None:
-    found = fraction(value, "epsilon")
-    assert (found, type(found.numerator)) == (exact, int)
+    number = fraction(value, "epsilon")
+    assert (number, type(number.numerator)) == (exact, int)
 
 
 @pytest.mark.parametrize("value", [0.1, 1.0, np.float64(0.5)])

@@ -41,9 +41,9 @@ def test_network_errors_are_as_far_off_as_their_noise(tmp_path: Path) -> None:
     """Two Laplace noises of scale b = 2 / epsilon are 1.5 b off on average."""
     plot = tmp_path / "errors.png"
     arguments = ("--reports", "1500", "--largest", "300", "--releases", "300", "--plot", str(plot))
-    found, printed = rows("network_errors", *arguments)
-    assert [row[1] for row in found] == [1500] * 9 + [100, 300]
-    for epsilon, reports, common, common_error, rare, rare_error, _, within in found:
+    table_rows, printed = rows("network_errors", *arguments)
+    assert [row[1] for row in table_rows] == [1500] * 9 + [100, 300]
+    for epsilon, reports, common, common_error, rare, rare_error, _, within in table_rows:
         assert rare < common < reports
         for count, error in ((common, common_error), (rare, rare_error)):
             assert epsilon > 0.2 or 0.7 < error / 100 * count / (3 / epsilon) < 1.3
@@ -72,9 +72,9 @@ def test_network_errors_fail_when_reports_are_lost(load: Load, monkeypatch: pyte
 
 def test_noise_under_secure_aggregation_is_sqrt_n_times_less(tmp_path: Path) -> None:
     plot = tmp_path / "gain.png"
-    found, _ = rows("local_or_distributed", "--largest", "64", "--entries", "1000", "--plot", str(plot))
-    assert [row[0] for row in found] == [16, 32, 64]
-    for n, local, together, gain, root, cautious, cautious_gain, cautious_root in found:
+    table_rows, _ = rows("local_or_distributed", "--largest", "64", "--entries", "1000", "--plot", str(plot))
+    assert [row[0] for row in table_rows] == [16, 32, 64]
+    for n, local, together, gain, root, cautious, cautious_gain, cautious_root in table_rows:
         assert root == pytest.approx(n**0.5, abs=0.01)
         assert cautious_root == pytest.approx((2 * n // 3 + 1 - (-(-n // 3) - 1)) ** 0.5, abs=0.01)
         assert gain == pytest.approx(local / together, rel=0.01) == pytest.approx(root, rel=0.2)

@@ -49,9 +49,9 @@ def histogram_by_outcomes(sigma_squared: Fraction, epsilon: Fraction) -> Decimal
         )
 
 
-def assert_just_above(found: Fraction, true: Decimal, relative: float = 1e-12) -> None:
+def assert_just_above(bound: Fraction, true: Decimal, relative: float = 1e-12) -> None:
     slack = Fraction(true) * Fraction(relative) + Fraction(1, 10**24)
-    assert Fraction(true) - Fraction(1, 10**40) <= found <= Fraction(true) + slack
+    assert Fraction(true) - Fraction(1, 10**40) <= bound <= Fraction(true) + slack
 
 
 @settings(max_examples=30, deadline=None)
@@ -70,8 +70,8 @@ def test_histogram_delta_is_exact(sigma_squared: Fraction, epsilon: Fraction) ->
 @settings(max_examples=20, deadline=None)
 @given(sigmas_squared, st.integers(1, 12), epsilons)
 def test_a_smaller_difference_has_a_smaller_delta(sigma_squared: Fraction, difference: int, epsilon: Fraction) -> None:
-    found = [scalar_delta(sigma_squared, d, epsilon) for d in range(1, difference + 1)]
-    assert all(a <= b + Fraction(1, 10**24) for a, b in pairwise(found))
+    deltas = [scalar_delta(sigma_squared, d, epsilon) for d in range(1, difference + 1)]
+    assert all(a <= b + Fraction(1, 10**24) for a, b in pairwise(deltas))
 
 
 @settings(max_examples=20, deadline=None)
@@ -149,10 +149,10 @@ def continuous_delta(deviations: float, epsilon: float) -> float:
 @pytest.mark.parametrize("epsilon", ["1e-4", "0.01", 1, 4])
 def test_a_wide_discrete_gaussian_is_a_continuous_one(epsilon: int | str) -> None:
     given = Fraction(epsilon)
-    found = [
+    results = [
         (scalar_delta(Fraction(10**12), 10**6, given), 1), (scalar_delta(Fraction(10**12), 1000, given), 1e-3),
         (histogram_delta(Fraction(10**10), given), math.sqrt(2) * 1e-5),
     ]  # fmt: skip
-    for delta, deviations in found:
+    for delta, deviations in results:
         true = continuous_delta(deviations, float(given))
         assert float(delta) == pytest.approx(true, rel=2e-4, abs=1e-16)

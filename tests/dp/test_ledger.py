@@ -28,19 +28,19 @@ from secagg.dp import (
     ZCdp,
     zcdp_epsilon,
 )
-from secagg.dp.ledger import ALLOWANCE, Spent, keeps
+from secagg.dp.ledger import ALLOWANCE, Spent, keeps_budget
 from secagg.errors import ArgumentTypeError, LocalProtocolError
 
 
-def capacity(total: Budget, guarantee: Guarantee, most: int = 200) -> int:
+def capacity(total: Budget, guarantee: Guarantee, limit: int = 200) -> int:
     """How many equal releases a fresh ledger takes."""
     ledger = Ledger(total)
-    for batch in range(most):
+    for batch in range(limit):
         try:
             ledger.spend(guarantee, str(batch))
         except BudgetExceeded:
             return batch
-    return most
+    return limit
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_samples_off_their_law_cost_delta() -> None:
         assert not Ledger(total).affords(PureDp("0.1"), total_variation=off)
 
 
-def allowed(total: Budget, cost: Spent, most: int = 1 << 12) -> int:
+def allowed(total: Budget, cost: Spent, limit: int = 1 << 12) -> int:
     """How many releases at one cost keep to the total, by bisection."""
-    low, high = 0, most
+    low, high = 0, limit
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if keeps(total, [cost] * middle) else (low, middle)
+        low, high = (middle, high) if keeps_budget(total, [cost] * middle) else (low, middle)
     return low
 
 
@@ -133,24 +133,24 @@ DELTAS = st.integers(1, 30).map(lambda digits: Fraction(1, 10**digits))
 def test_a_larger_total_never_refuses_what_a_smaller_one_pays(
     releases: list[Spent], epsilon: Fraction, delta: Fraction, more: Fraction, factor: int
 ) -> None:
-    if keeps(ApproxDp(epsilon, delta), releases):
+    if keeps_budget(ApproxDp(epsilon, delta), releases):
         for larger in (epsilon + more, epsilon * (1 + more / 1000), Fraction(10**6)):
-            assert keeps(ApproxDp(larger, min(Fraction(1, 2), delta * factor)), releases)
+            assert keeps_budget(ApproxDp(larger, min(Fraction(1, 2), delta * factor)), releases)
 
 
-def least_delta(releases: list[Spent], most: float) -> float:
-    """The least delta that the releases need at any epsilon up to `most`, by search over both epsilons and orders."""
-    off = float(sum(release.total_variation for release in releases))
+def least_delta(releases: list[Spent], largest_epsilon: float) -> float:
+    """The least delta that the releases need at any epsilon up to the largest, by search over epsilons and orders."""
+    total_variation = float(sum(release.total_variation for release in releases))
     guarantees = [release.guarantee for release in releases]
     xi = float(sum(guarantee.xi for guarantee in guarantees if isinstance(guarantee, RenyiDp)))
     rho = float(sum(guarantee.rho for guarantee in guarantees if isinstance(guarantee, ZCdp | RenyiDp)))
     integers = any(isinstance(guarantee, RenyiDp) for guarantee in guarantees)
     orders = np.arange(2.0, 500.0) if integers else 1 + np.logspace(-2, 3, 1000)
-    found = 1.0
-    for epsilon in np.linspace(0, most, 1001):
+    least = 1.0
+    for epsilon in np.linspace(0, largest_epsilon, 1001):
         exponents = (orders - 1) * (xi + rho * orders - epsilon + np.log1p(-1 / orders)) - np.log(orders)
-        found = min(found, math.exp(min(0.0, exponents.min())) + (1 + math.exp(epsilon)) * off)
-    return found
+        least = min(least, math.exp(min(0.0, exponents.min())) + (1 + math.exp(epsilon)) * total_variation)
+    return least
 
 
 LINES = st.builds(ZCdp, st.fractions(Fraction(1, 100), 1, max_denominator=100)) | st.builds(
@@ -164,8 +164,8 @@ def test_the_delta_that_is_charged_is_the_least_of_all_epsilons(releases: list[S
     """Never less than what a search finds, and no more than 1 % above it."""
     needed = least_delta(releases, float(epsilon))
     if needed < 0.9:
-        assert keeps(ApproxDp(epsilon, Fraction(needed * 1.01)), releases)
-        assert not keeps(ApproxDp(epsilon, Fraction(needed * 0.98)), releases)
+        assert keeps_budget(ApproxDp(epsilon, Fraction(needed * 1.01)), releases)
+        assert not keeps_budget(ApproxDp(epsilon, Fraction(needed * 0.98)), releases)
 
 
 def test_renyi_lines_above_the_total_are_refused() -> None:
@@ -275,9 +275,9 @@ def test_threads_that_share_a_ledger_in_memory_take_turns(monkeypatch: pytest.Mo
     ledger = Ledger(PureDp(1))
 
     def slow(*args: Any) -> bool:
-        found = keeps(*args)
+        enough_left = keeps_budget(*args)
         time.sleep(0.001)
-        return found
+        return enough_left
 
     def spend(batch: int) -> bool:
         try:
@@ -286,7 +286,7 @@ def test_threads_that_share_a_ledger_in_memory_take_turns(monkeypatch: pytest.Mo
             return False
         return True
 
-    monkeypatch.setattr("secagg.dp.ledger.keeps", slow)
+    monkeypatch.setattr("secagg.dp.ledger.keeps_budget", slow)
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(spend, range(30))) == len(ledger.spent) == 10
 

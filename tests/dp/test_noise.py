@@ -139,7 +139,7 @@ def test_a_cohorts_noise_is_isochronous_skellam_and_too_wide_noise_is_exact() ->
     assert type(little.noise_for(Party.CLIENT).sampler) is IsochronousSkellam
     much = Plan.distributed(ApproxDp(1, "1e-9"), Sensitivity.l2_bounded(10**9, 1000, N), 1000, **cohort)
     assert type(much.noise_for(Party.CLIENT).sampler) is ExactGaussian
-    assert (much.isochronous, much.kept) == (False, True)
+    assert (much.isochronous, much.keeps_budget) == (False, True)
     assert much.total_variation == 0
 
 

@@ -65,8 +65,8 @@ def skellam(variance: Fraction) -> NDArray[np.float64]:
 def weights(right: Sequence[float]) -> NDArray[np.float64]:
     """Chances of -n + 1 .. n - 1 from those of 0 .. n - 1, in proportion; no more than 1e-120 of the largest are left
     out."""
-    kept = [x for x in right if x > 1e-120 * right[0]]
-    both: NDArray[np.float64] = np.array([*reversed(kept[1:]), *kept])
+    significant = [x for x in right if x > 1e-120 * right[0]]
+    both: NDArray[np.float64] = np.array([*reversed(significant[1:]), *significant])
     total: float = both.sum()
     return both / total
 
@@ -115,8 +115,8 @@ def test_what_honest_clients_add_together_keeps_to_the_budget_by_the_accountant(
     else:
         assert isinstance(plan.law, DiscreteGaussian)
         total = np.convolve(gaussian(plan.law.sigma_squared), gaussian(plan.law.sigma_squared))
-    found = loss(total, difference, True).get_delta_for_epsilon(1.0)
-    assert 1e-9 < found <= 1e-6
+    delta = loss(total, difference, True).get_delta_for_epsilon(1.0)
+    assert 1e-9 < delta <= 1e-6
 
 
 def opendp() -> Any:
@@ -148,5 +148,5 @@ def test_our_noise_keeps_to_the_budget_by_opendps_map(epsilon: str) -> None:
     assert isinstance(law, DiscreteGaussian)
     integers = dp.vector_domain(dp.atom_domain(T=int))
     theirs = dp.m.make_gaussian(integers, dp.l2_distance(T=float), scale=math.sqrt(law.sigma_squared))
-    found = dp.c.make_zCDP_to_approxDP(theirs).map(math.sqrt(sensitivity.l2_squared)).epsilon(1e-6)
-    assert float(epsilon) * 0.99 < found <= float(epsilon) * (1 + 1e-6)
+    their_epsilon = dp.c.make_zCDP_to_approxDP(theirs).map(math.sqrt(sensitivity.l2_squared)).epsilon(1e-6)
+    assert float(epsilon) * 0.99 < their_epsilon <= float(epsilon) * (1 + 1e-6)

@@ -48,7 +48,7 @@ def test_each_aggregator_adds_everything_where_one_is_honest() -> None:
 def test_two_honest_aggregators_of_three_share_the_noise() -> None:
     plan = Plan.aggregators(APPROX, VECTOR, 1000, count=3, honest=2)
     alone = Plan.aggregators(APPROX, VECTOR, 1000, count=3)
-    assert plan.kept
+    assert plan.keeps_budget
     assert plan.law.variance == pytest.approx(alone.law.variance / 2, rel=0.02)
     assert plan.over_noise() == Fraction(3, 2)
 
@@ -56,12 +56,12 @@ def test_two_honest_aggregators_of_three_share_the_noise() -> None:
 def test_a_cohort_counts_on_the_honest_survivors_alone() -> None:
     plan = distributed()
     assert (plan.honest, plan.parties, plan.place.party) == (34, 100, Party.CLIENT)
-    assert plan.kept
+    assert plan.keeps_budget
     assert isinstance(plan.law, Skellam)
     assert isinstance(plan.guarantee, RenyiDp)
-    assert [plan.over_noise(noises) * 34 for noises in (None, 67, 34)] == [100, 67, 34]
+    assert [plan.over_noise(parties) * 34 for parties in (None, 67, 34)] == [100, 67, 34]
     assert plan.variance(34) * 1.01 < plan.variance(67) < plan.variance()
-    with pytest.raises(LocalProtocolError, match=r"noises must be 34 \.\. 100"):
+    with pytest.raises(LocalProtocolError, match=r"parties must be 34 \.\. 100"):
         plan.variance(33)
 
 
@@ -85,8 +85,8 @@ def test_every_plan_keeps_to_its_budget_and_half_its_noise_does_not(budget: Any,
     if not isinstance(budget, PureDp):
         plans.append(distributed(budget, sensitivity))
     for plan in plans:
-        assert plan.kept
-        assert not Plan(**{**vars(plan), "law": weaker(plan.law)}).kept
+        assert plan.keeps_budget
+        assert not Plan(**{**vars(plan), "law": weaker(plan.law)}).keeps_budget
 
 
 def test_one_release_fits_a_ledger_of_the_same_budget() -> None:
@@ -149,7 +149,7 @@ def test_delta_covers_the_sampler() -> None:
     assert plan.total_variation >= 34 * 1000 * IsochronousSkellam(vars(plan.law)["variance"]).total_variation
     tight = Plan.central(ApproxDp(1, "1e-30"), HISTOGRAM, 10**6)
     assert not tight.isochronous  # (1 + e) * 10**6 / 2**114 is about 2e-28
-    assert tight.kept
+    assert tight.keeps_budget
     assert tight.total_variation == 0
 
 
@@ -182,16 +182,16 @@ def test_samples_are_isochronous_on_request_and_by_default_unless_the_budget_is_
         party = plan.place.party
         assert type(exact.noise_for(party).sampler).__name__.startswith("Exact")
         assert type(timed.noise_for(party).sampler).__name__.startswith("Isochronous")
-        assert exact.kept
-        assert timed.kept
+        assert exact.keeps_budget
+        assert timed.keeps_budget
         assert vars(exact)["law"].variance == pytest.approx(vars(timed)["law"].variance)
 
 
 def test_a_unit_of_many_reports_and_many_honest_parties_add_up_their_distance() -> None:
     one, three = (Plan.aggregators(ZCdp("0.1"), HISTOGRAM, 10, unit=unit) for unit in (Unit(), Unit(3, "a day")))
-    each = [IsochronousGaussian(vars(plan.law)["sigma_squared"]).total_variation for plan in (one, three)]
-    assert one.total_variation == pytest.approx(10 * each[0])
-    assert three.total_variation == pytest.approx(3 * 10 * each[1])
+    distances = [IsochronousGaussian(vars(plan.law)["sigma_squared"]).total_variation for plan in (one, three)]
+    assert one.total_variation == pytest.approx(10 * distances[0])
+    assert three.total_variation == pytest.approx(3 * 10 * distances[1])
     many = distributed(ZCdp("0.1"))
     each_of_many = IsochronousGaussian(vars(many.law)["sigma_squared"]).total_variation
     assert many.total_variation == pytest.approx(34 * 1000 * each_of_many)
@@ -213,14 +213,14 @@ def test_a_delta_that_cannot_pay_for_isochronous_samples_is_said_to_be_too_small
     with pytest.raises(LocalProtocolError, match=r"it must be at least 2\^-92, got \(1, 1e-30\)-DP"):
         Plan.central(ApproxDp(1, "1e-30"), HISTOGRAM, 10**6, isochronous=True)
     least = ApproxDp(1, Fraction(1, 1 << 92))
-    assert Plan.central(least, HISTOGRAM, 10**6, isochronous=True).kept
+    assert Plan.central(least, HISTOGRAM, 10**6, isochronous=True).keeps_budget
 
 
 def test_a_larger_epsilon_never_refuses_the_isochronous_form_that_a_smaller_one_pays_for() -> None:
     """From 58 on half of delta no longer pays at epsilon itself; the noise then stays what it is there."""
     plans = [Plan.central(ApproxDp(e, "1e-6"), VECTOR, 1000, isochronous=True) for e in (1, 50, 57, 58, 60, 100, 9999)]
     for plan in plans:
-        assert plan.kept
+        assert plan.keeps_budget
         assert plan.isochronous
         ledger = Ledger(plan.budget)
         ledger.spend(plan.guarantee, "first", total_variation=plan.total_variation)
@@ -248,7 +248,7 @@ def test_room_and_error_are_those_of_all_noises() -> None:
     assert central.error(0.95).absolute < plan.error(0.95).absolute < plan.room()
     assert central.room() < plan.room() < central.room(Fraction(1, 1 << 80)) * 2
     assert plan.error(0.95, 100).relative == plan.error(0.95).absolute / 100
-    assert plan.error(0.95, noises=1) == central.error(0.95)
+    assert plan.error(0.95, parties=1) == central.error(0.95)
 
 
 ADD = Sensitivity.histogram(Neighbours.ADD_REMOVE)

@@ -64,26 +64,26 @@ def test_a_plan_adds_its_noise_to_shares_of_either_field(
             prio3.field.ints(prio3.merge([share, prio3.field.array([-x for x in prio3.field.ints(before)])]))
             for share, before in zip(shares, clean, strict=True)
         ]
-        found = prio3.unshard(shares, len(measurements), signed=True)
+        noisy = prio3.unshard(shares, len(measurements), signed=True)
         half, p = prio3.field.MODULUS // 2, prio3.field.MODULUS
         a, b = ([x - p if x > half else x for x in values] for values in added)
-        assert found == [x + y + z for x, y, z in zip(result, a, b, strict=True)]
+        assert noisy == [x + y + z for x, y, z in zip(result, a, b, strict=True)]
         assert max(map(abs, a + b)) < 10**7
-        seen += found
+        seen += noisy
     assert min(seen) < 0 < max(seen)
 
 
 def test_a_single_number_comes_back_negative() -> None:
     prio3 = Prio3Sum(max_measurement=1)
     noise = Plan.aggregators(PureDp("0.001"), Sensitivity.sum(1, N), 1).noise_for(AGGREGATOR)
-    clean, found = aggregate_shares(prio3, [1]), []
+    clean, noisy = aggregate_shares(prio3, [1]), []
     for _ in range(40):
         shares = [share.copy() for share in clean]
         for share in shares:
             noise.add_to(share, prio3.field.MODULUS)
-        found.append(prio3.unshard(shares, 1, signed=True))
-    assert min(found) < 0 < max(found)
-    assert max(map(abs, found)) < 10**6
+        noisy.append(prio3.unshard(shares, 1, signed=True))
+    assert min(noisy) < 0 < max(noisy)
+    assert max(map(abs, noisy)) < 10**6
 
 
 def test_an_aggregator_that_is_asked_again_sends_the_same_noisy_share() -> None:

@@ -32,7 +32,7 @@ def grid(low: int, high: int, length: int) -> list[tuple[int, ...]]:
 
 @pytest.mark.parametrize("neighbours", [REPLACE, ADD])
 @pytest.mark.parametrize(
-    ("reports", "found"),
+    ("reports", "sensitivity_for"),
     [
         (grid(0, 7, 1), lambda n: Sensitivity.sum(7, n)),
         (grid(-2, 5, 1), lambda n: Sensitivity.sum(5, n, min_value=-2)),
@@ -46,8 +46,8 @@ def grid(low: int, high: int, length: int) -> list[tuple[int, ...]]:
         ],
     ],
 )
-def test_sensitivity_is_the_largest_difference(reports: Vectors, found: Any, neighbours: Neighbours) -> None:
-    sensitivity = found(neighbours)
+def test_sensitivity_is_the_largest_difference(reports: Vectors, sensitivity_for: Any, neighbours: Neighbours) -> None:
+    sensitivity = sensitivity_for(neighbours)
     assert (sensitivity.l1, sensitivity.l2_squared) == norms(reports, neighbours)
     assert sensitivity.neighbours is neighbours
 
@@ -117,9 +117,9 @@ def test_conditional_norm_is_equation_18_of_kairouz_liu_and_steinke() -> None:
     for norm, length, beta in ((1000, 10**6, "0.6"), (50, 100, "1e-6"), (3, 4, "0.5")):
         c, root, b = float(norm), math.sqrt(length), float(beta)
         expected = min((c + root) ** 2, c * c + length / 4 + math.sqrt(2 * math.log(1 / b)) * (c + root / 2))
-        found = rounded_norm_squared(norm, length, Rounding.CONDITIONAL, beta=beta)
-        assert found <= rounded_norm_squared(norm, length, Rounding.UNCONDITIONAL)
-        assert expected - 1 < found <= expected * (1 + 1e-12)
+        bound = rounded_norm_squared(norm, length, Rounding.CONDITIONAL, beta=beta)
+        assert bound <= rounded_norm_squared(norm, length, Rounding.UNCONDITIONAL)
+        assert expected - 1 < bound <= expected * (1 + 1e-12)
 
 
 @given(st.integers(0, 2**32 - 1), st.sampled_from(list(Rounding)))
@@ -166,4 +166,4 @@ def test_conditional_rounding_draws_again_and_then_rounds_towards_zero() -> None
 )  # fmt: skip
 def test_what_cannot_be_rounded(values: Any, options: dict[str, Any], reason: str) -> None:
     with pytest.raises(LocalProtocolError, match=reason):
-        round_vector(values, **{"norm": 3, "how": Rounding.CONDITIONAL, **options})
+        round_vector(values, **{"norm": 3, "rounding": Rounding.CONDITIONAL, **options})

@@ -107,10 +107,10 @@ def test_wide_skellam_thresholds_are_scipys(variance: Fraction) -> None:
         assert table.thresholds[k - 1] / ONE == pytest.approx(2 * pmf[k:].sum(), rel=1e-9)
 
 
-def total_variation(found: list[Fraction], tails: list[Fraction]) -> Fraction:
+def total_variation(sampled: list[Fraction], tails: list[Fraction]) -> Fraction:
     """Between two symmetric laws, from their P[|X| >= k], k >= 0."""
-    found = [*found, *[Fraction(0)] * (len(tails) - len(found))]
-    differences = [x - y for x, y in zip(found, tails, strict=True)] + [Fraction(0)]
+    sampled = [*sampled, *[Fraction(0)] * (len(tails) - len(sampled))]
+    differences = [x - y for x, y in zip(sampled, tails, strict=True)] + [Fraction(0)]
     return sum((abs(x - y) for x, y in pairwise(differences)), Fraction(0)) / 2
 
 
@@ -118,8 +118,8 @@ def total_variation(found: list[Fraction], tails: list[Fraction]) -> Fraction:
 def test_total_variation_of_a_scan(quotients: Quotients, weights: Weights, parameter: Fraction, reach: int) -> None:
     kind = IsochronousGaussian if quotients is gaussian_quotients else IsochronousSkellam
     thresholds = cumulative(quotients(parameter)).thresholds
-    found = [Fraction(1), *(Fraction(threshold, ONE) for threshold in thresholds)]
-    assert 0 < total_variation(found, at_least(weights(parameter, reach))) <= kind(parameter).total_variation
+    sampled = [Fraction(1), *(Fraction(threshold, ONE) for threshold in thresholds)]
+    assert 0 < total_variation(sampled, at_least(weights(parameter, reach))) <= kind(parameter).total_variation
     assert kind(parameter).total_variation < Fraction(1, 1 << 115)
 
 
@@ -133,10 +133,10 @@ def test_total_variation_of_bitwise_laplace(scale: Fraction) -> None:
         mass = [(1 - p) * x for x in mass] + [p * x for x in mass]
     some = Fraction(thresholds[0], ONE)
     magnitudes = [1 - some, *(some * x for x in mass)]
-    found = [*reversed(list(accumulate(reversed(magnitudes))))]
-    tails = at_least(laplace_weights(scale, max(300, len(found) + 1)))
+    sampled = [*reversed(list(accumulate(reversed(magnitudes))))]
+    tails = at_least(laplace_weights(scale, max(300, len(sampled) + 1)))
     bound = IsochronousLaplace(scale).total_variation
-    assert 0 < total_variation(found, tails) <= bound < Fraction(1, 1 << 120)
+    assert 0 < total_variation(sampled, tails) <= bound < Fraction(1, 1 << 120)
 
 
 @pytest.mark.parametrize("scale", [Fraction(1), Fraction(100), Fraction(10**6, 7), Fraction(1 << 40)])

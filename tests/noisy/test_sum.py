@@ -125,7 +125,7 @@ def test_the_released_sum_has_the_honest_clients_noise(budget: ApproxDp | ZCdp) 
 
 def test_dropouts_up_to_the_threshold_never_weaken_the_guarantee() -> None:
     task = noisy_sum(n=10)
-    assert task.plan.kept
+    assert task.plan.keeps_budget
     assert (task.survivors, task.corrupt, task.plan.honest) == (7, 3, 4)
     overs = [task.plan.over_noise(k) for k in range(task.survivors, task.n + 1)]
     assert overs == [Fraction(k, 4) for k in (7, 8, 9, 10)]

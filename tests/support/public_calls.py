@@ -343,9 +343,9 @@ call("dp.plan.Plan.central", **exact)
 call("dp.plan.Plan.aggregators", **exact, count=100, honest=100)
 call("dp.plan.Plan.distributed", **exact, clients=100, survivors=90, corrupt=10)
 call("dp.plan.Plan.local", **exact, clients=100)
-on(shared_plan, "dp.plan.Plan.error", confidence=0.5, size=100, noises=100)
-on(shared_plan, "dp.plan.Plan.over_noise", noises=100)
-on(shared_plan, "dp.plan.Plan.variance", noises=100)
+on(shared_plan, "dp.plan.Plan.error", confidence=0.5, size=100, parties=100)
+on(shared_plan, "dp.plan.Plan.over_noise", parties=100)
+on(shared_plan, "dp.plan.Plan.variance", parties=100)
 on(shared_plan, "dp.plan.Plan.room", probability=Fraction(1, 100))
 call("dp.plan.Unit", reports=100, span="a day")
 call("dp.sensitivity.Sensitivity", l1=100, l2_squared=10_000, neighbours=REPLACE_ONE, worst=(100,))
@@ -395,8 +395,10 @@ call(
     confidence=0.5,
 )
 rounding = dp.Rounding.CONDITIONAL
-call("dp.rounding.rounded_norm_squared", norm=100, length=100, how=rounding, beta=Fraction(1, 3))
-call("dp.rounding.round_vector", values=floats(9), norm=100, how=rounding, beta=Fraction(1, 3), draws=100, rand=rand)
+call("dp.rounding.rounded_norm_squared", norm=100, length=100, rounding=rounding, beta=Fraction(1, 3))
+call(
+    "dp.rounding.round_vector", values=floats(9), norm=100, rounding=rounding, beta=Fraction(1, 3), draws=100, rand=rand
+)
 
 # Noisy rounds.
 

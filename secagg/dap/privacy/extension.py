@@ -57,7 +57,7 @@ from ...dp import (
     Unit,
     ZCdp,
 )
-from ...dp.ledger import ALLOWANCE, Spent, keeps
+from ...dp.ledger import ALLOWANCE, Spent, keeps_budget
 from ...dp.noise import describe
 from ...errors import LocalProtocolError, RemoteProtocolError, require
 from ..vdafs import Count, Histogram, Vdaf
@@ -364,11 +364,11 @@ def _allowed(privacy: Privacy, plan: Plan) -> int:
 def _count(total: Budget, cost: Spent) -> int:
     """The largest number of releases at one cost that keeps to the total, up to MAX_COLLECTIONS."""
     low, high = 0, 1
-    while keeps(total, [cost] * high, ALLOWANCE):
+    while keeps_budget(total, [cost] * high, ALLOWANCE):
         if high == MAX_COLLECTIONS:
             return high
         low, high = high, min(2 * high, MAX_COLLECTIONS)
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if keeps(total, [cost] * middle, ALLOWANCE) else (low, middle)
+        low, high = (middle, high) if keeps_budget(total, [cost] * middle, ALLOWANCE) else (low, middle)
     return low

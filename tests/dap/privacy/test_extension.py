@@ -26,7 +26,7 @@ from secagg.dp import (
     Unit,
     ZCdp,
 )
-from secagg.dp.ledger import Spent, keeps
+from secagg.dp.ledger import Spent, keeps_budget
 from secagg.errors import LocalProtocolError, RemoteProtocolError
 
 from ...support.folders import ROOT
@@ -174,7 +174,7 @@ def test_every_vdaf_takes_laplace_and_gaussian_noise(chosen: Vdaf, unit: Unit) -
         assert isinstance(plan.law, law)
         assert (plan.parties, plan.honest, plan.length) == (2, privacy.honest, chosen.entries)
         assert plan.sensitivity == chosen.sensitivity()
-        assert plan.kept
+        assert plan.keeps_budget
         assert plan.noise_for(Party.AGGREGATOR).sampler is not None
 
 
@@ -208,7 +208,7 @@ def test_two_aggregators_share_an_approximate_budget_as_skellam_noise() -> None:
     privacy = Privacy(Mechanism.SKELLAM, ApproxDp(1, "1e-6"), ApproxDp(10, "1e-5"), honest=2)
     plan = privacy.plan(HISTOGRAM)
     assert isinstance(plan.law, Skellam)
-    assert plan.kept
+    assert plan.keeps_budget
     assert collections_allowed(privacy, HISTOGRAM) > 10  # more than epsilons alone would add up to
 
 
@@ -271,15 +271,15 @@ def test_the_count_is_where_the_ledger_would_stop(honest: int) -> None:
     cost = Spent(plan.guarantee, plan.total_variation)
     allowed = collections_allowed(privacy, SUM_VEC)
     assert allowed > 1
-    assert keeps(privacy.total, [cost] * allowed)
-    assert not keeps(privacy.total, [cost] * (allowed + 1))
+    assert keeps_budget(privacy.total, [cost] * allowed)
+    assert not keeps_budget(privacy.total, [cost] * (allowed + 1))
 
 
 def test_a_total_that_is_the_budget_allows_one_collection() -> None:
     """Of a single number, whose exact delta is below what its zCDP gives."""
     privacy = Privacy(GAUSSIAN, ApproxDp(1, "0.1"), ApproxDp(1, "0.1"))
     plan = privacy.plan(COUNT)
-    assert not keeps(privacy.total, [Spent(plan.guarantee, plan.total_variation)])
+    assert not keeps_budget(privacy.total, [Spent(plan.guarantee, plan.total_variation)])
     assert collections_allowed(privacy, COUNT) == 1
 
 
