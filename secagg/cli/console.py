@@ -71,9 +71,9 @@ def require(condition: bool, reason: str) -> None:
         raise CommandError(reason)
 
 
-def integer_option(*names: str, least: int | None = None, most: int | None = None, **others: Any) -> Any:
+def integer_option(*names: str, minimum: int | None = None, maximum: int | None = None, **others: Any) -> Any:
     """`typer.Option` of whole numbers, in a range if there is one: "1_0" and other scripts' digits are none."""
-    return typer.Option(*names, parser=partial(_integer, least, most), metavar="INTEGER", **others)
+    return typer.Option(*names, parser=partial(_integer, minimum, maximum), metavar="INTEGER", **others)
 
 
 def number_option(*names: str, **others: Any) -> Any:
@@ -86,13 +86,14 @@ def integer(value: str | int) -> int:
     return _integer(None, None, value)
 
 
-def _integer(least: int | None, most: int | None, value: str | int) -> int:
+def _integer(minimum: int | None, maximum: int | None, value: str | int) -> int:
     if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?[0-9]{1,400}\s*", value, re.ASCII):
         raise typer.BadParameter(f"{value!r} is no integer: write it in the digits 0 to 9")
-    found = int(value)
-    if (least is not None and found < least) or (most is not None and found > most):
-        raise typer.BadParameter(f"{found} is not in the range {least} .. {'' if most is None else most}".rstrip(" ."))
-    return found
+    integer = int(value)
+    if (minimum is not None and integer < minimum) or (maximum is not None and integer > maximum):
+        upper = "" if maximum is None else maximum
+        raise typer.BadParameter(f"{integer} is not in the range {minimum} .. {upper}".rstrip(" ."))
+    return integer
 
 
 def number(value: str | float) -> float:
@@ -116,10 +117,10 @@ def check_writable(output: Path | None) -> None:
 
 def console(*, stderr: bool = False) -> Console:
     """Made when it is used: that is when stdout and stderr are known."""
-    made = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
-    if not made.is_terminal:
-        made.width = PIPE_WIDTH
-    return made
+    stream = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not stream.is_terminal:
+        stream.width = PIPE_WIDTH
+    return stream
 
 
 @contextmanager
@@ -142,19 +143,19 @@ def table(first: str, *others: str) -> Table:
     """
     wide = console().width >= WIDE
     padding = (0, 0, 0, int(wide))
-    made = Table(box=SIMPLE_HEAD, show_edge=False, padding=padding, pad_edge=False, header_style="bold")
-    made.add_column(first, no_wrap=True)
+    empty = Table(box=SIMPLE_HEAD, show_edge=False, padding=padding, pad_edge=False, header_style="bold")
+    empty.add_column(first, no_wrap=True)
     for title in others:
-        made.add_column(title if wide else title.replace(" ", "\n"), justify="right", overflow="fold")
-    return made
+        empty.add_column(title if wide else title.replace(" ", "\n"), justify="right", overflow="fold")
+    return empty
 
 
-def show(*parts: Table | str) -> None:
+def show(*items: Table | str) -> None:
     """Print tables and lines, the lines unwrapped and without the blanks that pad a table."""
     out = console()
-    for part in parts:
+    for item in items:
         with out.capture() as capture:
-            out.print(part, soft_wrap=isinstance(part, str))
+            out.print(item, soft_wrap=isinstance(item, str))
         out.file.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
 

@@ -192,10 +192,10 @@ def calibrate(
       secagg dp calibrate --epsilon 1 --delta 1e-6 --task l2-bounded --length 100000 --norm-squared 1000000
           --place distributed --clients 1000
     """
-    asked = Task(task, length, max_value, min_value, max_weight, norm_squared, l1, l2_squared, neighbours)
-    sensitivity, budget = asked.sensitivity(), choose_budget(epsilon, delta, rho)
+    report = Task(task, length, max_value, min_value, max_weight, norm_squared, l1, l2_squared, neighbours)
+    sensitivity, budget = report.sensitivity(), choose_budget(epsilon, delta, rho)
     where, unit = choose_place(place), Unit(reports_per_client, span)
-    entries = asked.entries(matters=not isinstance(budget, PureDp))
+    entries = report.entries(matters=not isinstance(budget, PureDp))
     if where is Place.CENTRAL:
         plan = Plan.central(budget, sensitivity, entries, unit=unit, isochronous=isochronous)
     elif where is Place.AGGREGATORS:
@@ -252,9 +252,9 @@ def find_epsilon(
     Example:
       secagg dp epsilon-for --relative-error 2% --count 500 --confidence 0.95 --task histogram
     """
-    asked = Task(task, length, max_value, min_value, max_weight, norm_squared, l1, l2_squared, neighbours)
-    sensitivity, where, unit = asked.sensitivity(), choose_place(place), Unit(reports_per_client, span)
-    entries = asked.entries(matters=delta is not None)
+    report = Task(task, length, max_value, min_value, max_weight, norm_squared, l1, l2_squared, neighbours)
+    sensitivity, where, unit = report.sensitivity(), choose_place(place), Unit(reports_per_client, span)
+    entries = report.entries(matters=delta is not None)
 
     def plan_for(epsilon: Fraction) -> Plan:
         budget = PureDp(epsilon) if delta is None else ApproxDp(epsilon, delta)
@@ -294,12 +294,12 @@ def sweep(
     Example:
       secagg dp tradeoff --task histogram --share 10% --reports 100,1000,10000 --plot tradeoff.png
     """
-    asked = Task(task, length, max_value, min_value, max_weight, norm_squared, l1, l2_squared, neighbours)
+    report = Task(task, length, max_value, min_value, max_weight, norm_squared, l1, l2_squared, neighbours)
     for output in (csv, plot_file):
         check_writable(output)
     rows = tradeoff(
-        asked.sensitivity(),
-        asked.entries(matters=delta is not None),
+        report.sensitivity(),
+        report.entries(matters=delta is not None),
         epsilons=split("--epsilons", epsilons),
         reports=[whole("--reports", item) for item in split("--reports", reports)],
         places=[choose_place(item) for item in split("--place", place)],
@@ -316,10 +316,10 @@ def sweep(
     if json:
         show_json([dict(zip((c.replace(" ", "_") for c in COLUMNS), row.cells(), strict=True)) for row in rows])
         return
-    made = table(COLUMNS[0], *COLUMNS[1:])
+    choices = table(COLUMNS[0], *COLUMNS[1:])
     for row in rows:
-        made.add_row(*row.cells()[:-1], f"{row.relative:.2%}")
-    show(made, f"error: with a confidence of {confidence:g}")
+        choices.add_row(*row.cells()[:-1], f"{row.relative:.2%}")
+    show(choices, f"error: with a confidence of {confidence:g}")
 
 
 app.command("calibrate", short_help="The least noise for a budget.")(calibrate)
@@ -370,11 +370,11 @@ def show_plan(plan: Plan, confidence: float, count: int | None, json: bool) -> N
     """The plan, its assumptions and its price; refuses noise that no sampler can draw."""
     require(count is None or count >= 1, f"--count must be at least 1, got {count}")
     plan.noise_for(plan.place.party)
-    found = plan.error(confidence, count)
+    error = plan.error(confidence, count)
     pairs = plan.report()
     pairs.append(("deviation", f"{plan.variance() ** 0.5:.4g} of each entry of the result"))
-    relative = "" if found.relative is None else f", {found.relative:.2%} of {count:,}"
-    pairs.append(("error", f"at most {found.absolute:,}{relative}, with a confidence of {confidence:g}"))
+    relative = "" if error.relative is None else f", {error.relative:.2%} of {count:,}"
+    pairs.append(("error", f"at most {error.absolute:,}{relative}, with a confidence of {confidence:g}"))
     if not isinstance(plan.budget, ZCdp):
         chance = posterior(plan.budget, EVEN)
         pairs.append(
@@ -388,7 +388,7 @@ def show_plan(plan: Plan, confidence: float, count: int | None, json: bool) -> N
             **describe_plan(plan),
             "over_noise": float(plan.over_noise()),
             "deviation": plan.variance() ** 0.5,
-            "error": {"confidence": confidence, "absolute": found.absolute, "relative": found.relative},
+            "error": {"confidence": confidence, "absolute": error.absolute, "relative": error.relative},
         }
     )
 

@@ -76,13 +76,13 @@ def _setup_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
 def _figure8(report: dict[str, Any]) -> Table:
     """Rounds side by side, as in the paper."""
     rounds = [*report["rounds"], {"round": "Total", **report["total"]}]
-    made = table("", *(re.sub("(?<=[a-z])(?=[A-Z])", " ", row["round"]) for row in rounds))
-    made.add_row("answered", *(str(row.get("answered", "")) for row in rounds))
+    rounds_table = table("", *(re.sub("(?<=[a-z])(?=[A-Z])", " ", row["round"]) for row in rounds))
+    rounds_table.add_row("answered", *(str(row.get("answered", "")) for row in rounds))
     for party in ("client", "server"):
-        made.add_row(f"{party}, ms", *(f"{1e3 * row[f'{party}_seconds']:,.1f}" for row in rounds))
+        rounds_table.add_row(f"{party}, ms", *(f"{1e3 * row[f'{party}_seconds']:,.1f}" for row in rounds))
     for direction in ("sent", "received"):
-        made.add_row(f"client {direction}, B", *(f"{row[f'client_{direction}']:,.0f}" for row in rounds))
-    return made
+        rounds_table.add_row(f"client {direction}, B", *(f"{row[f'client_{direction}']:,.0f}" for row in rounds))
+    return rounds_table
 
 
 def _mean_lines(mean: dict[str, Any]) -> list[tuple[str, str]]:

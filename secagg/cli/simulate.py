@@ -210,8 +210,8 @@ def check_noise_options(
         require(bits is None and modulus is None, "noise sets R: leave out --bits and --modulus")
         require(clip is None, "--clip cuts single values; with noise give --dp-clip, which bounds a vector's L2 norm")
     else:
-        asked = "--dp-clip" if dp_clip is not None else "--dp-rotate" if dp_rotate else None
-        require(asked is None, f"{asked} needs noise: give --dp-epsilon and --dp-delta, or --dp-rho")
+        misplaced = "--dp-clip" if dp_clip is not None else "--dp-rotate" if dp_rotate else None
+        require(misplaced is None, f"{misplaced} needs noise: give --dp-epsilon and --dp-delta, or --dp-rho")
 
 
 def check_random_options(clients: int | None, length: int | None, output: Path | None) -> None:

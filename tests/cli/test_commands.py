@@ -686,9 +686,9 @@ def test_progress_goes_to_a_terminal_and_json_stays_pure(monkeypatch: pytest.Mon
         [sys.executable, "-m", "secagg", *SMALL, "--json"], stdout=subprocess.PIPE, stderr=slave, timeout=60, check=True
     )
     os.close(slave)
-    shown = os.read(master, 1 << 16).decode()
+    output = os.read(master, 1 << 16).decode()
     os.close(master)
-    assert "Round 4, Unmasking" in shown
+    assert "Round 4, Unmasking" in output
     assert json.loads(done.stdout)["sum_correct"] is True
 
 

@@ -144,8 +144,8 @@ def test_a_task_whose_sums_may_be_beyond_the_field_is_warned_of(
         return
     assert err.startswith(f"warning: {says}")
     assert err.count("\n") == 1
-    most = "4,294,967,295" if options[0] == str(1 << 32) else "3"
-    assert f" reports or more, at most {most}, whose sum is sure to be in the field" in out
+    largest = "4,294,967,295" if options[0] == str(1 << 32) else "3"
+    assert f" reports or more, at most {largest}, whose sum is sure to be in the field" in out
 
 
 def test_the_words_hold_no_secret(tmp_path: Path, leader: Path) -> None:
@@ -212,11 +212,11 @@ def test_other_options_of_a_task(tmp_path: Path) -> None:
     assert "from 2026-01-31T00:00:00Z until 2026-03-02T00:00:00Z" in out
     assert "a client with at most 2 reports in a day" in out
     assert "Clients of this dialect did not see the parameters" in out
-    found = task_file.load(tmp_path / "leader.json")
-    assert isinstance(found, AggregatorParty)
-    assert (found.task.time_precision, found.secrets.batch_size) == (300, 9)
-    assert (found.task.batch_mode, found.task.dialect.tag) == (BatchMode.LEADER_SELECTED, b"dap-09")
-    assert found.task.configuration.task_info == b"page loads"
+    leader = task_file.load(tmp_path / "leader.json")
+    assert isinstance(leader, AggregatorParty)
+    assert (leader.task.time_precision, leader.secrets.batch_size) == (300, 9)
+    assert (leader.task.batch_mode, leader.task.dialect.tag) == (BatchMode.LEADER_SELECTED, b"dap-09")
+    assert leader.task.configuration.task_info == b"page loads"
 
 
 def test_aggregators_take_their_own_file(leader: Path, helper: Path, tmp_path: Path) -> None:
@@ -522,8 +522,8 @@ def test_a_deployment_by_commands_alone(leader: Path, helper: Path, tmp_path: Pa
         run("task", "new", *noisy, *sized, *urls, "--output", tmp_path / "noisy")
 
         run("upload", "--task", tmp_path / "exact/client.json", "--", "1,2", "3,4", "0,9", "1,0", "5,5")
-        found = run_json("collect", "--task", tmp_path / "exact/collector.json", "--next", "--timeout", "60s")
-        assert (found["report_count"], found["result"], found["deleted"]) == (5, [10, 20], True)
+        collected = run_json("collect", "--task", tmp_path / "exact/collector.json", "--next", "--timeout", "60s")
+        assert (collected["report_count"], collected["result"], collected["deleted"]) == (5, [10, 20], True)
 
         (tmp_path / "values").write_text("1\n" * 40 + "0\n" * 10)
         client = ("upload", "--task", tmp_path / "noisy/client.json", "--input", tmp_path / "values")

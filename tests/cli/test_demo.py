@@ -46,15 +46,15 @@ def quiet(name: str, done: int, total: int) -> None:
 def test_result_is_the_histogram_of_the_browsers() -> None:
     code, out, err = outcome("--reports", "300", "--buckets", "5", "--epsilon", NO_NOISE, "--seed", "3", "--json")
     assert (code, err) == (0, "")
-    found: dict[str, Any] = json.loads(out)
+    report: dict[str, Any] = json.loads(out)
     seen = browsers(300, 5, np.random.default_rng(3))
-    assert found["truth"] == np.bincount(seen, minlength=5).tolist()
-    assert found["result"] == found["truth"]
-    assert (found["report_count"], found["wrong"], found["folder"], found["figures"]) == (300, None, None, [])
-    assert [row["role"] for row in found["processes"]] == ["leader", "helper", "collector"]
-    assert len({os.getpid(), *(row["pid"] for row in found["processes"])}) == 4
-    assert all(row["cpu_seconds"] > 0 and row["peak_bytes"] > 1 << 20 for row in found["processes"])
-    assert ["total", "1000-DP: 1 collections at most"] in found["privacy"]
+    assert report["truth"] == np.bincount(seen, minlength=5).tolist()
+    assert report["result"] == report["truth"]
+    assert (report["report_count"], report["wrong"], report["folder"], report["figures"]) == (300, None, None, [])
+    assert [row["role"] for row in report["processes"]] == ["leader", "helper", "collector"]
+    assert len({os.getpid(), *(row["pid"] for row in report["processes"])}) == 4
+    assert all(row["cpu_seconds"] > 0 and row["peak_bytes"] > 1 << 20 for row in report["processes"])
+    assert ["total", "1000-DP: 1 collections at most"] in report["privacy"]
 
 
 def test_text_has_the_bars_and_a_kept_folder_what_it_says(tmp_path: Path) -> None:
@@ -75,7 +75,8 @@ def test_wrong_result_is_shown_and_exits_with_1(monkeypatch: pytest.MonkeyPatch)
     collect = Demo.collect
 
     def tampered(self: Demo, batches: list[Batch]) -> list[Release]:
-        return [replace(each, result=[each.result[0] + 10_000, *each.result[1:]]) for each in collect(self, batches)]
+        releases = collect(self, batches)
+        return [replace(release, result=[release.result[0] + 10_000, *release.result[1:]]) for release in releases]
 
     monkeypatch.setattr(Demo, "collect", tampered)
     code, out, err = outcome("--reports", "100", "--json")
@@ -85,7 +86,7 @@ def test_wrong_result_is_shown_and_exits_with_1(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_figures_are_drawn_from_a_task_for_every_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(experiments, "SHOWN", ("1",))
+    monkeypatch.setattr(experiments, "HISTOGRAM_EPSILONS", ("1",))
     monkeypatch.setattr(experiments, "EPSILONS", ("1", NO_NOISE))
     monkeypatch.setattr(experiments, "SIZES", (20, 40))
     monkeypatch.setattr(experiments, "REPEATS", 1)
@@ -153,7 +154,7 @@ def test_interrupt_ends_every_process(tmp_path: Path, number: signal.Signals, co
             os.killpg(process.pid, signal.SIGKILL)  # its servers, too, where the test has failed
     assert (process.returncode, out, err) == (code, b"", b"")
     commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _readable(path)]
-    assert not [each for each in commands if os.fsencode(folder) in each]
+    assert not [command for command in commands if os.fsencode(folder) in command]
 
 
 def _heed_interrupts() -> None:

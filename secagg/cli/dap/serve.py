@@ -43,7 +43,7 @@ def helper(config: ConfigOption, listen: ListenOption = None, json: JsonOption =
 def worker(
     config: ConfigOption,
     threads: Annotated[
-        int | None, integer_option(least=1, most=64, help="Worker threads. [default: as configured, 1 at least]")
+        int | None, integer_option(minimum=1, maximum=64, help="Worker threads. [default: as configured, 1 at least]")
     ] = None,
     json: JsonOption = False,
 ) -> None:

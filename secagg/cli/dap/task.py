@@ -64,7 +64,7 @@ def new(
     vdaf: Annotated[str, typer.Option(help="Count, Sum, SumVec, Histogram or MultihotCountVec.")],
     leader: Annotated[str, typer.Option(help="The Leader's URL.", metavar="URL")],
     helper: Annotated[str, typer.Option(help="The Helper's URL.", metavar="URL")],
-    min_batch_size: Annotated[int, integer_option(least=1, help="Reports that a result has at least.")],
+    min_batch_size: Annotated[int, integer_option(minimum=1, help="Reports that a result has at least.")],
     length: LengthOption = None,
     max_measurement: Annotated[int | None, integer_option(help="Of sums: the largest value of an entry.")] = None,
     max_weight: MaxWeightOption = None,
@@ -73,7 +73,7 @@ def new(
     ] = None,
     batch_mode: Annotated[str, typer.Option(help="time-interval or leader-selected.")] = "time-interval",
     batch_size: Annotated[
-        int, integer_option(least=0, help="Reports in a batch that the Leader selects. [default: --min-batch-size]")
+        int, integer_option(minimum=0, help="Reports in a batch that the Leader selects. [default: --min-batch-size]")
     ] = 0,
     time_precision: Annotated[str, typer.Option(help="To what reports' times are rounded: 5m, 1h, 1d.")] = "1h",
     start: Annotated[str | None, typer.Option(help="No earlier reports: 2026-01-31, 2026-01-31T12:00Z.")] = None,

@@ -79,29 +79,29 @@ def _run(
     with ExitStack() as stack:
         local = stack.enter_context(Local(folder))
         timer.lap("start Leader and Helper")
-        at_work = Demo(local, buckets, progress)
-        batch = at_work.new_batch(browsers(reports, buckets, rng), epsilon)
+        deployment = Demo(local, buckets, progress)
+        batch = deployment.new_batch(browsers(reports, buckets, rng), epsilon)
         timer.lap("make the task")
-        at_work.upload([batch])
+        deployment.upload([batch])
         timer.lap("make and upload reports")
-        loaded = _usages(local)
-        (release,) = at_work.collect([batch])
+        after_upload = _usages(local)
+        (release,) = deployment.collect([batch])
         timer.lap("aggregate and collect")
-        collected = _usages(local)
-        found = None if figures is None else experiments.run(at_work, reports, buckets, rng)
-        if found is not None:
+        after_collection = _usages(local)
+        measured = None if figures is None else experiments.run(deployment, reports, buckets, rng)
+        if measured is not None:
             timer.lap("run the experiments")
         urls = {name: local.urls[role] for name, role in ROLES.items()}
         progress("stopping Leader and Helper", 0, 1)
     timer.lap("stop")
-    drawn = [] if figures is None or found is None else _draw(found, figures)
-    return Run(release, seed, urls, loaded, collected, timer.seconds, drawn)
+    files = [] if figures is None or measured is None else _draw(measured, figures)
+    return Run(release, seed, urls, after_upload, after_collection, timer.seconds, files)
 
 
-def _draw(found: experiments.Experiments, folder: Path) -> list[Path]:
+def _draw(measured: experiments.Experiments, folder: Path) -> list[Path]:
     from .figures import draw
 
-    return draw(found, folder)
+    return draw(measured, folder)
 
 
 def _usages(local: Local) -> dict[str, Usage | None]:
@@ -122,8 +122,8 @@ class _Timer:
 
 def _check(reports: int, epsilon: str, buckets: int, seed: int, keep: Path | None, figures: Path | None) -> None:
     """Complain before the work rather than after it."""
-    for option, value, (least, most) in (("--reports", reports, REPORTS), ("--buckets", buckets, BUCKETS)):
-        require(least <= value <= most, f"{option} must be {least:,} .. {most:,}, got {value:,}")
+    for option, value, (minimum, maximum) in (("--reports", reports, REPORTS), ("--buckets", buckets, BUCKETS)):
+        require(minimum <= value <= maximum, f"{option} must be {minimum:,} .. {maximum:,}, got {value:,}")
     require(
         SECRET_VARIABLE not in os.environ, f"{SECRET_VARIABLE} is set, but these Aggregators have their own: unset it"
     )

@@ -31,13 +31,13 @@ from ..console import Progress
 from .local import Local, LocalError
 from .usage import Usage, usage
 
-AT_ONCE = 1000  # reports that are made and uploaded together: this process holds no more of them
+UPLOAD_SIZE = 1000  # reports that are made and uploaded together: this process holds no more of them
 COLLECTORS = 2  # processes at once
 CONFIDENCE = 0.95  # of the error bars
 PRECISION = 3600  # seconds to which reports round their times
 MIN_BATCH_SIZE = 100
 IMPOSSIBLE = 1e-12  # the chance that an entry's error is beyond what `Release.wrong` allows
-TICK, LOOK = 0.1, 1.0  # seconds between two looks at the Collectors, and at the Leader's queue
+COLLECTOR_POLL, QUEUE_POLL = 0.1, 1.0  # seconds between two looks at the Collectors, and at the Leader's queue
 ZIPF = 5 / 3
 _SHUFFLE = 1480  # puts type 8 first among 20 types and type 15 fourth
 
@@ -95,7 +95,7 @@ class Release:
 
     @property
     def errors(self) -> list[int]:
-        return [got - true for got, true in zip(self.result, self.batch.truth, strict=True)]
+        return [noisy - true for noisy, true in zip(self.result, self.batch.truth, strict=True)]
 
     @property
     def wrong(self) -> str | None:
@@ -104,9 +104,9 @@ class Release:
         if self.report_count != len(self.batch.seen):
             return f"{len(self.batch.seen):,} reports were accepted, but {self.report_count:,} were collected"
         assert task.privacy is not None
-        most = task.privacy.plan(task.vdaf).error(1 - IMPOSSIBLE).absolute
+        bound = task.privacy.plan(task.vdaf).error(1 - IMPOSSIBLE).absolute
         worst = max(abs(error) for error in self.errors)
-        return f"an error of {worst:,} is more than the noise can be, {most:,}" if worst > most else None
+        return f"an error of {worst:,} is more than the noise can be, {bound:,}" if worst > bound else None
 
 
 class Demo:
@@ -132,7 +132,7 @@ class Demo:
         Raises:
             LocalProtocolError: no noise can be had for this epsilon.
         """
-        task, held = self.local.new_task(
+        task, collector_party = self.local.new_task(
             self._vdaf,
             min_batch_size=min(len(seen), MIN_BATCH_SIZE),
             privacy=privacy_for(epsilon, self._vdaf),
@@ -141,7 +141,7 @@ class Demo:
         )
         self._made += 1
         file = self.local.folder / f"collector-{self._made}.json"
-        task_file.write_secret(file, json.dumps(task_file.to_document(held), indent=2) + "\n")
+        task_file.write_secret(file, json.dumps(task_file.to_document(collector_party), indent=2) + "\n")
         return Batch(seen, epsilon, task, file)
 
     def upload(self, batches: Iterable[Batch]) -> None:
@@ -151,19 +151,19 @@ class Demo:
             LocalError: an Aggregator has ended, or the Leader refused reports.
             SecAggError: the Leader does not answer.
         """
-        chosen = list(batches)
-        done, total = 0, sum(len(batch.seen) for batch in chosen)
+        batches = list(batches)
+        done, total = 0, sum(len(batch.seen) for batch in batches)
         with self._blaming(), httpx.Client(timeout=TIMEOUT, trust_env=False) as http:
-            for batch in chosen:
+            for batch in batches:
                 client = Client(batch.task, http=http)
-                for part in np.split(batch.seen, range(AT_ONCE, len(batch.seen), AT_ONCE)):
+                for measurements in np.split(batch.seen, range(UPLOAD_SIZE, len(batch.seen), UPLOAD_SIZE)):
                     self._note_hour()
-                    errors = client.upload(part).errors
+                    errors = client.upload(measurements).errors
                     if errors:
                         reason = next(iter(errors.values())).name.lower()
                         raise LocalError(f"the Leader refused {len(errors):,} reports: {reason}")
                     self._note_hour()
-                    done += len(part)
+                    done += len(measurements)
                     self._progress("reports uploaded", done, total)
 
     def collect(self, batches: Iterable[Batch]) -> list[Release]:
@@ -172,28 +172,28 @@ class Demo:
         Raises:
             LocalError: a process has failed.
         """
-        chosen = list(batches)
-        waiting, running, found = deque(enumerate(chosen)), dict[int, _Collector](), dict[int, Release]()
-        total, reports = len(chosen), sum(len(batch.seen) for batch in chosen)
+        batches = list(batches)
+        waiting, running, released = deque(enumerate(batches)), dict[int, _Collector](), dict[int, Release]()
+        total, reports = len(batches), sum(len(batch.seen) for batch in batches)
         try:
-            while len(found) < total:
+            while len(released) < total:
                 while waiting and len(running) < COLLECTORS:
                     number, batch = waiting.popleft()
                     running[number] = _Collector(batch, self._interval())
-                for number in [number for number, each in running.items() if each.ended()]:
-                    found[number] = running.pop(number).release()
-                self._show_collecting(len(found), total, reports)
-                time.sleep(TICK)
+                for number in [number for number, collector in running.items() if collector.ended()]:
+                    released[number] = running.pop(number).release()
+                self._show_collecting(len(released), total, reports)
+                time.sleep(COLLECTOR_POLL)
         finally:
-            for each in running.values():
-                each.stop()
-        return [found[number] for number in range(total)]
+            for collector in running.values():
+                collector.stop()
+        return [released[number] for number in range(total)]
 
-    def _show_collecting(self, found: int, total: int, reports: int) -> None:
+    def _show_collecting(self, released: int, total: int, reports: int) -> None:
         self.local.check()
         if total > 1:
-            self._progress("batches collected", found, total)
-        elif time.monotonic() - self._looked > LOOK:
+            self._progress("batches collected", released, total)
+        elif time.monotonic() - self._looked > QUEUE_POLL:
             self._progress("reports aggregated", reports - self.local.waiting(), reports)
             self._looked = time.monotonic()
 
@@ -241,8 +241,10 @@ class _Collector:
     def release(self) -> Release:
         if self._process.returncode:
             raise LocalError(f"the Collector failed: {self._log.read_text(errors='replace').removeprefix('error: ')}")
-        found: dict[str, Any] = json.loads(self._out.read_text())
-        return Release(self._batch, found["report_count"], found["result"], found["error_bars"][0], self._usage)
+        collected: dict[str, Any] = json.loads(self._out.read_text())
+        return Release(
+            self._batch, collected["report_count"], collected["result"], collected["error_bars"][0], self._usage
+        )
 
     def stop(self) -> None:
         self._process.terminate()

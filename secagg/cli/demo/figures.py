@@ -16,30 +16,30 @@ LINEAR = 0.1  # percent, below which the errors' axis is linear: errors can be 0
 COLORS = {COMMON: "C0", RARE: "C1"}
 
 
-def draw(found: Experiments, folder: Path) -> list[Path]:
+def draw(experiments: Experiments, folder: Path) -> list[Path]:
     """Writes the figures as SVG, with their numbers as JSON."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = {
-        "dap_histograms.svg": _histograms(found.shown),
-        "dap_error_by_epsilon.svg": _by_epsilon(found.by_epsilon),
-        "dap_error_by_batch.svg": _by_size(found.by_size),
+    figures = {
+        "dap_histograms.svg": _histograms(experiments.histograms),
+        "dap_error_by_epsilon.svg": _by_epsilon(experiments.by_epsilon),
+        "dap_error_by_batch.svg": _by_size(experiments.by_size),
     }
-    for name, figure in made.items():
+    for name, figure in figures.items():
         figure.savefig(folder / name, metadata={"Date": None})
     numbers = folder / "dap_figures.json"
-    numbers.write_text(json.dumps(_numbers(found)) + "\n")
-    return [*(folder / name for name in made), numbers]
+    numbers.write_text(json.dumps(_numbers(experiments)) + "\n")
+    return [*(folder / name for name in figures), numbers]
 
 
 def _histograms(releases: Sequence[Release]) -> Figure:
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     truth, n = releases[0].batch.truth, len(releases[0].batch.seen)
-    axes = figure.subplots(1, 1 + len(releases))
-    _plot_histogram(axes[0], truth, None, "the truth, which nobody sees")
-    for each, release in zip(axes[1:], releases, strict=True):
-        _plot_histogram(each, release.result, release.bar, f"collected, epsilon = {release.batch.epsilon}")
-        each.plot(range(len(truth)), truth, "_", ms=7, mew=1.5, color="black")
-    axes[0].set_ylabel("reports")
+    panels = figure.subplots(1, 1 + len(releases))
+    _plot_histogram(panels[0], truth, None, "the truth, which nobody sees")
+    for axes, release in zip(panels[1:], releases, strict=True):
+        _plot_histogram(axes, release.result, release.bar, f"collected, epsilon = {release.batch.epsilon}")
+        axes.plot(range(len(truth)), truth, "_", ms=7, mew=1.5, color="black")
+    panels[0].set_ylabel("reports")
     figure.suptitle(
         f"Network errors of the same {n:,} simulated browsers ({n:,} reports a task), through a Leader and a Helper"
     )
@@ -61,12 +61,12 @@ def _plot_histogram(axes: Any, counts: Sequence[int], bar: float | None, title: 
 def _by_epsilon(releases: Sequence[Release]) -> Figure:
     n = len(releases[0].batch.seen)
     title = f"Error against epsilon: {n:,} reports a collection, {len(releases):,} collections, a task each"
-    return _errors(releases, lambda each: float(each.batch.epsilon), title, "epsilon of a task")
+    return _errors(releases, lambda release: float(release.batch.epsilon), title, "epsilon of a task")
 
 
 def _by_size(releases: Sequence[Release]) -> Figure:
     title = f"Error against batch size: epsilon = {SIZE_EPSILON}, {len(releases):,} collections, a task each"
-    return _errors(releases, lambda each: len(each.batch.seen), title, "reports in the batch")
+    return _errors(releases, lambda release: len(release.batch.seen), title, "reports in the batch")
 
 
 def _errors(releases: Sequence[Release], x: Callable[[Release], float], title: str, xlabel: str) -> Figure:
@@ -92,27 +92,32 @@ def _plot_type(
     axes: Any, kind: int, color: str, groups: list[list[Release]], xs: list[float], x: Callable[[Release], float]
 ) -> None:
     """Each collection's error as a dot, their means as a line, and what the error bars promise as another."""
-    every = [each for group in groups for each in group]
-    share = sum(each.batch.truth[kind] for each in every) / sum(len(each.batch.seen) for each in every)
-    dots = [100 * relative_error([each], kind) for each in every]
-    axes.plot([x(each) for each in every], dots, "o", ms=4, alpha=0.4, color=color, clip_on=False)
+    releases = [release for group in groups for release in group]
+    share = sum(r.batch.truth[kind] for r in releases) / sum(len(r.batch.seen) for r in releases)
+    dots = [100 * relative_error([release], kind) for release in releases]
+    axes.plot([x(release) for release in releases], dots, "o", ms=4, alpha=0.4, color=color, clip_on=False)
     means = [100 * relative_error(group, kind) for group in groups]
     axes.plot(xs, means, color=color, label=f"type {kind}, {share:.0%} of the reports: mean; dots: each collection")
-    bounds = [100 * group[0].bar * len(group) / max(1, sum(e.batch.truth[kind] for e in group)) for group in groups]
+    bounds = [100 * group[0].bar * len(group) / max(1, sum(r.batch.truth[kind] for r in group)) for group in groups]
     axes.plot(xs, bounds, "--", lw=1, color=color, label=f"type {kind}: the error bar, {CONFIDENCE:.0%}")
 
 
-def _numbers(found: Experiments) -> dict[str, Any]:
+def _numbers(experiments: Experiments) -> dict[str, Any]:
+    plots = {
+        "shown": experiments.histograms,
+        "by_epsilon": experiments.by_epsilon,
+        "by_size": experiments.by_size,
+    }
     return {
         name: [
             {
-                "epsilon": each.batch.epsilon,
-                "reports": each.report_count,
-                "truth": each.batch.truth,
-                "result": each.result,
-                "error_bar": each.bar,
+                "epsilon": release.batch.epsilon,
+                "reports": release.report_count,
+                "truth": release.batch.truth,
+                "result": release.result,
+                "error_bar": release.bar,
             }
-            for each in releases
+            for release in releases
         ]
-        for name, releases in vars(found).items()
+        for name, releases in plots.items()
     }

@@ -29,7 +29,7 @@ from ...errors import SecAggError
 from .usage import Usage, usage
 
 STOP_SECONDS = 60.0
-LAST_WORDS = 2000  # bytes of a log that an error looks at
+LOG_TAIL = 2000  # bytes of a log that an error quotes from
 
 
 class LocalError(SecAggError):
@@ -97,7 +97,7 @@ class Local:
         assert process.stdout is not None
         line = process.stdout.readline()  # ends with the process, too
         if not line:
-            raise LocalError(f"the {name} does not start{self._last_words(role)}")
+            raise LocalError(f"the {name} does not start{self._log_tail(role)}")
         self.urls[role] = json.loads(line)["listening"]
 
     def check(self) -> None:
@@ -105,7 +105,7 @@ class Local:
         for role, process in self.processes.items():
             if process.poll() is not None:
                 name, code = role.name.lower(), process.returncode
-                raise LocalError(f"the {name} has ended by itself, with exit code {code}{self._last_words(role)}")
+                raise LocalError(f"the {name} has ended by itself, with exit code {code}{self._log_tail(role)}")
 
     def kill(self, role: Role) -> None:
         """End a role's process as a crash does (SIGKILL)."""
@@ -153,12 +153,12 @@ class Local:
         )
         parties: dict[str, Party] = task_file.new_parties(configuration, self._collector, batch_size=batch_size)
         for name, role in ROLES.items():
-            held = parties[name]
-            assert isinstance(held, task_file.AggregatorParty)
+            aggregator = parties[name]
+            assert isinstance(aggregator, task_file.AggregatorParty)
             store = self.config(role).open_store()
             try:
                 with store.write() as tx:
-                    add_task(tx, held.task, held.secrets, time.time())
+                    add_task(tx, aggregator.task, aggregator.secrets, time.time())
             finally:
                 store.close()
         collector = parties["collector"]
@@ -167,10 +167,10 @@ class Local:
 
     def usage(self, role: Role) -> Usage:
         """What a role's process has taken so far."""
-        found = usage(self.processes[role].pid)
-        if found is None:
+        taken = usage(self.processes[role].pid)
+        if taken is None:
             raise LocalError(f"the {role.name.lower()} has ended, or this system does not tell what it takes")
-        return found
+        return taken
 
     def waiting(self) -> int:
         """How many reports the Leader has taken that are not aggregated yet."""
@@ -181,15 +181,15 @@ class Local:
         finally:
             store.close()
 
-    def _last_words(self, role: Role) -> str:
+    def _log_tail(self, role: Role) -> str:
         """The end of a role's log, for an error; the folder may be gone when it is read."""
         log = self.folder / f"{role.name.lower()}.log"
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - LAST_WORDS))
+            file.seek(max(0, log.stat().st_size - LOG_TAIL))
             lines = file.read().decode(errors="replace").splitlines()
         return f"; the end of its log: {' '.join(lines[-3:])}" if lines else f"; its log, {log}, is empty"
 
-    def _init(self, role: Role, database: str | None, given: dict[str, dict[str, Any]]) -> None:
+    def _init(self, role: Role, database: str | None, tables: dict[str, dict[str, Any]]) -> None:
         name = role.name.lower()
         stored = {
             "database": database or f"sqlite:///{name}.db",
@@ -197,7 +197,7 @@ class Local:
             "journal": f"{name}.journal",
         }
         task_file.write_secret(self.folder / f"{name}.secret", os.urandom(SECRET_SIZE).hex() + "\n")
-        values = {**given, "store": {**stored, **given.get("store", {})}}
+        values = {**tables, "store": {**stored, **tables.get("store", {})}}
         (self.folder / f"{name}.toml").write_text(template(role, values), encoding="utf-8")
         config = self.config(role)
         store = config.open_store(create=True)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ...dap.server.config import ROLES
 from ..console import show, show_pairs, table
-from .demo import AT_ONCE, CONFIDENCE, Release
+from .demo import CONFIDENCE, UPLOAD_SIZE, Release
 from .usage import Usage
 
 ROWS = 25  # of the histogram
@@ -23,7 +23,7 @@ class Run:
 
     Attributes:
         urls: of the Aggregators, by role.
-        loaded, collected: the Aggregators' processes when all was uploaded, and when it was collected.
+        after_upload, after_collection: what the Aggregators' processes had taken then, by role.
         seconds: by phase.
         figures: files.
     """
@@ -31,8 +31,8 @@ class Run:
     release: Release
     seed: int
     urls: dict[str, str]
-    loaded: dict[str, Usage | None]
-    collected: dict[str, Usage | None]
+    after_upload: dict[str, Usage | None]
+    after_collection: dict[str, Usage | None]
     seconds: dict[str, float]
     figures: list[Path]
 
@@ -66,17 +66,17 @@ def describe(run: Run, folder: Path | None) -> dict[str, Any]:
 
 
 def _process(run: Run, name: str) -> dict[str, Any]:
-    loaded = run.loaded[name]
+    uploaded = run.after_upload[name]
     return {
         "role": name,
         "url": run.urls[name],
-        **_used(run.collected[name]),
-        "peak_bytes_uploaded": loaded and loaded.peak_bytes,
+        **_used(run.after_collection[name]),
+        "peak_bytes_uploaded": uploaded and uploaded.peak_bytes,
     }
 
 
-def _used(found: Usage | None) -> dict[str, Any]:
-    return {} if found is None else vars(found)
+def _used(taken: Usage | None) -> dict[str, Any]:
+    return {} if taken is None else vars(taken)
 
 
 def show_report(report: dict[str, Any]) -> None:
@@ -93,9 +93,9 @@ def show_report(report: dict[str, Any]) -> None:
 
 def _setup(report: dict[str, Any]) -> list[tuple[str, str]]:
     n = report["reports"]
-    each = f"in requests of {min(n, AT_ONCE):,}" if n > 1 else ""
+    requests = f"in requests of {min(n, UPLOAD_SIZE):,}" if n > 1 else ""
     return [
-        ("browsers", f"{n:,}, one report each {each}; simulated here, seed {report['seed']}"),
+        ("browsers", f"{n:,}, one report each {requests}; simulated here, seed {report['seed']}"),
         ("measured", f"which of {report['buckets']:,} network errors each has seen"),
         *((name, value) for name, value in report["privacy"]),
     ]
@@ -104,30 +104,30 @@ def _setup(report: dict[str, Any]) -> list[tuple[str, str]]:
 def _histogram(report: dict[str, Any]) -> Table:
     """Error types, the most common first."""
     truth, result, bar = report["truth"], report["result"], report["error_bar"]
-    most = max(max(truth), max(result) + bar)
-    made = table("error type", "truth", "collected", "error at most", "stands out")
-    made.add_column("", no_wrap=True)
+    largest = max(max(truth), max(result) + bar)
+    histogram = table("error type", "truth", "collected", "error at most", "stands out")
+    histogram.add_column("", no_wrap=True)
     for kind in sorted(range(len(truth)), key=lambda kind: -truth[kind])[:ROWS]:
         cells = (f"{truth[kind]:,}", f"{result[kind]:,}", f"{bar:,.0f}", "yes" if result[kind] > bar else "no")
-        made.add_row(str(kind), *cells, bar_text(truth[kind], result[kind], bar, most))
-    return made
+        histogram.add_row(str(kind), *cells, bar_text(truth[kind], result[kind], bar, largest))
+    return histogram
 
 
-def bar_text(truth: int, result: int, bar: float, most: float) -> str:
+def bar_text(truth: int, result: int, bar: float, largest: float) -> str:
     """A bar that is solid as far as the result less its error bar, faint as far as the two together; | is the truth.
 
     Its length goes by the square root, or a long tail would have none.
     """
-    sure, likely, true = (_column(value, most) for value in (result - bar, result + bar, truth))
+    sure, likely, true = (_column(value, largest) for value in (result - bar, result + bar, truth))
     cells = list("█" * sure + "░" * (likely - sure))
     cells += " " * (true + 1 - len(cells))
     cells[true] = "|"
     return "".join(cells)
 
 
-def _column(value: float, most: float) -> int:
+def _column(value: float, largest: float) -> int:
     """Between 0 and BAR."""
-    return round(BAR * math.sqrt(max(0.0, value) / most))
+    return round(BAR * math.sqrt(max(0.0, value) / largest))
 
 
 def _remarks(report: dict[str, Any]) -> list[str]:
@@ -146,14 +146,14 @@ def _remarks(report: dict[str, Any]) -> list[str]:
 
 
 def _processes(report: dict[str, Any]) -> Table:
-    made = table("party", "process", "CPU s", "peak MB")
-    made.add_column("where", no_wrap=True)
+    processes = table("party", "process", "CPU s", "peak MB")
+    processes.add_column("where", no_wrap=True)
     for row in report["processes"]:
         numbers = (
             (str(row["pid"]), f"{row['cpu_seconds']:.1f}", f"{row['peak_bytes'] / 1e6:.0f}")
             if "pid" in row
             else ("",) * 3
         )
-        made.add_row(row["role"].capitalize(), *numbers, row.get("url", "asks the Leader"))
-    made.add_row("browsers", str(os.getpid()), "", "", "simulated by this command")
-    return made
+        processes.add_row(row["role"].capitalize(), *numbers, row.get("url", "asks the Leader"))
+    processes.add_row("browsers", str(os.getpid()), "", "", "simulated by this command")
+    return processes
