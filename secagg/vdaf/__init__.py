@@ -1,6 +1,7 @@
-"""Prio3, verifiable secret sharing of measurements: draft-irtf-cfrg-vdaf-20, and draft 8 for deployed clients.
+"""Prio3, which aggregates secret-shared measurements and verifies them: draft-irtf-cfrg-vdaf-20, and draft 8 for
+deployed clients.
 
-The modules carry the names of the draft's sections. Poplar1 is not here.
+Modules are named after the draft's sections. Poplar1 is not implemented.
 """
 
 from .draft import DRAFT_08, DRAFT_20, Draft

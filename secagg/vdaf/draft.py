@@ -1,4 +1,4 @@
-"""The drafts that this package speaks, and everything in which they differ."""
+"""The drafts that this package speaks, and all their differences."""
 
 from dataclasses import dataclass, field
 
@@ -7,21 +7,22 @@ from secagg.arguments import convert, flag, whole
 
 @dataclass(frozen=True)
 class Draft:
-    """One draft's choices; section numbers are draft 20's, whose choices are the default values.
+    """One draft's choices. Section numbers and default values are those of draft 20.
 
     Attributes:
         number: the draft's number in its name.
         version: the wire VERSION, first byte of every domain separation tag (section 6.2.3).
         seed_size: bytes of an XOF seed and of the verification key.
-        dst_prefix, seed_prefix: bytes that hold the lengths of tag and seed in an XOF's input (section 6.2.1).
+        dst_prefix: bytes that hold the length of the tag in an XOF's input (section 6.2.1).
+        seed_prefix: bytes that hold the length of the seed there.
         context: whether the tags bind the application context.
-        helper_seeds: seeds of a Helper's share: one for measurement and proofs, or one for each (section 7.2.1).
-        gadget_values: whether a gadget polynomial travels as values at roots of unity or as coefficients (section 7.3).
-        rand_per_call: whether each gadget call has an element of joint randomness or all share one (section 7.4.3).
-        query_reduces: whether a circuit's outputs are reduced by query or by joint randomness (section 7.3.1.1).
-        any_maximum: whether a range's upper bound may be any number, or 2^k - 1 only (section 7.4.2).
-        multiproof64: least number of proofs over Field64 of circuits with joint randomness (section 9.7); draft 8 sets
-            none.
+        helper_seeds: seeds in a Helper's share: 1 for measurement and proofs, or 2, one for each (section 7.2.1).
+        gadget_values: whether a gadget polynomial travels as values at roots of unity (section 7.3), not coefficients.
+        rand_per_call: whether each gadget call has an element of joint randomness of its own (section 7.4.3).
+        query_reduces: whether query randomness reduces a circuit's outputs (section 7.3.1.1), not joint randomness.
+        any_maximum: whether a range may end at any number (section 7.4.2), not only at 2^k - 1.
+        multiproof64: the least number of proofs over Field64 for circuits with joint randomness (section 9.7); draft 8
+            itself sets none.
         ids: algorithm identifiers (section 10).
     """
 

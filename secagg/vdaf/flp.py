@@ -16,6 +16,14 @@ class Flp:
 
     In draft 20 query randomness reduces a circuit's outputs to one, v; in draft 8 powers of the last element of the
     joint randomness do.
+
+    Attributes:
+        valid: the circuit.
+        draft: whose choices hold.
+        reduces: whether v is more than the circuit's one output.
+        MEAS_LEN, OUTPUT_LEN: elements of an encoded measurement and of an aggregatable output.
+        JOINT_RAND_LEN, PROVE_RAND_LEN, QUERY_RAND_LEN: elements of randomness.
+        PROOF_LEN, VERIFIER_LEN: elements of a proof and of a verifier.
     """
 
     def __init__(self, valid: Valid, draft: Draft) -> None:
@@ -32,7 +40,14 @@ class Flp:
         self.VERIFIER_LEN = 1 + arity + 1
 
     def prove(self, proof: Elements, meas: Elements, prove_rand: Elements, joint_rand: Elements) -> None:
-        """Writes proofs, F[n, PROOF_LEN], that measurements, F[n, MEAS_LEN], are valid (section 7.3.3)."""
+        """Writes proofs that measurements are valid (section 7.3.3).
+
+        Args:
+            proof: F[n, PROOF_LEN], written.
+            meas: F[n, MEAS_LEN], encoded measurements.
+            prove_rand: F[n, PROVE_RAND_LEN].
+            joint_rand: F[n, JOINT_RAND_LEN].
+        """
         self.valid.GADGET.prove(proof, meas, prove_rand, joint_rand[:, : self.valid.JOINT_RAND_LEN])
 
     def query(
@@ -45,12 +60,25 @@ class Flp:
         joint_rand: Elements,
         num_shares: int,
     ) -> None:
-        """Writes shares of verifiers, F[n, VERIFIER_LEN], from shares of measurements and proofs (section 7.3.4);
-        clears ok, bool[n], where the query's test point would give an output away."""
+        """Writes shares of verifiers from shares of measurements and proofs (section 7.3.4).
+
+        Args:
+            verifier: F[n, VERIFIER_LEN], written.
+            ok: bool[n], cleared where the test point is a root of unity: the verifier would give an output away.
+            meas: F[n, MEAS_LEN], shares of encoded measurements.
+            proof: F[n, PROOF_LEN], shares of proofs.
+            query_rand: F[n, QUERY_RAND_LEN].
+            joint_rand: F[n, JOINT_RAND_LEN].
+            num_shares: how many parties there are.
+        """
         valid = self.valid
+
+        # Evaluate the wires' polynomials and the gadget polynomial at the test point t, and the gadget at each call.
         gadget_outputs = valid.field.empty(len(meas), valid.GADGET_CALLS)
         t, wire_rand = query_rand[:, -1:], joint_rand[:, : valid.JOINT_RAND_LEN]
         valid.GADGET.query(verifier[:, 1:], gadget_outputs, ok, meas, proof, t, wire_rand, num_shares)
+
+        # Evaluate the circuit, and reduce its outputs to v, the first element of the verifier.
         outputs = valid.outputs(meas, gadget_outputs, num_shares)
         if self.reduces:
             rand = self._coefficients(query_rand, joint_rand)
@@ -59,7 +87,7 @@ class Flp:
             verifier[:, :1] = outputs
 
     def _coefficients(self, query_rand: Elements, joint_rand: Elements) -> Elements:
-        """What the circuit's outputs are multiplied by: F[n, EVAL_OUTPUT_LEN]."""
+        """The factors that reduce the circuit's outputs: F[n, EVAL_OUTPUT_LEN]."""
         count, field = self.valid.EVAL_OUTPUT_LEN, self.valid.field
         if self.draft.query_reduces:
             return query_rand[:, :count]
@@ -70,6 +98,10 @@ class Flp:
         return powers
 
     def decide(self, ok: NDArray[bool_], verifier: Elements) -> None:
-        """Clears ok, bool[n], where F[n, VERIFIER_LEN], the sum of all shares, shows no valid measurement
-        (section 7.3.5)."""
+        """Decides which measurements are valid (section 7.3.5).
+
+        Args:
+            ok: bool[n], cleared where the measurement is not valid.
+            verifier: F[n, VERIFIER_LEN], sums of all parties' shares.
+        """
         self.valid.GADGET.decide(ok, verifier)

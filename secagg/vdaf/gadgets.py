@@ -1,7 +1,7 @@
 """The gadgets (appendix A): the non-linear parts of validity circuits, proved and checked for many reports at once.
 
-No call of a gadget takes another's output, so the kernels of `secagg._vdaf` work straight from the encoded measurement
-to the proof, and from shares of both to a share of the verifier.
+No call takes the output of another call. So the kernels of `secagg._vdaf` compute a proof directly from the encoded
+measurement, and a share of the verifier directly from shares of both.
 """
 
 from abc import ABC, abstractmethod
@@ -16,6 +16,7 @@ from .field import Elements, Field
 
 
 def next_power_of_2(n: int) -> int:
+    """The least power of 2 that is at least n >= 1."""
     return 1 << (n - 1).bit_length()
 
 
@@ -30,7 +31,14 @@ def gadget_poly_len(degree: int, p: int) -> int:
 
 
 class Gadget(ABC):
-    """ARITY inputs, one output, of arithmetic degree DEGREE, in one field and as one draft writes polynomials."""
+    """A gadget in one field, with its proof as one draft writes polynomials (appendix A).
+
+    Attributes:
+        ARITY: inputs; the output is one element.
+        DEGREE: arithmetic degree of the output as a polynomial in the inputs.
+        field: of inputs and output.
+        monomial: whether a gadget polynomial travels as coefficients (draft 8) and not as values at roots of unity.
+    """
 
     ARITY: int
     DEGREE: int
@@ -41,9 +49,14 @@ class Gadget(ABC):
 
     @abstractmethod
     def prove(self, proof: Elements, meas: Elements, prove_rand: Elements, joint_rand: Elements) -> None:
-        """Writes F[n, PROOF_LEN]: the wires' seeds, F[n, ARITY], and the gadget polynomial.
+        """Writes proofs: the wires' seeds, F[n, ARITY], and the gadget polynomial (section 7.3.3).
 
-        meas is F[n, MEAS_LEN]; joint_rand is what the circuit's wires use of the joint randomness."""
+        Args:
+            proof: F[n, PROOF_LEN], written.
+            meas: F[n, MEAS_LEN], encoded measurements.
+            prove_rand: F[n, ARITY], the wires' seeds.
+            joint_rand: F[n, JOINT_RAND_LEN of the circuit], what its wires use of the joint randomness.
+        """
 
     @abstractmethod
     def query(
@@ -57,17 +70,35 @@ class Gadget(ABC):
         joint_rand: Elements,
         num_shares: int,
     ) -> None:
-        """Writes the wires' and the gadget's polynomial at t, F[n, 1], to F[n, ARITY + 1], and what the calls give to
-        F[n, GADGET_CALLS]; clears ok where t is a root of unity."""
+        """Evaluates shares of the polynomials at the test points, and the calls (section 7.3.4).
+
+        Args:
+            checks: F[n, ARITY + 1], written: the wires' polynomials and the gadget's at t.
+            outputs: F[n, GADGET_CALLS], written: what the calls give.
+            ok: bool[n], cleared where t is a root of unity.
+            meas: F[n, MEAS_LEN], shares of encoded measurements.
+            proof: F[n, PROOF_LEN], shares of proofs.
+            t: F[n, 1], test points.
+            joint_rand: F[n, JOINT_RAND_LEN of the circuit].
+            num_shares: how many parties there are.
+        """
 
     @abstractmethod
     def decide(self, ok: NDArray[bool_], verifier: Elements) -> None:
-        """Clears ok where v, the first of F[n, 1 + ARITY + 1], is not 0 or the polynomials do not agree."""
+        """Clears ok where the verifier shows no valid measurement (section 7.3.5).
+
+        Args:
+            ok: bool[n], cleared where v is not 0, or the gadget's polynomial at t is not the gadget of the wires'.
+            verifier: F[n, 1 + ARITY + 1], sums of all shares: v, and what `query` writes to `checks`.
+        """
 
 
 class ParallelSum(Gadget):
-    """The sum of `count` products (appendix A.3), fed for each x of the encoded measurement, padded with zeros, the
-    pair (r^k * x, x - 1 / num_shares): all products are 0 if all x are 0 or 1. r is joint randomness."""
+    """The sum of `count` products (appendix A.3).
+
+    For each x of the encoded measurement, padded with zeros, its inputs are r^k * x and x - 1 / num_shares, with r from
+    the joint randomness: all products are 0 if all x are 0 or 1.
+    """
 
     DEGREE = 2
 
@@ -77,10 +108,11 @@ class ParallelSum(Gadget):
         self.ARITY = 2 * count
 
     def wire_rand_and_offset(self, joint_rand: Elements, num_shares: int) -> tuple[Elements, Elements]:
-        """r, and what is subtracted from x."""
+        """r, F[n or 1, calls or 1], and what is subtracted from x, F[1]."""
         return joint_rand, share_of(self.field, 1, num_shares)
 
     def prove(self, proof: Elements, meas: Elements, prove_rand: Elements, joint_rand: Elements) -> None:
+        """See `Gadget.prove`."""
         r, offset = self.wire_rand_and_offset(joint_rand, 1)
         _vdaf.mul_prove(self.field.bits, proof, meas, prove_rand, r, offset, self.count, self.monomial)
 
@@ -95,26 +127,32 @@ class ParallelSum(Gadget):
         joint_rand: Elements,
         num_shares: int,
     ) -> None:
+        """See `Gadget.query`."""
         r, offset = self.wire_rand_and_offset(joint_rand, num_shares)
         _vdaf.mul_query(self.field.bits, checks, outputs, ok, meas, proof, t, r, offset, self.count, self.monomial)
 
     def decide(self, ok: NDArray[bool_], verifier: Elements) -> None:
+        """See `Gadget.decide`."""
         _vdaf.mul_decide(self.field.bits, ok, verifier)
 
 
 class Mul(ParallelSum):
-    """x * y (appendix A.1), fed the one element of the measurement as both."""
+    """x * y (appendix A.1); both inputs are the one element of the measurement."""
 
     def __init__(self, field: Field, monomial: bool) -> None:
         super().__init__(field, monomial, count=1)
 
     def wire_rand_and_offset(self, joint_rand: Elements, num_shares: int) -> tuple[Elements, Elements]:
+        """1 and 0: the inputs are x and x."""
         return share_of(self.field, 1, 1), share_of(self.field, 0, 1)
 
 
 class PolyEval(Gadget):
-    """A polynomial (appendix A.2), fed one element of the measurement a call. Its coefficients, lowest first, are
-    integers, the highest of them not 0."""
+    """A polynomial (appendix A.2); the input of a call is one element of the measurement.
+
+    Args:
+        coefficients: integers, lowest first; the last is not 0.
+    """
 
     ARITY = 1
 
@@ -124,6 +162,7 @@ class PolyEval(Gadget):
         self._poly = field.array(coefficients)
 
     def prove(self, proof: Elements, meas: Elements, prove_rand: Elements, joint_rand: Elements) -> None:
+        """See `Gadget.prove`."""
         _vdaf.poly_prove(self.field.bits, proof, meas, prove_rand, self._poly, self.monomial)
 
     def query(
@@ -137,9 +176,11 @@ class PolyEval(Gadget):
         joint_rand: Elements,
         num_shares: int,
     ) -> None:
+        """See `Gadget.query`."""
         _vdaf.poly_query(self.field.bits, checks, outputs, ok, meas, proof, t, self._poly, self.monomial)
 
     def decide(self, ok: NDArray[bool_], verifier: Elements) -> None:
+        """See `Gadget.decide`."""
         _vdaf.poly_decide(self.field.bits, ok, verifier, self._poly)
 
 

@@ -1,4 +1,4 @@
-"""Batches of messages: all of a kind have one size, so a batch of them is one array."""
+"""Batches of messages. All messages of a kind have one size, so a batch of them is one array."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ class Rows:
     """One message of each report of a batch.
 
     Attributes:
-        data: uint8[n, size]; row i is report i's message, and means nothing if the report is rejected.
-        rejected: the reports that are out, by position, and why.
+        data: uint8[n, size]; row i is the message of report i, and has no meaning if the report is rejected.
+        rejected: why a report is rejected, by its position in the batch.
     """
 
     data: Octets
@@ -34,8 +34,14 @@ class Rows:
     def of(cls, messages: Messages, size: int, name: str) -> Self:
         """Messages as rows of `size` bytes; those of another size reject their reports.
 
+        Args:
+            messages: one of each report.
+            size: bytes of a message.
+            name: of the messages, for errors.
+
         Raises:
             LocalProtocolError: an array's rows have another size.
+            ArgumentTypeError: a single message in place of a sequence.
         """
         size = whole(size, "size")
         if isinstance(messages, Rows):
@@ -48,7 +54,7 @@ class Rows:
             aligned = byte_stride == 1 and row_stride >= 0 and not row_stride % 8 and not messages.ctypes.data % 8
             return cls(messages if aligned else messages.copy())
         if isinstance(messages, str | bytes | bytearray):
-            raise ArgumentTypeError(f"{name}: a sequence of them expected, one for each report")
+            raise ArgumentTypeError(f"{name}: expected a sequence, one for each report; got a single one")
         rejected = {
             i: ReportRejected(f"{name}: {size} bytes expected, got {len(message)}", i)
             for i, message in enumerate(messages)
@@ -62,7 +68,7 @@ class Rows:
         return len(self.data)
 
     def __getitem__(self, report: int) -> bytes:
-        """The report's message; raises its `ReportRejected` if it has none. Iteration does so at the first such."""
+        """The report's message; raises its `ReportRejected` if it is rejected, as iteration does at the first such."""
         report = range(len(self))[report]
         if report in self.rejected:
             raise self.rejected[report]
@@ -84,11 +90,16 @@ class Rows:
         return accepted
 
     def reject(self, rejected: Mapping[int, ReportRejected]) -> Self:
-        """The same with these reports rejected, too; the first reason stays."""
+        """The same with these reports rejected, too; a report that is rejected already keeps its reason."""
         return type(self)(self.data, {**rejected, **self.rejected}) if rejected else self
 
     def require(self, passed: NDArray[np.bool_], reason: str) -> Self:
-        """The same with those reports rejected for which bool[n] `passed` is false."""
+        """The same with the reports rejected that did not pass a check.
+
+        Args:
+            passed: bool[n].
+            reason: why the others are rejected.
+        """
         passed = array(passed, "passed")
         return self.reject({int(i): ReportRejected(reason, int(i)) for i in np.flatnonzero(~passed)})
 
@@ -98,9 +109,9 @@ class VerifyStates:
     """What an Aggregator keeps of each report of a batch until it learns the verifier messages.
 
     Attributes:
-        out_shares: uint8[n, size]; may lie in the memory of the input shares, where they are a part of these.
-        joint_rand_seeds: uint8[n, seed_size], what the Aggregator took the joint randomness to be.
-        rejected: the reports that are out, by position, and why.
+        out_shares: uint8[n, OUT_SHARE_SIZE]; may be a view of the input shares.
+        joint_rand_seeds: uint8[n, seed_size], from which the Aggregator derived the joint randomness.
+        rejected: why a report is rejected, by its position in the batch.
     """
 
     out_shares: Octets
@@ -114,12 +125,16 @@ class VerifyStates:
         return len(self.out_shares)
 
     def encode(self) -> Rows:
-        """The states as rows of bytes, to be stored; `Prio3.verify_next_batch` takes them back."""
+        """The states as rows of VERIFY_STATE_SIZE bytes, to be stored; `Prio3.verify_next_batch` takes them."""
         return Rows(np.concatenate([self.out_shares, self.joint_rand_seeds], axis=1), self.rejected)
 
 
 def require_rows(messages: Octets | Sequence[bytes], n: int, size: int, name: str) -> Octets:
-    """What our own caller gives for each of n reports: raises LocalProtocolError unless all have the right size."""
+    """What our own caller gives for each report: uint8[n, size].
+
+    Raises:
+        LocalProtocolError: another number of messages, or one of another size.
+    """
     rows = Rows.of(messages, size, name)
     require(len(rows) == n and not rows.rejected, f"{name}: {n} of {size} bytes expected")
     return rows.data

@@ -9,7 +9,7 @@ from .draft import Draft
 from .field import Elements, Field
 
 XofInput = bytes | Octets | Elements
-"""A piece of an XOF's input: one for all reports, or an array with a row for each."""
+"""A piece of an XOF's input: one for all reports, or an array with a row for each report."""
 
 
 class XofTurboShake128:
@@ -22,13 +22,31 @@ class XofTurboShake128:
         self._draft = draft
 
     def derive_seed(self, n: int, seed: XofInput, dst: bytes, *binder: XofInput) -> Octets:
-        """A new seed for each of n reports: uint8[n, seed_size]."""
+        """A new seed for each report (the draft's derive_seed).
+
+        Args:
+            n: number of reports.
+            seed: uint8[n, s], or s bytes for all reports.
+            dst: domain separation tag.
+            binder: pieces that are joined, each for all reports or an array with a row for each.
+
+        Returns:
+            uint8[n, seed_size].
+        """
         out = np.empty((n, self._draft.seed_size), np.uint8)
         _vdaf.turboshake128(out, self._message(seed, dst, binder))
         return out
 
     def expand_into_vec(self, field: Field, out: Elements, seed: XofInput, dst: bytes, *binder: XofInput) -> None:
-        """Fills out, F[n, length], from n seeds."""
+        """Expands the seed of each report into field elements (the draft's expand_into_vec).
+
+        Args:
+            field: of the elements.
+            out: F[n, length], written.
+            seed: uint8[n, s], or s bytes for all reports.
+            dst: domain separation tag.
+            binder: pieces that are joined, each for all reports or an array with a row for each.
+        """
         _vdaf.expand_into_vec(field.bits, out, self._message(seed, dst, binder))
 
     def _message(self, seed: XofInput, dst: bytes, binder: tuple[XofInput, ...]) -> list[XofInput]:

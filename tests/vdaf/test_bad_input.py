@@ -326,7 +326,7 @@ def test_large_measurements() -> None:
         (Prio3Count, {"shares": 256}, "shares must be 2 .. 255"),
         (Prio3Sum, {"max_measurement": 0}, "largest value must be at least 1"),
         (Prio3Sum, {"max_measurement": 1 << 64}, "too large for Field64"),
-        (Prio3Sum, {"max_measurement": 10, "draft": DRAFT_08}, "draft 8 has no range that ends at 10"),
+        (Prio3Sum, {"max_measurement": 10, "draft": DRAFT_08}, "draft 8 needs a largest value 2^k - 1, got 10"),
         (Prio3SumVec, {"length": 0, "max_measurement": 1}, "length must be at least 1"),
         (Prio3SumVec, {"length": 1, "max_measurement": 1 << 128}, "too large for Field128"),
         (Prio3SumVec, {"length": 1, "max_measurement": 1, "chunk_length": 0}, "chunk_length must be at least 1"),
@@ -361,7 +361,7 @@ def test_arguments_of_ours_are_checked() -> None:
         prio3.shard(b"", 1, bytes(15))
     with pytest.raises(LocalProtocolError, match="rand"):
         prio3.shard(b"", 1, nonce, bytes(prio3.RAND_SIZE - 1))
-    with pytest.raises(LocalProtocolError, match="context may have"):
+    with pytest.raises(LocalProtocolError, match="context may have at most"):
         prio3.shard(bytes(1 << 16), 1, nonce)
     with pytest.raises(LocalProtocolError, match="draft 8 has no application context"):
         Prio3Count(draft=DRAFT_08).shard(b"context", 1, nonce)
@@ -373,7 +373,7 @@ def test_arguments_of_ours_are_checked() -> None:
         prio3.verify_init(key, b"", 1, bytes(17), b"", share)
     with pytest.raises(LocalProtocolError, match="1 public shares and 2 input shares"):
         prio3.verify_init_batch(key, b"", 1, [nonce] * 2, [b""], [share] * 2)
-    with pytest.raises(LocalProtocolError, match="2 Aggregators, 1 of them"):
+    with pytest.raises(LocalProtocolError, match="verifier shares of 2 Aggregators are needed, got 1"):
         prio3.verifier_shares_to_message(b"", [bytes(prio3.VERIFIER_SHARE_SIZE)])
     with pytest.raises(LocalProtocolError, match="different sizes"):
         prio3.verifier_shares_to_message_batch(b"", [[share], [share, share]])
@@ -383,5 +383,5 @@ def test_arguments_of_ours_are_checked() -> None:
         prio3.verify_next_batch([bytes(9)], [b""])
     with pytest.raises(LocalProtocolError, match="output share: 1 of 8"):
         prio3.agg_update(prio3.agg_init(), bytes(9))
-    with pytest.raises(LocalProtocolError, match="2 Aggregators, 1 aggregate"):
+    with pytest.raises(LocalProtocolError, match="2 aggregate shares are needed, got 1"):
         prio3.unshard([prio3.agg_init()], 1)

@@ -74,7 +74,7 @@ def test_each_wrong_request_rejects_its_report() -> None:
     out_shares, response = exchange.helper(request)
     reasons = {i: error.reason for i, error in out_shares.rejected.items()}
     size = len(request[0])
-    framing = "ping-pong message initialize: another type or length is written"
+    framing = "ping-pong message initialize: it states another type or length"
     length = f"ping-pong message initialize: {size} bytes expected, got "
     assert reasons == {
         1: framing,
@@ -100,7 +100,7 @@ def test_each_wrong_response_rejects_its_report() -> None:
     out_shares = exchange.party.leader_continued(exchange.states, response)
     assert {i: error.reason for i, error in out_shares.rejected.items()} == {
         1: "the joint randomness is not the Client's",
-        2: "ping-pong message finish: another type or length is written",
+        2: "ping-pong message finish: it states another type or length",
         3: "ping-pong message finish: 37 bytes expected, got 4",
     }
     assert len(out_shares[0]) == exchange.reports.prio3.OUT_SHARE_SIZE
