@@ -1,4 +1,4 @@
-"""Differential privacy: budgets, exact discrete noise, and the accuracy that each choice buys."""
+"""Differential privacy: budgets, exact discrete noise, and the accuracy of each choice."""
 
 from .accuracy import Error, posterior
 from .budget import ApproxDp, Budget, Guarantee, PureDp, RenyiDp, ZCdp

@@ -1,6 +1,6 @@
-"""How far noise moves a result: what a choice of budget buys.
+"""How far noise moves a result: the accuracy that a budget buys.
 
-Nothing here decides what is private, so floating point is good enough.
+Nothing here decides what is private, so floating point is accurate enough.
 """
 
 import math
@@ -25,12 +25,12 @@ _REACH = 50  # standard deviations on either side that hold all but 1e-28 of Lap
 
 @dataclass(frozen=True)
 class Error:
-    """What an entry's error stays within.
+    """A bound on an entry's error.
 
     Attributes:
-        confidence: the chance that it does.
-        absolute: bound on |noise|, in units of the result.
-        relative: the same as a fraction of the entry's true size, where one was given.
+        confidence: the probability that the bound holds, 0 .. 1.
+        absolute: the bound on |noise|, in units of the result.
+        relative: the same as a fraction of the entry's true size; None where no size was given.
     """
 
     confidence: float
@@ -43,7 +43,13 @@ class Error:
 
 
 def error(law: PartyLaw, parties: int, confidence: float, size: int | None = None) -> Error:
-    """The least e such that the sum of so many parties' noise stays within -e .. e with this confidence.
+    """The least e such that the sum of the parties' noise is in -e .. e with this confidence.
+
+    Args:
+        law: of each party's noise.
+        parties: how many add noise.
+        confidence: a probability, above 0 and at most 1 - 1e-12.
+        size: the entry's true size, for a relative error.
 
     Raises:
         LocalProtocolError: confidence is not between 0 and 1 - 1e-12, or size is not positive.
@@ -56,10 +62,19 @@ def error(law: PartyLaw, parties: int, confidence: float, size: int | None = Non
 
 
 def room(law: PartyLaw, parties: int, length: int, probability: Exact) -> int:
-    """A bound on |sum of noise| that no entry of the vector exceeds but with this probability: headroom mod R.
+    """A bound on |sum of noise| that some entry of the vector exceeds with at most this probability: headroom mod R.
 
-    Chernoff's: the least (parties * K(s) + ln(2 length / probability)) / s over s, K the log of the law's moment
-    generating function.
+    It is Chernoff's bound: the least (parties * K(s) + ln(2 length / probability)) / s over s, with K the logarithm of
+    the law's moment generating function.
+
+    Args:
+        law: of each party's noise.
+        parties: how many add noise.
+        length: entries of the vector.
+        probability: that any entry exceeds the bound, an exact number between 0 and 1.
+
+    Raises:
+        LocalProtocolError: the probability is out of range.
     """
     chance = fraction(probability, "probability")
     require(0 < chance < 1, f"probability must be between 0 and 1, got {probability}")
@@ -71,11 +86,14 @@ def room(law: PartyLaw, parties: int, length: int, probability: Exact) -> int:
 
 
 def posterior(budget: PureDp | ApproxDp, prior: Exact) -> float:
-    """The chance that the best guess about a unit is right, of one who knows everything else and had this prior for
-    one of two possibilities.
+    """The probability that the best guess about a unit is right, where the guesser knows all other data.
 
-    For pure budgets and an even prior it is e**epsilon / (1 + e**epsilon), the worst-case posterior; delta adds to it
-    (the hypothesis-testing region of Kairouz, Oh and Viswanath 2015, Theorem 2.1).
+    For pure budgets and an even prior it is e**epsilon / (1 + e**epsilon), the worst-case posterior. With a delta it is
+    larger (the hypothesis-testing region of Kairouz, Oh and Viswanath 2015, Theorem 2.1).
+
+    Args:
+        budget: that the release keeps to.
+        prior: the guesser's probability of one of two possibilities, before the release; an exact number.
 
     Raises:
         LocalProtocolError: prior is not between 0 and 1.

@@ -1,7 +1,7 @@
 """What a mechanism may reveal about one privacy unit: three definitions of differential privacy.
 
-Each is an upper bound that holds for every pair of neighbouring inputs (see `Neighbours`) and in both directions. All
-numbers are exact: see `exact.fraction` for what is taken for one.
+Each is an upper bound for every pair of neighbouring inputs (see `Neighbours`), in both directions. All numbers are
+exact: `exact.fraction` says which values are accepted.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,11 @@ from .exact import Exact, fraction, text
 class PureDp:
     """Pure differential privacy: P[M(x) in S] <= e**epsilon * P[M(x') in S] (Dwork, McSherry, Nissim, Smith 2006).
 
+    Attributes:
+        epsilon: positive.
+
     Raises:
-        LocalProtocolError: epsilon is not positive, or no exact number.
+        LocalProtocolError: epsilon is not positive, or not an exact number.
     """
 
     epsilon: Fraction
@@ -30,11 +33,15 @@ class PureDp:
 
 @dataclass(frozen=True, init=False)
 class ZCdp:
-    """Zero-concentrated differential privacy: D_alpha(M(x) || M(x')) <= rho * alpha for all alpha > 1 (Bun and Steinke
-    2016), D_alpha being the Renyi divergence.
+    """Zero-concentrated differential privacy: D_alpha(M(x) || M(x')) <= rho * alpha for all alpha > 1.
+
+    D_alpha is the Renyi divergence of order alpha (Bun and Steinke 2016).
+
+    Attributes:
+        rho: positive.
 
     Raises:
-        LocalProtocolError: rho is not positive, or no exact number.
+        LocalProtocolError: rho is not positive, or not an exact number.
     """
 
     rho: Fraction
@@ -50,8 +57,12 @@ class ZCdp:
 class ApproxDp:
     """Approximate differential privacy: P[M(x) in S] <= e**epsilon * P[M(x') in S] + delta (Dwork and others 2006).
 
+    Attributes:
+        epsilon: positive.
+        delta: above 0 and below 1.
+
     Raises:
-        LocalProtocolError: epsilon is not positive, delta is not between 0 and 1, or one is no exact number.
+        LocalProtocolError: epsilon is not positive, delta is not between 0 and 1, or one is not an exact number.
     """
 
     epsilon: Fraction
@@ -62,8 +73,8 @@ class ApproxDp:
         object.__setattr__(self, "delta", fraction(delta, "delta"))
         require(
             0 < self.delta < 1,
-            f"delta must be above 0 and below 1, got {text(self.delta)}: it is the chance that the guarantee fails,"
-            " far below one in the number of people; for delta = 0 leave it out, which is PureDp",
+            f"delta must be above 0 and below 1, got {text(self.delta)}: it is the probability that the guarantee"
+            " fails, far below one in the number of people; for delta = 0 leave delta out (PureDp)",
         )
 
     def __str__(self) -> str:
@@ -72,9 +83,9 @@ class ApproxDp:
 
 @dataclass(frozen=True)
 class RenyiDp:
-    """D_alpha(M(x) || M(x')) <= xi + rho * alpha at every integer alpha >= 2 (Mironov 2017): what Skellam noise gives.
+    """D_alpha(M(x) || M(x')) <= xi + rho * alpha at every integer alpha >= 2 (Mironov 2017), as of Skellam noise.
 
-    No budget by itself, but it adds up over releases and implies an (epsilon, delta).
+    It is not a budget by itself. It adds up over releases, and implies an (epsilon, delta).
 
     Attributes:
         xi: at least -rho, so that no order has a negative bound.

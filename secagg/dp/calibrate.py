@@ -1,4 +1,4 @@
-"""The least noise that keeps to a budget."""
+"""The least noise that keeps to a budget, by law and budget."""
 
 import math
 from collections.abc import Callable
@@ -14,18 +14,22 @@ from .sensitivity import Sensitivity
 
 AnyLaw = TypeVar("AnyLaw", bound=Law)
 
-PARAMETER_BITS = 24  # of a scale that had to be rounded up: 1e-7 of its size
-_SEARCH_BITS = 12  # of one that was found by halving: the variance is then 2.5e-4 above the least
+PARAMETER_BITS = 24  # of a parameter that is rounded up: by some 1e-7 of its size
+_SEARCH_BITS = 12  # of a parameter from bisection: the variance is then 2.5e-4 above the least
 
 
 def calibrate(budget: Budget, sensitivity: Sensitivity) -> Law:
     """The law of least variance that keeps to the budget; its parameter is rounded up, and then checked again.
 
-    A pure budget takes the discrete Laplace law, a zCDP budget nearly always the discrete Gaussian, and for an
-    (epsilon, delta) budget it depends: Laplace has less variance where one entry changes and delta is tiny.
+    For a pure budget it is the discrete Laplace law, for a zCDP budget nearly always the discrete Gaussian. For an
+    (epsilon, delta) budget it is the one with less variance: Laplace where one entry changes and delta is tiny.
+
+    Args:
+        budget: what the release may reveal.
+        sensitivity: of the vector that is released.
 
     Raises:
-        LocalProtocolError: no law keeps to the budget, which then is beyond all use.
+        LocalProtocolError: no law keeps to the budget; it is then too small or too large to be useful.
     """
     laplace = discrete_laplace(budget, sensitivity)
     if isinstance(budget, PureDp) or _laplace_wins(laplace.variance, budget, sensitivity):
@@ -35,7 +39,15 @@ def calibrate(budget: Budget, sensitivity: Sensitivity) -> Law:
 
 
 def discrete_laplace(budget: Budget, sensitivity: Sensitivity) -> DiscreteLaplace:
-    """The discrete Laplace law for a budget: scale = L1 / epsilon, for zCDP with epsilon = sqrt(2 rho) at least."""
+    """The discrete Laplace law for a budget: scale = L1 / epsilon.
+
+    Args:
+        budget: what the release may reveal; delta is not used, and for zCDP epsilon is sqrt(2 rho).
+        sensitivity: of the vector that is released.
+
+    Raises:
+        LocalProtocolError: no such law keeps to the budget.
+    """
     epsilon = sqrt_lower(2 * budget.rho) if isinstance(budget, ZCdp) else budget.epsilon
     return _checked(DiscreteLaplace(round_up(sensitivity.l1 / epsilon, PARAMETER_BITS)), budget, sensitivity)
 
@@ -43,10 +55,20 @@ def discrete_laplace(budget: Budget, sensitivity: Sensitivity) -> DiscreteLaplac
 def discrete_gaussian(budget: ZCdp | ApproxDp, sensitivity: Sensitivity) -> DiscreteGaussian:
     """The discrete Gaussian for a budget: sigma**2 = L2**2 / (2 rho) under zCDP.
 
-    For (epsilon, delta) it is the largest rho that implies it, or less noise still where the exact delta is known.
+    For (epsilon, delta), rho is the largest that implies it. Where the exact delta is known, less noise is enough.
+
+    Args:
+        budget: what the release may reveal.
+        sensitivity: of the vector that is released.
+
+    Raises:
+        LocalProtocolError: no such law keeps to the budget.
     """
+    # Start from the zCDP that implies the budget.
     rho = budget_rho(budget)
     sigma_squared = round_up(sensitivity.l2_squared / (2 * rho), PARAMETER_BITS)
+
+    # One number or one histogram has an exact delta (`gaussian`): search for the least sigma**2 that it allows.
     if isinstance(budget, ApproxDp) and sensitivity.worst is not None:
         sigma_squared = smallest_sufficient(
             sigma_squared, lambda candidate: DiscreteGaussian(candidate).satisfies(budget, sensitivity)
@@ -55,10 +77,14 @@ def discrete_gaussian(budget: ZCdp | ApproxDp, sensitivity: Sensitivity) -> Disc
 
 
 def classic_gaussian(budget: ApproxDp, sensitivity: Sensitivity) -> DiscreteGaussian:
-    """Appendix B's formula, sigma = L2 / epsilon * sqrt(2 ln(1.25 / delta)), for comparison: `calibrate` needs less.
+    """The formula sigma = L2 / epsilon * sqrt(2 ln(1.25 / delta)), for comparison: `calibrate` needs less noise.
 
-    It is Theorem A.1 of Dwork and Roth 2014 and holds for epsilon < 1 only. It is refused elsewhere: at delta = 1e-6
-    the noise falls short of its target above epsilon = 8.78.
+    It is Theorem A.1 of Dwork and Roth 2014, in the paper's appendix B, and holds for epsilon < 1 only. Other epsilons
+    are refused: at delta = 1e-6 the noise is not enough above epsilon = 8.78.
+
+    Args:
+        budget: what the release may reveal.
+        sensitivity: of the vector that is released.
 
     Raises:
         LocalProtocolError: epsilon is 1 or more.
@@ -72,10 +98,10 @@ def classic_gaussian(budget: ApproxDp, sensitivity: Sensitivity) -> DiscreteGaus
 
 
 def _laplace_wins(variance: float, budget: ZCdp | ApproxDp, sensitivity: Sensitivity) -> bool:
-    """Whether a Gaussian surely needs more variance than this: spares the search for the least that is exact.
+    """Whether a Gaussian surely needs more variance than this, so that the search for the least need not be made.
 
-    Only what is chosen depends on it, so delta is that of a continuous Gaussian in floating point (Balle and Wang 2018,
-    Theorem 8). Below a variance of 4, continuous and discrete laws differ.
+    Only the choice of the law depends on it, and not privacy. So delta is that of a continuous Gaussian in floating
+    point (Balle and Wang 2018, Theorem 8). Below a variance of 4, continuous and discrete laws differ.
     """
     if isinstance(budget, ZCdp) or sensitivity.worst is None or variance < 4:
         return False
@@ -90,7 +116,7 @@ def budget_rho(budget: ZCdp | ApproxDp) -> Fraction:
 
 
 def largest_rho(budget: ApproxDp) -> Fraction:
-    """A rho for which rho-zCDP implies the budget; the largest but for 2.5e-4 of it."""
+    """A rho for which rho-zCDP implies the budget: the largest, to within 2.5e-4 of it."""
     low, high = Fraction(0), budget.epsilon
     while zcdp_delta(high, budget.epsilon) <= budget.delta:
         low, high = high, 2 * high
@@ -104,9 +130,13 @@ def largest_rho(budget: ApproxDp) -> Fraction:
 
 
 def smallest_sufficient(start: Fraction, suffices: Callable[[Fraction], bool]) -> Fraction:
-    """The least parameter that suffices, but for 2.5e-4 of it, looked for around `start`.
+    """The least parameter that suffices, to within 2.5e-4 of it.
 
-    What comes out was checked itself, so that nothing hangs on whether more always suffices where less does.
+    The result itself was checked. So it suffices even where more does not always suffice when less does.
+
+    Args:
+        start: where the search begins, positive.
+        suffices: whether a parameter is enough.
     """
     high = start
     while not suffices(high):
@@ -122,5 +152,5 @@ def smallest_sufficient(start: Fraction, suffices: Callable[[Fraction], bool]) -
 
 def _checked(law: AnyLaw, budget: Budget, sensitivity: Sensitivity) -> AnyLaw:
     if not law.satisfies(budget, sensitivity):
-        raise LocalProtocolError(f"{law} does not keep to {budget} at sensitivity {sensitivity}")
+        raise LocalProtocolError(f"{law} does not keep to {budget} at sensitivity {sensitivity}: choose another budget")
     return law

@@ -1,12 +1,12 @@
-"""From one definition of differential privacy to another, never in favour of the one who publishes.
+"""From one definition of differential privacy to another. Every bound errs on the side of privacy.
 
 A bound on all Renyi divergences gives an (epsilon, delta) for every order alpha (Canonne, Kamath and Steinke 2020,
 Proposition 12):
 
     delta = exp((alpha - 1) * (D_alpha - epsilon)) / alpha * (1 - 1/alpha)**(alpha - 1)
 
-The order is continuous. It is chosen in floating point, which decides only how tight the result is; the bound itself is
-computed at that very order with directed rounding.
+The order is a real number. It is chosen in floating point, which only decides how tight the bound is. The bound itself
+is computed at that order with directed rounding.
 """
 
 import math
@@ -30,7 +30,12 @@ def pure_to_zcdp(epsilon: Fraction) -> Fraction:
 
 
 def zcdp_delta(rho: Fraction, epsilon: Fraction) -> Fraction:
-    """An upper bound on the delta for which rho-zCDP implies (epsilon, delta)-DP, the best over all orders."""
+    """An upper bound on the delta for which rho-zCDP implies (epsilon, delta)-DP, the least over all orders.
+
+    Args:
+        rho: positive, exact.
+        epsilon: exact.
+    """
     rho, epsilon = fraction(rho, "rho"), fraction(epsilon, "epsilon")
     alpha = _best_alpha(float(rho), float(epsilon))
     return renyi_delta(rho * alpha, alpha, epsilon)
@@ -44,8 +49,15 @@ def renyi_delta(divergence: Fraction, alpha: Fraction, epsilon: Fraction) -> Fra
 
 
 def zcdp_epsilon(rho: Fraction, delta: Fraction) -> Fraction:
-    """An upper bound on the epsilon for which rho-zCDP implies (epsilon, delta)-DP, the best over all orders; at least
-    0."""
+    """An upper bound on the epsilon for which rho-zCDP implies (epsilon, delta)-DP, the least over all orders.
+
+    Args:
+        rho: positive, exact.
+        delta: above 0, exact.
+
+    Returns:
+        The bound, at least 0.
+    """
     rho, delta = fraction(rho, "rho"), fraction(delta, "delta")
     low, high = 0.0, float(rho) + 2 * math.sqrt(float(rho) * -_log(delta))  # Bun and Steinke 2016, Proposition 1.3
     for _ in range(_HALVINGS):
@@ -65,7 +77,7 @@ def renyi_epsilon(divergence: Fraction, alpha: Fraction, delta: Fraction) -> Fra
 
 
 def renyi_line_delta(xi: Fraction, rho: Fraction, epsilon: Fraction) -> Fraction:
-    """An upper bound on delta from D_alpha <= xi + rho * alpha at integers alpha >= 2, the best over all of them."""
+    """An upper bound on delta from D_alpha <= xi + rho * alpha at integers alpha >= 2, the least over all of them."""
     below = max(2, int(_best_alpha_float(float(rho), float(epsilon - xi))))
     return min(renyi_delta(xi + rho * alpha, Fraction(alpha), epsilon) for alpha in (below, below + 1))
 

@@ -1,12 +1,12 @@
-"""Noise that is the sum of many parties' noises, each of a fraction of the variance.
+"""Noise that is the sum of many parties' noises; each party adds a fraction of the variance.
 
-What is promised rests on the honest parties alone: theirs is the variance that counts, and whatever others add on top
-is post-processing.  Two laws can be split:
+The guarantee depends on the honest parties alone: only their variance counts, and what others add is post-processing.
+Two laws can be split among parties:
 
-- Skellam, the difference of two Poisson variables, whose sums are Skellam again, but whose exact sampling takes longer
-  the larger its variance is (Agarwal, Kairouz and Liu 2021);
-- the discrete Gaussian, whose sums are only close to one, within tau (Kairouz, Liu and Steinke 2021): from a variance
-  of about 4 a party on, tau is beyond notice.
+- Skellam, the difference of two Poisson variables: sums of Skellam noise are Skellam noise. Exact sampling takes longer
+  the larger the variance is (Agarwal, Kairouz and Liu 2021);
+- the discrete Gaussian: sums are only close to a discrete Gaussian, within tau (Kairouz, Liu and Steinke 2021). From a
+  variance of about 4 for each party on, tau is negligible.
 """
 
 from dataclasses import dataclass
@@ -44,9 +44,9 @@ class Skellam:
     def guarantee(self, sensitivity: Sensitivity) -> RenyiDp:
         """Corollary 3.6 of Agarwal, Kairouz and Liu 2021, at integers alpha >= 2, with V the variance:
 
-        D_alpha <= alpha L2**2 / (2 V) + min(((2 alpha - 1) L2**2 + 6 L1) / (4 V**2), 3 L1 / (2 V)),
+        D_alpha <= alpha L2**2 / (2 V) + min(((2 alpha - 1) L2**2 + 6 L1) / (4 V**2), 3 L1 / (2 V)).
 
-        of which the lesser at alpha = 2 is taken for all alpha.
+        The term of the minimum that is less at alpha = 2 is used for all alpha.
         """
         l1, l2_squared, v = sensitivity.l1, sensitivity.l2_squared, self.variance
         if 3 * l2_squared + 6 * l1 > 6 * l1 * v:
@@ -54,7 +54,7 @@ class Skellam:
         return RenyiDp((6 * l1 - l2_squared) / (4 * v * v), l2_squared / (2 * v) + l2_squared / (2 * v * v))
 
     def satisfies(self, budget: Budget, sensitivity: Sensitivity) -> bool:
-        """Whether it keeps to an (epsilon, delta) budget; the bound is silent on others."""
+        """Whether the noise keeps to the budget; False for budgets without a delta, as no bound is known."""
         if not isinstance(budget, ApproxDp):
             return False
         line = self.guarantee(sensitivity)
@@ -68,7 +68,7 @@ class GaussianSum:
     Attributes:
         sigma_squared: of each party's law, at least 1/4.
         parties: how many of them add up.
-        length: entries of the vector, on which the distance from one discrete Gaussian depends.
+        length: entries of the vector; the distance from one discrete Gaussian depends on it.
     """
 
     sigma_squared: Fraction
@@ -80,7 +80,7 @@ class GaussianSum:
             self.sigma_squared >= Fraction(1, 4),
             f"sigma_squared must be at least 1/4, got {self.sigma_squared}",
         )
-        require(self.parties >= 1 and self.length >= 1, "there must be a party and an entry at least")
+        require(self.parties >= 1 and self.length >= 1, "parties and length must be at least 1")
 
     @property
     def tau(self) -> Fraction:
@@ -110,7 +110,7 @@ class GaussianSum:
         return ZCdp(round_up(min(by_entry, by_l1, by_l2) / 2, 2 * PARAMETER_BITS))
 
     def satisfies(self, budget: Budget, sensitivity: Sensitivity) -> bool:
-        """Whether it keeps to the budget; to no pure one."""
+        """Whether the noise keeps to the budget; False for pure budgets."""
         rho = self.guarantee(sensitivity).rho
         if isinstance(budget, ZCdp):
             return rho <= budget.rho
@@ -124,13 +124,19 @@ PartyLaw = DiscreteLaplace | DiscreteGaussian | Skellam
 
 
 def calibrate_distributed(budget: Budget, sensitivity: Sensitivity, parties: int, length: int) -> PartyLaw:
-    """What each of `parties` honest parties adds to a vector of so many entries, so that the sum keeps to the budget.
+    """The law of each honest party's noise, so that the sum of their noises keeps to the budget.
 
-    Skellam for an (epsilon, delta) budget and a party's variance of about SKELLAM_VARIANCE_MAX at most, else discrete
-    Gaussian; one party alone adds what `calibrate` says.
+    It is Skellam for an (epsilon, delta) budget and a variance of about SKELLAM_VARIANCE_MAX for each party at most,
+    else the discrete Gaussian. A single party adds what `calibrate` says.
+
+    Args:
+        budget: what the release may reveal.
+        sensitivity: of the vector that is released.
+        parties: how many are honest.
+        length: entries of the vector.
 
     Raises:
-        LocalProtocolError: the budget is pure, and there is more than one party.
+        LocalProtocolError: the budget is pure and there is more than one party, or a number is out of range.
     """
     require(parties >= 1, f"at least one party must be honest, got {parties}")
     require(length >= 1, f"length must be at least 1, got {length}")
@@ -140,9 +146,11 @@ def calibrate_distributed(budget: Budget, sensitivity: Sensitivity, parties: int
         raise LocalProtocolError(
             f"no noise that {parties} parties share is purely private: give rho, or epsilon and delta"
         )
+    # Start from each party's share of the variance that one Gaussian would have.
     rho = budget_rho(budget)
     start = round_up(sensitivity.l2_squared / (2 * rho * parties), PARAMETER_BITS)
 
+    # The laws' own guarantees decide how much more each party adds.
     def skellam_suffices(variance: Fraction) -> bool:
         return Skellam(variance * parties).satisfies(budget, sensitivity)
 
@@ -156,11 +164,17 @@ def calibrate_distributed(budget: Budget, sensitivity: Sensitivity, parties: int
 
 
 def sum_law(law: PartyLaw, parties: int, length: int) -> PartyLaw | GaussianSum:
-    """The law of the sum of several parties' noise of one law."""
+    """The law of the sum of several parties' noises, each of one law.
+
+    Raises:
+        LocalProtocolError: it is Laplace noise of more than one party.
+    """
     if isinstance(law, Skellam):
         return Skellam(law.variance * parties)
     if parties == 1:
         return law
     if isinstance(law, DiscreteLaplace):
-        raise LocalProtocolError("Laplace noise cannot be shared: the law of its sum promises nothing here")
+        raise LocalProtocolError(
+            "Laplace noise cannot be shared: no guarantee is known here for its sum; use Gaussian or Skellam noise"
+        )
     return GaussianSum(law.sigma_squared, parties, length)

@@ -1,12 +1,13 @@
-"""Exact samples or isochronous ones: which a plan takes, and what that costs.
+"""Exact or isochronous samples: which form a plan takes, and what it costs.
 
-All isochronous samples of a release together are within a total variation distance eta of their law. An (epsilon,
-delta) budget pays for it: (1 + e**epsilon) eta is taken off delta before the law is chosen, or, where half of delta
-does not pay for that and isochronous samples are asked for, (1 + e**epsilon') eta at the largest epsilon' for which it
-does. The law then keeps to epsilon', which implies the budget. A pure or zCDP budget has
-nothing to pay with. What is promised there is closeness alone: the samples are within eta of a mechanism that keeps to
-the budget. Over several releases etas add up. Under a pure budget that is (epsilon, (1 + e**epsilon) eta)-DP; under
-zCDP nothing is said about divergences, which can be infinite between laws that are close.
+All isochronous samples of a release together are within a total variation distance eta of their law. Under an (epsilon,
+delta) budget, delta pays for it: (1 + e**epsilon) eta is subtracted from delta before the law is chosen. Where half of
+delta is not enough for that, and isochronous samples are asked for, (1 + e**epsilon') eta is subtracted, at the largest
+epsilon' for which half of delta is enough. The law then keeps to epsilon', which implies the budget.
+
+A pure or zCDP budget has no delta to pay with. There the promise is that the samples are within eta of a mechanism that
+keeps to the budget. Over several releases etas add up. Under a pure budget this is (epsilon, (1 + e**epsilon) eta)-DP.
+Under zCDP it says nothing about divergences, which can be infinite between laws that are close.
 """
 
 from fractions import Fraction
@@ -19,12 +20,14 @@ from .noise import TOTAL_VARIATION_MAX, isochronous_sampler, sampler_of
 
 
 def law_budget(budget: Budget, samples: int, isochronous: bool | None) -> Budget:
-    """What the law must keep to, so that so many samples of this form keep to the budget; the larger that is, the more.
+    """The budget that the law must keep to, so that the samples of this form keep to the plan's budget.
+
+    A larger budget of the plan gives a larger one here.
 
     Args:
         budget: of the plan.
-        samples: of all honest parties, over all entries.
-        isochronous: as asked for; None leaves a delta that cannot pay whole, and the samples exact.
+        samples: how many there are, of all honest parties over all entries.
+        isochronous: the form, as asked for; with None a delta that cannot pay is left whole, and samples are exact.
 
     Raises:
         LocalProtocolError: isochronous samples are asked for, and delta cannot pay for them at any epsilon.
@@ -46,11 +49,16 @@ def law_budget(budget: Budget, samples: int, isochronous: bool | None) -> Budget
 
 
 def is_isochronous(budget: Budget, samples: int, law: PartyLaw, isochronous: bool | None) -> bool:
-    """Whether the samples take the isochronous form: if asked for, or by default where the budget is not pure and the
-    law is not too wide.
+    """Whether the samples are isochronous: if asked for, or by default under budgets that are not pure.
+
+    Args:
+        budget: of the plan.
+        samples: how many there are, of all honest parties over all entries.
+        law: of the noise.
+        isochronous: the form, as asked for; with None samples are exact where the law is too wide or delta cannot pay.
 
     Raises:
-        LocalProtocolError: it is asked for, and the law is too wide.
+        LocalProtocolError: isochronous samples are asked for, and the law is too wide.
     """
     if isochronous is None:
         default = not isinstance(budget, PureDp) and _is_affordable(budget, samples)

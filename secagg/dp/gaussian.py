@@ -1,14 +1,14 @@
-"""Exactly what the discrete Gaussian promises where Renyi divergences would lose a little: one number, one histogram.
+"""The exact delta of the discrete Gaussian for one number and one histogram, where Renyi divergences lose a little.
 
-The noise takes the value y with chance exp(-y**2 / (2 sigma**2)) / Z.  Shifting it by d changes the chance by a factor
-that grows with y, so the worst set is a half-line and delta is a difference of two tails (Canonne, Kamath and Steinke
-2020, Theorem 7).  For a histogram, where one entry rises and one falls, only the sum S of two such noises counts:
-P[S = s] is proportional to exp(-s**2 / (4 sigma**2)) times a factor that depends on the parity of s alone.
+The noise is y with probability exp(-y**2 / (2 sigma**2)) / Z.  A shift by d changes the probability by a factor that
+grows with y. So the worst set is a half-line, and delta is a difference of two tails (Canonne, Kamath and Steinke 2020,
+Theorem 7).  For a histogram, where one entry rises and one falls, only the sum S of two such noises counts: P[S = s] is
+proportional to exp(-s**2 / (4 sigma**2)) times a factor that depends on the parity of s alone.
 
-Sums of exp are computed from both sides: narrow ones term by term in fixed point, wide ones from the integral, by
-Euler and Maclaurin's formula, which is within 1e-7 of them up to 9 standard deviations and the closer the wider they
-are. So little is lost where the two tails nearly cancel, as they do for small epsilons, and the time is that of a few
-hundred terms for any width.
+Sums of exp are bounded from both sides. Narrow ones are computed term by term in fixed point, wide ones from the
+integral by Euler and Maclaurin's formula: it is within 1e-7 of them up to 9 standard deviations, and closer the wider
+they are. So little is lost where the two tails nearly cancel, as they do for small epsilons, and any width takes the
+time of a few hundred terms.
 """
 
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def scalar_delta(sigma_squared: Fraction, difference: int, epsilon: Fraction) ->
     """An upper bound on delta for one number that changes by at most `difference`.
 
     With Y the noise and a = epsilon * sigma**2 / difference - difference / 2 it is
-    P[Y > a] - e**epsilon * P[Y > a + difference]; smaller differences have smaller deltas, as the law is log-concave.
+    P[Y > a] - e**epsilon * P[Y > a + difference]. Smaller differences have smaller deltas, as the law is log-concave.
     """
     start = Fraction(_above(epsilon * sigma_squared / difference - Fraction(difference, 2)))
     unshifted, shifted = tail(start, sigma_squared), tail(start + difference, sigma_squared)
@@ -91,6 +91,7 @@ def _delta(unshifted: Bounds, shifted: Bounds, epsilon: Fraction, total: Bounds)
 
 
 def sum_bounds(terms: Iterator[Bounds]) -> Bounds:
+    """Bounds on the sum of numbers, from bounds on each."""
     return sum(terms, Bounds(Fraction(0), Fraction(0)))
 
 

@@ -1,6 +1,6 @@
 """What several releases cost together, and a budget that they cannot exceed.
 
-Under SecAgg each client keeps its own ledger and spends before it joins a round: one that is held by the server
+Under SecAgg each client keeps its own ledger, and spends before it joins a round. A ledger that the server keeps
 protects nobody from the server.
 """
 
@@ -30,7 +30,7 @@ _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (PureDp, ZCdp, A
 
 
 class BudgetExceeded(SecAggError):
-    """A release would cost more than is left. Nothing was spent."""
+    """A release would cost more than is left of the budget. Nothing was spent."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class Spent:
     """What one batch's release cost.
 
     Attributes:
-        guarantee: of the law.
-        total_variation: how far the samples may be from the law, 0 .. 1.
+        guarantee: of the law of the noise.
+        total_variation: a bound on the distance of the samples from their law, 0 .. 1.
 
     Raises:
-        LocalProtocolError: the total variation is out of range; below 0 it would give budget back.
+        LocalProtocolError: the total variation is out of range. A negative one would give budget back.
     """
 
     guarantee: Guarantee
@@ -54,16 +54,21 @@ class Spent:
 
 
 def keeps_budget(total: Budget, releases: list[Spent], allowance: Fraction = Fraction(0)) -> bool:
-    """Whether releases keep to a budget together, each made in the knowledge of those before it; under a pure or zCDP
-    budget, but for a total variation of `allowance`, which their total variations must not exceed in sum.
+    """Whether releases keep to a budget together, where each may depend on the results of those before it.
 
-    What is released may depend on earlier results; under an (epsilon, delta) budget, at what cost may not, because the
-    order of Renyi divergences, and which (epsilon, delta) is left for the rest, are chosen at the end. Sums of epsilons
-    and sums of rhos hold either way.
+    Pure epsilons add up, and so do the rhos of zCDP and the lines that bound Renyi divergences (Bun and Steinke 2016,
+    Lemma 2.3; Mironov 2017, Proposition 1). Under an (epsilon, delta) budget, costs (epsilon, delta) add up, and the
+    other costs are composed by Renyi divergences, or added if all are pure and that costs less.
 
-    Pure epsilons add, rhos of zCDP add, and so do the lines that bound Renyi divergences (Bun and Steinke 2016, Lemma
-    2.3; Mironov 2017, Proposition 1). Under an (epsilon, delta) budget, (epsilon, delta)s are added as they are and the
-    rest is composed by Renyi divergences or, if all pure, by adding, whichever costs less.
+    What is released may depend on earlier results. Under an (epsilon, delta) budget its cost must not: the order of the
+    Renyi divergences, and the (epsilon, delta) that is left for them, are chosen at the end. Sums of epsilons and sums
+    of rhos hold either way.
+
+    Args:
+        total: the budget.
+        releases: what each of them cost.
+        allowance: what the sum of their total variations may be under a pure or zCDP budget. The promise is then that
+            they are within it of releases that keep to the budget.
     """
     guarantees = [release.guarantee for release in releases]
     total_variation = _total_variation(releases)
@@ -77,31 +82,39 @@ def keeps_budget(total: Budget, releases: list[Spent], allowance: Fraction = Fra
 
 
 def _total_variation(releases: Iterable[Spent]) -> Fraction:
-    """How far all releases together may be from those of their laws: each adds its own, whatever came before it."""
+    """A bound on the distance of all releases together from those of their laws: the distances add up."""
     return sum((release.total_variation for release in releases), Fraction(0))
 
 
 def _keeps_approx(total: ApproxDp, guarantees: list[Guarantee], total_variation: Fraction) -> bool:
-    """Whether some epsilon' from 0 to the total's is paid for: the laws then keep to (epsilon', delta'), the samples,
-    at a total variation of eta from them, to (epsilon', delta' + (1 + e**epsilon') eta), and that implies the total.
+    """Whether the total pays for some epsilon', from 0 to the total's epsilon.
 
-    The laws need less delta' the larger epsilon' is, and the samples more. What both need is least at an epsilon' that
-    does not depend on the total, so that a larger total never refuses what a smaller one pays; below, it falls.
+    The laws then keep to (epsilon', delta'). The samples, at a total variation of eta from their laws, keep to
+    (epsilon', delta' + (1 + e**epsilon') eta), which implies the total.
+
+    The larger epsilon' is, the less delta' the laws need, and the more the samples need. The sum falls up to an
+    epsilon' that does not depend on the total, and is least there. So a larger total never refuses what a smaller one
+    pays.
     """
+    # Costs (epsilon, delta) are subtracted from the total.
     approximate = [g for g in guarantees if isinstance(g, ApproxDp)]
     others = [g for g in guarantees if not isinstance(g, ApproxDp)]
     spent = sum((g.epsilon for g in approximate), Fraction(0))
     delta = total.delta - sum((g.delta for g in approximate), Fraction(0))
 
     def paid(epsilon: Fraction, law_delta: Fraction) -> bool:
-        """Whether the others may take so much epsilon, at which their laws need so much delta."""
+        """Whether the total has this epsilon left for the others, and the delta for their laws and all samples."""
         samples_delta = _samples_delta(spent + epsilon, total_variation)
         return spent + epsilon <= total.epsilon and law_delta + samples_delta <= delta
 
+    # Pure costs add up, and need no delta for their laws.
     if all(isinstance(g, PureDp) for g in others) and paid(_pure(others), Fraction(0)):
         return True
     if not others or spent > total.epsilon:
         return False
+
+    # The others as one line of Renyi divergences, D_alpha <= xi + rho * alpha, converted at the epsilon that costs
+    # least.
     xi, rho = sum((g.xi for g in others if isinstance(g, RenyiDp)), Fraction(0)), _rho(others)
     integers = any(isinstance(g, RenyiDp) for g in others)
     left = total.epsilon - spent
@@ -115,7 +128,7 @@ def _keeps_approx(total: ApproxDp, guarantees: list[Guarantee], total_variation:
 
 
 def _samples_delta(epsilon: Fraction, total_variation: Fraction) -> Fraction:
-    """What samples at this total variation from their laws add to delta; 1, which nothing pays, where that is huge."""
+    """What samples at this total variation from their laws add to delta; 1, which no total has, where it is huge."""
     if total_variation == 0:
         return Fraction(0)
     return (1 + exp_upper(epsilon)) * total_variation if epsilon <= EXP_LIMIT else Fraction(1)
@@ -126,7 +139,7 @@ def _pure(guarantees: Sequence[Guarantee]) -> Fraction:
 
 
 def _rho(guarantees: Sequence[Guarantee]) -> Fraction:
-    """The slopes of all bounds on Renyi divergences."""
+    """The sum of the slopes of all bounds on Renyi divergences."""
     slopes = (
         pure_to_zcdp(g.epsilon) if isinstance(g, PureDp) else g.rho for g in guarantees if not isinstance(g, ApproxDp)
     )
@@ -138,29 +151,30 @@ class Ledger:
 
     All releases must be about the same unit and the same `Neighbours`.
 
-    Processes that share a file take turns: a lock is held from reading until the new contents are on disk. So do
-    threads, with a file or without. A file that is not there is a ledger of which nothing is spent. Symbolic links and
-    relative paths are followed once, when the ledger is made; what else `secagg.durable` says of files holds here.
+    Processes that share a file take turns: a lock is held from reading until the new contents are on disk. Threads take
+    turns, too, with a file or without. If there is no file, nothing is spent. Symbolic links and relative paths are
+    followed once, when the ledger is made. `secagg.durable` says what else holds for files.
 
-    Isochronous samples are not quite of their law. Under an (epsilon, delta) total delta pays for that, at the epsilon
-    where the releases need the least of it, so that a larger total never refuses what a smaller one pays. A pure or
-    zCDP total has no delta: what is promised is then that all releases together are within a total variation of
-    `allowance` of releases that keep to the total.
+    Isochronous samples are not exactly of their law. Under an (epsilon, delta) total, delta pays for that, at the
+    epsilon where the releases need the least delta: a larger total never refuses what a smaller one pays. A pure or
+    zCDP total has no delta. The promise is then that all releases together are within a total variation of `allowance`
+    of releases that keep to the total.
 
     Args:
         total: for the privacy unit over all batches.
         path: of the file, in a folder that exists and that others may not write to; the first release creates it. None
             keeps the ledger in memory.
-        allowance: of total variation, summed over all releases, from 0, for exact samples only, to below 1. By default
-            2**-64, of which 10**12 isochronous samples take a thousandth at most. Not for (epsilon, delta) totals.
+        allowance: what the sum of all total variations may be, at least 0 (only exact samples) and below 1. By default
+            2**-64; 10**12 isochronous samples take at most a thousandth of it. Not for (epsilon, delta) totals.
 
     Attributes:
-        total, allowance: as given.
+        total: as given.
+        allowance: as given, or the default; 0 for (epsilon, delta) totals.
         path: of the file, absolute and without symbolic links; None in memory.
 
     Raises:
-        LocalProtocolError: the allowance is out of range or for a total that has a delta; the file is no ledger, one of
-            another total or allowance, or a copy (`secagg adopt FILE` takes one); the file has hard links, or others
+        LocalProtocolError: the allowance is out of range or for a total that has a delta; the file is not a ledger, has
+            another total or allowance, or is a copy (`secagg adopt FILE` takes one); the file has hard links, or others
             may write to its folder.
         OSError: the file or its folder cannot be read or written.
     """
@@ -177,18 +191,25 @@ class Ledger:
 
     @property
     def spent(self) -> Mapping[str, Spent]:
-        """By batch id."""
+        """What each release cost, by batch id."""
         with self._turn() as turn:
             return turn.spent
 
     def affords(self, guarantee: Guarantee, *, total_variation: Fraction = Fraction(0)) -> bool:
-        """Whether a new batch of this cost would keep to the total now."""
+        """Whether a new batch of this cost would keep to the total now.
+
+        Args:
+            guarantee: of the release, such as `Plan.guarantee`.
+            total_variation: of the samples from their law, such as `Plan.total_variation`.
+        """
         return keeps_budget(self.total, [*self.spent.values(), Spent(guarantee, total_variation)], self.allowance)
 
     def spend(self, guarantee: Guarantee, batch_id: str, *, total_variation: Fraction = Fraction(0)) -> None:
-        """Record a release before it is made: once it returns, the cost is on disk. Again for the same batch it does
-        nothing, so that it can be repeated after a crash, of which the same release must come: noise that is drawn anew
-        makes another one, at its own cost and under its own id, if any of the first was sent.
+        """Record the cost of a release before it is made. Once this returns, the cost is on disk.
+
+        For a batch that is recorded at this cost it does nothing, so it can be repeated after a crash. The same release
+        must follow then. Noise that is drawn anew makes another release, with its own cost and id, if any of the first
+        was sent.
 
         Args:
             guarantee: of the release, such as `Plan.guarantee`.
@@ -197,7 +218,7 @@ class Ledger:
 
         Raises:
             BudgetExceeded: the releases would no longer keep to the total; nothing is recorded.
-            LocalProtocolError: the batch is known at another cost, or the ledger's file is refused.
+            LocalProtocolError: the batch is recorded at another cost, or the ledger's file is refused.
             OSError: the file cannot be read or written; nothing is recorded.
         """
         if not isinstance(batch_id, str):
@@ -206,7 +227,7 @@ class Ledger:
         with self._turn() as turn:
             spent = turn.spent
             if batch_id in spent:
-                require(spent[batch_id] == release, f"batch {batch_id!r} was spent at another cost")
+                require(spent[batch_id] == release, f"batch {batch_id!r} is recorded at another cost: name a new batch")
                 return
             releases = [*spent.values(), release]
             if not keeps_budget(self.total, releases, self.allowance):
@@ -219,7 +240,7 @@ class Ledger:
         """What these exceed, in words."""
         if isinstance(self.total, ApproxDp) or _total_variation(releases) <= self.allowance:
             return str(self.total)
-        return f"the total variation of {power_above(self.allowance)} that {self.total} is allowed to be off by"
+        return f"the allowance of {power_above(self.allowance)} of total variation beside {self.total}"
 
     @contextmanager
     def _turn(self) -> Iterator["_Turn"]:
@@ -243,7 +264,7 @@ class Ledger:
         try:
             total, allowance, spent = _decode(contents.body)
         except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, RecursionError, LocalProtocolError):
-            raise LocalProtocolError(f"{self.path} is no ledger") from None
+            raise LocalProtocolError(f"{self.path} is not a ledger") from None
         require(total == self.total, f"{self.path} is a ledger of {total}, not of {self.total}")
         require(
             allowance == self.allowance,
@@ -287,7 +308,7 @@ def _text(value: Fraction) -> str:
 
 
 def _decode(contents: bytes) -> tuple[Budget, Fraction, dict[str, Spent]]:
-    """Total, allowance and what is spent, of exactly the form that is written."""
+    """Total, allowance and what is spent, from exactly the form that is written."""
     document = json.loads(
         contents.decode(),
         object_pairs_hook=_unrepeated,
@@ -303,19 +324,19 @@ def _decode(contents: bytes) -> tuple[Budget, Fraction, dict[str, Spent]]:
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, whose names differ: of two entries one would be forgotten."""
+    """An object whose names all differ: of two equal names one entry would be lost."""
     if len({name for name, _ in pairs}) != len(pairs):
         raise ValueError
     return dict(pairs)
 
 
 def _not_written(text: str) -> Any:
-    """All numbers are written as text."""
+    """Refuses JSON numbers: a ledger writes all numbers as text."""
     raise ValueError(text)
 
 
 def _number(text: str) -> Fraction:
-    """Neither decimals nor exponents, of which a short one has a value that no memory holds."""
+    """A fraction; decimals and exponents are refused, as a short exponent can have a value too large for memory."""
     if _NUMBER.fullmatch(text) is None:
         raise ValueError
     return Fraction(text)

@@ -1,7 +1,7 @@
-"""The laws of noise: what each promises for a sensitivity, and how much it disturbs.
+"""The laws of noise: what each guarantees for a sensitivity, and its variance.
 
-A mechanism adds independent noise of one law to every entry of a vector of integers, or of residues mod R, where adding
-mod R afterwards costs nothing: it is post-processing.
+A mechanism adds independent noise of one law to every entry of a vector of integers. Reduction mod R afterwards is
+post-processing and changes no guarantee.
 """
 
 import math
@@ -21,7 +21,7 @@ class DiscreteLaplace:
     """P[Y = y] is proportional to exp(-|y| / scale): the geometric mechanism (Ghosh, Roughgarden, Sundararajan 2009).
 
     Attributes:
-        scale: t > 0; the variance is 1 / (2 sinh(1 / (2 t))**2), a little below 2 t**2.
+        scale: t, positive; the variance is 1 / (2 sinh(1 / (2 t))**2), a little below 2 t**2.
     """
 
     scale: Fraction
@@ -31,15 +31,21 @@ class DiscreteLaplace:
 
     @property
     def variance(self) -> float:
+        """Of one sample, in floating point."""
         half = float(1 / (2 * self.scale))
         return 0.5 / math.sinh(half) ** 2 if half < 350 else 0.0
 
     def guarantee(self, sensitivity: Sensitivity) -> PureDp:
-        """L1 / scale is the largest privacy loss of a vector."""
+        """epsilon = L1 / scale, the largest privacy loss of a vector."""
         return PureDp(sensitivity.l1 / self.scale)
 
     def satisfies(self, budget: Budget, sensitivity: Sensitivity) -> bool:
-        """Whether the mechanism keeps to the budget: proven, not estimated."""
+        """Whether the mechanism keeps to the budget: proven, not estimated.
+
+        Args:
+            budget: what the release may reveal.
+            sensitivity: of the vector that is released.
+        """
         epsilon = self.guarantee(sensitivity).epsilon
         return pure_to_zcdp(epsilon) <= budget.rho if isinstance(budget, ZCdp) else epsilon <= budget.epsilon
 
@@ -49,7 +55,7 @@ class DiscreteGaussian:
     """P[Y = y] is proportional to exp(-y**2 / (2 sigma**2)) (Canonne, Kamath and Steinke 2020).
 
     Attributes:
-        sigma_squared: above 0; the variance is a little less, and the same to 15 digits from 2 on.
+        sigma_squared: positive; the variance is a little less, and equal to 15 digits from 2 on.
     """
 
     sigma_squared: Fraction
@@ -59,6 +65,7 @@ class DiscreteGaussian:
 
     @property
     def variance(self) -> float:
+        """Of one sample, in floating point."""
         if self.sigma_squared >= 4:
             return float(self.sigma_squared)
         weights = [math.exp(-y * y / float(2 * self.sigma_squared)) for y in range(1, 40)]
@@ -69,7 +76,12 @@ class DiscreteGaussian:
         return ZCdp(sensitivity.l2_squared / (2 * self.sigma_squared))
 
     def satisfies(self, budget: Budget, sensitivity: Sensitivity) -> bool:
-        """Whether the mechanism keeps to the budget: proven, not estimated. No Gaussian is purely private."""
+        """Whether the mechanism keeps to the budget: proven, not estimated. It keeps to no pure budget.
+
+        Args:
+            budget: what the release may reveal.
+            sensitivity: of the vector that is released.
+        """
         if isinstance(budget, PureDp):
             return False
         if isinstance(budget, ZCdp):
@@ -77,8 +89,14 @@ class DiscreteGaussian:
         return self.delta(budget.epsilon, sensitivity) <= budget.delta
 
     def delta(self, epsilon: Fraction, sensitivity: Sensitivity) -> Fraction:
-        """An upper bound on the delta of (epsilon, delta)-DP: exact but for rounding where `sensitivity.worst` is (d,)
-        or (1, 1), else by zCDP."""
+        """An upper bound on the delta of (epsilon, delta)-DP.
+
+        It is exact but for rounding where `sensitivity.worst` is (d,) or (1, 1), and follows from zCDP elsewhere.
+
+        Args:
+            epsilon: exact.
+            sensitivity: of the vector that is released.
+        """
         epsilon = fraction(epsilon, "epsilon")
         if sensitivity.worst is not None and len(sensitivity.worst) == 1:
             return scalar_delta(self.sigma_squared, sensitivity.worst[0], epsilon)

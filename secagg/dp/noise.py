@@ -1,4 +1,4 @@
-"""A party's noise: the sampler of its law, and how samples get into its share."""
+"""A party's noise: the sampler of its law, and how samples are added to its share."""
 
 import os
 from dataclasses import dataclass
@@ -38,8 +38,12 @@ class Noise:
     """What one party adds to a vector of `length` entries: independent samples, or nothing without a sampler.
 
     **Seeds.** `rand` gives the secret of a draw: 16 bytes, by default from the operating system. The sampler's seed is
-    derived from it (see `secagg.dp.seeds`), together with the law and its exact scale, the form, the length and what
-    the noise is for, so that one secret under two budgets, lengths or shares gives noises that have nothing in common.
+    derived from the secret, the law and its exact scale, the form, the length and what the noise is for (see
+    `secagg.dp.seeds`). So one secret under two budgets, lengths or shares gives unrelated noises.
+
+    Attributes:
+        sampler: of the law; None adds nothing.
+        length: entries of the vector.
     """
 
     sampler: Sampler | None
@@ -55,21 +59,21 @@ class Noise:
     def sample(self, *, rand: Rand, context: bytes) -> Samples: ...
 
     def sample(self, *, rand: Rand | None = None, context: bytes | None = None) -> Samples:
-        """Noise by itself, int64[length], for who adds it elsewhere.
+        """The noise by itself, int64[length], to be added elsewhere.
 
         Args:
-            rand: source of the secret, instead of the operating system; it is asked once, for 16 bytes.
-            context: with `rand`, and then required: what the noise is for, such as the session, the party and a hash of
-                the values that it goes on. The same secret in another context gives unrelated noise.
+            rand: source of the secret, instead of the operating system; it is called once, for 16 bytes.
+            context: required with `rand`: what the noise is for, such as the session, the party and a hash of the
+                values that it is added to. The same secret in another context gives unrelated noise.
 
         Raises:
-            ArgumentTypeError: one of both is missing, or the context is not bytes.
+            ArgumentTypeError: one of the two is missing, or the context is not bytes.
             LocalProtocolError: the context is empty, or rand returns another number of bytes.
         """
         if (rand is None) != (context is None):
             raise ArgumentTypeError(
-                "rand and context go together: a secret of one's own needs a context, bytes that say what the noise is"
-                " for; leave out both for fresh noise"
+                "rand and context go together: with a secret of your own, give as context bytes that say what the noise"
+                " is for; leave out both for fresh noise"
             )
         context_bytes = b"" if context is None else octets(context, "context")
         require(rand is None or len(context_bytes) > 0, "context must say what the noise is for, got no bytes")
@@ -79,25 +83,25 @@ class Noise:
         return self.sampler.sample(self.length, rand=lambda _: seed)
 
     def add_to(self, share: NDArray[Any], modulus: int | None = None, *, rand: Rand = os.urandom) -> None:
-        """Add noise to the share, in place: mod R, or without a modulus to signed integers.
+        """Add noise to a share, in place: mod R, or without a modulus to signed integers.
 
-        Once for each share that is sent: who sees one share under two noises can average them. So a party that may be
-        asked again keeps what it has sent, and sends that. Where it has to be able to draw again, such as after a
-        crash before the answer was stored, it derives the secret from a key by a pseudorandom function of what it
-        answers, such as task and batch: the same secret, share and plan give the same noise, on any machine, as long as
-        `secagg.dp.seeds.VERSION` is the same; another share or plan gives unrelated noise.
+        Call it once for each share that is sent: whoever sees one share under two noises can average them. A party that
+        may be asked again keeps what it has sent, and sends that. A party that must be able to draw the same noise
+        again, such as after a crash before the answer was stored, derives the secret from a key by a pseudorandom
+        function of what it answers, such as task and batch. The same secret, share and plan give the same noise on any
+        machine, as long as `secagg.dp.seeds.VERSION` is the same. Another share or plan gives unrelated noise.
 
         Args:
-            share: share[length] mod R (see `secagg.vector`), of Prio3's Field64 for one; share[length, 2] where an
-                element has two words, as in Field128; or int64[length].
-            modulus: R, 2 .. 2**128 - 1, such as `prio3.field.MODULUS`.
-            rand: source of the secret; it is asked once, for 16 bytes.
+            share: share[length] mod R (see `secagg.vector`), as of Prio3's Field64; share[length, 2] where an element
+                has two words, as in Field128; or int64[length].
+            modulus: R, 2 .. 2**128 - 1, such as `prio3.field.MODULUS`; None for signed integers.
+            rand: source of the secret; it is called once, for 16 bytes.
 
         Raises:
             LocalProtocolError: the share has another length, or without a modulus is not int64; the modulus is out of
                 range; rand returns another number of bytes.
-            ArgumentTypeError: the share is no array, or the modulus no integer.
-            ValueError, TypeError: the share is no vector mod R.
+            ArgumentTypeError: the share is not an array, or the modulus not an integer.
+            ValueError, TypeError: the share is not a vector mod R.
         """
         modulus = None if modulus is None else whole(modulus, "modulus")
         self._check(share, modulus)
@@ -113,10 +117,11 @@ class Noise:
         in_place(share, "share")
         require(modulus is None or 2 <= modulus < 1 << 128, f"modulus must be 2 .. 2**128 - 1, got {modulus}")
         shape = (self.length,) if modulus is None or modulus <= 1 << 64 else (self.length, 2)
+        require(share.shape == shape, f"expected a share of {self.length} entries, of shape {shape}, got {share.shape}")
         require(
-            share.shape == shape, f"a share of {self.length} entries, of shape {shape}, expected, got {share.shape}"
+            modulus is not None or share.dtype == np.int64,
+            f"a share of {share.dtype} needs a modulus; without one it must be int64",
         )
-        require(modulus is not None or share.dtype == np.int64, f"give the modulus of a share of {share.dtype}")
 
     def _seed(self, rand: Rand, bound: Bound, digest: bytes, modulus: int = 0) -> bytes:
         assert self.sampler is not None
@@ -129,7 +134,7 @@ def _hash(share: NDArray[Any]) -> bytes:
 
 
 def sampler_of(law: PartyLaw, *, isochronous: bool) -> Sampler:
-    """Samples of a law, in the form that is asked for.
+    """The sampler of a law, in the form that is asked for.
 
     Raises:
         LocalProtocolError: the law is too wide for this form.
@@ -139,17 +144,19 @@ def sampler_of(law: PartyLaw, *, isochronous: bool) -> Sampler:
     sampler = isochronous_sampler(law)
     if sampler is None:
         raise LocalProtocolError(
-            "the noise is too wide for isochronous samples, which there are for Laplace noise up to a scale of"
-            f" {MAX_SCALE:,} and for other noise up to a variance of {MAX_SCANNED_VARIANCE:,}, got {describe(law)};"
-            " exact samples have no such limit"
+            f"the noise is too wide for isochronous samples, got {describe(law)}: a Laplace scale may be at most"
+            f" {MAX_SCALE:,}, the variance of other noise at most {MAX_SCANNED_VARIANCE:,}; exact samples may be wider"
         )
     require(sampler.total_variation <= TOTAL_VARIATION_MAX, "the sampler is too far from its law")
     return sampler
 
 
 def isochronous_sampler(law: PartyLaw) -> Sampler | None:
-    """Samples of a law that is off by TOTAL_VARIATION_MAX at most, in a time that does not depend on them; None where
-    the law is too wide for that."""
+    """The sampler that takes the same time for all samples, within TOTAL_VARIATION_MAX of the law.
+
+    Returns:
+        None where the law is too wide for that.
+    """
     try:
         if isinstance(law, DiscreteLaplace):
             return IsochronousLaplace(law.scale)
@@ -161,7 +168,7 @@ def isochronous_sampler(law: PartyLaw) -> Sampler | None:
 
 
 def exact_sampler(law: PartyLaw) -> Sampler:
-    """Samples of exactly this law; the time that they take tells something about them.
+    """The sampler of exactly this law; the time of a sample depends on it.
 
     Raises:
         LocalProtocolError: the law is too wide for any sampler.
@@ -177,6 +184,6 @@ def exact_sampler(law: PartyLaw) -> Sampler:
 
 
 def describe(law: PartyLaw) -> str:
-    """A law by name and parameter."""
+    """A law by name and parameter, such as DiscreteLaplace(scale = 2)."""
     name, (parameter, value) = type(law).__name__, next(iter(vars(law).items()))
     return f"{name}({parameter} = {text(value)})"

@@ -1,6 +1,7 @@
-"""Who adds the noise, what it promises to whom, and under which assumptions.
+"""Who adds noise, what it guarantees to whom, and under which assumptions.
 
-A plan is made once, before any data, and given to every party: each asks it for `noise_for` its role and adds that.
+A plan is made once, before any data is there, and given to every party. Each party adds what `noise_for` gives its
+role.
 """
 
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class Party(Enum):
 
 
 class Place(Enum):
-    """Where noise is added."""
+    """Where noise is added, and so whom it protects from."""
 
     LOCAL = "local"
     DISTRIBUTED = "distributed"
@@ -40,7 +41,7 @@ class Place(Enum):
 
     @property
     def party(self) -> Party:
-        """Who adds it."""
+        """Who adds it there."""
         return {Place.AGGREGATORS: Party.AGGREGATOR, Place.CENTRAL: Party.COLLECTOR}.get(self, Party.CLIENT)
 
 
@@ -49,11 +50,11 @@ class Unit:
     """Whose data the guarantee is about: one report, or one client with several.
 
     Attributes:
-        reports: how many reports a client has at most, in a batch and in all batches of the span together.
-        span: over what that is counted, such as "a day"; empty for the unit of one report.
+        reports: the most that a client reports, in all batches of the span together.
+        span: the time over which that is counted, such as "a day"; empty where the unit is one report.
 
     Raises:
-        LocalProtocolError: reports is below 1, or a client's span is not stated.
+        LocalProtocolError: reports is below 1, or several reports have no span.
     """
 
     reports: int = 1
@@ -63,7 +64,8 @@ class Unit:
         convert(self, whole, "reports")
         require(self.reports >= 1, f"reports must be at least 1, got {self.reports}")
         require(
-            bool(self.span) or self.reports == 1, "say over which span a client has so many reports: Unit(3, 'a day')"
+            bool(self.span) or self.reports == 1,
+            "say over which span a client has so many reports, as in Unit(3, 'a day')",
         )
 
     def __str__(self) -> str:
@@ -73,16 +75,17 @@ class Unit:
 
 
 REPORT = Unit()
+"""The unit of one report."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """Noise for vectors of `length` integers; made by `local`, `distributed`, `aggregators` or `central`.
 
-    Each of these takes `isochronous`: True asks for samples whose time does not depend on them, and raises
-    `LocalProtocolError` where the noise is too wide for that or delta cannot pay for it; False for exact samples. By
-    default samples are exact under a pure budget, and isochronous under others where that is possible. Wide Gaussian or
-    Skellam noise is slow then: at a variance of 2**20 it takes 7 microseconds a sample, exact noise a tenth of one.
+    Each of these takes `isochronous`. True asks for samples whose time does not depend on them, and raises
+    `LocalProtocolError` where the noise is too wide for that or delta cannot pay for it. False asks for exact samples.
+    By default samples are exact under a pure budget, and under other budgets isochronous where that is possible. Wide
+    Gaussian or Skellam noise is slow then: at a variance of 2**20 a sample takes 7 microseconds, an exact one 0.1.
 
     Attributes:
         budget: what a privacy unit's data may reveal.
@@ -91,11 +94,11 @@ class Plan:
         length: entries of the vector that is released.
         place: where noise is added.
         parties: how many parties add it.
-        honest: how many are counted on: what they add is enough by itself.
-        law: what each of them adds to every entry.
-        isochronous: whether the samplers' time does not depend on the samples. Their law is then a little off: by
-            `total_variation`, which is taken off an (epsilon, delta) budget's delta in advance. The promise of a pure
-            or zCDP plan is that its samples are so close to a mechanism that keeps to the budget.
+        honest: how many of them are assumed to be honest; their noise is enough by itself.
+        law: of the noise that each party adds to every entry.
+        isochronous: whether the time of a sample does not depend on it. Samples are then within `total_variation` of
+            their law, which is subtracted from an (epsilon, delta) budget's delta in advance. A pure or zCDP plan
+            promises that its samples are within it of a mechanism that keeps to the budget.
     """
 
     budget: Budget
@@ -122,7 +125,18 @@ class Plan:
         unit: Unit = REPORT,
         isochronous: bool | None = None,
     ) -> Self:
-        """The Collector adds the noise: private towards those who see what it publishes, not towards itself."""
+        """The Collector adds the noise: it protects from those who see what the Collector publishes.
+
+        Args:
+            budget: what a privacy unit's data may reveal.
+            sensitivity: of one report.
+            length: entries of the vector that is released.
+            unit: the privacy unit.
+            isochronous: the form of the samples, see the class.
+
+        Raises:
+            LocalProtocolError: no such noise keeps to the budget.
+        """
         return cls._make(budget, sensitivity, length, unit, Place.CENTRAL, 1, 1, isochronous)
 
     @classmethod
@@ -137,12 +151,24 @@ class Plan:
         unit: Unit = REPORT,
         isochronous: bool | None = None,
     ) -> Self:
-        """Each of `count` Aggregators adds noise to its aggregate share: private towards the Collector and the others
-        as long as `honest` of them do. With honest = 1 each adds all of it, which protects from every Aggregator but
-        the honest one; with more, an Aggregator that sees the result knows its own part and is not one of `honest`.
+        """Each Aggregator adds noise to its aggregate share: it protects from the Collector and the other Aggregators.
+
+        This holds as long as `honest` Aggregators add their noise. With honest = 1 each adds all the noise, which
+        protects from every Aggregator but the honest one. With more, an Aggregator that sees the result knows its own
+        noise, and does not count as one of the honest.
+
+        Args:
+            budget: what a privacy unit's data may reveal.
+            sensitivity: of one report.
+            length: entries of the vector that is released.
+            count: number of Aggregators.
+            honest: how many of them are assumed to be honest.
+            unit: the privacy unit.
+            isochronous: the form of the samples, see the class.
 
         Raises:
-            LocalProtocolError: honest is not 1 .. count, or the sensitivity is not for replace-one.
+            LocalProtocolError: honest is not 1 .. count, the sensitivity is not for replace-one, or no such noise keeps
+                to the budget.
         """
         count, honest = whole(count, "count"), whole(honest, "honest")
         require(1 <= honest <= count, f"honest must be 1 .. {count}, the number of Aggregators, got {honest}")
@@ -162,16 +188,25 @@ class Plan:
         unit: Unit = REPORT,
         isochronous: bool | None = None,
     ) -> Self:
-        """Each client of a SecAgg cohort adds a part before masking: private towards whoever sees the sum.
+        """Each client of a SecAgg cohort adds a part of the noise before masking: it protects from all who see the sum.
 
-        Counted on are survivors - corrupt clients, where `survivors` is how many inputs the protocol has in every sum
-        (t, or `Params.min_users`). A client that sees the sum knows its own part of the noise, however honest it is:
-        where clients get results, `corrupt` must be 1 at least, and covers so many that pool them. Fewer than
-        `survivors` inputs end the round, so dropouts never weaken the guarantee.
+        The noise of survivors - corrupt clients is enough. Fewer than `survivors` inputs end the round, so dropouts
+        never weaken the guarantee. A client that sees the sum knows its own noise, however honest it is. So where
+        clients get results, `corrupt` must be at least 1; it covers that many clients that share what they know.
+
+        Args:
+            budget: what a privacy unit's data may reveal.
+            sensitivity: of one report.
+            length: entries of the vector that is released.
+            clients: number of clients.
+            survivors: how many inputs the protocol has in every sum (t, or `Params.min_users`).
+            corrupt: how many clients may add no noise, or tell what they add.
+            unit: the privacy unit.
+            isochronous: the form of the samples, see the class.
 
         Raises:
-            LocalProtocolError: not corrupt < survivors <= clients, the sensitivity is not for replace-one, or the
-                budget is pure.
+            LocalProtocolError: not corrupt < survivors <= clients, the sensitivity is not for replace-one, the budget
+                is pure and there is more than one honest client, or no such noise keeps to the budget.
         """
         clients, survivors = whole(clients, "clients"), whole(survivors, "survivors")
         corrupt = whole(corrupt, "corrupt")
@@ -194,10 +229,19 @@ class Plan:
         unit: Unit = REPORT,
         isochronous: bool | None = None,
     ) -> Self:
-        """Each client adds all the noise to its own report: private towards everybody, whoever is honest.
+        """Each client adds all the noise to its own report: it protects from everybody, whoever is honest.
+
+        Args:
+            budget: what a privacy unit's data may reveal.
+            sensitivity: of one report.
+            length: entries of the vector that is released.
+            clients: number of clients.
+            unit: the privacy unit.
+            isochronous: the form of the samples, see the class.
 
         Raises:
-            LocalProtocolError: there is no client, or the sensitivity is not for replace-one.
+            LocalProtocolError: there is no client, the sensitivity is not for replace-one, or no such noise keeps to
+                the budget.
         """
         clients = whole(clients, "clients")
         require(clients >= 1, f"clients must be at least 1, got {clients}")
@@ -218,8 +262,11 @@ class Plan:
     ) -> Self:
         length = whole(length, "length")
         isochronous = None if isochronous is None else flag(isochronous, "isochronous")
+        # In the worst case each report of a unit is in another batch; all their entries count.
         entries = length * unit.reports
         samples = honest * entries
+
+        # The law must keep to the budget that is left after the samples' distance from it.
         law = calibrate_distributed(
             law_budget(budget, samples, isochronous), sensitivity.times(unit.reports), honest, entries
         )
@@ -230,37 +277,43 @@ class Plan:
     def _require_replace_one(sensitivity: Sensitivity) -> None:
         require(
             sensitivity.neighbours is Neighbours.REPLACE_ONE,
-            "only a central plan can be add-remove: who took part in a SecAgg round and how many reports a DAP batch"
-            " has is visible, so that noise on the sum can hide what was sent, not that it was; use replace-one",
+            "only a central plan can be add-remove; use replace-one: who took part in a SecAgg round, and how many"
+            " reports a DAP batch has, is visible, so noise on the sum hides what was sent, but not that it was sent",
         )
 
     @property
     def guarantee(self) -> Guarantee:
-        """What the unit's reports cost it, for a `Ledger`: the promise of the honest parties' law, which composes
-        better than the budget. The budget itself is as true, and better for a single release of one number or histogram
-        with Gaussian noise, whose exact delta is below that of its zCDP.
+        """What the release costs the privacy unit, for a `Ledger`: the guarantee of the honest parties' law.
 
-        A client's guarantee holds for all batches of the span together: with k_i of its k reports in batch i, epsilons
-        add up to sum(k_i) of one report's at most, and divergences to sum(k_i**2).
+        It composes better than the budget. The budget holds as well, and is better for a single release of one number
+        or histogram with Gaussian noise, whose exact delta is below that of its zCDP.
+
+        A client's guarantee holds for all batches of the span together. With k_i of its k reports in batch i, epsilons
+        add up to at most sum(k_i) times that of one report, and divergences to sum(k_i**2) times.
         """
         return self._total.guarantee(self._unit_sensitivity)
 
     @property
     def total_variation(self) -> Fraction:
-        """A bound on how far the honest parties' samples, all together, are from the law: for a `Ledger`."""
+        """A bound on the distance of all honest parties' samples together from their law, for a `Ledger`."""
         return round_up(self._samples * self._sampler.total_variation, 24) if self.isochronous else Fraction(0)
 
     @property
     def keeps_budget(self) -> bool:
-        """Whether the honest parties' noise alone keeps to the budget, but under pure and zCDP budgets for
-        `total_variation`: checked anew, from the laws."""
+        """Whether the honest parties' noise alone keeps to the budget: checked anew, from the laws.
+
+        Under pure and zCDP budgets this is to within `total_variation`.
+        """
         budget = law_budget(self.budget, self._samples, self.isochronous)
         return self._total.satisfies(budget, self._unit_sensitivity)
 
     def noise_for(self, party: Party) -> Noise:
-        """What a party in this role adds to its share; nothing where noise is not its part.
+        """What a party in this role adds to its share; nothing if other parties add the noise.
 
         `plan.noise_for(Party.AGGREGATOR).add_to(share, modulus)`.
+
+        Args:
+            party: the role.
 
         Raises:
             LocalProtocolError: the noise is too wide for any sampler.
@@ -270,27 +323,55 @@ class Plan:
         return Noise(self._sampler, self.length)
 
     def variance(self, parties: int | None = None) -> float:
-        """Of each entry of the result, where so many parties added noise; by default all."""
+        """The variance of each entry of the result, in floating point.
+
+        Args:
+            parties: how many parties added noise, honest .. parties of the plan; by default all.
+
+        Raises:
+            LocalProtocolError: the number is out of range.
+        """
         return self._adding(parties) * float(self.law.variance)
 
     def over_noise(self, parties: int | None = None) -> Fraction:
-        """By which factor the variance exceeds what is needed, because more parties added noise than are counted on.
+        """The factor by which the variance exceeds what is needed, as more parties added noise than must be honest.
 
-        1 for local noise, where every report needs all of its own.
+        It is 1 for local noise, where every report needs all of its own noise.
+
+        Args:
+            parties: how many parties added noise, honest .. parties of the plan; by default all.
+
+        Raises:
+            LocalProtocolError: the number is out of range.
         """
         return Fraction(1) if self.place is Place.LOCAL else Fraction(self._adding(parties), self.honest)
 
     def error(self, confidence: float, size: int | None = None, *, parties: int | None = None) -> Error:
-        """What the error of each entry stays within with this confidence; relative to a true `size`, if given."""
+        """A bound on the error of each entry of the result, for each entry by itself.
+
+        Args:
+            confidence: the probability that the bound holds, above 0 and at most 1 - 1e-12.
+            size: the entry's true size, for a relative error.
+            parties: how many parties added noise, honest .. parties of the plan; by default all.
+
+        Raises:
+            LocalProtocolError: a number is out of range.
+        """
         return error(self.law, self._adding(parties), confidence, size)
 
     def room(self, probability: Exact = WRAP_PROBABILITY) -> int:
-        """A bound on every entry's |noise| that fails with this probability at most, over all entries together: the
-        headroom that a sum mod R needs on both sides (`Params.for_inputs(room=...)`)."""
+        """A bound on every entry's |noise|: the headroom that a sum mod R needs (`Params.for_inputs(room=...)`).
+
+        Args:
+            probability: that the bound does not hold for some entry, an exact number between 0 and 1.
+
+        Raises:
+            LocalProtocolError: the probability is out of range.
+        """
         return room(self.law, self.parties, self.length, probability)
 
     def report(self) -> list[tuple[str, str]]:
-        """The plan in words: names and values, assumptions included."""
+        """The plan in words: pairs of a name and a value, with all assumptions."""
         entries = f"each of {self.length:,} entries" if self.length > 1 else "every entry"
         return [
             ("guarantee", f"{self.budget} for {self.unit}, {self.sensitivity.neighbours.value}{self._closeness()}"),
@@ -302,7 +383,7 @@ class Plan:
         ]
 
     def assumptions(self) -> list[str]:
-        """What the guarantee rests on and nothing here can enforce."""
+        """What the guarantee depends on and nothing here can enforce, in words."""
         unknown = "that nobody who sees the result knows"
         who = {
             Place.CENTRAL: "the Collector and the Aggregators are trusted with the exact result",
@@ -317,14 +398,14 @@ class Plan:
         return assumptions
 
     def _closeness(self) -> str:
-        """What a budget without a delta cannot cover."""
+        """The total variation that a budget without a delta cannot cover, in words."""
         if isinstance(self.budget, ApproxDp) or not self.isochronous:
             return ""
         return f", but for a total variation of {power_above(self.total_variation)}"
 
     def _form(self) -> str:
         if not self.isochronous:
-            return "exact, in a time that tells something about them"
+            return "exact, in a time that depends on them"
         covered = ", which delta covers" if isinstance(self.budget, ApproxDp) else ""
         return f"isochronous, together within {power_above(self.total_variation)} of the law{covered}"
 
@@ -334,7 +415,7 @@ class Plan:
 
     @property
     def _samples(self) -> int:
-        """Of all parties that are counted on."""
+        """Number of samples of all honest parties."""
         return self.honest * self._unit_entries
 
     @property
@@ -344,7 +425,7 @@ class Plan:
 
     @property
     def _unit_entries(self) -> int:
-        """Entries of all batches that have a report of one unit: in the worst case each report is in another."""
+        """Entries of all batches with a report of one unit: in the worst case each report is in another batch."""
         return self.length * self.unit.reports
 
     @property

@@ -1,14 +1,14 @@
-"""Real vectors of bounded L2 norm to vectors of integers, and by how much rounding can lengthen them.
+"""Rounds real vectors of bounded L2 norm to integers, and bounds their norm after rounding.
 
 Lengths are in steps of the grid: a vector clipped to norm c and rounded to multiples of g has norm C = c / g here.
-What bounds the sensitivity is the norm after rounding (Kairouz, Liu and Steinke 2021, section 4.1):
+The norm after rounding bounds the sensitivity (Kairouz, Liu and Steinke 2021, section 4.1):
 
     to the nearest:             C + sqrt(m) / 2, and never more than 2 C
     at random, unconditionally: C + sqrt(m)
     at random, conditionally:   the lesser of that and the root of
                                 C**2 + m/4 + sqrt(2 ln(1 / beta)) * (C + sqrt(m) / 2),
 
-where the last is drawn again until it holds, as each draw does with a chance of 1 - beta at least.
+where the last is drawn again until the bound holds. Each draw keeps to it with a probability of at least 1 - beta.
 """
 
 import os
@@ -25,22 +25,28 @@ from ..shamir import RandomBytes
 from .exact import Exact, fraction, log_upper, sqrt_upper
 
 BETA = Fraction(3, 5)  # about exp(-1/2), which the paper takes
-DRAWS = 40  # all fail with a chance below beta**40 = 2e-9
+DRAWS = 40  # all fail with a probability below beta**40 = 2e-9
 
 
 class Rounding(Enum):
     """How real numbers become integers."""
 
     NEAREST = "nearest"
-    """Deterministic; adds up to a drift over many vectors that are alike."""
+    """Deterministic; the errors of many similar vectors add up."""
     UNCONDITIONAL = "unconditional"
-    """To a neighbour at random, right on average."""
+    """To the integer below or above at random, without bias."""
     CONDITIONAL = "conditional"
-    """The same, drawn again while the result is too long: far less noise for long vectors."""
+    """The same, drawn again while the result is too long: long vectors need far less noise."""
 
 
 def rounded_norm_squared(norm: Exact, length: int, rounding: Rounding, *, beta: Exact = BETA) -> int:
-    """The largest squared L2 norm that a vector of this length and L2 norm can have once it is rounded.
+    """The largest squared L2 norm that a vector can have after rounding.
+
+    Args:
+        norm: the L2 norm before rounding, in steps of the grid; exact.
+        length: entries of the vector.
+        rounding: how entries become integers.
+        beta: of conditional rounding, see the module; exact, between 0 and 1.
 
     Raises:
         LocalProtocolError: norm is not positive, length is below 1, or beta is not between 0 and 1.
@@ -68,20 +74,24 @@ def round_vector(
     draws: int = DRAWS,
     rand: RandomBytes = os.urandom,
 ) -> NDArray[np.int64]:
-    """values[m], clipped to an L2 norm and rounded to integers whose squared norm is at most `rounded_norm_squared`.
+    """Clips a vector to an L2 norm and rounds it to integers whose squared norm is at most `rounded_norm_squared`.
 
-    Conditional rounding that is too long `draws` times rounds towards 0, which never lengthens. How many draws it takes
-    depends on the values, and so does the time.
+    Conditional rounding whose result is too long `draws` times rounds towards 0, which never lengthens a vector. The
+    number of draws depends on the values, and so does the time.
 
     Args:
-        values: real numbers in steps of the grid, finite.
-        norm: the L2 norm that longer vectors are scaled down to, in steps, below 2**30.
-        rounding, beta: see the module.
-        draws: of conditional rounding, at most.
+        values: float[m], finite, in steps of the grid.
+        norm: the L2 norm that longer vectors are scaled down to, in steps, below 2**30; exact.
+        rounding: how entries become integers.
+        beta: of conditional rounding, see the module; exact, between 0 and 1.
+        draws: the most draws of conditional rounding.
         rand: source of random bytes, 4 for each value and draw.
 
+    Returns:
+        int64[m].
+
     Raises:
-        LocalProtocolError: a value is no finite number, or an argument is out of range.
+        LocalProtocolError: a value is not a finite number, or an argument is out of range.
     """
     values, draws = array(values, "values"), whole(draws, "draws")
     require(values.ndim == 1 and bool(np.isfinite(values).all()), "values must be one vector of finite numbers")
@@ -118,6 +128,6 @@ def _norm_squared(rounded: NDArray[np.int64]) -> int:
 
 
 def _checked(rounded: NDArray[np.int64], largest: int) -> NDArray[np.int64]:
-    """The privacy of a client hangs on this bound, so no rounding error of float64 may break it."""
+    """The privacy of a client depends on this bound, so no rounding error of float64 may break it."""
     require(_norm_squared(rounded) <= largest, "the rounded vector is longer than it can be")
     return rounded

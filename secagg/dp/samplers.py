@@ -1,16 +1,18 @@
 """Samples of discrete laws, drawn exactly: only integer arithmetic between random bytes and samples.
 
 Each law has two forms. The exact ones have exactly their law: Laplace and Gaussian are Algorithms 2 and 3 of
-C. Canonne, G. Kamath and T. Steinke, "The Discrete Gaussian for Differential Privacy" (2020), Skellam an inversion. The
-time they take depends on the samples: who can time them learns something about the magnitude of the noise. The
-isochronous ones take the same random words and the same steps for every sample. Their thresholds have 128 bits, so that
-their law is off by a total variation distance that each states, some 2**-120 a sample: `form` says what covers it.
+C. Canonne, G. Kamath and T. Steinke, "The Discrete Gaussian for Differential Privacy" (2020), Skellam is an inversion.
+The time that they take depends on the samples: whoever can time them learns something about the magnitude of the noise.
+The isochronous ones take the same random words and the same steps for every sample. Their thresholds have 128 bits. So
+they are within a total variation distance of their law that each states, some 2**-120 a sample: `form` says what covers
+it.
 
-Randomness comes from `rand`, which is asked once for a seed of 16 bytes; the seed stands for the words
-PRG(seed)[i] mod 2**64 (see `secagg.masking`), so that whoever knows it can draw the same noise again, on any machine.
-A seed must serve one draw: under two laws it gives the same words in two sizes. `secagg.dp.Noise` derives one for each
-(see `seeds`, whose VERSION changes when a seed comes to give other samples).
-"Exact" is said of truly random words: nothing changes for who cannot tell AES-128 in counter mode from them.
+Randomness comes from `rand`, which is called once for a seed of 16 bytes. The seed stands for the words PRG(seed)[i]
+mod 2**64 (see `secagg.masking`): whoever knows it can draw the same noise again, on any machine. A seed must serve one
+draw only: under two laws it gives the same words in two sizes. `secagg.dp.Noise` derives a seed for each draw (see
+`seeds`, whose VERSION changes when a seed comes to give other samples).
+
+"Exact" is said of truly random words; it holds as well for anyone who cannot tell AES-128 in counter mode from them.
 """
 
 import os
@@ -32,7 +34,7 @@ from .tables import BITS, Quotients, cumulative, gaussian_quotients, laplace_pro
 Samples = NDArray[np.int64]
 Rand = Callable[[int], bytes]
 
-MAX_SCALE = 1 << 40  # a sample then leaves int64 with a probability below 2**-12,000,000
+MAX_SCALE = 1 << 40  # a sample is then outside int64 with a probability below 2**-12,000,000
 LAPLACE_TERMS = 1 << 56
 GAUSSIAN_TERMS = 1 << 100
 MAX_SCANNED_VARIANCE = 1 << 20  # thresholds number 13 standard deviations: here they take 7 microseconds to read
@@ -48,23 +50,40 @@ class Sampler(ABC):
 
     @property
     def total_variation(self) -> Fraction:
+        """See the class; 0 for exact samplers."""
         return Fraction(0)
 
     @abstractmethod
     def fill(self, out: Samples, random: _kernels.Random) -> None:
-        """Writes one sample to each element of out[n]."""
+        """Writes one sample to each element.
+
+        Args:
+            out: int64[n], written.
+            random: where random words come from.
+        """
 
     def sample(self, n: int, *, rand: Rand = os.urandom) -> Samples:
-        """n samples, int64[n]."""
+        """Draws n samples, int64[n].
+
+        Args:
+            n: how many.
+            rand: called once, for a seed of 16 bytes that serves no other draw.
+        """
         out = np.empty(n, np.int64)
         self.fill(out, _kernels.Random(seed=rand(SEED_BYTES)))
         return out
 
     def add_to(self, values: vector.Word, modulus: int, *, rand: Rand = os.urandom) -> None:
-        """Adds one sample mod R to each element of values[n] mod R, in place: elements of Field64, and as
-        values[n, 2] those of Field128, among them.
+        """Adds one sample mod R to each element of a vector mod R, in place.
 
-        Raises ValueError or TypeError unless values are such a vector (see `vector.add_signed`).
+        Args:
+            values: values[n] mod R, as of Prio3's Field64; or values[n, 2] where elements have two words, as in
+                Field128.
+            modulus: R, 2 .. 2**128 - 1.
+            rand: called once, for a seed of 16 bytes that serves no other draw.
+
+        Raises:
+            ValueError, TypeError: values are not such a vector (see `vector.add_signed`).
         """
         vector.add_signed(values, self.sample(len(values), rand=rand), modulus)
 
@@ -83,6 +102,7 @@ class ExactLaplace(Sampler):
         require_ratio("scale", self.scale, LAPLACE_TERMS, MAX_SCALE)
 
     def fill(self, out: Samples, random: _kernels.Random) -> None:
+        """See `Sampler.fill`."""
         _kernels.noise_laplace(out, *Fraction(self.scale).as_integer_ratio(), random)
 
 
@@ -100,16 +120,17 @@ class ExactGaussian(Sampler):
         require_ratio("sigma_squared", self.sigma_squared, GAUSSIAN_TERMS, MAX_SCALE**2)
 
     def fill(self, out: Samples, random: _kernels.Random) -> None:
+        """See `Sampler.fill`."""
         _kernels.noise_gaussian(out, *Fraction(self.sigma_squared).as_integer_ratio(), random)
 
 
 @dataclass(frozen=True)
 class ExactSkellam(Sampler):
-    """The difference of two Poisson variables of mean variance / 2: P[X = x] is proportional to I_x(variance), I being
+    """The difference of two Poisson variables of mean variance / 2: P[X = x] is proportional to I_x(variance), with I
     Bessel's function. Sums of such samples are such samples.
 
-    Inverts the distribution function: 128 random bits lie between two of its values' first 128 bits, or, with a
-    probability below 2**-110, on one of them; then more bits of both are taken until they differ.
+    The sampler inverts the distribution function. 128 random bits lie between the first 128 bits of two of its values,
+    or, with a probability below 2**-110, on one of them; then more bits of both are taken until they differ.
 
     Raises:
         ValueError: unless 0 < variance <= 2**28, with numerator and denominator at most 2**100.
@@ -121,6 +142,7 @@ class ExactSkellam(Sampler):
         require_ratio("variance", self.variance, GAUSSIAN_TERMS, MAX_SEARCHED_VARIANCE)
 
     def fill(self, out: Samples, random: _kernels.Random) -> None:
+        """See `Sampler.fill`."""
         table = _skellam_table(self.variance)
         done = _kernels.noise_search(out, table.rows, random)
         while done < out.size:
@@ -140,7 +162,7 @@ class ExactSkellam(Sampler):
 
 @dataclass(frozen=True)
 class IsochronousLaplace(Sampler):
-    """The law of `ExactLaplace` but for `total_variation`, the bits of the magnitude being drawn one by one.
+    """The law of `ExactLaplace` but for `total_variation`; the bits of the magnitude are drawn one by one.
 
     Raises:
         ValueError: unless 0 < scale <= 2**40, with numerator and denominator at most 2**56.
@@ -153,15 +175,17 @@ class IsochronousLaplace(Sampler):
 
     @property
     def total_variation(self) -> Fraction:
+        """See `Sampler`."""
         return _laplace_table(self.scale).total_variation
 
     def fill(self, out: Samples, random: _kernels.Random) -> None:
+        """See `Sampler.fill`."""
         _kernels.noise_bitwise(out, _laplace_table(self.scale).rows, random)
 
 
 @dataclass(frozen=True)
 class IsochronousGaussian(Sampler):
-    """The law of `ExactGaussian` but for `total_variation`, every threshold of the magnitude being read.
+    """The law of `ExactGaussian` but for `total_variation`; every threshold of the magnitude is read.
 
     Raises:
         ValueError: unless 0 < sigma_squared <= 2**20, with numerator and denominator at most 2**100.
@@ -174,15 +198,17 @@ class IsochronousGaussian(Sampler):
 
     @property
     def total_variation(self) -> Fraction:
+        """See `Sampler`."""
         return _gaussian_table(self.sigma_squared).total_variation
 
     def fill(self, out: Samples, random: _kernels.Random) -> None:
+        """See `Sampler.fill`."""
         _kernels.noise_scan(out, _gaussian_table(self.sigma_squared).rows, random)
 
 
 @dataclass(frozen=True)
 class IsochronousSkellam(Sampler):
-    """The law of `ExactSkellam` but for `total_variation`, every threshold of the magnitude being read.
+    """The law of `ExactSkellam` but for `total_variation`; every threshold of the magnitude is read.
 
     Raises:
         ValueError: unless 0 < variance <= 2**20, with numerator and denominator at most 2**100.
@@ -195,15 +221,22 @@ class IsochronousSkellam(Sampler):
 
     @property
     def total_variation(self) -> Fraction:
+        """See `Sampler`."""
         return _skellam_table(self.variance).total_variation
 
     def fill(self, out: Samples, random: _kernels.Random) -> None:
+        """See `Sampler.fill`."""
         _kernels.noise_scan(out, _skellam_table(self.variance).rows, random)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Thresholds as the kernels take them, uint64[count, 2], and how far from the law what they draw is."""
+    """Thresholds as the kernels take them.
+
+    Attributes:
+        rows: uint64[count, 2], the low word first.
+        total_variation: a bound on the distance of a sample from the law.
+    """
 
     rows: NDArray[np.uint64]
     total_variation: Fraction
@@ -250,8 +283,18 @@ def _random_bits(random: _kernels.Random) -> int:
 
 
 def require_ratio(name: str, value: Fraction, max_terms: int, max_value: int) -> None:
-    """Raises ValueError unless 0 < value <= max_value, with numerator and denominator at most max_terms, and TypeError
-    for a float, which is not exactly what was meant."""
+    """Checks the parameter of a law.
+
+    Args:
+        name: of the parameter, for errors.
+        value: an integer or a fraction.
+        max_terms: the largest numerator and denominator.
+        max_value: the largest value.
+
+    Raises:
+        ValueError: the value is not positive, or too large.
+        TypeError: it is a float, which is not exact.
+    """
     if not isinstance(value, Rational):
         raise TypeError(f"{name} must be a Fraction or an integer, got {value!r}")
     if not 0 < value <= max_value:

@@ -1,8 +1,8 @@
-"""From a party's secret to the seed of one draw: whatever draws differ in, their noise is unrelated.
+"""From a party's secret to the seed of one draw: draws that differ in anything have unrelated noise.
 
 The sampler turns a seed into uniform numbers and those into samples.  One seed under two budgets would give the same
-uniform numbers in two sizes, and 2 * y1 - y2 would be the share almost without noise; under two lengths, the first
-samples would be the same.  So a sampler never gets the secret itself but
+uniform numbers in two sizes, and 2 * y1 - y2 would be the share almost without noise. Under two lengths, the first
+samples would be the same.  So a sampler never gets the secret itself, but
 
     seed = HKDF-SHA256(secret, info = "secagg noise" || Draw), 16 bytes, without a salt (RFC 5869),
 
@@ -41,7 +41,7 @@ _LABEL = b"secagg noise"
 
 
 class Bound(IntEnum):
-    """What a draw is bound to, so that its noise is on nothing else."""
+    """What a draw is bound to: its noise is used for nothing else."""
 
     SHARE = 1
     CONTEXT = 2
@@ -49,7 +49,7 @@ class Bound(IntEnum):
 
 @dataclass(frozen=True, repr=False)
 class Draw(Struct):
-    """All that tells one draw under a secret from another."""
+    """Everything that distinguishes one draw under a secret from another; the module has the fields."""
 
     version: Annotated[int, UInt(2)]
     sampler: Annotated[bytes, Opaque(1, 1)]
@@ -61,6 +61,15 @@ class Draw(Struct):
 
     @classmethod
     def of(cls, sampler: Sampler, length: int, modulus: int, bound: Bound, digest: bytes) -> "Draw":
+        """The draw of a sampler.
+
+        Args:
+            sampler: of one parameter, the law's scale.
+            length: how many samples are drawn.
+            modulus: of the share; 0 for signed integers, and without a share.
+            bound: what the digest is of.
+            digest: SHA-256 of the share before noise, or of the caller's context.
+        """
         (scale,) = vars(sampler).values()
         numerator, denominator = Fraction(scale).as_integer_ratio()
         name = type(sampler).__name__
@@ -69,9 +78,12 @@ class Draw(Struct):
     def seed(self, secret: bytes) -> bytes:
         """The seed of this draw, 16 bytes, as secret as its noise.
 
+        Args:
+            secret: 16 bytes.
+
         Raises:
             ArgumentTypeError: the secret is not bytes.
-            LocalProtocolError: it does not have 16 of them.
+            LocalProtocolError: it does not have 16 bytes.
         """
         secret = octets(secret, "what rand returns")
         require(len(secret) == SEED_BYTES, f"rand must return a seed of {SEED_BYTES} bytes, got {len(secret)}")

@@ -1,8 +1,8 @@
 """Thresholds of symmetric discrete laws: the first binary digits of their probabilities, proven digit by digit.
 
-A law is given by the quotients r_k = P[X = k] / P[X = k - 1], k >= 1, which must descend.  All numbers are integers
-that bound a real number from both sides, in fixed point: (low, high) stands for low / 2**point .. high / 2**point.
-Products are rounded outwards.  Where the bounds leave a digit open, everything is computed again with more digits.
+A law is given by the quotients r_k = P[X = k] / P[X = k - 1], k >= 1, which must descend.  A real number is bounded
+from both sides by integers in fixed point: (low, high) stands for low / 2**point .. high / 2**point.  Products are
+rounded outwards.  Where the bounds leave a digit open, everything is computed again with more digits.
 
 `gaussian_quotients` and `laplace_probabilities` need exp, which `decimal` rounds correctly; `skellam_quotients` needs
 arithmetic only.
@@ -27,7 +27,7 @@ class Cumulative:
 
     Attributes:
         thresholds: floor(2**bits * P[|X| >= k]) for k = 1, 2, 3, ... while that is not 0.
-        beyond: an upper bound on the sum of P[|X| >= k] over all k that come after.
+        beyond: an upper bound on the sum of P[|X| >= k] over all larger k.
     """
 
     thresholds: list[int]
@@ -35,7 +35,12 @@ class Cumulative:
 
 
 def cumulative(quotients: Quotients, bits: int = BITS) -> Cumulative:
-    """The table of a law."""
+    """The table of a law.
+
+    Args:
+        quotients: of the law.
+        bits: of a threshold.
+    """
     point = bits + 96
     while True:
         table = _cumulative(quotients(point), point, bits)

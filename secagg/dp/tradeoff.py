@@ -1,4 +1,4 @@
-"""Privacy against accuracy: what each epsilon, batch size and place of noise buys, and the epsilon that buys enough."""
+"""Privacy against accuracy: the error for each epsilon, batch size and place of noise, and the epsilon for an error."""
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
@@ -16,23 +16,23 @@ from .plan import REPORT, Place, Plan, Unit
 from .sensitivity import Sensitivity
 
 EPSILON_MIN, EPSILON_MAX = Fraction(1, 10**4), Fraction(100)
-_DIGITS = 3  # significant, of an epsilon that is looked for
+_DIGITS = 3  # significant ones, of the epsilon that `epsilon_for` gives
 
 COLUMNS = ("place", "epsilon", "reports", "size", "noise", "deviation", "error", "relative error")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One choice and its price.
+    """One choice, and the error that it has.
 
     Attributes:
         place: where noise is added.
-        epsilon: the budget's.
-        reports: in the batch.
-        size: true count of the bucket that is looked at.
-        noise: the law that each party adds.
+        epsilon: of the budget.
+        reports: number of reports in the batch.
+        size: true count of the bucket in question.
+        noise: the law that each party adds, in words.
         deviation: standard deviation of the result's noise.
-        error: what |noise| stays within with the confidence that was asked for.
+        error: the bound on |noise| with the given confidence.
         relative: the same as a fraction of size.
     """
 
@@ -51,7 +51,7 @@ class Row:
         convert(self, real, "deviation", "relative")
 
     def cells(self) -> tuple[str, ...]:
-        """As text, in the order of COLUMNS."""
+        """The row as text, in the order of COLUMNS."""
         numbers = (f"{self.deviation:.4g}", str(self.error), f"{self.relative:.4g}")
         return (self.place.value, text(self.epsilon), str(self.reports), str(self.size), self.noise, *numbers)
 
@@ -59,8 +59,22 @@ class Row:
 def plan_at(
     place: Place, budget: PureDp | ApproxDp, sensitivity: Sensitivity, length: int, reports: int, *, unit: Unit = REPORT
 ) -> Plan:
-    """A plan for a batch with the usual parties: two Aggregators, one of them honest; a SecAgg cohort of one client a
-    report with n_C = ceil(n / 3) - 1 corrupt and floor(2n / 3) + 1 inputs in every sum (Fig. 5's last row)."""
+    """A plan for a batch with the usual parties.
+
+    These are two Aggregators, one of them honest; or a SecAgg cohort with one client for each of the n reports,
+    ceil(n / 3) - 1 of them corrupt, and floor(2n / 3) + 1 inputs in every sum (Fig. 5's last row).
+
+    Args:
+        place: where noise is added.
+        budget: what a privacy unit's data may reveal.
+        sensitivity: of one report.
+        length: entries of the result.
+        reports: number of reports in the batch, from 1 on.
+        unit: the privacy unit.
+
+    Raises:
+        LocalProtocolError: a value is out of range, or no such noise keeps to the budget.
+    """
     reports = whole(reports, "reports")
     require(reports >= 1, f"reports must be at least 1, got {reports}")
     if place is Place.CENTRAL:
@@ -92,14 +106,16 @@ def tradeoff(
     Args:
         sensitivity: of one report.
         length: entries of the result.
-        epsilons, reports, places: what to choose from; `plan_at` says who the parties are.
-        delta: None for pure budgets.
-        share: the fraction of the reports that are in the bucket that is looked at.
+        epsilons: to choose from; exact.
+        reports: batch sizes to choose from.
+        places: to choose from; `plan_at` says who the parties are.
+        delta: of all budgets, exact; None for pure budgets.
+        share: the fraction of the reports that are in the bucket in question; exact, above 0 and at most 1.
         confidence: of the errors.
         unit: the privacy unit.
 
     Raises:
-        LocalProtocolError: a value is out of range, or there is no such noise.
+        LocalProtocolError: a value is out of range, or no such noise keeps to the budget.
     """
     fraction_of_reports = fraction(share, "share")
     require(0 < fraction_of_reports <= 1, f"share must be above 0 and at most 1, got {share}")
@@ -120,7 +136,7 @@ def tradeoff(
 
 
 def budget_of(epsilon: Exact, delta: Exact | None) -> PureDp | ApproxDp:
-    """Pure without a delta."""
+    """The budget of an epsilon and a delta; pure without a delta."""
     return PureDp(epsilon) if delta is None else ApproxDp(epsilon, delta)
 
 
@@ -132,14 +148,23 @@ def _row(plan: Plan, epsilon: Fraction, reports: int, share: Fraction, confidenc
 
 
 def write_csv(rows: Iterable[Row], file: TextIO) -> None:
-    """COLUMNS and a line for each row."""
+    """Write COLUMNS and a line for each row.
+
+    Args:
+        rows: as `tradeoff` gives them.
+        file: open for text.
+    """
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(row.cells() for row in rows)
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
-    """Relative error against epsilon, and against the batch size where that varies: a line for each other choice.
+    """Draw relative error against epsilon, and against the batch size where that varies, with a line for each choice.
+
+    Args:
+        rows: as `tradeoff` gives them.
+        path: of the file; its suffix says what kind it is.
 
     Raises:
         LocalProtocolError: matplotlib is not installed, or cannot write such a file.
@@ -169,14 +194,18 @@ def plot(rows: Sequence[Row], path: Path) -> None:
 def epsilon_for(
     relative_error: Exact, count: int, plan_for: Callable[[Fraction], Plan], *, confidence: float = 0.95
 ) -> Plan:
-    """The plan of least epsilon, to three digits and from 1e-4 on, with which a bucket of this true count has at most
-    this relative error: the maximum error that one accepts decides epsilon (the post's last strategy).
+    """The plan of least epsilon with which a bucket has at most this relative error.
+
+    So the largest acceptable error decides epsilon (the post's last strategy).
 
     Args:
-        relative_error: such as "0.02".
-        count: of the bucket.
-        plan_for: the plan for an epsilon.
-        confidence: that the error is no larger.
+        relative_error: the largest acceptable one, such as "0.02"; exact.
+        count: true count of the bucket, from 1 on.
+        plan_for: gives the plan for an epsilon.
+        confidence: the probability that the error is no larger.
+
+    Returns:
+        The plan; its epsilon has three digits and is at least 1e-4.
 
     Raises:
         LocalProtocolError: a value is out of range, or no epsilon from 1e-4 to 100 is enough.
@@ -188,6 +217,7 @@ def epsilon_for(
     def enough(epsilon: Fraction) -> bool:
         return plan_for(epsilon).error(confidence, count).absolute <= accepted * count
 
+    # The first power of ten that is enough.
     decade = EPSILON_MIN
     while not enough(decade):
         decade *= 10
@@ -197,6 +227,8 @@ def epsilon_for(
         )
     if decade == EPSILON_MIN:
         return plan_for(decade)
+
+    # Three digits below it, by bisection.
     step = decade / 10**_DIGITS
     low, high = 10 ** (_DIGITS - 1), 10**_DIGITS
     while high - low > 1:

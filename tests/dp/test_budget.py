@@ -40,7 +40,9 @@ def test_no_line_of_divergences_below_zero(xi: str, rho: str) -> None:
 
 @pytest.mark.parametrize("delta", [0, 1, 2, "-1e-6"])
 def test_delta_is_a_chance(delta: Any) -> None:
-    with pytest.raises(LocalProtocolError, match=r"delta must be above 0 and below 1.*leave it out, which is PureDp"):
+    with pytest.raises(
+        LocalProtocolError, match=r"delta must be above 0 and below 1.*for delta = 0 leave delta out \(PureDp\)"
+    ):
         ApproxDp(1, delta)
 
 

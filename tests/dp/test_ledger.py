@@ -181,7 +181,7 @@ def test_without_a_delta_all_releases_share_an_allowance_of_total_variation(tota
         ledger.spend(PureDp("0.1"), batch, total_variation=off)
         ledger.spend(PureDp("0.1"), batch, total_variation=off)
     assert not Ledger(total, path).affords(PureDp("0.1"), total_variation=Fraction(1, 1 << 200))
-    with pytest.raises(BudgetExceeded, match=rf"the total variation of 2\^-64 that {total} is allowed to be off by"):
+    with pytest.raises(BudgetExceeded, match=rf"the allowance of 2\^-64 of total variation beside {total}"):
         ledger.spend(PureDp("0.1"), "c", total_variation=off)
     ledger.spend(PureDp("0.1"), "c")
     assert list(ledger.spent) == ["a", "b", "c"]
@@ -223,7 +223,7 @@ def test_spending_twice_for_a_batch_costs_once() -> None:
         ledger.spend(PureDp("0.6"), "monday")
     assert ledger.affords(PureDp("0.4"))
     assert not ledger.affords(PureDp("0.41"))
-    with pytest.raises(LocalProtocolError, match="'monday' was spent at another cost"):
+    with pytest.raises(LocalProtocolError, match="'monday' is recorded at another cost"):
         ledger.spend(PureDp("0.1"), "monday")
 
 
@@ -382,7 +382,7 @@ def of_spent(entries: str, others: str = "") -> str:
 def test_what_is_no_ledger_is_refused_and_left_alone(tmp_path: Path, contents: str) -> None:
     path = tmp_path / "ledger.json"
     path.write_text(contents)
-    with pytest.raises(LocalProtocolError, match="is no ledger"):
+    with pytest.raises(LocalProtocolError, match="is not a ledger"):
         Ledger(PureDp(1), path)
     assert path.read_text() == contents
 
@@ -397,7 +397,7 @@ def test_a_number_that_is_not_as_it_is_written_is_refused_at_once(tmp_path: Path
     """The value of "1e999999999" would fill the memory, if anybody lived to see it."""
     path = tmp_path / "ledger.json"
     path.write_text(of_spent(ENTRY % ("a", number)))
-    with pytest.raises(LocalProtocolError, match="is no ledger"):
+    with pytest.raises(LocalProtocolError, match="is not a ledger"):
         Ledger(PureDp(1), path)
 
 
@@ -414,7 +414,7 @@ def test_a_number_is_refused_wherever_it_stands(tmp_path: Path, where: str) -> N
     place = {"total": contents["total"], "allowance": contents, "total_variation": contents["spent"]["a"]}[where]
     place["epsilon" if where == "total" else where] = "1e999999999"
     path.write_text(json.dumps(contents))
-    with pytest.raises(LocalProtocolError, match="is no ledger"):
+    with pytest.raises(LocalProtocolError, match="is not a ledger"):
         Ledger(PureDp(1), path)
 
 

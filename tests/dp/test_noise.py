@@ -175,7 +175,7 @@ def test_noise_that_nobody_can_sample() -> None:
 @pytest.mark.parametrize(
     ("share", "modulus", "reason"),
     [(np.zeros(3, np.int64), None, "a share of 4 entries"), (np.zeros((2, 2), np.int64), None, "a share of 4 entries"),
-     (np.zeros(4, np.uint32), None, "give the modulus")],
+     (np.zeros(4, np.uint32), None, "needs a modulus")],
 )  # fmt: skip
 def test_shares_that_do_not_fit(share: NDArray[Any], modulus: int | None, reason: str) -> None:
     with pytest.raises(LocalProtocolError, match=reason):

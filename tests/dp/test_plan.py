@@ -239,7 +239,7 @@ def test_the_report_says_how_close_samples_are_where_no_delta_covers_it() -> Non
     assert report["samples"].endswith("of the law, which delta covers")
     report = dict(Plan.central(PureDp(1), HISTOGRAM, 1).report())
     assert report["guarantee"] == "1-DP for a report, replace-one"
-    assert report["samples"] == "exact, in a time that tells something about them"
+    assert report["samples"] == "exact, in a time that depends on them"
 
 
 def test_room_and_error_are_those_of_all_noises() -> None:
