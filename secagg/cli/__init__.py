@@ -1,4 +1,4 @@
-"""The command `secagg`: each command parses, calls the package and prints; nothing is computed here."""
+"""The command `secagg`. Each command parses its options, calls the package and prints; nothing is computed here."""
 
 from typing import Annotated
 

@@ -12,11 +12,11 @@ from .console import show
 def adopt(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A ledger, a file of nonces or a journal of releases.")],
 ) -> None:
-    """Take a copy of private state for the state itself, after its disk was changed or a file was moved or restored.
+    """Use a copy of private state as the state itself, after a file was moved, restored or put on another disk.
 
-    A ledger, a file of nonces or a journal knows the file that it is, and a copy is refused: what was written to the
-    original after the copy was made is not in it. Adopt a copy only if it is the newest, and the original is used no
-    more: else a budget is spent twice, or a nonce used twice.
+    A ledger, a file of nonces or a journal knows which file it is, and copies are refused: a copy lacks what was
+    written to the original later. Adopt a copy only if it is the newest, and if the original is no longer used.
+    Otherwise a budget is spent twice, or a nonce is used twice.
 
     \b
     Example:

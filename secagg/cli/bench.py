@@ -1,4 +1,4 @@
-"""`secagg bench`: the kernels' speed, each measurement beside one of OpenSSL made just before it."""
+"""`secagg bench`: the speed of the kernels; OpenSSL is measured before each measurement."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,10 +25,15 @@ BASELINE_BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class Kernel:
-    """One thing to time: `run(repetitions)` handles `entries` entries of `entry_bytes` bytes that often.
+    """A kernel that is timed.
 
     Attributes:
-        keystream: whether the bytes are keystream, so that OpenSSL's rate is a measure for it.
+        name: of the kernel.
+        modulus: R.
+        entries: of a vector.
+        entry_bytes: bytes that the kernel handles for one entry.
+        keystream: whether the bytes are keystream, so that OpenSSL's rate is comparable.
+        run: handles one vector as often as it is told.
     """
 
     name: str
@@ -49,9 +54,9 @@ def bench(
 ) -> None:
     """Measure the kernels on one thread, each instruction set of this CPU beside OpenSSL's AES-128-CTR.
 
-    GB/s are 10^9 bytes a second: of keystream for mask_sum and expand, of packed bytes for packed_add. `x` is the
-    ratio to OpenSSL, measured in turns with it (one encryptor, update_into of 256 KB); `ns` is the time for one entry.
-    Takes about ten seconds.
+    GB/s are 10^9 bytes a second, of keystream for mask_sum and expand and of packed bytes for packed_add. `x` is the
+    ratio to OpenSSL, which is measured in turns with the kernel (one encryptor, update_into of 256 KB). `ns` is the
+    time for one entry. The command takes about ten seconds.
 
     \b
     Example:
@@ -72,7 +77,7 @@ def bench(
 
 
 def kernels(entries: int, seeds: int) -> Iterator[Kernel]:
-    """What is measured, in the order of the table."""
+    """The kernels that are measured, in the order of the table."""
     moduli = [*(1 << bits for bits in WIDTHS), ANY_MODULUS]
     yield from (mask_sum_kernel(modulus, entries, seeds) for modulus in moduli)
     yield from (expand_kernel(modulus, entries) for modulus in (1 << 24, ANY_MODULUS))
@@ -80,6 +85,7 @@ def kernels(entries: int, seeds: int) -> Iterator[Kernel]:
 
 
 def mask_sum_kernel(modulus: int, entries: int, seeds: int) -> Kernel:
+    """Adds the masks of many seeds to a vector."""
     acc = np.zeros(entries, vector.dtype(modulus))
     keys = np.random.default_rng(0).integers(0, 256, (seeds, masking.SEED_BYTES), np.uint8)
     signs = np.where(np.arange(seeds) % 2, 1, -1).astype(np.int8)
@@ -91,6 +97,8 @@ def mask_sum_kernel(modulus: int, entries: int, seeds: int) -> Kernel:
 
 
 def expand_kernel(modulus: int, entries: int) -> Kernel:
+    """Expands one seed into a vector."""
+
     def run(count: int) -> None:
         for i in range(count):
             masking.expand(entries, i.to_bytes(masking.SEED_BYTES, "big"), modulus=modulus)
@@ -99,6 +107,7 @@ def expand_kernel(modulus: int, entries: int) -> Kernel:
 
 
 def packed_add_kernel(modulus: int, entries: int) -> Kernel:
+    """Adds a packed vector to a vector."""
     acc = np.zeros(entries, vector.dtype(modulus))
     rng = np.random.default_rng(0)
     packed = vector.pack(rng.integers(0, modulus, entries, acc.dtype), modulus)
@@ -111,7 +120,7 @@ def packed_add_kernel(modulus: int, entries: int) -> Kernel:
 
 
 def keystream_bytes(modulus: int) -> int:
-    """Bytes of keystream that one entry takes (architecture, decision 4)."""
+    """Bytes of keystream for one entry (architecture, decision 4)."""
     power_of_two = modulus & (modulus - 1) == 0
     return (modulus.bit_length() + 6) // 8 if power_of_two else 16
 
@@ -139,6 +148,7 @@ def measure_kernel(kernel: Kernel, seeds: int, repeat: int) -> dict[str, Any]:
 
 
 def summarize(kernel: Kernel, pairs: list[tuple[float, float]]) -> dict[str, float]:
+    """Medians of pairs of OpenSSL's rate and the kernel's, in GB/s."""
     speed = median(ours for _, ours in pairs)
     figures = {"gb_per_s": speed, "ns_per_entry": kernel.entry_bytes / speed}
     if kernel.keystream:
@@ -147,18 +157,19 @@ def summarize(kernel: Kernel, pairs: list[tuple[float, float]]) -> dict[str, flo
 
 
 def rate(work: Callable[[], object], size: float) -> float:
-    """GB/s at which `work` gets through `size` bytes."""
+    """The rate, in GB/s, at which `work` handles `size` bytes."""
     return size / seconds(work) / 1e9
 
 
 def seconds(work: Callable[[], object]) -> float:
+    """The time that `work` takes."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def openssl_keystream() -> Callable[[], None]:
-    """Makes BASELINE_BYTES of AES-128-CTR keystream in OpenSSL's fastest way through `cryptography`."""
+    """Generates BASELINE_BYTES of AES-128-CTR keystream in the fastest way that `cryptography` has."""
     encryptor = Cipher(algorithms.AES(bytes(16)), modes.CTR(bytes(16))).encryptor()
     zeros, out = bytes(BASELINE_CHUNK), bytearray(BASELINE_CHUNK + 15)
 
@@ -182,7 +193,7 @@ def using(isa: str) -> Iterator[None]:
 
 
 def measure_shamir(repeat: int) -> dict[str, Any]:
-    """Median seconds of what a client and the server do with shares in a session of SHAMIR_N users."""
+    """Median seconds of a client's and the server's work with shares in a session of SHAMIR_N users."""
     xs = np.arange(1, SHAMIR_N + 1, dtype=np.uint32)
     secret = shamir.random_scalars(1)
     shares = shamir.random_scalars(SHAMIR_T * SHAMIR_N).reshape(SHAMIR_T, SHAMIR_N, shamir.SCALAR_BYTES)
@@ -198,7 +209,7 @@ def measure_shamir(repeat: int) -> dict[str, Any]:
 
 
 def show_report(report: dict[str, Any]) -> None:
-    """The same as two tables."""
+    """Print the report as two tables."""
     isas = list(_kernels.isa_available())
     rates = table("GB/s", "mod", "OpenSSL", *(column for isa in isas for column in (isa, "x")), f"{isas[-1]} ns")
     for row in report["kernels"]:
@@ -215,6 +226,7 @@ def show_report(report: dict[str, Any]) -> None:
 
 
 def rate_cells(row: dict[str, Any], isas: list[str]) -> list[str]:
+    """A kernel's row of the table."""
     cells = [row["kernel"], modulus_text(row["modulus"]), f"{row['openssl_gb_per_s']:.2f}"]
     for isa in isas:
         figures = row["instruction_sets"][isa]

@@ -1,6 +1,6 @@
-"""How every command speaks: results on stdout, one line for an error on stderr, and exit codes.
+"""The input and output of every command: results on stdout, one line for an error on stderr, and exit codes.
 
-0 is success, 1 a wrong result, 2 a request that cannot be carried out, 130 an interrupt.
+Exit codes are 0 for success, 1 for a wrong result, 2 for a request that cannot be carried out, 130 for an interrupt.
 """
 
 import json
@@ -24,20 +24,21 @@ from typer.core import TyperGroup
 from ..errors import Abort, SecAggError
 
 WIDE = 120  # columns from which a table's titles stay on one line
-PIPE_WIDTH = 400  # a pipe has no width of its own: wide enough that nothing is cut or wrapped
+PIPE_WIDTH = 400  # a pipe has no width; this is enough that nothing is cut or wrapped
 
 Progress = Callable[[str, int, int], None]
-"""Told what goes on, how much of it is done, and of how much."""
+"""Called with what is being done, how much of it is done, and how much there is."""
 
 
 class CommandError(SecAggError):
-    """What was asked for cannot be done, in words for the one who typed it."""
+    """A request cannot be carried out; the message is for the person who typed it."""
 
 
 class Group(TyperGroup):
-    """Turns what a command raises on purpose into a line and an exit code."""
+    """Turns the errors that a command raises on purpose into a line on stderr and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -55,40 +56,57 @@ class Group(TyperGroup):
 
 
 def fail(reason: str, code: int = 2) -> None:
-    """End the command."""
+    """End the command with an error line and an exit code."""
     sys.stdout.flush()
     print("error:", " ".join(reason.split()), file=sys.stderr)
     raise typer.Exit(code)
 
 
 def warn(reason: str) -> None:
-    """A line on stderr about what the command does all the same."""
+    """Print a warning line on stderr; the command goes on."""
     print("warning:", " ".join(reason.split()), file=sys.stderr)
 
 
 def require(condition: bool, reason: str) -> None:
+    """Raise CommandError with this reason unless the condition holds."""
     if not condition:
         raise CommandError(reason)
 
 
 def integer_option(*names: str, minimum: int | None = None, maximum: int | None = None, **others: Any) -> Any:
-    """`typer.Option` of whole numbers, in a range if there is one: "1_0" and other scripts' digits are none."""
+    """`typer.Option` of integers, which are written in ASCII digits without underscores.
+
+    Args:
+        names: of the option, as for typer.
+        minimum: the smallest integer, if there is one.
+        maximum: the largest integer, if there is one.
+        others: as for typer.
+    """
     return typer.Option(*names, parser=partial(_integer, minimum, maximum), metavar="INTEGER", **others)
 
 
 def number_option(*names: str, **others: Any) -> Any:
-    """`typer.Option` of numbers that may have fractions, written as for `integer_option`."""
+    """`typer.Option` of real numbers, which are written in ASCII digits without underscores.
+
+    Args:
+        names: of the option, as for typer.
+        others: as for typer.
+    """
     return typer.Option(*names, parser=number, metavar="NUMBER", **others)
 
 
 def integer(value: str | int) -> int:
-    """As people write it. Raises `typer.BadParameter`; a default value has nothing to be read."""
+    """The integer that is written, or the default value as it is.
+
+    Raises:
+        typer.BadParameter: it is not an integer in ASCII digits.
+    """
     return _integer(None, None, value)
 
 
 def _integer(minimum: int | None, maximum: int | None, value: str | int) -> int:
     if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?[0-9]{1,400}\s*", value, re.ASCII):
-        raise typer.BadParameter(f"{value!r} is no integer: write it in the digits 0 to 9")
+        raise typer.BadParameter(f"{value!r} is not an integer: write it in the digits 0 to 9")
     integer = int(value)
     if (minimum is not None and integer < minimum) or (maximum is not None and integer > maximum):
         upper = "" if maximum is None else maximum
@@ -97,17 +115,25 @@ def _integer(minimum: int | None, maximum: int | None, value: str | int) -> int:
 
 
 def number(value: str | float) -> float:
-    """As people write it, 2, 0.5 or 1e-6. Raises `typer.BadParameter`."""
+    """The number that is written, such as 2, 0.5 or 1e-6, or the default value as it is.
+
+    Raises:
+        typer.BadParameter: it is not a number in ASCII characters.
+    """
     try:
         if not isinstance(value, str) or (value.isascii() and "_" not in value):
             return float(value)
     except ValueError:
         pass
-    raise typer.BadParameter(f"{value!r} is no number such as 2, 0.5 or 1e-6")
+    raise typer.BadParameter(f"{value!r} is not a number such as 2, 0.5 or 1e-6")
 
 
 def check_writable(output: Path | None) -> None:
-    """Complain before the work rather than after it."""
+    """Refuse an output file that cannot be written, before the work and not after it.
+
+    Raises:
+        CommandError: it is a directory, its folder does not exist, or it must not be written.
+    """
     if output is not None:
         require(not output.is_dir(), f"cannot write {output}: it is a directory")
         require(output.parent.is_dir(), f"cannot write {output}: no such directory: {output.parent}")
@@ -116,7 +142,7 @@ def check_writable(output: Path | None) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Made when it is used: that is when stdout and stderr are known."""
+    """rich's console on stdout or stderr, as they are when it is used."""
     stream = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not stream.is_terminal:
         stream.width = PIPE_WIDTH
@@ -125,7 +151,14 @@ def console(*, stderr: bool = False) -> Console:
 
 @contextmanager
 def progress_bar(*, quiet: bool = False) -> Iterator[Progress]:
-    """A bar on stderr while something goes on, if that is a terminal and the command is not to be quiet."""
+    """Show a bar on stderr while the block runs, if stderr is a terminal.
+
+    Args:
+        quiet: show nothing.
+
+    Yields:
+        A function to be called with the progress.
+    """
     err = console(stderr=True)
     if quiet or not err.is_interactive:
         yield lambda name, done, total: None
@@ -139,7 +172,11 @@ def progress_bar(*, quiet: bool = False) -> Iterator[Progress]:
 def table(first: str, *others: str) -> Table:
     """An empty table: names in the first column, numbers in the others.
 
-    Where a terminal is narrow, it saves columns: every word of a title stands on a line of its own.
+    On a narrow terminal every word of a title is on a line of its own.
+
+    Args:
+        first: title of the first column.
+        others: titles of the other columns.
     """
     wide = console().width >= WIDE
     padding = (0, 0, 0, int(wide))
@@ -151,7 +188,7 @@ def table(first: str, *others: str) -> Table:
 
 
 def show(*items: Table | str) -> None:
-    """Print tables and lines, the lines unwrapped and without the blanks that pad a table."""
+    """Print tables and lines of text; lines are not wrapped, and nothing ends in blanks."""
     out = console()
     for item in items:
         with out.capture() as capture:
@@ -160,18 +197,19 @@ def show(*items: Table | str) -> None:
 
 
 def show_pairs(pairs: Iterable[tuple[str, str]]) -> None:
-    """Print `name  value` lines, aligned."""
+    """Print a line for each name and value, with aligned values."""
     rows = list(pairs)
     width = max(len(name) for name, _ in rows)
     show(*(f"{name:{width}}  {value}" for name, value in rows))
 
 
 def show_json(value: Any) -> None:
+    """Print a value as indented JSON."""
     print(json.dumps(value, indent=2))
 
 
 def modulus_text(modulus: int) -> str:
-    """R as people write it: 2^24, 2^24 - 3, 1000."""
+    """R as people write it, such as 2^24, 2^24 - 3 or 1000."""
     bits = (modulus - 1).bit_length()
     below = (1 << bits) - modulus
     if below * 1000 < modulus:

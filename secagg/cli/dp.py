@@ -1,4 +1,4 @@
-"""`secagg dp`: the noise that a privacy budget asks for, what it costs in accuracy, and the budget for an accuracy."""
+"""`secagg dp`: the noise for a privacy budget, its cost in accuracy, and the budget for an accuracy."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -56,7 +56,7 @@ TASKS = ("sum", "vector-sum", "histogram", "multihot", "l2-bounded")
 EVEN = Fraction(1, 2)
 
 EpsilonOption = Annotated[str | None, typer.Option(help="The privacy budget: 0.1, 1/3. Pure unless --delta is given.")]
-DeltaOption = Annotated[str | None, typer.Option(help="With --epsilon: the chance that it fails, such as 1e-9.")]
+DeltaOption = Annotated[str | None, typer.Option(help="With --epsilon: the probability that it fails, such as 1e-9.")]
 RhoOption = Annotated[str | None, typer.Option(help="A zCDP budget, instead of --epsilon.")]
 TaskOption = Annotated[
     str | None, typer.Option(help="What a report is: sum, vector-sum, histogram, multihot or l2-bounded.")
@@ -64,7 +64,7 @@ TaskOption = Annotated[
 LengthOption = Annotated[int | None, integer_option(help="Entries of the result: buckets of a histogram.")]
 MaxValueOption = Annotated[int | None, integer_option(help="Of a sum: the largest value of an entry.")]
 MinValueOption = Annotated[int, integer_option(help="Of a sum: the smallest value of an entry.")]
-MaxWeightOption = Annotated[int | None, integer_option(help="Of multihot reports: how many ones at most.")]
+MaxWeightOption = Annotated[int | None, integer_option(help="Of multihot reports: the largest number of ones.")]
 NormOption = Annotated[
     str | None, typer.Option("--norm-squared", help="Of l2-bounded reports: the largest sum of squares.")
 ]
@@ -72,7 +72,9 @@ L1Option = Annotated[str | None, typer.Option("--l1", help="L1 sensitivity, inst
 L2Option = Annotated[str | None, typer.Option("--l2-squared", help="Squared L2 sensitivity, instead of --task.")]
 NeighboursOption = Annotated[
     str,
-    typer.Option(help="What is hidden: replace-one (what was sent) or add-remove (also that it was; central only)."),
+    typer.Option(
+        help="What is hidden: replace-one (what was sent) or add-remove (also whether it was; central plans only)."
+    ),
 ]
 PlaceOption = Annotated[
     str,
@@ -82,16 +84,18 @@ PlaceOption = Annotated[
     ),
 ]
 ReportsPerClientOption = Annotated[
-    int, integer_option(help="Guard a client with up to so many reports instead of one report.")
+    int, integer_option(help="Protect a client with up to so many reports, instead of one report.")
 ]
-SpanOption = Annotated[str, typer.Option(help='With --reports-per-client: over what that is counted, as in "a day".')]
-ConfidenceOption = Annotated[float, number_option(help="The chance that an error is no larger than what is printed.")]
+SpanOption = Annotated[
+    str, typer.Option(help='With --reports-per-client: the time over which that is counted, as in "a day".')
+]
+ConfidenceOption = Annotated[float, number_option(help="The probability that an error is at most what is printed.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @dataclass(frozen=True)
 class Task:
-    """Options that describe a report."""
+    """The options that describe a report, by the same names."""
 
     name: str | None
     length: int | None
@@ -104,7 +108,11 @@ class Task:
     neighbours: str
 
     def sensitivity(self) -> Sensitivity:
-        """By task or as stated; asks for what is missing."""
+        """The sensitivity of a report, by task or as stated.
+
+        Raises:
+            CommandError: an option is missing, or two contradict each other.
+        """
         relation = choose("--neighbours", [n.value for n in Neighbours], self.neighbours)
         neighbours = Neighbours(relation)
         if self.name is None:
@@ -132,14 +140,18 @@ class Task:
         return Sensitivity.l2_bounded(self._needed("norm_squared"), self._needed("length"), neighbours)
 
     def entries(self, *, matters: bool) -> int:
-        """The result's length, which may be left out for a single sum, and where nothing depends on it."""
+        """The length of the result.
+
+        Args:
+            matters: whether the noise depends on it; if not, or for a single sum, --length may be left out.
+        """
         if self.length is None and (self.name == "sum" or not matters):
             return 1
         return int(self._needed("length"))
 
     def _needed(self, option: str) -> Any:
         value = getattr(self, option)
-        require(value is not None, f"--{option.replace('_', '-')} is missing, which {self.name or 'this budget'} needs")
+        require(value is not None, f"{self.name or 'this budget'} needs --{option.replace('_', '-')}, which is missing")
         return value
 
 
@@ -159,7 +171,7 @@ def calibrate(
     place: PlaceOption = Place.AGGREGATORS.value,
     clients: Annotated[int | None, integer_option(help="With local and distributed: how many clients.")] = None,
     survivors: Annotated[
-        int | None, integer_option(help="With distributed: clients in every sum, at least. [default: floor(2n/3) + 1]")
+        int | None, integer_option(help="With distributed: the fewest clients in a sum. [default: floor(2n/3) + 1]")
     ] = None,
     corrupt: Annotated[
         int | None,
@@ -168,14 +180,14 @@ def calibrate(
         ),
     ] = None,
     aggregators: Annotated[int, integer_option(help="With aggregators: how many of them.")] = 2,
-    honest: Annotated[int, integer_option(help="With aggregators: how many are counted on.")] = 1,
+    honest: Annotated[int, integer_option(help="With aggregators: how many are assumed to be honest.")] = 1,
     reports_per_client: ReportsPerClientOption = 1,
     span: SpanOption = "",
     isochronous: Annotated[
         bool | None,
         typer.Option(
             "--isochronous/--exact",
-            help="Samples whose time does not depend on them, a little off their law, or exact ones."
+            help="Samples whose time does not depend on them but whose law is not quite exact, or exact samples."
             " [default: exact for a pure budget, else isochronous where that is possible]",
         ),
     ] = None,
@@ -183,7 +195,7 @@ def calibrate(
     confidence: ConfidenceOption = 0.95,
     json: JsonOption = False,
 ) -> None:
-    """Find the least noise that keeps to a budget, and what it does to the result.
+    """Find the least noise that keeps to a budget, and the error of the result.
 
     \b
     Examples:
@@ -204,7 +216,7 @@ def calibrate(
         )
     else:
         if clients is None:
-            raise CommandError(f"--clients is missing, which --place {where.value} needs")
+            raise CommandError(f"--place {where.value} needs --clients, which is missing")
         if where is Place.LOCAL:
             plan = Plan.local(budget, sensitivity, entries, clients=clients, unit=unit, isochronous=isochronous)
         else:
@@ -222,13 +234,13 @@ def calibrate(
 
 
 def default_survivors(n: int) -> int:
-    """How many of n clients are in every sum of a session with Fig. 5's last row."""
+    """How many of n clients are at least in a sum, by Fig. 5's last row."""
     return min(n, default_threshold(n, Threat.COLLUDING, max_corrupt(n)))
 
 
 def find_epsilon(
-    relative_error: Annotated[str, typer.Option(help="The largest that is accepted: 2% or 0.02.")],
-    count: Annotated[int, integer_option(help="True count of the bucket that it is for.")],
+    relative_error: Annotated[str, typer.Option(help="The largest that is acceptable: 2% or 0.02.")],
+    count: Annotated[int, integer_option(help="The bucket's true count.")],
     delta: DeltaOption = None,
     task: TaskOption = None,
     length: LengthOption = None,
@@ -268,7 +280,7 @@ def sweep(
     epsilons: Annotated[str, typer.Option(help="Separated by commas.")] = "0.01,0.03,0.1,0.3,1,3",
     reports: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1000",
     place: Annotated[str, typer.Option(help="Places of noise, separated by commas; see calibrate.")] = "aggregators",
-    share: Annotated[str, typer.Option(help="Of the reports that are in the bucket: 10% or 0.1.")] = "100%",
+    share: Annotated[str, typer.Option(help="Of the reports, how many are in the bucket: 10% or 0.1.")] = "100%",
     delta: DeltaOption = None,
     task: TaskOption = None,
     length: LengthOption = None,
@@ -328,18 +340,32 @@ app.command("epsilon-for", short_help="The epsilon for an accuracy.")(find_epsil
 
 
 def choose(option: str, known: Any, text: str) -> str:
-    """The one of the known words that is meant, in any spelling of dashes and case."""
+    """The known word that is meant, in any spelling of dashes and case.
+
+    Args:
+        option: name, for the error.
+        known: the words.
+        text: as typed.
+
+    Raises:
+        CommandError: the word is unknown.
+    """
     word = text.strip().lower().replace("_", "-")
     require(word in known, f"{option} must be one of {', '.join(known)}; got {text!r}")
     return word
 
 
 def choose_place(text: str) -> Place:
+    """The place that --place names."""
     return Place(choose("--place", [place.value for place in Place], text))
 
 
 def choose_budget(epsilon: str | None, delta: str | None, rho: str | None) -> Budget:
-    """From --epsilon, with or without --delta, or --rho."""
+    """The budget of --epsilon, with or without --delta, or of --rho.
+
+    Raises:
+        CommandError: neither is given, or both are.
+    """
     if rho is not None:
         require(epsilon is None and delta is None, "--rho is a budget of its own: leave out --epsilon and --delta")
         return ZCdp(rho)
@@ -349,25 +375,37 @@ def choose_budget(epsilon: str | None, delta: str | None, rho: str | None) -> Bu
 
 
 def percent(option: str, text: str) -> Fraction:
-    """2% or 0.02."""
+    """The fraction that is written, such as 2% or 0.02."""
     number = text.strip()
     return fraction(number.removesuffix("%"), option) / (100 if number.endswith("%") else 1)
 
 
 def split(option: str, text: str) -> list[str]:
+    """The values that commas separate; none may be empty."""
     items = [item.strip() for item in text.split(",")]
     require(all(items), f"{option} must be values separated by commas, got {text!r}")
     return items
 
 
 def whole(option: str, text: str) -> int:
+    """The integer that is written as any exact number."""
     number = fraction(text, option)
     require(number.denominator == 1, f"{option} must be whole numbers, got {text}")
     return int(number)
 
 
 def show_plan(plan: Plan, confidence: float, count: int | None, json: bool) -> None:
-    """The plan, its assumptions and its price; refuses noise that no sampler can draw."""
+    """Print a plan, its assumptions and its error.
+
+    Args:
+        plan: to print.
+        confidence: of the error.
+        count: a bucket's true count, for a relative error.
+        json: print JSON instead of text.
+
+    Raises:
+        LocalProtocolError: no sampler can draw the noise, or the confidence is out of range.
+    """
     require(count is None or count >= 1, f"--count must be at least 1, got {count}")
     plan.noise_for(plan.place.party)
     error = plan.error(confidence, count)
@@ -410,5 +448,5 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
 
 
 def numbers(value: Any) -> dict[str, str]:
-    """A budget or a law by name and exact numbers."""
+    """A budget or a law: its kind, and its exact numbers as text."""
     return {"kind": type(value).__name__, **{name: str(number) for name, number in vars(value).items()}}

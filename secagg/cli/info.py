@@ -1,4 +1,4 @@
-"""`secagg info`: what this installation is made of and runs on."""
+"""`secagg info`: the versions of this installation, and the machine that it runs on."""
 
 import os
 import platform
@@ -47,7 +47,7 @@ def collect() -> dict[str, Any]:
 
 
 def cpu_model() -> str:
-    """The processor's name, as Linux tells it or as Python does."""
+    """The processor's name, from Linux or else from Python."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

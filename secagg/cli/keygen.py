@@ -10,14 +10,16 @@ from .console import CommandError
 
 
 def keygen(
-    output: Annotated[Path, typer.Option(metavar="FILE", help="The new file; one that exists is never overwritten.")],
+    output: Annotated[
+        Path, typer.Option(metavar="FILE", help="The new file; a file that exists is never overwritten.")
+    ],
 ) -> None:
     """Make a user's Ed25519 key pair: the private key in a new file, the verification key on stdout.
 
-    Only the file's owner may read it (mode 600); it never leaves the user's machine. The verification key goes to the
-    trusted party, who makes the roster from lines of a user id and a key, and gives the same roster to everyone.
-    What keeps the key from being used for one session twice is a file of nonces, which sessions write to
-    $XDG_STATE_HOME/secagg, or beside FILE if that is not set: never use the key without it.
+    Only the file's owner may read it (mode 600); it must never leave the user's machine. The verification key goes to
+    the trusted party, who makes the roster from lines of a user id and a key, and gives the same roster to everyone.
+    A file of nonces keeps the key from being used twice for one session. Sessions write it to $XDG_STATE_HOME/secagg,
+    or beside FILE if that is not set: never use the key without it.
 
     \b
     Example:

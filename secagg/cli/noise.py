@@ -1,4 +1,4 @@
-"""The noise of `secagg simulate --dp-...`: what is asked for, the inputs with their noise, and what came of both."""
+"""The noise of `secagg simulate --dp-...`: its options, the inputs with their noise, and the report of both."""
 
 import os
 import warnings
@@ -18,15 +18,15 @@ from .console import CommandError, require
 from .dp import describe_plan
 from .vectors import Directions, Folder
 
-PROMISED = (
-    "guarantee",
-    "sensitivity",
-    "noise",
-)  # lines of a plan's own report; what became of the others is known here
+PROMISED = ("guarantee", "sensitivity", "noise")  # lines of a plan's own report that are printed; others are measured
 
 
 def choose_budget(epsilon: str | None, delta: str | None, rho: str | None) -> ZCdp | ApproxDp | None:
-    """From the options --dp-..., or None where no noise is asked for."""
+    """The budget that the options --dp-... give; None without noise.
+
+    Raises:
+        CommandError: the options do not fit together.
+    """
     if rho is not None:
         require(
             epsilon is None and delta is None, "--dp-rho is a budget of its own: leave out --dp-epsilon and --dp-delta"
@@ -38,18 +38,18 @@ def choose_budget(epsilon: str | None, delta: str | None, rho: str | None) -> ZC
     if delta is None:
         raise CommandError(
             "--dp-epsilon needs --dp-delta, far below one in the number of people, such as 1e-6: noise that clients"
-            " share keeps to no budget without it"
+            " share keeps to no budget without a delta"
         )
     return ApproxDp(epsilon, delta)
 
 
 class Noisy:
-    """Vectors as inputs of a noisy sum, and the clients' noise; both are the same whenever they are asked for.
+    """Vectors as inputs of a noisy sum, and the clients' noise; each call for a user gives the same.
 
     Attributes:
-        params: for the session.
-        noisy_sum: what turns the sum back.
-        padding: what there is to say of the bytes that rotation adds, or None.
+        params: of the session.
+        noisy_sum: encodes inputs and decodes the sum.
+        padding: a warning about the entries that rotation adds, or None.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class Noisy:
         return self.noisy_sum.encode(self._source.read(u), self.params, rand=rand)
 
     def noise(self, u: int) -> NDArray[np.int64]:
-        """What user u adds, from a secret of the operating system that is kept to check the sum."""
+        """The noise that user u adds, int64[entries]; its secret is kept to check the sum."""
         return self._noise.sample(rand=lambda size: self._noise_secrets[u][:size], context=UInt(4).write(u))
 
     def clear_mean(self, users: Iterable[int]) -> tuple[NDArray[np.float64], int]:
-        """The mean of the vectors as they are, and how many of them are longer than the clip norm."""
+        """The exact mean of the users' vectors, float64[m], and how many are longer than the clip norm."""
         total, clipped, count = np.zeros(self._source.length), 0, 0
         for u in users:
             vector = self._source.read(u)
@@ -101,7 +101,7 @@ class Noisy:
 
 
 def describe_noise(inputs: Noisy, result: Simulation) -> tuple[dict[str, Any], NDArray[np.float64]]:
-    """What --json prints of the noise, and the noisy mean."""
+    """What --json prints about the noise, and the noisy mean, float64[m]."""
     noisy_sum, plan, k = inputs.noisy_sum, inputs.noisy_sum.plan, len(result.survivors)
     release = noisy_sum.decode(result.sum, result.params, k)
     clear, clipped = inputs.clear_mean(result.survivors)
@@ -127,7 +127,7 @@ def describe_noise(inputs: Noisy, result: Simulation) -> tuple[dict[str, Any], N
 
 
 def noise_lines(noise: dict[str, Any], survivors: int) -> list[tuple[str, str]]:
-    """The same as text."""
+    """What is printed about the noise as text: names and values."""
     rotated = f", rotated to {noise['entries']:,} entries" if noise["rotated"] else ""
     more = noise["deviation"] / noise["central_deviation"]
     written = [("mean", f"written to {noise['output']}")] if noise["output"] else []
@@ -136,7 +136,7 @@ def noise_lines(noise: dict[str, Any], survivors: int) -> list[tuple[str, str]]:
         (
             "over-noise",
             f"{noise['over_noise']:.3g} x the variance that is needed: {survivors} clients added noise,"
-            f" {noise['counted_on']} are counted on",
+            f" {noise['counted_on']} are assumed to be honest",
         ),
         *(("assumed", assumption) for assumption in noise["assumed"]),
         ("grid", f"{noise['steps']:,} steps of {noise['step']:.3g} in the clip norm, {noise['clip']:g}{rotated}"),

@@ -1,4 +1,4 @@
-"""What `secagg simulate` says of a session, as JSON and as text: rounds side by side, as in the paper's Fig. 8."""
+"""The report of `secagg simulate`, as JSON and as text, with rounds side by side as in the paper's Fig. 8."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,12 @@ from .noise import noise_lines
 
 
 def describe(result: Simulation, threads: int) -> dict[str, Any]:
-    """Parameters, times and sizes, as --json prints them. Clients' numbers are means over those who answered."""
+    """Parameters, times and sizes, as --json prints them.
+
+    Args:
+        result: of the session; numbers of clients are means over those who answered.
+        threads: how many computed it.
+    """
     params = result.params
     rounds: list[dict[str, Any]] = [
         {"number": name.value, "round": str(name), "answered": len(result.answered[name]), **_costs(cost)}
@@ -45,7 +50,7 @@ def describe(result: Simulation, threads: int) -> dict[str, Any]:
 
 
 def show_report(report: dict[str, Any]) -> None:
-    """The same as text."""
+    """Print the report as text."""
     show_pairs(_setup_lines(report))
     show("", _figure8(report), "")
     with_noise = " with the clients' noise" if "noise" in report else ""
@@ -116,4 +121,5 @@ def _verdict(report: dict[str, Any]) -> str:
 
 
 def option_name(member: IntEnum) -> str:
+    """A member as it is written in an option, such as semi-honest."""
     return member.name.lower().replace("_", "-")

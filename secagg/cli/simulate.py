@@ -1,4 +1,4 @@
-"""`secagg simulate`: a whole session in one process, timed and weighed like the paper's Fig. 8."""
+"""`secagg simulate`: a whole session in one process, with times and sizes as in the paper's Fig. 8."""
 
 import secrets
 from enum import IntEnum
@@ -23,7 +23,7 @@ Choice = TypeVar("Choice", bound=IntEnum)
 
 DEFAULT_CLIENTS = 100
 DEFAULT_LENGTH = 100_000
-DEFAULT_BITS = 24  # these three are those of Fig. 8
+DEFAULT_BITS = 24  # all three as in Fig. 8
 
 
 def simulate(
@@ -36,7 +36,7 @@ def simulate(
         str,
         typer.Option(
             metavar="ROUND",
-            help="The message that they no longer send: advertise-keys (0), share-keys (1),"
+            help="The first message that they do not send: advertise-keys (0), share-keys (1),"
             " masked-input-collection (2), consistency-check (3; active model only) or unmasking (4).",
         ),
     ] = "masked-input-collection",
@@ -73,7 +73,7 @@ def simulate(
         str | None, typer.Option(help="Let every client add noise, for this budget: 1, 0.5. Needs --dp-delta.")
     ] = None,
     dp_delta: Annotated[
-        str | None, typer.Option(help="With --dp-epsilon: the chance that it fails, such as 1e-6.")
+        str | None, typer.Option(help="With --dp-epsilon: the probability that it fails, such as 1e-6.")
     ] = None,
     dp_rho: Annotated[str | None, typer.Option(help="A zCDP budget, instead of --dp-epsilon and --dp-delta.")] = None,
     dp_clip: Annotated[
@@ -98,12 +98,13 @@ def simulate(
     Prints the time that each step takes a client and the server, the bytes that a client sends and receives, and
     whether the sum is the one computed in the clear.
 
-    Inputs are random, or vectors of yours with --input: one file a client, in the order of their names, quantized as
-    finely as R allows. Then the mean over the clients that stay is written to --output.
+    Inputs are random vectors, or with --input vectors of yours: one file for each client, in the order of their names,
+    quantized as finely as R allows. With --output the mean over the clients that stay is written.
 
-    With a budget, --dp-epsilon and --dp-delta or --dp-rho, clients add noise before they mask, so much that the clients
-    counted on guard every client's vector from whoever sees the sum. R is chosen for it. Then it also prints what is
-    promised and assumed, the error of the mean, and what the noise of a trusted server would be.
+    With a budget, --dp-epsilon and --dp-delta or --dp-rho, clients add noise before they mask. The noise of the clients
+    that are assumed to be honest protects every client's vector from all who see the sum. R is chosen for it. The
+    command then also prints the guarantee and its assumptions, the error of the mean, and the noise that a trusted
+    server would add.
 
     \b
     Examples:
@@ -116,6 +117,7 @@ def simulate(
 
     Exit codes: 0 done; 1 the sum is wrong; 2 it cannot be done as asked.
     """
+    # Options first: complain before the work and not after it.
     require(threads >= 1, f"--threads must be at least 1, got {threads}")
     require(seed is None or seed >= 0, f"--seed must not be negative, got {seed}")
     seed = secrets.randbits(63) if seed is None else seed
@@ -123,6 +125,8 @@ def simulate(
     settings = choose_settings(model, threat, threshold, corrupt)
     round_of_drop = choose_round(drop_at, settings["model"])
     check_noise_options(budget is not None, bits, modulus, clip, dp_clip, dp_rotate)
+
+    # Inputs and parameters: random or from a folder, quantized, or with noise under a budget.
     inputs: Synthetic | Quantized | Noisy
     if budget is None:
         settings["modulus"] = choose_modulus(bits, modulus)
@@ -130,6 +134,8 @@ def simulate(
     else:
         source, norm = choose_vectors(folder, dp_clip, output, clients, length, seed)
         inputs = Noisy(source, norm, budget, dp_rotate, seed, settings)
+
+    # The session, with clients that drop out.
     noises = inputs.noise if isinstance(inputs, Noisy) else None
     dropped = choose_dropped(inputs.params.n, drop, seed)
     with progress_bar() as progress:
@@ -141,6 +147,8 @@ def simulate(
             threads=threads,
             progress=lambda current, done, total: progress(f"Round {current.value}, {current}", done, total),
         )
+
+    # The report: times and sizes, whether the sum is right, and the mean.
     report = describe(result, threads)
     report["dropped"] = {"round": str(round_of_drop), "clients": dropped}
     report["seed"] = seed
@@ -159,7 +167,16 @@ def simulate(
 
 
 def choose(option: str, kind: type[Choice], text: str) -> Choice:
-    """The member of `kind` that is meant, by name in any spelling of words or by number."""
+    """The member of `kind` that is meant.
+
+    Args:
+        option: name, for the error.
+        kind: with the members that are known.
+        text: a member's name in any spelling of words, or its number.
+
+    Raises:
+        CommandError: there is no such member.
+    """
     for member in kind:
         if text.strip() == str(member.value) or _squeezed(text) == _squeezed(member.name):
             return member
@@ -168,7 +185,11 @@ def choose(option: str, kind: type[Choice], text: str) -> Choice:
 
 
 def choose_modulus(bits: int | None, modulus: int | None) -> int:
-    """R, from the one of --bits and --modulus that was given."""
+    """R, from --bits or --modulus.
+
+    Raises:
+        CommandError: both are given, or --bits is out of range.
+    """
     require(bits is None or modulus is None, "--bits and --modulus both choose R: give one of them")
     if modulus is not None:
         return modulus
@@ -178,7 +199,11 @@ def choose_modulus(bits: int | None, modulus: int | None) -> int:
 
 
 def choose_round(text: str, model: Model) -> Round:
-    """What --drop-at means, if the model has such a round."""
+    """The round that --drop-at names.
+
+    Raises:
+        CommandError: there is no such round in the model.
+    """
     chosen = choose("--drop-at", Round, text)
     require(
         model is Model.ACTIVE or chosen is not Round.CONSISTENCY_CHECK,
@@ -188,7 +213,7 @@ def choose_round(text: str, model: Model) -> Round:
 
 
 def choose_settings(model: str, threat: str, threshold: int | None, corrupt: int | None) -> dict[str, Any]:
-    """What does not depend on the inputs, as arguments of Params, which checks it."""
+    """The arguments of Params that do not depend on the inputs; Params checks them further."""
     settings: dict[str, Any] = {
         "model": choose("--model", Model, model),
         "threat": choose("--threat", Threat, threat),
@@ -205,7 +230,7 @@ def choose_settings(model: str, threat: str, threshold: int | None, corrupt: int
 def check_noise_options(
     noise: bool, bits: int | None, modulus: int | None, clip: float | None, dp_clip: float | None, dp_rotate: bool
 ) -> None:
-    """Options that go with noise, and those that do not."""
+    """Refuse options that need noise if there is none, and options that noise does not allow."""
     if noise:
         require(bits is None and modulus is None, "noise sets R: leave out --bits and --modulus")
         require(clip is None, "--clip cuts single values; with noise give --dp-clip, which bounds a vector's L2 norm")
@@ -215,12 +240,14 @@ def check_noise_options(
 
 
 def check_random_options(clients: int | None, length: int | None, output: Path | None) -> None:
+    """Refuse options that do not go with random inputs."""
     require(output is None, "--output needs --input: there is no mean of random inputs to write")
     require(clients is None or clients >= 2, f"--clients must be at least 2, got {clients}")
     require(length is None or length >= 1, f"--length must be at least 1, got {length}")
 
 
 def check_folder_options(clients: int | None, length: int | None, output: Path | None) -> None:
+    """Refuse options that do not go with --input."""
     require(clients is None and length is None, "--input sets --clients and --length: leave them out")
     check_writable(output)
 
@@ -234,13 +261,13 @@ def choose_inputs(
     seed: int,
     settings: dict[str, Any],
 ) -> Synthetic | Quantized:
-    """Random inputs, or with --input those of the folder."""
+    """Random inputs, or with --input the vectors of the folder."""
     if folder is None:
         check_random_options(clients, length, output)
         require(clip is None, "--clip needs --input: random inputs are not quantized")
         return Synthetic(Params(n=clients or DEFAULT_CLIENTS, m=length or DEFAULT_LENGTH, **settings), seed)
     if clip is None:
-        raise CommandError("--input needs --clip: the largest magnitude that a value keeps")
+        raise CommandError("--input needs --clip, the largest magnitude of a value; larger ones are cut to it")
     check_folder_options(clients, length, output)
     return Quantized(Folder(folder), clip, seed, settings)
 
@@ -248,27 +275,27 @@ def choose_inputs(
 def choose_vectors(
     folder: Path | None, clip: float | None, output: Path | None, clients: int | None, length: int | None, seed: int
 ) -> tuple[Folder | Directions, float]:
-    """Vectors for a noisy sum, and the norm that they are clipped to."""
+    """Vectors for a noisy sum, and the L2 norm that they are clipped to."""
     require(clip is None or 1e-200 < clip < 1e200, f"--dp-clip must be positive (1e-200 .. 1e200), got {clip}")
     if folder is None:
         check_random_options(clients, length, output)
         norm = 1.0 if clip is None else clip
         return Directions(clients or DEFAULT_CLIENTS, length or DEFAULT_LENGTH, norm, seed), norm
     if clip is None:
-        raise CommandError("--input needs --dp-clip: the L2 norm that longer vectors are scaled down to")
+        raise CommandError("--input needs --dp-clip, the L2 norm that longer vectors are scaled down to")
     check_folder_options(clients, length, output)
     return Folder(folder), clip
 
 
 def choose_dropped(n: int, fraction: float, seed: int) -> list[int]:
-    """The ids of those who drop out, at random."""
+    """The ids of the clients that drop out, chosen at random."""
     require(0 <= fraction < 1, f"--drop must be at least 0 and below 1, got {fraction}")
     rng = np.random.default_rng([seed, 0])
     return sorted((rng.permutation(n)[: round(fraction * n)] + 1).tolist())
 
 
 def save_mean(inputs: Quantized, result: Simulation, output: Path | None) -> dict[str, Any]:
-    """Write the mean over the survivors, and say what it is worth."""
+    """Write the mean over the survivors, and describe it and its error as --json prints it."""
     k = len(result.survivors)
     aggregate = inputs.quantizer.decode(result.sum, result.params, k)
     return {
@@ -283,7 +310,7 @@ def save_mean(inputs: Quantized, result: Simulation, output: Path | None) -> dic
 
 
 def write_mean(mean: NDArray[Any], output: Path | None) -> str | None:
-    """As .npy, where that is asked for. Gives the file's name."""
+    """Write a mean as .npy, if there is an output file; gives the file's name."""
     if output is None:
         return None
     with output.open("wb") as file:  # np.save would add .npy to the name

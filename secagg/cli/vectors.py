@@ -1,4 +1,4 @@
-"""The inputs of `secagg simulate`: a folder of vectors, or random ones. Each exists only while it is used."""
+"""The inputs of `secagg simulate`: a folder of vectors, or random vectors. Each is in memory only while it is used."""
 
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,16 @@ from .console import CommandError, require
 
 
 class Folder:
-    """One vector of floats per client, each in a .npy file; ids are 1..n in the order of the files' names.
+    """One vector of floats for each client, each in a .npy file; ids are 1 .. n in the order of the files' names.
 
-    Opening it checks every file, so that a bad one is found before the session and not in the middle of it.
+    All files are checked at once, so that a bad one is reported before the session begins.
 
     Attributes:
         files: the file of user u at index u - 1.
         length: m.
 
     Raises:
-        CommandError: there is no such folder, or a file is not a vector of numbers, as long as the others.
+        CommandError: the folder does not exist, a file is not a vector of numbers, or their lengths differ.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,12 +40,12 @@ class Folder:
         return len(self.files)
 
     def read(self, u: int) -> NDArray[np.float64]:
-        """The vector of user u."""
+        """The vector of user u, float64[m]."""
         return read_vector(self.files[u - 1])
 
 
 class Directions:
-    """Random vectors of one L2 norm, half of it in a direction that all have in common.
+    """Random vectors of one L2 norm, each the sum of a common random vector and its own.
 
     Attributes:
         length: m.
@@ -59,7 +59,7 @@ class Directions:
         return self._n
 
     def read(self, u: int) -> NDArray[np.float64]:
-        """The vector of user u, the same whenever it is asked for."""
+        """The vector of user u, float64[m]; each call gives the same."""
         common, own = (np.random.default_rng([self._seed, i]).standard_normal(self.length) for i in (0, u))
         vector: NDArray[np.float64] = common + own
         vector *= self._norm / float(np.linalg.norm(vector))
@@ -67,7 +67,7 @@ class Directions:
 
 
 class Synthetic:
-    """Random inputs, uniform in 0 .. params.max_value; x_u is the same whenever it is asked for."""
+    """Random inputs, uniform in 0 .. params.max_value; each call for a user gives the same x_u."""
 
     def __init__(self, params: Params, seed: int) -> None:
         self.params = params
@@ -79,17 +79,18 @@ class Synthetic:
 
 
 class Quantized:
-    """The vectors of a folder as inputs, as precise as R allows; x_u is the same whenever it is asked for.
+    """The vectors of a folder as inputs, as precise as R allows; each call for a user gives the same x_u.
 
     Attributes:
-        params: for the session.
-        quantizer: what turns the sum back.
-        clipped: for each user asked for, how many of its values were cut to the clip range.
+        folder: as given.
+        params: of the session.
+        quantizer: encodes vectors and decodes the sum.
+        clipped: how many values of a user's vector were cut to the clip range, by user, once its input was made.
     """
 
     def __init__(self, folder: Folder, clip: float, seed: int, settings: dict[str, Any]) -> None:
         n, m = len(folder), folder.length
-        require(n >= 2, f"there must be at least 2 clients, but there is only {folder.files[0]}")
+        require(n >= 2, f"there must be at least 2 clients, but the only file is {folder.files[0]}")
         bits = value_bits(n, settings["modulus"])
         require(bits >= 2, f"R = {settings['modulus']} is too small to sum {n} clients' values; use more --bits")
         layout: Layout[NDArray[Any]] = Layout(((m,),), single=True)
@@ -106,12 +107,16 @@ class Quantized:
 
 
 def value_bits(n: int, modulus: int) -> int:
-    """The most bits of one value for which n of them, each at most 2**bits - 2, add up to less than R."""
+    """The largest number of bits for which the sum of n values, each at most 2**bits - 2, is below R."""
     return min(53, ((modulus - 1) // n + 2).bit_length() - 1)
 
 
 def read_vector(file: Path) -> NDArray[np.float64]:
-    """The vector in a .npy file. Raises CommandError for anything else, and for NaN and infinity."""
+    """The vector in a .npy file, float64[m].
+
+    Raises:
+        CommandError: the file is something else, or an entry is NaN or infinite.
+    """
     try:
         stored = np.lib.format.open_memmap(file, mode="r")  # takes no pickles
     except Exception as error:  # a broken header makes numpy raise nearly anything

@@ -114,9 +114,9 @@ def test_figures_are_drawn_from_a_task_for_every_point(tmp_path: Path, monkeypat
         (("--epsilon", "0"), "epsilon"),
         (("--epsilon", "much"), "epsilon"),
         (("--epsilon", "1001"), "epsilon and rho are 1e-9 .. 1000"),
-        (("--figures", "x", "--buckets", "5"), "leave --buckets as it is"),
+        (("--figures", "x", "--buckets", "5"), "leave out --buckets"),
         (("--figures", __file__), "it is not a folder"),
-        (("--keep", Path(__file__).parent), "it is not empty"),
+        (("--keep", Path(__file__).parent), "it must be a new or empty folder"),
     ],
 )
 def test_what_cannot_be_done_is_refused_at_once(arguments: tuple[str | Path, ...], reason: str) -> None:

@@ -45,7 +45,9 @@ def test_a_noisy_session_says_what_it_promises_and_what_it_costs(form: tuple[str
     assert "sum               of 8 clients; equal to the sum computed in the clear with the clients' noise\n" in text
     assert "guarantee         (1, 1e-06)-DP for a report, replace-one\n" in text
     assert "noise             DiscreteGaussian(sigma_squared = " in text
-    assert "over-noise        2 x the variance that is needed: 8 clients added noise, 4 are counted on\n" in text
+    assert (
+        "over-noise        2 x the variance that is needed: 8 clients added noise, 4 are assumed to be honest\n" in text
+    )
     assert "assumed           4 clients in every sum add noise that nobody who sees the result knows\n" in text
     assert "clipped           0 of 8 vectors were longer than 1\n" in text
     assert "1.42 times less, from a server that is trusted with the exact sum\n" in text  # sqrt(2), and rounding

@@ -51,7 +51,7 @@ def test_strange_integers_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", [text for text in STRANGE if text not in ("1e3", "2.0")])
 def test_strange_numbers_are_refused(text: str) -> None:
-    with pytest.raises(typer.BadParameter, match="is no number"):
+    with pytest.raises(typer.BadParameter, match="is not a number"):
         console.number(text)
     with pytest.raises(LocalProtocolError, match="epsilon must be"):
         fraction(text, "epsilon")
@@ -70,13 +70,13 @@ def test_numbers_are_read(text: Any, value: float) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ("simulate --clients 1_0", "'1_0' is no integer"),
-        ("simulate --bits \u0662\u0664", "is no integer"),
-        ("simulate --drop 0_0.1", "'0_0.1' is no number"),
+        ("simulate --clients 1_0", "'1_0' is not an integer"),
+        ("simulate --bits \u0662\u0664", "is not an integer"),
+        ("simulate --drop 0_0.1", "'0_0.1' is not a number"),
         ("dp calibrate --epsilon 1_0 --task histogram --length 4", "epsilon must be a number"),
         ("dp calibrate --epsilon \u0661 --task histogram --length 4", "epsilon must be a number"),
         ("dp tradeoff --epsilons 1 --reports 1_0 --task histogram --length 4", "--reports must be a number"),
-        ("dap key end --config leader.toml 1_0", "'1_0' is no integer"),
+        ("dap key end --config leader.toml 1_0", "'1_0' is not an integer"),
     ],
 )
 def test_commands_refuse_strange_numbers(arguments: str, reason: str) -> None:

@@ -1,1 +1,1 @@
-"""`secagg dap demo`: a whole deployment on this machine, and what it shows."""
+"""`secagg dap demo`: a whole deployment on this machine, and its report."""

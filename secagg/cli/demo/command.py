@@ -1,4 +1,4 @@
-"""`secagg dap demo`: a whole deployment on this machine, at work on simulated browsers."""
+"""`secagg dap demo`: a whole deployment on this machine, which aggregates the reports of simulated browsers."""
 
 import os
 import signal
@@ -23,17 +23,17 @@ from .report import Run, describe, show_report
 from .usage import Usage, usage
 
 REPORTS, BUCKETS = (10, 1_000_000), (2, 1000)
-POST_BUCKETS = 20  # whose common and rare types the figures are about
+POST_BUCKETS = 20  # as in the post: the figures are about two of these types
 
 
 def demo(
     reports: Annotated[int, integer_option(help="Browsers, each with one report: 10 .. 1,000,000.")] = 1000,
-    epsilon: Annotated[str, typer.Option(help="Of the noise of each Aggregator: 1, 0.1, 1/3.")] = "1",
+    epsilon: Annotated[str, typer.Option(help="The budget for the noise of each Aggregator: 1, 0.1, 1/3.")] = "1",
     buckets: Annotated[int, integer_option(help="Error types: 2 .. 1,000.")] = POST_BUCKETS,
-    seed: Annotated[int, integer_option(help="Fixes what the browsers see. Keys and noise are always fresh.")] = 1,
+    seed: Annotated[int, integer_option(help="Repeat what the browsers see. Keys and noise are always fresh.")] = 1,
     keep: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="A new folder for configurations, secrets, stores and logs, which stay."),
+        typer.Option(metavar="DIR", help="Keep configurations, secrets, stores and logs in this new folder."),
     ] = None,
     figures: Annotated[
         Path | None,
@@ -43,10 +43,9 @@ def demo(
 ) -> None:
     """Run a Leader, a Helper and a Collector here, on network errors that simulated browsers report.
 
-    Leader and Helper are processes of their own, on loopback, each with a SQLite store in a temporary folder; the
-    Collector is a third. No browser's error is ever seen by one of them, and the noise that both Aggregators add hides
-    from the Collector what any one browser has sent. What it gets is printed beside the truth, which only this
-    command knows.
+    Leader and Helper are processes on loopback, each with a SQLite store in a temporary folder; the Collector is a
+    third process. None of them ever sees a browser's error. The noise that both Aggregators add hides from the
+    Collector what any single browser has sent. The result is printed beside the truth, which only this command knows.
 
     --figures runs the experiments of Cloudflare's "Have your data and hide it too" on this deployment, with a task for
     every point: noisy histograms, and the error of a common and a rare type against epsilon and against batch size.
@@ -109,7 +108,7 @@ def _usages(local: Local) -> dict[str, Usage | None]:
 
 
 class _Timer:
-    """Seconds by phase."""
+    """Measures the seconds of each phase."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -121,20 +120,22 @@ class _Timer:
 
 
 def _check(reports: int, epsilon: str, buckets: int, seed: int, keep: Path | None, figures: Path | None) -> None:
-    """Complain before the work rather than after it."""
+    """Refuse what cannot be done, before the work and not after it."""
     for option, value, (minimum, maximum) in (("--reports", reports, REPORTS), ("--buckets", buckets, BUCKETS)):
         require(minimum <= value <= maximum, f"{option} must be {minimum:,} .. {maximum:,}, got {value:,}")
     require(
-        SECRET_VARIABLE not in os.environ, f"{SECRET_VARIABLE} is set, but these Aggregators have their own: unset it"
+        SECRET_VARIABLE not in os.environ,
+        f"{SECRET_VARIABLE} is set, but the demo's Aggregators have secrets of their own: unset it",
     )
     require(seed >= 0, f"--seed must not be negative, got {seed}")
     privacy_for(epsilon, vdaf("Histogram", length=buckets)).plan(vdaf("Histogram", length=buckets))
     if keep is not None:
-        require(not keep.exists() or (keep.is_dir() and not any(keep.iterdir())), f"--keep {keep}: it is not empty")
-    if figures is not None:
         require(
-            buckets == POST_BUCKETS, f"--figures are about types 8 and 15 of {POST_BUCKETS}: leave --buckets as it is"
+            not keep.exists() or (keep.is_dir() and not any(keep.iterdir())),
+            f"--keep {keep}: it must be a new or empty folder",
         )
+    if figures is not None:
+        require(buckets == POST_BUCKETS, f"--figures are about types 8 and 15 of {POST_BUCKETS}: leave out --buckets")
         require(not figures.exists() or figures.is_dir(), f"--figures {figures}: it is not a folder")
         try:
             import matplotlib  # noqa: F401
@@ -154,7 +155,7 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM and SIGHUP end this command as Ctrl-C does, so that no process is left behind."""
+    """Let SIGTERM and SIGHUP end this command as Ctrl-C does, so that no process is left running."""
 
     def end(number: int, frame: Any) -> None:
         raise typer.Exit(128 + number)

@@ -1,7 +1,7 @@
-"""A deployment at work on this machine: simulated browsers report network errors, a Collector gets their histogram.
+"""A deployment on this machine: simulated browsers report network errors, and a Collector gets their histogram.
 
-Leader, Helper and Collector are processes of their own, and run the commands that run anywhere else. The browsers are
-simulated in the process that calls this.
+Leader, Helper and Collector are processes that run the same commands as anywhere else. The browsers are simulated in
+the process that calls this.
 """
 
 import json
@@ -36,7 +36,7 @@ COLLECTORS = 2  # processes at once
 CONFIDENCE = 0.95  # of the error bars
 PRECISION = 3600  # seconds to which reports round their times
 MIN_BATCH_SIZE = 100
-IMPOSSIBLE = 1e-12  # the chance that an entry's error is beyond what `Release.wrong` allows
+IMPOSSIBLE = 1e-12  # the probability that an entry's error exceeds what `Release.wrong` allows
 COLLECTOR_POLL, QUEUE_POLL = 0.1, 1.0  # seconds between two looks at the Collectors, and at the Leader's queue
 ZIPF = 5 / 3
 _SHUFFLE = 1480  # puts type 8 first among 20 types and type 15 fourth
@@ -45,12 +45,12 @@ Counts = NDArray[np.int64]
 
 
 def ranking(buckets: int) -> list[int]:
-    """Error types, the most common first; always the same."""
+    """Error types, the most common first; each call gives the same."""
     return [int(kind) for kind in np.random.default_rng(_SHUFFLE).permutation(buckets)]
 
 
 def browsers(reports: int, buckets: int, rng: np.random.Generator) -> Counts:
-    """[reports]: the error type that each browser saw, with a long tail (Zipf's law)."""
+    """The error type that each browser has seen, int64[reports], with a long tail (Zipf's law)."""
     odds = np.arange(1, buckets + 1) ** -ZIPF
     return rng.choice(ranking(buckets), reports, p=odds / odds.sum())
 
@@ -60,9 +60,10 @@ class Batch:
     """Browsers, and the task that they report to.
 
     Attributes:
-        seen: [n], what each browser has seen.
-        file: the Collector's, of the task.
-        epsilon: of the task's noise.
+        seen: int64[n], the error type that each browser has seen.
+        epsilon: of the task's noise, as typed.
+        task: as the Client has it.
+        file: the Collector's file of the task.
     """
 
     seen: Counts
@@ -72,7 +73,7 @@ class Batch:
 
     @property
     def truth(self) -> list[int]:
-        """How many have seen each type: nobody knows it in a deployment."""
+        """How many browsers have seen each type; in a real deployment nobody knows it."""
         return [int(n) for n in np.bincount(self.seen, minlength=self.task.vdaf.entries)]
 
 
@@ -81,10 +82,11 @@ class Release:
     """What the Collector got of a batch.
 
     Attributes:
-        report_count: as both Aggregators have it.
-        result: with their noise, by type.
-        bar: what an error stays within, with CONFIDENCE for each type by itself.
-        collector: its process.
+        batch: that was collected.
+        report_count: number of reports, on which both Aggregators agree.
+        result: counts by type, with the Aggregators' noise.
+        bar: a bound on the error with CONFIDENCE, for each type by itself.
+        collector: what its process has taken.
     """
 
     batch: Batch
@@ -95,11 +97,12 @@ class Release:
 
     @property
     def errors(self) -> list[int]:
+        """Result less truth, by type."""
         return [noisy - true for noisy, true in zip(self.result, self.batch.truth, strict=True)]
 
     @property
     def wrong(self) -> str | None:
-        """Why this is no noisy histogram of the batch; None if it may be one, as it is but once in a billion runs."""
+        """Why this cannot be a noisy histogram of the batch, or None; it errs less than once in a billion runs."""
         task = self.batch.task
         if self.report_count != len(self.batch.seen):
             return f"{len(self.batch.seen):,} reports were accepted, but {self.report_count:,} were collected"
@@ -110,12 +113,12 @@ class Release:
 
 
 class Demo:
-    """Experiments on a deployment that runs.
+    """Experiments on a running deployment.
 
     Args:
-        local: see there; entered.
-        buckets: error types.
-        progress: see there.
+        local: the deployment; it is entered.
+        buckets: number of error types.
+        progress: called with the progress of uploads and collections.
     """
 
     def __init__(self, local: Local, buckets: int, progress: Progress) -> None:
@@ -127,10 +130,14 @@ class Demo:
         self._looked = 0.0  # when at the Leader's queue
 
     def new_batch(self, seen: Counts, epsilon: str) -> Batch:
-        """A task of its own for these browsers, both of whose Aggregators add noise for epsilon.
+        """A new task for these browsers, in which both Aggregators add noise.
+
+        Args:
+            seen: int64[n], the error type that each browser has seen.
+            epsilon: of the noise, as typed.
 
         Raises:
-            LocalProtocolError: no noise can be had for this epsilon.
+            LocalProtocolError: there is no such noise.
         """
         task, collector_party = self.local.new_task(
             self._vdaf,
@@ -145,7 +152,10 @@ class Demo:
         return Batch(seen, epsilon, task, file)
 
     def upload(self, batches: Iterable[Batch]) -> None:
-        """Every browser makes and uploads its report.
+        """Let every browser make and upload its report.
+
+        Args:
+            batches: of browsers.
 
         Raises:
             LocalError: an Aggregator has ended, or the Leader refused reports.
@@ -167,7 +177,13 @@ class Demo:
                     self._progress("reports uploaded", done, total)
 
     def collect(self, batches: Iterable[Batch]) -> list[Release]:
-        """Each batch by a Collector's process, which ends with it; in order.
+        """Collect each batch, by a process of its own.
+
+        Args:
+            batches: that were uploaded.
+
+        Returns:
+            Their releases, in the same order.
 
         Raises:
             LocalError: a process has failed.
@@ -201,13 +217,13 @@ class Demo:
         self._hours.add(int(time.time()) // PRECISION)
 
     def _interval(self) -> str:
-        """That holds all reports, as `secagg dap collect` takes it."""
+        """The interval that holds all reports, as `secagg dap collect` takes it."""
         first, last = min(self._hours), max(self._hours)
         return f"{first * PRECISION}/{(last + 1 - first) * PRECISION}s"
 
     @contextmanager
     def _blaming(self) -> Iterator[None]:
-        """If it fails because a process has ended, it says so."""
+        """If the block fails because a process has ended, raise LocalError, which says so."""
         try:
             yield
         except SecAggError:
@@ -216,7 +232,7 @@ class Demo:
 
 
 class _Collector:
-    """A process that collects a batch: the command that collects any."""
+    """A process that collects a batch, by `secagg dap collect`."""
 
     def __init__(self, batch: Batch, interval: str) -> None:
         self._batch = batch
@@ -252,6 +268,6 @@ class _Collector:
 
 
 def privacy_for(epsilon: str, vdaf: Vdaf) -> Privacy:
-    """Noise for one collection at this epsilon, one Aggregator of the two being honest."""
+    """The noise for one collection at this epsilon, with one of the two Aggregators honest."""
     budget = PureDp(epsilon)
     return Privacy(least_noise(budget, vdaf), budget, budget)

@@ -1,7 +1,7 @@
-"""The experiments of Cloudflare's "Have your data and hide it too", on a deployment that runs.
+"""The experiments of Cloudflare's "Have your data and hide it too", on a running deployment.
 
-Every point is a collection of a task of its own: a deployment cannot ask twice, as an experiment on paper can. So each
-setting is tried with up to REPEATS tasks, with their own browsers. A task's total budget is that of its one collection.
+Every point is a collection of a task of its own: unlike an experiment on paper, a deployment answers only once. So each
+setting is tried with up to REPEATS tasks, each with its own browsers. A task's total budget is that of one collection.
 """
 
 from collections.abc import Iterable
@@ -16,17 +16,18 @@ BATCH_REPORTS = 1000  # of the figures in which the batch size does not vary
 EPSILONS = ("0.01", "0.02", "0.05", "0.1", "0.2", "0.5", "1", "2")
 SIZES = (100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 MAX_SIZE_FACTOR = 30  # times the reports of the other figures
-SIZE_EPSILON = "0.1"  # the fixed one, at which the batch size varies
-REPEATS, REPEATED = 5, 30_000  # of larger batches fewer: so many reports a size, or one batch
+SIZE_EPSILON = "0.1"  # at which the batch size varies
+REPEATS, REPEATED = 5, 30_000  # tasks of one setting; fewer for large batches, with so many reports together, or one
 
 
 @dataclass(frozen=True, repr=False)
 class Experiments:
-    """What the figures show.
+    """The releases that the figures show.
 
     Attributes:
-        histograms: one batch's browsers, released for each epsilon of HISTOGRAM_EPSILONS.
-        by_epsilon, by_size: releases, in the order of what varies.
+        histograms: of the same browsers, one for each epsilon of HISTOGRAM_EPSILONS.
+        by_epsilon: in the order of epsilon.
+        by_size: in the order of the batch size.
     """
 
     histograms: list[Release]
@@ -35,13 +36,23 @@ class Experiments:
 
 
 def sizes(reports: int) -> list[int]:
-    """Of the batches whose size varies."""
+    """The batch sizes, for a number of reports in the other figures."""
     largest = max(reports, MAX_SIZE_FACTOR * min(reports, BATCH_REPORTS))
     return [size for size in SIZES if size <= largest] or [largest]
 
 
 def run(demo: Demo, reports: int, buckets: int, rng: np.random.Generator) -> Experiments:
-    """Makes all tasks, uploads all reports, and collects every task; raises as Demo does."""
+    """Make all tasks, upload all reports, and collect every task.
+
+    Args:
+        demo: a running deployment.
+        reports: in the largest batch of the first figures.
+        buckets: number of error types.
+        rng: for what browsers see.
+
+    Raises:
+        LocalError, SecAggError: see `Demo.upload` and `Demo.collect`.
+    """
     fixed_size = min(reports, BATCH_REPORTS)
     same = browsers(fixed_size, buckets, rng)
     plans = (

@@ -11,13 +11,21 @@ from matplotlib.figure import Figure
 from .demo import CONFIDENCE, Release
 from .experiments import SIZE_EPSILON, Experiments, relative_error
 
-COMMON, RARE = 8, 15  # the post's, 52 % and 5 % of the reports
-LINEAR = 0.1  # percent, below which the errors' axis is linear: errors can be 0
+COMMON, RARE = 8, 15  # error types, as in the post: 52 % and 5 % of the reports
+LINEAR = 0.1  # percent; below it the axis of errors is linear, as errors can be 0
 COLORS = {COMMON: "C0", RARE: "C1"}
 
 
 def draw(experiments: Experiments, folder: Path) -> list[Path]:
-    """Writes the figures as SVG, with their numbers as JSON."""
+    """Write the figures as SVG, and their numbers as JSON.
+
+    Args:
+        experiments: that were run.
+        folder: for the files; it is made if needed.
+
+    Returns:
+        The files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     figures = {
         "dap_histograms.svg": _histograms(experiments.histograms),
@@ -91,7 +99,7 @@ def _errors(releases: Sequence[Release], x: Callable[[Release], float], title: s
 def _plot_type(
     axes: Any, kind: int, color: str, groups: list[list[Release]], xs: list[float], x: Callable[[Release], float]
 ) -> None:
-    """Each collection's error as a dot, their means as a line, and what the error bars promise as another."""
+    """Plot each collection's error as a dot, their means as a line, and their error bars as another line."""
     releases = [release for group in groups for release in group]
     share = sum(r.batch.truth[kind] for r in releases) / sum(len(r.batch.seen) for r in releases)
     dots = [100 * relative_error([release], kind) for release in releases]

@@ -1,6 +1,6 @@
-"""A whole deployment on this machine: Leader and Helper as processes of their own, on loopback, each with its store.
+"""A whole deployment on this machine: Leader and Helper as processes on loopback, each with its store.
 
-For demonstrations, benchmarks and fault runs. What runs is the command that runs anywhere else.
+It is for demonstrations, benchmarks and fault runs. The processes run the same commands as anywhere else.
 """
 
 import json
@@ -37,12 +37,18 @@ class LocalError(SecAggError):
 
 
 class Local:
-    """Runs both Aggregators while it is entered.
+    """A context manager that runs both Aggregators.
 
     Args:
         folder: for configurations, secrets, stores and logs; it exists.
         databases: URL by role; by default SQLite files in the folder.
-        tables: by role, what stands in its configuration in place of defaults, by table and key.
+        tables: by role, table and key: what a configuration has in place of defaults.
+
+    Attributes:
+        folder: as given.
+        urls: under which an Aggregator listens, by role.
+        processes: by role.
+        environments: variables for a role's process, from its next start on.
     """
 
     def __init__(
@@ -54,12 +60,13 @@ class Local:
         self.folder = folder
         self.urls: dict[Role, str] = {}
         self.processes: dict[Role, subprocess.Popen[str]] = {}
-        self.environments: dict[Role, dict[str, str]] = {}  # variables, from the next start on
+        self.environments: dict[Role, dict[str, str]] = {}
         self._collector = CollectorKey.generate()
         for role in ROLES.values():
             self._init(role, (databases or {}).get(role), (tables or {}).get(role, {}))
 
     def config(self, role: Role) -> Config:
+        """The configuration of a role, from its file."""
         return Config.load(self.folder / f"{role.name.lower()}.toml")
 
     def __enter__(self) -> Self:
@@ -76,10 +83,10 @@ class Local:
         self.stop()
 
     def start(self, role: Role) -> None:
-        """Start a role's process and wait until it answers; again at the address that it had before.
+        """Start a role's process, at the address that it had before if it had one, and wait until it answers.
 
         Raises:
-            LocalError: it does not.
+            LocalError: it does not start.
         """
         name = role.name.lower()
         listen = self.urls.get(role, "http://127.0.0.1:0").removeprefix("http://")
@@ -101,7 +108,11 @@ class Local:
         self.urls[role] = json.loads(line)["listening"]
 
     def check(self) -> None:
-        """Raises LocalError if a process has ended by itself."""
+        """Check that all processes run.
+
+        Raises:
+            LocalError: a process has ended by itself.
+        """
         for role, process in self.processes.items():
             if process.poll() is not None:
                 name, code = role.name.lower(), process.returncode
@@ -113,7 +124,7 @@ class Local:
         self._reap(role)
 
     def stop(self) -> None:
-        """Let each process finish what it does, and wait for it."""
+        """Let each process finish its work, and wait for its end."""
         for process in self.processes.values():
             process.send_signal(signal.SIGTERM)
         for role in list(self.processes):
@@ -140,7 +151,20 @@ class Local:
         batch_size: int = 0,
         info: bytes = b"local",
     ) -> tuple[Task, CollectorParty]:
-        """Make a task and tell both Aggregators: the task, and what its Collector holds."""
+        """Make a task and add it to both Aggregators' stores.
+
+        Args:
+            vdaf: of the task.
+            min_batch_size: the fewest reports of a result.
+            privacy: noise and budget; None for exact results.
+            time_precision: in seconds.
+            batch_mode: how reports are put into batches.
+            batch_size: of batches that the Leader selects; 0 for min_batch_size.
+            info: of the task.
+
+        Returns:
+            The task, and what its Collector holds.
+        """
         configuration = task_configuration(
             task_info=info,
             leader_url=self.urls[Role.LEADER],
@@ -166,14 +190,18 @@ class Local:
         return collector.task, collector
 
     def usage(self, role: Role) -> Usage:
-        """What a role's process has taken so far."""
+        """What a role's process has taken so far.
+
+        Raises:
+            LocalError: it has ended, or the system does not tell.
+        """
         taken = usage(self.processes[role].pid)
         if taken is None:
             raise LocalError(f"the {role.name.lower()} has ended, or this system does not tell what it takes")
         return taken
 
     def waiting(self) -> int:
-        """How many reports the Leader has taken that are not aggregated yet."""
+        """How many reports the Leader has accepted that are not yet aggregated."""
         store = self.config(Role.LEADER).open_store()
         try:
             with store.read() as tx:
@@ -182,7 +210,7 @@ class Local:
             store.close()
 
     def _log_tail(self, role: Role) -> str:
-        """The end of a role's log, for an error; the folder may be gone when it is read."""
+        """The end of a role's log, for an error message: the folder may be gone when the message is read."""
         log = self.folder / f"{role.name.lower()}.log"
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - LOG_TAIL))

@@ -1,4 +1,4 @@
-"""What `secagg dap demo` says of a run, as JSON and as text."""
+"""The report of `secagg dap demo`, as JSON and as text."""
 
 import math
 import os
@@ -19,11 +19,14 @@ BAR = 32  # columns
 
 @dataclass(frozen=True, repr=False)
 class Run:
-    """What happened.
+    """What happened in a run.
 
     Attributes:
-        urls: of the Aggregators, by role.
-        after_upload, after_collection: what the Aggregators' processes had taken then, by role.
+        release: the result.
+        seed: of what the browsers saw.
+        urls: of the Aggregators, by the name of their role.
+        after_upload: what the Aggregators' processes had taken when all reports were uploaded, by the name of the role.
+        after_collection: the same when the result was collected.
         seconds: by phase.
         figures: files.
     """
@@ -38,11 +41,17 @@ class Run:
 
     @property
     def wrong(self) -> str | None:
+        """See `Release.wrong`."""
         return self.release.wrong
 
 
 def describe(run: Run, folder: Path | None) -> dict[str, Any]:
-    """As --json prints it. Times in seconds, sizes in bytes."""
+    """A run as --json prints it: times in seconds, sizes in bytes.
+
+    Args:
+        run: that has ended.
+        folder: where its files are kept, if they are.
+    """
     release = run.release
     task, batch = release.batch.task, release.batch
     assert task.privacy is not None
@@ -80,7 +89,7 @@ def _used(taken: Usage | None) -> dict[str, Any]:
 
 
 def show_report(report: dict[str, Any]) -> None:
-    """The same as text."""
+    """Print the report as text."""
     show_pairs(_setup(report))
     show("", _histogram(report), *_remarks(report), "")
     show(_processes(report))
@@ -114,9 +123,15 @@ def _histogram(report: dict[str, Any]) -> Table:
 
 
 def bar_text(truth: int, result: int, bar: float, largest: float) -> str:
-    """A bar that is solid as far as the result less its error bar, faint as far as the two together; | is the truth.
+    """A bar that is solid up to the result less its error bar, and faint up to their sum; | is the truth.
 
-    Its length goes by the square root, or a long tail would have none.
+    Its length grows with the square root of the counts, so that a long tail can be seen.
+
+    Args:
+        truth: the true count.
+        result: the noisy count.
+        bar: the error bar.
+        largest: the count at which a bar has the full length.
     """
     sure, likely, true = (_column(value, largest) for value in (result - bar, result + bar, truth))
     cells = list("█" * sure + "░" * (likely - sure))

@@ -1,4 +1,4 @@
-"""What a process has taken of the machine so far, as Linux counts it."""
+"""The CPU time and memory that a process has taken, as Linux counts them."""
 
 import os
 from dataclasses import dataclass
@@ -7,12 +7,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Usage:
-    """Of a process, so far.
+    """What a process has taken so far.
 
     Attributes:
+        pid: of the process.
         cpu_seconds: user and system time.
-        ended_children_seconds: the same of those of its children that have ended.
-        peak_bytes: the most memory that it has held resident.
+        ended_children_seconds: user and system time of its children that have ended.
+        peak_bytes: the largest resident memory.
     """
 
     pid: int
@@ -22,7 +23,7 @@ class Usage:
 
 
 def usage(pid: int) -> Usage | None:
-    """None if the process has just ended, or this system does not tell (it has no /proc)."""
+    """What a process has taken; None if it has just ended, or if the system has no /proc."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
         status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
