@@ -326,7 +326,7 @@ def test_large_measurements() -> None:
         (Prio3Count, {"shares": 256}, "shares must be 2 .. 255"),
         (Prio3Sum, {"max_measurement": 0}, "largest value must be at least 1"),
         (Prio3Sum, {"max_measurement": 1 << 64}, "too large for Field64"),
-        (Prio3Sum, {"max_measurement": 10, "draft": DRAFT_08}, "draft 8 needs a largest value 2^k - 1, got 10"),
+        (Prio3Sum, {"max_measurement": 10, "draft": DRAFT_08}, r"draft 8 needs a largest value 2\^k - 1, got 10"),
         (Prio3SumVec, {"length": 0, "max_measurement": 1}, "length must be at least 1"),
         (Prio3SumVec, {"length": 1, "max_measurement": 1 << 128}, "too large for Field128"),
         (Prio3SumVec, {"length": 1, "max_measurement": 1, "chunk_length": 0}, "chunk_length must be at least 1"),
