@@ -416,7 +416,7 @@ def show_plan(plan: Plan, confidence: float, count: int | None, json: bool) -> N
     if not isinstance(plan.budget, ZCdp):
         chance = posterior(plan.budget, EVEN)
         pairs.append(
-            ("worst case", f"who is undecided between two values of {plan.unit} guesses right in {chance:.1%}")
+            ("worst case", f"someone who is undecided between two values of {plan.unit} guesses right in {chance:.1%}")
         )
     if not json:
         show_pairs(pairs)

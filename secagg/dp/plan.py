@@ -384,11 +384,13 @@ class Plan:
 
     def assumptions(self) -> list[str]:
         """What the guarantee depends on and nothing here can enforce, in words."""
+        one = self.honest == 1
+        add, clients = "adds" if one else "add", "client" if one else "clients"
         unknown = "that nobody who sees the result knows"
         who = {
             Place.CENTRAL: "the Collector and the Aggregators are trusted with the exact result",
-            Place.AGGREGATORS: f"{self.honest} of the {self.parties} Aggregators add noise {unknown}",
-            Place.DISTRIBUTED: f"{self.honest} clients in every sum add noise {unknown}",
+            Place.AGGREGATORS: f"{self.honest} of the {self.parties} Aggregators {add} noise {unknown}",
+            Place.DISTRIBUTED: f"{self.honest} {clients} in every sum {add} noise {unknown}",
         }
         assumptions = [who[self.place]] if self.place in who else []
         if self.unit.span:

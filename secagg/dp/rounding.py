@@ -114,7 +114,7 @@ def _clip(values: NDArray[np.float64], norm: float) -> NDArray[np.float64]:
 
 
 def _at_random(values: NDArray[np.float64], rand: RandomBytes) -> NDArray[np.int64]:
-    """Down or up, up with the chance of the fractional part (to 2**-32)."""
+    """Rounds down or up at random, up with the probability of the fractional part (to 2**-32)."""
     below = np.floor(values)
     uniform = np.frombuffer(rand(4 * len(values)), "<u4")
     require(len(uniform) == len(values), f"rand returned {uniform.nbytes} bytes, {4 * len(values)} were expected")

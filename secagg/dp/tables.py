@@ -52,7 +52,9 @@ def cumulative(quotients: Quotients, bits: int = BITS) -> Cumulative:
 def _cumulative(quotients: Iterator[Bounds], point: int, bits: int) -> Cumulative | None:
     """The table, or None if a digit is not certain at this precision."""
     one = 1 << point
-    lows, highs = [one], [one]  # of P[X = k] / P[X = 0]
+
+    # The weights P[X = k] / P[X = 0] from both sides, until those that are left out are too small to matter.
+    lows, highs = [one], [one]
     largest_quotients = []
     for low, high in quotients:
         largest_quotients.append(high)
@@ -63,10 +65,15 @@ def _cumulative(quotients: Iterator[Bounds], point: int, bits: int) -> Cumulativ
             break
     else:
         return None
-    above = list(accumulate(reversed(lows[1:]))), list(accumulate(reversed(highs[1:]), initial=rest))[1:]
-    smallest, largest = one + 2 * above[0][-1], one + 2 * above[1][-1]  # of 1 / P[X = 0]
-    thresholds = [(low << bits + 1) // largest for low in reversed(above[0])]
-    if thresholds != [(high << bits + 1) // smallest for high in reversed(above[1])]:
+
+    # Their tails, and the sum of all weights, which is 1 / P[X = 0].
+    low_tails = list(accumulate(reversed(lows[1:])))
+    high_tails = list(accumulate(reversed(highs[1:]), initial=rest))[1:]
+    low_total, high_total = one + 2 * low_tails[-1], one + 2 * high_tails[-1]
+
+    # P[|X| >= k] is twice a tail by the total. Its digits are certain if both bounds agree on them.
+    thresholds = [(low << bits + 1) // high_total for low in reversed(low_tails)]
+    if thresholds != [(high << bits + 1) // low_total for high in reversed(high_tails)]:
         return None
     count = sum(1 for threshold in thresholds if threshold)
     # From k on, P[|X| >= k + 1] is at most r_(k + 1) P[|X| >= k], since quotients descend.

@@ -31,7 +31,7 @@ def test_calibrate_states_noise_assumptions_and_price() -> None:
     text = run("calibrate", "--epsilon", "0.1", *HISTOGRAM, "--count", "4100")
     for part in (
         "0.1-DP for a report, replace-one", "L1 = 2, L2^2 = 2", "DiscreteLaplace(scale = 20) by each Aggregator",
-        "up to 2 x", "1 of the 2 Aggregators add noise that nobody", "at most 82, 2.00% of 4,100",
+        "up to 2 x", "1 of the 2 Aggregators adds noise that nobody", "at most 82, 2.00% of 4,100",
         "between two values of a report guesses right in 52.5%",
     ):  # fmt: skip
         assert part in text
