@@ -185,9 +185,9 @@ def opened(local: Local, role: Role) -> Iterator[Store]:
 def aggregated(store: Store, task: Task) -> int:
     """How many reports are in the task's buckets that are not collected."""
     with store.read() as tx:
-        mine = find_task(tx, task.id)
-        assert mine is not None
-        return buckets.count_of(tx, mine, Interval(0, 1 << 62))
+        record = find_task(tx, task.id)
+        assert record is not None
+        return buckets.count_of(tx, record, Interval(0, 1 << 62))
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:

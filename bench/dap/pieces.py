@@ -25,7 +25,7 @@ from secagg.dap.hpke import PrivateKey
 from secagg.dap.messages import BatchMode, Report, Role
 from secagg.dap.reports import decode_upload
 from secagg.dap.store.engine import Store, Tx
-from secagg.dap.store.tasks import AggregatorTask, add_task, find_task
+from secagg.dap.store.tasks import TaskRecord, add_task, find_task
 from secagg.dap.store.vault import Vault
 from secagg.dap.task import task_configuration
 from secagg.dap.task_file import AggregatorParty, CollectorKey, key_config, new_parties
@@ -84,21 +84,21 @@ class ClockedStore(Store):
 class DirectPeer:
     """The Helper without HTTP."""
 
-    def __init__(self, watch: Stopwatch, helper: Helper, mine: AggregatorTask, keys: dict[int, PrivateKey]) -> None:
-        self._watch, self._helper, self._mine, self._keys = watch, helper, mine, keys
+    def __init__(self, watch: Stopwatch, helper: Helper, record: TaskRecord, keys: dict[int, PrivateKey]) -> None:
+        self._watch, self._helper, self._record, self._keys = watch, helper, record, keys
 
-    def create_job(self, mine: AggregatorTask, body: bytes) -> Answer:
+    def create_job(self, record: TaskRecord, body: bytes) -> Answer:
         with self._watch.of("other", Role.HELPER):
-            _, job = self._helper.create_job(self._mine, self._keys, body, time.time())
+            _, job = self._helper.create_job(self._record, self._keys, body, time.time())
         return Answer(job.response, "")
 
-    def poll_job(self, mine: AggregatorTask, location: str) -> Answer:
+    def poll_job(self, record: TaskRecord, location: str) -> Answer:
         raise AssertionError("this Helper answers at once")
 
-    def delete_job(self, mine: AggregatorTask, location: str) -> None:
+    def delete_job(self, record: TaskRecord, location: str) -> None:
         raise AssertionError("this Helper answers at once")
 
-    def create_share(self, mine: AggregatorTask, body: bytes) -> Answer:
+    def create_share(self, record: TaskRecord, body: bytes) -> Answer:
         raise AssertionError("this Helper answers at once")
 
 
@@ -118,36 +118,36 @@ def measure_pieces(folder: Path, length: int, count: int, per_request: int) -> d
     keys = {role: PrivateKey.generate() for role in AGGREGATORS}
     ClockedStore.watch = watch
     stores = {role: ClockedStore(f"sqlite:///{folder}/{role.name}.db", Vault(os.urandom(32))) for role in AGGREGATORS}
-    mine = {}
+    records = {}
     for role, store in stores.items():
         party = parties[role.name.lower()]
         assert isinstance(party, AggregatorParty)
         with store.write() as tx:
             add_task(tx, party.task, party.secrets, time.time())
-            found = find_task(tx, party.task.id)
-            assert found is not None
-            mine[role] = found
+            record = find_task(tx, party.task.id)
+            assert record is not None
+            records[role] = record
     lead = Leader(
         stores[Role.LEADER],
-        DirectPeer(watch, Helper(stores[Role.HELPER]), mine[Role.HELPER], {CONFIG_ID: keys[Role.HELPER]}),
+        DirectPeer(watch, Helper(stores[Role.HELPER]), records[Role.HELPER], {CONFIG_ID: keys[Role.HELPER]}),
     )
     configs = key_config(CONFIG_ID, keys[Role.LEADER]), key_config(CONFIG_ID, keys[Role.HELPER])
     values = np.random.default_rng(0).integers(0, length, count).tolist()
-    requests = list(bodies(mine[Role.LEADER].task, configs, values, per_request))
+    requests = list(bodies(records[Role.LEADER].task, configs, values, per_request))
     with _clocks(watch):
-        _work(watch, lead, mine[Role.LEADER], requests, {CONFIG_ID: keys[Role.LEADER]})
+        _work(watch, lead, records[Role.LEADER], requests, {CONFIG_ID: keys[Role.LEADER]})
     for store in stores.values():
         store.close()
     return watch.spent
 
 
 def _work(
-    watch: Stopwatch, lead: Leader, mine: AggregatorTask, requests: Sequence[bytes], keys: dict[int, PrivateKey]
+    watch: Stopwatch, lead: Leader, record: TaskRecord, requests: Sequence[bytes], keys: dict[int, PrivateKey]
 ) -> None:
     with watch.of("other", Role.LEADER):
         for start in range(0, len(requests), TOGETHER):
-            decoded = [_decoded(watch, lead, mine, keys, body) for body in requests[start : start + TOGETHER]]
-            assert all(lead.keep(mine, [report for some in decoded for report in some]))
+            decoded = [_decoded(watch, lead, record, keys, body) for body in requests[start : start + TOGETHER]]
+            assert all(lead.keep(record, [report for some in decoded for report in some]))
         lead.create_jobs(time.time())
         while (done := lead.work_job(keys, time.time())) is not None:
             assert done.problem is None
@@ -155,11 +155,11 @@ def _work(
 
 
 def _decoded(
-    watch: Stopwatch, lead: Leader, mine: AggregatorTask, keys: dict[int, PrivateKey], body: bytes
+    watch: Stopwatch, lead: Leader, record: TaskRecord, keys: dict[int, PrivateKey], body: bytes
 ) -> tuple[Report, ...]:
     with watch.of("codec"):
-        some = decode_upload(mine.task, body)
-    assert not lead.check_upload(mine.task, keys, some, time.time())
+        some = decode_upload(record.task, body)
+    assert not lead.check_upload(record.task, keys, some, time.time())
     return some
 
 

@@ -11,22 +11,22 @@ from secagg.dap.store.engine import Store
 from secagg.dap.store.journal import Journal
 from secagg.dap.store.keys import all_keys
 from secagg.dap.store.reports import waiting
-from secagg.dap.store.tasks import AggregatorTask, find_task
+from secagg.dap.store.tasks import TaskRecord, find_task
 from secagg.dap.store.vault import Vault
 
 
 class _Peer:
     """The Helper beside the Leader."""
 
-    def __init__(self, helper: Helper, mine: AggregatorTask, keys: dict[int, PrivateKey], now: float) -> None:
-        self._helper, self._mine, self._keys, self._now = helper, mine, keys, now
+    def __init__(self, helper: Helper, record: TaskRecord, keys: dict[int, PrivateKey], now: float) -> None:
+        self._helper, self._record, self._keys, self._now = helper, record, keys, now
 
-    def create_job(self, mine: AggregatorTask, body: bytes) -> Answer:
-        job_id, job = self._helper.create_job(self._mine, self._keys, body, self._now)
+    def create_job(self, record: TaskRecord, body: bytes) -> Answer:
+        job_id, job = self._helper.create_job(self._record, self._keys, body, self._now)
         return Answer(job.response, job_id.hex())
 
-    def create_share(self, mine: AggregatorTask, body: bytes) -> Answer:
-        share_id, share = self._helper.create_share(self._mine, body, self._now)
+    def create_share(self, record: TaskRecord, body: bytes) -> Answer:
+        share_id, share = self._helper.create_share(self._record, body, self._now)
         return Answer(share, share_id.hex())
 
     def __getattr__(self, name: str) -> Any:
@@ -41,12 +41,12 @@ def _leader(arguments: dict[str, Any]) -> tuple[Leader, dict[int, PrivateKey], f
         for url, secret, side in zip(arguments["urls"], arguments["secrets"], ("leader", "helper"), strict=True)
     )
     with helper_store.read() as tx:
-        mine, theirs = find_task(tx, bytes.fromhex(arguments["task"])), all_keys(tx)
+        record, helper_keys = find_task(tx, bytes.fromhex(arguments["task"])), all_keys(tx)
     with leader_store.read() as tx:
-        ours = all_keys(tx)
-    assert mine is not None
-    peer = _Peer(Helper(helper_store), mine, {pair.config.id: pair.private_key for pair in theirs}, now)
-    return Leader(leader_store, peer), {pair.config.id: pair.private_key for pair in ours}, now
+        leader_keys = all_keys(tx)
+    assert record is not None
+    peer = _Peer(Helper(helper_store), record, {pair.config.id: pair.private_key for pair in helper_keys}, now)
+    return Leader(leader_store, peer), {pair.config.id: pair.private_key for pair in leader_keys}, now
 
 
 def collect(arguments: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ from secagg.dap.store.engine import Store, Tx
 from secagg.dap.store.journal import Journal
 from secagg.dap.store.keys import KeyPair, add_key
 from secagg.dap.store.reports import waiting
-from secagg.dap.store.tasks import AggregatorTask, add_task, find_task
+from secagg.dap.store.tasks import TaskRecord, add_task, find_task
 from secagg.dap.store.vault import Vault
 from secagg.dap.task import Task, task_configuration
 from secagg.dap.vdafs import vdaf
@@ -145,23 +145,23 @@ class DirectPeer:
         self.later = False
         self.seen: list[bytes] = []
 
-    def create_job(self, mine: AggregatorTask, body: bytes) -> Answer:
+    def create_job(self, record: TaskRecord, body: bytes) -> Answer:
         w = self._world
         self.seen.append(body)
         with self._faulty():
             job_id, job = w.helper.create_job(w.helper_task, w.keys(Role.HELPER), body, w.helper_now, later=self.later)
             return Answer(job.response, job_id.hex())
 
-    def poll_job(self, mine: AggregatorTask, location: str) -> Answer:
+    def poll_job(self, record: TaskRecord, location: str) -> Answer:
         with self._faulty():
             job = self._world.helper.find_job(self._world.helper_task, bytes.fromhex(location))
             return Answer(job.response, location)
 
-    def delete_job(self, mine: AggregatorTask, location: str) -> None:
+    def delete_job(self, record: TaskRecord, location: str) -> None:
         with self._faulty():
             self._world.helper.delete_job(self._world.helper_task, bytes.fromhex(location))
 
-    def create_share(self, mine: AggregatorTask, body: bytes) -> Answer:
+    def create_share(self, record: TaskRecord, body: bytes) -> Answer:
         self.seen.append(body)
         with self._faulty():
             share_id, share = self._world.helper.create_share(self._world.helper_task, body, self._world.helper_now)
@@ -251,7 +251,7 @@ class World:
     def _journal(self, side: str) -> Journal | None:
         return None if self._journals is None else Journal(self._journals / f"{side}.journal")
 
-    def _add(self, store: Store, role: Role, peer: bytes, collector: bytes, batch_size: int) -> AggregatorTask:
+    def _add(self, store: Store, role: Role, peer: bytes, collector: bytes, batch_size: int) -> TaskRecord:
         with store.write() as tx:
             add_key(tx, KeyPair(self.configs[role], self._keys[role]), self.clock.now)
             secrets = TaskSecrets(role, self.verify_key, self.configs[Role.COLLECTOR], peer, collector, batch_size)
@@ -405,9 +405,9 @@ class World:
 
     def raw_shares(self, batch: Interval | bytes) -> tuple[bytes, bytes]:
         """What the Aggregators hold of a batch that is not collected, without noise."""
-        with self.leader_store.read() as mine, self.helper_store.read() as its:
-            leader = buckets.merged(mine, self.leader_task, batch)
-            return leader.share, buckets.merged(its, self.helper_task, batch).share
+        with self.leader_store.read() as leader_tx, self.helper_store.read() as helper_tx:
+            leader = buckets.merged(leader_tx, self.leader_task, batch)
+            return leader.share, buckets.merged(helper_tx, self.helper_task, batch).share
 
     def _side(self, side: str) -> tuple[Store, int]:
         if side == "leader":

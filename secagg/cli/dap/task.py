@@ -15,7 +15,7 @@ from ...dap.privacy.extension import MAX_REPORTS, collections_allowed
 from ...dap.server.config import Config
 from ...dap.store.engine import Tx
 from ...dap.store.reports import waiting
-from ...dap.store.tasks import AggregatorTask, KnownTasks, add_task, delete_task, find_task
+from ...dap.store.tasks import KnownTasks, TaskRecord, add_task, delete_task, find_task
 from ...dap.task import Task
 from ...dap.task_file import AggregatorParty, CollectorKey, CollectorParty, Party
 from ...errors import RemoteProtocolError
@@ -224,7 +224,7 @@ def list_tasks(config: ConfigOption, json: JsonOption = False) -> None:
       secagg dap task list --config leader.toml
     """
     with opened(config) as (_, store), store.read() as tx:
-        rows = [_row(tx, mine) for mine in KnownTasks().all(tx)]
+        rows = [_row(tx, record) for record in KnownTasks().all(tx)]
     if json:
         show_json(rows)
         return
@@ -253,10 +253,10 @@ def delete(
     except RemoteProtocolError:
         raise CommandError(f"TASK must be a task ID, 43 characters, as `task list` shows it; got {task_id!r}") from None
     with opened(config) as (_, store), store.write() as tx:
-        mine = find_task(tx, found)
-        if mine is None:
+        record = find_task(tx, found)
+        if record is None:
             raise CommandError(f"there is no task {task_id} here; see `secagg dap task list --config {config}`")
-        left = waiting(tx, mine)
+        left = waiting(tx, record)
         require(
             force or not left,
             f"{left:,} reports of this task are not aggregated yet and would be lost: wait, or give --force",
@@ -377,9 +377,9 @@ def _described(task: Task) -> dict[str, Any]:
     }
 
 
-def _row(tx: Tx, mine: AggregatorTask) -> dict[str, Any]:
-    task, privacy = mine.task, mine.task.privacy
-    left = None if privacy is None else collections_left(tx, mine)
+def _row(tx: Tx, record: TaskRecord) -> dict[str, Any]:
+    task, privacy = record.task, record.task.privacy
+    left = None if privacy is None else collections_left(tx, record)
     return {
         "task_id": task.text,
         "vdaf": _vdaf_text(task),
@@ -388,5 +388,5 @@ def _row(tx: Tx, mine: AggregatorTask) -> dict[str, Any]:
         "mechanism": None if privacy is None else str(privacy.mechanism),
         "budget": None if privacy is None else str(privacy.budget),
         "collections_left": left,
-        "waiting": waiting(tx, mine),
+        "waiting": waiting(tx, record),
     }

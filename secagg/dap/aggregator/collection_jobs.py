@@ -17,7 +17,7 @@ from ..store import buckets, collections
 from ..store.collections import CollectionJob
 from ..store.engine import Store, Tx
 from ..store.reports import pending, ready_batches
-from ..store.tasks import AggregatorTask, KnownTasks, lock_task
+from ..store.tasks import KnownTasks, TaskRecord, lock_task
 from ..task import Task
 from .input_shares import SKEW
 from .peer import Peer, PeerUnavailable
@@ -46,39 +46,39 @@ class CollectionJobs:
         self._settings = settings
         self._tasks = tasks
 
-    def create(self, mine: AggregatorTask, body: bytes, now: float, *, rand: RandomBytes = os.urandom) -> CollectionJob:
+    def create(self, record: TaskRecord, body: bytes, now: float, *, rand: RandomBytes = os.urandom) -> CollectionJob:
         """Take a CollectionJobReq; the same bytes find the same job, and one that had too few reports starts anew.
 
         Raises:
             DapProblem: the request is not what the draft allows; there is no job then.
         """
-        task, digest = mine.task, sha256(body).digest()
+        task, digest = record.task, sha256(body).digest()
         query = _decode_request(task, body)
         with self._store.write() as tx:
-            job = collections.find_collection_request(tx, mine, digest)
+            job = collections.find_collection_request(tx, record, digest)
             if job is not None and job.problem is not None and _retryable(job.problem):
                 collections.change_collection_job(tx, job, problem=None, due=now, attempts=0)
-                return collections.find_collection_request(tx, mine, digest) or job
+                return collections.find_collection_request(tx, record, digest) or job
             if job is not None:
                 return job
-            if task.by_time and buckets.overlaps_collected(tx, mine, batch_interval(task, query.query.config)):
+            if task.by_time and buckets.overlaps_collected(tx, record, batch_interval(task, query.query.config)):
                 raise DapProblem("batchOverlap", "some of this batch was collected before", task_id=task.id)
-            if collections.collection_jobs_kept(tx, mine) >= MOST_COLLECTION_JOBS:
+            if collections.collection_jobs_kept(tx, record) >= MOST_COLLECTION_JOBS:
                 detail = f"there are {MOST_COLLECTION_JOBS:,} collection jobs already: delete some"
                 raise DapProblem(NO_TYPE, detail, status=429, task_id=task.id, retry_after=60.0)
-            return collections.add_collection_job(tx, mine, rand(COLLECTION_JOB_ID_SIZE), digest, body, now)
+            return collections.add_collection_job(tx, record, rand(COLLECTION_JOB_ID_SIZE), digest, body, now)
 
-    def find(self, mine: AggregatorTask, job_id: bytes) -> CollectionJob:
+    def find(self, record: TaskRecord, job_id: bytes) -> CollectionJob:
         """Raises DapProblem if there is none."""
         with self._store.read() as tx:
-            job = collections.find_collection_job(tx, mine, job_id)
+            job = collections.find_collection_job(tx, record, job_id)
         if job is None:
-            raise DapProblem(NO_TYPE, "there is no such collection job", status=404, task_id=mine.task.id)
+            raise DapProblem(NO_TYPE, "there is no such collection job", status=404, task_id=record.task.id)
         return job
 
-    def delete(self, mine: AggregatorTask, job_id: bytes) -> None:
+    def delete(self, record: TaskRecord, job_id: bytes) -> None:
         """Forget the job. A batch that it has collected stays collected and paid for."""
-        job = self.find(mine, job_id)
+        job = self.find(record, job_id)
         with self._store.write() as tx:
             collections.delete_collection_job(tx, job)
 
@@ -86,17 +86,17 @@ class CollectionJobs:
         """Drive one collection job that is due a step further: the job as it is then; None if none is due."""
         with self._store.write() as tx:
             job = collections.lease_collection_job(tx, now, self._settings.lease)
-            mine = None if job is None else self._tasks.get(tx, job.task)
+            record = None if job is None else self._tasks.get(tx, job.task)
         if job is None:
             return None
-        if mine is None:
+        if record is None:
             with self._store.write() as tx:
                 collections.delete_collection_job(tx, job)
             return job
         try:
-            ready = job if job.share_request is not None else self._collect(mine, job, now)
+            ready = job if job.share_request is not None else self._collect(record, job, now)
             if ready is not None and ready.share_request is not None:
-                self._finish(mine, ready)
+                self._finish(record, ready)
         except DapProblem as problem:
             self._fail(job, now, problem)
         except PeerUnavailable as problem:
@@ -105,49 +105,49 @@ class CollectionJobs:
                 if collections.lock_collection_job(tx, job) is not None:
                     collections.change_collection_job(tx, job, due=now + delay)
         with self._store.read() as tx:
-            return collections.find_collection_job(tx, mine, job.id) or job
+            return collections.find_collection_job(tx, record, job.id) or job
 
-    def _collect(self, mine: AggregatorTask, job: CollectionJob, now: float) -> CollectionJob | None:
+    def _collect(self, record: TaskRecord, job: CollectionJob, now: float) -> CollectionJob | None:
         """Collect the batch here: the job with what the Helper is asked; None if the batch is not ready."""
         request = CollectionJobReq.decode(job.request)
         with self._store.write() as tx:
-            lock_task(tx, mine.key, alone=True)
+            lock_task(tx, record.key, alone=True)
             current = collections.lock_collection_job(tx, job)
             if current is None or current.share_request is not None:  # another worker was faster, after our lease
                 return current
-            batch = self._ready(tx, mine, request, now)
+            batch = self._ready(tx, record, request, now)
             if isinstance(batch, Later):
                 collections.change_collection_job(tx, job, due=batch.due, waiting=batch.reason)
                 return None
-            held = buckets.merged(tx, mine, batch)
-            sealed = release(tx, mine, batch, request, held, now)
+            held = buckets.merged(tx, record, batch)
+            sealed = release(tx, record, batch, request, held, now)
             config = batch if isinstance(batch, bytes) else batch.encode()
-            selector = BatchSelector(mine.task.batch_mode, config)
+            selector = BatchSelector(record.task.batch_mode, config)
             share_request = AggregateShareReq(request, selector, held.count, held.checksum).encode()
             response = held.count.to_bytes(8, "big") + held.interval.encode() + sealed.encode()
             changed = {"share_request": share_request, "response": response, "waiting": "the Helper's share is awaited"}
             collections.change_collection_job(tx, job, **changed)
             return collections.lock_collection_job(tx, job)
 
-    def _ready(self, tx: Tx, mine: AggregatorTask, request: CollectionJobReq, now: float) -> "Interval | bytes | Later":
+    def _ready(self, tx: Tx, record: TaskRecord, request: CollectionJobReq, now: float) -> "Interval | bytes | Later":
         """The batch to collect, or when to look again.
 
         Raises:
             DapProblem: too few reports, and no more can come.
         """
-        task = mine.task
+        task = record.task
         if not task.by_time:
-            selected = ready_batches(tx, mine, now - self._settings.patience)
-            done = (batch for batch in selected if not pending(tx, mine, batch))
-            ready = next((batch for batch in done if buckets.count_of(tx, mine, batch) >= task.min_batch_size), None)
+            selected = ready_batches(tx, record, now - self._settings.patience)
+            done = (batch for batch in selected if not pending(tx, record, batch))
+            ready = next((batch for batch in done if buckets.count_of(tx, record, batch) >= task.min_batch_size), None)
             reason = f"no batch has {task.min_batch_size:,} reports yet that are aggregated"
             return Later(now + 1.0, reason) if ready is None else ready
         interval = batch_interval(task, request.query.config)
-        waiting = pending(tx, mine, interval)
+        waiting = pending(tx, record, interval)
         if waiting:
             return Later(now + 0.25, f"{waiting:,} reports of the batch are not aggregated yet")
-        count = buckets.count_of(tx, mine, interval)
-        if count >= task.min_batch_size or buckets.overlaps_collected(tx, mine, interval):
+        count = buckets.count_of(tx, record, interval)
+        if count >= task.min_batch_size or buckets.overlaps_collected(tx, record, interval):
             return interval
         end = interval.end * task.time_precision
         over = end + SKEW
@@ -157,11 +157,11 @@ class CollectionJobs:
         still = f"newest interval still open, for {ceil(end - now):,} s" if now < end else "its interval has just ended"
         return Later(min(over, now + LOOK_AGAIN), f"{too_small(task, count)}; {still}")
 
-    def _finish(self, mine: AggregatorTask, job: CollectionJob) -> None:
+    def _finish(self, record: TaskRecord, job: CollectionJob) -> None:
         """Get the Helper's share, and with it the result that is kept."""
         assert job.share_request is not None
         assert job.response is not None
-        answer = self._peer.create_share(mine, job.share_request)
+        answer = self._peer.create_share(record, job.share_request)
         if answer.body is None:
             raise PeerUnavailable("the Helper is not ready", answer.retry_after)
         try:
@@ -169,7 +169,7 @@ class CollectionJobs:
         except RemoteProtocolError as error:
             raise PeerUnavailable(f"the Helper's answer is no aggregate share: {error}") from None
         response = job.response + share.encrypted_aggregate_share.encode()
-        record_release(self._store, mine, AggregateShareReq.decode(job.share_request).batch_selector.config)
+        record_release(self._store, record, AggregateShareReq.decode(job.share_request).batch_selector.config)
         with self._store.write() as tx:
             if collections.lock_collection_job(tx, job) is not None:
                 collections.change_collection_job(tx, job, response=response, finished=True, due=None)

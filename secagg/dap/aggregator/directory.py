@@ -8,7 +8,7 @@ from ..hpke import PrivateKey
 from ..messages import HpkeConfigList
 from ..store.engine import Store
 from ..store.keys import KeyPair, all_keys
-from ..store.tasks import AggregatorTask, find_task
+from ..store.tasks import TaskRecord, find_task
 
 FRESH = 5.0  # seconds for which what was read is taken for current
 SETTLED = 2 * FRESH  # seconds after which every process has a new key, so that Clients may be told of it
@@ -27,10 +27,10 @@ class Directory:
         self._store = store
         self._clock = clock
         self._turn = threading.Lock()
-        self._tasks: dict[bytes, tuple[float, AggregatorTask | None]] = {}
+        self._tasks: dict[bytes, tuple[float, TaskRecord | None]] = {}
         self._keys: tuple[float, list[KeyPair]] = (float("-inf"), [])
 
-    def task(self, task_id: bytes) -> AggregatorTask | None:
+    def task(self, task_id: bytes) -> TaskRecord | None:
         """The task of this ID, or None; a new one is seen within FRESH seconds."""
         now = self._clock()
         with self._turn:
@@ -47,7 +47,7 @@ class Directory:
             self._tasks[task_id] = (now, latest)
         return latest
 
-    def remembered(self, task_id: bytes) -> AggregatorTask | None:
+    def remembered(self, task_id: bytes) -> TaskRecord | None:
         """The task if it is known and current, without a look at the store."""
         with self._turn:
             read, found = self._tasks.get(task_id, (float("-inf"), None))

@@ -30,7 +30,7 @@ from ..store.buckets import Outputs
 from ..store.collections import HelperShare
 from ..store.engine import Store, Tx
 from ..store.helper_jobs import HelperJob
-from ..store.tasks import AggregatorTask, KnownTasks, lock_task
+from ..store.tasks import KnownTasks, TaskRecord, lock_task
 from ..task import Task
 from .input_shares import SKEW, Opened, ReportToOpen, open_shares
 from .release import batch_interval, check_request, record_release, release
@@ -59,64 +59,64 @@ class Helper:
     # Aggregation jobs.
 
     def create_job(
-        self, mine: AggregatorTask, keys: Mapping[int, PrivateKey], body: bytes, now: float, *, later: bool = False
+        self, record: TaskRecord, keys: Mapping[int, PrivateKey], body: bytes, now: float, *, later: bool = False
     ) -> tuple[bytes, HelperJob]:
         """Take an AggregationJobInitReq; the job and its ID. With `later`, only keep it for `work`.
 
         Raises:
             DapProblem: the request is not what the draft allows; there is no job then.
         """
-        request = _decode_init(mine.task, body)
+        request = _decode_init(record.task, body)
         job_id = job_id_of(body)
         with self.store.write() as tx:
-            job = helper_jobs.add_job(tx, mine, job_id, body, now, now if later else now + self.LEASE)
+            job = helper_jobs.add_job(tx, record, job_id, body, now, now if later else now + self.LEASE)
         if not job.ended and not later:
-            job = self._finish(mine, keys, job, request, now)
+            job = self._finish(record, keys, job, request, now)
         return job_id, job
 
     def work(self, keys: Mapping[int, PrivateKey], now: float) -> bool:
         """Finish one job that was kept for later, or that a crash interrupted; whether there was one."""
         with self.store.write() as tx:
             job = helper_jobs.lease_job(tx, now, self.LEASE)
-            mine = None if job is None else self._tasks.get(tx, job.task)
+            record = None if job is None else self._tasks.get(tx, job.task)
         if job is None:
             return False
-        if mine is None or job.request is None:
+        if record is None or job.request is None:
             with self.store.write() as tx:
                 helper_jobs.end_job(tx, job)
             return True
-        self._finish(mine, keys, job, _decode_init(mine.task, job.request), now)
+        self._finish(record, keys, job, _decode_init(record.task, job.request), now)
         return True
 
-    def find_job(self, mine: AggregatorTask, job_id: bytes) -> HelperJob:
+    def find_job(self, record: TaskRecord, job_id: bytes) -> HelperJob:
         """Raises DapProblem if there is none."""
         with self.store.read() as tx:
-            job = helper_jobs.find_job(tx, mine, job_id)
+            job = helper_jobs.find_job(tx, record, job_id)
         if job is None or job.deleted:
             raise DapProblem(
-                "unrecognizedAggregationJob", "there is no such aggregation job", status=404, task_id=mine.task.id
+                "unrecognizedAggregationJob", "there is no such aggregation job", status=404, task_id=record.task.id
             )
         return job
 
-    def delete_job(self, mine: AggregatorTask, job_id: bytes) -> None:
+    def delete_job(self, record: TaskRecord, job_id: bytes) -> None:
         """Forget the answer. What was added to batches stays, and so do the IDs of its reports."""
-        job = self.find_job(mine, job_id)
+        job = self.find_job(record, job_id)
         with self.store.write() as tx:
             helper_jobs.end_job(tx, job)
 
     def _finish(
         self,
-        mine: AggregatorTask,
+        record: TaskRecord,
         keys: Mapping[int, PrivateKey],
         job: HelperJob,
         request: AggregationJobInitReq,
         now: float,
     ) -> HelperJob:
         """Verify every report, and commit and answer in one transaction."""
-        task, inits = mine.task, request.verify_inits
+        task, inits = record.task, request.verify_inits
         opened = _opened(task, keys, inits, now)
         out_shares, messages = task.ping_pong.helper_init(
-            mine.secrets.verify_key,
+            record.secrets.verify_key,
             task.ctx,
             opened.report_ids,
             opened.public_shares,
@@ -126,17 +126,17 @@ class Helper:
         batch_id = None if task.by_time else request.extensions[0].extension_data
         outputs = Outputs(opened.report_ids, opened.times, batch_id, out_shares)
         with self.store.write() as tx:
-            current = helper_jobs.lock_job(tx, mine, job.id)
+            current = helper_jobs.lock_job(tx, record, job.id)
             if current.ended:  # by another worker, after our lease
                 return current
-            errors = buckets.commit(tx, mine, outputs, replays=True)
+            errors = buckets.commit(tx, record, outputs, replays=True)
             response = _response(inits, opened, messages, errors).encode()
             helper_jobs.end_job(tx, job, response=response)
         return HelperJob(job.task, job.id, None, response)
 
     # Aggregate shares.
 
-    def create_share(self, mine: AggregatorTask, body: bytes, now: float) -> tuple[bytes, bytes]:
+    def create_share(self, record: TaskRecord, body: bytes, now: float) -> tuple[bytes, bytes]:
         """Take an AggregateShareReq; the share's ID and the encoded AggregateShare.
 
         Raises:
@@ -144,40 +144,40 @@ class Helper:
         """
         share_id = job_id_of(body)
         with self.store.read() as tx:
-            share = collections.find_aggregate_share(tx, mine, share_id)
+            share = collections.find_aggregate_share(tx, record, share_id)
         if share is None:
-            request = _decode_share_req(mine.task, body)
+            request = _decode_share_req(record.task, body)
             with self.store.write() as tx:
-                lock_task(tx, mine.key, alone=True)
-                share = collections.find_aggregate_share(tx, mine, share_id)
+                lock_task(tx, record.key, alone=True)
+                share = collections.find_aggregate_share(tx, record, share_id)
                 if share is None:
-                    share = self._release(tx, mine, request, now)
-                    collections.add_aggregate_share(tx, mine, share_id, share, now)
+                    share = self._release(tx, record, request, now)
+                    collections.add_aggregate_share(tx, record, share_id, share, now)
         if share.response is None:
-            raise DapProblem("batchOverlap", "this batch was collected, and its share deleted", task_id=mine.task.id)
-        record_release(self.store, mine, share.batch)
+            raise DapProblem("batchOverlap", "this batch was collected, and its share deleted", task_id=record.task.id)
+        record_release(self.store, record, share.batch)
         return share_id, share.response
 
-    def find_share(self, mine: AggregatorTask, share_id: bytes) -> bytes:
+    def find_share(self, record: TaskRecord, share_id: bytes) -> bytes:
         """The encoded AggregateShare; raises DapProblem if there is none or no longer."""
         with self.store.read() as tx:
-            share = collections.find_aggregate_share(tx, mine, share_id)
+            share = collections.find_aggregate_share(tx, record, share_id)
         if share is None or share.response is None:
-            raise DapProblem(NO_TYPE, "there is no such aggregate share", status=404, task_id=mine.task.id)
-        record_release(self.store, mine, share.batch)
+            raise DapProblem(NO_TYPE, "there is no such aggregate share", status=404, task_id=record.task.id)
+        record_release(self.store, record, share.batch)
         return share.response
 
-    def delete_share(self, mine: AggregatorTask, share_id: bytes) -> None:
+    def delete_share(self, record: TaskRecord, share_id: bytes) -> None:
         """Forget the answer. The batch stays collected and paid for."""
-        self.find_share(mine, share_id)
+        self.find_share(record, share_id)
         with self.store.write() as tx:
-            collections.delete_aggregate_share(tx, mine, share_id)
+            collections.delete_aggregate_share(tx, record, share_id)
 
-    def _release(self, tx: Tx, mine: AggregatorTask, request: AggregateShareReq, now: float) -> HelperShare:
-        batch = _selected(mine.task, request)
-        held = buckets.merged(tx, mine, batch)
+    def _release(self, tx: Tx, record: TaskRecord, request: AggregateShareReq, now: float) -> HelperShare:
+        batch = _selected(record.task, request)
+        held = buckets.merged(tx, record, batch)
         agreed = request.report_count, request.checksum
-        sealed = release(tx, mine, batch, request.collection_job_req, held, now, agreed=agreed)
+        sealed = release(tx, record, batch, request.collection_job_req, held, now, agreed=agreed)
         return HelperShare(request.batch_selector.config, AggregateShare(sealed).encode())
 
 

@@ -38,7 +38,7 @@ from ..store.leader_jobs import (
     tasks_waiting,
 )
 from ..store.reports import Upload, add_reports
-from ..store.tasks import AggregatorTask, KnownTasks
+from ..store.tasks import KnownTasks, TaskRecord
 from ..task import Task, report_share
 from .collection_jobs import CollectionJobs
 from .input_shares import SKEW, Opened, ReportToOpen, check_metadata, open_shares
@@ -88,23 +88,23 @@ class Leader:
                 errors[i] = error
         return errors
 
-    def keep(self, mine: AggregatorTask, reports: Sequence[Report]) -> list[bool]:
+    def keep(self, record: TaskRecord, reports: Sequence[Report]) -> list[bool]:
         """Store reports; which of them, as the others' batch is collected. Once it returns they are on disk."""
         with self.store.write() as tx:
-            return add_reports(tx, mine, [upload_of(mine.task, report) for report in reports])
+            return add_reports(tx, record, [upload_of(record.task, report) for report in reports])
 
     # Aggregation jobs.
 
     def create_jobs(self, now: float, *, least: int = 1) -> int:
         """Put waiting reports into aggregation jobs of `least` reports or more; how many reports."""
         with self.store.read() as tx:
-            tasks = [mine for key in tasks_waiting(tx) if (mine := self._tasks.get(tx, key)) is not None]
+            tasks = [record for key in tasks_waiting(tx) if (record := self._tasks.get(tx, key)) is not None]
         total = 0
-        for mine in tasks:
-            size = self.settings.size(mine.task)
+        for record in tasks:
+            size = self.settings.size(record.task)
             while True:
                 with self.store.write() as tx:
-                    count = create_job(tx, mine, size, now, least=min(least, size))
+                    count = create_job(tx, record, size, now, least=min(least, size))
                 total += count
                 if count == 0:
                     break
@@ -116,27 +116,27 @@ class Leader:
             job = lease_job(tx, now, self.settings.lease)
             if job is None:
                 return None
-            mine = self._tasks.get(tx, job.task)
+            record = self._tasks.get(tx, job.task)
             bodies = job_bodies(tx, job)
-        if mine is None:
+        if record is None:
             with self.store.write() as tx:
                 end_job(tx, job, rejected=0)
             return JobDone(0, {})
         try:
-            return self._aggregate(mine, keys, job, [Report.decode(body) for body in bodies], now)
+            return self._aggregate(record, keys, job, [Report.decode(body) for body in bodies], now)
         except (DapProblem, PeerUnavailable) as problem:
             self._postpone(job, now, problem)
             return JobDone(0, {}, problem)
 
     def _aggregate(
-        self, mine: AggregatorTask, keys: Mapping[int, PrivateKey], job: Job, reports: list[Report], now: float
+        self, record: TaskRecord, keys: Mapping[int, PrivateKey], job: Job, reports: list[Report], now: float
     ) -> "JobDone":
         # Open the Leader's input shares and begin their verification (section 4.5.2.1).
-        task = mine.task
+        task = record.task
         to_open = [ReportToOpen(r.report_metadata, r.public_share, r.leader_encrypted_input_share) for r in reports]
         opened = open_shares(task, Role.LEADER, keys, to_open, latest=None)
         states, outbound = task.ping_pong.leader_init(
-            mine.secrets.verify_key, task.ctx, opened.report_ids, opened.public_shares, opened.input_shares
+            record.secrets.verify_key, task.ctx, opened.report_ids, opened.public_shares, opened.input_shares
         )
 
         # Ask the Helper about those that are left; it may ask for patience.
@@ -146,12 +146,12 @@ class Leader:
         payloads: list[bytes] = [b""] * len(opened.positions)
         location = ""
         if inits:
-            answer = self._ask(mine, job, inits)
+            answer = self._ask(record, job, inits)
             if answer.body is None:
                 with self.store.write() as tx:
                     postpone_job(tx, job, now + answer.retry_after, answer.location)
                 return JobDone(0, {})
-            outcomes, location = self._outcomes(mine, job, answer, inits), answer.location
+            outcomes, location = self._outcomes(record, job, answer, inits), answer.location
             for row, outcome in zip(sent, outcomes, strict=True):
                 if isinstance(outcome, bytes):
                     payloads[row] = outcome
@@ -159,19 +159,19 @@ class Leader:
                     errors[opened.positions[row]] = outcome
 
         # Finish what the Helper accepted, and add it to the buckets in one transaction (section 4.5.3.3).
-        done = self._commit(mine, job, opened, states, payloads, errors, now)
+        done = self._commit(record, job, opened, states, payloads, errors, now)
         if inits and done.early == len(inits):  # else the Helper would answer the same request as it did
-            self._peer.delete_job(mine, location)
+            self._peer.delete_job(record, location)
         return done
 
-    def _ask(self, mine: AggregatorTask, job: Job, inits: list[VerifyInit]) -> Answer:
+    def _ask(self, record: TaskRecord, job: Job, inits: list[VerifyInit]) -> Answer:
         if job.resource is not None:
-            return self._peer.poll_job(mine, job.resource)
+            return self._peer.poll_job(record, job.resource)
         batch = () if job.batch is None else (AggregationJobExtension(LEADER_SELECTED_BATCH_ID, job.batch),)
-        return self._peer.create_job(mine, AggregationJobInitReq(0, b"", batch, tuple(inits)).encode())
+        return self._peer.create_job(record, AggregationJobInitReq(0, b"", batch, tuple(inits)).encode())
 
     def _outcomes(
-        self, mine: AggregatorTask, job: Job, answer: Answer, inits: list[VerifyInit]
+        self, record: TaskRecord, job: Job, answer: Answer, inits: list[VerifyInit]
     ) -> list[bytes | ReportError]:
         """The Helper's word on each report that was sent to it. An answer that is none abandons the job."""
         outcomes: list[bytes | ReportError] = []
@@ -187,13 +187,13 @@ class Leader:
         except RemoteProtocolError as error:
             with self.store.write() as tx:
                 abandon_job(tx, job)
-            self._peer.delete_job(mine, answer.location)
+            self._peer.delete_job(record, answer.location)
             raise PeerUnavailable(f"the Helper's answer to an aggregation job is wrong: {error}") from None
         return outcomes
 
     def _commit(
         self,
-        mine: AggregatorTask,
+        record: TaskRecord,
         job: Job,
         opened: Opened,
         states: VerifyStates,
@@ -203,7 +203,7 @@ class Leader:
     ) -> "JobDone":
         """End the job. What is too early by the Helper's clock waits in another one (section 4.5.2.1)."""
         early = sorted(i for i, error in errors.items() if error is ReportError.REPORT_TOO_EARLY)
-        out_shares = mine.task.ping_pong.leader_continued(states, payloads)
+        out_shares = record.task.ping_pong.leader_continued(states, payloads)
         for row in out_shares.rejected:
             errors.setdefault(opened.positions[row], _INVALID)
         outputs = Outputs(opened.report_ids, opened.times, job.batch, out_shares)
@@ -212,7 +212,7 @@ class Leader:
                 split_job(tx, job, early, now + self.settings.backoff)
             if not end_job(tx, job, rejected=len(errors) - len(early)):
                 return JobDone(0, {})
-            late = buckets.commit(tx, mine, outputs, replays=False)
+            late = buckets.commit(tx, record, outputs, replays=False)
         errors.update((opened.positions[row], error) for row, error in late.items() if row not in out_shares.rejected)
         aggregated = len(opened.positions) + len(opened.errors) - len(errors)
         return JobDone(aggregated, {i: errors[i] for i in errors if i not in early}, early=len(early))

@@ -13,7 +13,7 @@ from ...http.semantics import TEMPORARY, parse_retry_after
 from ...http.steps import Failure, Request, Response, perform
 from ..media_types import JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ
 from ..problems import from_response
-from ..store.tasks import AggregatorTask
+from ..store.tasks import TaskRecord
 
 MOST_BYTES = 1 << 26  # of an answer
 MOST_SECONDS = 120.0  # for which an answer's content may drip
@@ -50,10 +50,10 @@ class Answer:
 class Peer(Protocol):
     """The Helper, as the Leader sees it. Each call raises DapProblem or PeerUnavailable."""
 
-    def create_job(self, mine: AggregatorTask, body: bytes) -> Answer: ...
-    def poll_job(self, mine: AggregatorTask, location: str) -> Answer: ...
-    def delete_job(self, mine: AggregatorTask, location: str) -> None: ...
-    def create_share(self, mine: AggregatorTask, body: bytes) -> Answer: ...
+    def create_job(self, record: TaskRecord, body: bytes) -> Answer: ...
+    def poll_job(self, record: TaskRecord, location: str) -> Answer: ...
+    def delete_job(self, record: TaskRecord, location: str) -> None: ...
+    def create_share(self, record: TaskRecord, body: bytes) -> Answer: ...
 
 
 class HttpPeer:
@@ -68,27 +68,27 @@ class HttpPeer:
         self._http = http
         self._clock = clock
 
-    def create_job(self, mine: AggregatorTask, body: bytes) -> Answer:
-        return self._create(mine, "aggregation_jobs", JOB_INIT_REQ, JOB_RESP, body)
+    def create_job(self, record: TaskRecord, body: bytes) -> Answer:
+        return self._create(record, "aggregation_jobs", JOB_INIT_REQ, JOB_RESP, body)
 
-    def poll_job(self, mine: AggregatorTask, location: str) -> Answer:
-        return self._answer(self._send(mine, "GET", location), JOB_RESP, location)
+    def poll_job(self, record: TaskRecord, location: str) -> Answer:
+        return self._answer(self._send(record, "GET", location), JOB_RESP, location)
 
-    def delete_job(self, mine: AggregatorTask, location: str) -> None:
-        self._send(mine, "DELETE", location)
+    def delete_job(self, record: TaskRecord, location: str) -> None:
+        self._send(record, "DELETE", location)
 
-    def create_share(self, mine: AggregatorTask, body: bytes) -> Answer:
-        return self._create(mine, "aggregate_shares", SHARE_REQ, SHARE, body)
+    def create_share(self, record: TaskRecord, body: bytes) -> Answer:
+        return self._create(record, "aggregate_shares", SHARE_REQ, SHARE, body)
 
-    def _create(self, mine: AggregatorTask, resource: str, media_type: str, answer_type: str, body: bytes) -> Answer:
-        url = f"{mine.task.helper_url}/tasks/{mine.task.text}/{resource}"
-        response = self._send(mine, "POST", url, {"Content-Type": media_type}, body)
+    def _create(self, record: TaskRecord, resource: str, media_type: str, answer_type: str, body: bytes) -> Answer:
+        url = f"{record.task.helper_url}/tasks/{record.task.text}/{resource}"
+        response = self._send(record, "POST", url, {"Content-Type": media_type}, body)
         return self._answer(response, answer_type, _location(url, response.headers.get("location", "")))
 
     def _send(
-        self, mine: AggregatorTask, method: str, url: str, headers: dict[str, str] | None = None, body: bytes = b""
+        self, record: TaskRecord, method: str, url: str, headers: dict[str, str] | None = None, body: bytes = b""
     ) -> Response:
-        token = mine.secrets.peer_token.decode("ascii")
+        token = record.secrets.peer_token.decode("ascii")
         own = {"Authorization": f"Bearer {token}", **(headers or {})}
         reply = perform(self._http, Request(method, url, own, body, MOST_BYTES, MOST_SECONDS))
         if isinstance(reply, Failure):

@@ -13,7 +13,7 @@ from ..store import buckets, collections
 from ..store.buckets import Batch
 from ..store.engine import Store, Tx
 from ..store.journal import Entry
-from ..store.tasks import AggregatorTask
+from ..store.tasks import TaskRecord
 from ..task import Task
 
 BUDGET_SPENT = "urn:secagg:dap:error:budgetSpent"  # a problem's type
@@ -57,7 +57,7 @@ def batch_interval(task: Task, config: bytes) -> Interval:
 
 def release(
     tx: Tx,
-    mine: AggregatorTask,
+    record: TaskRecord,
     batch: Interval | bytes,
     request: CollectionJobReq,
     held: Batch,
@@ -81,8 +81,8 @@ def release(
         DapProblem: batchOverlap, invalidBatchSize, batchMismatch, or the budget is spent.
     """
     # No bucket is collected twice, and both Aggregators have the same reports, enough of them.
-    task, role = mine.task, mine.secrets.role
-    if buckets.overlaps_collected(tx, mine, batch):
+    task, role = record.task, record.secrets.role
+    if buckets.overlaps_collected(tx, record, batch):
         raise DapProblem("batchOverlap", "some of this batch was collected before", task_id=task.id)
     _require(held.count >= task.min_batch_size, task, "invalidBatchSize", too_small(task, held.count))
     _require(held.count <= task.max_batch_size, task, "invalidBatchSize", too_large(task, held.count))
@@ -101,34 +101,34 @@ def release(
 
     # The ledger's entry, the mark and the sealed share belong to one transaction: the caller's.
     if task.privacy is not None:
-        if not affords(task.privacy, task.privacy.plan(task.vdaf), spent(tx, mine)):
+        if not affords(task.privacy, task.privacy.plan(task.vdaf), spent(tx, record)):
             raise DapProblem(BUDGET_SPENT, "the task's privacy budget allows no more collections", task_id=task.id)
-        collections.add_release(tx, mine, name, now)
-    buckets.mark_collected(tx, mine, batch, digest)
+        collections.add_release(tx, record, name, now)
+    buckets.mark_collected(tx, record, batch, digest)
     enc, payload = seal(
-        mine.secrets.collector_config.public_key, task.agg_share_info(role), task.agg_share_aad(request), share
+        record.secrets.collector_config.public_key, task.agg_share_info(role), task.agg_share_aad(request), share
     )
-    return HpkeCiphertext(mine.secrets.collector_config.id, enc, payload)
+    return HpkeCiphertext(record.secrets.collector_config.id, enc, payload)
 
 
-def spent(tx: Tx, mine: AggregatorTask) -> int:
+def spent(tx: Tx, record: TaskRecord) -> int:
     """How many of the task's batches were released, by the ledger, or by the journal if the ledger was set back."""
-    known = 0 if tx.journal is None else tx.journal.count(mine.task.id)
-    return max(known, collections.releases(tx, mine))
+    known = 0 if tx.journal is None else tx.journal.count(record.task.id)
+    return max(known, collections.releases(tx, record))
 
 
-def collections_left(tx: Tx, mine: AggregatorTask) -> int:
+def collections_left(tx: Tx, record: TaskRecord) -> int:
     """How many more collections the budget of a task with noise allows."""
-    assert mine.task.privacy is not None
-    return max(0, collections_allowed(mine.task.privacy, mine.task.vdaf) - spent(tx, mine))
+    assert record.task.privacy is not None
+    return max(0, collections_allowed(record.task.privacy, record.task.vdaf) - spent(tx, record))
 
 
-def record_release(store: Store, mine: AggregatorTask, batch: bytes) -> None:
+def record_release(store: Store, record: TaskRecord, batch: bytes) -> None:
     """Write down that a collected batch's share is about to leave: before each time that it does."""
     if store.journal is not None:
         with store.read() as tx:
-            digest = buckets.collected_digest(tx, mine, batch)
-        store.journal.record(mine.task.id, Entry(batch, digest))
+            digest = buckets.collected_digest(tx, record, batch)
+        store.journal.record(record.task.id, Entry(batch, digest))
 
 
 def too_small(task: Task, count: int) -> str:

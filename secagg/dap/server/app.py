@@ -78,8 +78,8 @@ class _HpkeConfig:
     async def __call__(self, request: Request) -> Response:
         dialect, asked = DAP_18, request.query_params.get("task_id")
         if asked is not None:
-            mine = await find_task(self._context, asked)
-            dialect = mine.task.dialect
+            record = await find_task(self._context, asked)
+            dialect = record.task.dialect
         configs = await run_in_threadpool(self._context.directory.advertised)
         response = Response(configs.encode(), headers={"Cache-Control": f"max-age={self._context.limits.key_cache}"})
         response.headers["Content-Type"] = dialect.hpke_config_list_media_type

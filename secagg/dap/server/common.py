@@ -23,7 +23,7 @@ from ..metrics import Metrics
 from ..problems import MEDIA_TYPE, NO_TYPE, DapProblem, to_document
 from ..secrets import token_matches
 from ..store.engine import StoreUnavailable
-from ..store.tasks import AggregatorTask
+from ..store.tasks import TaskRecord
 from ..task import Task
 from .limits import Full, Limits
 
@@ -87,15 +87,15 @@ def problem_response(problem: DapProblem) -> Response:
     return Response(to_document(problem), problem.status, headers, MEDIA_TYPE)
 
 
-async def find_task(context: Context, text: str) -> AggregatorTask:
+async def find_task(context: Context, text: str) -> TaskRecord:
     try:
         task_id = from_base64url(text, TASK_ID_SIZE)
     except RemoteProtocolError:
         raise DapProblem("invalidMessage", "a task ID is URL-safe base64 of 32 bytes") from None
-    mine = context.directory.remembered(task_id) or await run_in_threadpool(context.directory.task, task_id)
-    if mine is None:
+    record = context.directory.remembered(task_id) or await run_in_threadpool(context.directory.task, task_id)
+    if record is None:
         raise DapProblem("unrecognizedTask", "there is no such task here", status=404, task_id=task_id)
-    return mine
+    return record
 
 
 def resource_id(request: Request, size: int) -> bytes:
@@ -128,13 +128,13 @@ async def read_body(request: Request, media_type: str, most: int, seconds: float
     return b"".join(parts)
 
 
-def authenticate(request: Request, mine: AggregatorTask, kept: bytes) -> None:
+def authenticate(request: Request, record: TaskRecord, kept: bytes) -> None:
     """Raises DapProblem unless the request shows the token, in either of two headers."""
     scheme, _, shown = request.headers.get("authorization", "").partition(" ")
     token = shown.strip() if scheme.lower() == "bearer" else request.headers.get("dap-auth-token")
     if not kept or not token_matches(None if token is None else token.encode(), kept):
         detail = "show the task's token as 'Authorization: Bearer ...' or 'DAP-Auth-Token: ...'"
-        raise DapProblem(NO_TYPE, detail, status=401, task_id=mine.task.id)
+        raise DapProblem(NO_TYPE, detail, status=401, task_id=record.task.id)
 
 
 def declared(request: Request, most: int) -> int:

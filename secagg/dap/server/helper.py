@@ -9,7 +9,7 @@ from ..aggregator.helper import JOB_ID_SIZE, Helper
 from ..media_types import JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ
 from ..problems import DapProblem
 from ..store.helper_jobs import HelperJob
-from ..store.tasks import AggregatorTask
+from ..store.tasks import TaskRecord
 from .common import QUERY_BYTES, Context, answering, authenticate, find_task, location, read_body, resource_id
 from .limits import Room
 
@@ -38,61 +38,61 @@ class HelperResources:
         ]
 
     async def create_job(self, request: Request) -> Response:
-        mine = await self._task(request)
+        record = await self._task(request)
         context = self._context
         with self._turns.taken():
             limits = context.limits
             body = await read_body(request, JOB_INIT_REQ, limits.request_bytes, limits.body_seconds)
             keys = await run_in_threadpool(context.directory.private_keys)
             job_id, job = await run_in_threadpool(
-                self._helper.create_job, mine, keys, body, context.clock(), later=context.helper_later
+                self._helper.create_job, record, keys, body, context.clock(), later=context.helper_later
             )
-        return self._show(mine, job_id, job)
+        return self._show(record, job_id, job)
 
     async def get_job(self, request: Request) -> Response:
-        mine = await self._task(request)
+        record = await self._task(request)
         if request.query_params.get("step", "0") != "0":
-            raise DapProblem("stepMismatch", "Prio3's jobs have step 0 only", task_id=mine.task.id)
+            raise DapProblem("stepMismatch", "Prio3's jobs have step 0 only", task_id=record.task.id)
         job_id = resource_id(request, JOB_ID_SIZE)
-        return self._show(mine, job_id, await run_in_threadpool(self._helper.find_job, mine, job_id))
+        return self._show(record, job_id, await run_in_threadpool(self._helper.find_job, record, job_id))
 
     async def continue_job(self, request: Request) -> Response:
         """A VDAF of one round has nothing to continue (section 4.5.3.2)."""
-        mine = await self._task(request)
-        await run_in_threadpool(self._helper.find_job, mine, resource_id(request, JOB_ID_SIZE))
-        raise DapProblem("stepMismatch", "Prio3's jobs end with their first step", task_id=mine.task.id)
+        record = await self._task(request)
+        await run_in_threadpool(self._helper.find_job, record, resource_id(request, JOB_ID_SIZE))
+        raise DapProblem("stepMismatch", "Prio3's jobs end with their first step", task_id=record.task.id)
 
     async def delete_job(self, request: Request) -> Response:
-        mine = await self._task(request)
-        await run_in_threadpool(self._helper.delete_job, mine, resource_id(request, JOB_ID_SIZE))
+        record = await self._task(request)
+        await run_in_threadpool(self._helper.delete_job, record, resource_id(request, JOB_ID_SIZE))
         return Response(status_code=200)
 
     async def create_share(self, request: Request) -> Response:
-        mine = await self._task(request)
+        record = await self._task(request)
         with self._turns.taken():
             limits = self._context.limits
             body = await read_body(request, SHARE_REQ, min(limits.request_bytes, QUERY_BYTES), limits.body_seconds)
-            share_id, share = await run_in_threadpool(self._helper.create_share, mine, body, self._context.clock())
-        where = location(mine.task, mine.task.helper_url, "aggregate_shares", share_id)
+            share_id, share = await run_in_threadpool(self._helper.create_share, record, body, self._context.clock())
+        where = location(record.task, record.task.helper_url, "aggregate_shares", share_id)
         return Response(share, headers={"Location": where, "Content-Type": SHARE})
 
     async def get_share(self, request: Request) -> Response:
-        mine = await self._task(request)
-        share = await run_in_threadpool(self._helper.find_share, mine, resource_id(request, JOB_ID_SIZE))
+        record = await self._task(request)
+        share = await run_in_threadpool(self._helper.find_share, record, resource_id(request, JOB_ID_SIZE))
         return Response(share, headers={"Content-Type": SHARE})
 
     async def delete_share(self, request: Request) -> Response:
-        mine = await self._task(request)
-        await run_in_threadpool(self._helper.delete_share, mine, resource_id(request, JOB_ID_SIZE))
+        record = await self._task(request)
+        await run_in_threadpool(self._helper.delete_share, record, resource_id(request, JOB_ID_SIZE))
         return Response(status_code=200)
 
-    async def _task(self, request: Request) -> AggregatorTask:
-        mine = await find_task(self._context, request.path_params["task"])
-        authenticate(request, mine, mine.secrets.peer_token)
-        return mine
+    async def _task(self, request: Request) -> TaskRecord:
+        record = await find_task(self._context, request.path_params["task"])
+        authenticate(request, record, record.secrets.peer_token)
+        return record
 
-    def _show(self, mine: AggregatorTask, job_id: bytes, job: HelperJob) -> Response:
-        where = location(mine.task, mine.task.helper_url, "aggregation_jobs", job_id)
+    def _show(self, record: TaskRecord, job_id: bytes, job: HelperJob) -> Response:
+        where = location(record.task, record.task.helper_url, "aggregation_jobs", job_id)
         if job.response is not None:
             return Response(job.response, headers={"Location": where, "Content-Type": JOB_RESP})
         if job.ended:

@@ -19,7 +19,7 @@ from ..messages import Report, ReportError, ReportUploadStatus, UploadErrors
 from ..problems import NO_TYPE, WAITING, DapProblem
 from ..reports import decode_upload
 from ..store.collections import CollectionJob
-from ..store.tasks import AggregatorTask
+from ..store.tasks import TaskRecord
 from ..task import Task
 from .common import (
     QUERY_BYTES,
@@ -77,8 +77,8 @@ class LeaderResources:
 
     async def _upload(self, request: Request) -> Response:
         context, now = self._context, self._context.clock()
-        mine = await find_task(context, request.path_params["task"])
-        task, dialect = mine.task, mine.task.dialect
+        record = await find_task(context, request.path_params["task"])
+        task, dialect = record.task, record.task.dialect
         if request.method != dialect.upload_method:
             detail = f"this task takes reports by {dialect.upload_method}"
             response = problem_response(DapProblem(NO_TYPE, detail, status=405, task_id=task.id))
@@ -93,7 +93,7 @@ class LeaderResources:
         else:
             reports, errors = self._checked(task, body, now)
         good = [i for i in range(len(reports)) if i not in errors]
-        kept = await self._writer.write(mine, [reports[i] for i in good])
+        kept = await self._writer.write(record, [reports[i] for i in good])
         errors.update((i, ReportError.REPORT_REPLAYED) for i, keep in zip(good, kept, strict=True) if not keep)
         self._accepted.inc(len(reports) - len(errors))
         for reason in errors.values():
@@ -115,31 +115,31 @@ class LeaderResources:
         return reports, self._leader.check_upload(task, self._context.directory.accepted(), reports, now)
 
     async def create(self, request: Request) -> Response:
-        mine = await find_task(self._context, request.path_params["task"])
-        authenticate(request, mine, mine.secrets.collector_token)
+        record = await find_task(self._context, request.path_params["task"])
+        authenticate(request, record, record.secrets.collector_token)
         limits = self._context.limits
         body = await read_body(request, COLLECTION_REQ, min(limits.request_bytes, QUERY_BYTES), limits.body_seconds)
         with self._turns.taken():
-            job = await run_in_threadpool(self._leader.collections.create, mine, body, self._context.clock())
-        return self._show(mine, job)
+            job = await run_in_threadpool(self._leader.collections.create, record, body, self._context.clock())
+        return self._show(record, job)
 
     async def get(self, request: Request) -> Response:
-        mine, job_id = await self._named(request)
-        job = await run_in_threadpool(self._leader.collections.find, mine, job_id)
-        return self._show(mine, job)
+        record, job_id = await self._named(request)
+        job = await run_in_threadpool(self._leader.collections.find, record, job_id)
+        return self._show(record, job)
 
     async def delete(self, request: Request) -> Response:
-        mine, job_id = await self._named(request)
-        await run_in_threadpool(self._leader.collections.delete, mine, job_id)
+        record, job_id = await self._named(request)
+        await run_in_threadpool(self._leader.collections.delete, record, job_id)
         return Response(status_code=200)
 
-    async def _named(self, request: Request) -> tuple[AggregatorTask, bytes]:
-        mine = await find_task(self._context, request.path_params["task"])
-        authenticate(request, mine, mine.secrets.collector_token)
-        return mine, resource_id(request, COLLECTION_JOB_ID_SIZE)
+    async def _named(self, request: Request) -> tuple[TaskRecord, bytes]:
+        record = await find_task(self._context, request.path_params["task"])
+        authenticate(request, record, record.secrets.collector_token)
+        return record, resource_id(request, COLLECTION_JOB_ID_SIZE)
 
-    def _show(self, mine: AggregatorTask, job: CollectionJob) -> Response:
-        headers = {"Location": location(mine.task, mine.task.leader_url, "collection_jobs", job.id)}
+    def _show(self, record: TaskRecord, job: CollectionJob) -> Response:
+        headers = {"Location": location(record.task, record.task.leader_url, "collection_jobs", job.id)}
         if job.problem is not None:
             return stored_problem(job.problem, headers)
         if job.finished:

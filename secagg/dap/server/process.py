@@ -80,9 +80,9 @@ class Process:
         with self.store.read() as tx:
             depth = waiting(tx)
             left = {
-                mine.task.text: collections_left(tx, mine)
-                for mine in self._tasks.all(tx)
-                if mine.task.privacy is not None
+                record.task.text: collections_left(tx, record)
+                for record in self._tasks.all(tx)
+                if record.task.privacy is not None
             }
         self.metrics.queue_depth.set(depth)
         for name in self._shown | left.keys():

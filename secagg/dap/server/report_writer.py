@@ -8,10 +8,10 @@ from starlette.concurrency import run_in_threadpool
 
 from ..aggregator.leader import Leader
 from ..messages import Report
-from ..store.tasks import AggregatorTask
+from ..store.tasks import TaskRecord
 from .limits import Full
 
-_Waiting = tuple[AggregatorTask, Sequence[Report], "asyncio.Future[list[bool]]"]
+_Waiting = tuple[TaskRecord, Sequence[Report], "asyncio.Future[list[bool]]"]
 
 
 class UploadWriter:
@@ -30,7 +30,7 @@ class UploadWriter:
         self._something = asyncio.Event()
         self._stopping = False
 
-    async def write(self, mine: AggregatorTask, reports: Sequence[Report]) -> list[bool]:
+    async def write(self, record: TaskRecord, reports: Sequence[Report]) -> list[bool]:
         """Which of the reports are kept, once they are on disk.
 
         Raises:
@@ -42,7 +42,7 @@ class UploadWriter:
         if self._stopping or (self._count and self._count + len(reports) > self._most):
             raise Full(f"{self._count:,} reports wait for the disk")
         done: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
-        self._waiting.append((mine, reports, done))
+        self._waiting.append((record, reports, done))
         self._count += len(reports)
         self._something.set()
         try:

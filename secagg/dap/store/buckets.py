@@ -14,7 +14,7 @@ from ...vdaf import Rows
 from ..messages import CHECKSUM_SIZE, BatchMode, Interval, ReportError, checksum
 from .engine import Tx
 from .schema import aggregated, buckets, collected
-from .tasks import AggregatorTask, lock_task
+from .tasks import TaskRecord, lock_task
 
 _STREAMED = 100  # buckets in memory at once
 _NEAR = select(collected.c.start, collected.c.end).where(  # made once: every upload asks it
@@ -66,19 +66,19 @@ def bucket_id(start: int) -> bytes:
     return start.to_bytes(8, "big")
 
 
-def commit(tx: Tx, mine: AggregatorTask, outputs: Outputs, *, replays: bool) -> dict[int, ReportError]:
+def commit(tx: Tx, record: TaskRecord, outputs: Outputs, *, replays: bool) -> dict[int, ReportError]:
     """Add the output shares that may be added; the others by position, and why.
 
     Args:
         replays: refuse IDs that were added before, and remember these; where the caller has seen to that, False.
     """
-    lock_task(tx, mine.key, alone=False)
+    lock_task(tx, record.key, alone=False)
     count = len(outputs.report_ids)
-    late = collected_buckets(tx, mine, [outputs.bucket(i) for i in range(count)])
+    late = collected_buckets(tx, record, [outputs.bucket(i) for i in range(count)])
     errors = {i: ReportError.BATCH_COLLECTED for i in range(count) if outputs.bucket(i) in late}
     rows = _without(outputs.out_shares, errors)
     if replays:
-        replayed = _replayed(tx, mine, outputs, np.flatnonzero(rows.accepted).tolist())
+        replayed = _replayed(tx, record, outputs, np.flatnonzero(rows.accepted).tolist())
         errors.update(replayed)
         rows = _without(rows, replayed)
     added = np.flatnonzero(rows.accepted).tolist()
@@ -86,7 +86,7 @@ def commit(tx: Tx, mine: AggregatorTask, outputs: Outputs, *, replays: bool) -> 
     for i in added:
         members.setdefault(outputs.bucket(i), []).append(i)
     for bucket in sorted(members):  # in one order, so that no two transactions wait for each other
-        _add(tx, mine, bucket, members[bucket], outputs, rows)
+        _add(tx, record, bucket, members[bucket], outputs, rows)
     return errors
 
 
@@ -94,21 +94,21 @@ def _without(rows: Rows, errors: Mapping[int, ReportError]) -> Rows:
     return rows.reject({i: ReportRejected(error.name, i) for i, error in errors.items()})
 
 
-def _replayed(tx: Tx, mine: AggregatorTask, outputs: Outputs, added: list[int]) -> dict[int, ReportError]:
+def _replayed(tx: Tx, record: TaskRecord, outputs: Outputs, added: list[int]) -> dict[int, ReportError]:
     """Which of these were aggregated before; the IDs of the others are remembered."""
     if not added:
         return {}
-    keys = [{"task": mine.key, "report": outputs.report_ids[i], "bucket": outputs.times[i]} for i in added]
+    keys = [{"task": record.key, "report": outputs.report_ids[i], "bucket": outputs.times[i]} for i in added]
     new = tx.insert_new(aggregated, keys, aggregated.c.report)
     return {i: ReportError.REPORT_REPLAYED for i in added if outputs.report_ids[i] not in new}
 
 
-def _add(tx: Tx, mine: AggregatorTask, bucket: bytes, members: list[int], outputs: Outputs, rows: Rows) -> None:
-    prio3, place = mine.task.prio3, _place(mine, bucket)
+def _add(tx: Tx, record: TaskRecord, bucket: bytes, members: list[int], outputs: Outputs, rows: Rows) -> None:
+    prio3, place = record.task.prio3, _place(record, bucket)
     times = [outputs.times[i] for i in members]
     empty = {"share": b"", "count": 0, "checksum": bytes(CHECKSUM_SIZE), "start": min(times), "end": max(times) + 1}
-    tx.insert_new(buckets, [{"task": mine.key, "bucket": bucket, **empty}], buckets.c.bucket)
-    this = (buckets.c.task == mine.key) & (buckets.c.bucket == bucket)
+    tx.insert_new(buckets, [{"task": record.key, "bucket": bucket, **empty}], buckets.c.bucket)
+    this = (buckets.c.task == record.key) & (buckets.c.bucket == bucket)
     old = tx.execute(select(buckets).where(this).with_for_update()).one()
     share = prio3.agg_init() if old.count == 0 else prio3.decode_agg_share(tx.vault.open(old.share, place))
     prio3.agg_update(share, Rows(np.ascontiguousarray(rows.data[members])))
@@ -123,14 +123,14 @@ def _add(tx: Tx, mine: AggregatorTask, bucket: bytes, members: list[int], output
     tx.execute(update(buckets).where(this).values(**new))
 
 
-def merged(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes") -> Batch:
+def merged(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> Batch:
     """All buckets of a batch, merged (section 4.6.4)."""
-    prio3 = mine.task.prio3
+    prio3 = record.task.prio3
     total, count, xored = prio3.agg_init(), 0, bytes(CHECKSUM_SIZE)
     start, end = None, 0
-    chosen = select(buckets).where(buckets.c.task == mine.key, _of(batch), buckets.c.count > 0)
+    chosen = select(buckets).where(buckets.c.task == record.key, _of(batch), buckets.c.count > 0)
     for row in tx.execute(chosen.execution_options(yield_per=_STREAMED)):
-        opened = prio3.decode_agg_share(tx.vault.open(row.share, _place(mine, row.bucket)))
+        opened = prio3.decode_agg_share(tx.vault.open(row.share, _place(record, row.bucket)))
         total = prio3.merge([total, opened])
         count, xored = count + row.count, xor(xored, row.checksum)
         start, end = row.start if start is None else min(start, row.start), max(end, row.end)
@@ -138,9 +138,9 @@ def merged(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes") -> Batch:
     return Batch(prio3.encode_agg_share(total), count, xored, Interval(first, end - first))
 
 
-def count_of(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes") -> int:
+def count_of(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> int:
     """Reports in a batch that is not collected."""
-    return sum(tx.execute(select(buckets.c.count).where(buckets.c.task == mine.key, _of(batch))).scalars())
+    return sum(tx.execute(select(buckets.c.count).where(buckets.c.task == record.key, _of(batch))).scalars())
 
 
 def _of(batch: "Interval | bytes") -> "ColumnElement[bool]":
@@ -150,43 +150,43 @@ def _of(batch: "Interval | bytes") -> "ColumnElement[bool]":
     return buckets.c.bucket.between(bucket_id(batch.start), bucket_id(batch.end - 1))
 
 
-def mark_collected(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes", digest: bytes) -> None:
+def mark_collected(tx: Tx, record: TaskRecord, batch: "Interval | bytes", digest: bytes) -> None:
     """From now on nothing is added to these buckets, and no batch may have them; what they held is gone. The caller
     holds `lock_task` alone."""
     if isinstance(batch, bytes):
         name, ends = batch, None
     else:
         name, ends = batch.encode(), batch
-    row = {"task": mine.key, "batch": name, "digest": digest, "start": ends and ends.start, "end": ends and ends.end}
+    row = {"task": record.key, "batch": name, "digest": digest, "start": ends and ends.start, "end": ends and ends.end}
     tx.execute(insert(collected), row)
-    tx.execute(delete(buckets).where(buckets.c.task == mine.key, _of(batch)))
+    tx.execute(delete(buckets).where(buckets.c.task == record.key, _of(batch)))
 
 
-def collected_digest(tx: Tx, mine: AggregatorTask, batch: bytes) -> bytes:
+def collected_digest(tx: Tx, record: TaskRecord, batch: bytes) -> bytes:
     """The digest of a collected batch's share, by its encoded interval or its ID."""
-    this = (collected.c.task == mine.key) & (collected.c.batch == batch)
+    this = (collected.c.task == record.key) & (collected.c.batch == batch)
     return bytes(tx.execute(select(collected.c.digest).where(this)).scalar_one())
 
 
-def overlaps_collected(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes") -> bool:
+def overlaps_collected(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> bool:
     """Whether a batch was collected that shares a bucket with this one."""
     if isinstance(batch, bytes):
         shared = collected.c.batch == batch
     else:
         shared = (collected.c.start < batch.end) & (collected.c.end > batch.start)
-    return bool(tx.execute(select(exists().where(collected.c.task == mine.key, shared))).scalar())
+    return bool(tx.execute(select(exists().where(collected.c.task == record.key, shared))).scalar())
 
 
-def collected_buckets(tx: Tx, mine: AggregatorTask, ids: Sequence[bytes]) -> set[bytes]:
+def collected_buckets(tx: Tx, record: TaskRecord, ids: Sequence[bytes]) -> set[bytes]:
     """Those of these buckets that belong to a collected batch."""
     if not ids:
         return set()
     distinct = sorted(set(ids))
-    if mine.task.batch_mode is BatchMode.LEADER_SELECTED:
+    if record.task.batch_mode is BatchMode.LEADER_SELECTED:
         chosen = or_(*(collected.c.batch == bucket for bucket in distinct))
-        return set(tx.execute(select(collected.c.batch).where(collected.c.task == mine.key, chosen)).scalars())
+        return set(tx.execute(select(collected.c.batch).where(collected.c.task == record.key, chosen)).scalars())
     starts = {int.from_bytes(bucket, "big"): bucket for bucket in distinct}
-    found = tx.execute(_NEAR, {"key": mine.key, "first": min(starts), "last": max(starts)}).all()
+    found = tx.execute(_NEAR, {"key": record.key, "first": min(starts), "last": max(starts)}).all()
     return {bucket for start, bucket in starts.items() if any(row.start <= start < row.end for row in found)}
 
 
@@ -194,5 +194,5 @@ def xor(a: bytes, b: bytes) -> bytes:
     return (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).to_bytes(len(a), "big")
 
 
-def _place(mine: AggregatorTask, bucket: bytes) -> bytes:
-    return b"bucket" + mine.task.id + bucket
+def _place(record: TaskRecord, bucket: bytes) -> bytes:
+    return b"bucket" + record.task.id + bucket

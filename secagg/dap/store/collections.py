@@ -6,7 +6,7 @@ from sqlalchemy import delete, func, insert, select, update
 
 from .engine import Tx
 from .schema import aggregate_shares, collection_jobs, ledger
-from .tasks import AggregatorTask
+from .tasks import TaskRecord
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,33 +46,33 @@ def _job(row: "object") -> CollectionJob:
 
 
 def add_collection_job(
-    tx: Tx, mine: AggregatorTask, job_id: bytes, digest: bytes, request: bytes, now: float
+    tx: Tx, record: TaskRecord, job_id: bytes, digest: bytes, request: bytes, now: float
 ) -> CollectionJob:
     """The job of this request: the one that there is, or a new one of this ID."""
-    row = {"task": mine.key, "id": job_id, "digest": digest, "request": request, "due": now, "created": now}
+    row = {"task": record.key, "id": job_id, "digest": digest, "request": request, "due": now, "created": now}
     tx.insert_new(collection_jobs, [row], collection_jobs.c.id)
-    found = find_collection_request(tx, mine, digest)
+    found = find_collection_request(tx, record, digest)
     assert found is not None
     return found
 
 
-def find_collection_job(tx: Tx, mine: AggregatorTask, job_id: bytes) -> CollectionJob | None:
+def find_collection_job(tx: Tx, record: TaskRecord, job_id: bytes) -> CollectionJob | None:
     """The job of this ID, unless it was deleted."""
-    this = (collection_jobs.c.task == mine.key) & (collection_jobs.c.id == job_id)
+    this = (collection_jobs.c.task == record.key) & (collection_jobs.c.id == job_id)
     row = tx.execute(select(collection_jobs).where(this)).one_or_none()
     return None if row is None else _job(row)
 
 
-def find_collection_request(tx: Tx, mine: AggregatorTask, digest: bytes) -> CollectionJob | None:
+def find_collection_request(tx: Tx, record: TaskRecord, digest: bytes) -> CollectionJob | None:
     """The job of the request with this digest."""
-    this = (collection_jobs.c.task == mine.key) & (collection_jobs.c.digest == digest)
+    this = (collection_jobs.c.task == record.key) & (collection_jobs.c.digest == digest)
     row = tx.execute(select(collection_jobs).where(this)).one_or_none()
     return None if row is None else _job(row)
 
 
-def collection_jobs_kept(tx: Tx, mine: AggregatorTask) -> int:
+def collection_jobs_kept(tx: Tx, record: TaskRecord) -> int:
     """How many of the task's collection jobs have no result: those with one are as many as there are batches."""
-    open_ones = (collection_jobs.c.task == mine.key) & ~collection_jobs.c.finished
+    open_ones = (collection_jobs.c.task == record.key) & ~collection_jobs.c.finished
     return int(tx.execute(select(func.count()).select_from(collection_jobs).where(open_ones)).scalar_one())
 
 
@@ -117,28 +117,28 @@ class HelperShare:
     response: bytes | None
 
 
-def find_aggregate_share(tx: Tx, mine: AggregatorTask, share_id: bytes) -> HelperShare | None:
-    this = (aggregate_shares.c.task == mine.key) & (aggregate_shares.c.id == share_id)
+def find_aggregate_share(tx: Tx, record: TaskRecord, share_id: bytes) -> HelperShare | None:
+    this = (aggregate_shares.c.task == record.key) & (aggregate_shares.c.id == share_id)
     row = tx.execute(select(aggregate_shares.c.batch, aggregate_shares.c.response).where(this)).one_or_none()
     return None if row is None else HelperShare(row.batch, row.response)
 
 
-def add_aggregate_share(tx: Tx, mine: AggregatorTask, share_id: bytes, share: HelperShare, now: float) -> None:
+def add_aggregate_share(tx: Tx, record: TaskRecord, share_id: bytes, share: HelperShare, now: float) -> None:
     row = {"batch": share.batch, "response": share.response, "created": now}
-    tx.execute(insert(aggregate_shares).values(task=mine.key, id=share_id, **row))
+    tx.execute(insert(aggregate_shares).values(task=record.key, id=share_id, **row))
 
 
-def delete_aggregate_share(tx: Tx, mine: AggregatorTask, share_id: bytes) -> None:
+def delete_aggregate_share(tx: Tx, record: TaskRecord, share_id: bytes) -> None:
     """Forget the answer, not that the batch is collected and paid for."""
-    this = (aggregate_shares.c.task == mine.key) & (aggregate_shares.c.id == share_id)
+    this = (aggregate_shares.c.task == record.key) & (aggregate_shares.c.id == share_id)
     tx.execute(update(aggregate_shares).where(this).values(response=None))
 
 
-def releases(tx: Tx, mine: AggregatorTask) -> int:
+def releases(tx: Tx, record: TaskRecord) -> int:
     """How many batches of the task were released with noise."""
-    counted = select(func.count()).select_from(ledger).where(ledger.c.task == mine.key)
+    counted = select(func.count()).select_from(ledger).where(ledger.c.task == record.key)
     return int(tx.execute(counted).scalar_one())
 
 
-def add_release(tx: Tx, mine: AggregatorTask, batch: bytes, now: float) -> None:
-    tx.execute(insert(ledger).values(task=mine.key, batch=batch, spent=now))
+def add_release(tx: Tx, record: TaskRecord, batch: bytes, now: float) -> None:
+    tx.execute(insert(ledger).values(task=record.key, batch=batch, spent=now))

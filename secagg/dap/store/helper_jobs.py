@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, select, update
 
 from .engine import Tx
 from .schema import helper_jobs
-from .tasks import AggregatorTask
+from .tasks import TaskRecord
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,28 +45,28 @@ def _this(task: int, job_id: bytes) -> ColumnElement[bool]:
     return (helper_jobs.c.task == task) & (helper_jobs.c.id == job_id)
 
 
-def add_job(tx: Tx, mine: AggregatorTask, job_id: bytes, request: bytes, now: float, due: float) -> HelperJob:
+def add_job(tx: Tx, record: TaskRecord, job_id: bytes, request: bytes, now: float, due: float) -> HelperJob:
     """The job of this ID: the one that there is, or a new one that nobody but us works on before it is due.
 
     One that was deleted begins anew: what it has committed refuses the same reports.
     """
-    row = {"task": mine.key, "id": job_id, "request": request, "due": due, "created": now}
+    row = {"task": record.key, "id": job_id, "request": request, "due": due, "created": now}
     tx.insert_new(helper_jobs, [row], helper_jobs.c.id)
-    found = lock_job(tx, mine, job_id)
+    found = lock_job(tx, record, job_id)
     if found.deleted:
-        tx.execute(update(helper_jobs).where(_this(mine.key, job_id)).values(**row))
-        return lock_job(tx, mine, job_id)
+        tx.execute(update(helper_jobs).where(_this(record.key, job_id)).values(**row))
+        return lock_job(tx, record, job_id)
     return found
 
 
-def find_job(tx: Tx, mine: AggregatorTask, job_id: bytes) -> HelperJob | None:
-    row = tx.execute(select(helper_jobs).where(_this(mine.key, job_id))).one_or_none()
+def find_job(tx: Tx, record: TaskRecord, job_id: bytes) -> HelperJob | None:
+    row = tx.execute(select(helper_jobs).where(_this(record.key, job_id))).one_or_none()
     return None if row is None else _job(row)
 
 
-def lock_job(tx: Tx, mine: AggregatorTask, job_id: bytes) -> HelperJob:
+def lock_job(tx: Tx, record: TaskRecord, job_id: bytes) -> HelperJob:
     """The job as it is now, ours until the transaction ends."""
-    return _job(tx.execute(select(helper_jobs).where(_this(mine.key, job_id)).with_for_update()).one())
+    return _job(tx.execute(select(helper_jobs).where(_this(record.key, job_id)).with_for_update()).one())
 
 
 def lease_job(tx: Tx, now: float, seconds: float) -> HelperJob | None:

@@ -41,8 +41,8 @@ class Entry:
     def conflicts(self, other: "Entry") -> bool:
         """Whether both may not be released."""
         if len(self.batch) == len(other.batch) == _INTERVAL_SIZE:
-            mine, its = Interval.decode(self.batch), Interval.decode(other.batch)
-            shared = mine.start < its.end and its.start < mine.end
+            own, others = Interval.decode(self.batch), Interval.decode(other.batch)
+            shared = own.start < others.end and others.start < own.end
         else:
             shared = self.batch == other.batch
         return shared and self != other

@@ -10,7 +10,7 @@ from ..messages import BATCH_ID_SIZE
 from .engine import Tx
 from .reports import batch_target
 from .schema import batches, collected, jobs, reports, tasks
-from .tasks import AggregatorTask, lock_task
+from .tasks import TaskRecord, lock_task
 
 
 @dataclass(frozen=True)
@@ -38,43 +38,43 @@ def tasks_waiting(tx: Tx) -> list[int]:
     return list(tx.execute(select(tasks.c.key).where(exists().where(own)).order_by(tasks.c.key)).scalars())
 
 
-def create_job(tx: Tx, mine: AggregatorTask, size: int, now: float, *, least: int = 1) -> int:
+def create_job(tx: Tx, record: TaskRecord, size: int, now: float, *, least: int = 1) -> int:
     """Put up to `size` waiting reports into a new aggregation job, if there are `least`; how many were.
 
     In leader-selected mode also no more than the batch has room for. Reports whose time has not come wait for it: the
     Helper's clock may be behind ours, and what it refuses as too early would be lost.
     """
-    lock_task(tx, mine.key, alone=not mine.task.by_time)  # or two workers would each begin a batch, and fill none
-    waiting = (reports.c.task == mine.key) & reports.c.body.is_not(None) & reports.c.job.is_(None)
-    begun = reports.c.bucket <= int(now) // mine.task.time_precision
+    lock_task(tx, record.key, alone=not record.task.by_time)  # or two workers would each begin a batch, and fill none
+    waiting = (reports.c.task == record.key) & reports.c.body.is_not(None) & reports.c.job.is_(None)
+    begun = reports.c.bucket <= int(now) // record.task.time_precision
     chosen = select(reports.c.key).where(waiting, begun).order_by(reports.c.key).limit(size)
     keys = tx.execute(chosen.with_for_update(skip_locked=True)).scalars().all()
     if len(keys) < least or not keys:
         return 0
     batch = None
-    if not mine.task.by_time:
-        batch, room = _open_batch(tx, mine, now)
+    if not record.task.by_time:
+        batch, room = _open_batch(tx, record, now)
         keys = keys[:room]
-        this = (batches.c.task == mine.key) & (batches.c.batch == batch)
+        this = (batches.c.task == record.key) & (batches.c.batch == batch)
         tx.execute(update(batches).where(this).values(reports=batches.c.reports + len(keys)))
-    job = tx.execute(insert(jobs).values(task=mine.key, batch=batch, due=now)).inserted_primary_key[0]
+    job = tx.execute(insert(jobs).values(task=record.key, batch=batch, due=now)).inserted_primary_key[0]
     tx.execute(update(reports).where(reports.c.key.in_(keys)).values(job=job))
     return len(keys)
 
 
-def _open_batch(tx: Tx, mine: AggregatorTask, now: float) -> tuple[bytes, int]:
+def _open_batch(tx: Tx, record: TaskRecord, now: float) -> tuple[bytes, int]:
     """The oldest batch that is not full, or a new one, and how many more reports it takes."""
-    target = batch_target(mine)
+    target = batch_target(record)
     not_full = select(batches.c.batch, batches.c.reports).where(
-        batches.c.task == mine.key,
+        batches.c.task == record.key,
         batches.c.reports < target,
-        ~exists().where(collected.c.task == mine.key, collected.c.batch == batches.c.batch),
+        ~exists().where(collected.c.task == record.key, collected.c.batch == batches.c.batch),
     )
     found = tx.execute(not_full.order_by(batches.c.created).limit(1).with_for_update()).one_or_none()
     if found is not None:
         return found.batch, target - found.reports
     batch = os.urandom(BATCH_ID_SIZE)
-    tx.execute(insert(batches).values(task=mine.key, batch=batch, created=now, reports=0))
+    tx.execute(insert(batches).values(task=record.key, batch=batch, created=now, reports=0))
     return batch, target
 
 

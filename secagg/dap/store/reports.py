@@ -12,7 +12,7 @@ from ..messages import Interval
 from .buckets import bucket_id, collected_buckets
 from .engine import Tx
 from .schema import batches, collected, jobs, reports
-from .tasks import AggregatorTask, lock_task
+from .tasks import TaskRecord, lock_task
 
 
 @dataclass(frozen=True, repr=False)
@@ -30,13 +30,17 @@ class Upload:
     body: bytes
 
 
-def add_reports(tx: Tx, mine: AggregatorTask, uploads: Sequence[Upload]) -> list[bool]:
+def add_reports(tx: Tx, record: TaskRecord, uploads: Sequence[Upload]) -> list[bool]:
     """Keep those whose batch is not collected, and say which. A known ID changes nothing: uploads are idempotent."""
-    lock_task(tx, mine.key, alone=False)
-    late = collected_buckets(tx, mine, [bucket_id(upload.bucket) for upload in uploads]) if mine.task.by_time else set()
+    lock_task(tx, record.key, alone=False)
+    late = (
+        collected_buckets(tx, record, [bucket_id(upload.bucket) for upload in uploads])
+        if record.task.by_time
+        else set()
+    )
     kept = [bucket_id(upload.bucket) not in late for upload in uploads]
     rows = [
-        {"task": mine.key, "id": upload.id, "bucket": upload.bucket, "body": upload.body}
+        {"task": record.key, "id": upload.id, "bucket": upload.bucket, "body": upload.body}
         for upload, keep in zip(uploads, kept, strict=True)
         if keep
     ]
@@ -45,37 +49,37 @@ def add_reports(tx: Tx, mine: AggregatorTask, uploads: Sequence[Upload]) -> list
     return kept
 
 
-def pending(tx: Tx, mine: AggregatorTask, batch: "Interval | bytes") -> int:
+def pending(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> int:
     """How many reports of a batch wait or are in a job."""
     if isinstance(batch, bytes):
-        own = (jobs.c.task == mine.key) & (jobs.c.batch == batch)
+        own = (jobs.c.task == record.key) & (jobs.c.batch == batch)
         counted = select(func.count()).select_from(reports.join(jobs, reports.c.job == jobs.c.key)).where(own)
     else:
         among = reports.c.bucket.between(batch.start, batch.end - 1)
-        open_ones = (reports.c.task == mine.key) & reports.c.body.is_not(None) & among
+        open_ones = (reports.c.task == record.key) & reports.c.body.is_not(None) & among
         counted = select(func.count()).select_from(reports).where(open_ones)
     return int(tx.execute(counted).scalar_one())
 
 
-def waiting(tx: Tx, mine: AggregatorTask | None = None) -> int:
+def waiting(tx: Tx, record: TaskRecord | None = None) -> int:
     """How many reports of a task, or of all, wait for a job or are in one: the queue's depth."""
-    own = true() if mine is None else reports.c.task == mine.key
+    own = true() if record is None else reports.c.task == record.key
     open_ones = own & reports.c.body.is_not(None)
     return int(tx.execute(select(func.count()).select_from(reports).where(open_ones)).scalar_one())
 
 
-def ready_batches(tx: Tx, mine: AggregatorTask, older: float) -> list[bytes]:
+def ready_batches(tx: Tx, record: TaskRecord, older: float) -> list[bytes]:
     """Batches that the Leader has selected and not collected, the oldest first: full ones, and of those made before
     `older` also smaller ones that are large enough."""
-    enough = batches.c.reports >= mine.task.min_batch_size
+    enough = batches.c.reports >= record.task.min_batch_size
     chosen = select(batches.c.batch).where(
-        batches.c.task == mine.key,
-        (batches.c.reports >= batch_target(mine)) | (enough & (batches.c.created <= older)),
-        ~exists().where(collected.c.task == mine.key, collected.c.batch == batches.c.batch),
+        batches.c.task == record.key,
+        (batches.c.reports >= batch_target(record)) | (enough & (batches.c.created <= older)),
+        ~exists().where(collected.c.task == record.key, collected.c.batch == batches.c.batch),
     )
     return list(tx.execute(chosen.order_by(batches.c.created)).scalars())
 
 
-def batch_target(mine: AggregatorTask) -> int:
+def batch_target(record: TaskRecord) -> int:
     """Reports that the Leader puts into a batch: as many as it was told, if they have a result."""
-    return max(min(mine.secrets.batch_size, mine.task.max_batch_size), mine.task.min_batch_size)
+    return max(min(record.secrets.batch_size, record.task.max_batch_size), record.task.min_batch_size)

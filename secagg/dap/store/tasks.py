@@ -15,8 +15,8 @@ from .schema import tasks
 
 
 @dataclass(frozen=True, repr=False)
-class AggregatorTask:
-    """A task as one Aggregator has it.
+class TaskRecord:
+    """A task as one Aggregator has it stored.
 
     Attributes:
         key: its number in the store.
@@ -35,7 +35,7 @@ class AggregatorTask:
 
 def add_task(tx: Tx, task: Task, secrets: TaskSecrets, now: float) -> None:
     """Raises LocalProtocolError if there is one of this ID, or was: IDs are never used again."""
-    AggregatorTask(0, task, secrets)
+    TaskRecord(0, task, secrets)
     sealed = tx.vault.seal(secrets.encode(), b"task" + task.id)
     row = {"id": task.id, "configuration": task.encoded, "secrets": sealed, "created": now}
     try:
@@ -44,7 +44,7 @@ def add_task(tx: Tx, task: Task, secrets: TaskSecrets, now: float) -> None:
         raise LocalProtocolError(f"there is or was a task {task.text} here already") from None
 
 
-def find_task(tx: Tx, task_id: bytes) -> AggregatorTask | None:
+def find_task(tx: Tx, task_id: bytes) -> TaskRecord | None:
     found = tx.execute(select(tasks).where(tasks.c.id == task_id, ~tasks.c.deleted)).one_or_none()
     return None if found is None else _loaded(tx, found)
 
@@ -53,14 +53,14 @@ class KnownTasks:
     """Tasks that were loaded once: they never change, and making their VDAFs takes a while."""
 
     def __init__(self) -> None:
-        self._loaded: dict[int, AggregatorTask] = {}
+        self._loaded: dict[int, TaskRecord] = {}
 
-    def all(self, tx: Tx) -> list[AggregatorTask]:
+    def all(self, tx: Tx) -> list[TaskRecord]:
         """Those that are not deleted, in the order in which they were made."""
         keys = tx.execute(select(tasks.c.key).where(~tasks.c.deleted).order_by(tasks.c.key)).scalars().all()
         return [found for key in keys if (found := self.get(tx, key)) is not None]
 
-    def get(self, tx: Tx, key: int) -> AggregatorTask | None:
+    def get(self, tx: Tx, key: int) -> TaskRecord | None:
         """The task of this number, unless it is deleted."""
         this = (tasks.c.key == key) & ~tasks.c.deleted
         if key not in self._loaded:
@@ -93,7 +93,7 @@ def delete_task(tx: Tx, task_id: bytes) -> None:
     require(result.rowcount == 1, "there is no such task here")
 
 
-def _loaded(tx: Tx, row: Any) -> AggregatorTask:
+def _loaded(tx: Tx, row: Any) -> TaskRecord:
     task = Task(row.id, TaskConfiguration.decode(row.configuration))
     secrets = TaskSecrets.decode(tx.vault.open(row.secrets, b"task" + task.id))
-    return AggregatorTask(row.key, task, secrets)
+    return TaskRecord(row.key, task, secrets)

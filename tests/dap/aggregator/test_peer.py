@@ -20,11 +20,11 @@ Handler = Callable[[httpx.Request], httpx.Response]
 @pytest.fixture
 def ask(dap_world: NewWorld) -> Callable[[Handler], object]:
     """Sends an aggregation job to a Helper that answers so."""
-    mine = dap_world().leader_task
+    record = dap_world().leader_task
 
     def create(handler: Handler) -> object:
         with httpx.Client(transport=httpx.MockTransport(handler)) as http:
-            return HttpPeer(http).create_job(mine, b"request")
+            return HttpPeer(http).create_job(record, b"request")
 
     return create
 
