@@ -26,7 +26,7 @@ TAG_BYTES = 16  # by which a ciphertext is longer than its plaintext: Nt
 
 _SUITE = (KEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_128_GCM)
 _KEM_LABEL = b"HPKE-v1" + b"KEM" + _SUITE[0].to_bytes(2, "big")
-_HPKE_LABEL = b"HPKE-v1" + b"HPKE" + b"".join(part.to_bytes(2, "big") for part in _SUITE)
+_HPKE_LABEL = b"HPKE-v1" + b"HPKE" + b"".join(identifier.to_bytes(2, "big") for identifier in _SUITE)
 _MODE_BASE = b"\0"
 
 
@@ -92,7 +92,8 @@ class PrivateKey:
         """
         require(len(encs) == len(aads) == len(ciphertexts), "as many encapsulated keys, aads and ciphertexts expected")
         context = _context(info)
-        return [self._open(*each) for each in zip(encs, [context] * len(encs), aads, ciphertexts, strict=True)]
+        messages = zip(encs, aads, ciphertexts, strict=True)
+        return [self._open(enc, context, aad, ciphertext) for enc, aad, ciphertext in messages]
 
     def _open(self, enc: bytes, context: bytes, aad: bytes, ciphertext: bytes) -> bytes | None:
         try:

@@ -100,8 +100,8 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes, now: flo
     detail = next((text for text in map(document.get, ("detail", "title")) if isinstance(text, str) and text), "")
     members = {name: value for name, value in document.items() if name not in _STANDARD | _RESERVED}
     return DapProblem(
-        shown(kind.removeprefix(URN)) or NO_TYPE,
-        shown(detail),
+        printable(kind.removeprefix(URN)) or NO_TYPE,
+        printable(detail),
         status=status,
         task_id=_task_id(document.get("taskid")),
         retry_after=parse_retry_after(headers.get("retry-after"), now),
@@ -139,6 +139,6 @@ def _title(kind: str, status: int) -> str:
         return "Unknown status"
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     """A peer's text without control characters, which would reach a terminal."""
     return "".join(c if c.isprintable() else " " for c in text[:_LONGEST_TEXT])

@@ -115,7 +115,7 @@ def seal_reports(
     public, (leader, helper) = prio3.shard_batch(task.ctx, checked, ids, _drawn(rand, n, prio3.RAND_SIZE))
     time = task.time(time_seconds)
     metadata = [ReportMetadata(report_id.tobytes(), time) for report_id in ids]
-    aads = [task.input_share_aad(each, public[i]) for i, each in enumerate(metadata)]
+    aads = [task.input_share_aad(metadata[i], public[i]) for i in range(n)]
     for_leader = _sealed(task, Role.LEADER, leader_config, leader, aads, rand)
     for_helper = _sealed(task, Role.HELPER, helper_config, helper, aads, rand)
     return [Report(metadata[i], public[i], for_leader[i], for_helper[i]) for i in range(n)]
@@ -145,13 +145,13 @@ def report_size(task: Task) -> int:
 def has_size(task: Task, report: Report) -> bool:
     """Whether a report is as long as the task's are, or by no more longer than its private extensions may be: they are
     for the Aggregators to judge, once it is open."""
-    prio3, sealed = task.prio3, (report.leader_encrypted_input_share, report.helper_encrypted_input_share)
-    least = prio3.LEADER_SHARE_SIZE + prio3.HELPER_SHARE_SIZE + 2 * (_PLAINTEXT_HEAD + hpke.TAG_BYTES)
-    payloads = sum(len(each.payload) for each in sealed)
+    prio3, ciphertexts = task.prio3, (report.leader_encrypted_input_share, report.helper_encrypted_input_share)
+    min_payloads = prio3.LEADER_SHARE_SIZE + prio3.HELPER_SHARE_SIZE + 2 * (_PLAINTEXT_HEAD + hpke.TAG_BYTES)
+    payloads = sum(len(ciphertext.payload) for ciphertext in ciphertexts)
     return (
         len(report.public_share) == prio3.PUBLIC_SHARE_SIZE
-        and all(len(each.enc) == hpke.KEY_BYTES for each in sealed)
-        and least <= payloads <= least + EXTENSION_ROOM
+        and all(len(ciphertext.enc) == hpke.KEY_BYTES for ciphertext in ciphertexts)
+        and min_payloads <= payloads <= min_payloads + EXTENSION_ROOM
     )
 
 

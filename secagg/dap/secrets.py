@@ -35,6 +35,6 @@ def token_hash(token: bytes) -> bytes:
     return sha256(token).digest()
 
 
-def token_matches(token: bytes | None, kept: bytes) -> bool:
+def token_matches(token: bytes | None, expected: bytes) -> bool:
     """In a time that does not depend on where they differ."""
-    return hmac.compare_digest(token_hash(b"" if token is None else token), kept) and token is not None
+    return hmac.compare_digest(token_hash(b"" if token is None else token), expected) and token is not None

@@ -22,7 +22,7 @@ from .task import Task
 
 KIND, KEY_KIND, VERSION = "secagg dap task", "secagg dap collector key", 1
 TOKEN_BYTES = 32
-MOST_BYTES = 1 << 20  # of a file
+MAX_BYTES = 1 << 20  # of a file
 PARTIES = ("client", "leader", "helper", "collector")
 
 
@@ -210,9 +210,9 @@ def write_secret(path: Path, text: str) -> None:
 
 def _json(path: Path) -> object:
     with path.open("rb") as file:
-        data = file.read(MOST_BYTES + 1)
+        data = file.read(MAX_BYTES + 1)
     try:
-        if len(data) > MOST_BYTES:
+        if len(data) > MAX_BYTES:
             raise ValueError
         return json.loads(data, object_pairs_hook=_unrepeated)
     except (ValueError, RecursionError):

@@ -30,7 +30,7 @@ class Request:
     """One request.
 
     Attributes:
-        most: bytes of an answer that are read; a longer one is refused.
+        max_bytes: of an answer that are read; a longer one is refused.
         seconds: for which its content may drip in; a slower one is refused. None leaves that to the client's timeouts.
     """
 
@@ -38,7 +38,7 @@ class Request:
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes = b""
-    most: int = ANSWER_BYTES
+    max_bytes: int = ANSWER_BYTES
     seconds: float | None = None
 
 
@@ -250,8 +250,8 @@ def perform(http: httpx.Client, request: Request) -> Response | Failure | Remote
             request.method, request.url, headers={**_IDENTITY, **request.headers}, content=request.content
         ) as response:
             if body.begins(response):
-                for part in response.iter_bytes():
-                    if not body.takes(part):
+                for chunk in response.iter_bytes():
+                    if not body.takes(chunk):
                         break
     except _FAULTS as error:
         return _failure(error)
@@ -265,8 +265,8 @@ async def perform_async(http: httpx.AsyncClient, request: Request) -> Reply:
             request.method, request.url, headers={**_IDENTITY, **request.headers}, content=request.content
         ) as response:
             if body.begins(response):
-                async for part in response.aiter_bytes():
-                    if not body.takes(part):
+                async for chunk in response.aiter_bytes():
+                    if not body.takes(chunk):
                         break
     except _FAULTS as error:
         return _failure(error)
@@ -281,10 +281,10 @@ class _Body:
     """Collects an answer's content as far as is allowed."""
 
     def __init__(self, request: Request) -> None:
-        self._most = request.most
+        self._max_bytes = request.max_bytes
         self._seconds = request.seconds
         self._end = None if request.seconds is None else time.monotonic() + request.seconds
-        self._parts: list[bytes] = []
+        self._chunks: list[bytes] = []
         self._size = 0
         self._fault = ""
 
@@ -293,19 +293,19 @@ class _Body:
             self._fault = "a server's answer is compressed, which we did not ask for"
         return not self._fault
 
-    def takes(self, part: bytes) -> bool:
-        self._size += len(part)
-        if self._size > self._most:
-            self._fault = f"a server's answer has more than {self._most:,} bytes, which is more than there can be"
+    def takes(self, chunk: bytes) -> bool:
+        self._size += len(chunk)
+        if self._size > self._max_bytes:
+            self._fault = f"a server's answer has more than {self._max_bytes:,} bytes, which is more than there can be"
             return False
         if self._end is not None and time.monotonic() > self._end:
             self._fault = f"a server's answer takes longer than {self._seconds:g} s"
             return False
-        self._parts.append(part)
+        self._chunks.append(chunk)
         return True
 
     def reply(self, response: httpx.Response) -> Response | RemoteProtocolError:
         if self._fault:
             return RemoteProtocolError(self._fault)
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Response(response.status_code, headers, b"".join(self._parts))
+        return Response(response.status_code, headers, b"".join(self._chunks))

@@ -144,8 +144,8 @@ def test_a_task_whose_sums_may_be_beyond_the_field_is_warned_of(
         return
     assert err.startswith(f"warning: {says}")
     assert err.count("\n") == 1
-    largest = "4,294,967,295" if options[0] == str(1 << 32) else "3"
-    assert f" reports or more, at most {largest}, whose sum is sure to be in the field" in out
+    max_size = "4,294,967,295" if options[0] == str(1 << 32) else "3"
+    assert f" reports or more, at most {max_size}, whose sum is sure to be in the field" in out
 
 
 def test_the_words_hold_no_secret(tmp_path: Path, leader: Path) -> None:
@@ -212,11 +212,11 @@ def test_other_options_of_a_task(tmp_path: Path) -> None:
     assert "from 2026-01-31T00:00:00Z until 2026-03-02T00:00:00Z" in out
     assert "a client with at most 2 reports in a day" in out
     assert "Clients of this dialect did not see the parameters" in out
-    leader = task_file.load(tmp_path / "leader.json")
-    assert isinstance(leader, AggregatorParty)
-    assert (leader.task.time_precision, leader.secrets.batch_size) == (300, 9)
-    assert (leader.task.batch_mode, leader.task.dialect.tag) == (BatchMode.LEADER_SELECTED, b"dap-09")
-    assert leader.task.configuration.task_info == b"page loads"
+    party = task_file.load(tmp_path / "leader.json")
+    assert isinstance(party, AggregatorParty)
+    assert (party.task.time_precision, party.secrets.batch_size) == (300, 9)
+    assert (party.task.batch_mode, party.task.dialect.tag) == (BatchMode.LEADER_SELECTED, b"dap-09")
+    assert party.task.configuration.task_info == b"page loads"
 
 
 def test_aggregators_take_their_own_file(leader: Path, helper: Path, tmp_path: Path) -> None:

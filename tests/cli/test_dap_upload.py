@@ -59,8 +59,8 @@ def taken(ids: Ids, request: httpx.Request) -> httpx.Response:
 
 def refusing(*errors: ReportError | None) -> Reply:
     def reply(ids: Ids, request: httpx.Request) -> httpx.Response:
-        statuses = zip(ids(), errors, strict=True)
-        content = UploadErrors(tuple(ReportUploadStatus(report, error) for report, error in statuses if error)).encode()
+        outcomes = zip(ids(), errors, strict=True)
+        content = UploadErrors(tuple(ReportUploadStatus(report, error) for report, error in outcomes if error)).encode()
         return httpx.Response(200, content=content, headers={"Content-Type": UPLOAD_ERRORS})
 
     return reply

@@ -28,8 +28,8 @@ def test_what_is_too_early_for_the_helper_is_counted_later(dap_world: Callable[.
     world.clock.now += 1000.0
     new = world.upload_many(6)
     done = world.aggregate()
-    assert sum(each.aggregated for each in done) == len(old)
-    assert all(not each.errors for each in done)
+    assert sum(job.aggregated for job in done) == len(old)
+    assert all(not job.errors for job in done)
     settled(world)
     if mode is BatchMode.TIME_INTERVAL:
         world.clock.now += 10.0

@@ -20,7 +20,7 @@ KEY = CollectorKey.generate(3)
 
 
 def made(**options: Any) -> dict[str, Any]:
-    return {name: task_file.to_document(each) for name, each in new_parties(CONFIGURATION, KEY, **options).items()}
+    return {name: task_file.to_document(party) for name, party in new_parties(CONFIGURATION, KEY, **options).items()}
 
 
 @pytest.mark.parametrize("name", task_file.PARTIES)
@@ -29,9 +29,9 @@ def test_a_file_gives_the_party_back(name: str, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     task_file.write_secret(path, json.dumps(document))
     assert path.stat().st_mode & 0o777 == 0o600
-    found = task_file.load(path)
-    assert task_file.to_document(found) == document
-    assert found.task.configuration == CONFIGURATION
+    party = task_file.load(path)
+    assert task_file.to_document(party) == document
+    assert party.task.configuration == CONFIGURATION
 
 
 def test_parties_fit_together() -> None:
@@ -46,7 +46,7 @@ def test_parties_fit_together() -> None:
     assert helper.secrets.collector_token == b""
     assert leader.secrets.collector_config == helper.secrets.collector_config == collector.config == KEY.config
     assert collector.private_key == KEY.private_key
-    assert len({each.task.id for each in parties.values()}) == 1
+    assert len({party.task.id for party in parties.values()}) == 1
     assert new_parties(CONFIGURATION, KEY)["client"].task.id != leader.task.id
 
 
@@ -63,17 +63,17 @@ def test_nobody_holds_what_is_anothers() -> None:
         assert collector.token not in files[name]
     for name in ("client", "helper", "collector"):
         assert leader.secrets.peer_token.decode() not in files[name]
-    for each in parties.values():
-        assert leader.secrets.peer_token.decode() not in repr(each)
-        assert collector.token not in repr(each)
+    for party in parties.values():
+        assert leader.secrets.peer_token.decode() not in repr(party)
+        assert collector.token not in repr(party)
 
 
 def test_a_collector_may_keep_its_key_to_itself() -> None:
-    document = {name: task_file.to_document(each) for name, each in new_parties(CONFIGURATION, KEY.config).items()}
+    document = {name: task_file.to_document(party) for name, party in new_parties(CONFIGURATION, KEY.config).items()}
     assert document["collector"]["hpke_private_key"] is None
-    found = task_file.from_document(document["collector"])
-    assert isinstance(found, CollectorParty)
-    assert found.private_key is None
+    party = task_file.from_document(document["collector"])
+    assert isinstance(party, CollectorParty)
+    assert party.private_key is None
     assert task_file.key_from_document(task_file.key_document(KEY)) == KEY
     assert task_file.config_from_text(base64url(KEY.config.encode())) == KEY.config
 
@@ -136,6 +136,6 @@ def test_a_key_file_needs_its_key() -> None:
 
 
 def test_an_aggregator_is_of_one_role() -> None:
-    found = task_file.from_document(HELPER)
-    assert isinstance(found, AggregatorParty)
-    assert found.secrets.role is Role.HELPER
+    party = task_file.from_document(HELPER)
+    assert isinstance(party, AggregatorParty)
+    assert party.secrets.role is Role.HELPER

@@ -83,8 +83,10 @@ def drive(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return driver
 
 
-def get(server: Server, retries: Retries = ONCE, most: int = 100) -> Steps[Response]:
-    return send(Request("GET", server.url + "/x", {"X-Asked": "1"}, most=most), clock=lambda: 0.0, retries=retries)
+def get(server: Server, retries: Retries = ONCE, max_bytes: int = 100) -> Steps[Response]:
+    return send(
+        Request("GET", server.url + "/x", {"X-Asked": "1"}, max_bytes=max_bytes), clock=lambda: 0.0, retries=retries
+    )
 
 
 def test_an_answer(server: Server, drive: Any) -> None:
@@ -135,7 +137,7 @@ def test_an_answer_is_read_no_further_than_it_may_be_long(server: Server, drive:
 
 def test_an_answer_may_be_as_long_as_it_may_be(server: Server, drive: Any) -> None:
     server.script = [GOOD]
-    assert drive(get(server, most=4)).content == b"good"
+    assert drive(get(server, max_bytes=4)).content == b"good"
 
 
 def test_a_compressed_answer_is_refused_before_it_is_unpacked(server: Server, drive: Any) -> None:

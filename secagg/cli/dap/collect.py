@@ -48,19 +48,19 @@ def collect(
       secagg dap collect --task collector.json --interval 2026-01-31T12:00Z/1h
       secagg dap collect --task collector.json --next --timeout 5m --json
     """
-    found = load(task, task_file.load)
-    if not isinstance(found, CollectorParty):
+    party = load(task, task_file.load)
+    if not isinstance(party, CollectorParty):
         raise CommandError(f"{task} is another party's file: give the Collector's, collector.json")
     require(0 < confidence < 1, f"--confidence must be above 0 and below 1, got {confidence:g}")
-    batch = _batch(found.task, interval, following)
+    batch = _batch(party.task, interval, following)
     seconds = None if timeout is None else duration("--timeout", timeout)
     with (
         http_client(ca) as http,
-        Collector(found.task, _private_key(task, found, key), found.config, found.token, http=http) as collector,
+        Collector(party.task, _private_key(task, party, key), party.config, party.token, http=http) as collector,
         _waiting(json) as progress,
     ):
         result = collector.collect(batch, confidence=confidence, timeout=seconds, progress=progress)
-    _show(found.task, result, json)
+    _show(party.task, result, json)
 
 
 def parse_interval(text: str, precision: int) -> tuple[float, float]:
@@ -92,11 +92,11 @@ def _batch(task: Task, interval: str | None, following: bool) -> Batch:
     return None
 
 
-def _private_key(path: Path, found: CollectorParty, file: Path | None) -> PrivateKey:
+def _private_key(path: Path, party: CollectorParty, file: Path | None) -> PrivateKey:
     if file is None:
-        if found.private_key is None:
+        if party.private_key is None:
             raise CommandError(f"{path} has no private key: give --key FILE, as `secagg dap collector-key` wrote it")
-        return found.private_key
+        return party.private_key
     return load(file, task_file.load_key).private_key
 
 
@@ -114,38 +114,38 @@ def _waiting(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
         )
 
 
-def _show(task: Task, found: Collection, json: bool) -> None:
+def _show(task: Task, collection: Collection, json: bool) -> None:
     if json:
-        show_json(_described(task, found))
+        show_json(_described(task, collection))
         return
     noise = "none" if task.privacy is None else f"{task.privacy.mechanism}, {task.privacy.budget}"
     show_pairs(
         [
-            ("reports", f"{found.report_count:,}"),
-            ("from", f"{time_text(found.start)} until {time_text(found.end)}"),
+            ("reports", f"{collection.report_count:,}"),
+            ("from", f"{time_text(collection.start)} until {time_text(collection.end)}"),
             ("noise", noise),
         ]
     )
     made = table("entry", "result", *(["error at most"] if task.privacy is not None else []))
-    for i, (value, bar) in enumerate(zip(_listed(found.result), _listed(found.error_bars), strict=True)):
+    for i, (value, bar) in enumerate(zip(_listed(collection.result), _listed(collection.error_bars), strict=True)):
         made.add_row(str(i), _number(value), *([_number(bar)] if task.privacy is not None else []))
     show("", made)
     if task.privacy is not None:
-        show(f"errors: of each entry by itself, with a confidence of {found.confidence:g}")
-    if not task.by_time and not found.deleted:
+        show(f"errors: of each entry by itself, with a confidence of {collection.confidence:g}")
+    if not task.by_time and not collection.deleted:
         show("the Leader still has this job, and --next would get it again: try once more")
 
 
-def _described(task: Task, found: Collection) -> dict[str, Any]:
+def _described(task: Task, collection: Collection) -> dict[str, Any]:
     return {
         "task_id": task.text,
-        "report_count": found.report_count,
-        "start": time_text(found.start),
-        "end": time_text(found.end),
-        "result": found.result,
-        "error_bars": found.error_bars,
-        "confidence": found.confidence,
-        "deleted": found.deleted,
+        "report_count": collection.report_count,
+        "start": time_text(collection.start),
+        "end": time_text(collection.end),
+        "result": collection.result,
+        "error_bars": collection.error_bars,
+        "confidence": collection.confidence,
+        "deleted": collection.deleted,
     }
 
 

@@ -34,10 +34,10 @@ _T = TypeVar("_T")
 
 def duration(option: str, text: str) -> int:
     """Seconds, as in 90, 90s, 5m, 1h or 30d."""
-    found = re.fullmatch(r"(\d{1,12})([smhd]?)", text.strip(), re.ASCII)
-    require(found is not None, f"{option} must be a duration such as 90s, 5m, 1h or 30d, got {text!r}")
-    assert found is not None
-    seconds = int(found[1]) * _UNITS[found[2] or "s"]
+    match = re.fullmatch(r"(\d{1,12})([smhd]?)", text.strip(), re.ASCII)
+    require(match is not None, f"{option} must be a duration such as 90s, 5m, 1h or 30d, got {text!r}")
+    assert match is not None
+    seconds = int(match[1]) * _UNITS[match[2] or "s"]
     require(seconds >= 1, f"{option} must be a second at least")
     return seconds
 

@@ -62,8 +62,10 @@ def init(
     finally:
         store.close()
     if json:
-        shown = str(secret) if secret_file else None
-        show_json({"config": str(path), "secret_file": shown, "database": stored["database"], "key": pair.config.id})
+        secret_path = str(secret) if secret_file else None
+        show_json(
+            {"config": str(path), "secret_file": secret_path, "database": stored["database"], "key": pair.config.id}
+        )
         return
     show_pairs(
         [

@@ -90,7 +90,7 @@ def end(
     with opened(config) as (loaded, store):
         retire_key(store, number, time.time(), loaded.keys.cache, at_once=at_once)
         with store.read() as tx:
-            pair = next(each for each in all_keys(tx) if each.config.id == number)
+            pair = next(pair for pair in all_keys(tx) if pair.config.id == number)
     row = _described(pair, time.time())
     if json:
         show_json(row)

@@ -62,8 +62,8 @@ def worker(
 
 def _serve(role: str, path: Path, listen: str | None, json: bool) -> None:
     config = _configured(path)
-    found = config.role.name.lower()
-    require(config.role is ROLES[role], f"{path} is a {found}'s: run `secagg dap {found} --config {path}`")
+    own_role = config.role.name.lower()
+    require(config.role is ROLES[role], f"{path} is a {own_role}'s: run `secagg dap {own_role} --config {path}`")
     server.serve(config, lambda url: _announce("listening", url, json), listen)
 
 

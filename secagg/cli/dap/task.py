@@ -170,13 +170,13 @@ def new(
     warning = size_warning(parties["client"].task, batch_size)
     if warning is not None:
         warn(warning)
-    documents = {name: task_file.to_document(each) for name, each in parties.items()}
+    documents = {name: task_file.to_document(party) for name, party in parties.items()}
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         for name, document in documents.items():
             write_new(output / f"{name}.json", json_module.dumps(document, indent=2) + "\n")
     for file in config or []:
-        _add(file, next(p for p in parties.values() if _role(p) is Config.load(file).role))
+        _add(file, next(party for party in parties.values() if _role(party) is Config.load(file).role))
     if json:
         show_json({**_described(parties["client"].task), "parties": documents})
         return
@@ -201,9 +201,9 @@ def add(config: ConfigOption, file: PartyFile, json: JsonOption = False) -> None
     Example:
       secagg dap task add --config helper.toml task/helper.json
     """
-    found = load(file, task_file.load)
-    _add(config, found)
-    _show_task(found.task, json)
+    party = load(file, task_file.load)
+    _add(config, party)
+    _show_task(party.task, json)
 
 
 def show_file(file: PartyFile, json: JsonOption = False) -> None:
@@ -249,11 +249,11 @@ def delete(
       secagg dap task delete --config leader.toml aBc...
     """
     try:
-        found = from_base64url(task_id, TASK_ID_SIZE)
+        decoded = from_base64url(task_id, TASK_ID_SIZE)
     except RemoteProtocolError:
         raise CommandError(f"TASK must be a task ID, 43 characters, as `task list` shows it; got {task_id!r}") from None
     with opened(config) as (_, store), store.write() as tx:
-        record = find_task(tx, found)
+        record = find_task(tx, decoded)
         if record is None:
             raise CommandError(f"there is no task {task_id} here; see `secagg dap task list --config {config}`")
         left = waiting(tx, record)
@@ -261,7 +261,7 @@ def delete(
             force or not left,
             f"{left:,} reports of this task are not aggregated yet and would be lost: wait, or give --force",
         )
-        delete_task(tx, found)
+        delete_task(tx, decoded)
     if json:
         show_json({"deleted": task_id})
     else:
@@ -287,19 +287,19 @@ def _collector(key: Path | None, config: str | None) -> CollectorKey | HpkeConfi
         raise CommandError(f"--collector-config must be what `secagg dap collector-key` printed: {error}") from None
 
 
-def _role(each: Party) -> Role | None:
-    return each.secrets.role if isinstance(each, AggregatorParty) else None
+def _role(party: Party) -> Role | None:
+    return party.secrets.role if isinstance(party, AggregatorParty) else None
 
 
-def _add(path: Path, found: Party) -> None:
+def _add(path: Path, party: Party) -> None:
     with opened(path) as (config, store):
         own = config.role.name.lower()
-        if not isinstance(found, AggregatorParty) or found.secrets.role is not config.role:
-            held = "collector" if isinstance(found, CollectorParty) else "client"
-            name = found.secrets.role.name.lower() if isinstance(found, AggregatorParty) else held
+        if not isinstance(party, AggregatorParty) or party.secrets.role is not config.role:
+            held = "collector" if isinstance(party, CollectorParty) else "client"
+            name = party.secrets.role.name.lower() if isinstance(party, AggregatorParty) else held
             raise CommandError(f"this is the {name}'s file, and {path} a {own}'s: give the {own}'s")
         with store.write() as tx:
-            add_task(tx, found.task, found.secrets, time.time())
+            add_task(tx, party.task, party.secrets, time.time())
 
 
 def _show_task(task: Task, json: bool) -> None:
@@ -327,13 +327,13 @@ def _sizes_text(task: Task) -> str:
 
 def _interval(task: Task) -> tuple[float, float] | None:
     """In POSIX seconds."""
-    found = task.interval
-    return None if found is None else (found.start * task.time_precision, found.end * task.time_precision)
+    interval = task.interval
+    return None if interval is None else (interval.start * task.time_precision, interval.end * task.time_precision)
 
 
 def _in_words(task: Task) -> list[tuple[str, str]]:
-    found = _interval(task)
-    when = "any time" if found is None else f"from {time_text(found[0])} until {time_text(found[1])}"
+    interval = _interval(task)
+    when = "any time" if interval is None else f"from {time_text(interval[0])} until {time_text(interval[1])}"
     seen = task.dialect.binds_task
     pairs = [
         ("task", task.text),
@@ -354,7 +354,7 @@ def _in_words(task: Task) -> list[tuple[str, str]]:
 
 
 def _described(task: Task) -> dict[str, Any]:
-    found, privacy = _interval(task), task.privacy
+    interval, privacy = _interval(task), task.privacy
     return {
         "task_id": task.text,
         "leader": task.leader_url,
@@ -363,7 +363,7 @@ def _described(task: Task) -> dict[str, Any]:
         "batch_mode": _mode_text(task),
         "min_batch_size": task.min_batch_size,
         "time_precision": task.time_precision,
-        "interval": found and {"start": time_text(found[0]), "end": time_text(found[1])},
+        "interval": interval and {"start": time_text(interval[0]), "end": time_text(interval[1])},
         "dialect": task.dialect.tag.decode(),
         "privacy": None
         if privacy is None

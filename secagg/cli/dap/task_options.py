@@ -17,14 +17,14 @@ from ..console import CommandError, require
 from ..dp import choose, choose_budget
 
 AUTOMATIC, NONE = "auto", "none"
-MECHANISMS = {str(each).lower().replace(" ", "-"): each for each in Mechanism}
+MECHANISMS = {str(mechanism).lower().replace(" ", "-"): mechanism for mechanism in Mechanism}
 MODES = {"time-interval": BatchMode.TIME_INTERVAL, "leader-selected": BatchMode.LEADER_SELECTED}
 
 
 def choose_vdaf(name: str, **parameters: int | None) -> Vdaf:
     """By name, in any spelling of case and dashes, with the parameters that were given."""
     word = name.replace("-", "").replace("_", "").lower()
-    kind = next((each for each in VDAFS if each.lower() == word), None)
+    kind = next((known for known in VDAFS if known.lower() == word), None)
     if kind is None:
         raise CommandError(f"--vdaf must be one of {', '.join(VDAFS)}; got {name!r}")
     return vdaf(kind, **{key: value for key, value in parameters.items() if value is not None})
@@ -128,12 +128,14 @@ def size_warning(task: Task, batch_size: int) -> str | None:
     Args:
         batch_size: of the batches that the Leader selects.
     """
-    most = task.max_batch_size
+    max_size = task.max_batch_size
     largest, value = max(task.min_batch_size, batch_size), task.prio3.flp.valid.MAX_ENTRY
-    if (MAX_REPORTS if task.by_time else largest) <= most:
+    if (MAX_REPORTS if task.by_time else largest) <= max_size:
         return None
-    why = f"more than {most:,} reports of up to {value:,} each may sum up to more than {task.vdaf.NAME}'s field holds"
-    if task.min_batch_size > most:
+    why = (
+        f"more than {max_size:,} reports of up to {value:,} each may sum up to more than {task.vdaf.NAME}'s field holds"
+    )
+    if task.min_batch_size > max_size:
         return f"no batch of this task has a result: {why}; lower --max-measurement or --min-batch-size"
     if task.by_time:
         return f"a larger batch is refused: {why}; collect intervals that have fewer, or lower --max-measurement"
@@ -144,7 +146,7 @@ def configuration(
     *, info: str | None, dialect: str, batch_mode: str, leader: str, helper: str, vdaf: Vdaf, **others: Any
 ) -> TaskConfiguration:
     """A task's configuration; `info` is random if None."""
-    tags = {tag.decode(): each for tag, each in DIALECTS.items()}
+    tags = {tag.decode(): known for tag, known in DIALECTS.items()}
     text = base64url(os.urandom(16)) if info is None else info
     require(0 < len(text.encode()) < 1 << 8, "--info has 1 .. 255 bytes")
     return task_configuration(

@@ -43,13 +43,13 @@ def upload(
       secagg dap upload --task client.json --input measurements.txt
     """
     require((source is None) != (not measurements), "give measurements, or --input FILE with one a line")
-    found = load(task, task_file.load).task
+    client_task = load(task, task_file.load).task
     lines = list(measurements or []) if source is None else _lines(source)
-    values = [parse(found, line, i) for i, line in enumerate(lines, 1)]
-    checked = _checked(found, values)
+    values = [parse(client_task, line, i) for i, line in enumerate(lines, 1)]
+    checked = _checked(client_task, values)
     total = UploadResult(0, {})
     quiet = json or len(values) <= SLICE
-    with http_client(ca) as http, Client(found, http=http) as client, progress_bar(quiet=quiet) as progress:
+    with http_client(ca) as http, Client(client_task, http=http) as client, progress_bar(quiet=quiet) as progress:
         progress("measurements uploaded", 0, len(values))
         for start in range(0, len(values), SLICE):
             try:
@@ -68,7 +68,7 @@ def upload(
 def parse(task: Task, text: str, number: int) -> Any:
     """A measurement as it is written: an integer, or for vectors integers between commas. Errors do not repeat it."""
     try:
-        numbers = [integer(part) for part in text.split(",")]
+        numbers = [integer(number) for number in text.split(",")]
     except typer.BadParameter:
         raise CommandError(f"measurement {number} must be a number, or for vectors numbers between commas") from None
     vector = isinstance(task.vdaf, SumVec | MultihotCountVec)

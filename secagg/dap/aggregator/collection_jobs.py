@@ -26,7 +26,7 @@ from .schedule import Settings
 
 COLLECTION_JOB_ID_SIZE = 16
 LOOK_AGAIN = 5.0  # seconds between looks whether a batch has enough reports
-MOST_COLLECTION_JOBS = 1000  # of a task that have no result: waiting, or failed
+MAX_COLLECTION_JOBS = 1000  # of a task that have no result: waiting, or failed
 _CONFLICTS = {"batchMismatch", "batchOverlap", "batchInvalid", "invalidBatchSize", BUDGET_SPENT}  # which no retry mends
 
 
@@ -63,8 +63,8 @@ class CollectionJobs:
                 return job
             if task.by_time and buckets.overlaps_collected(tx, record, batch_interval(task, query.query.config)):
                 raise DapProblem("batchOverlap", "some of this batch was collected before", task_id=task.id)
-            if collections.collection_jobs_kept(tx, record) >= MOST_COLLECTION_JOBS:
-                detail = f"there are {MOST_COLLECTION_JOBS:,} collection jobs already: delete some"
+            if collections.collection_jobs_kept(tx, record) >= MAX_COLLECTION_JOBS:
+                detail = f"there are {MAX_COLLECTION_JOBS:,} collection jobs already: delete some"
                 raise DapProblem(NO_TYPE, detail, status=429, task_id=task.id, retry_after=60.0)
             return collections.add_collection_job(tx, record, rand(COLLECTION_JOB_ID_SIZE), digest, body, now)
 

@@ -12,7 +12,7 @@ from ..store.tasks import TaskRecord, find_task
 
 FRESH = 5.0  # seconds for which what was read is taken for current
 SETTLED = 2 * FRESH  # seconds after which every process has a new key, so that Clients may be told of it
-_MOST = 10_000  # IDs that are remembered, besides those of all tasks that there are
+_MAX_REMEMBERED = 10_000  # IDs that are remembered, besides those of all tasks that there are
 
 
 class Directory:
@@ -34,24 +34,24 @@ class Directory:
         """The task of this ID, or None; a new one is seen within FRESH seconds."""
         now = self._clock()
         with self._turn:
-            read, found = self._tasks.get(task_id, (float("-inf"), None))
-        if _fresh(read, now):
-            return found
+            read_at, record = self._tasks.get(task_id, (float("-inf"), None))
+        if _fresh(read_at, now):
+            return record
         with self._store.read() as tx:
             latest = find_task(tx, task_id)
-        if found is not None and latest is not None:
-            latest = found  # a task never changes, and this one has its VDAF at hand
+        if record is not None and latest is not None:
+            latest = record  # a task never changes, and this one has its VDAF at hand
         with self._turn:
-            if len(self._tasks) >= _MOST:  # whoever asks for any IDs must not make us forget our tasks
-                self._tasks = {key: kept for key, kept in self._tasks.items() if kept[1] is not None}
+            if len(self._tasks) >= _MAX_REMEMBERED:  # whoever asks for any IDs must not make us forget our tasks
+                self._tasks = {key: entry for key, entry in self._tasks.items() if entry[1] is not None}
             self._tasks[task_id] = (now, latest)
         return latest
 
     def remembered(self, task_id: bytes) -> TaskRecord | None:
         """The task if it is known and current, without a look at the store."""
         with self._turn:
-            read, found = self._tasks.get(task_id, (float("-inf"), None))
-        return found if _fresh(read, self._clock()) else None
+            read_at, record = self._tasks.get(task_id, (float("-inf"), None))
+        return record if _fresh(read_at, self._clock()) else None
 
     @property
     def keys_remembered(self) -> bool:
@@ -61,8 +61,8 @@ class Directory:
     def key_pairs(self) -> list[KeyPair]:
         now = self._clock()
         with self._turn:
-            read, pairs = self._keys
-        if not _fresh(read, now):
+            read_at, pairs = self._keys
+        if not _fresh(read_at, now):
             with self._store.read() as tx:
                 pairs = all_keys(tx)
             with self._turn:
@@ -87,6 +87,6 @@ class Directory:
         return HpkeConfigList(tuple(pair.config for pair in settled or current))
 
 
-def _fresh(read: float, now: float) -> bool:
+def _fresh(read_at: float, now: float) -> bool:
     """Whether what was read then is current; not if the clock was set back since."""
-    return 0.0 <= now - read < FRESH
+    return 0.0 <= now - read_at < FRESH

@@ -16,7 +16,7 @@ from ..store.keys import KeyPair, add_key, all_keys, end_key
 from ..task_file import key_config
 from .directory import SETTLED
 
-MOST_KEYS = 1 << 8  # which have numbers of one byte
+MAX_KEYS = 1 << 8  # which have numbers of one byte
 
 
 def new_key(
@@ -34,14 +34,14 @@ def new_key(
     """
     until = None if lifetime is None else now + lifetime
     with store.write() as tx:
-        old = all_keys(tx)
+        pairs = all_keys(tx)
         private_key = PrivateKey.generate(rand)
-        config = key_config(_free(old), private_key)
+        config = key_config(_free(pairs), private_key)
         pair = KeyPair(config, private_key, until, None if until is None else until + 2 * cache, now)
         add_key(tx, pair, now)
-        for each in old:
-            if each.advertised(now + SETTLED):
-                _end(tx, each, now + SETTLED, now + SETTLED + 2 * cache)
+        for old in pairs:
+            if old.advertised(now + SETTLED):
+                _end(tx, old, now + SETTLED, now + SETTLED + 2 * cache)
     return pair
 
 
@@ -53,10 +53,10 @@ def retire_key(store: Store, number: int, now: float, cache: float, *, at_once: 
     """
     with store.write() as tx:
         pairs = all_keys(tx)
-        require(any(each.config.id == number for each in pairs), f"there is no HPKE key with number {number}")
-        others = any(each.advertised(now) for each in pairs if each.config.id != number)
+        require(any(pair.config.id == number for pair in pairs), f"there is no HPKE key with number {number}")
+        others = any(pair.advertised(now) for pair in pairs if pair.config.id != number)
         require(others, f"key {number} is the only one that Clients are told of: make a new one first")
-        pair = next(each for each in pairs if each.config.id == number)
+        pair = next(pair for pair in pairs if pair.config.id == number)
         _end(tx, pair, now, now if at_once else now + 2 * cache)
 
 
@@ -73,8 +73,6 @@ def _free(pairs: Sequence[KeyPair]) -> int:
     """The number after the newest one's that no key has."""
     taken = {pair.config.id for pair in pairs}
     newest = max(pairs, key=lambda pair: pair.created).config.id if pairs else -1
-    free = [
-        number % MOST_KEYS for number in range(newest + 1, newest + 1 + MOST_KEYS) if number % MOST_KEYS not in taken
-    ]
-    require(bool(free), f"{MOST_KEYS} HPKE keys are in the store already: end some, and wait until they are forgotten")
+    free = [number % MAX_KEYS for number in range(newest + 1, newest + 1 + MAX_KEYS) if number % MAX_KEYS not in taken]
+    require(bool(free), f"{MAX_KEYS} HPKE keys are in the store already: end some, and wait until they are forgotten")
     return free[0]

@@ -95,8 +95,8 @@ class Leader:
 
     # Aggregation jobs.
 
-    def create_jobs(self, now: float, *, least: int = 1) -> int:
-        """Put waiting reports into aggregation jobs of `least` reports or more; how many reports."""
+    def create_jobs(self, now: float, *, min_reports: int = 1) -> int:
+        """Put waiting reports into aggregation jobs of `min_reports` reports or more; how many reports."""
         with self.store.read() as tx:
             tasks = [record for key in tasks_waiting(tx) if (record := self._tasks.get(tx, key)) is not None]
         total = 0
@@ -104,7 +104,7 @@ class Leader:
             size = self.settings.size(record.task)
             while True:
                 with self.store.write() as tx:
-                    count = create_job(tx, record, size, now, least=min(least, size))
+                    count = create_job(tx, record, size, now, min_reports=min(min_reports, size))
                 total += count
                 if count == 0:
                     break

@@ -15,8 +15,8 @@ from ..media_types import JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ
 from ..problems import from_response
 from ..store.tasks import TaskRecord
 
-MOST_BYTES = 1 << 26  # of an answer
-MOST_SECONDS = 120.0  # for which an answer's content may drip
+MAX_BYTES = 1 << 26  # of an answer
+MAX_SECONDS = 120.0  # for which an answer's content may drip
 _WAITS = 0.1, 600.0  # seconds: the shortest and the longest, whatever the Helper asks for
 
 
@@ -90,7 +90,7 @@ class HttpPeer:
     ) -> Response:
         token = record.secrets.peer_token.decode("ascii")
         own = {"Authorization": f"Bearer {token}", **(headers or {})}
-        reply = perform(self._http, Request(method, url, own, body, MOST_BYTES, MOST_SECONDS))
+        reply = perform(self._http, Request(method, url, own, body, MAX_BYTES, MAX_SECONDS))
         if isinstance(reply, Failure):
             raise PeerUnavailable(f"the Helper does not answer: {reply.kind}")
         if isinstance(reply, RemoteProtocolError):

@@ -120,7 +120,7 @@ class Housekeeping:
         if isinstance(self._aggregator, Leader):
             some = ticks - self._gathered >= GATHER
             self._gathered = ticks if some else self._gathered
-            self._aggregator.create_jobs(now, least=1 if some else self._aggregator.settings.job_size)
+            self._aggregator.create_jobs(now, min_reports=1 if some else self._aggregator.settings.job_size)
         if ticks - self._swept >= GARBAGE:
             self._swept = ticks
             steady = self._ahead is not None and abs(now - ticks - self._ahead) < SET

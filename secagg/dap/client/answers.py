@@ -39,5 +39,7 @@ def require_media_type(response: Response, wanted: str) -> None:
     """Raises RemoteProtocolError unless it is the one, spaces and capitals aside."""
     given = response.headers.get("content-type", "")
     if given.replace(" ", "").lower() != wanted:
-        shown = "".join(c if c.isprintable() else "?" for c in given[:100])
-        raise RemoteProtocolError(f"an answer of type {wanted} expected, got {shown!r}: is the URL in the task right?")
+        content_type = "".join(c if c.isprintable() else "?" for c in given[:100])
+        raise RemoteProtocolError(
+            f"an answer of type {wanted} expected, got {content_type!r}: is the URL in the task right?"
+        )

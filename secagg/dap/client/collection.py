@@ -14,7 +14,7 @@ from ..hpke import HpkeError, PrivateKey
 from ..media_types import COLLECTION_REQ, COLLECTION_RESP
 from ..messages import CollectionJobReq, CollectionJobResp, HpkeCiphertext, HpkeConfig, Interval, Query, Role
 from ..privacy.estimates import error_bars, estimates
-from ..problems import NO_TYPE, WAITING, shown
+from ..problems import NO_TYPE, WAITING, printable
 from ..task import Task
 from .answers import problem, require_media_type, require_success, send
 
@@ -143,7 +143,7 @@ class Collecting:
             Role.LEADER: response.leader_encrypted_agg_share,
             Role.HELPER: response.helper_encrypted_agg_share,
         }
-        shares = [prio3.decode_agg_share(self._open(role, aad, each)) for role, each in sealed.items()]
+        shares = [prio3.decode_agg_share(self._open(role, aad, ciphertext)) for role, ciphertext in sealed.items()]
         result = prio3.unshard(
             shares, response.report_count, signed=task.privacy is not None, room=task.noise_room
         )  # fmt: skip
@@ -195,8 +195,8 @@ class Collecting:
         headers = {"Authorization": f"Bearer {self._token}"}
         if body:
             headers["Content-Type"] = COLLECTION_REQ
-        most = ANSWER_BYTES + 2 * self._task.prio3.OUT_SHARE_SIZE
-        request = Request(method, url, headers, body, most)
+        max_bytes = ANSWER_BYTES + 2 * self._task.prio3.OUT_SHARE_SIZE
+        request = Request(method, url, headers, body, max_bytes)
         return (yield from send(request, clock=self._clock, retries=self._retries))
 
     def _location(self, response: Response, before: str) -> str:
@@ -221,7 +221,7 @@ class Collecting:
         now = self._clock()
         asked = parse_retry_after(response.headers.get("retry-after"), now)
         pause = min(_LONGEST_PAUSE, max(0.1, 1.0 if asked is None else asked))
-        reason = shown(response.headers.get(WAITING.lower(), ""))
+        reason = printable(response.headers.get(WAITING.lower(), ""))
         if timeout is not None:
             left = started + timeout - now
             if left <= 0:

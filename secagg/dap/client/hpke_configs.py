@@ -23,11 +23,11 @@ class Configs:
         self._task = task
         self._clock = clock
         self._retries = retries
-        self._kept: dict[Role, tuple[HpkeConfig, float]] = {}
+        self._cached: dict[Role, tuple[HpkeConfig, float]] = {}
 
     def forget(self) -> None:
         """What is kept is out of date."""
-        self._kept = {}
+        self._cached = {}
 
     def get(self, role: Role) -> Steps[HpkeConfig]:
         """The Leader's or Helper's, from the cache if it may be.
@@ -35,24 +35,24 @@ class Configs:
         Raises:
             DapProblem, RemoteProtocolError, Unreachable: there is none to be had.
         """
-        kept = self._kept.get(role)
-        if kept is not None and self._clock() < kept[1]:
-            return kept[0]
+        cached = self._cached.get(role)
+        if cached is not None and self._clock() < cached[1]:
+            return cached[0]
         url = self._task.leader_url if role is Role.LEADER else self._task.helper_url
         named = "" if self._task.dialect.bulk else f"?task_id={self._task.text}"
-        request = Request("GET", f"{url}/hpke_config{named}", most=2 * ANSWER_BYTES)
+        request = Request("GET", f"{url}/hpke_config{named}", max_bytes=2 * ANSWER_BYTES)
         response = yield from send(request, clock=self._clock, retries=self._retries)
         now = self._clock()
         require_success(response, now)
         require_media_type(response, self._task.dialect.hpke_config_list_media_type)
         config = choose_config(HpkeConfigList.decode(response.content))
-        self._kept = {**self._kept, role: (config, now + _fresh_for(response))}
+        self._cached = {**self._cached, role: (config, now + _fresh_for(response))}
         return config
 
 
 def _fresh_for(response: Response) -> float:
     """Seconds for which the answer may be kept (RFC 9111, sections 4.2 and 5.2.2)."""
-    directives = dict(_directive(part) for part in response.headers.get("cache-control", "").split(","))
+    directives = dict(_directive(text) for text in response.headers.get("cache-control", "").split(","))
     if directives.keys() & {"no-store", "no-cache"}:
         return 0.0
     if "max-age" not in directives:
@@ -61,8 +61,8 @@ def _fresh_for(response: Response) -> float:
     return min(_LONGEST_AGE, max(0.0, _seconds(directives["max-age"]) - age))
 
 
-def _directive(part: str) -> tuple[str, str]:
-    name, _, value = part.strip().partition("=")
+def _directive(text: str) -> tuple[str, str]:
+    name, _, value = text.strip().partition("=")
     return name.lower(), value.strip('"')
 
 

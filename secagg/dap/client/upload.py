@@ -203,7 +203,7 @@ class _Uploader:
             f"{self._task.leader_url}/tasks/{self._task.text}/reports",
             {"Content-Type": dialect.upload_media_type},
             sent.body,
-            most=max(ANSWER_BYTES, _STATUS_SIZE * len(sent.ids)),
+            max_bytes=max(ANSWER_BYTES, _STATUS_SIZE * len(sent.ids)),
         )
 
     def _errors(self, sent: _Sent, response: Response) -> dict[int, ReportError]:

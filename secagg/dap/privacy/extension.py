@@ -71,8 +71,8 @@ MAX_REPORTS = 1 << 32  # of a batch: so many must leave room for the noise in th
 MAX_COLLECTIONS = 1 << 16  # of a task with noise, whatever its total allows: one every hour for seven years
 
 _TERM_BYTES = 16  # of a fraction's numerator and denominator
-_LEAST, _MOST = Fraction(1, 10**9), 1000  # of epsilons and rhos
-_LEAST_DELTA = Fraction(1, 10**30)
+_MIN_PARAMETER, _MAX_PARAMETER = Fraction(1, 10**9), 1000  # of epsilons and rhos
+_MIN_DELTA = Fraction(1, 10**30)
 
 
 class Mechanism(IntEnum):
@@ -182,8 +182,8 @@ def _require_usable(budget: Budget) -> None:
     require(
         max(terms).bit_length() <= 8 * _TERM_BYTES, f"a budget's fractions have terms of {_TERM_BYTES} bytes at most"
     )
-    require(_LEAST <= parameter <= _MOST, f"epsilon and rho are 1e-9 .. 1000 in a task, got {budget}")
-    require(all(_LEAST_DELTA <= delta <= Fraction(1, 2) for delta in deltas), f"delta is 1e-30 .. 1/2, got {budget}")
+    require(_MIN_PARAMETER <= parameter <= _MAX_PARAMETER, f"epsilon and rho are 1e-9 .. 1000 in a task, got {budget}")
+    require(all(_MIN_DELTA <= delta <= Fraction(1, 2) for delta in deltas), f"delta is 1e-30 .. 1/2, got {budget}")
 
 
 def _require_short_unit(unit: Unit) -> None:
@@ -276,11 +276,11 @@ class Privacy(Struct):
         """The guarantee in words: names and values, assumptions included; `seen` is whether Clients had the parameters,
         which those of another dialect had not."""
         plan, seen = self.plan(vdaf), flag(seen, "seen")
-        found = plan.report() if self.place is Place.AGGREGATORS else self._local_report(vdaf)
-        found.append(("total", f"{self.total}: {collections_allowed(self, vdaf):,} collections at most"))
+        pairs = plan.report() if self.place is Place.AGGREGATORS else self._local_report(vdaf)
+        pairs.append(("total", f"{self.total}: {collections_allowed(self, vdaf):,} collections at most"))
         if not seen:
-            found.append(("assumed", "the operators' word: Clients of this dialect did not see the parameters"))
-        return found
+            pairs.append(("assumed", "the operators' word: Clients of this dialect did not see the parameters"))
+        return pairs
 
     def _local_report(self, vdaf: Vdaf) -> list[tuple[str, str]]:
         response = self.randomized_response(vdaf)

@@ -37,7 +37,7 @@ def helper_app(helper: Helper, context: Context, lifespan: Any = None) -> Starle
 def _app(context: Context, routes: list[Route], *lifespans: Any) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> Any:
-        async with _entered(app, [each for each in lifespans if each is not None]):
+        async with _entered(app, [given for given in lifespans if given is not None]):
             yield
 
     async def metrics(request: Request) -> Response:

@@ -25,7 +25,7 @@ from ..secrets import token_matches
 from ..store.engine import StoreUnavailable
 from ..store.tasks import TaskRecord
 from ..task import Task
-from .limits import Full, Limits
+from .limits import Limits, UploadQueueFull
 
 QUERY_BYTES = 1 << 17  # of a request about a batch
 
@@ -65,7 +65,7 @@ def answering(context: Context, name: str, endpoint: Endpoint) -> Endpoint:
             response = await endpoint(request)
         except DapProblem as problem:
             response = problem_response(problem)
-        except (Full, StoreUnavailable) as error:
+        except (UploadQueueFull, StoreUnavailable) as error:
             log.warning("%s: %s", name, error)
             response = problem_response(DapProblem(NO_TYPE, "busy; try again later", status=503, retry_after=1))
         except ClientDisconnect:
@@ -110,37 +110,37 @@ def location(task: Task, endpoint: str, resource: str, number: bytes) -> str:
     return f"{urlsplit(endpoint).path}/tasks/{task.text}/{resource}/{base64url(number)}"
 
 
-async def read_body(request: Request, media_type: str, most: int, seconds: float) -> bytes:
+async def read_body(request: Request, media_type: str, max_bytes: int, seconds: float) -> bytes:
     """The request's content, read no further than allowed, and no longer."""
     given = request.headers.get("content-type", "")
     if given.replace(" ", "").lower() != media_type:
         raise DapProblem(NO_TYPE, f"Content-Type must be {media_type}", status=415)
-    parts, size = [], 0
+    chunks, size = [], 0
     try:
         async with asyncio.timeout(seconds):
-            async for part in request.stream():
-                size += len(part)
-                if size > most:
-                    raise DapProblem(NO_TYPE, f"a request has at most {most:,} bytes here", status=413)
-                parts.append(part)
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > max_bytes:
+                    raise DapProblem(NO_TYPE, f"a request has at most {max_bytes:,} bytes here", status=413)
+                chunks.append(chunk)
     except TimeoutError:
         raise DapProblem(NO_TYPE, f"the request's content must come within {seconds:g} s", status=408) from None
-    return b"".join(parts)
+    return b"".join(chunks)
 
 
-def authenticate(request: Request, record: TaskRecord, kept: bytes) -> None:
+def authenticate(request: Request, record: TaskRecord, expected: bytes) -> None:
     """Raises DapProblem unless the request shows the token, in either of two headers."""
-    scheme, _, shown = request.headers.get("authorization", "").partition(" ")
-    token = shown.strip() if scheme.lower() == "bearer" else request.headers.get("dap-auth-token")
-    if not kept or not token_matches(None if token is None else token.encode(), kept):
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    token = credentials.strip() if scheme.lower() == "bearer" else request.headers.get("dap-auth-token")
+    if not expected or not token_matches(None if token is None else token.encode(), expected):
         detail = "show the task's token as 'Authorization: Bearer ...' or 'DAP-Auth-Token: ...'"
         raise DapProblem(NO_TYPE, detail, status=401, task_id=record.task.id)
 
 
-def declared(request: Request, most: int) -> int:
+def declared_size(request: Request, max_bytes: int) -> int:
     """Bytes of a request's content: what it declares, or all that it may have."""
     given = request.headers.get("content-length", "")
-    return min(int(given), most) if given.isascii() and given.isdigit() else most
+    return min(int(given), max_bytes) if given.isascii() and given.isdigit() else max_bytes
 
 
 def stored_problem(document: str, headers: dict[str, str]) -> Response:

@@ -362,7 +362,7 @@ def _there(file: Path, create: bool) -> bool:
 def _read(path: Path, table: str, kind: type[Any], given: object) -> Any:
     if not isinstance(given, dict):
         raise ConfigError(f"{path}: {table} must be a table: write [{table}] before its keys")
-    known = {each.name: each for each in fields(kind)}
+    known = {option.name: option for option in fields(kind)}
     for key, value in given.items():
         if key not in known:
             raise ConfigError(f"{path}: [{table}] has no key {key}: its keys are {', '.join(known)}")
@@ -377,20 +377,20 @@ def _read(path: Path, table: str, kind: type[Any], given: object) -> Any:
 def template(role: Role, values: dict[str, dict[str, Any]]) -> str:
     """A file for a role, each key with its meaning; `values` by table and key stand in place of defaults."""
     name = role.name.lower()
-    parts = [f"# Configuration of a DAP {name.capitalize()}. Relative paths start at this file's folder.", ""]
-    parts.append(f'role = "{name}"')
+    lines = [f"# Configuration of a DAP {name.capitalize()}. Relative paths start at this file's folder.", ""]
+    lines.append(f'role = "{name}"')
     for table, kind in tables(role).items():
-        parts += ["", f"[{table}]"]
-        for each in fields(kind):
-            parts += _lines(each, values.get(table, {}).get(each.name, each.default))
-    return "\n".join(parts) + "\n"
+        lines += ["", f"[{table}]"]
+        for option in fields(kind):
+            lines += _lines(option, values.get(table, {}).get(option.name, option.default))
+    return "\n".join(lines) + "\n"
 
 
-def _lines(each: "Field[Any]", value: Any) -> list[str]:
-    comment = [f"# {line}" for line in each.metadata["comment"].splitlines()]
+def _lines(option: "Field[Any]", value: Any) -> list[str]:
+    comment = [f"# {line}" for line in option.metadata["comment"].splitlines()]
     if value is None:
-        return [*comment, f"# {each.name} = {_toml(each.metadata['example'] or '...')}"]
-    return [*comment, f"{each.name} = {_toml(value)}"]
+        return [*comment, f"# {option.name} = {_toml(option.metadata['example'] or '...')}"]
+    return [*comment, f"{option.name} = {_toml(value)}"]
 
 
 def _toml(value: Any) -> str:

@@ -11,7 +11,7 @@ from ..problems import DapProblem
 from ..store.helper_jobs import HelperJob
 from ..store.tasks import TaskRecord
 from .common import QUERY_BYTES, Context, answering, authenticate, find_task, location, read_body, resource_id
-from .limits import Room
+from .limits import Capacity
 
 
 class HelperResources:
@@ -20,7 +20,7 @@ class HelperResources:
     def __init__(self, helper: Helper, context: Context) -> None:
         self._helper = helper
         self._context = context
-        self._turns = Room(context.limits.requests)
+        self._turns = Capacity(context.limits.requests)
 
     def routes(self) -> list[Route]:
         context = self._context
@@ -40,7 +40,7 @@ class HelperResources:
     async def create_job(self, request: Request) -> Response:
         record = await self._task(request)
         context = self._context
-        with self._turns.taken():
+        with self._turns.reserve():
             limits = context.limits
             body = await read_body(request, JOB_INIT_REQ, limits.request_bytes, limits.body_seconds)
             keys = await run_in_threadpool(context.directory.private_keys)
@@ -69,7 +69,7 @@ class HelperResources:
 
     async def create_share(self, request: Request) -> Response:
         record = await self._task(request)
-        with self._turns.taken():
+        with self._turns.reserve():
             limits = self._context.limits
             body = await read_body(request, SHARE_REQ, min(limits.request_bytes, QUERY_BYTES), limits.body_seconds)
             share_id, share = await run_in_threadpool(self._helper.create_share, record, body, self._context.clock())

@@ -26,7 +26,7 @@ from .common import (
     Context,
     answering,
     authenticate,
-    declared,
+    declared_size,
     find_task,
     location,
     problem_response,
@@ -34,7 +34,7 @@ from .common import (
     resource_id,
     stored_problem,
 )
-from .limits import Room
+from .limits import Capacity
 from .report_writer import UploadWriter
 
 UPLOADS_AT_ONCE = 16  # whose content is as long as may be; of shorter ones as many more
@@ -50,8 +50,8 @@ class LeaderResources:
         self._context = context
         self._accepted = context.metrics.uploaded.labels("accepted")
         self._writer = UploadWriter(leader, context.limits.waiting_reports)
-        self._bodies = Room(UPLOADS_AT_ONCE * context.limits.upload_bytes)
-        self._turns = Room(context.limits.requests)
+        self._bodies = Capacity(UPLOADS_AT_ONCE * context.limits.upload_bytes)
+        self._turns = Capacity(context.limits.requests)
 
     def routes(self) -> list[Route]:
         context = self._context
@@ -72,7 +72,7 @@ class LeaderResources:
 
     async def upload(self, request: Request) -> Response:
         """Section 4.4.2.2, and the dialects'."""
-        with self._bodies.taken(declared(request, self._context.limits.upload_bytes)):
+        with self._bodies.reserve(declared_size(request, self._context.limits.upload_bytes)):
             return await self._upload(request)
 
     async def _upload(self, request: Request) -> Response:
@@ -93,8 +93,10 @@ class LeaderResources:
         else:
             reports, errors = self._checked(task, body, now)
         good = [i for i in range(len(reports)) if i not in errors]
-        kept = await self._writer.write(record, [reports[i] for i in good])
-        errors.update((i, ReportError.REPORT_REPLAYED) for i, keep in zip(good, kept, strict=True) if not keep)
+        stored = await self._writer.write(record, [reports[i] for i in good])
+        errors.update(
+            (i, ReportError.REPORT_REPLAYED) for i, is_stored in zip(good, stored, strict=True) if not is_stored
+        )
         self._accepted.inc(len(reports) - len(errors))
         for reason in errors.values():
             context.metrics.uploaded.labels(reason.name.lower()).inc()
@@ -119,7 +121,7 @@ class LeaderResources:
         authenticate(request, record, record.secrets.collector_token)
         limits = self._context.limits
         body = await read_body(request, COLLECTION_REQ, min(limits.request_bytes, QUERY_BYTES), limits.body_seconds)
-        with self._turns.taken():
+        with self._turns.reserve():
             job = await run_in_threadpool(self._leader.collections.create, record, body, self._context.clock())
         return self._show(record, job)
 

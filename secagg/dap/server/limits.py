@@ -29,14 +29,14 @@ class Limits:
     body_seconds: float = 60.0
 
 
-class Room:
+class Capacity:
     """Lets requests hold only so much at once: threads, or bytes of their bodies."""
 
-    def __init__(self, most: int) -> None:
-        self._free = most
+    def __init__(self, amount: int) -> None:
+        self._free = amount
 
     @contextmanager
-    def taken(self, amount: int = 1) -> Iterator[None]:
+    def reserve(self, amount: int = 1) -> Iterator[None]:
         """Raises DapProblem where there is not enough left."""
         if self._free < amount:
             raise DapProblem(NO_TYPE, "too many requests at once; try again later", status=503, retry_after=1)
@@ -47,5 +47,5 @@ class Room:
             self._free += amount
 
 
-class Full(SecAggError):
+class UploadQueueFull(SecAggError):
     """Too many reports wait for the disk already; send them later."""

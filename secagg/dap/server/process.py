@@ -57,7 +57,7 @@ class Process:
             else Leader(self.store, HttpPeer(self._http, clock), config.settings())
         )
         self._tasks = KnownTasks()
-        self._shown: set[str] = set()  # tasks with a gauge
+        self._tasks_with_gauge: set[str] = set()  # tasks with a gauge
         try:
             advertised = self.directory.advertised().configs  # which opens every key: under another secret it ends here
         except SecAggError:
@@ -85,9 +85,9 @@ class Process:
                 if record.task.privacy is not None
             }
         self.metrics.queue_depth.set(depth)
-        for name in self._shown | left.keys():
+        for name in self._tasks_with_gauge | left.keys():
             self.metrics.releases_left.labels(name).set(left.get(name, 0))
-        self._shown |= left.keys()
+        self._tasks_with_gauge |= left.keys()
 
     def close(self) -> None:
         if self._http is not None:

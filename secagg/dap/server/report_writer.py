@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from ..aggregator.leader import Leader
 from ..messages import Report
 from ..store.tasks import TaskRecord
-from .limits import Full
+from .limits import UploadQueueFull
 
 _Waiting = tuple[TaskRecord, Sequence[Report], "asyncio.Future[list[bool]]"]
 
@@ -19,12 +19,12 @@ class UploadWriter:
 
     Args:
         leader: that keeps them.
-        most: reports that may wait.
+        max_waiting: how many reports may wait.
     """
 
-    def __init__(self, leader: Leader, most: int) -> None:
+    def __init__(self, leader: Leader, max_waiting: int) -> None:
         self._leader = leader
-        self._most = most
+        self._max_waiting = max_waiting
         self._count = 0
         self._waiting: list[_Waiting] = []
         self._something = asyncio.Event()
@@ -34,13 +34,13 @@ class UploadWriter:
         """Which of the reports are kept, once they are on disk.
 
         Raises:
-            Full: nothing was stored.
+            UploadQueueFull: nothing was stored.
             StoreUnavailable: nothing was stored.
         """
         if not reports:
             return []
-        if self._stopping or (self._count and self._count + len(reports) > self._most):
-            raise Full(f"{self._count:,} reports wait for the disk")
+        if self._stopping or (self._count and self._count + len(reports) > self._max_waiting):
+            raise UploadQueueFull(f"{self._count:,} reports wait for the disk")
         done: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
         self._waiting.append((record, reports, done))
         self._count += len(reports)
@@ -70,7 +70,7 @@ class UploadWriter:
     async def _write(self, members: list[_Waiting]) -> None:
         reports = [report for _, some, _ in members for report in some]
         try:
-            kept = await run_in_threadpool(self._leader.keep, members[0][0], reports)
+            stored = await run_in_threadpool(self._leader.keep, members[0][0], reports)
         except Exception as error:
             for _, _, done in members:
                 if not done.done():
@@ -79,5 +79,5 @@ class UploadWriter:
         start = 0
         for _, some, done in members:
             if not done.done():
-                done.set_result(kept[start : start + len(some)])
+                done.set_result(stored[start : start + len(some)])
             start += len(some)

@@ -164,8 +164,8 @@ def _bound(config: Config, address: str) -> Iterator[socket.socket]:
 
 def _url(config: Config, sock: socket.socket) -> str:
     host, port = sock.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    return f"{'http' if config.server.certificate is None else 'https'}://{shown}:{port}"
+    host_text = f"[{host}]" if ":" in host else host
+    return f"{'http' if config.server.certificate is None else 'https'}://{host_text}:{port}"
 
 
 def _check_tls(config: Config) -> None:
@@ -186,12 +186,12 @@ def _ignored_signals() -> Any:
 
 @contextmanager
 def _signals(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    before = {each: signal.signal(each, handler) for each in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        for each, old in before.items():
-            signal.signal(each, old)
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 @contextmanager

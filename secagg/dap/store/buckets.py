@@ -186,8 +186,8 @@ def collected_buckets(tx: Tx, record: TaskRecord, ids: Sequence[bytes]) -> set[b
         chosen = or_(*(collected.c.batch == bucket for bucket in distinct))
         return set(tx.execute(select(collected.c.batch).where(collected.c.task == record.key, chosen)).scalars())
     starts = {int.from_bytes(bucket, "big"): bucket for bucket in distinct}
-    found = tx.execute(_NEAR, {"key": record.key, "first": min(starts), "last": max(starts)}).all()
-    return {bucket for start, bucket in starts.items() if any(row.start <= start < row.end for row in found)}
+    near = tx.execute(_NEAR, {"key": record.key, "first": min(starts), "last": max(starts)}).all()
+    return {bucket for start, bucket in starts.items() if any(row.start <= start < row.end for row in near)}
 
 
 def xor(a: bytes, b: bytes) -> bytes:

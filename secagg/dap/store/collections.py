@@ -51,9 +51,9 @@ def add_collection_job(
     """The job of this request: the one that there is, or a new one of this ID."""
     row = {"task": record.key, "id": job_id, "digest": digest, "request": request, "due": now, "created": now}
     tx.insert_new(collection_jobs, [row], collection_jobs.c.id)
-    found = find_collection_request(tx, record, digest)
-    assert found is not None
-    return found
+    job = find_collection_request(tx, record, digest)
+    assert job is not None
+    return job
 
 
 def find_collection_job(tx: Tx, record: TaskRecord, job_id: bytes) -> CollectionJob | None:

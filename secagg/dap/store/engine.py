@@ -75,11 +75,11 @@ class Store:
         with self.write() as tx:
             if create:
                 migrate(tx.connection)
-            found = version(tx.connection)
-        if found != VERSION:
+            current = version(tx.connection)
+        if current != VERSION:
             raise LocalProtocolError(
-                f"the store's schema is version {found}, this program's is {VERSION}:"
-                + (" upgrade it with `secagg dap store upgrade`" if found < VERSION else " use a newer program")
+                f"the store's schema is version {current}, this program's is {VERSION}:"
+                + (" upgrade it with `secagg dap store upgrade`" if current < VERSION else " use a newer program")
             )
 
     @contextmanager

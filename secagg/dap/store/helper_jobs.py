@@ -52,11 +52,11 @@ def add_job(tx: Tx, record: TaskRecord, job_id: bytes, request: bytes, now: floa
     """
     row = {"task": record.key, "id": job_id, "request": request, "due": due, "created": now}
     tx.insert_new(helper_jobs, [row], helper_jobs.c.id)
-    found = lock_job(tx, record, job_id)
-    if found.deleted:
+    job = lock_job(tx, record, job_id)
+    if job.deleted:
         tx.execute(update(helper_jobs).where(_this(record.key, job_id)).values(**row))
         return lock_job(tx, record, job_id)
-    return found
+    return job
 
 
 def find_job(tx: Tx, record: TaskRecord, job_id: bytes) -> HelperJob | None:

@@ -105,8 +105,8 @@ class Journal:
             if entry not in self._entries.get(task_id, ()):
                 append(" ".join(map(base64url, (task_id, entry.batch, entry.digest))))
 
-    def _take(self, record: str) -> None:
-        first, *rest = record.split(" ")
+    def _take(self, line: str) -> None:
+        first, *rest = line.split(" ")
         if first == _ID:
             self._take_id(*rest)
             return
@@ -121,7 +121,7 @@ class Journal:
 
     def _take_id(self, *words: str) -> None:
         (word,) = words
-        found = bytes.fromhex(word)
-        if self._id is not None or len(found) != _ID_SIZE:
+        journal_id = bytes.fromhex(word)
+        if self._id is not None or len(journal_id) != _ID_SIZE:
             raise ValueError(word)
-        self._id = found
+        self._id = journal_id

@@ -33,12 +33,12 @@ def attach(connection: Connection, journal: Journal | None, *, accept: bool = Fa
     if known and not accept:
         _check(journal, known)
         return
-    found = journal.make_id()
+    journal_id = journal.make_id()
     if connection.dialect.name == "sqlite":
-        connection.execute(delete(journals).where(journals.c.id != found))
-        connection.execute(sqlite.insert(journals).values(id=found).on_conflict_do_nothing())
+        connection.execute(delete(journals).where(journals.c.id != journal_id))
+        connection.execute(sqlite.insert(journals).values(id=journal_id).on_conflict_do_nothing())
     else:
-        connection.execute(postgresql.insert(journals).values(id=found).on_conflict_do_nothing())
+        connection.execute(postgresql.insert(journals).values(id=journal_id).on_conflict_do_nothing())
 
 
 def _check(journal: Journal, known: set[bytes]) -> None:

@@ -38,8 +38,8 @@ def tasks_waiting(tx: Tx) -> list[int]:
     return list(tx.execute(select(tasks.c.key).where(exists().where(own)).order_by(tasks.c.key)).scalars())
 
 
-def create_job(tx: Tx, record: TaskRecord, size: int, now: float, *, least: int = 1) -> int:
-    """Put up to `size` waiting reports into a new aggregation job, if there are `least`; how many were.
+def create_job(tx: Tx, record: TaskRecord, size: int, now: float, *, min_reports: int = 1) -> int:
+    """Put up to `size` waiting reports into a new aggregation job, if there are `min_reports`; how many were.
 
     In leader-selected mode also no more than the batch has room for. Reports whose time has not come wait for it: the
     Helper's clock may be behind ours, and what it refuses as too early would be lost.
@@ -49,7 +49,7 @@ def create_job(tx: Tx, record: TaskRecord, size: int, now: float, *, least: int 
     begun = reports.c.bucket <= int(now) // record.task.time_precision
     chosen = select(reports.c.key).where(waiting, begun).order_by(reports.c.key).limit(size)
     keys = tx.execute(chosen.with_for_update(skip_locked=True)).scalars().all()
-    if len(keys) < least or not keys:
+    if len(keys) < min_reports or not keys:
         return 0
     batch = None
     if not record.task.by_time:
@@ -70,9 +70,9 @@ def _open_batch(tx: Tx, record: TaskRecord, now: float) -> tuple[bytes, int]:
         batches.c.reports < target,
         ~exists().where(collected.c.task == record.key, collected.c.batch == batches.c.batch),
     )
-    found = tx.execute(not_full.order_by(batches.c.created).limit(1).with_for_update()).one_or_none()
-    if found is not None:
-        return found.batch, target - found.reports
+    open_batch = tx.execute(not_full.order_by(batches.c.created).limit(1).with_for_update()).one_or_none()
+    if open_batch is not None:
+        return open_batch.batch, target - open_batch.reports
     batch = os.urandom(BATCH_ID_SIZE)
     tx.execute(insert(batches).values(task=record.key, batch=batch, created=now, reports=0))
     return batch, target

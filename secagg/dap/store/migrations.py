@@ -35,12 +35,12 @@ def migrate(connection: Connection) -> None:
     """Bring a store to VERSION; one of it or of a newer one stays as it is."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7291744)")  # processes that start together take turns
-    found = version(connection)
-    if found >= VERSION:
+    current = version(connection)
+    if current >= VERSION:
         return
-    if found == 0:
+    if current == 0:
         _store.create(connection)
         connection.execute(insert(_store).values(version=0))
-    for step in MIGRATIONS[found:]:
+    for step in MIGRATIONS[current:]:
         step(connection)
     connection.execute(update(_store).values(version=VERSION))

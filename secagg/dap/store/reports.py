@@ -38,15 +38,15 @@ def add_reports(tx: Tx, record: TaskRecord, uploads: Sequence[Upload]) -> list[b
         if record.task.by_time
         else set()
     )
-    kept = [bucket_id(upload.bucket) not in late for upload in uploads]
+    accepted = [bucket_id(upload.bucket) not in late for upload in uploads]
     rows = [
         {"task": record.key, "id": upload.id, "bucket": upload.bucket, "body": upload.body}
-        for upload, keep in zip(uploads, kept, strict=True)
-        if keep
+        for upload, is_accepted in zip(uploads, accepted, strict=True)
+        if is_accepted
     ]
     if rows:
         tx.insert_new(reports, rows, reports.c.id)
-    return kept
+    return accepted
 
 
 def pending(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> int:

@@ -45,8 +45,8 @@ def add_task(tx: Tx, task: Task, secrets: TaskSecrets, now: float) -> None:
 
 
 def find_task(tx: Tx, task_id: bytes) -> TaskRecord | None:
-    found = tx.execute(select(tasks).where(tasks.c.id == task_id, ~tasks.c.deleted)).one_or_none()
-    return None if found is None else _loaded(tx, found)
+    row = tx.execute(select(tasks).where(tasks.c.id == task_id, ~tasks.c.deleted)).one_or_none()
+    return None if row is None else _loaded(tx, row)
 
 
 class KnownTasks:
@@ -58,7 +58,7 @@ class KnownTasks:
     def all(self, tx: Tx) -> list[TaskRecord]:
         """Those that are not deleted, in the order in which they were made."""
         keys = tx.execute(select(tasks.c.key).where(~tasks.c.deleted).order_by(tasks.c.key)).scalars().all()
-        return [found for key in keys if (found := self.get(tx, key)) is not None]
+        return [record for key in keys if (record := self.get(tx, key)) is not None]
 
     def get(self, tx: Tx, key: int) -> TaskRecord | None:
         """The task of this number, unless it is deleted."""

@@ -88,8 +88,8 @@ def test_overlapping_batches_that_are_asked_for_at_once_are_not_both_collected(d
     world.upload_many(4)
     world.aggregate_all()
     requests = [world.request(duration=duration) for duration in (1, 2, 3)]
-    jobs = [world.leader.collections.create(world.leader_task, each, world.clock.now) for each in requests]
-    ended = [world.collect(each) for each in requests]
+    jobs = [world.leader.collections.create(world.leader_task, request, world.clock.now) for request in requests]
+    ended = [world.collect(request) for request in requests]
     assert len({job.id for job in jobs}) == 3
     assert sum(job.finished for job in ended) == 1
     assert [problem_type(job) for job in ended if not job.finished] == ["batchOverlap"] * 2
@@ -469,7 +469,7 @@ def test_crash_after_the_answer_has_left_changes_nothing(dap_world: NewWorld, co
 
 def test_collector_does_not_fill_the_store_with_queries(dap_world: NewWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of them would be looked at again and again; what has a result does not count, and a known query is found."""
-    monkeypatch.setattr(collection_jobs, "MOST_COLLECTION_JOBS", 3)
+    monkeypatch.setattr(collection_jobs, "MAX_COLLECTION_JOBS", 3)
     world = dap_world()
     world.upload_many(MIN_BATCH)
     world.aggregate_all()

@@ -288,7 +288,7 @@ def test_report_is_not_lost_to_a_helper_whose_clock_is_far_behind(
     world.upload_many(3)
     for _ in range(3):
         done = world.aggregate()
-        assert [(each.aggregated, each.errors) for each in done] == [(0, {})]
+        assert [(job.aggregated, job.errors) for job in done] == [(0, {})]
         world.clock.now += 60.0
     world.upload_many(2, at=start)
     world.upload_many(2)

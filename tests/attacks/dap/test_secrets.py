@@ -37,18 +37,18 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def secrets(world: World) -> dict[str, bytes]:
-    found = {
+    known = {
         "verify key": world.verify_key,
         "the peer's token": PEER_TOKEN,
         "the Collector's token": COLLECTOR_TOKEN,
     }
     for role, vault in world.vaults.items():
-        found |= {f"{role.name}'s secret": vault.secret, f"{role.name}'s noise key": vault.noise_key}
-        found[f"{role.name}'s HPKE key"] = world.keys(role)[{Role.LEADER: 7, Role.HELPER: 8}[role]].private_bytes
+        known |= {f"{role.name}'s secret": vault.secret, f"{role.name}'s noise key": vault.noise_key}
+        known[f"{role.name}'s HPKE key"] = world.keys(role)[{Role.LEADER: 7, Role.HELPER: 8}[role]].private_bytes
     for side, share in zip(("Leader", "Helper"), world.raw_shares(Interval(world.bucket, 1)), strict=True):
         if any(share):
-            found[f"the {side}'s aggregate share"] = share
-    return found
+            known[f"the {side}'s aggregate share"] = share
+    return known
 
 
 def spellings(secret: bytes) -> list[str]:
@@ -198,7 +198,7 @@ def test_no_secret_is_in_a_representation(dap_world: NewWorld) -> None:
     shown = [world.leader_task, world.leader_task.secrets, world.helper_task, world.helper_task.secrets, reports[0]]
     shown += [*world.vaults.values(), *(world.keys(role)[n] for role, n in ((Role.LEADER, 7), (Role.HELPER, 8)))]
     shown += [KeyPair(world.configs[Role.LEADER], world.keys(Role.LEADER)[7]), world.leader, world.leader_store]
-    assert_clean(world, " ".join(f"{each!r} {each}" for each in shown))
+    assert_clean(world, " ".join(f"{thing!r} {thing}" for thing in shown))
 
 
 @pytest.mark.parametrize("crash", [False, True], ids=["at_rest", "after_a_crash"])
@@ -212,9 +212,9 @@ def test_no_secret_is_readable_in_the_database(dap_world: NewWorld, crash: bool)
         with pytest.raises(Crash):
             world.collect()
         world.restart()
-    found = secrets(world)
-    assert "the Leader's aggregate share" in found
+    known = secrets(world)
+    assert "the Leader's aggregate share" in known
     for url in (world.urls.leader, world.urls.helper):
         values = [value for rows in dump(url).values() for row in rows for value in row.values()]
-        for name, secret in found.items():
+        for name, secret in known.items():
             assert not any(isinstance(value, bytes) and secret in value for value in values), name

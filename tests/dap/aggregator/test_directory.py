@@ -48,10 +48,10 @@ def test_a_deleted_task_is_gone_although_the_clock_was_set_back(world: World) ->
 
 def test_unknown_ids_do_not_push_tasks_out(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else anybody could have every task loaded anew, as often as they like."""
-    monkeypatch.setattr(directory_module, "_MOST", 10)
+    monkeypatch.setattr(directory_module, "_MAX_REMEMBERED", 10)
     directory = Directory(world.leader_store, world.clock)
-    found = directory.task(world.task.id)
+    record = directory.task(world.task.id)
     for _ in range(25):
         assert directory.task(os.urandom(32)) is None
-    assert directory.remembered(world.task.id) is found
+    assert directory.remembered(world.task.id) is record
     assert len(vars(directory)["_tasks"]) <= 11

@@ -32,7 +32,7 @@ def ask(dap_world: NewWorld) -> Callable[[Handler], object]:
 def test_an_answer_that_does_not_end_is_not_read_to_its_end(
     ask: Callable[[Handler], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peer_module, "MOST_BYTES", 1000)
+    monkeypatch.setattr(peer_module, "MAX_BYTES", 1000)
     headers = {"Content-Type": JOB_RESP, "Location": "/jobs/a"}
     with pytest.raises(PeerUnavailable, match="more than"):
         ask(lambda request: httpx.Response(200, headers=headers, content=bytes(1001)))
@@ -90,7 +90,7 @@ def test_a_job_that_is_not_ready_is_not_polled_without_a_pause(ask: Callable[[Ha
 def test_an_answer_that_only_drips_is_not_waited_for(
     ask: Callable[[Handler], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peer_module, "MOST_SECONDS", -1.0)
+    monkeypatch.setattr(peer_module, "MAX_SECONDS", -1.0)
     with pytest.raises(PeerUnavailable, match="takes longer"):
         ask(lambda request: httpx.Response(200, headers={"Content-Type": JOB_RESP}, content=b"x"))
 

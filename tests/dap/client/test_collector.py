@@ -233,11 +233,13 @@ def test_noise_has_its_room_in_the_field(collector: Any) -> None:
     chosen = vdaf("Sum", max_measurement=1 << 30)
     task = make_task(vdaf=chosen, privacy=privacy)
     half, room = task.prio3.field.MODULUS // 2, privacy.plan(chosen).room()
-    most = (half - room) // (1 << 30)
-    assert most < half // (1 << 30)
-    leader = Leader(task, [ready(job_response(task, -5, count=most)), ready(job_response(task, -5, count=most + 1))])
+    max_count = (half - room) // (1 << 30)
+    assert max_count < half // (1 << 30)
+    leader = Leader(
+        task, [ready(job_response(task, -5, count=max_count)), ready(job_response(task, -5, count=max_count + 1))]
+    )
     assert collector(leader).collect(INTERVAL).result == -5
-    with pytest.raises(LocalProtocolError, match=f"of more than {most:,} may be beyond"):
+    with pytest.raises(LocalProtocolError, match=f"of more than {max_count:,} may be beyond"):
         collector(leader).collect(INTERVAL)
 
 

@@ -257,23 +257,23 @@ def test_rejected_report_in_dap_09(uploads: Any) -> None:
 
 def opened_shares(peer: Aggregators, task: Task, upload: int) -> list[bytes]:
     """The measurement in each report, by adding both shares of it."""
-    prio3, found = task.prio3, []
+    prio3, results = task.prio3, []
     for report in peer.reports(upload):
         aad = task.input_share_aad(report.report_metadata, report.public_share)
         keys = {Role.LEADER: LEADER_KEY, Role.HELPER: HELPER_KEY}
         sealed = {Role.LEADER: report.leader_encrypted_input_share, Role.HELPER: report.helper_encrypted_input_share}
         shares = {
             role: PlaintextInputShare.decode(
-                keys[role].open(each.enc, task.input_share_info(role), aad, each.payload)
+                keys[role].open(ciphertext.enc, task.input_share_info(role), aad, ciphertext.payload)
             ).payload
-            for role, each in sealed.items()
+            for role, ciphertext in sealed.items()
         }
         arguments = (bytes(range(32)), task.ctx, [report.report_metadata.report_id], [report.public_share])
         leader, request = task.ping_pong.leader_init(*arguments, [shares[Role.LEADER]])
         helper, response = task.ping_pong.helper_init(*arguments, [shares[Role.HELPER]], request)
         outs = [task.ping_pong.leader_continued(leader, response), helper]
-        found.append(prio3.unshard([prio3.aggregate(out) for out in outs], 1))
-    return found
+        results.append(prio3.unshard([prio3.aggregate(out) for out in outs], 1))
+    return results
 
 
 def test_a_report_that_is_made_anew_is_not_randomized_anew(uploads: Any) -> None:
@@ -285,7 +285,7 @@ def test_a_report_that_is_made_anew_is_not_randomized_anew(uploads: Any) -> None
     uploads(peer).upload([2] * 20)
     first, second = opened_shares(peer, task, 0), opened_shares(peer, task, 1)
     assert first == second
-    assert len({tuple(each) for each in first}) > 1
+    assert len({tuple(result) for result in first}) > 1
 
 
 @pytest.mark.parametrize(
@@ -428,9 +428,13 @@ class LosesFirstTry(Aggregators):
         self.uploads.append(request)
         reports = self.reports(-1)
         if len(self.uploads) > 1:
-            found = zip(reports, self._world.upload(*reports), strict=True)
-            refused = [(each.report_metadata.report_id, error) for each, error in found if error is not None]
-            content = UploadErrors(tuple(ReportUploadStatus(*each) for each in refused)).encode() if refused else b""
+            outcomes = zip(reports, self._world.upload(*reports), strict=True)
+            refused = [(report.report_metadata.report_id, error) for report, error in outcomes if error is not None]
+            content = (
+                UploadErrors(tuple(ReportUploadStatus(report_id, error) for report_id, error in refused)).encode()
+                if refused
+                else b""
+            )
             return httpx.Response(200, content=content, headers={"Content-Type": UPLOAD_ERRORS})
         if self._arrives:
             assert self._world.upload(*reports) == [None]

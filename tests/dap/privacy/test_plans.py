@@ -77,7 +77,7 @@ def test_long_shares_are_aggregated_in_jobs_of_their_size(dap_world: NewWorld, m
     monkeypatch.setattr(Settings, "size", lambda self, task: 2)
     world = dap_world(settings=Settings(job_size=100))
     world.upload_many(5)
-    assert world.leader.create_jobs(world.clock.now, least=100) == 4
+    assert world.leader.create_jobs(world.clock.now, min_reports=100) == 4
     assert world.count("leader", schema.jobs) == 2
     world.aggregate_all()
     assert world.collect().finished

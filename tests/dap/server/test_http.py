@@ -606,7 +606,7 @@ def test_reports_that_no_report_of_the_task_is_as_long_as_are_not_kept(serve: Se
     public = replace(good, public_share=bytes(1000))
     enc = replace(good, leader_encrypted_input_share=replace(sealed, enc=bytes(60_000)))
     response = served.upload(good, long, short, public, enc)
-    errors = [each.error for each in UploadErrors.decode(response.content).status]
+    errors = [status.error for status in UploadErrors.decode(response.content).status]
     assert errors == [ReportError.INVALID_MESSAGE] * 4
     assert served.world.waiting() == 1
 

@@ -131,12 +131,12 @@ def test_a_journal_of_an_older_program_is_taken_and_marked(journal: Journal, tmp
 def test_a_journal_has_one_id_for_good(journal: Journal, tmp_path: Path) -> None:
     assert (journal.find_id(), journal.exists) == (None, False)
     journal.record(TASK, entry(10, 2))
-    found = journal.make_id()
-    assert len(found) == 16
+    journal_id = journal.make_id()
+    assert len(journal_id) == 16
     again = Journal(tmp_path / "releases")
-    assert [again.make_id(), again.find_id(), journal.make_id(), journal.find_id()] == [found] * 4
+    assert [again.make_id(), again.find_id(), journal.make_id(), journal.find_id()] == [journal_id] * 4
     assert again.count(TASK) == 1
-    assert Journal(tmp_path / "other").make_id() != found
+    assert Journal(tmp_path / "other").make_id() != journal_id
 
 
 @pytest.mark.parametrize(
@@ -252,9 +252,9 @@ def test_a_store_of_the_first_version_learns_of_its_journal(dap_urls: Urls, begu
 def known(url: str, path: Path) -> int:
     store = Store(url, VAULT, Journal(path))
     with store.read() as tx:
-        found = len(tx.execute(select(schema.journals)).all())
+        count = len(tx.execute(select(schema.journals)).all())
     store.close()
-    return found
+    return count
 
 
 def test_a_sqlite_store_has_one_journal_and_the_one_before_counts_no_more(tmp_path: Path) -> None:

@@ -306,7 +306,7 @@ def test_collections_at_once_release_a_batch_once(dap_world: NewWorld) -> None:
     world.upload_many(8)
     world.aggregate_all()
     requests = [world.request(duration=duration) for duration in (1, 2, 3, 4)]
-    jobs = [world.leader.collections.create(world.leader_task, each, world.clock.now) for each in requests]
+    jobs = [world.leader.collections.create(world.leader_task, request, world.clock.now) for request in requests]
 
     def work() -> None:
         while world.leader.collections.work(world.clock.now) is not None:
