@@ -102,20 +102,20 @@ def _sized(prefix: int, value: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Opaque:
-    """opaque value<least..2^(8*prefix)-1>, its length in `prefix` bytes."""
+    """opaque value<min_bytes..2^(8*prefix)-1>, its length in `prefix` bytes."""
 
     prefix: int
-    least: int = 0
+    min_bytes: int = 0
 
     def write(self, value: bytes) -> bytes:
-        if not self.least <= len(value) < 1 << 8 * self.prefix:
-            raise ValueError(f"a field of {self.least} .. 2^{8 * self.prefix} - 1 bytes cannot hold {len(value)}")
+        if not self.min_bytes <= len(value) < 1 << 8 * self.prefix:
+            raise ValueError(f"a field of {self.min_bytes} .. 2^{8 * self.prefix} - 1 bytes cannot hold {len(value)}")
         return _sized(self.prefix, bytes(value))
 
     def read(self, reader: Reader) -> bytes:
         value = bytes(reader.take_sized(self.prefix))
-        if len(value) < self.least:
-            raise RemoteProtocolError(f"a field has {len(value)} bytes, {self.least} are the least")
+        if len(value) < self.min_bytes:
+            raise RemoteProtocolError(f"a field has {len(value)} bytes, at least {self.min_bytes} expected")
         return value
 
 

@@ -32,7 +32,7 @@ class Sample(Struct):
 @dataclass(frozen=True)
 class Point(Struct):
     x: Annotated[int, UInt(1)]
-    label: Annotated[bytes, Opaque(1, least=1)]
+    label: Annotated[bytes, Opaque(1, min_bytes=1)]
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def test_an_item_does_not_reach_beyond_its_list() -> None:
 
 def test_a_field_that_may_not_be_empty() -> None:
     assert Point.decode(b"\1\1a") == Point(1, b"a")
-    with pytest.raises(RemoteProtocolError, match="0 bytes, 1 are the least"):
+    with pytest.raises(RemoteProtocolError, match="0 bytes, at least 1 expected"):
         Point.decode(b"\1\0")
     with pytest.raises(ValueError, match=r"1 \.\. 2\^8 - 1 bytes cannot hold 0"):
         Point(1, b"").encode()

@@ -21,7 +21,7 @@ CHECKSUM_SIZE = 32
 
 REPORT_ID = Fixed(REPORT_ID_SIZE)
 TASK_ID = Fixed(TASK_ID_SIZE)
-URL = Opaque(2, least=1)
+URL = Opaque(2, min_bytes=1)
 
 
 class Role(IntEnum):
@@ -61,7 +61,7 @@ class HpkeConfig(Struct):
     kem_id: Annotated[int, UInt(2)]
     kdf_id: Annotated[int, UInt(2)]
     aead_id: Annotated[int, UInt(2)]
-    public_key: Annotated[bytes, Opaque(2, least=1)]
+    public_key: Annotated[bytes, Opaque(2, min_bytes=1)]
 
     def __post_init__(self) -> None:
         convert(self, whole, "id", "kem_id", "kdf_id", "aead_id")
@@ -76,8 +76,8 @@ class HpkeConfigList(Struct):
 @dataclass(frozen=True, repr=False)
 class HpkeCiphertext(Struct):
     config_id: Annotated[int, UInt(1)]
-    enc: Annotated[bytes, Opaque(2, least=1)]
-    payload: Annotated[bytes, Opaque(4, least=1)]
+    enc: Annotated[bytes, Opaque(2, min_bytes=1)]
+    payload: Annotated[bytes, Opaque(4, min_bytes=1)]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class TaskExtension(Struct):
 
 @dataclass(frozen=True, repr=False)
 class TaskConfiguration(Struct):
-    task_info: Annotated[bytes, Opaque(1, least=1)]
+    task_info: Annotated[bytes, Opaque(1, min_bytes=1)]
     leader_aggregator_endpoint: Annotated[bytes, URL]
     helper_aggregator_endpoint: Annotated[bytes, URL]
     time_precision: Annotated[int, UInt(8)]
@@ -174,7 +174,7 @@ class UploadErrors(Struct):
 @dataclass(frozen=True, repr=False)
 class PlaintextInputShare(Struct):
     private_extensions: Annotated[tuple[Extension, ...], Vector(Extension, 2)]
-    payload: Annotated[bytes, Opaque(4, least=1)]
+    payload: Annotated[bytes, Opaque(4, min_bytes=1)]
 
 
 # Verifying and aggregating reports (section 4.5).
@@ -199,7 +199,7 @@ class ReportShare(Struct):
 @dataclass(frozen=True, repr=False)
 class VerifyInit(Struct):
     report_share: Annotated[ReportShare, Nested(ReportShare)]
-    payload: Annotated[bytes, Opaque(4, least=1)]
+    payload: Annotated[bytes, Opaque(4, min_bytes=1)]
 
 
 @dataclass(frozen=True, repr=False)
@@ -219,7 +219,7 @@ class VerifyRespType(IntEnum):
 class _Outcome:
     """The select of VerifyResp: its type, and what goes with it."""
 
-    _PAYLOAD = Opaque(4, least=1)
+    _PAYLOAD = Opaque(4, min_bytes=1)
     _TYPE = UInt(1, VerifyRespType)
     _ERROR = UInt(1, ReportError)
 

@@ -23,9 +23,9 @@ class TaskSecrets(Struct):
     """
 
     role: Annotated[Role, UInt(1, Role)]
-    verify_key: Annotated[bytes, Opaque(1, least=1)]
+    verify_key: Annotated[bytes, Opaque(1, min_bytes=1)]
     collector_config: Annotated[HpkeConfig, Nested(HpkeConfig)]
-    peer_token: Annotated[bytes, Opaque(2, least=1)]
+    peer_token: Annotated[bytes, Opaque(2, min_bytes=1)]
     collector_token: Annotated[bytes, Opaque(1)] = b""
     batch_size: Annotated[int, UInt(8)] = 0
 

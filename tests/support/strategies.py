@@ -27,7 +27,7 @@ def _vector(codec: Vector) -> Strategy:
 STRATEGIES: dict[type, Callable[[Any], Strategy]] = {
     UInt: _uint,
     Fixed: lambda codec: st.binary(min_size=codec.size, max_size=codec.size),
-    Opaque: lambda codec: st.binary(min_size=codec.least, max_size=20),
+    Opaque: lambda codec: st.binary(min_size=codec.min_bytes, max_size=20),
     Nested: lambda codec: structs(codec._struct),
     Vector: _vector,
     messages._Outcome: lambda codec: OUTCOMES,
