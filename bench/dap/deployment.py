@@ -187,7 +187,7 @@ def aggregated(store: Store, task: Task) -> int:
     with store.read() as tx:
         record = find_task(tx, task.id)
         assert record is not None
-        return buckets.count_of(tx, record, Interval(0, 1 << 62))
+        return buckets.count_reports(tx, record, Interval(0, 1 << 62))
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:

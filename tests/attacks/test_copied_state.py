@@ -328,9 +328,9 @@ def entry(start: int, digest: int = 0) -> Entry:
 )
 def test_a_journal_that_is_removed_in_use_allows_nothing(tmp_path: Path, lost: Callable[[Path], object]) -> None:
     journal = Journal(tmp_path / "journal")
-    journal.record(TASK, entry(10))
+    journal.add(TASK, entry(10))
     lost(tmp_path / "journal")
-    for act in (lambda: journal.allows(TASK, entry(10, 1)), lambda: journal.record(TASK, entry(10, 1))):
+    for act in (lambda: journal.allows(TASK, entry(10, 1)), lambda: journal.add(TASK, entry(10, 1))):
         with pytest.raises(LocalProtocolError, match="was removed or replaced"):
             act()
     assert not (tmp_path / "journal").exists()
@@ -344,14 +344,14 @@ def test_a_journal_behind_a_symlink_or_a_relative_path_allows_a_release_once(
     monkeypatch.chdir(tmp_path)
     relative = Journal(Path("journal"))
     monkeypatch.chdir("elsewhere")
-    relative.record(TASK, entry(10))
+    relative.add(TASK, entry(10))
     for path in (tmp_path / "journal", tmp_path / "link"):
         assert not Journal(path).allows(TASK, entry(11))
     assert os.listdir(".") == []
 
 
 def test_a_copy_of_a_journal_allows_nothing_until_it_is_adopted(tmp_path: Path) -> None:
-    Journal(tmp_path / "journal").record(TASK, entry(10))
+    Journal(tmp_path / "journal").add(TASK, entry(10))
     shutil.copy(tmp_path / "journal", tmp_path / "copy")
     with pytest.raises(LocalProtocolError, match="is a copy"):
         Journal(tmp_path / "copy")

@@ -283,7 +283,7 @@ class Life(RuleBasedStateMachine):
 
     def check_batch(self, batch: Interval, sums: list[int]) -> None:
         with self.world.leader_store.read() as tx:
-            assert buckets.count_of(tx, self.world.leader_task, batch) == sum(sums)
+            assert buckets.count_reports(tx, self.world.leader_task, batch) == sum(sums)
         if sum(sums):
             assert self.unshard(batch) == sums
 

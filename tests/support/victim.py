@@ -9,8 +9,8 @@ from secagg.dap.aggregator.peer import Answer
 from secagg.dap.hpke import PrivateKey
 from secagg.dap.store.engine import Store
 from secagg.dap.store.journal import Journal
-from secagg.dap.store.keys import all_keys
-from secagg.dap.store.reports import waiting
+from secagg.dap.store.keys import list_keys
+from secagg.dap.store.reports import count_open_reports
 from secagg.dap.store.tasks import TaskRecord, find_task
 from secagg.dap.store.vault import Vault
 
@@ -41,9 +41,9 @@ def _leader(arguments: dict[str, Any]) -> tuple[Leader, dict[int, PrivateKey], f
         for url, secret, side in zip(arguments["urls"], arguments["secrets"], ("leader", "helper"), strict=True)
     )
     with helper_store.read() as tx:
-        record, helper_keys = find_task(tx, bytes.fromhex(arguments["task"])), all_keys(tx)
+        record, helper_keys = find_task(tx, bytes.fromhex(arguments["task"])), list_keys(tx)
     with leader_store.read() as tx:
-        leader_keys = all_keys(tx)
+        leader_keys = list_keys(tx)
     assert record is not None
     peer = _Peer(Helper(helper_store), record, {pair.config.id: pair.private_key for pair in helper_keys}, now)
     return Leader(leader_store, peer), {pair.config.id: pair.private_key for pair in leader_keys}, now
@@ -63,5 +63,5 @@ def aggregate(arguments: dict[str, Any]) -> None:
         leader.create_jobs(now)
         leader.work_job(keys, now)
         with leader.store.read() as tx:
-            if waiting(tx) == 0:
+            if count_open_reports(tx) == 0:
                 return

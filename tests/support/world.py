@@ -43,11 +43,11 @@ from secagg.dap.messages import (
 )
 from secagg.dap.secrets import TaskSecrets, token_hash
 from secagg.dap.store import buckets, schema
-from secagg.dap.store.collections import CollectionJob, releases
+from secagg.dap.store.collections import CollectionJob, count_releases
 from secagg.dap.store.engine import Store, Tx
 from secagg.dap.store.journal import Journal
 from secagg.dap.store.keys import KeyPair, add_key
-from secagg.dap.store.reports import waiting
+from secagg.dap.store.reports import count_open_reports
 from secagg.dap.store.tasks import TaskRecord, add_task, find_task
 from secagg.dap.store.vault import Vault
 from secagg.dap.task import Task, task_configuration
@@ -306,7 +306,7 @@ class World:
         """What becomes of each: None once it is on the Leader's disk."""
         errors = self.leader.check_upload(self.task, self.keys(Role.LEADER), reports, self.clock.now)
         good = [i for i in range(len(reports)) if i not in errors]
-        kept = self.leader.keep(self.leader_task, [reports[i] for i in good])
+        kept = self.leader.add_reports(self.leader_task, [reports[i] for i in good])
         errors.update((i, ReportError.REPORT_REPLAYED) for i, keep in zip(good, kept, strict=True) if not keep)
         return [errors.get(i) for i in range(len(reports))]
 
@@ -341,7 +341,7 @@ class World:
     def waiting(self) -> int:
         """Reports at the Leader that are not aggregated."""
         with self.leader_store.read() as tx:
-            return waiting(tx)
+            return count_open_reports(tx)
 
     # The Collector.
 
@@ -401,13 +401,13 @@ class World:
         """Collections in a ledger."""
         store, _ = self._side(side)
         with store.read() as tx:
-            return releases(tx, self.leader_task if side == "leader" else self.helper_task)
+            return count_releases(tx, self.leader_task if side == "leader" else self.helper_task)
 
     def raw_shares(self, batch: Interval | bytes) -> tuple[bytes, bytes]:
         """What the Aggregators hold of a batch that is not collected, without noise."""
         with self.leader_store.read() as leader_tx, self.helper_store.read() as helper_tx:
-            leader = buckets.merged(leader_tx, self.leader_task, batch)
-            return leader.share, buckets.merged(helper_tx, self.helper_task, batch).share
+            leader = buckets.get_batch(leader_tx, self.leader_task, batch)
+            return leader.share, buckets.get_batch(helper_tx, self.helper_task, batch).share
 
     def _side(self, side: str) -> tuple[Store, int]:
         if side == "leader":

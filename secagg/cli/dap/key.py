@@ -10,7 +10,7 @@ import typer
 from ...dap import task_file
 from ...dap.aggregator.key_rotation import new_key, retire_key
 from ...dap.base64url import base64url
-from ...dap.store.keys import KeyPair, all_keys
+from ...dap.store.keys import KeyPair, list_keys
 from ..console import integer, show, show_json, table
 from .common import ConfigOption, JsonOption, duration, opened, time_text, write_new
 
@@ -52,7 +52,7 @@ def new(
         show(f"HPKE key {pair.config.id} is made; see `secagg dap key list --config {config}`")
 
 
-def list_keys(config: ConfigOption, json: JsonOption = False) -> None:
+def list_all(config: ConfigOption, json: JsonOption = False) -> None:
     """Show an Aggregator's HPKE keys, the newest first.
 
     \b
@@ -60,7 +60,7 @@ def list_keys(config: ConfigOption, json: JsonOption = False) -> None:
       secagg dap key list --config leader.toml
     """
     with opened(config) as (_, store), store.read() as tx:
-        pairs = all_keys(tx)
+        pairs = list_keys(tx)
     rows = [_described(pair, time.time()) for pair in pairs]
     if json:
         show_json(rows)
@@ -90,7 +90,7 @@ def end(
     with opened(config) as (loaded, store):
         retire_key(store, number, time.time(), loaded.keys.cache, at_once=at_once)
         with store.read() as tx:
-            pair = next(pair for pair in all_keys(tx) if pair.config.id == number)
+            pair = next(pair for pair in list_keys(tx) if pair.config.id == number)
     row = _described(pair, time.time())
     if json:
         show_json(row)
@@ -120,7 +120,7 @@ def collector_key(
 
 
 app.command("new", short_help="Rotate to a new key.")(new)
-app.command("list", short_help="Show the keys.")(list_keys)
+app.command("list", short_help="Show the keys.")(list_all)
 app.command("end", short_help="End a key.")(end)
 
 

@@ -14,7 +14,7 @@ from ...dap.messages import TASK_ID_SIZE, HpkeConfig, Role
 from ...dap.privacy.extension import MAX_REPORTS, collections_allowed
 from ...dap.server.config import Config
 from ...dap.store.engine import Tx
-from ...dap.store.reports import waiting
+from ...dap.store.reports import count_open_reports
 from ...dap.store.tasks import KnownTasks, TaskRecord, add_task, delete_task, find_task
 from ...dap.task import Task
 from ...dap.task_file import AggregatorParty, CollectorKey, CollectorParty, Party
@@ -224,7 +224,7 @@ def list_tasks(config: ConfigOption, json: JsonOption = False) -> None:
       secagg dap task list --config leader.toml
     """
     with opened(config) as (_, store), store.read() as tx:
-        rows = [_row(tx, record) for record in KnownTasks().all(tx)]
+        rows = [_row(tx, record) for record in KnownTasks().list_all(tx)]
     if json:
         show_json(rows)
         return
@@ -256,7 +256,7 @@ def delete(
         record = find_task(tx, decoded)
         if record is None:
             raise CommandError(f"there is no task {task_id} here; see `secagg dap task list --config {config}`")
-        left = waiting(tx, record)
+        left = count_open_reports(tx, record)
         require(
             force or not left,
             f"{left:,} reports of this task are not aggregated yet and would be lost: wait, or give --force",
@@ -388,5 +388,5 @@ def _row(tx: Tx, record: TaskRecord) -> dict[str, Any]:
         "mechanism": None if privacy is None else str(privacy.mechanism),
         "budget": None if privacy is None else str(privacy.budget),
         "collections_left": left,
-        "waiting": waiting(tx, record),
+        "waiting": count_open_reports(tx, record),
     }

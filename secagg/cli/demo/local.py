@@ -19,7 +19,7 @@ from ...dap.aggregator.key_rotation import new_key
 from ...dap.messages import BatchMode, Role
 from ...dap.privacy.extension import Privacy
 from ...dap.server.config import ROLES, Config, template
-from ...dap.store.reports import waiting
+from ...dap.store.reports import count_open_reports
 from ...dap.store.tasks import add_task
 from ...dap.store.vault import SECRET_SIZE
 from ...dap.task import Task, task_configuration
@@ -205,7 +205,7 @@ class Local:
         store = self.config(Role.LEADER).open_store()
         try:
             with store.read() as tx:
-                return waiting(tx)
+                return count_open_reports(tx)
         finally:
             store.close()
 

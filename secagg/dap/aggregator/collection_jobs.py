@@ -16,12 +16,12 @@ from ..problems import NO_TYPE, DapProblem, to_document
 from ..store import buckets, collections
 from ..store.collections import CollectionJob
 from ..store.engine import Store, Tx
-from ..store.reports import pending, ready_batches
+from ..store.reports import count_open_reports_in_batch, list_ready_batches
 from ..store.tasks import KnownTasks, TaskRecord, lock_task
 from ..task import Task
 from .input_shares import SKEW
 from .peer import Peer, PeerUnavailable
-from .release import BUDGET_SPENT, batch_interval, check_request, record_release, release, too_small
+from .release import BUDGET_SPENT, batch_interval, check_request, journal_release, release, too_small
 from .schedule import Settings
 
 COLLECTION_JOB_ID_SIZE = 16
@@ -55,15 +55,15 @@ class CollectionJobs:
         task, digest = record.task, sha256(body).digest()
         query = _decode_request(task, body)
         with self._store.write() as tx:
-            job = collections.find_collection_request(tx, record, digest)
+            job = collections.find_collection_job_by_request(tx, record, digest)
             if job is not None and job.problem is not None and _retryable(job.problem):
-                collections.change_collection_job(tx, job, problem=None, due=now, attempts=0)
-                return collections.find_collection_request(tx, record, digest) or job
+                collections.update_collection_job(tx, job, problem=None, due=now, attempts=0)
+                return collections.find_collection_job_by_request(tx, record, digest) or job
             if job is not None:
                 return job
             if task.by_time and buckets.overlaps_collected(tx, record, batch_interval(task, query.query.config)):
                 raise DapProblem("batchOverlap", "some of this batch was collected before", task_id=task.id)
-            if collections.collection_jobs_kept(tx, record) >= MAX_COLLECTION_JOBS:
+            if collections.count_unfinished_collection_jobs(tx, record) >= MAX_COLLECTION_JOBS:
                 detail = f"there are {MAX_COLLECTION_JOBS:,} collection jobs already: delete some"
                 raise DapProblem(NO_TYPE, detail, status=429, task_id=task.id, retry_after=60.0)
             return collections.add_collection_job(tx, record, rand(COLLECTION_JOB_ID_SIZE), digest, body, now)
@@ -86,7 +86,7 @@ class CollectionJobs:
         """Drive one collection job that is due a step further: the job as it is then; None if none is due."""
         with self._store.write() as tx:
             job = collections.lease_collection_job(tx, now, self._settings.lease)
-            record = None if job is None else self._tasks.get(tx, job.task)
+            record = None if job is None else self._tasks.find(tx, job.task)
         if job is None:
             return None
         if record is None:
@@ -103,7 +103,7 @@ class CollectionJobs:
             delay = self._settings.delay(job.attempts, problem.retry_after)
             with self._store.write() as tx:
                 if collections.lock_collection_job(tx, job) is not None:
-                    collections.change_collection_job(tx, job, due=now + delay)
+                    collections.update_collection_job(tx, job, due=now + delay)
         with self._store.read() as tx:
             return collections.find_collection_job(tx, record, job.id) or job
 
@@ -117,16 +117,16 @@ class CollectionJobs:
                 return current
             batch = self._ready(tx, record, request, now)
             if isinstance(batch, Later):
-                collections.change_collection_job(tx, job, due=batch.due, waiting=batch.reason)
+                collections.update_collection_job(tx, job, due=batch.due, waiting=batch.reason)
                 return None
-            held = buckets.merged(tx, record, batch)
+            held = buckets.get_batch(tx, record, batch)
             sealed = release(tx, record, batch, request, held, now)
             config = batch if isinstance(batch, bytes) else batch.encode()
             selector = BatchSelector(record.task.batch_mode, config)
             share_request = AggregateShareReq(request, selector, held.count, held.checksum).encode()
             response = held.count.to_bytes(8, "big") + held.interval.encode() + sealed.encode()
             changed = {"share_request": share_request, "response": response, "waiting": "the Helper's share is awaited"}
-            collections.change_collection_job(tx, job, **changed)
+            collections.update_collection_job(tx, job, **changed)
             return collections.lock_collection_job(tx, job)
 
     def _ready(self, tx: Tx, record: TaskRecord, request: CollectionJobReq, now: float) -> "Interval | bytes | Later":
@@ -137,16 +137,18 @@ class CollectionJobs:
         """
         task = record.task
         if not task.by_time:
-            selected = ready_batches(tx, record, now - self._settings.patience)
-            done = (batch for batch in selected if not pending(tx, record, batch))
-            ready = next((batch for batch in done if buckets.count_of(tx, record, batch) >= task.min_batch_size), None)
+            selected = list_ready_batches(tx, record, now - self._settings.patience)
+            done = (batch for batch in selected if not count_open_reports_in_batch(tx, record, batch))
+            ready = next(
+                (batch for batch in done if buckets.count_reports(tx, record, batch) >= task.min_batch_size), None
+            )
             reason = f"no batch has {task.min_batch_size:,} reports yet that are aggregated"
             return Later(now + 1.0, reason) if ready is None else ready
         interval = batch_interval(task, request.query.config)
-        waiting = pending(tx, record, interval)
+        waiting = count_open_reports_in_batch(tx, record, interval)
         if waiting:
             return Later(now + 0.25, f"{waiting:,} reports of the batch are not aggregated yet")
-        count = buckets.count_of(tx, record, interval)
+        count = buckets.count_reports(tx, record, interval)
         if count >= task.min_batch_size or buckets.overlaps_collected(tx, record, interval):
             return interval
         end = interval.end * task.time_precision
@@ -169,10 +171,10 @@ class CollectionJobs:
         except RemoteProtocolError as error:
             raise PeerUnavailable(f"the Helper's answer is no aggregate share: {error}") from None
         response = job.response + share.encrypted_aggregate_share.encode()
-        record_release(self._store, record, AggregateShareReq.decode(job.share_request).batch_selector.config)
+        journal_release(self._store, record, AggregateShareReq.decode(job.share_request).batch_selector.config)
         with self._store.write() as tx:
             if collections.lock_collection_job(tx, job) is not None:
-                collections.change_collection_job(tx, job, response=response, finished=True, due=None)
+                collections.update_collection_job(tx, job, response=response, finished=True, due=None)
 
     def _fail(self, job: CollectionJob, now: float, problem: DapProblem) -> None:
         """End the job with what the Collector shall be told; what the Helper may yet mend is tried again."""
@@ -182,9 +184,9 @@ class CollectionJobs:
                 return
             if released.share_request is not None and problem.type not in _CONFLICTS:
                 delay = self._settings.delay(job.attempts, problem.retry_after)
-                collections.change_collection_job(tx, job, due=now + delay)
+                collections.update_collection_job(tx, job, due=now + delay)
                 return
-            collections.change_collection_job(tx, job, problem=to_document(problem).decode(), due=None)
+            collections.update_collection_job(tx, job, problem=to_document(problem).decode(), due=None)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from ..hpke import PrivateKey
 from ..messages import HpkeConfigList
 from ..store.engine import Store
-from ..store.keys import KeyPair, all_keys
+from ..store.keys import KeyPair, list_keys
 from ..store.tasks import TaskRecord, find_task
 
 FRESH = 5.0  # seconds for which what was read is taken for current
@@ -64,7 +64,7 @@ class Directory:
             read_at, pairs = self._keys
         if not _fresh(read_at, now):
             with self._store.read() as tx:
-                pairs = all_keys(tx)
+                pairs = list_keys(tx)
             with self._turn:
                 self._keys = (now, pairs)
         return pairs

@@ -33,7 +33,7 @@ from ..store.helper_jobs import HelperJob
 from ..store.tasks import KnownTasks, TaskRecord, lock_task
 from ..task import Task
 from .input_shares import SKEW, Opened, ReportToOpen, open_shares
-from .release import batch_interval, check_request, record_release, release
+from .release import batch_interval, check_request, journal_release, release
 
 JOB_ID_SIZE = 16
 
@@ -78,7 +78,7 @@ class Helper:
         """Finish one job that was kept for later, or that a crash interrupted; whether there was one."""
         with self.store.write() as tx:
             job = helper_jobs.lease_job(tx, now, self.LEASE)
-            record = None if job is None else self._tasks.get(tx, job.task)
+            record = None if job is None else self._tasks.find(tx, job.task)
         if job is None:
             return False
         if record is None or job.request is None:
@@ -155,7 +155,7 @@ class Helper:
                     collections.add_aggregate_share(tx, record, share_id, share, now)
         if share.response is None:
             raise DapProblem("batchOverlap", "this batch was collected, and its share deleted", task_id=record.task.id)
-        record_release(self.store, record, share.batch)
+        journal_release(self.store, record, share.batch)
         return share_id, share.response
 
     def find_share(self, record: TaskRecord, share_id: bytes) -> bytes:
@@ -164,7 +164,7 @@ class Helper:
             share = collections.find_aggregate_share(tx, record, share_id)
         if share is None or share.response is None:
             raise DapProblem(NO_TYPE, "there is no such aggregate share", status=404, task_id=record.task.id)
-        record_release(self.store, record, share.batch)
+        journal_release(self.store, record, share.batch)
         return share.response
 
     def delete_share(self, record: TaskRecord, share_id: bytes) -> None:
@@ -175,7 +175,7 @@ class Helper:
 
     def _release(self, tx: Tx, record: TaskRecord, request: AggregateShareReq, now: float) -> HelperShare:
         batch = _selected(record.task, request)
-        held = buckets.merged(tx, record, batch)
+        held = buckets.get_batch(tx, record, batch)
         agreed = request.report_count, request.checksum
         sealed = release(tx, record, batch, request.collection_job_req, held, now, agreed=agreed)
         return HelperShare(request.batch_selector.config, AggregateShare(sealed).encode())

@@ -12,7 +12,7 @@ from ...errors import require
 from ...shamir import RandomBytes
 from ..hpke import PrivateKey
 from ..store.engine import Store, Tx
-from ..store.keys import KeyPair, add_key, all_keys, end_key
+from ..store.keys import KeyPair, add_key, end_key, list_keys
 from ..task_file import key_config
 from .directory import SETTLED
 
@@ -34,7 +34,7 @@ def new_key(
     """
     until = None if lifetime is None else now + lifetime
     with store.write() as tx:
-        pairs = all_keys(tx)
+        pairs = list_keys(tx)
         private_key = PrivateKey.generate(rand)
         config = key_config(_free(pairs), private_key)
         pair = KeyPair(config, private_key, until, None if until is None else until + 2 * cache, now)
@@ -52,7 +52,7 @@ def retire_key(store: Store, number: int, now: float, cache: float, *, at_once: 
         LocalProtocolError: there is none of this number, or no other one is advertised.
     """
     with store.write() as tx:
-        pairs = all_keys(tx)
+        pairs = list_keys(tx)
         require(any(pair.config.id == number for pair in pairs), f"there is no HPKE key with number {number}")
         others = any(pair.advertised(now) for pair in pairs if pair.config.id != number)
         require(others, f"key {number} is the only one that Clients are told of: make a new one first")

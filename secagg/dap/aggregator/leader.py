@@ -29,13 +29,13 @@ from ..store.engine import Store
 from ..store.leader_jobs import (
     Job,
     abandon_job,
-    create_job,
+    add_job,
     end_job,
-    job_bodies,
     lease_job,
+    list_job_reports,
+    list_waiting_tasks,
     postpone_job,
     split_job,
-    tasks_waiting,
 )
 from ..store.reports import Upload, add_reports
 from ..store.tasks import KnownTasks, TaskRecord
@@ -88,7 +88,7 @@ class Leader:
                 errors[i] = error
         return errors
 
-    def keep(self, record: TaskRecord, reports: Sequence[Report]) -> list[bool]:
+    def add_reports(self, record: TaskRecord, reports: Sequence[Report]) -> list[bool]:
         """Store reports; which of them, as the others' batch is collected. Once it returns they are on disk."""
         with self.store.write() as tx:
             return add_reports(tx, record, [upload_of(record.task, report) for report in reports])
@@ -98,13 +98,13 @@ class Leader:
     def create_jobs(self, now: float, *, min_reports: int = 1) -> int:
         """Put waiting reports into aggregation jobs of `min_reports` reports or more; how many reports."""
         with self.store.read() as tx:
-            tasks = [record for key in tasks_waiting(tx) if (record := self._tasks.get(tx, key)) is not None]
+            tasks = [record for key in list_waiting_tasks(tx) if (record := self._tasks.find(tx, key)) is not None]
         total = 0
         for record in tasks:
             size = self.settings.size(record.task)
             while True:
                 with self.store.write() as tx:
-                    count = create_job(tx, record, size, now, min_reports=min(min_reports, size))
+                    count = add_job(tx, record, size, now, min_reports=min(min_reports, size))
                 total += count
                 if count == 0:
                     break
@@ -116,8 +116,8 @@ class Leader:
             job = lease_job(tx, now, self.settings.lease)
             if job is None:
                 return None
-            record = self._tasks.get(tx, job.task)
-            bodies = job_bodies(tx, job)
+            record = self._tasks.find(tx, job.task)
+            bodies = list_job_reports(tx, job)
         if record is None:
             with self.store.write() as tx:
                 end_job(tx, job, rejected=0)

@@ -114,7 +114,7 @@ def release(
 def spent(tx: Tx, record: TaskRecord) -> int:
     """How many of the task's batches were released, by the ledger, or by the journal if the ledger was set back."""
     known = 0 if tx.journal is None else tx.journal.count(record.task.id)
-    return max(known, collections.releases(tx, record))
+    return max(known, collections.count_releases(tx, record))
 
 
 def collections_left(tx: Tx, record: TaskRecord) -> int:
@@ -123,12 +123,12 @@ def collections_left(tx: Tx, record: TaskRecord) -> int:
     return max(0, collections_allowed(record.task.privacy, record.task.vdaf) - spent(tx, record))
 
 
-def record_release(store: Store, record: TaskRecord, batch: bytes) -> None:
+def journal_release(store: Store, record: TaskRecord, batch: bytes) -> None:
     """Write down that a collected batch's share is about to leave: before each time that it does."""
     if store.journal is not None:
         with store.read() as tx:
-            digest = buckets.collected_digest(tx, record, batch)
-        store.journal.record(record.task.id, Entry(batch, digest))
+            digest = buckets.get_collected_digest(tx, record, batch)
+        store.journal.add(record.task.id, Entry(batch, digest))
 
 
 def too_small(task: Task, count: int) -> str:

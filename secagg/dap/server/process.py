@@ -19,7 +19,7 @@ from ..aggregator.peer import HttpPeer
 from ..aggregator.release import collections_left
 from ..aggregator.worker import Workers
 from ..metrics import Metrics
-from ..store.reports import waiting
+from ..store.reports import count_open_reports
 from ..store.tasks import KnownTasks
 from .app import helper_app, leader_app
 from .common import Context
@@ -78,10 +78,10 @@ class Process:
     def refresh(self) -> None:
         """Set the gauges that follow from the store."""
         with self.store.read() as tx:
-            depth = waiting(tx)
+            depth = count_open_reports(tx)
             left = {
                 record.task.text: collections_left(tx, record)
-                for record in self._tasks.all(tx)
+                for record in self._tasks.list_all(tx)
                 if record.task.privacy is not None
             }
         self.metrics.queue_depth.set(depth)

@@ -70,7 +70,7 @@ class UploadWriter:
     async def _write(self, members: list[_Waiting]) -> None:
         reports = [report for _, some, _ in members for report in some]
         try:
-            stored = await run_in_threadpool(self._leader.keep, members[0][0], reports)
+            stored = await run_in_threadpool(self._leader.add_reports, members[0][0], reports)
         except Exception as error:
             for _, _, done in members:
                 if not done.done():

@@ -74,7 +74,7 @@ def commit(tx: Tx, record: TaskRecord, outputs: Outputs, *, replays: bool) -> di
     """
     lock_task(tx, record.key, alone=False)
     count = len(outputs.report_ids)
-    late = collected_buckets(tx, record, [outputs.bucket(i) for i in range(count)])
+    late = list_collected_buckets(tx, record, [outputs.bucket(i) for i in range(count)])
     errors = {i: ReportError.BATCH_COLLECTED for i in range(count) if outputs.bucket(i) in late}
     rows = _without(outputs.out_shares, errors)
     if replays:
@@ -123,7 +123,7 @@ def _add(tx: Tx, record: TaskRecord, bucket: bytes, members: list[int], outputs:
     tx.execute(update(buckets).where(this).values(**new))
 
 
-def merged(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> Batch:
+def get_batch(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> Batch:
     """All buckets of a batch, merged (section 4.6.4)."""
     prio3 = record.task.prio3
     total, count, xored = prio3.agg_init(), 0, bytes(CHECKSUM_SIZE)
@@ -138,7 +138,7 @@ def merged(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> Batch:
     return Batch(prio3.encode_agg_share(total), count, xored, Interval(first, end - first))
 
 
-def count_of(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> int:
+def count_reports(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> int:
     """Reports in a batch that is not collected."""
     return sum(tx.execute(select(buckets.c.count).where(buckets.c.task == record.key, _of(batch))).scalars())
 
@@ -162,7 +162,7 @@ def mark_collected(tx: Tx, record: TaskRecord, batch: "Interval | bytes", digest
     tx.execute(delete(buckets).where(buckets.c.task == record.key, _of(batch)))
 
 
-def collected_digest(tx: Tx, record: TaskRecord, batch: bytes) -> bytes:
+def get_collected_digest(tx: Tx, record: TaskRecord, batch: bytes) -> bytes:
     """The digest of a collected batch's share, by its encoded interval or its ID."""
     this = (collected.c.task == record.key) & (collected.c.batch == batch)
     return bytes(tx.execute(select(collected.c.digest).where(this)).scalar_one())
@@ -177,7 +177,7 @@ def overlaps_collected(tx: Tx, record: TaskRecord, batch: "Interval | bytes") ->
     return bool(tx.execute(select(exists().where(collected.c.task == record.key, shared))).scalar())
 
 
-def collected_buckets(tx: Tx, record: TaskRecord, ids: Sequence[bytes]) -> set[bytes]:
+def list_collected_buckets(tx: Tx, record: TaskRecord, ids: Sequence[bytes]) -> set[bytes]:
     """Those of these buckets that belong to a collected batch."""
     if not ids:
         return set()

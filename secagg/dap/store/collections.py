@@ -51,7 +51,7 @@ def add_collection_job(
     """The job of this request: the one that there is, or a new one of this ID."""
     row = {"task": record.key, "id": job_id, "digest": digest, "request": request, "due": now, "created": now}
     tx.insert_new(collection_jobs, [row], collection_jobs.c.id)
-    job = find_collection_request(tx, record, digest)
+    job = find_collection_job_by_request(tx, record, digest)
     assert job is not None
     return job
 
@@ -63,14 +63,14 @@ def find_collection_job(tx: Tx, record: TaskRecord, job_id: bytes) -> Collection
     return None if row is None else _job(row)
 
 
-def find_collection_request(tx: Tx, record: TaskRecord, digest: bytes) -> CollectionJob | None:
+def find_collection_job_by_request(tx: Tx, record: TaskRecord, digest: bytes) -> CollectionJob | None:
     """The job of the request with this digest."""
     this = (collection_jobs.c.task == record.key) & (collection_jobs.c.digest == digest)
     row = tx.execute(select(collection_jobs).where(this)).one_or_none()
     return None if row is None else _job(row)
 
 
-def collection_jobs_kept(tx: Tx, record: TaskRecord) -> int:
+def count_unfinished_collection_jobs(tx: Tx, record: TaskRecord) -> int:
     """How many of the task's collection jobs have no result: those with one are as many as there are batches."""
     open_ones = (collection_jobs.c.task == record.key) & ~collection_jobs.c.finished
     return int(tx.execute(select(func.count()).select_from(collection_jobs).where(open_ones)).scalar_one())
@@ -82,7 +82,7 @@ def lease_collection_job(tx: Tx, now: float, seconds: float) -> CollectionJob | 
     row = tx.execute(due.with_for_update(skip_locked=True)).one_or_none()
     if row is None:
         return None
-    change_collection_job(tx, _job(row), due=now + seconds, attempts=row.attempts + 1)
+    update_collection_job(tx, _job(row), due=now + seconds, attempts=row.attempts + 1)
     return _job(row)
 
 
@@ -93,7 +93,7 @@ def lock_collection_job(tx: Tx, job: CollectionJob) -> CollectionJob | None:
     return None if row is None or row.due is None else _job(row)
 
 
-def change_collection_job(tx: Tx, job: CollectionJob, **values: "object") -> None:
+def update_collection_job(tx: Tx, job: CollectionJob, **values: "object") -> None:
     this = (collection_jobs.c.task == job.task) & (collection_jobs.c.id == job.id)
     tx.execute(update(collection_jobs).where(this).values(**values))
 
@@ -134,7 +134,7 @@ def delete_aggregate_share(tx: Tx, record: TaskRecord, share_id: bytes) -> None:
     tx.execute(update(aggregate_shares).where(this).values(response=None))
 
 
-def releases(tx: Tx, record: TaskRecord) -> int:
+def count_releases(tx: Tx, record: TaskRecord) -> int:
     """How many batches of the task were released with noise."""
     counted = select(func.count()).select_from(ledger).where(ledger.c.task == record.key)
     return int(tx.execute(counted).scalar_one())

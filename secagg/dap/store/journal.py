@@ -81,7 +81,7 @@ class Journal:
         with self._log.turn():
             return self._id
 
-    def make_id(self) -> bytes:
+    def add_id(self) -> bytes:
         """The journal's ID, which it gets if it has none; the file is made if it is not there."""
         with self._log.turn() as append:
             if self._id is None:
@@ -99,7 +99,7 @@ class Journal:
         with self._log.turn():
             return len(self._entries.get(task_id, ()))
 
-    def record(self, task_id: bytes, entry: Entry) -> None:
+    def add(self, task_id: bytes, entry: Entry) -> None:
         """Write a release down; once this returns it is on disk. Again it does nothing."""
         with self._log.turn() as append:
             if entry not in self._entries.get(task_id, ()):

@@ -33,7 +33,7 @@ def attach(connection: Connection, journal: Journal | None, *, accept: bool = Fa
     if known and not accept:
         _check(journal, known)
         return
-    journal_id = journal.make_id()
+    journal_id = journal.add_id()
     if connection.dialect.name == "sqlite":
         connection.execute(delete(journals).where(journals.c.id != journal_id))
         connection.execute(sqlite.insert(journals).values(id=journal_id).on_conflict_do_nothing())

@@ -45,7 +45,7 @@ def add_key(tx: Tx, pair: KeyPair, now: float) -> None:
         raise LocalProtocolError(f"there is an HPKE key with number {pair.config.id} already") from None
 
 
-def all_keys(tx: Tx) -> list[KeyPair]:
+def list_keys(tx: Tx) -> list[KeyPair]:
     """The newest, which Clients should prefer, first."""
     rows = tx.execute(select(hpke_keys).order_by(hpke_keys.c.created.desc(), hpke_keys.c.id))
     return [

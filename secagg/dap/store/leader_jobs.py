@@ -32,13 +32,13 @@ class Job:
     attempts: int
 
 
-def tasks_waiting(tx: Tx) -> list[int]:
+def list_waiting_tasks(tx: Tx) -> list[int]:
     """The numbers of the tasks that have reports without a job, in the order in which they were made."""
     own = (reports.c.task == tasks.c.key) & reports.c.body.is_not(None) & reports.c.job.is_(None)
     return list(tx.execute(select(tasks.c.key).where(exists().where(own)).order_by(tasks.c.key)).scalars())
 
 
-def create_job(tx: Tx, record: TaskRecord, size: int, now: float, *, min_reports: int = 1) -> int:
+def add_job(tx: Tx, record: TaskRecord, size: int, now: float, *, min_reports: int = 1) -> int:
     """Put up to `size` waiting reports into a new aggregation job, if there are `min_reports`; how many were.
 
     In leader-selected mode also no more than the batch has room for. Reports whose time has not come wait for it: the
@@ -93,7 +93,7 @@ def postpone_job(tx: Tx, job: Job, due: float, resource: str | None) -> None:
     tx.execute(update(jobs).where(jobs.c.key == job.key).values(due=due, resource=resource))
 
 
-def job_bodies(tx: Tx, job: Job) -> list[bytes]:
+def list_job_reports(tx: Tx, job: Job) -> list[bytes]:
     """The encoded Reports of a job, in the order that never changes."""
     chosen = select(reports.c.body).where(reports.c.job == job.key).order_by(reports.c.key)
     return list(tx.execute(chosen).scalars())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import exists, func, select, true
 
 from ..messages import Interval
-from .buckets import bucket_id, collected_buckets
+from .buckets import bucket_id, list_collected_buckets
 from .engine import Tx
 from .schema import batches, collected, jobs, reports
 from .tasks import TaskRecord, lock_task
@@ -34,7 +34,7 @@ def add_reports(tx: Tx, record: TaskRecord, uploads: Sequence[Upload]) -> list[b
     """Keep those whose batch is not collected, and say which. A known ID changes nothing: uploads are idempotent."""
     lock_task(tx, record.key, alone=False)
     late = (
-        collected_buckets(tx, record, [bucket_id(upload.bucket) for upload in uploads])
+        list_collected_buckets(tx, record, [bucket_id(upload.bucket) for upload in uploads])
         if record.task.by_time
         else set()
     )
@@ -49,7 +49,7 @@ def add_reports(tx: Tx, record: TaskRecord, uploads: Sequence[Upload]) -> list[b
     return accepted
 
 
-def pending(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> int:
+def count_open_reports_in_batch(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> int:
     """How many reports of a batch wait or are in a job."""
     if isinstance(batch, bytes):
         own = (jobs.c.task == record.key) & (jobs.c.batch == batch)
@@ -61,14 +61,14 @@ def pending(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> int:
     return int(tx.execute(counted).scalar_one())
 
 
-def waiting(tx: Tx, record: TaskRecord | None = None) -> int:
+def count_open_reports(tx: Tx, record: TaskRecord | None = None) -> int:
     """How many reports of a task, or of all, wait for a job or are in one: the queue's depth."""
     own = true() if record is None else reports.c.task == record.key
     open_ones = own & reports.c.body.is_not(None)
     return int(tx.execute(select(func.count()).select_from(reports).where(open_ones)).scalar_one())
 
 
-def ready_batches(tx: Tx, record: TaskRecord, older: float) -> list[bytes]:
+def list_ready_batches(tx: Tx, record: TaskRecord, older: float) -> list[bytes]:
     """Batches that the Leader has selected and not collected, the oldest first: full ones, and of those made before
     `older` also smaller ones that are large enough."""
     enough = batches.c.reports >= record.task.min_batch_size

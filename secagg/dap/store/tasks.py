@@ -55,12 +55,12 @@ class KnownTasks:
     def __init__(self) -> None:
         self._loaded: dict[int, TaskRecord] = {}
 
-    def all(self, tx: Tx) -> list[TaskRecord]:
+    def list_all(self, tx: Tx) -> list[TaskRecord]:
         """Those that are not deleted, in the order in which they were made."""
         keys = tx.execute(select(tasks.c.key).where(~tasks.c.deleted).order_by(tasks.c.key)).scalars().all()
-        return [record for key in keys if (record := self.get(tx, key)) is not None]
+        return [record for key in keys if (record := self.find(tx, key)) is not None]
 
-    def get(self, tx: Tx, key: int) -> TaskRecord | None:
+    def find(self, tx: Tx, key: int) -> TaskRecord | None:
         """The task of this number, unless it is deleted."""
         this = (tasks.c.key == key) & ~tasks.c.deleted
         if key not in self._loaded:

@@ -200,7 +200,7 @@ def test_restored_backup_without_its_journal_releases_nothing(dap_world: NewWorl
 def share_request(world: World, batch: Interval, query: Interval) -> bytes:
     """For all that the Helper holds there."""
     with world.helper_store.read() as tx:
-        held = buckets.merged(tx, world.helper_task, batch)
+        held = buckets.get_batch(tx, world.helper_task, batch)
     request = CollectionJobReq(Query(BatchMode.TIME_INTERVAL, query.encode()))
     selector = BatchSelector(BatchMode.TIME_INTERVAL, batch.encode())
     return AggregateShareReq(request, selector, held.count, held.checksum).encode()

@@ -25,7 +25,7 @@ from secagg.dap.server.process import Process
 from secagg.dap.server.server import split_address
 from secagg.dap.store import engine
 from secagg.dap.store.engine import Store
-from secagg.dap.store.keys import all_keys
+from secagg.dap.store.keys import list_keys
 from secagg.dap.store.vault import Vault
 from secagg.errors import LocalProtocolError
 
@@ -333,7 +333,7 @@ def test_numbers_go_round_and_run_out(rotation: Rotation) -> None:
     with pytest.raises(LocalProtocolError, match="256 HPKE keys are in the store already"):
         rotation.new()
     with rotation.store.read() as tx:
-        assert len(all_keys(tx)) == 256
+        assert len(list_keys(tx)) == 256
 
 
 # --- logs -------------------------------------------------------------------------------------------------------

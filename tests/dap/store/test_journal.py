@@ -33,27 +33,27 @@ def journal(tmp_path: Path) -> Journal:
 def test_the_same_release_again_is_allowed_and_written_once(journal: Journal, tmp_path: Path) -> None:
     for _ in range(3):
         assert journal.allows(TASK, entry(10, 2))
-        journal.record(TASK, entry(10, 2))
+        journal.add(TASK, entry(10, 2))
     assert (tmp_path / "releases").read_text().count("\n") == 2  # with the mark
     assert (journal.count(TASK), journal.count(OTHER)) == (1, 0)
 
 
 @pytest.mark.parametrize("other", [entry(10, 2, 1), entry(11, 1), entry(9, 2), entry(0, 100), entry(11, 5)])
 def test_other_reports_or_another_batch_that_shares_a_bucket_are_not_allowed(journal: Journal, other: Entry) -> None:
-    journal.record(TASK, entry(10, 2))
+    journal.add(TASK, entry(10, 2))
     assert not journal.allows(TASK, other)
     assert journal.allows(OTHER, other)
 
 
 @pytest.mark.parametrize("other", [entry(8, 2), entry(12, 1)])
 def test_a_batch_beside_it_is_allowed(journal: Journal, other: Entry) -> None:
-    journal.record(TASK, entry(10, 2))
+    journal.add(TASK, entry(10, 2))
     assert journal.allows(TASK, other)
 
 
 def test_a_batch_id_is_for_the_same_share_only(journal: Journal) -> None:
     batch = bytes([7]) * 32
-    journal.record(TASK, Entry(batch, bytes(32)))
+    journal.add(TASK, Entry(batch, bytes(32)))
     assert journal.allows(TASK, Entry(batch, bytes(32)))
     assert not journal.allows(TASK, Entry(batch, bytes([1]) * 32))
     assert journal.allows(TASK, Entry(bytes([8]) * 32, bytes(32)))
@@ -61,26 +61,26 @@ def test_a_batch_id_is_for_the_same_share_only(journal: Journal) -> None:
 
 def test_other_processes_and_restarts_see_what_was_recorded(journal: Journal, tmp_path: Path) -> None:
     beside = Journal(tmp_path / "releases")
-    journal.record(TASK, entry(10, 2))
+    journal.add(TASK, entry(10, 2))
     assert not beside.allows(TASK, entry(11, 1))
-    beside.record(TASK, entry(20, 1))
+    beside.add(TASK, entry(20, 1))
     assert not journal.allows(TASK, entry(20, 1, 1))
     assert not Journal(tmp_path / "releases").allows(TASK, entry(11, 1))
 
 
 def test_a_line_that_a_crash_cut_short_was_not_released(journal: Journal, tmp_path: Path) -> None:
-    journal.record(TASK, entry(10, 2))
+    journal.add(TASK, entry(10, 2))
     path = tmp_path / "releases"
     whole = path.read_bytes()
     path.write_bytes(whole + whole[-100:-50])
     again = Journal(path)
-    again.record(TASK, entry(30, 1))
+    again.add(TASK, entry(30, 1))
     assert len(path.read_text().splitlines()) == 3
     assert not Journal(path).allows(TASK, entry(30, 1, 1))
 
 
 def test_another_file_is_refused_and_others_may_not_read_ours(journal: Journal, tmp_path: Path) -> None:
-    journal.record(TASK, entry(10, 2))
+    journal.add(TASK, entry(10, 2))
     assert (tmp_path / "releases").stat().st_mode & 0o077 == 0
     (tmp_path / "letter").write_text("dear journal\n")
     with pytest.raises(LocalProtocolError, match="no journal"):
@@ -91,7 +91,7 @@ def test_a_release_is_whole_in_the_file_or_not_recorded(
     journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A disk that is full takes a part of what is written, and then nothing."""
-    journal.record(TASK, entry(1, 1))
+    journal.add(TASK, entry(1, 1))
     whole, room, write = (tmp_path / "releases").read_bytes(), 10, os.write
 
     def full(file: int, data: bytes) -> int:
@@ -104,25 +104,25 @@ def test_a_release_is_whole_in_the_file_or_not_recorded(
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match="No space"):
-        journal.record(TASK, entry(10, 2))
+        journal.add(TASK, entry(10, 2))
     assert (tmp_path / "releases").read_bytes() == whole
     assert journal.count(TASK) == 1
     monkeypatch.setattr(os, "write", lambda file, data: write(file, data[:7]))
-    journal.record(TASK, entry(10, 2))
+    journal.add(TASK, entry(10, 2))
     monkeypatch.undo()
     assert not Journal(tmp_path / "releases").allows(TASK, entry(10, 3))
     assert journal.count(TASK) == Journal(tmp_path / "releases").count(TASK) == 2
 
 
 def test_a_journal_of_an_older_program_is_taken_and_marked(journal: Journal, tmp_path: Path) -> None:
-    journal.record(TASK, entry(10, 2))
-    journal.record(TASK, entry(20, 2))
+    journal.add(TASK, entry(10, 2))
+    journal.add(TASK, entry(20, 2))
     path = tmp_path / "old"
     path.write_bytes((tmp_path / "releases").read_bytes().partition(b"\n")[2] + b"cut short")
     path.chmod(0o644)
     old = Journal(path)
     assert (old.count(TASK), old.find_id()) == (2, None)
-    old.record(TASK, entry(30, 2))
+    old.add(TASK, entry(30, 2))
     assert Journal(path).count(TASK) == 3
     assert path.read_text().startswith("secagg journal of releases, version 1, device ")
     assert path.stat().st_mode & 0o077 == 0
@@ -130,20 +130,20 @@ def test_a_journal_of_an_older_program_is_taken_and_marked(journal: Journal, tmp
 
 def test_a_journal_has_one_id_for_good(journal: Journal, tmp_path: Path) -> None:
     assert (journal.find_id(), journal.exists) == (None, False)
-    journal.record(TASK, entry(10, 2))
-    journal_id = journal.make_id()
+    journal.add(TASK, entry(10, 2))
+    journal_id = journal.add_id()
     assert len(journal_id) == 16
     again = Journal(tmp_path / "releases")
-    assert [again.make_id(), again.find_id(), journal.make_id(), journal.find_id()] == [journal_id] * 4
+    assert [again.add_id(), again.find_id(), journal.add_id(), journal.find_id()] == [journal_id] * 4
     assert again.count(TASK) == 1
-    assert Journal(tmp_path / "other").make_id() != journal_id
+    assert Journal(tmp_path / "other").add_id() != journal_id
 
 
 @pytest.mark.parametrize(
     "line", ["journal", "journal 00", "journal " + "0" * 64, "journal " + "x" * 32, "a b", "a b c d"]
 )
 def test_a_line_that_is_no_release_is_refused(journal: Journal, tmp_path: Path, line: str) -> None:
-    journal.make_id()
+    journal.add_id()
     with (tmp_path / "releases").open("a") as file:
         file.write(line + "\n")
     with pytest.raises(LocalProtocolError, match="is no journal of releases"):
@@ -151,7 +151,7 @@ def test_a_line_that_is_no_release_is_refused(journal: Journal, tmp_path: Path, 
 
 
 def test_a_journal_with_two_ids_is_refused(journal: Journal, tmp_path: Path) -> None:
-    journal.make_id()
+    journal.add_id()
     with (tmp_path / "releases").open("a") as file:
         file.write(f"journal {bytes(16).hex()}\n")
     with pytest.raises(LocalProtocolError, match="is no journal of releases"):
@@ -172,7 +172,7 @@ def begun(dap_urls: Urls, tmp_path: Path) -> Path:
     """The journal of the Leader's store, with a release."""
     path = tmp_path / "releases"
     start(dap_urls.leader, path, create=True)
-    Journal(path).record(TASK, entry(10, 2))
+    Journal(path).add(TASK, entry(10, 2))
     start(dap_urls.leader, path)
     return path
 
@@ -203,7 +203,7 @@ def test_a_store_does_not_take_another_journal_for_its_own(dap_urls: Urls, begun
     if other == "empty":
         begun.touch()
     elif other == "without ID":
-        Journal(begun).record(TASK, entry(10, 2))
+        Journal(begun).add(TASK, entry(10, 2))
     else:
         start(dap_urls.helper, begun, create=True)
     with pytest.raises(LocalProtocolError, match=r"is not this store's journal .* `secagg dap store accept-journal"):
@@ -230,7 +230,7 @@ def test_a_new_database_takes_the_journal_that_there_is(dap_urls: Urls, begun: P
 
 
 def test_a_crash_between_journal_and_database_is_made_good_at_the_next_start(dap_urls: Urls, tmp_path: Path) -> None:
-    Journal(tmp_path / "releases").make_id()
+    Journal(tmp_path / "releases").add_id()
     for create in (True, False):
         start(dap_urls.leader, tmp_path / "releases", create=create)
 
