@@ -326,7 +326,7 @@ def increasing(extensions: Extensions) -> bool:
 
 
 def checksum(report_ids: Sequence[bytes]) -> bytes:
-    """The XOR of the report IDs' SHA-256 hashes (section 4.5.3.3)."""
+    """The XOR of the report IDs' SHA-256 hashes (section 4.5.4.3)."""
     total = 0
     for report_id in report_ids:
         total ^= int.from_bytes(sha256(report_id).digest(), "big")

@@ -189,7 +189,7 @@ class Task:
         return encoded if self.dialect.public_extensions else encoded[: -len(NO_EXTENSIONS)]
 
     def agg_share_info(self, role: Role) -> bytes:
-        """HPKE's info of the Leader's or Helper's aggregate share (section 4.6.6); never a dialect's."""
+        """HPKE's info of the Leader's or Helper's aggregate share (section 4.6.7); never a dialect's."""
         return DAP_18.tag + b" aggregate share" + bytes([role, Role.COLLECTOR])
 
     def agg_share_aad(self, request: CollectionJobReq) -> bytes:

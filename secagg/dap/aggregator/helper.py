@@ -182,7 +182,7 @@ class Helper:
 
 
 def _decode_init(task: Task, body: bytes) -> AggregationJobInitReq:
-    """The request, once it is one that the Helper must not fail as a whole (section 4.5.2.2)."""
+    """The request, once it is one that the Helper must not fail as a whole (section 4.5.3.2)."""
     try:
         request = AggregationJobInitReq.decode(body)
     except RemoteProtocolError as error:

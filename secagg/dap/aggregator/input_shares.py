@@ -1,4 +1,4 @@
-"""Input shares, opened and checked: what Leader and Helper do alike (sections 4.5.2.3 and 4.5.2.4)."""
+"""Input shares, opened and checked: what Leader and Helper do alike (sections 4.5.3.3 and 4.5.3.4)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ class Opened:
 def open_shares(
     task: Task, role: Role, keys: Mapping[int, PrivateKey], reports: Sequence[ReportToOpen], latest: float | None
 ) -> Opened:
-    """Decrypt and check input shares (sections 4.5.2.3 and 4.5.2.4).
+    """Decrypt and check input shares (sections 4.5.3.3 and 4.5.3.4).
 
     Args:
         task, role: whose shares.
@@ -57,7 +57,7 @@ def open_shares(
         if error is None and len(report.public_share) != task.prio3.PUBLIC_SHARE_SIZE:
             error = ReportError.INVALID_MESSAGE
         if error is None and report.ciphertext.config_id not in keys:
-            error = ReportError.HPKE_DECRYPT_ERROR  # section 4.5.2.3: also for an unknown configuration
+            error = ReportError.HPKE_DECRYPT_ERROR  # section 4.5.3.3: also for an unknown configuration
         if error is not None:
             opened.errors[i] = error
         else:

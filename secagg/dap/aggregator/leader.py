@@ -131,7 +131,7 @@ class Leader:
     def _aggregate(
         self, record: TaskRecord, keys: Mapping[int, PrivateKey], job: Job, reports: list[Report], now: float
     ) -> "JobDone":
-        # Open the Leader's input shares and begin their verification (section 4.5.2.1).
+        # Open the Leader's input shares and begin their verification (section 4.5.3.1).
         task = record.task
         to_open = [ReportToOpen(r.report_metadata, r.public_share, r.leader_encrypted_input_share) for r in reports]
         opened = open_shares(task, Role.LEADER, keys, to_open, latest=None)
@@ -158,7 +158,7 @@ class Leader:
                 else:
                     errors[opened.positions[row]] = outcome
 
-        # Finish what the Helper accepted, and add it to the buckets in one transaction (section 4.5.3.3).
+        # Finish what the Helper accepted, and add it to the buckets in one transaction (section 4.5.4.3).
         done = self._commit(record, job, opened, states, payloads, errors, now)
         if inits and done.early == len(inits):  # else the Helper would answer the same request as it did
             self._peer.delete_job(record, location)
@@ -201,7 +201,7 @@ class Leader:
         errors: dict[int, ReportError],
         now: float,
     ) -> "JobDone":
-        """End the job. What is too early by the Helper's clock waits in another one (section 4.5.2.1)."""
+        """End the job. What is too early by the Helper's clock waits in another one (section 4.5.3.1)."""
         early = sorted(i for i, error in errors.items() if error is ReportError.REPORT_TOO_EARLY)
         out_shares = record.task.ping_pong.leader_continued(states, payloads)
         for row in out_shares.rejected:

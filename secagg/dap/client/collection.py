@@ -130,7 +130,7 @@ class Collecting:
         return CollectionJobReq(Query(task.batch_mode, interval.encode()))
 
     def finish(self, request: CollectionJobReq, response: CollectionJobResp, confidence: float, job: str) -> Collection:
-        """Opens and unshards (sections 4.6.5 and 4.6.6).
+        """Opens and unshards (sections 4.6.6 and 4.6.7).
 
         Raises:
             RemoteProtocolError: it is not an answer to the query, or does not open.

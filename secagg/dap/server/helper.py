@@ -57,7 +57,7 @@ class HelperResources:
         return self._show(record, job_id, await run_in_threadpool(self._helper.find_job, record, job_id))
 
     async def continue_job(self, request: Request) -> Response:
-        """A VDAF of one round has nothing to continue (section 4.5.3.2)."""
+        """A VDAF of one round has nothing to continue (section 4.5.4.2)."""
         record = await self._task(request)
         await run_in_threadpool(self._helper.find_job, record, resource_id(request, JOB_ID_SIZE))
         raise DapProblem("stepMismatch", "Prio3's jobs end with their first step", task_id=record.task.id)

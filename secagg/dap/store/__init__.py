@@ -14,6 +14,6 @@ The functions take a transaction (`Tx`) first and are named by the same verbs th
     lease_      take a job that is due for some seconds; nobody else works on it until then
     postpone_   give a leased job back until a later time
 
-Names that the draft has stay as the draft has them: output shares are committed (section 4.5.3.3), an aggregation job
-is abandoned (section 4.5.4), a batch is marked as collected (section 4.6).
+Names that the draft has stay as the draft has them: output shares are committed (section 4.5.4.3), an aggregation job
+is abandoned (section 4.5.5), a batch is marked as collected (section 4.6).
 """

@@ -1,4 +1,4 @@
-"""Batch buckets (section 4.5.3.3): output shares are added until a batch that has the bucket is collected.
+"""Batch buckets (section 4.5.4.3): output shares are added until a batch that has the bucket is collected.
 
 That a report is counted once, and nothing is added to a collected batch, is checked in the transaction that adds.
 """

@@ -127,7 +127,7 @@ def end_job(tx: Tx, job: Job, rejected: int) -> bool:
 
 
 def abandon_job(tx: Tx, job: Job) -> None:
-    """End the job and let its reports wait for another (section 4.5.4)."""
+    """End the job and let its reports wait for another (section 4.5.5)."""
     count = tx.execute(update(reports).where(reports.c.job == job.key).values(job=None)).rowcount
     tx.execute(delete(jobs).where(jobs.c.key == job.key))
     if job.batch is not None:
