@@ -7,7 +7,14 @@ from ..errors import RemoteProtocolError
 
 
 def base64url(data: bytes) -> str:
-    """The text of some bytes."""
+    """The text of some bytes.
+
+    Args:
+        data: any number of bytes.
+
+    Raises:
+        ArgumentTypeError: `data` is not bytes.
+    """
     return urlsafe_b64encode(octets(data, "data")).rstrip(b"=").decode("ascii")
 
 
@@ -15,11 +22,12 @@ def from_base64url(text: str, size: int | None = None, *, name: str = "") -> byt
     """The bytes of a text.
 
     Args:
-        size: how many there must be; None for any number.
+        text: URL-safe base64 without padding.
+        size: how many bytes there must be; None for any number.
         name: of the field, for the error.
 
     Raises:
-        RemoteProtocolError: there are not so many, or they are not written canonically.
+        RemoteProtocolError: the text has another number of bytes, or is not the canonical form.
     """
     wanted = None if size is None else whole(size, "size")
     try:

@@ -31,11 +31,23 @@ _MODE_BASE = b"\0"
 
 
 class HpkeError(SecAggError):
-    """What came in cannot be opened, or asks for a suite that is not ours. Says nothing about the plaintext."""
+    """A ciphertext cannot be opened, or a configuration asks for another suite than ours.
+
+    The message says nothing about the plaintext.
+    """
 
 
 def check_suite(kem_id: int, kdf_id: int, aead_id: int) -> None:
-    """Raises `HpkeError` unless an HpkeConfig's three identifiers name our suite."""
+    """Check that an HpkeConfig is of our suite.
+
+    Args:
+        kem_id: of the configuration.
+        kdf_id: of the configuration.
+        aead_id: of the configuration.
+
+    Raises:
+        HpkeError: it is of another suite.
+    """
     if (kem_id, kdf_id, aead_id) != _SUITE:
         raise HpkeError(
             f"HPKE suite KEM {kem_id:#06x}, KDF {kdf_id:#06x}, AEAD {aead_id:#06x} is not supported: use "
@@ -45,10 +57,10 @@ def check_suite(kem_id: int, kdf_id: int, aead_id: int) -> None:
 
 @dataclass(frozen=True)
 class PrivateKey:
-    """A recipient's key pair, kept parsed. Shown, compared and hashed by its public key.
+    """A recipient's key pair, kept parsed. Its text, equality and hash are those of its public key.
 
     Attributes:
-        public_bytes: 32 bytes.
+        public_bytes: the public key, 32 bytes.
     """
 
     _key: X25519PrivateKey = field(repr=False, compare=False)
@@ -56,23 +68,40 @@ class PrivateKey:
 
     @classmethod
     def generate(cls, rand: Rand = os.urandom) -> Self:
-        """From 32 bytes of `rand`, taken as they are."""
+        """A new key pair.
+
+        Args:
+            rand: cryptographic randomness; 32 bytes of it are the private key as they are.
+        """
         return cls.from_bytes(rand(KEY_BYTES))
 
     @classmethod
     def from_bytes(cls, private_bytes: bytes) -> Self:
-        """Raises `LocalProtocolError` unless there are 32 bytes."""
+        """The key pair of a private key.
+
+        Args:
+            private_bytes: 32 bytes, secret.
+
+        Raises:
+            LocalProtocolError: there are not 32 bytes.
+        """
         require(len(private_bytes) == KEY_BYTES, f"an X25519 private key has 32 bytes, got {len(private_bytes)}")
         key = X25519PrivateKey.from_private_bytes(private_bytes)
         return cls(key, key.public_key().public_bytes_raw())
 
     @property
     def private_bytes(self) -> bytes:
-        """32 bytes, secret."""
+        """The private key, 32 bytes, secret."""
         return self._key.private_bytes_raw()
 
     def open(self, enc: bytes, info: bytes, aad: bytes, ciphertext: bytes) -> bytes:
-        """OpenBase: the plaintext, TAG_BYTES shorter than the ciphertext.
+        """OpenBase: the plaintext, TAG_BYTES shorter than the ciphertext (RFC 9180, section 6.1).
+
+        Args:
+            enc: the encapsulated key.
+            info: the application's context.
+            aad: the data that the ciphertext is bound to.
+            ciphertext: what was sealed.
 
         Raises:
             HpkeError: `enc` is no public key, or the ciphertext was not sealed to this key with these `info` and `aad`.
@@ -85,7 +114,13 @@ class PrivateKey:
     def open_batch(
         self, encs: Sequence[bytes], info: bytes, aads: Sequence[bytes], ciphertexts: Sequence[bytes]
     ) -> list[bytes | None]:
-        """`open` on each, with the same `info`; None in place of what does not open.
+        """`open` on many ciphertexts with the same `info`; None in place of each that does not open.
+
+        Args:
+            encs: the encapsulated keys.
+            info: the application's context.
+            aads: the data that each ciphertext is bound to.
+            ciphertexts: what was sealed.
 
         Raises:
             LocalProtocolError: the sequences' lengths differ.
@@ -110,11 +145,16 @@ class PrivateKey:
 def seal(
     public_key: bytes, info: bytes, aad: bytes, plaintext: bytes, *, rand: Rand = os.urandom
 ) -> tuple[bytes, bytes]:
-    """SealBase: the encapsulated key, 32 bytes, and the ciphertext, TAG_BYTES longer than the plaintext.
+    """SealBase: the encapsulated key, 32 bytes, and the ciphertext, TAG_BYTES longer than the plaintext (RFC 9180,
+    6.1).
 
     Args:
-        rand: the ephemeral private key is 32 bytes of it, taken as they are (RFC 9180's vectors derive theirs, skEm,
-            from ikmE). The same bytes for two plaintexts would give both away.
+        public_key: the recipient's, 32 bytes.
+        info: the application's context.
+        aad: the data that the ciphertext is bound to.
+        plaintext: what to seal.
+        rand: cryptographic randomness; 32 bytes of it are the ephemeral private key as they are (RFC 9180's vectors
+            derive theirs, skEm, from ikmE). The same bytes for two plaintexts would give both away.
 
     Raises:
         LocalProtocolError: `public_key` is no X25519 key, or one of small order.
@@ -125,8 +165,18 @@ def seal(
 def seal_batch(
     public_key: bytes, info: bytes, aads: Sequence[bytes], plaintexts: Sequence[bytes], *, rand: Rand = os.urandom
 ) -> list[tuple[bytes, bytes]]:
-    """`seal` of each plaintext with its aad, each under an ephemeral key of its own; raises what `seal` does, and
-    `LocalProtocolError` where the sequences' lengths differ."""
+    """`seal` of each plaintext with its aad, each under an ephemeral key of its own.
+
+    Args:
+        public_key: the recipient's, 32 bytes.
+        info: the application's context.
+        aads: the data that each ciphertext is bound to.
+        plaintexts: what to seal.
+        rand: cryptographic randomness; see `seal`.
+
+    Raises:
+        LocalProtocolError: `public_key` is no X25519 key, or one of small order; or the sequences' lengths differ.
+    """
     require(len(public_key) == KEY_BYTES, f"an X25519 public key has 32 bytes, got {len(public_key)}")
     require(len(aads) == len(plaintexts), "as many aads as plaintexts expected")
     recipient, context, sealed = X25519PublicKey.from_public_bytes(public_key), _context(info), []

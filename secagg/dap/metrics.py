@@ -31,7 +31,7 @@ class Metrics:
         self.releases_left = self._gauge("releases_left", "collections that a task's budget still allows", "task")
 
     def text(self) -> bytes:
-        """All of them as Prometheus reads them; of several server processes that share a folder, all together."""
+        """All numbers in Prometheus' format; where several server processes share a folder, those of all together."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self.registry)
         together = CollectorRegistry()
@@ -39,7 +39,12 @@ class Metrics:
         return generate_latest(together)
 
     def count_job(self, aggregated: int, errors: Mapping[int, ReportError]) -> None:
-        """What became of a job's reports."""
+        """Count what became of the reports of an aggregation job.
+
+        Args:
+            aggregated: how many were added to batches.
+            errors: why the others were not, by position.
+        """
         self.aggregated.labels("aggregated").inc(aggregated)
         for error in errors.values():
             self.aggregated.labels(error.name.lower()).inc()

@@ -40,14 +40,14 @@ _STANDARD = {"type", "title", "status", "detail", "instance", "taskid"}
 
 
 class DapProblem(SecAggError):
-    """A request failed, as a server says it, or as a client hears it.
+    """A request failed: a server states it, or a client is told (section 3.6).
 
     Attributes:
-        type: for an error of DAP the name after `urn:ietf:params:ppm:dap:error:`; else a URI.
-        status: of HTTP, 400 to 599.
+        type: for an error of DAP the name after `urn:ietf:params:ppm:dap:error:`; otherwise a URI.
+        status: the HTTP status, 400 to 599.
         detail: what is wrong and what to do; may be empty.
         task_id: 32 bytes, where the task is known.
-        retry_after: seconds after which to try again, if the server says so.
+        retry_after: the seconds after which to try again, if the server states them.
         members: extension members, such as `unsupported_extensions`.
     """
 
@@ -75,7 +75,11 @@ class DapProblem(SecAggError):
 
 
 def to_document(problem: DapProblem) -> bytes:
-    """The body of a response with MEDIA_TYPE; its status and Retry-After are the caller's to send."""
+    """The body of a response with MEDIA_TYPE (section 3.6); the caller sends status and Retry-After.
+
+    Args:
+        problem: what went wrong.
+    """
     document = {
         "type": URN + problem.type if problem.type in TITLES else problem.type,
         "title": _title(problem.type, problem.status),
@@ -88,10 +92,12 @@ def to_document(problem: DapProblem) -> bytes:
 
 
 def from_response(status: int, headers: Mapping[str, str], body: bytes, now: float) -> DapProblem:
-    """What an unsuccessful response says; any bytes give a problem.
+    """The problem that an unsuccessful response states; any bytes give one.
 
     Args:
-        headers: by name in lower case, or in a mapping that does not care.
+        status: the response's, of HTTP.
+        headers: the response's, by name in lower case, or in a mapping that ignores case.
+        body: the response's content.
         now: POSIX seconds, for a Retry-After that is a date.
     """
     document = _document(headers.get("content-type", ""), body)
@@ -140,5 +146,9 @@ def _title(kind: str, status: int) -> str:
 
 
 def printable(text: str) -> str:
-    """A peer's text without control characters, which would reach a terminal."""
+    """A peer's text without control characters, which would reach a terminal, and cut at 2,000 characters.
+
+    Args:
+        text: what the peer sent.
+    """
     return "".join(c if c.isprintable() else " " for c in text[:_LONGEST_TEXT])

@@ -33,6 +33,9 @@ _TIME_SIZE = 8
 def choose_config(configs: HpkeConfigList) -> HpkeConfig:
     """The first configuration that we can seal to, in the Aggregator's order of preference (section 4.4.1).
 
+    Args:
+        configs: the Aggregator's.
+
     Raises:
         RemoteProtocolError: there is none, or two have the same number.
     """
@@ -62,7 +65,13 @@ def _require_usable(config: HpkeConfig) -> None:
 def randomize(task: Task, measurements: Any, *, rand: RandomBytes = os.urandom) -> Any:
     """The measurements as an array; where Clients of the task randomize, what to report in their place.
 
-    Once for each measurement, however often its report is made anew: who sees two answers learns twice as much.
+    Call this once for each measurement, however often its report is made anew: two answers tell an observer twice as
+    much.
+
+    Args:
+        task: whose VDAF and privacy.
+        measurements: [n, ...], as the task's VDAF takes them.
+        rand: cryptographic randomness.
 
     Raises:
         ValueError: a measurement is out of range.
@@ -83,7 +92,20 @@ def make_reports(
     *,
     rand: RandomBytes = os.urandom,
 ) -> list[Report]:
-    """`randomize`, then `seal_reports`."""
+    """Reports of measurements: `randomize`, then `seal_reports`.
+
+    Args:
+        task: of the reports.
+        leader_config: the Leader's HPKE configuration.
+        helper_config: the Helper's HPKE configuration.
+        measurements: [n, ...], as the task's VDAF takes them.
+        time_seconds: POSIX seconds.
+        rand: cryptographic randomness.
+
+    Raises:
+        ValueError: a measurement is out of range.
+        LocalProtocolError: a configuration's key is none; `choose_config` returns no such.
+    """
     values = randomize(task, measurements, rand=rand)
     return seal_reports(task, leader_config, helper_config, values, time_seconds, rand=rand)
 
@@ -97,12 +119,16 @@ def seal_reports(
     *,
     rand: RandomBytes = os.urandom,
 ) -> list[Report]:
-    """Shards values as they are, each under a random report ID, and seals the shares for both Aggregators.
+    """Shard values as they are, each under a random report ID, and seal the shares for both Aggregators (section
+    4.4.2.1).
 
     Args:
+        task: of the reports.
+        leader_config: the Leader's HPKE configuration.
+        helper_config: the Helper's HPKE configuration.
         values: [n, ...], as the task's VDAF takes them.
-        time_seconds: POSIX; reports have it truncated to the task's time_precision.
-        rand: secret, and never the same bytes twice.
+        time_seconds: POSIX seconds; reports state them truncated to the task's time_precision.
+        rand: secret randomness that never gives the same bytes twice.
 
     Raises:
         ValueError: a value is out of range.
@@ -134,7 +160,11 @@ def _sealed(
 
 
 def report_size(task: Task) -> int:
-    """Bytes of a report as `encode_upload` writes it; all reports of a task have the same."""
+    """Bytes of a report in an upload's body; all reports of a task have the same size.
+
+    Args:
+        task: of the report.
+    """
     prio3 = task.prio3
     sealed = hpke.KEY_BYTES + hpke.TAG_BYTES + len(HpkeCiphertext(0, b"-", b"-").encode()) - 2
     metadata = len(task.encode_metadata(ReportMetadata(bytes(REPORT_ID_SIZE), 0)))
@@ -143,8 +173,14 @@ def report_size(task: Task) -> int:
 
 
 def has_size(task: Task, report: Report) -> bool:
-    """Whether a report is as long as the task's are, or by no more longer than its private extensions may be: they are
-    for the Aggregators to judge, once it is open."""
+    """Whether a report has the size of the task's reports, or is longer by no more than its private extensions may be.
+
+    The Aggregators judge the extensions once they have opened the shares.
+
+    Args:
+        task: of the report.
+        report: as it came.
+    """
     prio3, ciphertexts = task.prio3, (report.leader_encrypted_input_share, report.helper_encrypted_input_share)
     min_payloads = prio3.LEADER_SHARE_SIZE + prio3.HELPER_SHARE_SIZE + 2 * (_PLAINTEXT_HEAD + hpke.TAG_BYTES)
     payloads = sum(len(ciphertext.payload) for ciphertext in ciphertexts)
@@ -156,10 +192,14 @@ def has_size(task: Task, report: Report) -> bool:
 
 
 def encode_upload(task: Task, reports: list[Report] | tuple[Report, ...]) -> bytes:
-    """A request's body in the task's dialect; for DAP-09 of one report.
+    """The body of an upload request, in the task's dialect.
+
+    Args:
+        task: of the reports.
+        reports: any number; one in a dialect that uploads one report a request.
 
     Raises:
-        LocalProtocolError: the dialect takes one report a request.
+        LocalProtocolError: the dialect takes one report a request, and there is another number.
     """
     if task.dialect.bulk:
         return UploadRequest(tuple(reports)).encode()
@@ -169,10 +209,14 @@ def encode_upload(task: Task, reports: list[Report] | tuple[Report, ...]) -> byt
 
 
 def decode_upload(task: Task, body: bytes) -> tuple[Report, ...]:
-    """The reports of a request's body; those of DAP-09 with empty public extensions.
+    """The reports of an upload request's body; those of DAP-09 get empty public extensions.
+
+    Args:
+        task: of the reports.
+        body: the request's content.
 
     Raises:
-        RemoteProtocolError: it is malformed.
+        RemoteProtocolError: the body is malformed.
     """
     if task.dialect.bulk:
         return UploadRequest.decode(body).reports

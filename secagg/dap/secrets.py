@@ -31,10 +31,19 @@ class TaskSecrets(Struct):
 
 
 def token_hash(token: bytes) -> bytes:
-    """What is kept of a token that only has to be recognised."""
+    """What is stored of a token that only has to be recognised: its SHA-256.
+
+    Args:
+        token: the token itself.
+    """
     return sha256(token).digest()
 
 
 def token_matches(token: bytes | None, expected: bytes) -> bool:
-    """In a time that does not depend on where they differ."""
+    """Whether a token has this hash, in a time that does not depend on where they differ.
+
+    Args:
+        token: the token that was shown; None if none was.
+        expected: the `token_hash` that was stored.
+    """
     return hmac.compare_digest(token_hash(b"" if token is None else token), expected) and token is not None

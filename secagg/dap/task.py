@@ -83,7 +83,7 @@ class Task:
 
     @cached_property
     def encoded(self) -> bytes:
-        """The TaskConfiguration."""
+        """The encoded TaskConfiguration."""
         return self.configuration.encode()
 
     @cached_property
@@ -93,48 +93,54 @@ class Task:
 
     @cached_property
     def dialect(self) -> Dialect:
+        """What the Clients of the task speak; draft 18 unless a task extension says otherwise."""
         tag = self._extension(DIALECT_EXTENSION)
         require(tag is None or tag in DIALECTS, f"dialect {tag!r} is not supported")
         return DAP_18 if tag is None else DIALECTS[tag]
 
     @cached_property
     def vdaf(self) -> Vdaf:
+        """The VDAF and its parameters (appendix B)."""
         return decode_vdaf(self.configuration.vdaf_type, self.configuration.vdaf_configuration)
 
     @cached_property
     def prio3(self) -> Prio3:
+        """The VDAF itself, in the version of the draft that the dialect asks for."""
         return self.vdaf.prio3(self.dialect.vdaf)
 
     @cached_property
     def ping_pong(self) -> PingPong:
+        """The VDAF's ping-pong topology, by which the Aggregators verify reports (section 4.5)."""
         return PingPong(self.prio3)
 
     @cached_property
     def privacy(self) -> Privacy | None:
-        """The noise, if there is any."""
+        """The differential privacy of the task; None if its results are exact."""
         data = self._extension(PRIVACY_EXTENSION)
         return None if data is None else Privacy.decode(data)
 
     @cached_property
     def noise_room(self) -> int:
-        """What the Aggregators' noise on an entry stays within, but for a chance of 2^-40."""
+        """The bound that the Aggregators' noise on an entry exceeds with a chance of 2^-40 at most."""
         if self.privacy is None or self.privacy.place is Place.LOCAL:
             return 0
         return self.privacy.plan(self.vdaf).room()
 
     @cached_property
     def max_batch_size(self) -> int:
-        """Reports of which a batch has a result: the sum of more, with noise, may be beyond the VDAF's field."""
+        """The largest number of reports in a batch that has a result: the sum of more reports, with noise, may be
+        beyond the VDAF's field."""
         return self.prio3.capacity(signed=self.privacy is not None, room=self.noise_room)
 
     @cached_property
     def interval(self) -> Interval | None:
-        """The task interval, in time_precision, outside of which no report may be."""
+        """The task interval, in time_precision, which all reports lie in (section 4.2.3); None for any time."""
         data = self._extension(TASK_INTERVAL_EXTENSION)
         return None if data is None else Interval.decode(data)
 
     @property
     def batch_mode(self) -> BatchMode:
+        """How reports are put into batches (section 5)."""
         return self.configuration.batch_mode
 
     @property
@@ -144,19 +150,22 @@ class Task:
 
     @property
     def time_precision(self) -> int:
-        """In seconds."""
+        """The unit of all times of the task, in seconds."""
         return self.configuration.time_precision
 
     @property
     def min_batch_size(self) -> int:
+        """The smallest number of reports in a batch that is collected."""
         return self.configuration.min_batch_size
 
     @property
     def leader_url(self) -> str:
+        """The Leader's URL, without the slashes at its end."""
         return _url(self.configuration.leader_aggregator_endpoint)
 
     @property
     def helper_url(self) -> str:
+        """The Helper's URL, without the slashes at its end."""
         return _url(self.configuration.helper_aggregator_endpoint)
 
     @cached_property
@@ -165,35 +174,67 @@ class Task:
         return self.dialect.tag + self.id if self.dialect.binds_task else b""
 
     def time(self, seconds: float) -> int:
-        """A POSIX time as the reports' metadata have it: never finer than time_precision."""
+        """A POSIX time as reports' metadata state it: never finer than time_precision.
+
+        Args:
+            seconds: POSIX seconds.
+
+        Returns:
+            The time, counted in time_precision; in a dialect whose times are in seconds, in seconds.
+        """
         rounded = int(real(seconds, "seconds")) // self.time_precision
         return rounded * self.time_precision if self.dialect.in_seconds else rounded
 
     def precision_time(self, time: int) -> int:
-        """The time of a report's metadata, counted in time_precision: the start of its bucket of one."""
+        """The time of a report's metadata, counted in time_precision: the start of its batch bucket.
+
+        Args:
+            time: as the metadata state it.
+        """
         time = whole(time, "time")
         return time // self.time_precision if self.dialect.in_seconds else time
 
     def input_share_info(self, role: Role) -> bytes:
-        """HPKE's info of a Client's input share for the Leader or the Helper (section 4.4.2.1)."""
+        """HPKE's info of a Client's input share (section 4.4.2.1).
+
+        Args:
+            role: for whom it is sealed: LEADER or HELPER.
+        """
         return self.dialect.tag + b" input share" + bytes([Role.CLIENT, role])
 
     def input_share_aad(self, metadata: ReportMetadata, public_share: bytes) -> bytes:
-        """The encoded InputShareAad."""
+        """The encoded InputShareAad (section 4.4.2.1).
+
+        Args:
+            metadata: the report's.
+            public_share: the report's.
+        """
         share = octets(public_share, "public_share")
         return self._input_share_aad + self.encode_metadata(metadata) + _SHARE.write(share)
 
     def encode_metadata(self, metadata: ReportMetadata) -> bytes:
-        """As the Client of this dialect encodes it."""
+        """A report's metadata, as the Clients of this dialect encode them.
+
+        Args:
+            metadata: the report's.
+        """
         encoded = metadata.encode()
         return encoded if self.dialect.public_extensions else encoded[: -len(NO_EXTENSIONS)]
 
     def agg_share_info(self, role: Role) -> bytes:
-        """HPKE's info of the Leader's or Helper's aggregate share (section 4.6.7); never a dialect's."""
+        """HPKE's info of an aggregate share, in every dialect that of draft 18 (section 4.6.7).
+
+        Args:
+            role: whose share it is: LEADER or HELPER.
+        """
         return DAP_18.tag + b" aggregate share" + bytes([role, Role.COLLECTOR])
 
     def agg_share_aad(self, request: CollectionJobReq) -> bytes:
-        """The encoded AggregateShareAad."""
+        """The encoded AggregateShareAad (section 4.6.7).
+
+        Args:
+            request: the Collector's.
+        """
         return AggregateShareAad(self.id, self.configuration, request).encode()
 
     @cached_property
@@ -221,7 +262,20 @@ def task_configuration(
     privacy: Privacy | None = None,
     interval: Interval | None = None,
 ) -> TaskConfiguration:
-    """A configuration from its parts; URLs travel as they are written here."""
+    """A task's configuration from its parts (section 4.2).
+
+    Args:
+        task_info: what tells the task from others, 1 to 255 bytes.
+        leader_url: the Leader's URL, ASCII; it travels as it is written here.
+        helper_url: the Helper's URL, likewise.
+        time_precision: the unit of all times of the task, in seconds, at least 1.
+        min_batch_size: the smallest number of reports in a batch that is collected, at least 1.
+        batch_mode: whether batches are intervals of time or the Leader selects them.
+        vdaf: what is computed; see `secagg.dap.vdafs.vdaf`.
+        dialect: what Clients speak.
+        privacy: the noise and its budget; None for exact results.
+        interval: outside which no report may lie, counted in time_precision; None for any time.
+    """
     optional = [
         (TASK_INTERVAL_EXTENSION, None if interval is None else interval.encode()),
         (DIALECT_EXTENSION, None if dialect is DAP_18 else dialect.tag),
@@ -242,7 +296,11 @@ def task_configuration(
 
 
 def report_share(report: Report) -> ReportShare:
-    """The Helper's part of a report."""
+    """The Helper's part of a report (section 4.5.3.1).
+
+    Args:
+        report: as the Client has uploaded it.
+    """
     return ReportShare(report.report_metadata, report.public_share, report.helper_encrypted_input_share)
 
 

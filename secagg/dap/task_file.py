@@ -28,7 +28,11 @@ PARTIES = ("client", "leader", "helper", "collector")
 
 @dataclass(frozen=True, repr=False)
 class ClientParty:
-    """What Clients hold: nothing secret."""
+    """What Clients hold: nothing secret.
+
+    Attributes:
+        task: the task.
+    """
 
     task: Task
 
@@ -38,7 +42,8 @@ class AggregatorParty:
     """What the Leader or the Helper holds.
 
     Attributes:
-        secrets: with hashes in place of the tokens that this party only has to recognise.
+        task: the task.
+        secrets: keys and tokens, with hashes in place of the tokens that this party only has to recognise.
     """
 
     task: Task
@@ -50,9 +55,10 @@ class CollectorParty:
     """What the Collector holds.
 
     Attributes:
+        task: the task.
         config: the HPKE configuration that aggregate shares are sealed to.
-        token: that it shows to the Leader.
-        private_key: None where the Collector has it in a file of its own.
+        token: the bearer token that it shows to the Leader.
+        private_key: of the configuration; None where the Collector holds it in a file of its own.
     """
 
     task: Task
@@ -66,19 +72,35 @@ Party = ClientParty | AggregatorParty | CollectorParty
 
 @dataclass(frozen=True, repr=False)
 class CollectorKey:
-    """A Collector's HPKE key pair; any number of tasks may share it."""
+    """A Collector's HPKE key pair; any number of tasks may share it.
+
+    Attributes:
+        config: the public configuration.
+        private_key: secret.
+    """
 
     config: HpkeConfig
     private_key: PrivateKey
 
     @classmethod
     def generate(cls, number: int = 0, *, rand: RandomBytes = os.urandom) -> "CollectorKey":
+        """A new key pair.
+
+        Args:
+            number: of the configuration, 0 to 255.
+            rand: cryptographic randomness.
+        """
         key = PrivateKey.generate(rand)
         return cls(key_config(number, key), key)
 
 
 def key_config(number: int, key: PrivateKey) -> HpkeConfig:
-    """The configuration that tells others of a key."""
+    """The configuration that tells others of a key.
+
+    Args:
+        number: of the configuration, 0 to 255.
+        key: the key pair.
+    """
     return HpkeConfig(number, KEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_128_GCM, key.public_bytes)
 
 
@@ -92,8 +114,10 @@ def new_parties(
     """A new task, as each of PARTIES holds it.
 
     Args:
-        collector: its key pair, or the configuration of one that it keeps to itself.
-        batch_size: reports in a batch that the Leader selects; 0 for min_batch_size.
+        configuration: of the task.
+        collector: the Collector's key pair, or the configuration of a key that the Collector keeps to itself.
+        batch_size: how many reports the Leader puts into a batch that it selects; 0 for min_batch_size.
+        rand: cryptographic randomness, for the task ID, the verification key and the tokens.
 
     Raises:
         LocalProtocolError: the configuration asks for something that this package does not do.
@@ -125,7 +149,11 @@ def _task_id(rand: RandomBytes) -> bytes:
 
 
 def to_document(party: Party) -> dict[str, Any]:
-    """The file's object."""
+    """The JSON object of a party's file.
+
+    Args:
+        party: what the file holds.
+    """
     own: dict[str, Any]
     if isinstance(party, ClientParty):
         name, own = "client", {}
@@ -140,10 +168,13 @@ def to_document(party: Party) -> dict[str, Any]:
 
 
 def from_document(document: object) -> Party:
-    """The party of an object.
+    """The party of a JSON object.
+
+    Args:
+        document: what `json.loads` returned.
 
     Raises:
-        RemoteProtocolError: it is no such object, or a part of it is malformed.
+        RemoteProtocolError: the object is no party's, or a part of it is malformed.
         LocalProtocolError: the task asks for something that this package does not do.
     """
     fields = _fields(document, KIND)
@@ -168,13 +199,24 @@ def from_document(document: object) -> Party:
 
 
 def key_document(key: CollectorKey) -> dict[str, Any]:
-    """The object of a Collector's key file."""
+    """The JSON object of a Collector's key file.
+
+    Args:
+        key: what the file holds.
+    """
     config, private_key = base64url(key.config.encode()), base64url(key.private_key.private_bytes)
     return {"kind": KEY_KIND, "version": VERSION, "hpke_config": config, "hpke_private_key": private_key}
 
 
 def key_from_document(document: object) -> CollectorKey:
-    """Raises RemoteProtocolError for any other object."""
+    """The key pair of a JSON object.
+
+    Args:
+        document: what `json.loads` returned.
+
+    Raises:
+        RemoteProtocolError: the object is no Collector's key.
+    """
     fields = _fields(document, KEY_KIND)
     config, key = HpkeConfig.decode(fields.data("hpke_config")), fields.private_key()
     fields.finish()
@@ -184,27 +226,54 @@ def key_from_document(document: object) -> CollectorKey:
 
 
 def config_from_text(text: str) -> HpkeConfig:
-    """A Collector's HPKE configuration, as base64url; raises RemoteProtocolError unless it is of our suite."""
+    """A Collector's HPKE configuration.
+
+    Args:
+        text: the encoded configuration in base64url.
+
+    Raises:
+        RemoteProtocolError: it is malformed.
+        HpkeError: it is of another suite than ours.
+    """
     return _checked(HpkeConfig.decode(from_base64url(text, name="an HPKE configuration")), None)
 
 
 def load(path: Path) -> Party:
-    """Read a party's file; the error names it.
+    """Read a party's file; where the file is no JSON, the error names it.
+
+    Args:
+        path: of the file.
 
     Raises:
         RemoteProtocolError, LocalProtocolError: see `from_document`.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     return from_document(_json(path))
 
 
 def load_key(path: Path) -> CollectorKey:
-    """Read a Collector's key file; raises as `load`."""
+    """Read a Collector's key file.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        RemoteProtocolError: the file holds no Collector's key.
+        OSError: the file cannot be read.
+    """
     return key_from_document(_json(path))
 
 
 def write_secret(path: Path, text: str) -> None:
-    """A new file that nobody else may read; raises FileExistsError rather than write over one."""
+    """Write a new file that nobody else may read.
+
+    Args:
+        path: of the file.
+        text: what it shall hold.
+
+    Raises:
+        FileExistsError: there is a file already; it is left as it is.
+    """
     create(path, text.encode())
 
 

@@ -16,7 +16,12 @@ _REPLACE_ONE = Neighbours.REPLACE_ONE
 
 
 class Vdaf(Struct):
-    """A VDAF and its parameters: base of the configurations below, each of which is encoded as the draft has it."""
+    """A VDAF and its parameters: the base of the configurations below, which are encoded as the draft asks (appendix
+    B).
+
+    Attributes:
+        NAME: the VDAF's name in the draft, without "Prio3".
+    """
 
     NAME: str
 
@@ -25,53 +30,74 @@ class Vdaf(Struct):
 
     @property
     def type(self) -> int:
-        """The VdafType: its algorithm identifier."""
+        """The VdafType: the algorithm identifier of the VDAF (section 4.1.2)."""
         return DRAFT_20.ids[self.NAME]
 
     @property
     def entries(self) -> int:
-        """Entries of the aggregate result."""
+        """The number of entries of the aggregate result."""
         return int(getattr(self, "length", 1))
 
     def prio3(self, draft: Draft = DRAFT_20) -> Prio3:
-        """Raises LocalProtocolError for parameters that the draft does not allow."""
+        """The VDAF itself.
+
+        Args:
+            draft: whose version of it.
+
+        Raises:
+            LocalProtocolError: the draft does not allow the parameters.
+        """
         raise LocalProtocolError(f"{type(self).__name__} is no VDAF")
 
     def sensitivity(self) -> Sensitivity:
-        """Of the aggregate result, where one report is replaced by another."""
+        """How far the aggregate result moves if one report is replaced by another."""
         raise LocalProtocolError(f"{type(self).__name__} is no VDAF")
 
 
 @dataclass(frozen=True)
 class Count(Vdaf):
-    """How many measurements, each 0 or 1, are 1."""
+    """The number of measurements that are 1; each is 0 or 1."""
 
     NAME = "Count"
 
     def prio3(self, draft: Draft = DRAFT_20) -> Prio3:
+        """See `Vdaf.prio3`."""
         return Prio3Count(draft=draft)
 
     def sensitivity(self) -> Sensitivity:
+        """See `Vdaf.sensitivity`."""
         return Sensitivity.sum(1, _REPLACE_ONE)
 
 
 @dataclass(frozen=True)
 class Sum(Vdaf):
-    """The sum of measurements from 0 to max_measurement."""
+    """The sum of measurements.
+
+    Attributes:
+        max_measurement: the largest measurement; the smallest is 0.
+    """
 
     NAME = "Sum"
     max_measurement: Annotated[int, UInt(8)]
 
     def prio3(self, draft: Draft = DRAFT_20) -> Prio3:
+        """See `Vdaf.prio3`."""
         return Prio3Sum(max_measurement=self.max_measurement, draft=draft)
 
     def sensitivity(self) -> Sensitivity:
+        """See `Vdaf.sensitivity`."""
         return Sensitivity.sum(self.max_measurement, _REPLACE_ONE)
 
 
 @dataclass(frozen=True)
 class SumVec(Vdaf):
-    """The sum of vectors of `length` elements from 0 to max_measurement."""
+    """The sum of vectors.
+
+    Attributes:
+        length: the number of elements in a vector.
+        max_measurement: the largest element; the smallest is 0.
+        chunk_length: the length of the chunks that proofs are made of.
+    """
 
     NAME = "SumVec"
     length: Annotated[int, UInt(4)]
@@ -79,33 +105,47 @@ class SumVec(Vdaf):
     chunk_length: Annotated[int, UInt(4)]
 
     def prio3(self, draft: Draft = DRAFT_20) -> Prio3:
+        """See `Vdaf.prio3`."""
         return Prio3SumVec(
             length=self.length, max_measurement=self.max_measurement, chunk_length=self.chunk_length, draft=draft
         )
 
     def sensitivity(self) -> Sensitivity:
+        """See `Vdaf.sensitivity`."""
         return Sensitivity.vector_sum(self.length, self.max_measurement, _REPLACE_ONE)
 
 
 @dataclass(frozen=True)
 class Histogram(Vdaf):
-    """How many measurements fall into each of `length` buckets."""
+    """The number of measurements in each bucket.
+
+    Attributes:
+        length: the number of buckets; a measurement is 0 .. length - 1.
+        chunk_length: the length of the chunks that proofs are made of.
+    """
 
     NAME = "Histogram"
     length: Annotated[int, UInt(4)]
     chunk_length: Annotated[int, UInt(4)]
 
     def prio3(self, draft: Draft = DRAFT_20) -> Prio3:
+        """See `Vdaf.prio3`."""
         return Prio3Histogram(length=self.length, chunk_length=self.chunk_length, draft=draft)
 
     def sensitivity(self) -> Sensitivity:
+        """See `Vdaf.sensitivity`."""
         return Sensitivity.histogram(_REPLACE_ONE)
 
 
 @dataclass(frozen=True)
 class MultihotCountVec(Vdaf):
-    """How many measurements, each of `length` truth values of which at most max_weight are true, are true at each
-    index."""
+    """The number of measurements that are true at each index; a measurement is a vector of truth values.
+
+    Attributes:
+        length: the number of truth values in a vector.
+        chunk_length: the length of the chunks that proofs are made of.
+        max_weight: how many of a vector's values may be true.
+    """
 
     NAME = "MultihotCountVec"
     length: Annotated[int, UInt(4)]
@@ -113,11 +153,13 @@ class MultihotCountVec(Vdaf):
     max_weight: Annotated[int, UInt(8)]
 
     def prio3(self, draft: Draft = DRAFT_20) -> Prio3:
+        """See `Vdaf.prio3`."""
         return Prio3MultihotCountVec(
             length=self.length, max_weight=self.max_weight, chunk_length=self.chunk_length, draft=draft
         )
 
     def sensitivity(self) -> Sensitivity:
+        """See `Vdaf.sensitivity`."""
         return Sensitivity.multihot(self.length, self.max_weight, _REPLACE_ONE)
 
 
@@ -125,11 +167,15 @@ VDAFS: dict[str, type[Vdaf]] = {kind.NAME: kind for kind in (Count, Sum, SumVec,
 
 
 def decode_vdaf(vdaf_type: int, configuration: bytes) -> Vdaf:
-    """The VDAF of a task.
+    """The VDAF of a task (appendix B).
+
+    Args:
+        vdaf_type: the algorithm identifier.
+        configuration: the encoded parameters.
 
     Raises:
-        LocalProtocolError: this package does not have it.
-        RemoteProtocolError: it does, and the configuration is malformed.
+        LocalProtocolError: this package does not have the VDAF.
+        RemoteProtocolError: the configuration is malformed.
     """
     vdaf_type, configuration = whole(vdaf_type, "vdaf_type"), octets(configuration, "configuration")
     for kind in VDAFS.values():
@@ -139,10 +185,14 @@ def decode_vdaf(vdaf_type: int, configuration: bytes) -> Vdaf:
 
 
 def vdaf(name: str, **parameters: int) -> Vdaf:
-    """A VDAF by name, such as `vdaf("Histogram", length=16)`; chunk_length may be left to the package.
+    """A VDAF by name, such as `vdaf("Histogram", length=16)`.
+
+    Args:
+        name: one of VDAFS.
+        parameters: the fields of its class; `chunk_length` may be left out, and is chosen so that reports are short.
 
     Raises:
-        LocalProtocolError: an unknown name, or missing, unknown or bad parameters.
+        LocalProtocolError: the name is unknown, or parameters are missing, unknown or out of range.
     """
     require(name in VDAFS, f"unknown VDAF {name!r}; choose one of {', '.join(VDAFS)}")
     kind = VDAFS[name]
