@@ -7,7 +7,15 @@ TEMPORARY = frozenset({408, 425, 429, 502, 503, 504})
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:
-    """Seconds from now, at least 0, from a Retry-After header (RFC 9110, section 10.2.3); None without a valid one."""
+    """Seconds from now, at least 0, that a Retry-After header states (RFC 9110, section 10.2.3).
+
+    Args:
+        value: of the header; None if there was none.
+        now: POSIX seconds.
+
+    Returns:
+        The seconds; None without a valid header.
+    """
     if value is None:
         return None
     if value.isascii() and value.isdigit():

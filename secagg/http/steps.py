@@ -30,8 +30,13 @@ class Request:
     """One request.
 
     Attributes:
-        max_bytes: of an answer that are read; a longer one is refused.
-        seconds: for which its content may drip in; a slower one is refused. None leaves that to the client's timeouts.
+        method: of HTTP, such as GET.
+        url: the whole URL.
+        headers: by name.
+        content: the request's body.
+        max_bytes: how many bytes of an answer are read; a longer answer is refused.
+        seconds: how long the answer's content may take; a slower answer is refused. None leaves that to the client's
+            timeouts.
     """
 
     method: str
@@ -47,7 +52,9 @@ class Response:
     """An answer, read to its end.
 
     Attributes:
+        status: of HTTP.
         headers: by name in lower case.
+        content: the answer's body.
         doubtful: whether the request may have arrived before, and its answer was lost.
     """
 
@@ -58,24 +65,29 @@ class Response:
 
     @property
     def successful(self) -> bool:
+        """Whether the status is 200 to 299."""
         return 200 <= self.status < 300
 
 
 @dataclass(frozen=True)
 class Wait:
-    """Go on after so many seconds."""
+    """Go on after a pause.
+
+    Attributes:
+        seconds: how long.
+    """
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a caller may be shown while it waits.
+    """What a caller may be told while it waits.
 
     Attributes:
         waited: seconds since the beginning.
         pause: seconds until the server is asked again.
-        reason: what it waits for, if the server says so.
+        reason: what the server waits for, if it says so; otherwise empty.
     """
 
     waited: float
@@ -87,7 +99,7 @@ class Progress:
 
 
 class Unreachable(SecAggError):
-    """A server gave no answer, after several tries.
+    """A server gave no answer, after several attempts.
 
     Attributes:
         doubtful: whether the request may have arrived all the same.
@@ -99,7 +111,7 @@ class Unreachable(SecAggError):
 
 
 class Busy(SecAggError):
-    """A server says that it is busy, after several tries.
+    """A server says that it is busy, after several attempts.
 
     Attributes:
         response: its last answer.
@@ -115,7 +127,7 @@ class Failure:
     """No answer came.
 
     Attributes:
-        kind: of error.
+        kind: the name of the error.
         detail: what the network or the library says of it; may be empty, and may name addresses.
         arrived: whether the request itself may have arrived.
     """
@@ -126,6 +138,7 @@ class Failure:
 
     @property
     def reason(self) -> str:
+        """Kind and detail, for a message."""
         return f"{self.kind}: {self.detail}" if self.detail else self.kind
 
 
@@ -137,11 +150,12 @@ Notify: TypeAlias = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class Retries:
-    """How often, and how patiently, a request is sent again where the network fails or the server says it is busy.
+    """How often, and how patiently, a request is sent again where the network fails or the server says that it is busy.
 
     Attributes:
-        attempts: how often it is sent at most.
-        longest: seconds between two; a server that asks for more gets no further attempt.
+        attempts: the largest number of times that it is sent.
+        longest: the longest pause between two attempts, in seconds; a server that asks for more gets no further
+            attempt.
     """
 
     attempts: int = 5
@@ -153,12 +167,17 @@ class Retries:
 
 
 def send(request: Request, *, clock: Callable[[], float], retries: Retries) -> Steps[Response]:
-    """Sends the same bytes until there is an answer other than "busy".
+    """Send the same bytes until there is an answer other than "busy".
+
+    Args:
+        request: what to send.
+        clock: POSIX seconds.
+        retries: how often and how patiently.
 
     Raises:
-        Busy: the server stays busy, or asks for more patience than `retries` have.
+        Busy: the server stays busy, or asks for a longer pause than `retries` allows.
         Unreachable: no answer came.
-        RemoteProtocolError: an answer is too long.
+        RemoteProtocolError: an answer is longer or slower than the request allows, or is compressed.
     """
     host = urlsplit(request.url).netloc
     attempt, doubtful = 0, False
@@ -209,7 +228,14 @@ _IDENTITY = {"Accept-Encoding": "identity"}  # what unpacks has no size that a l
 def run(
     http: httpx.Client, steps: Steps[T], sleep: Callable[[float], None] = time.sleep, notify: Notify | None = None
 ) -> T:
-    """Runs the steps to their end and returns what they return."""
+    """Run the steps to their end, and return what they return.
+
+    Args:
+        http: sends the requests.
+        steps: a generator of requests, waits and progress.
+        sleep: waits for a number of seconds.
+        notify: is told each progress; None for nobody.
+    """
     reply: Reply = None
     while True:
         step = _advance(steps, reply)
@@ -227,7 +253,14 @@ def run(
 async def run_async(
     http: httpx.AsyncClient, steps: Steps[T], sleep: Callable[[float], Any] = anyio.sleep, notify: Notify | None = None
 ) -> T:
-    """`run` under asyncio or trio. The steps compute on a thread, so that the event loop goes on meanwhile."""
+    """`run` under asyncio or trio. The steps compute on a thread, so that the event loop goes on meanwhile.
+
+    Args:
+        http: sends the requests.
+        steps: a generator of requests, waits and progress.
+        sleep: waits for a number of seconds.
+        notify: is told each progress; None for nobody.
+    """
     reply: Reply = None
     while True:
         step = await anyio.to_thread.run_sync(_advance, steps, reply)
@@ -243,7 +276,15 @@ async def run_async(
 
 
 def perform(http: httpx.Client, request: Request) -> Response | Failure | RemoteProtocolError:
-    """Sends one request and reads the answer as far as is allowed."""
+    """Send one request, and read the answer as far as the request allows.
+
+    Args:
+        http: sends it.
+        request: what to send.
+
+    Returns:
+        The answer; a Failure if none came; a RemoteProtocolError if it is not one that the request allows.
+    """
     body = _Body(request)
     try:
         with http.stream(
@@ -259,6 +300,12 @@ def perform(http: httpx.Client, request: Request) -> Response | Failure | Remote
 
 
 async def perform_async(http: httpx.AsyncClient, request: Request) -> Reply:
+    """`perform` under asyncio or trio.
+
+    Args:
+        http: sends the request.
+        request: what to send.
+    """
     body = _Body(request)
     try:
         async with http.stream(

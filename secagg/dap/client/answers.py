@@ -11,10 +11,15 @@ from ..problems import DapProblem, from_response
 def send(request: Request, *, clock: Callable[[], float], retries: Retries) -> Steps[Response]:
     """`http.steps.send`, whose error for a server that stays busy is the DapProblem that it sent.
 
+    Args:
+        request: what to send.
+        clock: POSIX seconds.
+        retries: how often and how patiently.
+
     Raises:
         DapProblem: the server stays busy.
         Unreachable: no answer came.
-        RemoteProtocolError: an answer is too long.
+        RemoteProtocolError: an answer is longer or slower than the request allows, or is compressed.
     """
     try:
         return (yield from steps.send(request, clock=clock, retries=retries))
@@ -23,12 +28,26 @@ def send(request: Request, *, clock: Callable[[], float], retries: Retries) -> S
 
 
 def problem(response: Response, now: float) -> DapProblem:
-    """What an unsuccessful response says."""
+    """The problem that an unsuccessful response states (section 3.6).
+
+    Args:
+        response: the answer.
+        now: POSIX seconds.
+    """
     return from_response(response.status, response.headers, response.content, now)
 
 
 def require_success(response: Response, now: float) -> None:
-    """Raises DapProblem for an answer that is an error, RemoteProtocolError for a redirection."""
+    """Check that an answer is successful.
+
+    Args:
+        response: the answer.
+        now: POSIX seconds.
+
+    Raises:
+        DapProblem: the answer is an error.
+        RemoteProtocolError: the answer is a redirection.
+    """
     if 300 <= response.status < 400:
         raise RemoteProtocolError(f"a server redirects us (HTTP {response.status}): put its final URL into the task")
     if not response.successful:
@@ -36,7 +55,15 @@ def require_success(response: Response, now: float) -> None:
 
 
 def require_media_type(response: Response, wanted: str) -> None:
-    """Raises RemoteProtocolError unless it is the one, spaces and capitals aside."""
+    """Check an answer's media type; spaces and capitals do not matter.
+
+    Args:
+        response: the answer.
+        wanted: the media type, in lower case without spaces.
+
+    Raises:
+        RemoteProtocolError: the answer is of another type.
+    """
     given = response.headers.get("content-type", "")
     if given.replace(" ", "").lower() != wanted:
         content_type = "".join(c if c.isprintable() else "?" for c in given[:100])

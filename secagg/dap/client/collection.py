@@ -27,19 +27,21 @@ that the Leader selects."""
 
 @dataclass(frozen=True)
 class Collection:
-    """The aggregate of a batch.
+    """The aggregate of a batch (section 4.6.6).
 
     Attributes:
-        report_count: how many reports it has.
-        interval: the smallest that holds their times, counted in time_precision.
-        start, end: the same in POSIX seconds; half-open.
-        result: as the VDAF has it, an integer or a list; with the Aggregators' noise it may be negative. Where Clients
-            randomize, unbiased estimates, which are fractions.
-        error_bars: what each entry's error stays within, with `confidence` for each by itself; of `result`'s shape.
+        report_count: the number of reports in it.
+        interval: the smallest interval that holds their times, counted in time_precision.
+        start: the start of that interval, in POSIX seconds.
+        end: its end, in POSIX seconds; the first second after it.
+        result: an integer or a list, as the VDAF has it. With the Aggregators' noise it may be negative. Where Clients
+            randomize, it is the unbiased estimates, which are fractions.
+        error_bars: the bound that each entry's error keeps to, with `confidence` for each entry by itself; in
+            `result`'s shape.
         confidence: of the error bars.
         job: the collection job's URL.
-        deleted: whether the Leader has forgotten the job. A leader-selected job that is not deleted is what the next
-            query gets again: `delete` it before.
+        deleted: whether the Leader has forgotten the job. The next query gets a leader-selected job again unless it is
+            deleted: call `delete` first.
     """
 
     report_count: int
@@ -57,7 +59,8 @@ class CollectionPending(SecAggError):
     """A batch is not ready. The Leader goes on with it: the same query finds the same job.
 
     Attributes:
-        job: its URL.
+        reason: what the batch waits for.
+        job: the collection job's URL.
     """
 
     def __init__(self, reason: str, job: str) -> None:
@@ -70,7 +73,19 @@ class CollectionPending(SecAggError):
 
 
 class Collecting:
-    """The steps, for one task."""
+    """The steps of a Collector, for one task.
+
+    Args:
+        task: whose batches.
+        private_key: to which the Aggregators seal.
+        config: the HPKE configuration of this key that the Aggregators have.
+        token: the bearer token that the Leader knows the Collector by.
+        clock: POSIX seconds.
+        retries: how often and how patiently the Leader is asked.
+
+    Raises:
+        LocalProtocolError: key and configuration do not belong together, or the token cannot be sent in a header.
+    """
 
     def __init__(
         self,
@@ -92,7 +107,13 @@ class Collecting:
         self._url = f"{task.leader_url}/tasks/{task.text}/collection_jobs"
 
     def collect(self, batch: Batch, confidence: float, timeout: float | None) -> Steps[Collection]:
-        """Creates the job, polls it, and makes the result of it."""
+        """Create the job, poll it, and make the result of it (sections 4.6.1 and 4.6.6).
+
+        Args:
+            batch: see `Collector.collect`.
+            confidence: of the error bars.
+            timeout: seconds until CollectionPending; None to wait as long as the Leader does.
+        """
         confidence, timeout = real(confidence, "confidence"), None if timeout is None else real(timeout, "timeout")
         request = self.request(batch)
         error_bars(self._task.privacy, self._task.vdaf, confidence, report_count=1)  # raises now, not after hours
@@ -115,7 +136,10 @@ class Collecting:
         return replace(collection, deleted=(yield from self._delete_quietly(job)))
 
     def request(self, batch: Batch) -> CollectionJobReq:
-        """The query; the same one has the same bytes.
+        """The query for a batch (section 4.6.1); the same query has the same bytes.
+
+        Args:
+            batch: see `Collector.collect`.
 
         Raises:
             LocalProtocolError: the task has no such batches.
@@ -130,11 +154,17 @@ class Collecting:
         return CollectionJobReq(Query(task.batch_mode, interval.encode()))
 
     def finish(self, request: CollectionJobReq, response: CollectionJobResp, confidence: float, job: str) -> Collection:
-        """Opens and unshards (sections 4.6.6 and 4.6.7).
+        """Open both aggregate shares and unshard them (sections 4.6.6 and 4.6.7).
+
+        Args:
+            request: the query.
+            response: the Leader's answer to it.
+            confidence: of the error bars.
+            job: the collection job's URL.
 
         Raises:
-            RemoteProtocolError: it is not an answer to the query, or does not open.
-            LocalProtocolError: so many reports may sum up to more than the VDAF's field holds.
+            RemoteProtocolError: the response is not an answer to the query, or a share does not open.
+            LocalProtocolError: the sum of so many reports may be beyond the VDAF's field.
         """
         task = self._task
         self._check_batch(request, response)
@@ -152,7 +182,14 @@ class Collecting:
         return Collection(response.report_count, response.interval, start, end, result, bars, confidence, job)
 
     def delete(self, job: str) -> Steps[None]:
-        """Raises DapProblem if the Leader does not know the job."""
+        """Delete a collection job (section 4.6.3).
+
+        Args:
+            job: its URL.
+
+        Raises:
+            DapProblem: the Leader does not know the job.
+        """
         self._require_job(job)
         response = yield from self._ask("DELETE", job)
         require_success(response, self._clock())

@@ -26,21 +26,21 @@ CONFIDENCE = 0.95
 
 
 class Collector:
-    """Collects batches of one task.
+    """Collects batches of one task (section 4.6).
 
     Args:
-        task: see there.
-        private_key: to which the Aggregators seal.
-        config: the HPKE configuration that they have of it.
-        token: by which the Leader knows the Collector.
+        task: whose batches.
+        private_key: to which the Aggregators seal their shares.
+        config: the HPKE configuration of this key that the Aggregators have.
+        token: the bearer token that the Leader knows the Collector by.
         http: an `httpx.Client` with certificates and proxies as you need them; by default one that is closed with this
             collector.
         clock: POSIX seconds.
-        retries: where the network fails or the Leader is busy.
-        sleep: waits for so many seconds.
+        retries: how often and how patiently the Leader is asked where the network fails or the Leader is busy.
+        sleep: waits for a number of seconds.
 
     Raises:
-        LocalProtocolError: key and configuration do not belong together, or the token cannot be sent.
+        LocalProtocolError: key and configuration do not belong together, or the token cannot be sent in a header.
     """
 
     def __init__(
@@ -68,12 +68,13 @@ class Collector:
         timeout: float | None = None,
         progress: Notify | None = None,
     ) -> Collection:
-        """Waits for a batch and returns its aggregate. The same query finds the same job again, and where batches are
-        by time the same result.
+        """Wait for a batch, and return its aggregate.
+
+        The same query finds the same job again. Where batches are intervals of time, it gets the same result again.
 
         Args:
-            batch: an interval, counted in time_precision or as (start, duration) in seconds; None if the Leader selects
-                batches, whose job is deleted once the result is there.
+            batch: an interval, counted in time_precision or as (start, duration) in seconds. None where the Leader
+                selects the batches; the job is then deleted once the result is there.
             confidence: of the error bars, for each entry by itself.
             timeout: seconds; None waits for as long as the Leader does.
             progress: is told each pause.
@@ -83,15 +84,23 @@ class Collector:
             DapProblem: the Leader refuses, and says why.
             CollectionPending: the batch is not ready in time.
             Unreachable: the Leader does not answer.
-            RemoteProtocolError: what it answers is no result.
+            RemoteProtocolError: the Leader's answer is no result.
         """
         return run(self._http, self._collecting.collect(batch, confidence, timeout), self._sleep, progress)
 
     def delete(self, job: str) -> None:
-        """Lets the Leader forget a job. What was collected stays collected, and paid for."""
+        """Have the Leader forget a job (section 4.6.3). Its batch stays collected, and its budget stays spent.
+
+        Args:
+            job: the collection job's URL.
+
+        Raises:
+            DapProblem: the Leader does not know the job.
+        """
         run(self._http, self._collecting.delete(job), self._sleep)
 
     def close(self) -> None:
+        """Close the HTTP client, unless it was passed in."""
         if self._owned:
             self._http.close()
 
@@ -103,7 +112,21 @@ class Collector:
 
 
 class AsyncCollector:
-    """`Collector` for asyncio and trio; `http` is an `httpx.AsyncClient`."""
+    """`Collector` for asyncio and trio; `http` is an `httpx.AsyncClient`.
+
+    Args:
+        task: see `Collector`.
+        private_key: see `Collector`.
+        config: see `Collector`.
+        token: see `Collector`.
+        http: an `httpx.AsyncClient`; by default one that is closed with this collector.
+        clock: POSIX seconds.
+        retries: see `Collector`.
+        sleep: a coroutine function that waits for a number of seconds.
+
+    Raises:
+        LocalProtocolError: see `Collector`.
+    """
 
     def __init__(
         self,
@@ -130,15 +153,27 @@ class AsyncCollector:
         timeout: float | None = None,  # of the Leader's work, not of this call
         progress: Notify | None = None,
     ) -> Collection:
-        """See `Collector.collect`."""
+        """See `Collector.collect`.
+
+        Args:
+            batch: an interval, or None where the Leader selects the batches.
+            confidence: of the error bars, for each entry by itself.
+            timeout: seconds of the Leader's work, not of this call; None waits for as long as the Leader does.
+            progress: is told each pause.
+        """
         steps = self._collecting.collect(batch, confidence, timeout)
         return await run_async(self._http, steps, self._sleep, progress)
 
     async def delete(self, job: str) -> None:
-        """See `Collector.delete`."""
+        """See `Collector.delete`.
+
+        Args:
+            job: the collection job's URL.
+        """
         await run_async(self._http, self._collecting.delete(job), self._sleep)
 
     async def aclose(self) -> None:
+        """Close the HTTP client, unless it was passed in."""
         if self._owned:
             await self._http.aclose()
 

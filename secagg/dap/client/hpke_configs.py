@@ -13,10 +13,12 @@ _LONGEST_AGE = 7 * 86_400.0
 
 
 class Configs:
-    """Both Aggregators' configurations, each kept as long as its Aggregator says.
+    """Both Aggregators' configurations, each cached as long as its Aggregator allows.
 
     Args:
+        task: whose Aggregators.
         clock: POSIX seconds.
+        retries: how often and how patiently an Aggregator is asked.
     """
 
     def __init__(self, task: Task, clock: Callable[[], float], retries: Retries) -> None:
@@ -26,14 +28,19 @@ class Configs:
         self._cached: dict[Role, tuple[HpkeConfig, float]] = {}
 
     def forget(self) -> None:
-        """What is kept is out of date."""
+        """Drop what is cached: it is out of date."""
         self._cached = {}
 
     def get(self, role: Role) -> Steps[HpkeConfig]:
-        """The Leader's or Helper's, from the cache if it may be.
+        """The HPKE configuration of an Aggregator, from the cache if that is fresh (section 4.4.1).
+
+        Args:
+            role: LEADER or HELPER.
 
         Raises:
-            DapProblem, RemoteProtocolError, Unreachable: there is none to be had.
+            DapProblem: the Aggregator refuses.
+            Unreachable: the Aggregator does not answer.
+            RemoteProtocolError: it has no configuration that we can seal to, or its answer is malformed.
         """
         cached = self._cached.get(role)
         if cached is not None and self._clock() < cached[1]:

@@ -45,16 +45,17 @@ _LASTING = {ReportError.REPORT_TOO_EARLY, ReportError.TASK_NOT_STARTED, ReportEr
 
 @dataclass(frozen=True)
 class UploadResult:
-    """What became of measurements: each was accepted or refused, or nobody knows.
+    """What became of measurements: each report was accepted or refused, or its outcome is unknown.
 
-    The Leader takes a report once. Where the answer to a first try was lost and it refuses the next, that may be
-    because it took the report then, or because its batch was collected, the task ended or a key was replaced meanwhile.
+    The Leader takes a report once. Suppose that the answer to a first attempt is lost, and that the Leader refuses the
+    second one. Then either the Leader took the report at the first attempt, or meanwhile its batch was collected, the
+    task ended or a key was replaced.
 
     Attributes:
-        accepted: how many reports the Leader has said that it took.
+        accepted: the number of reports that the Leader has accepted.
         errors: why it refused others, by their position among the measurements.
-        unknown: positions of reports that it has taken or refused, nobody knows which. Measured and sent anew, they
-            may count twice.
+        unknown: positions of reports that it has either accepted or refused. Measured and sent anew, they may count
+            twice.
     """
 
     accepted: int
@@ -63,10 +64,13 @@ class UploadResult:
 
 
 class UploadInterrupted(SecAggError):
-    """An upload ended early; the cause says why. `resume` goes on with it, and counts no measurement twice: what may
-    have arrived is sent again byte for byte, which the Leader takes once.
+    """An upload ended early; its cause is the exception's `__cause__`.
+
+    `resume` continues the upload, and counts no measurement twice: reports that may have arrived are sent again byte
+    for byte, and the Leader takes each once.
 
     Attributes:
+        reason: what happened and what to do, in words.
         result: what is known so far.
     """
 
@@ -77,6 +81,7 @@ class UploadInterrupted(SecAggError):
 
     @property
     def result(self) -> UploadResult:
+        """What is known so far."""
         return self._upload.result
 
     def __reduce__(self) -> tuple[type["UploadInterrupted"], tuple[str, "_Upload"]]:
@@ -240,17 +245,17 @@ def _advice(upload: _Upload, error: SecAggError) -> str:
 
 
 class Client:
-    """Uploads measurements of one task.
+    """Uploads measurements of one task (section 4.4).
 
     Args:
-        task: see there.
+        task: of the measurements.
         http: an `httpx.Client` with certificates, proxies and headers as you need them; by default one that is closed
             with this client.
         clock: POSIX seconds.
         rand: cryptographic randomness.
-        retries: where the network fails or a server is busy.
-        max_body: bytes of a request, unless one report has more.
-        sleep: waits for so many seconds.
+        retries: how often and how patiently a server is asked where the network fails or the server is busy.
+        max_body: bytes of a request with several reports; a single report may be longer.
+        sleep: waits for a number of seconds.
     """
 
     def __init__(
@@ -270,7 +275,7 @@ class Client:
         self._http = http or httpx.Client(timeout=TIMEOUT)
 
     def upload(self, measurements: Any) -> UploadResult:
-        """Makes a report of each measurement and uploads it.
+        """Make a report of each measurement, and upload it (sections 4.4.2.1 and 4.4.2).
 
         Args:
             measurements: [n, ...], as the task's VDAF takes them.
@@ -279,15 +284,21 @@ class Client:
             ValueError: a measurement is out of range; nothing was sent.
             DapProblem: a server refuses the request; no report was accepted.
             Unreachable: a server cannot be reached; no report was sent.
-            UploadInterrupted: for any other reason, some reports may have arrived; see `resume`.
+            RemoteProtocolError: a server's answer is not what the draft allows; no report was accepted.
+            UploadInterrupted: the upload ended early for any reason, and some reports may have arrived; see `resume`.
         """
         return run(self._http, self._uploader.steps(self._uploader.begin(measurements)), self._sleep)
 
     def resume(self, interrupted: UploadInterrupted) -> UploadResult:
-        """Goes on with an upload; returns and raises what `upload` would for all its measurements."""
+        """Go on with an upload; returns and raises what `upload` would for all its measurements.
+
+        Args:
+            interrupted: what `upload` or `resume` has raised.
+        """
         return run(self._http, self._uploader.steps(interrupted._upload), self._sleep)
 
     def close(self) -> None:
+        """Close the HTTP client, unless it was passed in."""
         if self._owned:
             self._http.close()
 
@@ -299,7 +310,17 @@ class Client:
 
 
 class AsyncClient:
-    """`Client` for asyncio and trio; `http` is an `httpx.AsyncClient`."""
+    """`Client` for asyncio and trio; `http` is an `httpx.AsyncClient`.
+
+    Args:
+        task: see `Client`.
+        http: an `httpx.AsyncClient`; by default one that is closed with this client.
+        clock: POSIX seconds.
+        rand: cryptographic randomness.
+        retries: see `Client`.
+        max_body: see `Client`.
+        sleep: a coroutine function that waits for a number of seconds.
+    """
 
     def __init__(
         self,
@@ -318,14 +339,23 @@ class AsyncClient:
         self._http = http or httpx.AsyncClient(timeout=TIMEOUT)
 
     async def upload(self, measurements: Any) -> UploadResult:
-        """See `Client.upload`."""
+        """See `Client.upload`.
+
+        Args:
+            measurements: [n, ...], as the task's VDAF takes them.
+        """
         return await run_async(self._http, self._uploader.steps(self._uploader.begin(measurements)), self._sleep)
 
     async def resume(self, interrupted: UploadInterrupted) -> UploadResult:
-        """See `Client.resume`."""
+        """See `Client.resume`.
+
+        Args:
+            interrupted: what `upload` or `resume` has raised.
+        """
         return await run_async(self._http, self._uploader.steps(interrupted._upload), self._sleep)
 
     async def aclose(self) -> None:
+        """Close the HTTP client, unless it was passed in."""
         if self._owned:
             await self._http.aclose()
 

@@ -11,12 +11,15 @@ from .extension import Privacy
 
 
 def estimates(privacy: Privacy | None, vdaf: Vdaf, result: int | Sequence[int], report_count: int) -> list[float]:
-    """Unbiased estimates of the true result, one for each entry; they may be negative, and fractions where Clients
-    randomize.
+    """Unbiased estimates of the true result, one for each entry.
+
+    They may be negative, and are fractions where Clients randomize.
 
     Args:
-        result: of `Prio3.unshard(..., signed=True)`.
-        report_count: how many reports the batch had.
+        privacy: of the task; None if its results are exact.
+        vdaf: of the task.
+        result: what `Prio3.unshard(..., signed=True)` returned.
+        report_count: the number of reports in the batch.
     """
     counts = [result] if isinstance(result, int) else list(result)
     if privacy is None or privacy.place is Place.AGGREGATORS:
@@ -31,16 +34,18 @@ def error_bars(
     report_count: int,
     estimated: Sequence[float] | None = None,
 ) -> list[float]:
-    """What the absolute error of each entry of `estimates` stays within, with this confidence for each by itself.
+    """The bound that the absolute error of each entry of `estimates` keeps to, with this confidence for each by itself.
 
-    Noise of Aggregators has a known law, and the bars are its quantiles, the same for every entry. Randomized response
-    has an error that depends on the true counts, and is nearly normal: bars use the estimates in their place, or
+    The law of the Aggregators' noise is known: the bars are its quantiles, the same for every entry. The error of
+    randomized response depends on the true counts, and is nearly normal: the bars use the estimates in their place, or
     without estimates the worst counts there can be.
 
     Args:
+        privacy: of the task; None if its results are exact.
+        vdaf: of the task.
         confidence: above 0, at most 1 - 1e-12.
-        report_count: how many reports the batch had.
-        estimated: from `estimates`, of every entry.
+        report_count: the number of reports in the batch.
+        estimated: from `estimates`, of every entry; None for the worst counts.
     """
     confidence, report_count = real(confidence, "confidence"), whole(report_count, "report_count")
     require(0 < confidence <= 1 - 1e-12, f"confidence must be above 0 and at most 1 - 1e-12, got {confidence}")

@@ -88,6 +88,7 @@ class Mechanism(IntEnum):
 
     @property
     def place(self) -> Place:
+        """Who makes results private: the Aggregators, or the Clients (local)."""
         return Place.LOCAL if self is Mechanism.RANDOMIZED_RESPONSE else Place.AGGREGATORS
 
 
@@ -201,14 +202,14 @@ class Privacy(Struct):
     Attributes:
         mechanism: the law of least variance that keeps to the budget, by name, or randomized response.
         budget: what one collection may reveal about a privacy unit.
-        total: what all collections of the task may reveal about one together.
-        honest: how many of the two Aggregators are counted on to add noise that they keep to themselves; 0 where
-            Clients randomize, who need neither.
+        total: what all collections of the task together may reveal about a privacy unit.
+        honest: how many of the two Aggregators are trusted to add noise and to keep it secret, 1 or 2; 0 where Clients
+            randomize, who need to trust neither.
         neighbours: replace-one.
         unit: whose data the guarantee is about.
 
     Raises:
-        LocalProtocolError: the values contradict one another, or cannot be had in DAP.
+        LocalProtocolError: the values contradict one another, or DAP cannot provide them.
     """
 
     mechanism: Annotated[Mechanism, UInt(1, Mechanism)]
@@ -238,7 +239,14 @@ class Privacy(Struct):
 
     @classmethod
     def read(cls, reader: Reader) -> Self:
-        """Raises `RemoteProtocolError` also for values that `Privacy` refuses."""
+        """The extension's data from the wire.
+
+        Args:
+            reader: stands before the data.
+
+        Raises:
+            RemoteProtocolError: the data is malformed, or `Privacy` refuses its values.
+        """
         try:
             return super().read(reader)
         except LocalProtocolError as error:
@@ -246,22 +254,28 @@ class Privacy(Struct):
 
     @property
     def place(self) -> Place:
-        """Who makes results private: Aggregators, or Clients (local)."""
+        """Who makes results private: the Aggregators, or the Clients (local)."""
         return self.mechanism.place
 
     def plan(self, vdaf: Vdaf) -> Plan:
         """The noise of a task with this VDAF; where Clients randomize, a plan in which Aggregators add none.
 
+        Args:
+            vdaf: of the task.
+
         Raises:
-            LocalProtocolError: it cannot be had; the message says why, and what can.
+            LocalProtocolError: there is no such noise; the message says why, and what there is.
         """
         return _plan(self, vdaf)
 
     def randomized_response(self, vdaf: Vdaf) -> RandomizedResponse:
-        """What Clients do to each measurement before they shard it. Epsilon is shared evenly among a unit's reports.
+        """What Clients do to each measurement before they shard it; the reports of a unit share epsilon evenly.
+
+        Args:
+            vdaf: of the task: Count or Histogram.
 
         Raises:
-            LocalProtocolError: the mechanism is another, or the VDAF takes no randomized response.
+            LocalProtocolError: the mechanism is another, or randomized response does not suit the VDAF.
         """
         require(self.place is Place.LOCAL, f"in this task Clients do not randomize: {self.mechanism} is by Aggregators")
         require(
@@ -273,8 +287,12 @@ class Privacy(Struct):
         return RandomizedResponse(buckets, self.budget.epsilon / self.unit.reports)
 
     def report(self, vdaf: Vdaf, *, seen: bool = True) -> list[tuple[str, str]]:
-        """The guarantee in words: names and values, assumptions included; `seen` is whether Clients had the parameters,
-        which those of another dialect had not."""
+        """The guarantee in words: names and values, assumptions included.
+
+        Args:
+            vdaf: of the task.
+            seen: whether Clients see the parameters; those of another dialect than draft 18 do not.
+        """
         plan, seen = self.plan(vdaf), flag(seen, "seen")
         pairs = plan.report() if self.place is Place.AGGREGATORS else self._local_report(vdaf)
         pairs.append(("total", f"{self.total}: {collections_allowed(self, vdaf):,} collections at most"))
@@ -293,19 +311,41 @@ class Privacy(Struct):
 
 
 def least_noise(budget: Budget, vdaf: Vdaf, honest: int = 1, unit: Unit = REPORT) -> Mechanism:
-    """The mechanism of the Aggregators that keeps to a budget with the least variance, which is the one to name."""
+    """The mechanism of the Aggregators that keeps to a budget with the least variance: the one that a task must name.
+
+    Args:
+        budget: of one collection.
+        vdaf: of the task.
+        honest: how many of the two Aggregators are trusted to add noise and to keep it secret.
+        unit: whose data the budget is about.
+
+    Raises:
+        LocalProtocolError: no mechanism keeps to the budget.
+    """
     plan = Plan.aggregators(budget, vdaf.sensitivity(), vdaf.entries, count=AGGREGATORS, honest=honest, unit=unit)
     return _LAWS[type(plan.law)]
 
 
 def collections_allowed(privacy: Privacy, vdaf: Vdaf) -> int:
-    """How many collections the total budget allows, up to MAX_COLLECTIONS."""
+    """How many collections the total budget allows, up to MAX_COLLECTIONS.
+
+    Args:
+        privacy: of the task.
+        vdaf: of the task.
+    """
     return _allowed(privacy, privacy.plan(vdaf))
 
 
 def affords(privacy: Privacy, plan: Plan, spent: int) -> bool:
-    """Whether one more collection keeps to the total, after so many: each costs the same, so their number is all that
-    an Aggregator's ledger has to keep."""
+    """Whether one more collection keeps to the total budget.
+
+    Each collection costs the same, so that an Aggregator's ledger need only keep their number.
+
+    Args:
+        privacy: of the task.
+        plan: the task's; see `Privacy.plan`.
+        spent: the number of collections so far.
+    """
     return whole(spent, "spent") < _allowed(privacy, plan)
 
 

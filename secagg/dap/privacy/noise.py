@@ -49,8 +49,15 @@ def noise_secret(noise_key: bytes, task_id: bytes, batch: bytes) -> bytes:
 
 
 def add_noise(plan: Plan, prio3: Prio3, agg_share: Elements, secret: bytes) -> Elements:
-    """A copy of the aggregate share with one Aggregator's noise, over the field: the same for the same secret, plan and
-    share.
+    """A copy of the aggregate share with one Aggregator's noise, over the field.
+
+    The same secret, plan and share give the same noise.
+
+    Args:
+        plan: of the task.
+        prio3: of the task.
+        agg_share: the aggregate share, one element of the field for each entry.
+        secret: 16 bytes; see `noise_secret`.
 
     Raises:
         LocalProtocolError: the share has another length than the plan, or the secret another than 16 bytes.

@@ -26,15 +26,16 @@ _SCALE_BITS = 64  # of the ratio of two probabilities, after the point
 
 @dataclass(frozen=True)
 class RandomizedResponse:
-    """Each of `buckets` values is reported as itself with probability p, as each of the others with q, p / q being the
-    largest fraction with 64 binary places that is at most e**epsilon.
+    """Reports each of `buckets` values as itself with probability p, and as each of the others with probability q.
+
+    p / q is the largest fraction with 64 binary places that is at most e**epsilon.
 
     Attributes:
-        buckets: k, how many values there are: 0 .. k - 1.
+        buckets: k, the number of values: 0 .. k - 1.
         epsilon: of one report: no two values make any report likelier by more than a factor of e**epsilon.
 
     Raises:
-        LocalProtocolError: there are fewer than 2 values, or epsilon is so small that nothing would be left.
+        LocalProtocolError: there are fewer than 2 values, or epsilon is so small that reports would say nothing.
     """
 
     buckets: int
@@ -58,13 +59,18 @@ class RandomizedResponse:
 
     @property
     def q(self) -> Fraction:
-        """The probability of reporting one other value."""
+        """The probability of reporting one certain other value."""
         return 1 / (self.ratio + self.buckets - 1)
 
     def randomize(self, value: int, *, rand: Rand = os.urandom) -> int:
-        """What to report instead of the value, drawn exactly: only integer arithmetic between random bytes and report.
+        """What to report instead of a value, drawn exactly: there is only integer arithmetic between random bytes and
+        report.
 
-        Once for each measurement: who sees two reports of one value learns twice as much.
+        Call this once for each measurement: two reports of one value tell an observer twice as much.
+
+        Args:
+            value: 0 .. k - 1.
+            rand: cryptographic randomness.
 
         Raises:
             LocalProtocolError: the value is not 0 .. k - 1.
@@ -79,18 +85,26 @@ class RandomizedResponse:
         return picked + (picked >= value)
 
     def debias(self, counts: Sequence[int], reports: int) -> list[float]:
-        """Unbiased estimates of the true counts, which may be negative.
+        """Unbiased estimates of the true counts; they may be negative.
 
         Args:
-            counts: of any of the values, among all reports.
-            reports: how many there were.
+            counts: how many reports state each value; any of the values may be left out.
+            reports: the number of all reports.
         """
         slope, reports = self.p - self.q, whole(reports, "reports")
         return [float((fraction(count, "counts") - reports * self.q) / slope) for count in counts]
 
     def standard_errors(self, estimates: Sequence[float] | None, reports: int, entries: int) -> NDArray[np.float64]:
-        """Of `debias`'s estimates, given the true counts n_j: sqrt(n_j p (1 - p) + (n - n_j) q (1 - q)) / (p - q), with
-        the estimate for n_j, or without estimates the largest over all n_j; float64[entries]."""
+        """The standard errors of `debias`'s estimates, float64[entries].
+
+        Given the true counts n_j they are sqrt(n_j p (1 - p) + (n - n_j) q (1 - q)) / (p - q). The estimate stands for
+        n_j; without estimates, the largest over all n_j is returned.
+
+        Args:
+            estimates: from `debias`, one for each entry; None for the worst case.
+            reports: the number of all reports, n.
+            entries: how many standard errors to return.
+        """
         reports, entries = whole(reports, "reports"), whole(entries, "entries")
         own, other = float(self.p * (1 - self.p)), float(self.q * (1 - self.q))
         if estimates is None:
