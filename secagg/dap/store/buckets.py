@@ -29,10 +29,10 @@ class Outputs:
     """Reports that an aggregation job has verified.
 
     Attributes:
-        report_ids: of each.
-        times: of each, in time_precision.
-        batch_id: of all, in leader-selected mode.
-        out_shares: of each; those rejected are left out.
+        report_ids: the ID of each.
+        times: the time of each, in time_precision.
+        batch_id: the batch of them all, in leader-selected mode; otherwise None.
+        out_shares: the output share of each; those of rejected reports are left out.
     """
 
     report_ids: Sequence[bytes]
@@ -41,18 +41,23 @@ class Outputs:
     out_shares: Rows
 
     def bucket(self, i: int) -> bytes:
+        """The batch bucket identifier of a report (section 4.5.4.3).
+
+        Args:
+            i: the report's position.
+        """
         return bucket_id(self.times[i]) if self.batch_id is None else self.batch_id
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Batch:
-    """What the buckets of one batch hold together.
+    """What the buckets of one batch hold together (section 4.6.4).
 
     Attributes:
         share: the encoded aggregate share, without noise.
-        count: reports in it.
+        count: the number of reports in it.
         checksum: the XOR of their IDs' hashes.
-        interval: the smallest that has all their times; empty if there are none.
+        interval: the smallest interval that holds all their times; empty if there are no reports.
     """
 
     share: bytes
@@ -62,15 +67,25 @@ class Batch:
 
 
 def bucket_id(start: int) -> bytes:
-    """Of a bucket of one time_precision."""
+    """The identifier of a bucket of one time_precision.
+
+    Args:
+        start: of the bucket, in time_precision.
+    """
     return start.to_bytes(8, "big")
 
 
 def commit(tx: Tx, record: TaskRecord, outputs: Outputs, *, replays: bool) -> dict[int, ReportError]:
-    """Add the output shares that may be added; the others by position, and why.
+    """Commit the output shares that may be committed (section 4.5.4.3).
 
     Args:
-        replays: refuse IDs that were added before, and remember these; where the caller has seen to that, False.
+        tx: a transaction that writes.
+        record: the task.
+        outputs: of an aggregation job.
+        replays: refuse IDs that were added before, and remember the new ones; False where the caller has done so.
+
+    Returns:
+        Why each of the others was not committed, by position.
     """
     lock_task(tx, record.key, alone=False)
     count = len(outputs.report_ids)
@@ -124,7 +139,13 @@ def _add(tx: Tx, record: TaskRecord, bucket: bytes, members: list[int], outputs:
 
 
 def get_batch(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> Batch:
-    """All buckets of a batch, merged (section 4.6.4)."""
+    """All buckets of a batch, merged (section 4.6.4).
+
+    Args:
+        tx: a transaction.
+        record: the task.
+        batch: its interval or its ID.
+    """
     prio3 = record.task.prio3
     total, count, xored = prio3.agg_init(), 0, bytes(CHECKSUM_SIZE)
     start, end = None, 0
@@ -139,7 +160,13 @@ def get_batch(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> Batch:
 
 
 def count_reports(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> int:
-    """Reports in a batch that is not collected."""
+    """How many reports are in a batch that is not collected.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+        batch: its interval or its ID.
+    """
     return sum(tx.execute(select(buckets.c.count).where(buckets.c.task == record.key, _of(batch))).scalars())
 
 
@@ -151,8 +178,16 @@ def _of(batch: "Interval | bytes") -> "ColumnElement[bool]":
 
 
 def mark_collected(tx: Tx, record: TaskRecord, batch: "Interval | bytes", digest: bytes) -> None:
-    """From now on nothing is added to these buckets, and no batch may have them; what they held is gone. The caller
-    holds `lock_task` alone."""
+    """Mark a batch as collected: nothing is added to its buckets any more, and no other batch may have them.
+
+    What the buckets held is deleted. The caller holds `lock_task` alone.
+
+    Args:
+        tx: a transaction that writes.
+        record: the task.
+        batch: its interval or its ID.
+        digest: SHA-256 of the aggregate share as it leaves, noise included.
+    """
     if isinstance(batch, bytes):
         name, ends = batch, None
     else:
@@ -163,13 +198,25 @@ def mark_collected(tx: Tx, record: TaskRecord, batch: "Interval | bytes", digest
 
 
 def get_collected_digest(tx: Tx, record: TaskRecord, batch: bytes) -> bytes:
-    """The digest of a collected batch's share, by its encoded interval or its ID."""
+    """The digest of a collected batch's share.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+        batch: the encoded interval or the ID.
+    """
     this = (collected.c.task == record.key) & (collected.c.batch == batch)
     return bytes(tx.execute(select(collected.c.digest).where(this)).scalar_one())
 
 
 def overlaps_collected(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> bool:
-    """Whether a batch was collected that shares a bucket with this one."""
+    """Whether a collected batch shares a bucket with this batch.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+        batch: its interval or its ID.
+    """
     if isinstance(batch, bytes):
         shared = collected.c.batch == batch
     else:
@@ -178,7 +225,13 @@ def overlaps_collected(tx: Tx, record: TaskRecord, batch: "Interval | bytes") ->
 
 
 def list_collected_buckets(tx: Tx, record: TaskRecord, ids: Sequence[bytes]) -> set[bytes]:
-    """Those of these buckets that belong to a collected batch."""
+    """Those of these buckets that belong to a collected batch.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+        ids: bucket identifiers.
+    """
     if not ids:
         return set()
     distinct = sorted(set(ids))
@@ -191,6 +244,12 @@ def list_collected_buckets(tx: Tx, record: TaskRecord, ids: Sequence[bytes]) -> 
 
 
 def xor(a: bytes, b: bytes) -> bytes:
+    """The bitwise XOR of two strings of bytes.
+
+    Args:
+        a: any number of bytes.
+        b: as many.
+    """
     return (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).to_bytes(len(a), "big")
 
 

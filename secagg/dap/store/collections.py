@@ -18,8 +18,8 @@ class CollectionJob:
         id: as in its URL.
         request: the encoded CollectionJobReq.
         share_request: the encoded AggregateShareReq, once the batch is collected here.
-        response: the encoded CollectionJobResp; while not finished, without the Helper's share.
-        finished: whether it is.
+        response: the encoded CollectionJobResp; without the Helper's share until the job is finished.
+        finished: whether the job has its result.
         problem: why it has failed, as a problem document.
         waiting: what it waits for, in words; None if that is not known.
         attempts: how often it was leased before.
@@ -48,7 +48,16 @@ def _job(row: "object") -> CollectionJob:
 def add_collection_job(
     tx: Tx, record: TaskRecord, job_id: bytes, digest: bytes, request: bytes, now: float
 ) -> CollectionJob:
-    """The job of this request: the one that there is, or a new one of this ID."""
+    """The job of a request: the one that there is, or a new one with this ID.
+
+    Args:
+        tx: a transaction that writes.
+        record: the task.
+        job_id: of a new job.
+        digest: SHA-256 of the request.
+        request: the encoded CollectionJobReq.
+        now: POSIX seconds.
+    """
     row = {"task": record.key, "id": job_id, "digest": digest, "request": request, "due": now, "created": now}
     tx.insert_new(collection_jobs, [row], collection_jobs.c.id)
     job = find_collection_job_by_request(tx, record, digest)
@@ -57,27 +66,50 @@ def add_collection_job(
 
 
 def find_collection_job(tx: Tx, record: TaskRecord, job_id: bytes) -> CollectionJob | None:
-    """The job of this ID, unless it was deleted."""
+    """The job with this ID; None if there is none or it was deleted.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+        job_id: as in the job's URL.
+    """
     this = (collection_jobs.c.task == record.key) & (collection_jobs.c.id == job_id)
     row = tx.execute(select(collection_jobs).where(this)).one_or_none()
     return None if row is None else _job(row)
 
 
 def find_collection_job_by_request(tx: Tx, record: TaskRecord, digest: bytes) -> CollectionJob | None:
-    """The job of the request with this digest."""
+    """The job of a request; None if there is none.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+        digest: SHA-256 of the request.
+    """
     this = (collection_jobs.c.task == record.key) & (collection_jobs.c.digest == digest)
     row = tx.execute(select(collection_jobs).where(this)).one_or_none()
     return None if row is None else _job(row)
 
 
 def count_unfinished_collection_jobs(tx: Tx, record: TaskRecord) -> int:
-    """How many of the task's collection jobs have no result: those with one are as many as there are batches."""
+    """How many of the task's collection jobs have no result; those with one are as many as there are batches.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+    """
     open_ones = (collection_jobs.c.task == record.key) & ~collection_jobs.c.finished
     return int(tx.execute(select(func.count()).select_from(collection_jobs).where(open_ones)).scalar_one())
 
 
 def lease_collection_job(tx: Tx, now: float, seconds: float) -> CollectionJob | None:
-    """The job that is due for longest, ours for so many seconds."""
+    """Lease the job that has been due for longest; None if none is due.
+
+    Args:
+        tx: a transaction that writes.
+        now: POSIX seconds.
+        seconds: until somebody else may work on it.
+    """
     due = select(collection_jobs).where(collection_jobs.c.due <= now).order_by(collection_jobs.c.due).limit(1)
     row = tx.execute(due.with_for_update(skip_locked=True)).one_or_none()
     if row is None:
@@ -87,19 +119,36 @@ def lease_collection_job(tx: Tx, now: float, seconds: float) -> CollectionJob | 
 
 
 def lock_collection_job(tx: Tx, job: CollectionJob) -> CollectionJob | None:
-    """The job as it is now, ours until the transaction ends; None if it has ended or was deleted."""
+    """The job as it is now, locked until the transaction ends; None if it has ended or was deleted.
+
+    Args:
+        tx: a transaction that writes.
+        job: as it was.
+    """
     this = (collection_jobs.c.task == job.task) & (collection_jobs.c.id == job.id)
     row = tx.execute(select(collection_jobs).where(this).with_for_update()).one_or_none()
     return None if row is None or row.due is None else _job(row)
 
 
 def update_collection_job(tx: Tx, job: CollectionJob, **values: "object") -> None:
+    """Change columns of a job.
+
+    Args:
+        tx: a transaction that writes.
+        job: the job.
+        values: new values by column.
+    """
     this = (collection_jobs.c.task == job.task) & (collection_jobs.c.id == job.id)
     tx.execute(update(collection_jobs).where(this).values(**values))
 
 
 def delete_collection_job(tx: Tx, job: CollectionJob) -> None:
-    """Forget it, not that its batch is collected and paid for."""
+    """Delete a job. Its batch stays collected, and its budget stays spent.
+
+    Args:
+        tx: a transaction that writes.
+        job: the job.
+    """
     this = (collection_jobs.c.task == job.task) & (collection_jobs.c.id == job.id)
     tx.execute(delete(collection_jobs).where(this))
 
@@ -118,27 +167,62 @@ class HelperShare:
 
 
 def find_aggregate_share(tx: Tx, record: TaskRecord, share_id: bytes) -> HelperShare | None:
+    """The aggregate share with this ID; None if there is none.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+        share_id: as in its URL.
+    """
     this = (aggregate_shares.c.task == record.key) & (aggregate_shares.c.id == share_id)
     row = tx.execute(select(aggregate_shares.c.batch, aggregate_shares.c.response).where(this)).one_or_none()
     return None if row is None else HelperShare(row.batch, row.response)
 
 
 def add_aggregate_share(tx: Tx, record: TaskRecord, share_id: bytes, share: HelperShare, now: float) -> None:
+    """Store an aggregate share that is released.
+
+    Args:
+        tx: a transaction that writes.
+        record: the task.
+        share_id: as in its URL.
+        share: the batch and the answer.
+        now: POSIX seconds.
+    """
     row = {"batch": share.batch, "response": share.response, "created": now}
     tx.execute(insert(aggregate_shares).values(task=record.key, id=share_id, **row))
 
 
 def delete_aggregate_share(tx: Tx, record: TaskRecord, share_id: bytes) -> None:
-    """Forget the answer, not that the batch is collected and paid for."""
+    """Delete an answer. Its batch stays collected, and its budget stays spent.
+
+    Args:
+        tx: a transaction that writes.
+        record: the task.
+        share_id: as in its URL.
+    """
     this = (aggregate_shares.c.task == record.key) & (aggregate_shares.c.id == share_id)
     tx.execute(update(aggregate_shares).where(this).values(response=None))
 
 
 def count_releases(tx: Tx, record: TaskRecord) -> int:
-    """How many batches of the task were released with noise."""
+    """How many batches of the task were released with noise.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+    """
     counted = select(func.count()).select_from(ledger).where(ledger.c.task == record.key)
     return int(tx.execute(counted).scalar_one())
 
 
 def add_release(tx: Tx, record: TaskRecord, batch: bytes, now: float) -> None:
+    """Enter a release with noise into the ledger.
+
+    Args:
+        tx: a transaction that writes.
+        record: the task.
+        batch: the encoded interval or the ID.
+        now: POSIX seconds.
+    """
     tx.execute(insert(ledger).values(task=record.key, batch=batch, spent=now))

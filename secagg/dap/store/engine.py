@@ -37,17 +37,18 @@ class StoreUnavailable(SecAggError):
 
 
 class Store:
-    """A database and the vault of what is sealed in it.
+    """A database, and the vault of what is sealed in it.
 
     Args:
         url: as SQLAlchemy writes it, such as `sqlite:///leader.db` or `postgresql+psycopg://localhost/leader`.
         vault: opens what is sealed.
-        journal: of releases, outside the database; None to do without it, in a store that never had one.
-        create: make the tables, or bring them to this version; else they must be of it.
-        accept_journal: take this journal although the store had another, or none is left.
+        journal: of releases, outside the database; None to do without, in a store that never had one.
+        create: make the tables, or bring them to this version; False if they must be of this version already.
+        accept_journal: take this journal although the store had another one, or had one that is gone.
 
     Raises:
-        LocalProtocolError: the URL is none, the tables are of another version, or the store's journal is not there.
+        LocalProtocolError: the URL opens no database, the tables are of another version, or the store's journal is not
+            there.
         StoreUnavailable: the database cannot be reached.
     """
 
@@ -97,11 +98,18 @@ class Store:
                 yield Tx(connection, self.vault, self.journal)
 
     def close(self) -> None:
+        """Close all connections."""
         self.engine.dispose()
 
 
 class Tx:
-    """A transaction under way."""
+    """A transaction under way.
+
+    Attributes:
+        connection: of SQLAlchemy.
+        vault: opens what is sealed.
+        journal: of releases; None if the store does without.
+    """
 
     def __init__(self, connection: Connection, vault: Vault, journal: Journal | None) -> None:
         self.connection = connection
@@ -109,13 +117,27 @@ class Tx:
         self.journal = journal
 
     def execute(self, statement: Executable, rows: Any = None) -> Any:
+        """Run a statement.
+
+        Args:
+            statement: of SQLAlchemy.
+            rows: its parameters, of one row or of many; None for none.
+        """
         return self.connection.execute(statement, rows)
 
     def insert_new(self, table: Table, rows: Sequence[dict[str, Any]], key: Column[Any]) -> set[Any]:
-        """Insert those rows whose keys are not there yet, and say which by a column.
+        """Insert those rows whose keys are not there yet.
 
-        A row that another transaction inserts meanwhile is waited for. The rows are taken in the order of this column,
-        so that no two transactions wait for each other.
+        A row that another transaction inserts meanwhile is waited for. The rows are taken in the order of `key`, so
+        that no two transactions wait for each other.
+
+        Args:
+            table: where to.
+            rows: values by column.
+            key: the column that says which rows were inserted.
+
+        Returns:
+            The values of `key` in the rows that were inserted.
         """
         new = _insert_new(self.connection.dialect.name, table, key)
         return set(self.connection.execute(new, sorted(rows, key=lambda row: row[key.name])).scalars())

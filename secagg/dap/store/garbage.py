@@ -29,7 +29,7 @@ _OF_A_TASK = (jobs, batches, helper_jobs, buckets, collection_jobs, aggregate_sh
 
 
 class GarbageCollector:
-    """Deletes them, in small transactions.
+    """Deletes rows that no check needs any more, in small transactions.
 
     Args:
         store: of one Aggregator.
@@ -40,7 +40,11 @@ class GarbageCollector:
         self._swept: dict[int, int] = {}  # batches that a task had collected when we looked last; -1 once it is deleted
 
     def run(self, now: float | None) -> None:
-        """Delete what is not needed at this POSIX time; None if the clock cannot be trusted, and nothing is too old."""
+        """Delete what is not needed any more.
+
+        Args:
+            now: POSIX seconds; None if the clock cannot be trusted: then no row is deleted for its age.
+        """
         with self._store.read() as tx:
             changed = {task: count for task, count in _states(tx).items() if self._swept.get(task, 0) != count}
         if changed:

@@ -11,13 +11,13 @@ from .tasks import TaskRecord
 
 @dataclass(frozen=True, repr=False)
 class HelperJob:
-    """An aggregation job.
+    """An aggregation job of the Helper.
 
     Attributes:
         task: the store's number of its task.
         id: as in its URL.
         request: the encoded AggregationJobInitReq, until it is answered.
-        response: the encoded AggregationJobResp; None also once it is deleted.
+        response: the encoded AggregationJobResp; None before it is answered and once it is deleted.
     """
 
     task: int
@@ -27,10 +27,12 @@ class HelperJob:
 
     @property
     def ended(self) -> bool:
+        """Whether the job is answered."""
         return self.request is None
 
     @property
     def deleted(self) -> bool:
+        """Whether the answer is deleted."""
         return self.ended and self.response is None
 
 
@@ -46,9 +48,17 @@ def _this(task: int, job_id: bytes) -> ColumnElement[bool]:
 
 
 def add_job(tx: Tx, record: TaskRecord, job_id: bytes, request: bytes, now: float, due: float) -> HelperJob:
-    """The job of this ID: the one that there is, or a new one that nobody but us works on before it is due.
+    """The job with this ID: the one that there is, or a new one that nobody else works on before it is due.
 
-    One that was deleted begins anew: what it has committed refuses the same reports.
+    A deleted job begins anew: what it has committed refuses the same reports.
+
+    Args:
+        tx: a transaction that writes.
+        record: the task.
+        job_id: follows from the request.
+        request: the encoded AggregationJobInitReq.
+        now: POSIX seconds.
+        due: when somebody else may work on a new job, in POSIX seconds.
     """
     row = {"task": record.key, "id": job_id, "request": request, "due": due, "created": now}
     tx.insert_new(helper_jobs, [row], helper_jobs.c.id)
@@ -60,17 +70,36 @@ def add_job(tx: Tx, record: TaskRecord, job_id: bytes, request: bytes, now: floa
 
 
 def find_job(tx: Tx, record: TaskRecord, job_id: bytes) -> HelperJob | None:
+    """The job with this ID; None if there is none.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+        job_id: as in its URL.
+    """
     row = tx.execute(select(helper_jobs).where(_this(record.key, job_id))).one_or_none()
     return None if row is None else _job(row)
 
 
 def lock_job(tx: Tx, record: TaskRecord, job_id: bytes) -> HelperJob:
-    """The job as it is now, ours until the transaction ends."""
+    """The job as it is now, locked until the transaction ends.
+
+    Args:
+        tx: a transaction that writes.
+        record: the task.
+        job_id: of a job that is there.
+    """
     return _job(tx.execute(select(helper_jobs).where(_this(record.key, job_id)).with_for_update()).one())
 
 
 def lease_job(tx: Tx, now: float, seconds: float) -> HelperJob | None:
-    """The job that is due for longest, ours for so many seconds."""
+    """Lease the job that has been due for longest; None if none is due.
+
+    Args:
+        tx: a transaction that writes.
+        now: POSIX seconds.
+        seconds: until somebody else may work on it.
+    """
     due = select(helper_jobs).where(helper_jobs.c.due <= now).order_by(helper_jobs.c.due).limit(1)
     row = tx.execute(due.with_for_update(skip_locked=True)).one_or_none()
     if row is None:
@@ -80,6 +109,12 @@ def lease_job(tx: Tx, now: float, seconds: float) -> HelperJob | None:
 
 
 def end_job(tx: Tx, job: HelperJob, *, response: bytes | None = None) -> None:
-    """Keep the answer; without one, a deleted job's marks stay and its answer goes."""
+    """End a job: its request goes, and its answer is stored.
+
+    Args:
+        tx: a transaction that writes.
+        job: the job.
+        response: the encoded AggregationJobResp; None deletes the answer, while the marks of what was committed stay.
+    """
     ended = {"request": None, "response": response, "due": None}
     tx.execute(update(helper_jobs).where(_this(job.task, job.id)).values(**ended))

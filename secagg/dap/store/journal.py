@@ -39,7 +39,11 @@ class Entry:
     digest: bytes
 
     def conflicts(self, other: "Entry") -> bool:
-        """Whether both may not be released."""
+        """Whether only one of two releases may happen.
+
+        Args:
+            other: of the same task.
+        """
         if len(self.batch) == len(other.batch) == _INTERVAL_SIZE:
             own, others = Interval.decode(self.batch), Interval.decode(other.batch)
             shared = own.start < others.end and others.start < own.end
@@ -49,18 +53,18 @@ class Entry:
 
 
 class Journal:
-    """The file; processes and threads that share it take turns.
+    """The file of releases; processes and threads that share it take turns.
 
     Args:
-        path: of the file, in a folder that exists and that others may not write to; the first release makes it.
+        path: of the file, in a folder that exists and that others may not write to; the first release makes the file.
 
     Attributes:
         path: absolute, without symbolic links.
 
     Raises:
-        LocalProtocolError: the file is no journal, or a copy (`secagg adopt FILE` takes one), or refused for another
-            reason that `secagg.durable` names. So do all methods.
-        OSError: the folder is not there, or the file cannot be read or written. So do all methods.
+        LocalProtocolError: the file is no journal, or is a copy (`secagg adopt FILE` accepts one), or `secagg.durable`
+            refuses it for another reason that it names. All methods raise it, too.
+        OSError: the folder is not there, or the file cannot be read or written. All methods raise it, too.
     """
 
     def __init__(self, path: Path) -> None:
@@ -77,12 +81,12 @@ class Journal:
         return self._log.exists
 
     def find_id(self) -> bytes | None:
-        """What tells this journal from all others; None if it has no ID yet."""
+        """The ID that tells this journal from all others; None if it has none yet."""
         with self._log.turn():
             return self._id
 
     def add_id(self) -> bytes:
-        """The journal's ID, which it gets if it has none; the file is made if it is not there."""
+        """The journal's ID; it gets one if it has none, and the file is made if it is not there."""
         with self._log.turn() as append:
             if self._id is None:
                 append(f"{_ID} {os.urandom(_ID_SIZE).hex()}")
@@ -90,17 +94,31 @@ class Journal:
             return self._id
 
     def allows(self, task_id: bytes, entry: Entry) -> bool:
-        """Whether nothing that was released before stands against this release."""
+        """Whether a release conflicts with no earlier one.
+
+        Args:
+            task_id: 32 bytes.
+            entry: the release.
+        """
         with self._log.turn():
             return not any(entry.conflicts(other) for other in self._entries.get(task_id, ()))
 
     def count(self, task_id: bytes) -> int:
-        """How many of the task's batches were released."""
+        """How many of the task's batches were released.
+
+        Args:
+            task_id: 32 bytes.
+        """
         with self._log.turn():
             return len(self._entries.get(task_id, ()))
 
     def add(self, task_id: bytes, entry: Entry) -> None:
-        """Write a release down; once this returns it is on disk. Again it does nothing."""
+        """Write a release down; once this returns, it is on disk. A release that is there already changes nothing.
+
+        Args:
+            task_id: 32 bytes.
+            entry: the release.
+        """
         with self._log.turn() as append:
             if entry not in self._entries.get(task_id, ()):
                 append(" ".join(map(base64url, (task_id, entry.batch, entry.digest))))

@@ -17,7 +17,10 @@ class KeyPair:
     """An HPKE configuration and its private key.
 
     Attributes:
-        advertised_until, accepted_until: POSIX seconds; None for no end.
+        config: the public configuration.
+        private_key: secret.
+        advertised_until: the end of the time in which Clients are told of it, in POSIX seconds; None for no end.
+        accepted_until: the end of the time in which new reports may use it, in POSIX seconds; None for no end.
         created: POSIX seconds, once it is in the store.
     """
 
@@ -28,14 +31,33 @@ class KeyPair:
     created: float = 0.0
 
     def advertised(self, now: float) -> bool:
+        """Whether Clients are told of the key.
+
+        Args:
+            now: POSIX seconds.
+        """
         return self.advertised_until is None or now < self.advertised_until
 
     def accepted(self, now: float) -> bool:
+        """Whether new reports may use the key.
+
+        Args:
+            now: POSIX seconds.
+        """
         return self.accepted_until is None or now < self.accepted_until
 
 
 def add_key(tx: Tx, pair: KeyPair, now: float) -> None:
-    """Raises LocalProtocolError if its number is taken."""
+    """Store a key pair; its private key is sealed.
+
+    Args:
+        tx: a transaction that writes.
+        pair: the key pair.
+        now: POSIX seconds.
+
+    Raises:
+        LocalProtocolError: its number is taken.
+    """
     private_key = tx.vault.seal(pair.private_key.private_bytes, b"hpke key" + bytes([pair.config.id]))
     row = {"id": pair.config.id, "config": pair.config.encode(), "private_key": private_key, "created": now}
     ends = {"advertised_until": pair.advertised_until, "accepted_until": pair.accepted_until}
@@ -46,7 +68,11 @@ def add_key(tx: Tx, pair: KeyPair, now: float) -> None:
 
 
 def list_keys(tx: Tx) -> list[KeyPair]:
-    """The newest, which Clients should prefer, first."""
+    """All key pairs; the newest, which Clients should prefer, comes first.
+
+    Args:
+        tx: a transaction.
+    """
     rows = tx.execute(select(hpke_keys).order_by(hpke_keys.c.created.desc(), hpke_keys.c.id))
     return [
         KeyPair(
@@ -61,7 +87,17 @@ def list_keys(tx: Tx) -> list[KeyPair]:
 
 
 def end_key(tx: Tx, number: int, advertised_until: float, accepted_until: float) -> None:
-    """Set when a key's time is over. Raises LocalProtocolError if there is none of this number."""
+    """Set when a key's time is over.
+
+    Args:
+        tx: a transaction that writes.
+        number: of its configuration.
+        advertised_until: POSIX seconds.
+        accepted_until: POSIX seconds.
+
+    Raises:
+        LocalProtocolError: there is no key with this number.
+    """
     ends = {"advertised_until": advertised_until, "accepted_until": accepted_until}
     result = tx.execute(update(hpke_keys).where(hpke_keys.c.id == number).values(**ends))
     require(result.rowcount == 1, f"there is no HPKE key with number {number}")

@@ -19,9 +19,9 @@ class Job:
 
     Attributes:
         key: its number in the store.
-        task: of the task.
-        batch: the batch ID, in leader-selected mode.
-        resource: where the Helper keeps it, once it has said so.
+        task: the store's number of its task.
+        batch: the batch ID, in leader-selected mode; otherwise None.
+        resource: where the Helper keeps the job, once the Helper has said so.
         attempts: how often it was leased before.
     """
 
@@ -33,16 +33,30 @@ class Job:
 
 
 def list_waiting_tasks(tx: Tx) -> list[int]:
-    """The numbers of the tasks that have reports without a job, in the order in which they were made."""
+    """The numbers of the tasks that have reports without a job, in the order in which the tasks were made.
+
+    Args:
+        tx: a transaction.
+    """
     own = (reports.c.task == tasks.c.key) & reports.c.body.is_not(None) & reports.c.job.is_(None)
     return list(tx.execute(select(tasks.c.key).where(exists().where(own)).order_by(tasks.c.key)).scalars())
 
 
 def add_job(tx: Tx, record: TaskRecord, size: int, now: float, *, min_reports: int = 1) -> int:
-    """Put up to `size` waiting reports into a new aggregation job, if there are `min_reports`; how many were.
+    """Put waiting reports into a new aggregation job.
 
-    In leader-selected mode also no more than the batch has room for. Reports whose time has not come wait for it: the
-    Helper's clock may be behind ours, and what it refuses as too early would be lost.
+    In leader-selected mode there are no more reports than the batch has room for. Reports whose time has not come wait
+    for it: the Helper's clock may be behind ours, and what it refuses as too early would be lost.
+
+    Args:
+        tx: a transaction that writes.
+        record: the task.
+        size: the largest number of reports in the job.
+        now: POSIX seconds.
+        min_reports: make no job of fewer waiting reports.
+
+    Returns:
+        The number of reports in the job; 0 if there is none.
     """
     lock_task(tx, record.key, alone=not record.task.by_time)  # or two workers would each begin a batch, and fill none
     waiting = (reports.c.task == record.key) & reports.c.body.is_not(None) & reports.c.job.is_(None)
@@ -79,7 +93,13 @@ def _open_batch(tx: Tx, record: TaskRecord, now: float) -> tuple[bytes, int]:
 
 
 def lease_job(tx: Tx, now: float, seconds: float) -> Job | None:
-    """The job that is due for longest, ours for so many seconds."""
+    """Lease the job that has been due for longest; None if none is due.
+
+    Args:
+        tx: a transaction that writes.
+        now: POSIX seconds.
+        seconds: until somebody else may work on it.
+    """
     due = select(jobs).where(jobs.c.due <= now).order_by(jobs.c.due).limit(1).with_for_update(skip_locked=True)
     row = tx.execute(due).one_or_none()
     if row is None:
@@ -89,19 +109,37 @@ def lease_job(tx: Tx, now: float, seconds: float) -> Job | None:
 
 
 def postpone_job(tx: Tx, job: Job, due: float, resource: str | None) -> None:
-    """Give a job back until then."""
+    """Give a leased job back until a later time.
+
+    Args:
+        tx: a transaction that writes.
+        job: the job.
+        due: when somebody may work on it again, in POSIX seconds.
+        resource: where the Helper keeps the job; None if the request has to be sent again.
+    """
     tx.execute(update(jobs).where(jobs.c.key == job.key).values(due=due, resource=resource))
 
 
 def list_job_reports(tx: Tx, job: Job) -> list[bytes]:
-    """The encoded Reports of a job, in the order that never changes."""
+    """The encoded Reports of a job, in an order that never changes.
+
+    Args:
+        tx: a transaction.
+        job: the job.
+    """
     chosen = select(reports.c.body).where(reports.c.job == job.key).order_by(reports.c.key)
     return list(tx.execute(chosen).scalars())
 
 
 def split_job(tx: Tx, job: Job, positions: Sequence[int], due: float) -> None:
-    """Take some of a job's reports, by their positions in it, into a new one that is due then; not if the job has
-    ended."""
+    """Take some of a job's reports into a new job; nothing happens if the job has ended.
+
+    Args:
+        tx: a transaction that writes.
+        job: the job.
+        positions: of the reports in the job.
+        due: when somebody may work on the new job, in POSIX seconds.
+    """
     own = select(jobs.c.key).where(jobs.c.key == job.key).with_for_update()
     if tx.execute(own).one_or_none() is None:
         return
@@ -112,9 +150,11 @@ def split_job(tx: Tx, job: Job, positions: Sequence[int], due: float) -> None:
 
 
 def end_job(tx: Tx, job: Job, rejected: int) -> bool:
-    """Take the job and its reports' bodies away; False if another worker has done it before.
+    """End a job: it goes, and so do its reports' bodies. False if another worker has ended it before.
 
     Args:
+        tx: a transaction that writes.
+        job: the job.
         rejected: how many of its reports are in no batch.
     """
     if tx.execute(delete(jobs).where(jobs.c.key == job.key)).rowcount == 0:
@@ -127,7 +167,12 @@ def end_job(tx: Tx, job: Job, rejected: int) -> bool:
 
 
 def abandon_job(tx: Tx, job: Job) -> None:
-    """End the job and let its reports wait for another (section 4.5.5)."""
+    """Abandon a job: its reports wait for another one (section 4.5.5).
+
+    Args:
+        tx: a transaction that writes.
+        job: the job.
+    """
     count = tx.execute(update(reports).where(reports.c.job == job.key).values(job=None)).rowcount
     tx.execute(delete(jobs).where(jobs.c.key == job.key))
     if job.batch is not None:

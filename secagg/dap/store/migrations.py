@@ -25,14 +25,22 @@ VERSION = len(MIGRATIONS)
 
 
 def version(connection: Connection) -> int:
-    """Of the store; 0 if there is none yet."""
+    """The version of the store's schema; 0 if it has none yet.
+
+    Args:
+        connection: to the database.
+    """
     if not inspect(connection).has_table(_store.name):
         return 0
     return int(connection.execute(select(_store.c.version)).scalar_one())
 
 
 def migrate(connection: Connection) -> None:
-    """Bring a store to VERSION; one of it or of a newer one stays as it is."""
+    """Bring a store's schema to VERSION; one of this version or a newer one stays as it is.
+
+    Args:
+        connection: in a transaction that writes.
+    """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7291744)")  # processes that start together take turns
     current = version(connection)

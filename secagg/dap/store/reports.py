@@ -17,7 +17,7 @@ from .tasks import TaskRecord, lock_task
 
 @dataclass(frozen=True, repr=False)
 class Upload:
-    """A report as it is kept.
+    """A report as it is stored.
 
     Attributes:
         id: its report ID.
@@ -31,7 +31,17 @@ class Upload:
 
 
 def add_reports(tx: Tx, record: TaskRecord, uploads: Sequence[Upload]) -> list[bool]:
-    """Keep those whose batch is not collected, and say which. A known ID changes nothing: uploads are idempotent."""
+    """Store the reports whose batch is not collected (section 4.4.2.2). A known ID changes nothing: uploads are
+    idempotent.
+
+    Args:
+        tx: a transaction that writes.
+        record: the task.
+        uploads: the reports.
+
+    Returns:
+        Of each report, whether its batch was open.
+    """
     lock_task(tx, record.key, alone=False)
     late = (
         list_collected_buckets(tx, record, [bucket_id(upload.bucket) for upload in uploads])
@@ -50,7 +60,13 @@ def add_reports(tx: Tx, record: TaskRecord, uploads: Sequence[Upload]) -> list[b
 
 
 def count_open_reports_in_batch(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> int:
-    """How many reports of a batch wait or are in a job."""
+    """How many reports of a batch are not aggregated yet: they wait for a job or are in one.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+        batch: its interval or its ID.
+    """
     if isinstance(batch, bytes):
         own = (jobs.c.task == record.key) & (jobs.c.batch == batch)
         counted = select(func.count()).select_from(reports.join(jobs, reports.c.job == jobs.c.key)).where(own)
@@ -62,15 +78,27 @@ def count_open_reports_in_batch(tx: Tx, record: TaskRecord, batch: "Interval | b
 
 
 def count_open_reports(tx: Tx, record: TaskRecord | None = None) -> int:
-    """How many reports of a task, or of all, wait for a job or are in one: the queue's depth."""
+    """How many reports are not aggregated yet: they wait for a job or are in one.
+
+    Args:
+        tx: a transaction.
+        record: the task; None for all tasks.
+    """
     own = true() if record is None else reports.c.task == record.key
     open_ones = own & reports.c.body.is_not(None)
     return int(tx.execute(select(func.count()).select_from(reports).where(open_ones)).scalar_one())
 
 
 def list_ready_batches(tx: Tx, record: TaskRecord, older: float) -> list[bytes]:
-    """Batches that the Leader has selected and not collected, the oldest first: full ones, and of those made before
-    `older` also smaller ones that are large enough."""
+    """Batches that the Leader has selected and not collected, the oldest first.
+
+    Full batches are ready, and so are smaller ones that are large enough and old enough.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+        older: a batch made before this time may be smaller, in POSIX seconds.
+    """
     enough = batches.c.reports >= record.task.min_batch_size
     chosen = select(batches.c.batch).where(
         batches.c.task == record.key,
@@ -81,5 +109,9 @@ def list_ready_batches(tx: Tx, record: TaskRecord, older: float) -> list[bytes]:
 
 
 def batch_target(record: TaskRecord) -> int:
-    """Reports that the Leader puts into a batch: as many as it was told, if they have a result."""
+    """How many reports the Leader puts into a batch: as many as it was told, if such a batch has a result.
+
+    Args:
+        record: the task.
+    """
     return max(min(record.secrets.batch_size, record.task.max_batch_size), record.task.min_batch_size)

@@ -20,7 +20,11 @@ class TaskRecord:
 
     Attributes:
         key: its number in the store.
-        task, secrets: what it is and what belongs to it.
+        task: its ID and configuration.
+        secrets: what this Aggregator holds of it beside its configuration.
+
+    Raises:
+        LocalProtocolError: the secrets do not suit the task.
     """
 
     key: int
@@ -34,7 +38,17 @@ class TaskRecord:
 
 
 def add_task(tx: Tx, task: Task, secrets: TaskSecrets, now: float) -> None:
-    """Raises LocalProtocolError if there is one of this ID, or was: IDs are never used again."""
+    """Store a task; its secrets are sealed.
+
+    Args:
+        tx: a transaction that writes.
+        task: its ID and configuration.
+        secrets: of this Aggregator.
+        now: POSIX seconds.
+
+    Raises:
+        LocalProtocolError: there is or was a task with this ID: IDs are never used again.
+    """
     TaskRecord(0, task, secrets)
     sealed = tx.vault.seal(secrets.encode(), b"task" + task.id)
     row = {"id": task.id, "configuration": task.encoded, "secrets": sealed, "created": now}
@@ -45,6 +59,12 @@ def add_task(tx: Tx, task: Task, secrets: TaskSecrets, now: float) -> None:
 
 
 def find_task(tx: Tx, task_id: bytes) -> TaskRecord | None:
+    """The task with this ID; None if there is none or it was deleted.
+
+    Args:
+        tx: a transaction.
+        task_id: 32 bytes.
+    """
     row = tx.execute(select(tasks).where(tasks.c.id == task_id, ~tasks.c.deleted)).one_or_none()
     return None if row is None else _loaded(tx, row)
 
@@ -56,12 +76,21 @@ class KnownTasks:
         self._loaded: dict[int, TaskRecord] = {}
 
     def list_all(self, tx: Tx) -> list[TaskRecord]:
-        """Those that are not deleted, in the order in which they were made."""
+        """The tasks that are not deleted, in the order in which they were made.
+
+        Args:
+            tx: a transaction.
+        """
         keys = tx.execute(select(tasks.c.key).where(~tasks.c.deleted).order_by(tasks.c.key)).scalars().all()
         return [record for key in keys if (record := self.find(tx, key)) is not None]
 
     def find(self, tx: Tx, key: int) -> TaskRecord | None:
-        """The task of this number, unless it is deleted."""
+        """The task with this number; None if it is deleted.
+
+        Args:
+            tx: a transaction.
+            key: its number in the store.
+        """
         this = (tasks.c.key == key) & ~tasks.c.deleted
         if key not in self._loaded:
             row = tx.execute(select(tasks).where(this)).one_or_none()
@@ -77,9 +106,14 @@ _LOCKS = {alone: _ONE.with_for_update(read=not alone) for alone in (False, True)
 
 
 def lock_task(tx: Tx, key: int, *, alone: bool) -> None:
-    """Until the transaction ends: releases of a task exclude one another and all that adds to its batches.
+    """Lock a task until the transaction ends: its releases exclude one another and all that adds to its batches.
 
-    On SQLite a write excludes every other anyway.
+    On SQLite a write excludes every other one anyway.
+
+    Args:
+        tx: a transaction that writes.
+        key: the task's number in the store.
+        alone: exclude every other lock, for a release; False excludes only those that are alone.
     """
     if tx.connection.dialect.name == "sqlite":
         return
@@ -87,7 +121,15 @@ def lock_task(tx: Tx, key: int, *, alone: bool) -> None:
 
 
 def delete_task(tx: Tx, task_id: bytes) -> None:
-    """Forget its secrets, not what was aggregated and collected. Raises LocalProtocolError if there is none."""
+    """Delete a task's secrets. What was aggregated and collected is remembered.
+
+    Args:
+        tx: a transaction that writes.
+        task_id: 32 bytes.
+
+    Raises:
+        LocalProtocolError: there is no such task.
+    """
     known = (tasks.c.id == task_id) & ~tasks.c.deleted
     result = tx.execute(update(tasks).where(known).values(deleted=True, secrets=b""))
     require(result.rowcount == 1, "there is no such task here")

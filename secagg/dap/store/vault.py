@@ -34,18 +34,29 @@ class Vault:
 
     @classmethod
     def load(cls, path: Path) -> "Vault":
-        """From a file of 64 hexadecimal digits that nobody else may read.
+        """The vault of a secret in a file of 64 hexadecimal digits that nobody else may read.
+
+        Args:
+            path: of the file.
 
         Raises:
             LocalProtocolError: others may read the file, or it holds something else.
-            OSError: it cannot be read.
+            OSError: the file cannot be read.
         """
         require(not path.stat().st_mode & 0o077, f"others may read {path}: chmod 600 {path}")
         return cls.from_text(path.read_text(), str(path))
 
     @classmethod
     def from_text(cls, text: str, source: str) -> "Vault":
-        """From 64 hexadecimal digits; `source` names where they stand."""
+        """The vault of a secret in 64 hexadecimal digits.
+
+        Args:
+            text: the digits; white space around them does not matter.
+            source: where they stand, for the error.
+
+        Raises:
+            LocalProtocolError: the text is something else.
+        """
         try:
             return cls(bytes.fromhex(text.strip()))
         except (ValueError, LocalProtocolError):
@@ -57,15 +68,25 @@ class Vault:
         return self._derive(b"noise key")
 
     def seal(self, value: bytes, place: bytes, *, rand: RandomBytes = os.urandom) -> bytes:
-        """The value, encrypted under a key of its own, bound to the place in the database that it is for."""
+        """Encrypt a value under a key of its own, bound to the place in the database that it is for.
+
+        Args:
+            value: any bytes.
+            place: what tells this place from all others.
+            rand: cryptographic randomness.
+        """
         salt = rand(_SALT)
         return salt + AESGCM(self._derive(b"seal" + salt)).encrypt(_NONCE, value, place)
 
     def open(self, sealed: bytes, place: bytes) -> bytes:
-        """What `seal` was given.
+        """The value that `seal` was given.
+
+        Args:
+            sealed: what `seal` returned.
+            place: the same as then.
 
         Raises:
-            LocalProtocolError: the secret is another, or the value was changed or moved.
+            LocalProtocolError: the secret is another one, or the value was changed or moved.
         """
         salt, ciphertext = sealed[:_SALT], sealed[_SALT:]
         try:
