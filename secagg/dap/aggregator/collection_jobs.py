@@ -31,13 +31,13 @@ _CONFLICTS = {"batchMismatch", "batchOverlap", "batchInvalid", "invalidBatchSize
 
 
 class CollectionJobs:
-    """The collection jobs of every task.
+    """The collection jobs of every task (section 4.6).
 
     Args:
         store: of the Leader alone.
         peer: the Helper of each task.
-        settings: see there.
-        tasks: that were loaded.
+        settings: how the Leader schedules its work.
+        tasks: those that were loaded.
     """
 
     def __init__(self, store: Store, peer: Peer, settings: Settings, tasks: KnownTasks) -> None:
@@ -47,10 +47,18 @@ class CollectionJobs:
         self._tasks = tasks
 
     def create(self, record: TaskRecord, body: bytes, now: float, *, rand: RandomBytes = os.urandom) -> CollectionJob:
-        """Take a CollectionJobReq; the same bytes find the same job, and one that had too few reports starts anew.
+        """Accept a CollectionJobReq (section 4.6.1); the same bytes find the same job.
+
+        A job that has failed with too few reports starts anew.
+
+        Args:
+            record: the task.
+            body: the encoded request.
+            now: POSIX seconds.
+            rand: randomness of a new job's ID.
 
         Raises:
-            DapProblem: the request is not what the draft allows; there is no job then.
+            DapProblem: the draft does not allow the request; there is no job then.
         """
         task, digest = record.task, sha256(body).digest()
         query = _decode_request(task, body)
@@ -69,7 +77,15 @@ class CollectionJobs:
             return collections.add_collection_job(tx, record, rand(COLLECTION_JOB_ID_SIZE), digest, body, now)
 
     def find(self, record: TaskRecord, job_id: bytes) -> CollectionJob:
-        """Raises DapProblem if there is none."""
+        """The job with this ID.
+
+        Args:
+            record: the task.
+            job_id: as in the job's URL.
+
+        Raises:
+            DapProblem: there is no such job.
+        """
         with self._store.read() as tx:
             job = collections.find_collection_job(tx, record, job_id)
         if job is None:
@@ -77,13 +93,28 @@ class CollectionJobs:
         return job
 
     def delete(self, record: TaskRecord, job_id: bytes) -> None:
-        """Forget the job. A batch that it has collected stays collected and paid for."""
+        """Delete a job (section 4.6.3). A batch that it has collected stays collected, and its budget stays spent.
+
+        Args:
+            record: the task.
+            job_id: as in the job's URL.
+
+        Raises:
+            DapProblem: there is no such job.
+        """
         job = self.find(record, job_id)
         with self._store.write() as tx:
             collections.delete_collection_job(tx, job)
 
     def work(self, now: float) -> CollectionJob | None:
-        """Drive one collection job that is due a step further: the job as it is then; None if none is due."""
+        """Drive one collection job that is due a step further.
+
+        Args:
+            now: POSIX seconds.
+
+        Returns:
+            The job as it is then; None if none is due.
+        """
         with self._store.write() as tx:
             job = collections.lease_collection_job(tx, now, self._settings.lease)
             record = None if job is None else self._tasks.find(tx, job.task)
@@ -194,8 +225,8 @@ class Later:
     """A batch that is not ready.
 
     Attributes:
-        due: when to look again.
-        reason: what it waits for, for the Collector.
+        due: when to look again, in POSIX seconds.
+        reason: what the batch waits for, for the Collector.
     """
 
     due: float

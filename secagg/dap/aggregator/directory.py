@@ -16,7 +16,7 @@ _MAX_REMEMBERED = 10_000  # IDs that are remembered, besides those of all tasks 
 
 
 class Directory:
-    """A cache over one store; several threads may use it.
+    """A cache of tasks and keys over one store; several threads may use it.
 
     Args:
         store: of one Aggregator.
@@ -31,7 +31,11 @@ class Directory:
         self._keys: tuple[float, list[KeyPair]] = (float("-inf"), [])
 
     def task(self, task_id: bytes) -> TaskRecord | None:
-        """The task of this ID, or None; a new one is seen within FRESH seconds."""
+        """The task with this ID; None if there is none. A new task is seen within FRESH seconds.
+
+        Args:
+            task_id: 32 bytes.
+        """
         now = self._clock()
         with self._turn:
             read_at, record = self._tasks.get(task_id, (float("-inf"), None))
@@ -48,17 +52,22 @@ class Directory:
         return latest
 
     def remembered(self, task_id: bytes) -> TaskRecord | None:
-        """The task if it is known and current, without a look at the store."""
+        """The task with this ID if it is cached and fresh, without a look at the store; otherwise None.
+
+        Args:
+            task_id: 32 bytes.
+        """
         with self._turn:
             read_at, record = self._tasks.get(task_id, (float("-inf"), None))
         return record if _fresh(read_at, self._clock()) else None
 
     @property
     def keys_remembered(self) -> bool:
-        """Whether the keys are known and current, so that asking for them does not look at the store."""
+        """Whether the keys are cached and fresh, so that asking for them does not look at the store."""
         return _fresh(self._keys[0], self._clock())
 
     def key_pairs(self) -> list[KeyPair]:
+        """All key pairs; the newest comes first."""
         now = self._clock()
         with self._turn:
             read_at, pairs = self._keys
@@ -70,17 +79,19 @@ class Directory:
         return pairs
 
     def private_keys(self) -> Mapping[int, PrivateKey]:
-        """All of them by number: what was taken in time is opened, however late."""
+        """All private keys by number: a report that was accepted in time is opened, however late."""
         return {pair.config.id: pair.private_key for pair in self.key_pairs()}
 
     def accepted(self) -> set[int]:
-        """Numbers of the configurations that new reports may use."""
+        """The numbers of the configurations that new reports may use."""
         now = self._clock()
         return {pair.config.id for pair in self.key_pairs() if pair.accepted(now)}
 
     def advertised(self) -> HpkeConfigList:
-        """What Clients are told, the newest first: of a key that not every process can open with yet, only if there is
-        no other."""
+        """What Clients are told, the newest first (section 4.4.1).
+
+        A key that not every process can open with yet is left out, unless there is no other.
+        """
         now = self._clock()
         current = [pair for pair in self.key_pairs() if pair.advertised(now)]
         settled = [pair for pair in current if pair.created <= now - SETTLED]

@@ -39,7 +39,11 @@ JOB_ID_SIZE = 16
 
 
 def job_id_of(body: bytes) -> bytes:
-    """A request's resource: the same for the same bytes."""
+    """The ID of a request's resource: the same bytes have the same ID (section 3.2).
+
+    Args:
+        body: the request's content.
+    """
     return sha256(body).digest()[:JOB_ID_SIZE]
 
 
@@ -48,6 +52,9 @@ class Helper:
 
     Args:
         store: of this Aggregator alone.
+
+    Attributes:
+        store: the same.
     """
 
     LEASE = 120.0  # seconds after which a job that somebody works on is taken for lost
@@ -61,10 +68,20 @@ class Helper:
     def create_job(
         self, record: TaskRecord, keys: Mapping[int, PrivateKey], body: bytes, now: float, *, later: bool = False
     ) -> tuple[bytes, HelperJob]:
-        """Take an AggregationJobInitReq; the job and its ID. With `later`, only keep it for `work`.
+        """Accept an AggregationJobInitReq (section 4.5.3.2).
+
+        Args:
+            record: the task.
+            keys: private keys by the number of their configuration.
+            body: the encoded request.
+            now: POSIX seconds.
+            later: only store the job, for `work`.
+
+        Returns:
+            The job's ID and the job.
 
         Raises:
-            DapProblem: the request is not what the draft allows; there is no job then.
+            DapProblem: the draft does not allow the request; there is no job then.
         """
         request = _decode_init(record.task, body)
         job_id = job_id_of(body)
@@ -75,7 +92,15 @@ class Helper:
         return job_id, job
 
     def work(self, keys: Mapping[int, PrivateKey], now: float) -> bool:
-        """Finish one job that was kept for later, or that a crash interrupted; whether there was one."""
+        """Finish one job that was stored for later, or that a crash interrupted.
+
+        Args:
+            keys: private keys by the number of their configuration.
+            now: POSIX seconds.
+
+        Returns:
+            Whether there was one.
+        """
         with self.store.write() as tx:
             job = helper_jobs.lease_job(tx, now, self.LEASE)
             record = None if job is None else self._tasks.find(tx, job.task)
@@ -89,7 +114,15 @@ class Helper:
         return True
 
     def find_job(self, record: TaskRecord, job_id: bytes) -> HelperJob:
-        """Raises DapProblem if there is none."""
+        """The aggregation job with this ID.
+
+        Args:
+            record: the task.
+            job_id: as in the job's URL.
+
+        Raises:
+            DapProblem: there is no such job.
+        """
         with self.store.read() as tx:
             job = helper_jobs.find_job(tx, record, job_id)
         if job is None or job.deleted:
@@ -99,7 +132,15 @@ class Helper:
         return job
 
     def delete_job(self, record: TaskRecord, job_id: bytes) -> None:
-        """Forget the answer. What was added to batches stays, and so do the IDs of its reports."""
+        """Delete a job's answer (section 4.5.5). What was committed and the reports' IDs stay.
+
+        Args:
+            record: the task.
+            job_id: as in the job's URL.
+
+        Raises:
+            DapProblem: there is no such job.
+        """
         job = self.find_job(record, job_id)
         with self.store.write() as tx:
             helper_jobs.end_job(tx, job)
@@ -137,10 +178,18 @@ class Helper:
     # Aggregate shares.
 
     def create_share(self, record: TaskRecord, body: bytes, now: float) -> tuple[bytes, bytes]:
-        """Take an AggregateShareReq; the share's ID and the encoded AggregateShare.
+        """Accept an AggregateShareReq (section 4.6.4).
+
+        Args:
+            record: the task.
+            body: the encoded request.
+            now: POSIX seconds.
+
+        Returns:
+            The share's ID and the encoded AggregateShare.
 
         Raises:
-            DapProblem: the batch cannot be collected so; nothing was released then.
+            DapProblem: the batch cannot be collected in this way; nothing is released then.
         """
         share_id = job_id_of(body)
         with self.store.read() as tx:
@@ -159,7 +208,15 @@ class Helper:
         return share_id, share.response
 
     def find_share(self, record: TaskRecord, share_id: bytes) -> bytes:
-        """The encoded AggregateShare; raises DapProblem if there is none or no longer."""
+        """The encoded AggregateShare with this ID.
+
+        Args:
+            record: the task.
+            share_id: as in the share's URL.
+
+        Raises:
+            DapProblem: there is no such share, or it was deleted.
+        """
         with self.store.read() as tx:
             share = collections.find_aggregate_share(tx, record, share_id)
         if share is None or share.response is None:
@@ -168,7 +225,15 @@ class Helper:
         return share.response
 
     def delete_share(self, record: TaskRecord, share_id: bytes) -> None:
-        """Forget the answer. The batch stays collected and paid for."""
+        """Delete an aggregate share (section 4.6.5). Its batch stays collected, and its budget stays spent.
+
+        Args:
+            record: the task.
+            share_id: as in the share's URL.
+
+        Raises:
+            DapProblem: there is no such share.
+        """
         self.find_share(record, share_id)
         with self.store.write() as tx:
             collections.delete_aggregate_share(tx, record, share_id)

@@ -13,7 +13,13 @@ SKEW = 300.0  # seconds that a Client's clock may be ahead of ours
 
 @dataclass(frozen=True, repr=False)
 class ReportToOpen:
-    """One report share, as it came."""
+    """One report share, as it came.
+
+    Attributes:
+        metadata: the report's ID, time and public extensions.
+        public_share: the VDAF's.
+        ciphertext: the input share, sealed to this Aggregator.
+    """
 
     metadata: ReportMetadata
     public_share: bytes
@@ -25,9 +31,12 @@ class Opened:
     """The reports of a job that can be verified.
 
     Attributes:
-        positions: of each in the job.
-        report_ids, times, public_shares, input_shares: of each; times in time_precision.
-        errors: why the others, by their position, cannot.
+        positions: the position of each in the job.
+        report_ids: the ID of each.
+        times: the time of each, in time_precision.
+        public_shares: the public share of each.
+        input_shares: the input share of each, decrypted.
+        errors: why the others cannot be verified, by their position.
     """
 
     positions: list[int] = field(default_factory=list)
@@ -44,10 +53,11 @@ def open_shares(
     """Decrypt and check input shares (sections 4.5.3.3 and 4.5.3.4).
 
     Args:
-        task, role: whose shares.
+        task: of the reports.
+        role: for whom the shares are: LEADER or HELPER.
         keys: private keys by the number of their configuration.
         reports: of one job.
-        latest: POSIX time after which a report is too early; None where that was checked.
+        latest: the POSIX time after which a report is too early; None where that was checked before.
     """
     opened = Opened()
     info = task.input_share_info(role)
@@ -75,7 +85,13 @@ def open_shares(
 
 
 def check_metadata(task: Task, metadata: ReportMetadata, latest: float | None) -> ReportError | None:
-    """What is wrong with a report's time or public extensions; nothing if None."""
+    """What is wrong with a report's time or public extensions (section 4.5.3.4); None if nothing is.
+
+    Args:
+        task: of the report.
+        metadata: the report's.
+        latest: the POSIX time after which a report is too early; None where that was checked before.
+    """
     time = task.precision_time(metadata.time)
     if latest is not None and time * task.time_precision > latest:
         return ReportError.REPORT_TOO_EARLY

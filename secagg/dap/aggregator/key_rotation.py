@@ -25,9 +25,11 @@ def new_key(
     """Make a key, and end those that are advertised.
 
     Args:
+        store: of one Aggregator.
         now: POSIX seconds.
-        cache: seconds for which Clients may keep a configuration.
+        cache: how many seconds Clients may keep a configuration.
         lifetime: seconds until the new key is not advertised any more; None for no end.
+        rand: cryptographic randomness.
 
     Raises:
         LocalProtocolError: all numbers are taken.
@@ -46,10 +48,17 @@ def new_key(
 
 
 def retire_key(store: Store, number: int, now: float, cache: float, *, at_once: bool = False) -> None:
-    """End a key: it is not advertised any more, and accepted for twice the cache's lifetime, or with `at_once` not.
+    """End a key: Clients are not told of it any more, and after twice the cache's lifetime no new report may use it.
+
+    Args:
+        store: of one Aggregator.
+        number: of the key's configuration.
+        now: POSIX seconds.
+        cache: how many seconds Clients may keep a configuration.
+        at_once: accept no new report from now on.
 
     Raises:
-        LocalProtocolError: there is none of this number, or no other one is advertised.
+        LocalProtocolError: there is no key with this number, or no other key is advertised.
     """
     with store.write() as tx:
         pairs = list_keys(tx)

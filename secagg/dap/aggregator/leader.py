@@ -52,9 +52,11 @@ class Leader:
     Args:
         store: of this Aggregator alone.
         peer: the Helper of each task.
-        settings: see there.
+        settings: how the Leader schedules its work; None for the defaults.
 
     Attributes:
+        store: the same.
+        settings: the same.
         collections: its collection jobs.
     """
 
@@ -70,10 +72,13 @@ class Leader:
     def check_upload(
         self, task: Task, accepted: Container[int], reports: Sequence[Report], now: float
     ) -> dict[int, ReportError]:
-        """Which reports are refused before anything is stored, by position.
+        """Which reports of an upload are refused before anything is stored, by position (section 4.4.2.2).
 
         Args:
-            accepted: numbers of the HPKE configurations that may be used now.
+            task: of the reports.
+            accepted: the numbers of the HPKE configurations that may be used now.
+            reports: of one upload.
+            now: POSIX seconds.
         """
         errors = {}
         for i, report in enumerate(reports):
@@ -89,14 +94,30 @@ class Leader:
         return errors
 
     def add_reports(self, record: TaskRecord, reports: Sequence[Report]) -> list[bool]:
-        """Store reports; which of them, as the others' batch is collected. Once it returns they are on disk."""
+        """Store reports; once this returns, they are on disk.
+
+        Args:
+            record: the task.
+            reports: those that `check_upload` does not refuse.
+
+        Returns:
+            Of each report, whether it is stored; it is not if its batch is collected.
+        """
         with self.store.write() as tx:
             return add_reports(tx, record, [upload_of(record.task, report) for report in reports])
 
     # Aggregation jobs.
 
     def create_jobs(self, now: float, *, min_reports: int = 1) -> int:
-        """Put waiting reports into aggregation jobs of `min_reports` reports or more; how many reports."""
+        """Put waiting reports into aggregation jobs (section 4.5.3.1).
+
+        Args:
+            now: POSIX seconds.
+            min_reports: make no job of fewer reports.
+
+        Returns:
+            How many reports were put into jobs.
+        """
         with self.store.read() as tx:
             tasks = [record for key in list_waiting_tasks(tx) if (record := self._tasks.find(tx, key)) is not None]
         total = 0
@@ -111,7 +132,15 @@ class Leader:
         return total
 
     def work_job(self, keys: Mapping[int, PrivateKey], now: float) -> "JobDone | None":
-        """Drive one aggregation job that is due a step further; None if none is."""
+        """Drive one aggregation job that is due a step further.
+
+        Args:
+            keys: private keys by the number of their configuration.
+            now: POSIX seconds.
+
+        Returns:
+            What became of its reports; None if no job is due.
+        """
         with self.store.write() as tx:
             job = lease_job(tx, now, self.settings.lease)
             if job is None:
@@ -230,7 +259,7 @@ class JobDone:
     Attributes:
         aggregated: how many were added to batches.
         errors: why the others were not, by position.
-        problem: what keeps the job from going on.
+        problem: what keeps the job from going on; None if nothing does.
         early: how many wait for the Helper's clock.
     """
 
@@ -244,5 +273,11 @@ _INVALID = ReportError.VDAF_VERIFY_ERROR
 
 
 def upload_of(task: Task, report: Report) -> Upload:
+    """A report as the store has it.
+
+    Args:
+        task: of the report.
+        report: as it came.
+    """
     metadata = report.report_metadata
     return Upload(metadata.report_id, task.precision_time(metadata.time), report.encode())

@@ -21,10 +21,10 @@ _WAITS = 0.1, 600.0  # seconds: the shortest and the longest, whatever the Helpe
 
 
 class PeerUnavailable(SecAggError):
-    """The Helper did not answer, or not as the draft has it. Trying again later may help.
+    """The Helper did not answer, or not as the draft requires. Trying again later may help.
 
     Attributes:
-        retry_after: seconds, if the Helper has said so.
+        retry_after: seconds, if the Helper has stated them.
     """
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
@@ -39,7 +39,7 @@ class Answer:
     Attributes:
         body: its representation; None while it is not ready.
         location: where to ask for it.
-        retry_after: seconds.
+        retry_after: seconds until it may be ready.
     """
 
     body: bytes | None
@@ -50,17 +50,44 @@ class Answer:
 class Peer(Protocol):
     """The Helper, as the Leader sees it. Each call raises DapProblem or PeerUnavailable."""
 
-    def create_job(self, record: TaskRecord, body: bytes) -> Answer: ...
-    def poll_job(self, record: TaskRecord, location: str) -> Answer: ...
-    def delete_job(self, record: TaskRecord, location: str) -> None: ...
-    def create_share(self, record: TaskRecord, body: bytes) -> Answer: ...
+    def create_job(self, record: TaskRecord, body: bytes) -> Answer:
+        """Begin an aggregation job (section 4.5.3.1).
+
+        Args:
+            record: the task.
+            body: the encoded AggregationJobInitReq.
+        """
+
+    def poll_job(self, record: TaskRecord, location: str) -> Answer:
+        """Ask for the answer to an aggregation job (section 3.1).
+
+        Args:
+            record: the task.
+            location: where the Helper keeps the job.
+        """
+
+    def delete_job(self, record: TaskRecord, location: str) -> None:
+        """Delete an aggregation job (section 4.5.5).
+
+        Args:
+            record: the task.
+            location: where the Helper keeps the job.
+        """
+
+    def create_share(self, record: TaskRecord, body: bytes) -> Answer:
+        """Ask for an aggregate share (section 4.6.4).
+
+        Args:
+            record: the task.
+            body: the encoded AggregateShareReq.
+        """
 
 
 class HttpPeer:
-    """Sends the Leader's requests.
+    """Sends the Leader's requests over HTTP.
 
     Args:
-        http: a client whose timeouts and certificates are set; it may be used by several threads.
+        http: a client whose timeouts and certificates are set; several threads may use it.
         clock: POSIX seconds.
     """
 
@@ -69,15 +96,19 @@ class HttpPeer:
         self._clock = clock
 
     def create_job(self, record: TaskRecord, body: bytes) -> Answer:
+        """See `Peer.create_job`."""
         return self._create(record, "aggregation_jobs", JOB_INIT_REQ, JOB_RESP, body)
 
     def poll_job(self, record: TaskRecord, location: str) -> Answer:
+        """See `Peer.poll_job`."""
         return self._answer(self._send(record, "GET", location), JOB_RESP, location)
 
     def delete_job(self, record: TaskRecord, location: str) -> None:
+        """See `Peer.delete_job`."""
         self._send(record, "DELETE", location)
 
     def create_share(self, record: TaskRecord, body: bytes) -> Answer:
+        """See `Peer.create_share`."""
         return self._create(record, "aggregate_shares", SHARE_REQ, SHARE, body)
 
     def _create(self, record: TaskRecord, resource: str, media_type: str, answer_type: str, body: bytes) -> Answer:

@@ -20,7 +20,11 @@ BUDGET_SPENT = "urn:secagg:dap:error:budgetSpent"  # a problem's type
 
 
 def check_request(task: Task, request: CollectionJobReq) -> None:
-    """The checks of a CollectionJobReq that need no batch (sections 4.6.1 and 4.6.2).
+    """Check what needs no batch in a CollectionJobReq (sections 4.6.1 and 4.6.2).
+
+    Args:
+        task: of the request.
+        request: the Collector's.
 
     Raises:
         DapProblem: invalidMessage, invalidAggregationParameter, invalidExtension or unsupportedExtension.
@@ -41,10 +45,14 @@ def check_request(task: Task, request: CollectionJobReq) -> None:
 
 
 def batch_interval(task: Task, config: bytes) -> Interval:
-    """The interval of a query or batch selector of a task by time.
+    """The interval of a query or a batch selector, in a task by time (section 5.1).
+
+    Args:
+        task: of the request.
+        config: the encoded Interval.
 
     Raises:
-        DapProblem: invalidMessage, or batchInvalid if it has no bucket.
+        DapProblem: invalidMessage, or batchInvalid if the interval has no bucket.
     """
     try:
         interval = Interval.decode(config)
@@ -65,20 +73,24 @@ def release(
     *,
     agreed: tuple[int, bytes] | None = None,
 ) -> HpkeCiphertext:
-    """Collect a batch: its aggregate share, noised and sealed to the Collector. The caller holds `lock_task` alone.
+    """Collect a batch: its aggregate share, with noise, sealed to the Collector. The caller holds `lock_task` alone.
 
-    That the batch is collected, what it costs and the answer that the caller stores are one transaction. So a batch is
-    released here once, and who asks again gets what was stored; where the transaction was lost before the answer was
-    sent, or with a restored backup, the noise follows from the share and a key outside the database, and is the same.
+    One transaction holds the mark that the batch is collected, its cost and the answer that the caller stores. So a
+    batch is released here once, and who asks again gets the stored answer. Where the transaction was lost before the
+    answer was sent, or a backup is restored, the noise is the same again: it follows from the share and a key outside
+    the database.
 
     Args:
-        batch: its interval or ID.
-        request: the Collector's, which the answer is bound to.
+        tx: a transaction that writes.
+        record: the task.
+        batch: its interval or its ID.
+        request: the Collector's; the answer is bound to it.
         held: what the batch's buckets hold.
-        agreed: count and checksum that the other Aggregator has for it.
+        now: POSIX seconds.
+        agreed: count and checksum that the other Aggregator has for the batch; None where they are not known.
 
     Raises:
-        DapProblem: batchOverlap, invalidBatchSize, batchMismatch, or the budget is spent.
+        DapProblem: batchOverlap, invalidBatchSize or batchMismatch, or the budget is spent.
     """
     # No bucket is collected twice, and both Aggregators have the same reports, enough of them.
     task, role = record.task, record.secrets.role
@@ -112,19 +124,35 @@ def release(
 
 
 def spent(tx: Tx, record: TaskRecord) -> int:
-    """How many of the task's batches were released, by the ledger, or by the journal if the ledger was set back."""
+    """How many of the task's batches were released, by the ledger; by the journal if the ledger was set back.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+    """
     known = 0 if tx.journal is None else tx.journal.count(record.task.id)
     return max(known, collections.count_releases(tx, record))
 
 
 def collections_left(tx: Tx, record: TaskRecord) -> int:
-    """How many more collections the budget of a task with noise allows."""
+    """How many more collections the budget of a task with noise allows.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+    """
     assert record.task.privacy is not None
     return max(0, collections_allowed(record.task.privacy, record.task.vdaf) - spent(tx, record))
 
 
 def journal_release(store: Store, record: TaskRecord, batch: bytes) -> None:
-    """Write down that a collected batch's share is about to leave: before each time that it does."""
+    """Enter into the journal that a collected batch's share is about to leave. Call this each time before it leaves.
+
+    Args:
+        store: of this Aggregator.
+        record: the task.
+        batch: the encoded interval or the ID.
+    """
     if store.journal is not None:
         with store.read() as tx:
             digest = buckets.get_collected_digest(tx, record, batch)
@@ -132,10 +160,22 @@ def journal_release(store: Store, record: TaskRecord, batch: bytes) -> None:
 
 
 def too_small(task: Task, count: int) -> str:
+    """What is wrong with a batch that has too few reports, in words.
+
+    Args:
+        task: of the batch.
+        count: the number of its reports.
+    """
     return f"batch has {count:,} reports, needs {task.min_batch_size:,}"
 
 
 def too_large(task: Task, count: int) -> str:
+    """What is wrong with a batch that has too many reports, in words.
+
+    Args:
+        task: of the batch.
+        count: the number of its reports.
+    """
     advice = "; ask for a shorter interval" if task.by_time else ""
     return f"batch has {count:,} reports, and at most {task.max_batch_size:,} are sure to sum up in the field{advice}"
 

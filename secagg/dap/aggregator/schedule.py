@@ -12,9 +12,10 @@ class Settings:
     """How the Leader schedules its work.
 
     Attributes:
-        job_size: reports in an aggregation job, at most.
-        lease: seconds after which work that somebody does is taken for lost.
-        backoff: seconds before a failed step is tried again, at most; the first time after 1, then twice as many.
+        job_size: the largest number of reports in an aggregation job.
+        lease: seconds after which a worker's step is taken for lost.
+        backoff: the longest pause before a failed step is tried again, in seconds; the first pause is 1, the next ones
+            double.
         patience: seconds after which a batch that the Leader selects is released although it is not full, if it is
             large enough.
     """
@@ -25,10 +26,20 @@ class Settings:
     patience: float = 60.0
 
     def size(self, task: Task) -> int:
-        """Reports in a job of this task: fewer than `job_size` where their shares are long, which are in memory at
-        once."""
+        """The largest number of reports in a job of this task: fewer than `job_size` where their shares are long.
+
+        The shares of a job are in memory at once.
+
+        Args:
+            task: of the job.
+        """
         return max(1, min(self.job_size, _JOB_BYTES // (task.prio3.LEADER_SHARE_SIZE + task.prio3.OUT_SHARE_SIZE)))
 
     def delay(self, attempts: int, retry_after: float | None) -> float:
-        """Seconds until a step that failed is tried again: as many as the Helper asked for, if it did."""
+        """Seconds until a step that failed is tried again.
+
+        Args:
+            attempts: how often the job was leased before.
+            retry_after: the seconds that the Helper asked for; None if it did not.
+        """
         return retry_after or min(self.backoff, 2.0 ** min(attempts, 62))

@@ -52,17 +52,22 @@ class Workers:
         self._threads = [threading.Thread(target=self._run, args=(i == 0,), daemon=True) for i in range(threads)]
 
     def start(self) -> None:
+        """Start the threads."""
         for thread in self._threads:
             thread.start()
 
     def stop(self, timeout: float = 30.0) -> None:
-        """Let each finish its step, and wait for it."""
+        """Let each thread finish its step, and wait for it.
+
+        Args:
+            timeout: the longest wait for each thread, in seconds.
+        """
         self._stop.set()
         for thread in self._threads:
             thread.join(timeout)
 
     def wait(self) -> None:
-        """Until `stop`."""
+        """Wait until `stop` is called."""
         self._stop.wait()
 
     def _run(self, first: bool) -> None:
@@ -85,7 +90,14 @@ class Workers:
         return None
 
     def step(self, now: float) -> bool:
-        """One step of whatever is due; whether anything was."""
+        """Take one step of whatever is due.
+
+        Args:
+            now: POSIX seconds.
+
+        Returns:
+            Whether anything was due.
+        """
         keys = self._directory.private_keys()
         started = time.perf_counter()
         if isinstance(self._aggregator, Helper):
@@ -106,7 +118,11 @@ class Workers:
 
 
 class Housekeeping:
-    """What one thread of a process does beside its steps, by a clock that nobody sets."""
+    """What one thread of a process does beside its steps, by a clock that nobody sets.
+
+    Args:
+        aggregator: for whom.
+    """
 
     def __init__(self, aggregator: Leader | Helper) -> None:
         self._aggregator = aggregator
@@ -115,7 +131,14 @@ class Housekeeping:
         self._ahead: float | None = None  # of this clock, when garbage was collected last
 
     def step(self, now: float) -> bool:
-        """Make jobs of reports that wait, and collect garbage once in a while; no reason to hurry on."""
+        """Make jobs of waiting reports, and collect garbage once in a while.
+
+        Args:
+            now: POSIX seconds.
+
+        Returns:
+            False: there is no reason to hurry on.
+        """
         ticks = time.monotonic()
         if isinstance(self._aggregator, Leader):
             some = ticks - self._gathered >= GATHER

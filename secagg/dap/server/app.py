@@ -24,13 +24,25 @@ from .leader import LeaderResources
 
 
 def leader_app(leader: Leader, context: Context, lifespan: Any = None) -> Starlette:
-    """The Leader's resources."""
+    """The Leader as an ASGI application.
+
+    Args:
+        leader: does the work.
+        context: what every resource needs.
+        lifespan: an asynchronous context manager of the application that runs while it does; None for none.
+    """
     resources = LeaderResources(leader, context)
     return _app(context, resources.routes(), resources.lifespan, lifespan)
 
 
 def helper_app(helper: Helper, context: Context, lifespan: Any = None) -> Starlette:
-    """The Helper's resources."""
+    """The Helper as an ASGI application.
+
+    Args:
+        helper: does the work.
+        context: what every resource needs.
+        lifespan: an asynchronous context manager of the application that runs while it does; None for none.
+    """
     return _app(context, HelperResources(helper, context).routes(), None, lifespan)
 
 

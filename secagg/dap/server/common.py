@@ -40,10 +40,10 @@ class Context:
 
     Attributes:
         directory: tasks and keys.
-        metrics: what is counted.
-        limits: see there.
+        metrics: counts what is done.
+        limits: how much one process accepts.
         clock: POSIX seconds.
-        helper_later: the Helper answers aggregation jobs when they are polled, not at once.
+        helper_later: whether the Helper answers aggregation jobs when they are polled, and not at once.
     """
 
     directory: Directory
@@ -54,7 +54,13 @@ class Context:
 
 
 def answering(context: Context, name: str, endpoint: Endpoint) -> Endpoint:
-    """Turns what is raised on purpose into a problem document, and counts."""
+    """An endpoint that turns what is raised on purpose into a problem document (section 3.6), and counts requests.
+
+    Args:
+        context: of the resource.
+        name: of the resource, for the metrics.
+        endpoint: answers a request or raises.
+    """
 
     seconds = context.metrics.request_seconds.labels(name)
     counted = lru_cache(lambda status: context.metrics.requests.labels(name, str(status)))
@@ -81,6 +87,11 @@ def answering(context: Context, name: str, endpoint: Endpoint) -> Endpoint:
 
 
 def problem_response(problem: DapProblem) -> Response:
+    """A problem document as a response, with the headers that belong to it.
+
+    Args:
+        problem: what went wrong.
+    """
     headers = {} if problem.retry_after is None else {"Retry-After": str(ceil(problem.retry_after))}
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, section 15.5.2
@@ -88,6 +99,15 @@ def problem_response(problem: DapProblem) -> Response:
 
 
 async def find_task(context: Context, text: str) -> TaskRecord:
+    """The task that a request names.
+
+    Args:
+        context: of the resource.
+        text: the task ID as it stands in the URL.
+
+    Raises:
+        DapProblem: invalidMessage if it is no ID, unrecognizedTask if there is no such task.
+    """
     try:
         task_id = from_base64url(text, TASK_ID_SIZE)
     except RemoteProtocolError:
@@ -99,6 +119,15 @@ async def find_task(context: Context, text: str) -> TaskRecord:
 
 
 def resource_id(request: Request, size: int) -> bytes:
+    """The ID in a resource's URL.
+
+    Args:
+        request: with the path parameter `resource`.
+        size: bytes of such an ID.
+
+    Raises:
+        DapProblem: there cannot be such a resource.
+    """
     try:
         return from_base64url(request.path_params["resource"], size)
     except RemoteProtocolError:
@@ -106,12 +135,29 @@ def resource_id(request: Request, size: int) -> bytes:
 
 
 def location(task: Task, endpoint: str, resource: str, number: bytes) -> str:
-    """Where a resource is, under the endpoint's own path, which a proxy in front of us may have taken off."""
+    """Where a resource is, under the endpoint's own path, which a proxy in front of us may have removed.
+
+    Args:
+        task: of the resource.
+        endpoint: this Aggregator's URL.
+        resource: the kind of resource, such as `collection_jobs`.
+        number: the resource's ID.
+    """
     return f"{urlsplit(endpoint).path}/tasks/{task.text}/{resource}/{base64url(number)}"
 
 
 async def read_body(request: Request, media_type: str, max_bytes: int, seconds: float) -> bytes:
-    """The request's content, read no further than allowed, and no longer."""
+    """The request's content, read no further and no longer than is allowed.
+
+    Args:
+        request: with a stream.
+        media_type: that the content must have, in lower case without spaces.
+        max_bytes: the largest size.
+        seconds: the longest time that the content may take.
+
+    Raises:
+        DapProblem: the content is of another type, too long or too slow.
+    """
     given = request.headers.get("content-type", "")
     if given.replace(" ", "").lower() != media_type:
         raise DapProblem(NO_TYPE, f"Content-Type must be {media_type}", status=415)
@@ -129,7 +175,16 @@ async def read_body(request: Request, media_type: str, max_bytes: int, seconds: 
 
 
 def authenticate(request: Request, record: TaskRecord, expected: bytes) -> None:
-    """Raises DapProblem unless the request shows the token, in either of two headers."""
+    """Check that the request shows the token, in either of two headers (section 3.5).
+
+    Args:
+        request: the Leader's or the Collector's.
+        record: the task.
+        expected: the token's `token_hash`.
+
+    Raises:
+        DapProblem: the request shows no token, or another one.
+    """
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     token = credentials.strip() if scheme.lower() == "bearer" else request.headers.get("dap-auth-token")
     if not expected or not token_matches(None if token is None else token.encode(), expected):
@@ -138,11 +193,21 @@ def authenticate(request: Request, record: TaskRecord, expected: bytes) -> None:
 
 
 def declared_size(request: Request, max_bytes: int) -> int:
-    """Bytes of a request's content: what it declares, or all that it may have."""
+    """The bytes of a request's content: what it declares, or the most that it may have.
+
+    Args:
+        request: of a Client.
+        max_bytes: the most that it may have.
+    """
     given = request.headers.get("content-length", "")
     return min(int(given), max_bytes) if given.isascii() and given.isdigit() else max_bytes
 
 
 def stored_problem(document: str, headers: dict[str, str]) -> Response:
-    """A problem that ended a job, as it was stored."""
+    """The problem that ended a job, as it was stored.
+
+    Args:
+        document: the problem document.
+        headers: to send with it.
+    """
     return Response(document, int(json.loads(document)["status"]), headers, MEDIA_TYPE)

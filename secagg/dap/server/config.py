@@ -31,7 +31,7 @@ _MAKING = Lock()
 
 
 class ConfigError(SecAggError):
-    """A configuration says something that cannot be; the message names file, table and key."""
+    """A configuration has a value that it may not have; the message names file, table and key."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,11 @@ class Logs:
 
 
 def tables(role: Role) -> dict[str, type[Any]]:
-    """The tables of a role's file, by name, in its order."""
+    """The tables of a role's file by name, in the file's order.
+
+    Args:
+        role: LEADER or HELPER.
+    """
     leader = role is Role.LEADER
     return {
         "server": Server,
@@ -216,8 +220,14 @@ class Config:
     Attributes:
         path: of the file; paths in it are relative to its folder.
         role: LEADER or HELPER.
-        helper: None for a Helper.
-        others: the tables of the same names.
+        server: table [server].
+        store: table [store].
+        jobs: table [jobs].
+        workers: table [workers].
+        limits: table [limits].
+        keys: table [keys].
+        log: table [log].
+        helper: table [helper]; None for a Helper.
     """
 
     path: Path
@@ -235,9 +245,12 @@ class Config:
     def load(cls, path: Path) -> Self:
         """Read a file.
 
+        Args:
+            path: of the file.
+
         Raises:
-            ConfigError: it says something that cannot be.
-            OSError: it cannot be read.
+            ConfigError: a key or a value is not allowed.
+            OSError: the file cannot be read.
         """
         try:
             given = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -256,17 +269,21 @@ class Config:
         return config
 
     def file(self, name: str) -> Path:
-        """A file that the configuration names."""
+        """A file that the configuration names.
+
+        Args:
+            name: as it stands there.
+        """
         return self.path.parent / name
 
     @property
     def journal_file(self) -> Path:
-        """The journal of releases."""
+        """The file of the journal of releases."""
         return self.file(self.store.journal)
 
     @property
     def url(self) -> str:
-        """Of the database, a SQLite file's path made absolute."""
+        """The database's URL; the path of a SQLite file is made absolute."""
         parsed = make_url(self.store.database)
         if self.sqlite_file is not None:
             parsed = parsed.set(database=str(self.sqlite_file.absolute()))
@@ -274,12 +291,17 @@ class Config:
 
     @property
     def sqlite_file(self) -> Path | None:
-        """The database, if it is a file."""
+        """The file of the database; None if it is PostgreSQL."""
         parsed = make_url(self.store.database)
         return self.file(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
 
     def vault(self) -> Vault:
-        """Raises ConfigError unless the secret is in one place, and LocalProtocolError unless it is one."""
+        """The vault of this Aggregator's secret.
+
+        Raises:
+            ConfigError: the secret is in no place, or in two.
+            LocalProtocolError: it is not a secret.
+        """
         text, file = os.environ.get(SECRET_VARIABLE), self.store.secret_file
         if (text is None) == (file is None):
             here = f"{self.path}: [store] secret_file"
@@ -291,14 +313,14 @@ class Config:
         return Vault.from_text(text or "", SECRET_VARIABLE) if file is None else Vault.load(self.file(file))
 
     def open_store(self, *, create: bool = False, accept_journal: bool = False) -> Store:
-        """The store, which exists, unless it shall be made or upgraded.
+        """Open the store, which exists, or with `create` is made or upgraded.
 
         Args:
-            create: make it, or upgrade it.
+            create: make the store, or bring it to this version.
             accept_journal: go on with the journal of releases that is there, or with a new one.
 
         Raises:
-            ConfigError, LocalProtocolError, StoreUnavailable: it cannot be opened; the message says what to do.
+            ConfigError, LocalProtocolError, StoreUnavailable: the store cannot be opened; the message says what to do.
             OSError: the journal cannot be read or made.
         """
         vault, file = self.vault(), self.sqlite_file
@@ -308,6 +330,7 @@ class Config:
         return Store(self.url, vault, journal, create=create, accept_journal=accept_journal)
 
     def app_limits(self) -> Limits:
+        """How much one server process accepts."""
         table = self.limits
         return Limits(
             table.upload_bytes,
@@ -319,7 +342,7 @@ class Config:
         )
 
     def settings(self) -> Settings:
-        """A Leader's."""
+        """How the Leader schedules its work."""
         assert isinstance(self.jobs, LeaderJobs)
         assert self.helper is not None
         lease = max(self.jobs.lease, 2 * self.helper.timeout)  # while we wait for the Helper nobody else begins anew
@@ -375,7 +398,12 @@ def _read(path: Path, table: str, kind: type[Any], given: object) -> Any:
 
 
 def template(role: Role, values: dict[str, dict[str, Any]]) -> str:
-    """A file for a role, each key with its meaning; `values` by table and key stand in place of defaults."""
+    """The text of a configuration file, with a comment before each key.
+
+    Args:
+        role: LEADER or HELPER.
+        values: by table and key; they replace defaults.
+    """
     name = role.name.lower()
     lines = [f"# Configuration of a DAP {name.capitalize()}. Relative paths start at this file's folder.", ""]
     lines.append(f'role = "{name}"')

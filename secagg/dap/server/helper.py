@@ -15,7 +15,12 @@ from .limits import Capacity
 
 
 class HelperResources:
-    """What the Leader asks of the Helper; each method answers a request, or raises DapProblem."""
+    """What the Leader asks of the Helper; each method answers a request, or raises DapProblem.
+
+    Args:
+        helper: does the work.
+        context: what every resource needs.
+    """
 
     def __init__(self, helper: Helper, context: Context) -> None:
         self._helper = helper
@@ -23,6 +28,7 @@ class HelperResources:
         self._turns = Capacity(context.limits.requests)
 
     def routes(self) -> list[Route]:
+        """The routes of all resources (appendix A)."""
         context = self._context
         jobs, shares = "/tasks/{task}/aggregation_jobs", "/tasks/{task}/aggregate_shares"
         return [
@@ -38,6 +44,7 @@ class HelperResources:
         ]
 
     async def create_job(self, request: Request) -> Response:
+        """POST aggregation_jobs: begin an aggregation job (section 4.5.3.2)."""
         record = await self._task(request)
         context = self._context
         with self._turns.reserve():
@@ -50,6 +57,7 @@ class HelperResources:
         return self._show(record, job_id, job)
 
     async def get_job(self, request: Request) -> Response:
+        """GET an aggregation job, while it is not ready and afterwards (section 3.1)."""
         record = await self._task(request)
         if request.query_params.get("step", "0") != "0":
             raise DapProblem("stepMismatch", "Prio3's jobs have step 0 only", task_id=record.task.id)
@@ -57,17 +65,19 @@ class HelperResources:
         return self._show(record, job_id, await run_in_threadpool(self._helper.find_job, record, job_id))
 
     async def continue_job(self, request: Request) -> Response:
-        """A VDAF of one round has nothing to continue (section 4.5.4.2)."""
+        """POST to an aggregation job: a VDAF of one round has nothing to continue (section 4.5.4.2)."""
         record = await self._task(request)
         await run_in_threadpool(self._helper.find_job, record, resource_id(request, JOB_ID_SIZE))
         raise DapProblem("stepMismatch", "Prio3's jobs end with their first step", task_id=record.task.id)
 
     async def delete_job(self, request: Request) -> Response:
+        """DELETE an aggregation job (section 4.5.5)."""
         record = await self._task(request)
         await run_in_threadpool(self._helper.delete_job, record, resource_id(request, JOB_ID_SIZE))
         return Response(status_code=200)
 
     async def create_share(self, request: Request) -> Response:
+        """POST aggregate_shares: release an aggregate share (section 4.6.4)."""
         record = await self._task(request)
         with self._turns.reserve():
             limits = self._context.limits
@@ -77,11 +87,13 @@ class HelperResources:
         return Response(share, headers={"Location": where, "Content-Type": SHARE})
 
     async def get_share(self, request: Request) -> Response:
+        """GET an aggregate share (section 4.6.4)."""
         record = await self._task(request)
         share = await run_in_threadpool(self._helper.find_share, record, resource_id(request, JOB_ID_SIZE))
         return Response(share, headers={"Content-Type": SHARE})
 
     async def delete_share(self, request: Request) -> Response:
+        """DELETE an aggregate share (section 4.6.5)."""
         record = await self._task(request)
         await run_in_threadpool(self._helper.delete_share, record, resource_id(request, JOB_ID_SIZE))
         return Response(status_code=200)

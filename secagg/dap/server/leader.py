@@ -43,7 +43,12 @@ _LONG_UPLOAD = 1 << 18  # bytes; longer ones are decoded on a thread, so that ot
 
 
 class LeaderResources:
-    """What Clients and the Collector ask of the Leader; each method answers a request, or raises DapProblem."""
+    """What Clients and the Collector ask of the Leader; each method answers a request, or raises DapProblem.
+
+    Args:
+        leader: does the work.
+        context: what every resource needs.
+    """
 
     def __init__(self, leader: Leader, context: Context) -> None:
         self._leader = leader
@@ -54,6 +59,7 @@ class LeaderResources:
         self._turns = Capacity(context.limits.requests)
 
     def routes(self) -> list[Route]:
+        """The routes of all resources (appendix A)."""
         context = self._context
         jobs = "/tasks/{task}/collection_jobs"
         return [
@@ -65,13 +71,14 @@ class LeaderResources:
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> Any:
+        """Writes uploads while the application runs, and at its end those that still wait."""
         writing = asyncio.create_task(self._writer.run())
         yield
         await self._writer.stop()
         await writing
 
     async def upload(self, request: Request) -> Response:
-        """Section 4.4.2.2, and the dialects'."""
+        """POST or PUT reports: an upload in the dialect of the task (section 4.4.2.2)."""
         with self._bodies.reserve(declared_size(request, self._context.limits.upload_bytes)):
             return await self._upload(request)
 
@@ -117,6 +124,7 @@ class LeaderResources:
         return reports, self._leader.check_upload(task, self._context.directory.accepted(), reports, now)
 
     async def create(self, request: Request) -> Response:
+        """POST collection_jobs: begin a collection job (section 4.6.1)."""
         record = await find_task(self._context, request.path_params["task"])
         authenticate(request, record, record.secrets.collector_token)
         limits = self._context.limits
@@ -126,11 +134,13 @@ class LeaderResources:
         return self._show(record, job)
 
     async def get(self, request: Request) -> Response:
+        """GET a collection job, while it is not ready and afterwards (section 4.6.1)."""
         record, job_id = await self._named(request)
         job = await run_in_threadpool(self._leader.collections.find, record, job_id)
         return self._show(record, job)
 
     async def delete(self, request: Request) -> Response:
+        """DELETE a collection job (section 4.6.3)."""
         record, job_id = await self._named(request)
         await run_in_threadpool(self._leader.collections.delete, record, job_id)
         return Response(status_code=200)

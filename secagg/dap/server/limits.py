@@ -10,15 +10,15 @@ from ..problems import NO_TYPE, DapProblem
 
 @dataclass(frozen=True)
 class Limits:
-    """What one process takes on before it says 503 or 413.
+    """How much one process accepts before it answers 503 or 413.
 
     Attributes:
-        upload_bytes: of a request with reports.
-        request_bytes: of any other request.
-        waiting_reports: that are not on disk yet.
-        requests: of Leader or Collector that are worked on at once; each holds a thread and its body.
-        key_cache: seconds for which Clients may keep our HPKE configurations.
-        body_seconds: for which a request's content may be on its way.
+        upload_bytes: the largest request with reports.
+        request_bytes: the largest other request.
+        waiting_reports: how many reports may wait for the disk.
+        requests: how many requests of Leader or Collector are worked on at once; each holds a thread and its body.
+        key_cache: how many seconds Clients may keep our HPKE configurations.
+        body_seconds: how many seconds a request's content may take.
     """
 
     upload_bytes: int = 1 << 24
@@ -30,14 +30,25 @@ class Limits:
 
 
 class Capacity:
-    """Lets requests hold only so much at once: threads, or bytes of their bodies."""
+    """How much requests may hold at once: threads, or bytes of their bodies.
+
+    Args:
+        amount: all that there is.
+    """
 
     def __init__(self, amount: int) -> None:
         self._free = amount
 
     @contextmanager
     def reserve(self, amount: int = 1) -> Iterator[None]:
-        """Raises DapProblem where there is not enough left."""
+        """Hold a part of the capacity until the block is left.
+
+        Args:
+            amount: how much.
+
+        Raises:
+            DapProblem: less than that is free.
+        """
         if self._free < amount:
             raise DapProblem(NO_TYPE, "too many requests at once; try again later", status=503, retry_after=1)
         self._free -= amount

@@ -28,13 +28,18 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: time, level, logger, process, message and, of an error, its traceback."""
+    """One object a line: time, level, logger, process, message and, for an error, its traceback.
+
+    Args:
+        role: that each line names.
+    """
 
     def __init__(self, role: str) -> None:
         super().__init__()
         self._role = role
 
     def format(self, record: logging.LogRecord) -> str:
+        """The JSON object of one event."""
         seconds, milliseconds = time.gmtime(record.created), int(record.msecs)
         entry = {
             "time": f"{time.strftime('%Y-%m-%dT%H:%M:%S', seconds)}.{milliseconds:03}Z",
@@ -56,6 +61,7 @@ def configure(level: str, form: str, role: str, stream: IO[str] | None = None) -
         level: debug, info, warning or error.
         form: text or json.
         role: that each JSON line names.
+        stream: to write to instead of stderr.
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter(role) if form == "json" else TextFormatter())

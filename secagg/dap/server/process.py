@@ -35,8 +35,16 @@ class Process:
     """What a process works with.
 
     Args:
-        config: see there.
+        config: of this Aggregator.
         clock: POSIX seconds.
+
+    Attributes:
+        config: the same.
+        store: opened by it.
+        metrics: counts what is done.
+        directory: tasks and keys.
+        context: what every resource needs.
+        aggregator: the Leader or the Helper.
 
     Raises:
         ConfigError, LocalProtocolError, StoreUnavailable: nothing can be served; the message says what to do.
@@ -67,10 +75,15 @@ class Process:
             log.warning("no HPKE key is advertised: make one with `secagg dap key new --config %s`", config.path)
 
     def workers(self, threads: int) -> Workers:
+        """Threads that work for this Aggregator; they are not started yet.
+
+        Args:
+            threads: how many.
+        """
         return Workers(self.aggregator, self.directory, self.metrics, threads, self._clock)
 
     def app(self) -> Starlette:
-        """The role's resources; its workers run while it does, and everything is closed when it ends."""
+        """The role's application; its workers run while it does, and everything is closed when it ends."""
         if isinstance(self.aggregator, Leader):
             return leader_app(self.aggregator, self.context, self._lifespan)
         return helper_app(self.aggregator, self.context, self._lifespan)
@@ -90,6 +103,7 @@ class Process:
         self._tasks_with_gauge |= left.keys()
 
     def close(self) -> None:
+        """Close the store and the HTTP client."""
         if self._http is not None:
             self._http.close()
         self.store.close()
@@ -117,7 +131,15 @@ class Process:
 
 
 def helper_client(config: Config, table: HelperClient) -> httpx.Client:
-    """The Leader's client; it goes by the configuration alone, not by the environment, and follows no redirect."""
+    """The Leader's HTTP client. It follows the configuration alone, not the environment, and no redirect.
+
+    Args:
+        config: names the files.
+        table: its table [helper].
+
+    Raises:
+        ConfigError: certificates or proxy cannot be used.
+    """
     try:
         ca = None if table.ca is None else str(config.file(table.ca))
         verify = ssl.create_default_context(cafile=ca)

@@ -18,7 +18,7 @@ class UploadWriter:
     """Stores reports for requests that wait until they are on disk.
 
     Args:
-        leader: that keeps them.
+        leader: stores them.
         max_waiting: how many reports may wait.
     """
 
@@ -31,10 +31,17 @@ class UploadWriter:
         self._stopping = False
 
     async def write(self, record: TaskRecord, reports: Sequence[Report]) -> list[bool]:
-        """Which of the reports are kept, once they are on disk.
+        """Store reports; once this returns, they are on disk.
+
+        Args:
+            record: the task.
+            reports: those that were checked.
+
+        Returns:
+            Of each report, whether it is stored; it is not if its batch is collected.
 
         Raises:
-            UploadQueueFull: nothing was stored.
+            UploadQueueFull: too many reports wait already; nothing was stored.
             StoreUnavailable: nothing was stored.
         """
         if not reports:
@@ -51,7 +58,7 @@ class UploadWriter:
             self._count -= len(reports)
 
     async def run(self) -> None:
-        """Write what waits, over and over, until `stop`."""
+        """Write what waits, over and over, until `stop` is called."""
         while not (self._stopping and not self._waiting):
             await self._something.wait()
             self._something.clear()
@@ -63,7 +70,7 @@ class UploadWriter:
                 await self._write(members)
 
     async def stop(self) -> None:
-        """Take nothing more; `run` ends once all that waits is written."""
+        """Accept nothing more; `run` ends once all that waits is written."""
         self._stopping = True
         self._something.set()
 

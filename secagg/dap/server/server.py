@@ -39,8 +39,9 @@ def serve(config: Config, announce: Callable[[str], None], listen: str | None = 
     """Serve a role until SIGTERM or SIGINT.
 
     Args:
-        announce: is told the server's URL once it answers, or with several processes, once connections wait for them.
-        listen: in place of the configured address.
+        config: of this Aggregator.
+        announce: is told the server's URL once it answers; with several processes, once connections wait for them.
+        listen: an address in place of the configured one.
 
     Raises:
         ConfigError, LocalProtocolError, StoreUnavailable: nothing can be served; the message says what to do.
@@ -60,7 +61,16 @@ def serve(config: Config, announce: Callable[[str], None], listen: str | None = 
 
 
 def work(config: Config, threads: int, announce: Callable[[str], None]) -> None:
-    """Do a role's work beside its servers, on this machine or another, until SIGTERM or SIGINT; raises as `serve`."""
+    """Do a role's work beside its servers, on this machine or another one, until SIGTERM or SIGINT.
+
+    Args:
+        config: of this Aggregator.
+        threads: how many.
+        announce: is told once the threads work.
+
+    Raises:
+        ConfigError, LocalProtocolError, StoreUnavailable: nothing can be done; the message says what to do.
+    """
     process = Process(config)
     workers = process.workers(threads)
     stop = threading.Event()
@@ -80,7 +90,11 @@ def work(config: Config, threads: int, announce: Callable[[str], None]) -> None:
 
 
 def split_address(address: str) -> tuple[str, int]:
-    """Host and port, an IPv6 host without its brackets."""
+    """Host and port of an address; an IPv6 host comes without its brackets.
+
+    Args:
+        address: such as `127.0.0.1:8080` or `[::]:443`.
+    """
     host, _, port = address.rpartition(":")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
@@ -111,7 +125,7 @@ def _serve_by_processes(config: Config, sock: socket.socket, ready: Callable[[],
 
 
 def app() -> Starlette:
-    """Of one of several server processes."""
+    """The application of one of several server processes."""
     try:
         config = Config.load(Path(os.environ[_CONFIG]))
         logs.configure(config.log.level, config.log.format, config.role.name.lower())
