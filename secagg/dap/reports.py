@@ -134,14 +134,19 @@ def seal_reports(
         ValueError: a value is out of range.
         LocalProtocolError: a configuration's key is none; `choose_config` returns no such.
     """
+    # Section 4.4.2.1: Vdaf.shard with a random report ID as the nonce.
     prio3 = task.prio3
     checked = prio3.flp.valid.check(values)
     n = len(checked)
     ids = _drawn(rand, n, REPORT_ID_SIZE)
     public, (leader, helper) = prio3.shard_batch(task.ctx, checked, ids, _drawn(rand, n, prio3.RAND_SIZE))
+
+    # The report's metadata, which the ciphertexts are bound to: InputShareAad.
     time = task.time(time_seconds)
     metadata = [ReportMetadata(report_id.tobytes(), time) for report_id in ids]
     aads = [task.input_share_aad(metadata[i], public[i]) for i in range(n)]
+
+    # SealBase each PlaintextInputShare to its Aggregator.
     for_leader = _sealed(task, Role.LEADER, leader_config, leader, aads, rand)
     for_helper = _sealed(task, Role.HELPER, helper_config, helper, aads, rand)
     return [Report(metadata[i], public[i], for_leader[i], for_helper[i]) for i in range(n)]

@@ -122,14 +122,19 @@ def new_parties(
     Raises:
         LocalProtocolError: the configuration asks for something that this package does not do.
     """
+    # The task, and the size of the batches that the Leader selects.
     task = Task(_task_id(rand), configuration)
     config, key = (collector, None) if isinstance(collector, HpkeConfig) else (collector.config, collector.private_key)
     size = 0 if task.by_time else batch_size or task.min_batch_size
     require(task.by_time or size >= task.min_batch_size, "a batch has min_batch_size reports at least")
     require(not (task.by_time and batch_size), "batches of a task by time have no size of their own")
+
+    # The secrets: both Aggregators' verification key, and the tokens that the Leader and the Collector show.
     verify_key = rand(task.prio3.VERIFY_KEY_SIZE)
     # Text, so that it travels in a header as it is.
     peer_token, collector_token = (base64url(rand(TOKEN_BYTES)).encode() for _ in range(2))
+
+    # Whoever only has to recognise a token gets its hash.
     leader = TaskSecrets(Role.LEADER, verify_key, config, peer_token, token_hash(collector_token), size)
     helper = TaskSecrets(Role.HELPER, verify_key, config, token_hash(peer_token))
     return {

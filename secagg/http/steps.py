@@ -184,10 +184,14 @@ def send(request: Request, *, clock: Callable[[], float], retries: Retries) -> S
     while True:
         attempt += 1
         reply = yield request
+
+        # An answer other than "busy" ends this.
         if isinstance(reply, RemoteProtocolError):
             raise reply
         if isinstance(reply, Response) and reply.status not in TEMPORARY:
             return replace(reply, doubtful=doubtful)
+
+        # Busy, or no answer: a later attempt may succeed.
         asked: float | None = None
         error: Busy | Unreachable
         if isinstance(reply, Response):
@@ -199,6 +203,8 @@ def send(request: Request, *, clock: Callable[[], float], retries: Retries) -> S
             doubtful = doubtful or reply.arrived
             reason = f"{host} does not answer: {reply.reason}; check its URL, and the network"
             error = Unreachable(reason, doubtful=doubtful)
+
+        # Pause as long as the server asks, or twice as long as before.
         pause = 0.5 * 2 ** (attempt - 1) if asked is None else asked
         if attempt >= retries.attempts or pause > retries.longest:
             raise error

@@ -60,8 +60,11 @@ class CollectionJobs:
         Raises:
             DapProblem: the draft does not allow the request; there is no job then.
         """
+        # Section 4.6.1: check what needs no batch.
         task, digest = record.task, sha256(body).digest()
         query = _decode_request(task, body)
+
+        # The same bytes are the same job; with invalidBatchSize, the Collector may retry it.
         with self._store.write() as tx:
             job = collections.find_collection_job_by_request(tx, record, digest)
             if job is not None and job.problem is not None and _retryable(job.problem):
@@ -69,8 +72,12 @@ class CollectionJobs:
                 return collections.find_collection_job_by_request(tx, record, digest) or job
             if job is not None:
                 return job
+
+            # batchOverlap, if any of the batch buckets was collected before.
             if task.by_time and buckets.overlaps_collected(tx, record, batch_interval(task, query.query.config)):
                 raise DapProblem("batchOverlap", "some of this batch was collected before", task_id=task.id)
+
+            # Bound what the Collector can store here.
             if collections.count_unfinished_collection_jobs(tx, record) >= MAX_COLLECTION_JOBS:
                 detail = f"there are {MAX_COLLECTION_JOBS:,} collection jobs already: delete some"
                 raise DapProblem(NO_TYPE, detail, status=429, task_id=task.id, retry_after=60.0)
@@ -115,19 +122,25 @@ class CollectionJobs:
         Returns:
             The job as it is then; None if none is due.
         """
+        # Lease the job that has been due for longest.
         with self._store.write() as tx:
             job = collections.lease_collection_job(tx, now, self._settings.lease)
             record = None if job is None else self._tasks.find(tx, job.task)
         if job is None:
             return None
+
+        # A deleted task gives no more results.
         if record is None:
             with self._store.write() as tx:
                 collections.delete_collection_job(tx, job)
             return job
+
+        # First collect the batch here, then ask the Helper for its share (section 4.6.4).
         try:
             ready = job if job.share_request is not None else self._collect(record, job, now)
             if ready is not None and ready.share_request is not None:
                 self._finish(record, ready)
+        # A refusal ends the job; an unavailable Helper only delays it.
         except DapProblem as problem:
             self._fail(job, now, problem)
         except PeerUnavailable as problem:
@@ -140,18 +153,25 @@ class CollectionJobs:
 
     def _collect(self, record: TaskRecord, job: CollectionJob, now: float) -> CollectionJob | None:
         """Collect the batch here: the job with what the Helper is asked; None if the batch is not ready."""
+        # Under this lock nothing is added to the task's batches, and no other batch is released.
         request = CollectionJobReq.decode(job.request)
         with self._store.write() as tx:
             lock_task(tx, record.key, alone=True)
             current = collections.lock_collection_job(tx, job)
             if current is None or current.share_request is not None:  # another worker was faster, after our lease
                 return current
+
+            # Wait until all aggregation jobs of the batch are complete and it has enough reports (section 4.6.1).
             batch = self._ready(tx, record, request, now)
             if isinstance(batch, Later):
                 collections.update_collection_job(tx, job, due=batch.due, waiting=batch.reason)
                 return None
+
+            # Merge the batch buckets, and seal our own aggregate share (section 4.6.4).
             held = buckets.get_batch(tx, record, batch)
             sealed = release(tx, record, batch, request, held, now)
+
+            # Store what the Helper will be asked, and the result as far as it goes, in the same transaction.
             config = batch if isinstance(batch, bytes) else batch.encode()
             selector = BatchSelector(record.task.batch_mode, config)
             share_request = AggregateShareReq(request, selector, held.count, held.checksum).encode()
@@ -166,6 +186,7 @@ class CollectionJobs:
         Raises:
             DapProblem: too few reports, and no more can come.
         """
+        # Leader-selected: the oldest ready batch whose reports are all aggregated, and enough of them verified.
         task = record.task
         if not task.by_time:
             selected = list_ready_batches(tx, record, now - self._settings.patience)
@@ -175,13 +196,19 @@ class CollectionJobs:
             )
             reason = f"no batch has {task.min_batch_size:,} reports yet that are aggregated"
             return Later(now + 1.0, reason) if ready is None else ready
+
+        # By time: first complete the aggregation jobs that overlap the batch (section 4.6.1).
         interval = batch_interval(task, request.query.config)
         waiting = count_open_reports_in_batch(tx, record, interval)
         if waiting:
             return Later(now + 0.25, f"{waiting:,} reports of the batch are not aggregated yet")
+
+        # Enough verified reports. An overlap is also returned, so that `release` states it.
         count = buckets.count_reports(tx, record, interval)
         if count >= task.min_batch_size or buckets.overlaps_collected(tx, record, interval):
             return interval
+
+        # Too few: wait while more may come, then fail with invalidBatchSize.
         end = interval.end * task.time_precision
         over = end + SKEW
         if now >= over:
@@ -194,6 +221,8 @@ class CollectionJobs:
         """Get the Helper's share, and with it the result that is kept."""
         assert job.share_request is not None
         assert job.response is not None
+
+        # Obtain the Helper's aggregate share (section 4.6.4).
         answer = self._peer.create_share(record, job.share_request)
         if answer.body is None:
             raise PeerUnavailable("the Helper is not ready", answer.retry_after)
@@ -201,7 +230,11 @@ class CollectionJobs:
             share = AggregateShare.decode(answer.body)
         except RemoteProtocolError as error:
             raise PeerUnavailable(f"the Helper's answer is no aggregate share: {error}") from None
+
+        # Complete the CollectionJobResp.
         response = job.response + share.encrypted_aggregate_share.encode()
+
+        # Enter the release into the journal before the Collector can get it, then store it.
         journal_release(self._store, record, AggregateShareReq.decode(job.share_request).batch_selector.config)
         with self._store.write() as tx:
             if collections.lock_collection_job(tx, job) is not None:

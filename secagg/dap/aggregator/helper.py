@@ -83,10 +83,15 @@ class Helper:
         Raises:
             DapProblem: the draft does not allow the request; there is no job then.
         """
+        # Check the conditions under which the Helper MUST fail the whole job.
         request = _decode_init(record.task, body)
+
+        # The same bytes are the same job, whose location and state the Leader gets again.
         job_id = job_id_of(body)
         with self.store.write() as tx:
             job = helper_jobs.add_job(tx, record, job_id, body, now, now if later else now + self.LEASE)
+
+        # Otherwise verify now, or leave that to `work` (section 3.1).
         if not job.ended and not later:
             job = self._finish(record, keys, job, request, now)
         return job_id, job
@@ -154,8 +159,11 @@ class Helper:
         now: float,
     ) -> HelperJob:
         """Verify every report, and commit and answer in one transaction."""
+        # Section 4.5.3.2: decrypt and check the input shares as the Leader does.
         task, inits = record.task, request.verify_inits
         opened = _opened(task, keys, inits, now)
+
+        # For each report: Vdaf.ping_pong_helper_init gives an output share, and the message for the Leader.
         out_shares, messages = task.ping_pong.helper_init(
             record.secrets.verify_key,
             task.ctx,
@@ -164,8 +172,12 @@ class Helper:
             opened.input_shares,
             [inits[i].payload for i in opened.positions],
         )
+
+        # The batch bucket is determined by the report's time, or by the batch ID that the Leader names.
         batch_id = None if task.by_time else request.extensions[0].extension_data
         outputs = Outputs(opened.report_ids, opened.times, batch_id, out_shares)
+
+        # Commit the output shares, and store a VerifyResp for each report, in one transaction.
         with self.store.write() as tx:
             current = helper_jobs.lock_job(tx, record, job.id)
             if current.ended:  # by another worker, after our lease
@@ -191,9 +203,12 @@ class Helper:
         Raises:
             DapProblem: the batch cannot be collected in this way; nothing is released then.
         """
+        # The same bytes are the same share, which is released once.
         share_id = job_id_of(body)
         with self.store.read() as tx:
             share = collections.find_aggregate_share(tx, record, share_id)
+
+        # Releases of a task exclude one another; meanwhile another worker may have released this share.
         if share is None:
             request = _decode_share_req(record.task, body)
             with self.store.write() as tx:
@@ -202,8 +217,12 @@ class Helper:
                 if share is None:
                     share = self._release(tx, record, request, now)
                     collections.add_aggregate_share(tx, record, share_id, share, now)
+
+        # A deleted share is not released again: its batch is collected.
         if share.response is None:
             raise DapProblem("batchOverlap", "this batch was collected, and its share deleted", task_id=record.task.id)
+
+        # What is about to leave stands in the journal before it does.
         journal_release(self.store, record, share.batch)
         return share_id, share.response
 
@@ -248,10 +267,13 @@ class Helper:
 
 def _decode_init(task: Task, body: bytes) -> AggregationJobInitReq:
     """The request, once it is one that the Helper must not fail as a whole (section 4.5.3.2)."""
+    # A malformed request.
     try:
         request = AggregationJobInitReq.decode(body)
     except RemoteProtocolError as error:
         raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
+
+    # Unrecognized extensions; the only one there is belongs to leader-selected batches (section 5.2.2).
     types = [extension.extension_type for extension in request.extensions]
     unknown = sorted(set(types) - {LEADER_SELECTED_BATCH_ID})
     if unknown or (types and task.by_time):
@@ -261,14 +283,20 @@ def _decode_init(task: Task, body: bytes) -> AggregationJobInitReq:
             task_id=task.id,
             unsupported_extensions=unknown or types,
         )
+
+    # Extensions out of order, or a leader-selected job without its batch ID.
     if not increasing(request.extensions):
         raise DapProblem("invalidMessage", "extensions must be in strictly increasing order", task_id=task.id)
     if not task.by_time and [len(e.extension_data) for e in request.extensions] != [BATCH_ID_SIZE]:
         raise DapProblem("invalidMessage", "a leader-selected job names its batch ID", task_id=task.id)
+
+    # The aggregation parameter and the verification key: there is one of each.
     if request.agg_param:
         raise DapProblem("invalidAggregationParameter", "Prio3's aggregation parameter is empty", task_id=task.id)
     if request.verification_key_id != 0:
         raise DapProblem("invalidMessage", "this task has one verification key, number 0", task_id=task.id)
+
+    # A report ID that appears twice.
     ids = [init.report_share.report_metadata.report_id for init in request.verify_inits]
     if not ids or len(set(ids)) != len(ids):
         raise DapProblem("invalidMessage", "a job has one report at least, and each only once", task_id=task.id)

@@ -61,6 +61,8 @@ def open_shares(
     """
     opened = Opened()
     info = task.input_share_info(role)
+
+    # Section 4.5.3.4, as far as it can be checked before decryption; what is left is sorted by key.
     by_key: dict[int, list[int]] = {}
     for i, report in enumerate(reports):
         error = check_metadata(task, report.metadata, latest)
@@ -72,12 +74,16 @@ def open_shares(
             opened.errors[i] = error
         else:
             by_key.setdefault(report.ciphertext.config_id, []).append(i)
+
+    # Section 4.5.3.3: OpenBase, all ciphertexts of one key together.
     plaintexts: dict[int, bytes | None] = {}
     for number, members in by_key.items():
         encs = [reports[i].ciphertext.enc for i in members]
         aads = [task.input_share_aad(reports[i].metadata, reports[i].public_share) for i in members]
         payloads = [reports[i].ciphertext.payload for i in members]
         plaintexts.update(zip(members, keys[number].open_batch(encs, info, aads, payloads), strict=True))
+
+    # Section 4.5.3.4: decode each input share, in the order of the job.
     size = task.prio3.input_share_size(role - Role.LEADER)
     for i in sorted(plaintexts):
         _take(task, opened, i, reports[i], plaintexts[i], size)

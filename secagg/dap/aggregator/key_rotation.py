@@ -36,11 +36,15 @@ def new_key(
     """
     until = None if lifetime is None else now + lifetime
     with store.write() as tx:
+        # The new key gets a number that no other key has.
         pairs = list_keys(tx)
         private_key = PrivateKey.generate(rand)
         config = key_config(_free(pairs), private_key)
         pair = KeyPair(config, private_key, until, None if until is None else until + 2 * cache, now)
         add_key(tx, pair, now)
+
+        # Once every process has the new key, the old ones are no longer advertised; caches may go on using them for
+        # twice their lifetime.
         for old in pairs:
             if old.advertised(now + SETTLED):
                 _end(tx, old, now + SETTLED, now + SETTLED + 2 * cache)
@@ -62,6 +66,8 @@ def retire_key(store: Store, number: int, now: float, cache: float, *, at_once: 
     """
     with store.write() as tx:
         pairs = list_keys(tx)
+
+        # Clients must be told of another key.
         require(any(pair.config.id == number for pair in pairs), f"there is no HPKE key with number {number}")
         others = any(pair.advertised(now) for pair in pairs if pair.config.id != number)
         require(others, f"key {number} is the only one that Clients are told of: make a new one first")

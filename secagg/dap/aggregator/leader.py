@@ -82,13 +82,16 @@ class Leader:
         """
         errors = {}
         for i, report in enumerate(reports):
+            # Discard a report from outside the task interval or from too far in the future.
             error = check_metadata(task, report.report_metadata, now + SKEW)
             if error in (ReportError.TASK_NOT_STARTED, ReportError.TASK_EXPIRED):
                 error = ReportError.REPORT_DROPPED  # section 4.4.2.2
+
+            # An unknown config_id: the Client shall fetch our configurations anew.
             if error is None and report.leader_encrypted_input_share.config_id not in accepted:
                 error = ReportError.OUTDATED_CONFIG
             if error is None and not has_size(task, report):
-                error = ReportError.INVALID_MESSAGE  # nothing that anybody could fill the disk with
+                error = ReportError.INVALID_MESSAGE  # else anybody could fill the disk
             if error is not None:
                 errors[i] = error
         return errors
@@ -141,16 +144,21 @@ class Leader:
         Returns:
             What became of its reports; None if no job is due.
         """
+        # Lease the job that has been due for longest, and read its reports in the same transaction.
         with self.store.write() as tx:
             job = lease_job(tx, now, self.settings.lease)
             if job is None:
                 return None
             record = self._tasks.find(tx, job.task)
             bodies = list_job_reports(tx, job)
+
+        # A deleted task takes no more part.
         if record is None:
             with self.store.write() as tx:
                 end_job(tx, job, rejected=0)
             return JobDone(0, {})
+
+        # Whatever the Helper cannot do now is tried again later, from the same stored reports.
         try:
             return self._aggregate(record, keys, job, [Report.decode(body) for body in bodies], now)
         except (DapProblem, PeerUnavailable) as problem:
@@ -160,15 +168,18 @@ class Leader:
     def _aggregate(
         self, record: TaskRecord, keys: Mapping[int, PrivateKey], job: Job, reports: list[Report], now: float
     ) -> "JobDone":
-        # Open the Leader's input shares and begin their verification (section 4.5.3.1).
+        # Section 4.5.3.1: decrypt the Leader's report shares, then check input share validity. A report that fails is
+        # removed from the candidate set.
         task = record.task
         to_open = [ReportToOpen(r.report_metadata, r.public_share, r.leader_encrypted_input_share) for r in reports]
         opened = open_shares(task, Role.LEADER, keys, to_open, latest=None)
+
+        # For each report: Vdaf.ping_pong_leader_init. A Rejected one sends the Helper no message.
         states, outbound = task.ping_pong.leader_init(
             record.secrets.verify_key, task.ctx, opened.report_ids, opened.public_shares, opened.input_shares
         )
 
-        # Ask the Helper about those that are left; it may ask for patience.
+        # The outbound messages of the others make the AggregationJobInitReq, in the order of the reports.
         sent = [row for row in range(len(opened.positions)) if row not in outbound.rejected]
         inits = [VerifyInit(report_share(reports[opened.positions[row]]), outbound[row]) for row in sent]
         errors = {**opened.errors, **{opened.positions[row]: _INVALID for row in outbound.rejected}}
@@ -176,10 +187,12 @@ class Leader:
         location = ""
         if inits:
             answer = self._ask(record, job, inits)
+            # Section 3.1: the job is not ready, so the Leader polls it when the Helper says.
             if answer.body is None:
                 with self.store.write() as tx:
                     postpone_job(tx, job, now + answer.retry_after, answer.location)
                 return JobDone(0, {})
+            # Each VerifyResp either continues its report or rejects it.
             outcomes, location = self._outcomes(record, job, answer, inits), answer.location
             for row, outcome in zip(sent, outcomes, strict=True):
                 if isinstance(outcome, bytes):
@@ -187,7 +200,7 @@ class Leader:
                 else:
                     errors[opened.positions[row]] = outcome
 
-        # Finish what the Helper accepted, and add it to the buckets in one transaction (section 4.5.4.3).
+        # Vdaf.ping_pong_leader_continued finishes the reports; their output shares are committed (section 4.5.4.3).
         done = self._commit(record, job, opened, states, payloads, errors, now)
         if inits and done.early == len(inits):  # else the Helper would answer the same request as it did
             self._peer.delete_job(record, location)
@@ -207,9 +220,11 @@ class Leader:
         wanted = [init.report_share.report_metadata.report_id for init in inits]
         try:
             resps = AggregationJobResp.decode(answer.body or b"").verify_resps
+            # The same report IDs in the same order, or the Leader MUST abandon the job.
             if [resp.report_id for resp in resps] != wanted:
                 raise RemoteProtocolError("other reports than were sent, or in another order")
             for resp in resps:
+                # "finish" is invalid for the state Continued: the Leader MUST abandon the job.
                 if resp.outcome is None:
                     raise RemoteProtocolError("a report that is finished too early")
                 outcomes.append(resp.outcome)
@@ -232,16 +247,22 @@ class Leader:
     ) -> "JobDone":
         """End the job. What is too early by the Helper's clock waits in another one (section 4.5.3.1)."""
         early = sorted(i for i, error in errors.items() if error is ReportError.REPORT_TOO_EARLY)
+
+        # Vdaf.ping_pong_leader_continued gives an output share, or rejects the report.
         out_shares = record.task.ping_pong.leader_continued(states, payloads)
         for row in out_shares.rejected:
             errors.setdefault(opened.positions[row], _INVALID)
         outputs = Outputs(opened.report_ids, opened.times, job.batch, out_shares)
+
+        # One transaction: early reports move to a new job, this job ends, and its output shares are committed.
         with self.store.write() as tx:
             if early:
                 split_job(tx, job, early, now + self.settings.backoff)
             if not end_job(tx, job, rejected=len(errors) - len(early)):
                 return JobDone(0, {})
             late = buckets.commit(tx, record, outputs, replays=False)
+
+        # What became of each report; a bucket that was collected meanwhile takes no more.
         errors.update((opened.positions[row], error) for row, error in late.items() if row not in out_shares.rejected)
         aggregated = len(opened.positions) + len(opened.errors) - len(errors)
         return JobDone(aggregated, {i: errors[i] for i in errors if i not in early}, early=len(early))

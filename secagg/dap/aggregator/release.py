@@ -92,30 +92,37 @@ def release(
     Raises:
         DapProblem: batchOverlap, invalidBatchSize or batchMismatch, or the budget is spent.
     """
-    # No bucket is collected twice, and both Aggregators have the same reports, enough of them.
     task, role = record.task, record.secrets.role
+
+    # Section 4.6.4: batchOverlap, if any of the batch buckets was collected before.
     if buckets.overlaps_collected(tx, record, batch):
         raise DapProblem("batchOverlap", "some of this batch was collected before", task_id=task.id)
+
+    # invalidBatchSize, if there are fewer reports than the minimum, or more than the field has room for.
     _require(held.count >= task.min_batch_size, task, "invalidBatchSize", too_small(task, held.count))
     _require(held.count <= task.max_batch_size, task, "invalidBatchSize", too_large(task, held.count))
+
+    # batchMismatch, unless report count and checksum are the other Aggregator's.
     if agreed is not None and agreed != (held.count, held.checksum):
         theirs = f"{agreed[0]:,} reports" if agreed[0] != held.count else "as many reports, but others"
         detail = f"this Aggregator has {held.count:,} reports in the batch, the other one {theirs}"
         raise DapProblem("batchMismatch", detail, task_id=task.id)
 
-    # The noise is fixed by key, task, batch and share; the journal refuses any other share of these buckets.
+    # Add the noise, which key, task, batch and share determine. The journal refuses any other share of these buckets.
     name = batch if isinstance(batch, bytes) else batch.encode()
     share = _noised(tx, task, name, held.share)
-    digest = sha256(share).digest()  # other reports have another, but also other noise on the same ones
+    digest = sha256(share).digest()  # differs for other reports, and for other noise on the same ones
     if tx.journal is not None and not tx.journal.allows(task.id, Entry(name, digest)):
         detail = "some of this batch was collected before this Aggregator's database was restored from a backup"
         raise DapProblem("batchOverlap", detail, task_id=task.id)
 
-    # The ledger's entry, the mark and the sealed share belong to one transaction: the caller's.
+    # Spend the budget: the entry in the ledger belongs to the caller's transaction, as do mark and sealed share.
     if task.privacy is not None:
         if not affords(task.privacy, task.privacy.plan(task.vdaf), spent(tx, record)):
             raise DapProblem(BUDGET_SPENT, "the task's privacy budget allows no more collections", task_id=task.id)
         collections.add_release(tx, record, name, now)
+
+    # Mark the buckets as collected, and encrypt the aggregate share to the Collector (section 4.6.7).
     buckets.mark_collected(tx, record, batch, digest)
     enc, payload = seal(
         record.secrets.collector_config.public_key, task.agg_share_info(role), task.agg_share_aad(request), share

@@ -115,10 +115,16 @@ class Collecting:
             timeout: seconds until CollectionPending; None to wait as long as the Leader does.
         """
         confidence, timeout = real(confidence, "confidence"), None if timeout is None else real(timeout, "timeout")
+
+        # The query, checked before anything is sent.
         request = self.request(batch)
         error_bars(self._task.privacy, self._task.vdaf, confidence, report_count=1)  # raises now, not after hours
+
+        # Create the collection job (section 4.6.1).
         started, job = self._clock(), ""
         response = yield from self._ask("POST", self._url, request.encode())
+
+        # Poll it until it is ready or has failed (section 3.1).
         while True:
             job = self._location(response, job)
             if not response.successful:
@@ -129,6 +135,8 @@ class Collecting:
             self._require_job(job)
             yield from self._wait(response, job, started, timeout)
             response = yield from self._ask("GET", job)
+
+        # Open and unshard; a leader-selected job is deleted, or the next query would get it again.
         require_media_type(response, COLLECTION_RESP)
         collection = self.finish(request, CollectionJobResp.decode(response.content), confidence, job)
         if self._task.by_time:
@@ -166,14 +174,19 @@ class Collecting:
             RemoteProtocolError: the response is not an answer to the query, or a share does not open.
             LocalProtocolError: the sum of so many reports may be beyond the VDAF's field.
         """
+        # Is this an answer to the query?
         task = self._task
         self._check_batch(request, response)
+
+        # OpenBase of both aggregate shares (section 4.6.7).
         prio3, aad = task.prio3, task.agg_share_aad(request)
         sealed = {
             Role.LEADER: response.leader_encrypted_agg_share,
             Role.HELPER: response.helper_encrypted_agg_share,
         }
         shares = [prio3.decode_agg_share(self._open(role, aad, ciphertext)) for role, ciphertext in sealed.items()]
+
+        # Vdaf.unshard (section 4.6.6), then estimates and error bars.
         result = prio3.unshard(
             shares, response.report_count, signed=task.privacy is not None, room=task.noise_room
         )  # fmt: skip

@@ -161,12 +161,14 @@ class _Uploader:
     def steps(self, upload: _Upload) -> Steps[UploadResult]:
         """Makes and sends reports, a request's worth at a time, until none is left."""
         try:
+            # One request at a time; one that got no answer is sent again byte for byte.
             while upload.waiting or upload.sent is not None:
                 if upload.sent is None:
                     upload.sent = yield from self._make(upload)
                 errors = yield from self._send(upload, upload.sent)
                 if upload.settle(errors):
                     self._configs.forget()
+        # Nothing arrived: raise the error itself. Otherwise the caller can resume.
         except SecAggError as error:
             if not upload.accepted and not upload.unknown and upload.sent is None:
                 raise
@@ -175,6 +177,7 @@ class _Uploader:
 
     def _send(self, upload: _Upload, sent: _Sent) -> Steps[dict[int, ReportError]]:
         """The errors, by position."""
+        # Until there is an answer, the request may have arrived.
         sent.doubtful, doubtful = True, sent.doubtful
         try:
             response = yield from send(self._request(sent), clock=self._clock, retries=self._retries)
@@ -183,6 +186,8 @@ class _Uploader:
             if not sent.doubtful:
                 upload.refuse()
             raise
+
+        # Some attempt may have arrived although its answer was lost.
         sent.doubtful = doubtful or response.doubtful
         try:
             return self._errors(sent, response)

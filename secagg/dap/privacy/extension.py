@@ -365,6 +365,7 @@ def _local_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
 
 
 def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
+    # The law of least variance that keeps to the budget.
     plan = Plan.aggregators(
         privacy.budget,
         vdaf.sensitivity(),
@@ -373,6 +374,8 @@ def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
         honest=privacy.honest,
         unit=privacy.unit,
     )
+
+    # The task must name this law: all parties check it.
     given = _LAWS[type(plan.law)]
     require(
         given is privacy.mechanism,
@@ -380,6 +383,8 @@ def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
         f" {describe(plan.law)}, not {privacy.mechanism}: name {given}, or change the budget (a pure one takes discrete"
         " Laplace, one of zCDP discrete Gaussian noise)",
     )
+
+    # A sampler must reach it, and the field must have room for it.
     plan.noise_for(Party.AGGREGATOR)  # raises where no sampler reaches so far
     require(
         vdaf.prio3().capacity(signed=True, room=plan.room()) >= MAX_REPORTS,

@@ -83,6 +83,7 @@ class LeaderResources:
             return await self._upload(request)
 
     async def _upload(self, request: Request) -> Response:
+        # Find the task, or abort with unrecognizedTask (section 4.4.2.2).
         context, now = self._context, self._context.clock()
         record = await find_task(context, request.path_params["task"])
         task, dialect = record.task, record.task.dialect
@@ -91,22 +92,32 @@ class LeaderResources:
             response = problem_response(DapProblem(NO_TYPE, detail, status=405, task_id=task.id))
             response.headers["Allow"] = dialect.upload_method  # RFC 9110, section 15.5.6
             return response
+
+        # Read the request as far as is allowed.
         limits = context.limits
         body = await read_body(request, dialect.upload_media_type, limits.upload_bytes, limits.body_seconds)
+
+        # Decode it, and check each report by itself.
         if not context.directory.keys_remembered:
             await run_in_threadpool(context.directory.key_pairs)
         if len(body) > _LONG_UPLOAD:  # of which a million bytes take up to half a second
             reports, errors = await run_in_threadpool(self._checked, task, body, now)
         else:
             reports, errors = self._checked(task, body, now)
+
+        # Store the reports; those of a collected batch are discarded as report_replayed.
         good = [i for i in range(len(reports)) if i not in errors]
         stored = await self._writer.write(record, [reports[i] for i in good])
         errors.update(
             (i, ReportError.REPORT_REPLAYED) for i, is_stored in zip(good, stored, strict=True) if not is_stored
         )
+
+        # Count the outcomes.
         self._accepted.inc(len(reports) - len(errors))
         for reason in errors.values():
             context.metrics.uploaded.labels(reason.name.lower()).inc()
+
+        # An empty body if all were accepted; otherwise the errors, in the order of the request.
         if not errors:
             return Response(status_code=200)
         if not dialect.bulk:

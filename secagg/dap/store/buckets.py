@@ -87,15 +87,20 @@ def commit(tx: Tx, record: TaskRecord, outputs: Outputs, *, replays: bool) -> di
     Returns:
         Why each of the others was not committed, by position.
     """
+    # batch_collected: the batch bucket was collected before.
     lock_task(tx, record.key, alone=False)
     count = len(outputs.report_ids)
     late = list_collected_buckets(tx, record, [outputs.bucket(i) for i in range(count)])
     errors = {i: ReportError.BATCH_COLLECTED for i in range(count) if outputs.bucket(i) in late}
     rows = _without(outputs.out_shares, errors)
+
+    # report_replayed: the report ID was aggregated before; new ones are remembered.
     if replays:
         replayed = _replayed(tx, record, outputs, np.flatnonzero(rows.accepted).tolist())
         errors.update(replayed)
         rows = _without(rows, replayed)
+
+    # Add what is left, bucket by bucket.
     added = np.flatnonzero(rows.accepted).tolist()
     members: dict[bytes, list[int]] = {}
     for i in added:
@@ -119,6 +124,7 @@ def _replayed(tx: Tx, record: TaskRecord, outputs: Outputs, added: list[int]) ->
 
 
 def _add(tx: Tx, record: TaskRecord, bucket: bytes, members: list[int], outputs: Outputs, rows: Rows) -> None:
+    # Look up the batch bucket, or initialize a new one: Vdaf.agg_init.
     prio3, place = record.task.prio3, _place(record, bucket)
     times = [outputs.times[i] for i in members]
     empty = {"share": b"", "count": 0, "checksum": bytes(CHECKSUM_SIZE), "start": min(times), "end": max(times) + 1}
@@ -126,6 +132,8 @@ def _add(tx: Tx, record: TaskRecord, bucket: bytes, members: list[int], outputs:
     this = (buckets.c.task == record.key) & (buckets.c.bucket == bucket)
     old = tx.execute(select(buckets).where(this).with_for_update()).one()
     share = prio3.agg_init() if old.count == 0 else prio3.decode_agg_share(tx.vault.open(old.share, place))
+
+    # Vdaf.agg_update, count and checksum (section 4.5.4.3).
     prio3.agg_update(share, Rows(np.ascontiguousarray(rows.data[members])))
     ids = checksum([outputs.report_ids[i] for i in members])
     new = {

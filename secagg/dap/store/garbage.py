@@ -45,14 +45,19 @@ class GarbageCollector:
         Args:
             now: POSIX seconds; None if the clock cannot be trusted: then no row is deleted for its age.
         """
+        # Tasks that have collected more batches since the last run, or were deleted.
         with self._store.read() as tx:
             changed = {task: count for task, count in _states(tx).items() if self._swept.get(task, 0) != count}
+
+        # Reports of collected batches and of deleted tasks; then what was remembered of them, task by task.
         if changed:
             self._delete_reports()
         for task, count in changed.items():
             self._delete_aggregated(task)
             if count < 0:
                 self._delete_rest(task)
+
+        # Answers and keys go by their age.
         self._swept |= changed
         if now is not None:
             self._delete_old(now)
@@ -67,6 +72,8 @@ class GarbageCollector:
     def _delete_reports(self) -> None:
         with self._store.read() as tx:
             first, last = tx.execute(select(func.min(reports.c.key), func.max(reports.c.key))).one()
+
+        # A window of rows in each transaction, so that uploads do not wait for long.
         for start in range(first or 1, (last or 0) + 1, _ROWS):
             with self._store.write() as tx:
                 window = reports.c.key.between(start, start + _ROWS - 1)

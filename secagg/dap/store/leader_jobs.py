@@ -58,6 +58,7 @@ def add_job(tx: Tx, record: TaskRecord, size: int, now: float, *, min_reports: i
     Returns:
         The number of reports in the job; 0 if there is none.
     """
+    # Choose a set of candidate reports (section 4.5.3.1): the oldest that have no job.
     lock_task(tx, record.key, alone=not record.task.by_time)  # or two workers would each begin a batch, and fill none
     waiting = (reports.c.task == record.key) & reports.c.body.is_not(None) & reports.c.job.is_(None)
     begun = reports.c.bucket <= int(now) // record.task.time_precision
@@ -65,12 +66,16 @@ def add_job(tx: Tx, record: TaskRecord, size: int, now: float, *, min_reports: i
     keys = tx.execute(chosen.with_for_update(skip_locked=True)).scalars().all()
     if len(keys) < min_reports or not keys:
         return 0
+
+    # In leader-selected mode they belong to the oldest batch that is not full.
     batch = None
     if not record.task.by_time:
         batch, room = _open_batch(tx, record, now)
         keys = keys[:room]
         this = (batches.c.task == record.key) & (batches.c.batch == batch)
         tx.execute(update(batches).where(this).values(reports=batches.c.reports + len(keys)))
+
+    # Assign them to the new job.
     job = tx.execute(insert(jobs).values(task=record.key, batch=batch, due=now)).inserted_primary_key[0]
     tx.execute(update(reports).where(reports.c.key.in_(keys)).values(job=job))
     return len(keys)
