@@ -1,7 +1,7 @@
-"""What Clients speak: draft-ietf-ppm-dap-18, or on the upload path the older DAP-09 of Clients in the field.
+"""What Clients speak: draft-ietf-ppm-dap-18, or the older DAP-09 that Clients in the field upload by.
 
-Everything between Aggregators and Collector is draft 18 in any case. A task of another dialect says so in a task
-extension, so that both Aggregators and the Collector hold it; its Clients see no task configuration.
+Aggregators and Collector speak draft 18 among themselves in any case. A task of another dialect states it in a task
+extension, so that both Aggregators and the Collector have it; its Clients see no task configuration.
 """
 
 from dataclasses import dataclass

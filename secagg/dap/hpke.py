@@ -1,8 +1,7 @@
-"""HPKE (RFC 9180) in base mode, single-shot, with the one suite that DAP's parties here speak: X25519, HKDF-SHA256 and
-AES-128-GCM.
+"""HPKE (RFC 9180) in base mode, one message a key, with one suite: X25519, HKDF-SHA256 and AES-128-GCM.
 
-An opening is one X25519 exchange and little else. `cryptography` holds the GIL meanwhile, so threads gain nothing:
-openings scale by processes.
+An opening is one X25519 exchange and little else. `cryptography` holds the GIL meanwhile: more threads gain nothing,
+more processes do.
 """
 
 import hmac
@@ -85,7 +84,7 @@ class PrivateKey:
         Raises:
             LocalProtocolError: there are not 32 bytes.
         """
-        require(len(private_bytes) == KEY_BYTES, f"an X25519 private key has 32 bytes, got {len(private_bytes)}")
+        require(len(private_bytes) == KEY_BYTES, f"an X25519 private key must have 32 bytes, got {len(private_bytes)}")
         key = X25519PrivateKey.from_private_bytes(private_bytes)
         return cls(key, key.public_key().public_bytes_raw())
 
@@ -125,7 +124,7 @@ class PrivateKey:
         Raises:
             LocalProtocolError: the sequences' lengths differ.
         """
-        require(len(encs) == len(aads) == len(ciphertexts), "as many encapsulated keys, aads and ciphertexts expected")
+        require(len(encs) == len(aads) == len(ciphertexts), "encs, aads and ciphertexts must have the same length")
         context = _context(info)
         messages = zip(encs, aads, ciphertexts, strict=True)
         return [self._open(enc, context, aad, ciphertext) for enc, aad, ciphertext in messages]
@@ -177,15 +176,15 @@ def seal_batch(
     Raises:
         LocalProtocolError: `public_key` is no X25519 key, or one of small order; or the sequences' lengths differ.
     """
-    require(len(public_key) == KEY_BYTES, f"an X25519 public key has 32 bytes, got {len(public_key)}")
-    require(len(aads) == len(plaintexts), "as many aads as plaintexts expected")
+    require(len(public_key) == KEY_BYTES, f"an X25519 public key must have 32 bytes, got {len(public_key)}")
+    require(len(aads) == len(plaintexts), "aads and plaintexts must have the same length")
     recipient, context, sealed = X25519PublicKey.from_public_bytes(public_key), _context(info), []
     for aad, plaintext in zip(aads, plaintexts, strict=True):
         ephemeral = PrivateKey.generate(rand)
         try:
             dh = ephemeral._key.exchange(recipient)
         except ValueError:
-            raise LocalProtocolError("the X25519 public key is a point of small order: take another") from None
+            raise LocalProtocolError("the X25519 public key is a point of small order: use another key") from None
         aead, nonce = _key_schedule(dh, ephemeral.public_bytes + public_key, context)
         sealed.append((ephemeral.public_bytes, aead.encrypt(nonce, plaintext, aad)))
     return sealed

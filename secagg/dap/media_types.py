@@ -1,4 +1,4 @@
-"""The media types of section 9.1 that are the same in all dialects; the others stand in `dialect`."""
+"""The media types of section 9.1 that are the same in all dialects; `dialect` has the others."""
 
 JOB_INIT_REQ = "application/ppm-dap;message=aggregation-job-init-req"
 JOB_RESP = "application/ppm-dap;message=aggregation-job-resp"

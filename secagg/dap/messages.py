@@ -1,6 +1,6 @@
 """The messages of draft-ietf-ppm-dap-18, under the draft's names.
 
-Times and durations are counted in the task's `time_precision`. A dialect with other messages is in `dialect`.
+Times and durations are counted in the task's `time_precision`. `dialect` has what other dialects encode differently.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457): how a DAP server says what went wrong, and the one error that stands for them."""
+"""Problem documents (RFC 9457): how a DAP server states an error, and the one exception that stands for them."""
 
 import json
 from collections.abc import Mapping

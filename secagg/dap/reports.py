@@ -1,4 +1,4 @@
-"""Reports: from measurements to what is uploaded (section 4.4.2), without I/O. All randomness is an argument."""
+"""Reports: from measurements to the body of an upload (section 4.4.2), without I/O. All randomness is an argument."""
 
 import os
 from typing import Any
@@ -50,7 +50,7 @@ def choose_config(configs: HpkeConfigList) -> HpkeConfig:
         _require_usable(config)
         return config
     raise RemoteProtocolError(
-        f"none of an Aggregator's {len(numbers)} HPKE configurations is of a suite that we have:"
+        f"none of an Aggregator's {len(numbers)} HPKE configurations has a suite that this program supports:"
         " X25519, HKDF-SHA256 and AES-128-GCM (0x0020, 0x0001, 0x0001)"
     )
 
@@ -208,7 +208,7 @@ def encode_upload(task: Task, reports: list[Report] | tuple[Report, ...]) -> byt
     """
     if task.dialect.bulk:
         return UploadRequest(tuple(reports)).encode()
-    require(len(reports) == 1, f"this dialect uploads one report a request, got {len(reports)}")
+    require(len(reports) == 1, f"this dialect uploads one report in each request, got {len(reports)}")
     metadata = reports[0].report_metadata
     return task.encode_metadata(metadata) + reports[0].encode()[len(metadata.encode()) :]
 

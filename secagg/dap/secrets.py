@@ -1,4 +1,4 @@
-"""What an Aggregator holds of a task and nobody else may: its tokens, or their hashes, and the verification key."""
+"""Secrets of a task at one Aggregator: tokens or their hashes, and the verification key."""
 
 import hmac
 from dataclasses import dataclass

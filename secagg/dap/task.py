@@ -62,7 +62,7 @@ class Task:
     def __post_init__(self) -> None:
         convert(self, octets, "id")
         c = self.configuration
-        require(len(self.id) == TASK_ID_SIZE, f"a task ID has {TASK_ID_SIZE} bytes, got {len(self.id)}")
+        require(len(self.id) == TASK_ID_SIZE, f"a task ID must have {TASK_ID_SIZE} bytes, got {len(self.id)}")
         require(increasing(c.extensions), "task extensions must be in strictly increasing order of their type")
         unknown = sorted({extension.extension_type for extension in c.extensions} - _KNOWN)
         require(not unknown, f"task extensions {unknown} are not supported: no party may take part in this task")
@@ -314,5 +314,5 @@ def _url(endpoint: bytes) -> str:
     except ValueError:
         sound = False
     if not sound or parts.username is not None or {"?", "#"} & set(url):
-        raise RemoteProtocolError("an endpoint must be a URL such as https://example.org/dap, of ASCII, without query")
+        raise RemoteProtocolError("an endpoint must be an ASCII URL without a query, such as https://example.org/dap")
     return url.rstrip("/")

@@ -1,8 +1,8 @@
-"""What each party of a task holds, as a file that goes to it: JSON, its bytes in base64url.
+"""The file of each party of a task: JSON, with bytes in base64url.
 
     {"kind": "secagg dap task", "version": 1, "party": "helper", "task_id": "...", "task_configuration": "...", ...}
 
-The Client's file is public. Every other one holds secrets, and goes to its party over a channel that keeps them.
+The Client's file is public. Every other file holds secrets, and must reach its party over a confidential channel.
 """
 
 import json
@@ -126,8 +126,11 @@ def new_parties(
     task = Task(_task_id(rand), configuration)
     config, key = (collector, None) if isinstance(collector, HpkeConfig) else (collector.config, collector.private_key)
     size = 0 if task.by_time else batch_size or task.min_batch_size
-    require(task.by_time or size >= task.min_batch_size, "a batch has min_batch_size reports at least")
-    require(not (task.by_time and batch_size), "batches of a task by time have no size of their own")
+    require(
+        task.by_time or size >= task.min_batch_size,
+        f"batch_size must be at least min_batch_size, {task.min_batch_size:,}",
+    )
+    require(not (task.by_time and batch_size), "batch_size is only for tasks whose Leader selects the batches")
 
     # The secrets: both Aggregators' verification key, and the tokens that the Leader and the Collector show.
     verify_key = rand(task.prio3.VERIFY_KEY_SIZE)
@@ -196,7 +199,7 @@ def from_document(document: object) -> Party:
     else:
         secrets = TaskSecrets.decode(fields.data("secrets"))
         if secrets.role is not Role[name.upper()]:
-            raise RemoteProtocolError("the secrets are another party's")
+            raise RemoteProtocolError("the secrets belong to another party")
         _checked(secrets.collector_config, None)
         party = AggregatorParty(task, secrets)
     fields.finish()
@@ -290,7 +293,7 @@ def _json(path: Path) -> object:
             raise ValueError
         return json.loads(data, object_pairs_hook=_unrepeated)
     except (ValueError, RecursionError):
-        raise RemoteProtocolError(f"{path} is no file of `secagg dap`") from None
+        raise RemoteProtocolError(f"{path} is not a file of `secagg dap`") from None
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -302,7 +305,7 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _checked(config: HpkeConfig, key: PrivateKey | None) -> HpkeConfig:
     check_suite(config.kem_id, config.kdf_id, config.aead_id)
     if len(config.public_key) != 32 or (key is not None and key.public_bytes != config.public_key):
-        raise RemoteProtocolError("the Collector's HPKE configuration is of another key")
+        raise RemoteProtocolError("the Collector's HPKE configuration does not belong to its key")
     return config
 
 
@@ -334,7 +337,7 @@ class _Fields:
 
 def _fields(document: object, kind: str) -> _Fields:
     if not isinstance(document, dict) or document.get("kind") != kind:
-        raise RemoteProtocolError(f"no file of kind {kind!r}")
+        raise RemoteProtocolError(f"this is not a file of kind {kind!r}")
     if document.get("version") != VERSION:
-        raise RemoteProtocolError(f"version {VERSION} of {kind!r} is what this program reads: use a newer program")
+        raise RemoteProtocolError(f"this program reads only version {VERSION} of {kind!r}: use a newer program")
     return _Fields({name: value for name, value in document.items() if name not in ("kind", "version")})

@@ -1,4 +1,4 @@
-"""Which VDAF a task uses: identifiers and configurations as encoded in a task (appendix B), and their sensitivities."""
+"""The VDAF of a task: identifiers and configurations as a task encodes them (appendix B), and sensitivities."""
 
 from dataclasses import dataclass, fields
 from typing import Annotated

@@ -1,1 +1,1 @@
-"""HTTP as client and server need it, without knowledge of what travels."""
+"""HTTP for clients and servers, without knowledge of what travels."""

@@ -1,4 +1,4 @@
-"""What status codes and header fields mean (RFC 9110), wherever HTTP is spoken."""
+"""The meaning of status codes and header fields (RFC 9110), for clients and servers."""
 
 from email.utils import parsedate_to_datetime
 

@@ -1,8 +1,7 @@
-"""HTTP as a client needs it: what is asked for in which order is written once, as a generator, and run by a blocking or
-by an asynchronous driver.
+"""HTTP for clients: a generator has the requests in their order, and a blocking or an asynchronous driver runs it.
 
-A generator of `Steps` yields requests, waits and progress, and is sent answers. It does no I/O, so neither driver knows
-anything of DAP.
+A generator of `Steps` yields requests, waits and progress, and is sent answers. It does no I/O, and the drivers know
+nothing of DAP.
 """
 
 import time
@@ -201,7 +200,7 @@ def send(request: Request, *, clock: Callable[[], float], retries: Retries) -> S
         else:
             assert isinstance(reply, Failure)
             doubtful = doubtful or reply.arrived
-            reason = f"{host} does not answer: {reply.reason}; check its URL, and the network"
+            reason = f"{host} does not answer: {reply.reason}; check its URL and the network"
             error = Unreachable(reason, doubtful=doubtful)
 
         # Pause as long as the server asks, or twice as long as before.
@@ -343,13 +342,13 @@ class _Body:
 
     def begins(self, response: httpx.Response) -> bool:
         if response.headers.get("content-encoding", "identity").lower() != "identity":
-            self._fault = "a server's answer is compressed, which we did not ask for"
+            self._fault = "a server's answer is compressed, although we did not ask for that"
         return not self._fault
 
     def takes(self, chunk: bytes) -> bool:
         self._size += len(chunk)
         if self._size > self._max_bytes:
-            self._fault = f"a server's answer has more than {self._max_bytes:,} bytes, which is more than there can be"
+            self._fault = f"a server's answer has more than {self._max_bytes:,} bytes, more than it may have"
             return False
         if self._end is not None and time.monotonic() > self._end:
             self._fault = f"a server's answer takes longer than {self._seconds:g} s"

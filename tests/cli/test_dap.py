@@ -165,7 +165,7 @@ def test_all_parties_on_stdout() -> None:
     assert set(parties) == set(task_file.PARTIES)
     assert report["vdaf"] == {"name": "Histogram", "length": 4, "chunk_length": 2}
     assert report["privacy"]["collections"] == 10
-    assert "where to? Give --output DIR, or --json" in refused(*HISTOGRAM, *PRIVATE)
+    assert "give --output DIR, or --json to print the secrets" in refused(*HISTOGRAM, *PRIVATE)
 
 
 def task_of(*options: str) -> Any:
@@ -272,8 +272,8 @@ NEW = ("task", "new", "--json", "--vdaf", "histogram", "--min-batch-size", "5")
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
-    [((*HISTOGRAM, "--json"), "how private shall results be? Give --epsilon"),
-     ((*HISTOGRAM, "--json", "--epsilon", "1"), "what may all collections together reveal? Give --collections"),
+    [((*HISTOGRAM, "--json"), "a budget is missing: give --epsilon"),
+     ((*HISTOGRAM, "--json", "--epsilon", "1"), "the total budget is missing: give --collections"),
      ((*HISTOGRAM, "--json", "--epsilon", "1", "--total-epsilon", "0.5"), "does not allow one collection"),
      ((*HISTOGRAM, "--json", *PRIVATE, "--total-epsilon", "5"), "--collections sets the total"),
      ((*HISTOGRAM, "--json", "--epsilon", "1", "--collections", "0"), "--collections must be at least 1"),
@@ -286,7 +286,7 @@ NEW = ("task", "new", "--json", "--vdaf", "histogram", "--min-batch-size", "5")
      ((*HISTOGRAM, "--json", *PRIVATE, "--duration", "1d"), "--duration needs --start"),
      ((*HISTOGRAM, "--json", *PRIVATE, "--start", "9", "--end", "0"), "--end must be after --start"),
      ((*HISTOGRAM, "--json", *PRIVATE, "--dialect", "dap-17"), "--dialect must be one of dap-18, dap-09"),
-     ((*HISTOGRAM, "--json", *PRIVATE, "--batch-size", "9"), "batches of a task by time have no size of their own"),
+     ((*HISTOGRAM, "--json", *PRIVATE, "--batch-size", "9"), "batch_size is only for tasks whose Leader selects the batches"),
      ((*HISTOGRAM, "--json", *PRIVATE, "--max-weight", "9"), "Histogram takes chunk_length, length, got max_weight"),
      ((*HISTOGRAM, "--json", *PRIVATE, "--collector-config", "x"), "must be what `secagg dap collector-key` printed"),
      ((*NEW, *URLS, *PRIVATE), "Histogram needs length"),
@@ -377,7 +377,9 @@ def test_a_store_without_its_journal_says_the_command_that_accepts_the_loss(lead
 def test_another_journal_is_taken_on_request_only(leader: Path, helper: Path) -> None:
     journal = leader.parent / "leader.journal"
     (leader.parent / "helper.journal").replace(journal)
-    assert "is not this store's journal of releases: put that back" in refused("task", "list", "--config", leader)
+    assert "is not this store's journal of releases: put the store's own back" in refused(
+        "task", "list", "--config", leader
+    )
     accepted = run_json("store", "accept-journal", "--config", leader)
     assert accepted == {"journal": str(journal), "lost": False}
     assert run_json("task", "list", "--config", leader) == []
@@ -504,7 +506,7 @@ def test_a_deployment_by_commands_alone(leader: Path, helper: Path, tmp_path: Pa
     """Two server processes for the Leader without workers, a worker of its own, a Helper that answers later."""
     change(leader, processes=2, threads=0, listen="127.0.0.1:0", format="json")
     change(helper, later=True, listen="127.0.0.1:0")
-    assert "is a helper's: run `secagg dap helper" in refused("leader", "--config", helper)
+    assert "configures a helper: run `secagg dap helper" in refused("leader", "--config", helper)
     with (
         serving("leader", "--config", leader) as (leader_line, _),
         serving("helper", "--config", helper, "--json") as (helper_line, _),

@@ -94,8 +94,8 @@ def test_an_upload_of_which_something_is_unknown_is_no_success(tmp_path: Path, m
 
 @pytest.mark.parametrize(
     ("script", "says"),
-    [((taken, lost, lost), "2 of 5 measurements were accepted, and of 2 it is not known. Nothing more is done about"
-      " the first 2; of the next 2 some may have arrived, and sent anew they would count twice"),
+    [((taken, lost, lost), "2 of 5 measurements were accepted, and of 2 it is not known. The first 2 are done; of the"
+      " next 2 some may have arrived, and would count twice if they were sent again"),
      ((lost, refusing(ReportError.REPORT_REPLAYED, None), unreachable, unreachable),
       "1 of 5 measurements were accepted, and of 1 it is not known, and after the first 2 none was sent"),
      ((unreachable, unreachable), "and the network")],

@@ -226,7 +226,7 @@ def test_upload_of_dap_09_has_no_extensions_field() -> None:
 @pytest.mark.parametrize("count", [0, 2])
 def test_dap_09_uploads_one_report_a_request(count: int) -> None:
     task = make_task(dialect=DAP_09)
-    with pytest.raises(LocalProtocolError, match="one report a request"):
+    with pytest.raises(LocalProtocolError, match="one report in each request"):
         encode_upload(task, made(task, [1] * count))
 
 

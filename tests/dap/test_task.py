@@ -100,7 +100,7 @@ def test_a_malformed_vdaf_configuration_is_refused() -> None:
 
 @pytest.mark.parametrize("size", [0, 31, 33])
 def test_task_id_has_32_bytes(size: int) -> None:
-    with pytest.raises(LocalProtocolError, match="a task ID has 32 bytes"):
+    with pytest.raises(LocalProtocolError, match="a task ID must have 32 bytes"):
         Task(bytes(size), TASK.configuration)
 
 
@@ -168,7 +168,7 @@ def test_privacy_that_cannot_be_had_is_refused() -> None:
 )
 @pytest.mark.parametrize("whose", ["leader_aggregator_endpoint", "helper_aggregator_endpoint"])
 def test_endpoints_that_no_path_can_be_put_after_are_refused(whose: str, url: bytes) -> None:
-    with pytest.raises(RemoteProtocolError, match="an endpoint must be a URL"):
+    with pytest.raises(RemoteProtocolError, match="an endpoint must be an ASCII URL"):
         changed(**{whose: url})
 
 

@@ -84,9 +84,9 @@ def test_sizes_of_selected_batches() -> None:
         leader = new_parties(selected, KEY, batch_size=size)["leader"]
         assert isinstance(leader, AggregatorParty)
         assert leader.secrets.batch_size == expected
-    with pytest.raises(LocalProtocolError, match="min_batch_size reports at least"):
+    with pytest.raises(LocalProtocolError, match="batch_size must be at least min_batch_size, 3"):
         new_parties(selected, KEY, batch_size=2)
-    with pytest.raises(LocalProtocolError, match="have no size of their own"):
+    with pytest.raises(LocalProtocolError, match="batch_size is only for tasks whose Leader selects the batches"):
         new_parties(CONFIGURATION, KEY, batch_size=7)
 
 
@@ -96,22 +96,22 @@ OTHER_SUITE = base64url(HpkeConfig(1, 0x10, 1, 1, bytes(32)).encode())
 
 @pytest.mark.parametrize(
     ("document", "reason"),
-    [([], "no file of kind"),
-     ({}, "no file of kind"),
-     (HELPER | {"kind": "x"}, "no file of kind"),
+    [([], "not a file of kind"),
+     ({}, "not a file of kind"),
+     (HELPER | {"kind": "x"}, "not a file of kind"),
      (HELPER | {"version": 2}, "use a newer program"),
      (HELPER | {"party": "nobody"}, "party must be one of client, leader, helper, collector"),
-     (HELPER | {"party": "leader"}, "the secrets are another party's"),
+     (HELPER | {"party": "leader"}, "the secrets belong to another party"),
      (HELPER | {"more": ""}, "unknown fields: more"),
-     (HELPER | {"task_id": ""}, "a task ID has 32 bytes"),
+     (HELPER | {"task_id": ""}, "a task ID must have 32 bytes"),
      (HELPER | {"task_id": 3}, "task_id must be text"),
      (HELPER | {"task_id": HELPER["task_id"] + "="}, "task_id must be URL-safe base64"),
      (HELPER | {"task_id": "+" * 43}, "task_id must be URL-safe base64"),
      (HELPER | {"secrets": ""}, "message ends early"),
      ({name: HELPER[name] for name in HELPER if name != "secrets"}, "secrets must be text"),
      (HELPER | {"task_configuration": HELPER["task_configuration"][:-4]}, "message ends early"),
-     (COLLECTOR | {"hpke_private_key": base64url(bytes(31))}, "an X25519 private key has 32 bytes"),
-     (COLLECTOR | {"hpke_private_key": base64url(bytes(32))}, "is of another key"),
+     (COLLECTOR | {"hpke_private_key": base64url(bytes(31))}, "an X25519 private key must have 32 bytes"),
+     (COLLECTOR | {"hpke_private_key": base64url(bytes(32))}, "does not belong to its key"),
      (COLLECTOR | {"hpke_config": OTHER_SUITE}, "HPKE suite")],
 )  # fmt: skip
 def test_refused_with_a_reason(document: object, reason: str) -> None:
@@ -126,7 +126,7 @@ def test_refused_with_a_reason(document: object, reason: str) -> None:
 def test_what_is_no_file_of_ours(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(content)
-    with pytest.raises(RemoteProtocolError, match=r"a\.json is no file of `secagg dap`"):
+    with pytest.raises(RemoteProtocolError, match=r"a\.json is not a file of `secagg dap`"):
         task_file.load(path)
 
 

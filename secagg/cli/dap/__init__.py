@@ -1,6 +1,7 @@
-"""`secagg dap`: a deployment of DAP, its Aggregators, tasks, Clients and Collector.
+"""`secagg dap`: a deployment of DAP with its Aggregators, tasks, Clients and Collector.
 
-Its commands are imported when one of them is asked for, so that the others need neither time nor packages for them.
+The commands are imported when one of them is called, so that the rest of `secagg` needs neither time nor packages for
+them.
 """
 
 from functools import cached_property

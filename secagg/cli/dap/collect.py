@@ -1,4 +1,4 @@
-"""`secagg dap collect`: results, as the Collector gets them."""
+"""`secagg dap collect`: get results, as the Collector does."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -83,12 +83,12 @@ def parse_interval(text: str, precision: int) -> tuple[float, float]:
 
 def _batch(task: Task, interval: str | None, following: bool) -> Batch:
     if task.by_time:
-        require(not following, "--next is for tasks whose Leader selects the batches: in this one, give --interval")
+        require(not following, "--next is for tasks whose Leader selects the batches: give --interval in this one")
         if interval is None:
-            raise CommandError("--interval is missing: which batch? START/DURATION, such as 2026-01-31T12:00Z/1h")
+            raise CommandError("--interval is missing: give START/DURATION, such as 2026-01-31T12:00Z/1h")
         return parse_interval(interval, task.time_precision)
-    require(interval is None, "--interval is for tasks whose batches are by time: in this one, give --next")
-    require(following, "which batch? In this task the Leader selects them: give --next, which gets the next one")
+    require(interval is None, "--interval is for tasks whose batches are by time: give --next in this one")
+    require(following, "--next is missing: the Leader selects the batches of this task, and --next gets the next one")
     return None
 
 

@@ -1,4 +1,4 @@
-"""The commands of `secagg dap`, together."""
+"""All commands of `secagg dap`."""
 
 import typer
 

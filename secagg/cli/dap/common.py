@@ -38,7 +38,7 @@ def duration(option: str, text: str) -> int:
     require(match is not None, f"{option} must be a duration such as 90s, 5m, 1h or 30d, got {text!r}")
     assert match is not None
     seconds = int(match[1]) * _UNITS[match[2] or "s"]
-    require(seconds >= 1, f"{option} must be a second at least")
+    require(seconds >= 1, f"{option} must be at least a second")
     return seconds
 
 

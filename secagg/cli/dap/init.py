@@ -1,4 +1,4 @@
-"""`secagg dap init`: all that an Aggregator needs to start."""
+"""`secagg dap init`: everything that an Aggregator needs to start."""
 
 import os
 import time

@@ -63,7 +63,7 @@ def worker(
 def _serve(role: str, path: Path, listen: str | None, json: bool) -> None:
     config = _configured(path)
     own_role = config.role.name.lower()
-    require(config.role is ROLES[role], f"{path} is a {own_role}'s: run `secagg dap {own_role} --config {path}`")
+    require(config.role is ROLES[role], f"{path} configures a {own_role}: run `secagg dap {own_role} --config {path}`")
     server.serve(config, lambda url: _announce("listening", url, json), listen)
 
 

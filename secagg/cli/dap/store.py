@@ -1,4 +1,4 @@
-"""`secagg dap store`: what a store needs beside its servers."""
+"""`secagg dap store`: upgrade and back up the store of an Aggregator."""
 
 import os
 import sqlite3
@@ -61,7 +61,7 @@ def backup(
     file = loaded.sqlite_file
     if file is None:
         raise CommandError(
-            "this store is PostgreSQL's: back it up with pg_dump, which also copies it as it is at one moment"
+            "this store is a PostgreSQL database: back it up with pg_dump, which also copies it as it is at one moment"
         )
     require(file.exists(), f"there is no store {file}")
     try:

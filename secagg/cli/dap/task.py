@@ -1,4 +1,4 @@
-"""`secagg dap task`: making tasks, and telling an Aggregator of them."""
+"""`secagg dap task`: make tasks, and tell an Aggregator of them."""
 
 import json as json_module
 import time
@@ -130,7 +130,7 @@ def new(
           --helper http://127.0.0.1:8081 --min-batch-size 10 --mechanism none
           --config leader.toml --config helper.toml --output task
     """
-    require(json or output is not None, "where to? Give --output DIR, or --json to print the secrets of all parties")
+    require(json or output is not None, "give --output DIR, or --json to print the secrets of all parties")
     require(end is None or lasts is None, "give --end or --duration, not both")
     precision = duration("--time-precision", time_precision)
     first = None if start is None else instant("--start", start)
@@ -297,7 +297,7 @@ def _add(path: Path, party: Party) -> None:
         if not isinstance(party, AggregatorParty) or party.secrets.role is not config.role:
             held = "collector" if isinstance(party, CollectorParty) else "client"
             name = party.secrets.role.name.lower() if isinstance(party, AggregatorParty) else held
-            raise CommandError(f"this is the {name}'s file, and {path} a {own}'s: give the {own}'s")
+            raise CommandError(f"this is the {name}'s file, and {path} configures a {own}: give the {own}'s file")
         with store.write() as tx:
             add_task(tx, party.task, party.secrets, time.time())
 

@@ -54,8 +54,8 @@ class PrivacyOptions:
             return None
         require(
             self.epsilon is not None or self.rho is not None,
-            "how private shall results be? Give --epsilon, with or without --delta, or --rho; or --mechanism none for"
-            " exact results",
+            "a budget is missing: give --epsilon, with or without --delta, or --rho; or --mechanism none for exact"
+            " results",
         )
         budget = choose_budget(self.epsilon, self.delta, self.rho)
         unit = Unit(self.reports_per_client, self.span)
@@ -69,8 +69,7 @@ class PrivacyOptions:
         if self.collections is None:
             require(
                 stated != (None,) * 3,
-                "what may all collections together reveal? Give --collections, or --total-epsilon, --total-delta and"
-                " --total-rho",
+                "the total budget is missing: give --collections, or --total-epsilon, --total-delta and --total-rho",
             )
             return choose_budget(*stated)
         require(stated == (None,) * 3, "--collections sets the total: leave out --total-epsilon, -delta and -rho")

@@ -1,4 +1,4 @@
-"""`secagg dap upload`: measurements, as a Client sends them."""
+"""`secagg dap upload`: upload measurements, as a Client does."""
 
 import sys
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ def upload(
       secagg dap upload --task client.json -- 1,0,2 0,0,1
       secagg dap upload --task client.json --input measurements.txt
     """
-    require((source is None) != (not measurements), "give measurements, or --input FILE with one a line")
+    require((source is None) != (not measurements), "give measurements, or --input FILE with one on each line")
     client_task = load(task, task_file.load).task
     lines = list(measurements or []) if source is None else _lines(source)
     values = [parse(client_task, line, i) for i, line in enumerate(lines, 1)]
@@ -102,8 +102,8 @@ def _joined(total: UploadResult, result: UploadResult, start: int) -> UploadResu
 def _interrupted(error: UploadInterrupted, start: int, total: UploadResult, count: int) -> str:
     known = _joined(total, error.result, start)
     return (
-        f"{error.__cause__ or error}; {_outcomes(known, count)}. Nothing more is done about the first {start:,}; of the"
-        f" next {SLICE:,} some may have arrived, and sent anew they would count twice"
+        f"{error.__cause__ or error}; {_outcomes(known, count)}. The first {start:,} are done; of the next"
+        f" {SLICE:,} some may have arrived, and would count twice if they were sent again"
     )
 
 

@@ -1,4 +1,4 @@
-"""Collection jobs of the Leader (section 4.6): a batch is collected here, then the Helper is asked for its share.
+"""Collection jobs of the Leader (section 4.6): the Leader collects a batch, then asks the Helper for its share.
 
 As in `leader`, each step begins with a lease and ends with one transaction.
 """
@@ -229,7 +229,7 @@ class CollectionJobs:
         try:
             share = AggregateShare.decode(answer.body)
         except RemoteProtocolError as error:
-            raise PeerUnavailable(f"the Helper's answer is no aggregate share: {error}") from None
+            raise PeerUnavailable(f"the Helper's answer is not an aggregate share: {error}") from None
 
         # Complete the CollectionJobResp.
         response = job.response + share.encrypted_aggregate_share.encode()
@@ -275,7 +275,7 @@ def _decode_request(task: Task, body: bytes) -> CollectionJobReq:
     if task.by_time:
         batch_interval(task, request.query.config)
     elif request.query.config:
-        raise DapProblem("invalidMessage", "a leader-selected query is empty", task_id=task.id)
+        raise DapProblem("invalidMessage", "a leader-selected query must be empty", task_id=task.id)
     return request
 
 

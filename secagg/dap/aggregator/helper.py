@@ -1,7 +1,7 @@
-"""The Helper (sections 4.5 and 4.6): no sockets and no clock in here, but a store.
+"""The Helper (sections 4.5 and 4.6): it has a store, but no sockets and no clock.
 
-Every answer that the Leader gets was in the store first, in the transaction of what it tells about. So a request that
-comes again, after a crash of either side, gets the same bytes.
+Every answer to the Leader is stored first, in one transaction with what it states. So a request that comes again, after
+a crash of either side, gets the same bytes.
 """
 
 from collections.abc import Mapping
@@ -220,7 +220,9 @@ class Helper:
 
         # A deleted share is not released again: its batch is collected.
         if share.response is None:
-            raise DapProblem("batchOverlap", "this batch was collected, and its share deleted", task_id=record.task.id)
+            raise DapProblem(
+                "batchOverlap", "this batch was collected, and its share was deleted", task_id=record.task.id
+            )
 
         # What is about to leave stands in the journal before it does.
         journal_release(self.store, record, share.batch)
@@ -288,18 +290,20 @@ def _decode_init(task: Task, body: bytes) -> AggregationJobInitReq:
     if not increasing(request.extensions):
         raise DapProblem("invalidMessage", "extensions must be in strictly increasing order", task_id=task.id)
     if not task.by_time and [len(e.extension_data) for e in request.extensions] != [BATCH_ID_SIZE]:
-        raise DapProblem("invalidMessage", "a leader-selected job names its batch ID", task_id=task.id)
+        raise DapProblem(
+            "invalidMessage", f"a leader-selected job must name its batch ID, {BATCH_ID_SIZE} bytes", task_id=task.id
+        )
 
     # The aggregation parameter and the verification key: there is one of each.
     if request.agg_param:
-        raise DapProblem("invalidAggregationParameter", "Prio3's aggregation parameter is empty", task_id=task.id)
+        raise DapProblem("invalidAggregationParameter", "Prio3's aggregation parameter must be empty", task_id=task.id)
     if request.verification_key_id != 0:
         raise DapProblem("invalidMessage", "this task has one verification key, number 0", task_id=task.id)
 
     # A report ID that appears twice.
     ids = [init.report_share.report_metadata.report_id for init in request.verify_inits]
     if not ids or len(set(ids)) != len(ids):
-        raise DapProblem("invalidMessage", "a job has one report at least, and each only once", task_id=task.id)
+        raise DapProblem("invalidMessage", "a job must have at least one report, and none twice", task_id=task.id)
     return request
 
 
@@ -338,7 +342,9 @@ def _selected(task: Task, request: AggregateShareReq) -> Interval | bytes:
     config, query = request.batch_selector.config, request.collection_job_req.query.config
     if not task.by_time:
         if len(config) != BATCH_ID_SIZE or query:
-            raise DapProblem("invalidMessage", f"a batch ID has {BATCH_ID_SIZE} bytes, a query none", task_id=task.id)
+            raise DapProblem(
+                "invalidMessage", f"the batch ID must have {BATCH_ID_SIZE} bytes, and the query none", task_id=task.id
+            )
         return config
     batch, asked = batch_interval(task, config), batch_interval(task, query)
     if not batch.within(asked):

@@ -1,8 +1,8 @@
 """Rotation of an Aggregator's HPKE keys.
 
-A new key comes first, and once every process has it, it takes the place of the old one in what Clients are told. Who
-was told of the old one may keep it for the cache's lifetime, and so may whoever was told by a cache: it is accepted for
-twice as long. What was accepted in time is opened however late.
+The new key is made first. Once every process has it, Clients are told of it in place of the old one. A Client that was
+told of the old key may keep it for the cache's lifetime, and so may a Client that a cache has told: the old key is
+accepted for twice that time. A report that was accepted in time is opened, however late.
 """
 
 import os

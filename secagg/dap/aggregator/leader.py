@@ -1,8 +1,8 @@
-"""The Leader (sections 4.4 and 4.5): no sockets and no clock in here, but a store, and the Helper behind `Peer`.
+"""The Leader (sections 4.4 and 4.5): it has a store, and the Helper behind `Peer`, but no sockets and no clock.
 
-Each step begins with a lease and ends with one transaction. In between the work is the same whoever does it: a request
-to the Helper is made from stored reports alone, so that after a crash the same bytes go out again and the Helper
-answers what it answered before.
+Each step begins with a lease and ends with one transaction. The work in between is the same whoever does it: a request
+to the Helper is made from stored reports alone. So after a crash the same bytes go out again, and the Helper answers as
+it did before.
 """
 
 from collections.abc import Container, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The Helper as the Leader sees it, and behind HTTP."""
+"""The Helper as the Leader sees it, and as it is over HTTP."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -154,7 +154,7 @@ def _location(url: str, given: str) -> str:
         location = urljoin(url, given)
         elsewhere = urlsplit(location)[:2] != urlsplit(url)[:2]
     except ValueError:
-        raise PeerUnavailable("the Helper sends us to what is no URL") from None
+        raise PeerUnavailable("the Helper's Location is not a URL") from None
     if elsewhere:
-        raise PeerUnavailable("the Helper sends us to another host")
+        raise PeerUnavailable("the Helper's Location is on another host")
     return location

@@ -1,4 +1,4 @@
-"""What Leader and Helper do alike for a collection: check its request, and release a batch's aggregate share once."""
+"""What Leader and Helper do alike for a collection: check the request, and release a batch's aggregate share once."""
 
 from hashlib import sha256
 
@@ -31,7 +31,7 @@ def check_request(task: Task, request: CollectionJobReq) -> None:
     """
     mode = task.batch_mode
     _require(request.query.batch_mode is mode, task, "invalidMessage", f"this task's batch mode is {mode.name.lower()}")
-    _require(not request.agg_param, task, "invalidAggregationParameter", "Prio3's aggregation parameter is empty")
+    _require(not request.agg_param, task, "invalidAggregationParameter", "Prio3's aggregation parameter must be empty")
     ordered = increasing(request.extensions)
     _require(ordered, task, "invalidExtension", "extensions must be in strictly increasing order of their type")
     unknown = [extension.extension_type for extension in request.extensions]
@@ -59,7 +59,7 @@ def batch_interval(task: Task, config: bytes) -> Interval:
     except RemoteProtocolError as error:
         raise DapProblem("invalidMessage", f"batch interval: {error}", task_id=task.id) from None
     whole = interval.duration >= 1 and interval.end < 1 << 63
-    _require(whole, task, "batchInvalid", "a batch interval lasts one time_precision at least, and ends before 2^63")
+    _require(whole, task, "batchInvalid", "a batch interval must last at least one time_precision, and end before 2^63")
     return interval
 
 

@@ -1,6 +1,6 @@
-"""The work that goes on while nobody asks: an Aggregator's jobs, by threads that lease them.
+"""Workers: threads that lease an Aggregator's jobs and do them while nobody asks.
 
-Any number of processes may run workers on one store: what each does is leased first, and a lease that a crash leaves
+Any number of processes may run workers on one store. A worker leases what it does, and a lease that a crash leaves
 behind runs out.
 """
 

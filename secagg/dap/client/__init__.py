@@ -1,1 +1,1 @@
-"""Clients and the Collector: who asks the Aggregators."""
+"""The Client and the Collector: those who ask the Aggregators."""

@@ -1,4 +1,4 @@
-"""What the Aggregators answer to Clients and the Collector, and the errors that it stands for."""
+"""Answers of the Aggregators to Clients and the Collector, and the errors that they stand for."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What a Collector asks and makes of the answers (section 4.6), without I/O: the steps of both kinds of `Collector`."""
+"""The steps of a Collector (section 4.6) without I/O: what it asks, and what it makes of the answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -96,7 +96,9 @@ class Collecting:
         clock: Callable[[], float],
         retries: Retries,
     ) -> None:
-        require(config.public_key == private_key.public_bytes, "the HPKE configuration is of another private key")
+        require(
+            config.public_key == private_key.public_bytes, "the HPKE configuration does not belong to the private key"
+        )
         require(token.isascii() and token.isprintable() and " " not in token and token != "", _TOKEN)
         self._task = task
         self._key = private_key
@@ -154,11 +156,11 @@ class Collecting:
         """
         task = self._task
         if not task.by_time:
-            require(batch is None, "in this task the Leader selects the batches: ask for none in particular")
+            require(batch is None, "the Leader selects this task's batches: pass None")
             return CollectionJobReq(Query(task.batch_mode, b""))
-        require(batch is not None, "in this task batches are by time: give an interval")
+        require(batch is not None, "this task's batches are intervals of time: pass one")
         interval = batch if isinstance(batch, Interval) else _interval(task, *batch)  # type: ignore[misc]
-        require(interval.duration >= 1, f"an interval has {task.time_precision} seconds at least")
+        require(interval.duration >= 1, f"an interval must last at least {task.time_precision} seconds")
         return CollectionJobReq(Query(task.batch_mode, interval.encode()))
 
     def finish(self, request: CollectionJobReq, response: CollectionJobResp, confidence: float, job: str) -> Collection:
@@ -212,13 +214,13 @@ class Collecting:
         task = self._task
         if response.report_count < task.min_batch_size:
             raise RemoteProtocolError(
-                f"the Leader answers with {response.report_count} reports, where the task has"
-                f" {task.min_batch_size} at least: the result is not shown"
+                f"the Leader's result has {response.report_count} reports, and the task requires at least"
+                f" {task.min_batch_size}: the result is not shown"
             )
         require(
             response.report_count <= task.max_batch_size,
             f"the batch has {response.report_count:,} reports, and the sum of more than {task.max_batch_size:,} may be"
-            " beyond the VDAF's field: the result, which may be wrong, is not shown; collect shorter intervals, or make"
+            " beyond the VDAF's field: the result may be wrong and is not shown; collect shorter intervals, or make"
             " a task with a lower max_measurement",
         )
         if task.by_time and not response.interval.within(Interval.decode(request.query.config)):
@@ -228,15 +230,15 @@ class Collecting:
         who = role.name.capitalize()
         if sealed.config_id != self._config.id:
             raise RemoteProtocolError(
-                f"the {who} sealed to HPKE configuration {sealed.config_id}, ours is {self._config.id}:"
-                " its task has another Collector's"
+                f"the {who} sealed its share to HPKE configuration {sealed.config_id}, and ours is {self._config.id}:"
+                " its task names another Collector"
             )
         try:
             return self._key.open(sealed.enc, self._task.agg_share_info(role), aad, sealed.payload)
         except HpkeError:
             raise RemoteProtocolError(
-                f"the {who}'s aggregate share does not open: its task has another Collector's key, another"
-                " configuration than ours, or was asked another query"
+                f"the {who}'s aggregate share does not open: its task has another Collector's key or"
+                " another configuration than ours, or it was asked another query"
             ) from None
 
     # HTTP.
@@ -258,7 +260,7 @@ class Collecting:
             job = urljoin(before or self._url, given)
             self._require_job(job)
         except ValueError:
-            raise RemoteProtocolError("the Leader says that the collection job is at what is no URL") from None
+            raise RemoteProtocolError("the Leader's Location of the collection job is not a URL") from None
         return job
 
     def _require_job(self, job: str) -> None:
@@ -300,7 +302,7 @@ class Collecting:
         return bool(job)
 
 
-_TOKEN = "a token is printable ASCII without spaces"
+_TOKEN = "a token must be printable ASCII without spaces"
 
 
 def _interval(task: Task, start: float, duration: float) -> Interval:

@@ -1,4 +1,4 @@
-"""The Client (section 4.4): measurements become reports, and reports are uploaded.
+"""The Client (section 4.4): it makes reports of measurements, and uploads them.
 
     with Client(task) as client:
         result = client.upload([3, 1, 4])
@@ -228,7 +228,7 @@ class _Uploader:
         errors = {}
         for status in UploadErrors.decode(response.content).status:
             if status.id not in positions:
-                raise RemoteProtocolError("the Leader reports errors of reports that it was not sent, or twice")
+                raise RemoteProtocolError("the Leader's answer names a report that it was not sent, or names one twice")
             errors[positions.pop(status.id)] = status.error
         return errors
 
@@ -245,7 +245,7 @@ class _Uploader:
 def _advice(upload: _Upload, error: SecAggError) -> str:
     return (
         f"upload interrupted with {upload.accepted} of {len(upload.values)} reports accepted: {error}."
-        " To go on, give this error to resume(); to upload the measurements anew would count some twice"
+        " To go on, pass this error to resume(); uploading the measurements anew would count some of them twice"
     )
 
 

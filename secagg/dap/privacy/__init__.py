@@ -1,1 +1,1 @@
-"""Differential privacy of a task: its extension, the noise and what a noisy result says."""
+"""Differential privacy of a task: its extension, its noise, and what a noisy result says."""

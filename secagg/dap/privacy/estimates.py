@@ -1,4 +1,4 @@
-"""What the Collector makes of a noisy result: estimates without bias, and how far off they may be."""
+"""What the Collector makes of a noisy result: unbiased estimates and their error bars."""
 
 from collections.abc import Sequence
 from statistics import NormalDist

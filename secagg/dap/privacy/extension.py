@@ -1,4 +1,4 @@
-"""The privacy task extension: which noise a task has, what it promises to whom, and how often.
+"""The privacy task extension: the noise of a task, the budget of each collection, and that of all together.
 
 Its type is 0xFD01, for private use; its data (RFC 8446, section 3):
 
@@ -30,8 +30,8 @@ Its type is 0xFD01, for private use; its data (RFC 8446, section 3):
       opaque span<0..2^8-1>;        /* UTF-8: over what they are counted; empty for one report */
     } Privacy;
 
-Epsilon and rho are 1e-9 .. 1000, delta is 1e-30 .. 1/2, and a span is printable text. There is one encoding of every
-value, and any other is refused: all four roles must hold the same bytes.
+Epsilon and rho are 1e-9 .. 1000, delta is 1e-30 .. 1/2, and a span is printable text. Every value has one encoding, and
+any other one is refused: all four roles must hold the same bytes.
 """
 
 from dataclasses import dataclass
@@ -111,7 +111,7 @@ class _Fraction:
         numerator, denominator = self._term(reader), self._term(reader)
         fraction = Fraction(numerator, denominator)
         if fraction.denominator != denominator:
-            raise RemoteProtocolError("a fraction is not in lowest terms")
+            raise RemoteProtocolError("a fraction must be in lowest terms")
         return fraction
 
     @staticmethod
@@ -173,7 +173,7 @@ class _Unit:
         try:
             return Unit(reports, span.decode())
         except UnicodeDecodeError:
-            raise RemoteProtocolError("a privacy unit's span is no UTF-8") from None
+            raise RemoteProtocolError("a privacy unit's span is not UTF-8") from None
 
 
 def _require_usable(budget: Budget) -> None:
@@ -181,17 +181,20 @@ def _require_usable(budget: Budget) -> None:
     parameter, *deltas = vars(budget).values()
     terms = [term for number in (parameter, *deltas) for term in number.as_integer_ratio()]
     require(
-        max(terms).bit_length() <= 8 * _TERM_BYTES, f"a budget's fractions have terms of {_TERM_BYTES} bytes at most"
+        max(terms).bit_length() <= 8 * _TERM_BYTES,
+        f"numerator and denominator of a budget must have at most {_TERM_BYTES} bytes",
     )
-    require(_MIN_PARAMETER <= parameter <= _MAX_PARAMETER, f"epsilon and rho are 1e-9 .. 1000 in a task, got {budget}")
-    require(all(_MIN_DELTA <= delta <= Fraction(1, 2) for delta in deltas), f"delta is 1e-30 .. 1/2, got {budget}")
+    require(
+        _MIN_PARAMETER <= parameter <= _MAX_PARAMETER, f"epsilon and rho of a task must be 1e-9 .. 1000, got {budget}"
+    )
+    require(all(_MIN_DELTA <= delta <= Fraction(1, 2) for delta in deltas), f"delta must be 1e-30 .. 1/2, got {budget}")
 
 
 def _require_short_unit(unit: Unit) -> None:
-    require(unit.reports < 1 << 32, "a privacy unit has fewer than 2**32 reports")
+    require(unit.reports < 1 << 32, "a privacy unit must have fewer than 2**32 reports")
     require(
         len(unit.span.encode()) < 1 << 8 and (not unit.span or unit.span.isprintable()),
-        "a privacy unit's span is printable text of at most 255 bytes",
+        "a privacy unit's span must be printable text of at most 255 bytes",
     )
 
 
@@ -230,9 +233,7 @@ class Privacy(Struct):
         _require_usable(self.total)
         _require_short_unit(self.unit)
         if self.place is Place.LOCAL:
-            require(
-                self.honest == 0, f"randomized response counts on no Aggregator: give honest = 0, not {self.honest}"
-            )
+            require(self.honest == 0, f"randomized response trusts no Aggregator: set honest = 0, not {self.honest}")
             require(isinstance(self.budget, PureDp), f"randomized response takes a pure budget, not {self.budget}")
         else:
             require(1 <= self.honest <= AGGREGATORS, f"honest must be 1 or 2 of the two Aggregators, got {self.honest}")
@@ -277,7 +278,10 @@ class Privacy(Struct):
         Raises:
             LocalProtocolError: the mechanism is another, or randomized response does not suit the VDAF.
         """
-        require(self.place is Place.LOCAL, f"in this task Clients do not randomize: {self.mechanism} is by Aggregators")
+        require(
+            self.place is Place.LOCAL,
+            f"Clients do not randomize in this task: Aggregators add its noise, {self.mechanism}",
+        )
         require(
             isinstance(vdaf, Count | Histogram),
             f"randomized response is for Histogram and Count, whose reports it leaves valid, not for {vdaf.NAME}",
@@ -380,8 +384,8 @@ def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
     require(
         given is privacy.mechanism,
         f"for {vdaf.NAME}, {privacy.budget} and {privacy.honest} of 2 Aggregators honest the least noise is"
-        f" {describe(plan.law)}, not {privacy.mechanism}: name {given}, or change the budget (a pure one takes discrete"
-        " Laplace, one of zCDP discrete Gaussian noise)",
+        f" {describe(plan.law)}, not {privacy.mechanism}: name {given}, or change the budget (a pure one has discrete"
+        " Laplace noise, one of zCDP discrete Gaussian noise)",
     )
 
     # A sampler must reach it, and the field must have room for it.

@@ -1,19 +1,19 @@
-"""One Aggregator's noise for one batch, fixed once: who draws it again gets the same.
+"""One Aggregator's noise for one batch, fixed once: drawing it again gives the same noise.
 
 A fresh draw for every request could be averaged away by asking often, or by setting a database back. So the secret of
-the noise follows from a key that is never in the database, the task and the batch:
+the noise follows from a key that is never in the database, from the task and from the batch:
 
     HMAC-SHA256(noise_key, "secagg dap noise" || task_id || uint32 length || batch), the first 16 bytes
 
-and what is drawn from that also from the law and the very share that it hides (`secagg.dp.Noise.add_to`).
+The samples follow from that secret, from the law and from the very share that they hide (`secagg.dp.Noise.add_to`).
 
-A share that differs in one report, and a task that is made anew under another budget, have unrelated noise, which is
-what the guarantee needs of each result by itself. That two results of overlapping batches are never released is for the
-marks on collected batches to see to.
+A share that differs in one report has unrelated noise, and so has a task that is made anew under another budget. The
+guarantee of each result by itself needs that. The marks on collected batches see to it that results of two overlapping
+batches are never released.
 
-An answer is stored with the mark, and given again as it is: noise is drawn again only where that transaction was lost,
-by a crash or a restored backup. So a new version, whose samplers may make other samples of a secret, changes no answer
-that was given.
+An answer is stored with the mark, and is given again as it is. Noise is drawn again only where that transaction was
+lost, by a crash or by a restored backup. So a new version, whose samplers may make other samples of a secret, changes
+no answer that was given.
 """
 
 import hmac
@@ -43,8 +43,8 @@ def noise_secret(noise_key: bytes, task_id: bytes, batch: bytes) -> bytes:
     Raises:
         LocalProtocolError: the key or the task ID has another length.
     """
-    require(len(noise_key) == NOISE_KEY_SIZE, f"the noise key has {NOISE_KEY_SIZE} bytes, got {len(noise_key)}")
-    require(len(task_id) == TASK_ID_SIZE, f"a task ID has {TASK_ID_SIZE} bytes, got {len(task_id)}")
+    require(len(noise_key) == NOISE_KEY_SIZE, f"the noise key must have {NOISE_KEY_SIZE} bytes, got {len(noise_key)}")
+    require(len(task_id) == TASK_ID_SIZE, f"a task ID must have {TASK_ID_SIZE} bytes, got {len(task_id)}")
     return hmac.digest(noise_key, _LABEL + task_id + Opaque(4).write(batch), "sha256")[:SEED_BYTES]
 
 

@@ -1,8 +1,8 @@
-"""k-ary randomized response: a Client reports another bucket than its own with a stated probability.
+"""k-ary randomized response: with a stated probability, a Client reports another bucket than its own.
 
-What it reports is still one of the k buckets, so the report stays valid, and nobody has to be trusted: the guarantee
-holds against Aggregators and Collector together (Kairouz, Bonawitz and Ramage 2016). The price is accuracy: the error
-grows with the root of the number of reports, where an Aggregator's noise stays the same.
+The report is still one of the k buckets, so it stays valid, and nobody has to be trusted: the guarantee holds against
+Aggregators and Collector together (Kairouz, Bonawitz and Ramage 2016). The price is accuracy: the error grows with the
+root of the number of reports, whereas that of an Aggregator's noise stays the same.
 """
 
 import math
@@ -44,7 +44,7 @@ class RandomizedResponse:
     def __post_init__(self) -> None:
         convert(self, whole, "buckets")
         convert(self, fraction, "epsilon")
-        require(self.buckets >= 2, f"randomized response needs 2 buckets at least, got {self.buckets}")
+        require(self.buckets >= 2, f"randomized response needs at least 2 buckets, got {self.buckets}")
         require(self.ratio > 1, "epsilon is so small that reports would say nothing: choose a larger one")
 
     @property
@@ -76,7 +76,7 @@ class RandomizedResponse:
             LocalProtocolError: the value is not 0 .. k - 1.
         """
         value = whole(value, "value")
-        require(0 <= value < self.buckets, f"a value of 0 .. {self.buckets - 1} expected")
+        require(0 <= value < self.buckets, f"value must be 0 .. {self.buckets - 1}")
         own, other = self.ratio.as_integer_ratio()
         drawn = _below(own + (self.buckets - 1) * other, rand)
         if drawn < own:

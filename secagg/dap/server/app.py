@@ -1,6 +1,6 @@
-"""Leader and Helper as ASGI applications: every resource of the draft's appendix A, and /healthz and /metrics.
+"""Leader and Helper as ASGI applications: all resources of the draft's appendix A, and /healthz and /metrics.
 
-What blocks runs on threads; the event loop only decodes short uploads, of which many come at once.
+Blocking work runs on threads. The event loop only decodes short uploads, which come in large numbers.
 """
 
 from contextlib import asynccontextmanager

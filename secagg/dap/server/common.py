@@ -111,7 +111,7 @@ async def find_task(context: Context, text: str) -> TaskRecord:
     try:
         task_id = from_base64url(text, TASK_ID_SIZE)
     except RemoteProtocolError:
-        raise DapProblem("invalidMessage", "a task ID is URL-safe base64 of 32 bytes") from None
+        raise DapProblem("invalidMessage", "a task ID must be URL-safe base64 of 32 bytes") from None
     record = context.directory.remembered(task_id) or await run_in_threadpool(context.directory.task, task_id)
     if record is None:
         raise DapProblem("unrecognizedTask", "there is no such task here", status=404, task_id=task_id)
@@ -188,7 +188,7 @@ def authenticate(request: Request, record: TaskRecord, expected: bytes) -> None:
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     token = credentials.strip() if scheme.lower() == "bearer" else request.headers.get("dap-auth-token")
     if not expected or not token_matches(None if token is None else token.encode(), expected):
-        detail = "show the task's token as 'Authorization: Bearer ...' or 'DAP-Auth-Token: ...'"
+        detail = "send the task's token as 'Authorization: Bearer ...' or 'DAP-Auth-Token: ...'"
         raise DapProblem(NO_TYPE, detail, status=401, task_id=record.task.id)
 
 

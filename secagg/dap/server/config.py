@@ -1,6 +1,6 @@
-"""An Aggregator's configuration: one TOML file, of which every key is known here, with its meaning.
+"""An Aggregator's configuration: one TOML file, with every key that it may have and what the key means.
 
-Its secret is never in it: it stands in a file of its own or in the environment variable SECAGG_DAP_SECRET.
+The secret is never in this file: it is in a file of its own, or in the environment variable SECAGG_DAP_SECRET.
 """
 
 import os
@@ -255,7 +255,7 @@ class Config:
         try:
             given = tomllib.loads(path.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is no TOML: {error}") from None
+            raise ConfigError(f"{path} is not TOML: {error}") from None
         name = given.pop("role", None)
         if not isinstance(name, str) or name not in ROLES:
             raise ConfigError(f'{path}: role must be "leader" or "helper", before the first table')
@@ -308,7 +308,7 @@ class Config:
             raise ConfigError(
                 f"no secret: set {SECRET_VARIABLE} or {here}"
                 if file is None
-                else f"two secrets: unset {SECRET_VARIABLE}, or take away {here}"
+                else f"two secrets: unset {SECRET_VARIABLE}, or remove {here}"
             )
         return Vault.from_text(text or "", SECRET_VARIABLE) if file is None else Vault.load(self.file(file))
 
@@ -357,15 +357,17 @@ class Config:
         except ArgumentError:
             raise ConfigError(f'{where} must be a URL such as "sqlite:///{self.path.stem}.db"') from None
         if backend not in ("sqlite", "postgresql"):
-            raise ConfigError(f"{where} must be of SQLite or PostgreSQL, not {backend}")
+            raise ConfigError(f"{where} must be SQLite or PostgreSQL, not {backend}")
         if parsed.password is not None or "password" in parsed.query:
             raise ConfigError(f"{where} must not hold a password: put it into ~/.pgpass or PGPASSWORD")
         if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
             raise ConfigError(f'{where} must name a file, such as "sqlite:///{self.path.stem}.db"')
         if self.helper is not None and "@" in (self.helper.proxy or ""):
-            raise ConfigError(f"{self.path}: [helper] proxy must not hold a password: let it know us by our address")
+            raise ConfigError(
+                f"{self.path}: [helper] proxy must not hold a password: let the proxy know us by our address"
+            )
         if (self.server.certificate is None) != (self.server.private_key is None):
-            raise ConfigError(f"{self.path}: [server] needs both certificate and private_key, or none")
+            raise ConfigError(f"{self.path}: [server] needs both certificate and private_key, or neither")
 
 
 def _there(file: Path, create: bool) -> bool:

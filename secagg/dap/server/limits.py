@@ -1,4 +1,4 @@
-"""What one process takes on before it says that it is busy."""
+"""How much one process accepts before it answers that it is busy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

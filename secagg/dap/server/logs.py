@@ -1,7 +1,7 @@
-"""What a server writes about itself: a line an event, as text or JSON.
+"""What a server logs: one line for each event, as text or JSON.
 
-No body, token, key or client address is ever passed to a logger of this package, and those of other packages that would
-write one are kept quiet.
+This package passes no body, token, key or client address to a logger. Loggers of other packages that would write one
+are kept quiet.
 """
 
 import json

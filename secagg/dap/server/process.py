@@ -1,4 +1,4 @@
-"""One process of an Aggregator, put together from its configuration: a server's or a worker's."""
+"""One process of an Aggregator, a server or a worker, put together from its configuration."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Many uploads, one transaction: what comes while the disk is busy goes there together."""
+"""Many uploads, one transaction: reports that arrive while the disk is busy are written together."""
 
 import asyncio
 from collections import defaultdict

@@ -1,7 +1,7 @@
 """Running a role: server processes under uvicorn, or workers alone, until SIGTERM or SIGINT.
 
-A server stops in this order: no new connections, requests under way end, workers finish their step, uploads that wait
-are written. What a kill interrupts instead, the next start takes up from the store.
+A server stops in this order: it accepts no new connections, finishes the requests under way, lets workers finish their
+step, and writes the uploads that wait. After a kill, the next start goes on from what is stored.
 """
 
 import logging

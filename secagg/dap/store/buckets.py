@@ -1,6 +1,6 @@
-"""Batch buckets (section 4.5.4.3): output shares are added until a batch that has the bucket is collected.
+"""Batch buckets (section 4.5.4.3): output shares are added to a bucket until a batch that has it is collected.
 
-That a report is counted once, and nothing is added to a collected batch, is checked in the transaction that adds.
+The transaction that adds checks that each report is counted once, and that nothing is added to a collected batch.
 """
 
 from collections.abc import Mapping, Sequence

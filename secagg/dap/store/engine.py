@@ -1,11 +1,13 @@
-"""Opening a store, its transactions and its schema's version.
+"""Opening a store, its transactions and the version of its schema.
 
-A write takes its lock when it begins: on SQLite the whole file's, on PostgreSQL the rows that it names `FOR UPDATE`.
-Durable means on disk: SQLite runs with synchronous = FULL, PostgreSQL with its default.
+A transaction that writes takes its lock when it begins: on SQLite the whole file's, on PostgreSQL those of the rows
+that it names `FOR UPDATE`. What is committed is on disk: SQLite runs with synchronous = FULL, PostgreSQL with its
+default.
 
-SQLite waits for a lock where it has none yet, and refuses at once where a read lock would have to become a write lock:
-two that waited so would wait for each other. So nothing here asks for that but the switch to a write-ahead log, which
-cannot be had otherwise and is tried again; what is read in `read` is not written there, as the tests see to.
+SQLite waits for a lock where a transaction has none yet. Where a read lock would have to become a write lock, it
+refuses at once, since two that waited so would wait for each other. Nothing here asks for that except the switch to a
+write-ahead log, which is not to be had otherwise and is tried again. What is read in `read` is not written there, as
+the tests check.
 """
 
 import sqlite3
@@ -158,12 +160,12 @@ def _engine(url: str) -> Engine:
         else:
             engine = create_engine(parsed, **_POOL, pool_pre_ping=True)
     except (ArgumentError, ImportError) as error:
-        raise LocalProtocolError(f"the database's URL opens none: {error}") from None
+        raise LocalProtocolError(f"the URL opens no database: {error}") from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     elif engine.dialect.name != "postgresql":
-        raise LocalProtocolError(f"a store is a SQLite or PostgreSQL database, not {engine.dialect.name}")
+        raise LocalProtocolError(f"a store must be a SQLite or PostgreSQL database, not {engine.dialect.name}")
     return engine
 
 

@@ -1,8 +1,8 @@
 """Rows that no check needs any more.
 
-A report ID is remembered until its batch is collected: from then on the batch's mark refuses it. In leader-selected
-mode nothing but the ID does, so there it stays. A deleted task takes nothing any more, and needs nothing but its marks
-and its ledger.
+A report ID is remembered until its batch is collected; from then on the batch's mark refuses the report. In
+leader-selected mode only the ID refuses it, so there the ID stays. A deleted task accepts nothing any more, and needs
+only its marks and its ledger.
 """
 
 from sqlalchemy import ColumnElement, Table, delete, exists, func, select

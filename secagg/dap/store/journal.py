@@ -1,13 +1,14 @@
-"""What was released, written down outside the database: against a backup that is restored.
+"""The journal of releases, a file outside the database: it protects against a backup that is restored.
 
-A restored database has forgotten which batches were collected since. The same batch with the same reports may be
-released again, as long as its noise is the same; another batch that shares a bucket with one that was released may not,
-nor the same one with other noise, such as that of another version: each has noise of its own, and together they would
-say more than was paid for.
+A restored database has forgotten which batches were collected since the backup. The same batch with the same reports
+may be released again, as long as its noise is the same. Two other releases are refused: another batch that shares a
+bucket with a released one, and the same batch with other noise, such as that of another version. Each would have noise
+of its own, and together they would reveal more than was paid for.
 
-The file has one line a release, of the task ID, the batch and the digest of the share that left, and one with an ID of
-its own, by which the database knows it again. It grows by about 150 bytes a collection. It is not in the database's
-backups, and belongs to one machine: where several work on one database, each knows of its own releases only.
+The file has one line for each release, with the task ID, the batch and the digest of the share that left. One more line
+has an ID of the journal's own, by which the database recognises it. The file grows by about 150 bytes with each
+collection. It is not in the database's backups, and belongs to one machine: where several machines work on one
+database, each journal knows only the releases of its machine.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""Which journals of releases a store has: it does not go on without one that it had.
+"""The journals of releases that a store has: it does not open without one that it had.
 
-A journal that is gone is not made anew unseen: with an empty one, a database that was set back would release again what
-was released since. A SQLite store has one journal; a PostgreSQL store has one for each machine that works on it.
+A lost journal is not replaced unnoticed: with an empty one, a database that was set back would release again what was
+released since. A SQLite store has one journal; a PostgreSQL store has one for each machine that works on it.
 """
 
 from sqlalchemy import Connection, delete, select
@@ -28,7 +28,7 @@ def attach(connection: Connection, journal: Journal | None, *, accept: bool = Fa
     """
     known = set(connection.execute(select(journals.c.id)).scalars())
     if journal is None:
-        require(not known, "this store has a journal of releases, and is not opened without it")
+        require(not known, "this store has a journal of releases, and cannot be opened without it")
         return
     if known and not accept:
         _check(journal, known)
@@ -49,6 +49,6 @@ def _check(journal: Journal, known: set[bytes]) -> None:
         )
     if journal.find_id() not in known:
         raise LocalProtocolError(
-            f"{journal.path} is not this store's journal of releases: put that back. If none is newer, take this one"
-            f" with `{ACCEPT}`"
+            f"{journal.path} is not this store's journal of releases: put the store's own back. If this is the newest,"
+            f" accept it with `{ACCEPT}`"
         )

@@ -1,6 +1,6 @@
-"""The schema's versions: what brings a store of version i to version i + 1, one after the other.
+"""The versions of the schema: each migration brings a store from version i to version i + 1.
 
-An upgrade is one transaction, on both databases. Old programs refuse a store of a newer version when they open it.
+An upgrade is one transaction, on both databases. An older program refuses to open a store of a newer version.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""The Leader's reports, from their upload until the aggregation job that has them ends.
+"""The Leader's reports, from their upload until their aggregation job ends.
 
-A row stays when its report is aggregated, so that the same ID is never taken again; only its body goes.
+The row of an aggregated report stays, so that its ID is never accepted again; only its body is deleted.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
-"""The tables, for SQLite and PostgreSQL alike.
+"""The tables, the same for SQLite and PostgreSQL.
 
 Leader and Helper use the same schema, each a part of it; a store belongs to one role. Secrets and shares are sealed
-(`vault`); uploaded reports are as their Clients encrypted them. Times are in the tasks' time_precision where the column
-says `bucket`, `start` or `end`, else POSIX seconds.
+(`vault`); uploaded reports stay as their Clients encrypted them. Times in columns named `bucket`, `start` or `end` are
+counted in the task's time_precision; all other times are POSIX seconds.
 """
 
 from sqlalchemy import (

@@ -33,8 +33,8 @@ class TaskRecord:
 
     def __post_init__(self) -> None:
         size = self.task.prio3.VERIFY_KEY_SIZE
-        require(len(self.secrets.verify_key) == size, f"this task's verification key has {size} bytes")
-        require(self.secrets.batch_size < 1 << 63, "a batch has fewer than 2^63 reports")
+        require(len(self.secrets.verify_key) == size, f"this task's verification key must have {size} bytes")
+        require(self.secrets.batch_size < 1 << 63, "batch_size must be below 2^63")
 
 
 def add_task(tx: Tx, task: Task, secrets: TaskSecrets, now: float) -> None:

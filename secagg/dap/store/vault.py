@@ -1,6 +1,6 @@
-"""What an Aggregator keeps outside its database: one secret, from the environment or a file, and what follows from it.
+"""One secret of an Aggregator, in the environment or in a file outside its database, and what follows from it.
 
-Whoever has the database alone reads no private key, token or share, and cannot tell what noise a batch got.
+The database alone reveals no private key, token or share, and not what noise a batch got.
 """
 
 import os
@@ -30,7 +30,9 @@ class Vault:
     secret: bytes
 
     def __post_init__(self) -> None:
-        require(len(self.secret) == SECRET_SIZE, f"the store's secret has {SECRET_SIZE} bytes, got {len(self.secret)}")
+        require(
+            len(self.secret) == SECRET_SIZE, f"the store's secret must have {SECRET_SIZE} bytes, got {len(self.secret)}"
+        )
 
     @classmethod
     def load(cls, path: Path) -> "Vault":
@@ -92,7 +94,9 @@ class Vault:
         try:
             return AESGCM(self._derive(b"seal" + salt)).decrypt(_NONCE, ciphertext, place)
         except InvalidTag:
-            raise LocalProtocolError("the database was not written under this secret, or was changed") from None
+            raise LocalProtocolError(
+                "the database was written under another secret, or was changed: use the secret that belongs to it"
+            ) from None
 
     def _derive(self, label: bytes) -> bytes:
         return digest(self.secret, b"secagg dap store 1 " + label, "sha256")

@@ -281,9 +281,9 @@ def test_local_randomization_is_undone(collector: Any) -> None:
 @pytest.mark.parametrize(
     ("batch", "says"),
     [
-        (None, "give an interval"),
-        (Interval(5, 0), "300 seconds at least"),
-        ((300, 0), "300 seconds at least"),
+        (None, "intervals of time: pass one"),
+        (Interval(5, 0), "at least 300 seconds"),
+        ((300, 0), "at least 300 seconds"),
         ((301, 300), "multiples of the task's time_precision, 300 seconds"),
         ((300, 299), "multiples"),
         ((0.5, 300), "multiples"),
@@ -298,7 +298,7 @@ def test_bad_intervals_are_refused_before_anything_is_sent(collector: Any, batch
 
 
 def test_leader_selected_batches_have_no_interval(collector: Any) -> None:
-    with pytest.raises(LocalProtocolError, match="the Leader selects the batches"):
+    with pytest.raises(LocalProtocolError, match="the Leader selects this task's batches"):
         collector(Leader(SELECTED)).collect(INTERVAL)
 
 
@@ -318,7 +318,7 @@ def test_tokens_that_cannot_be_sent_are_refused(token: str) -> None:
 
 
 def test_key_and_configuration_belong_together() -> None:
-    with pytest.raises(LocalProtocolError, match="another private key"):
+    with pytest.raises(LocalProtocolError, match="does not belong to the private key"):
         Collector(TASK, PrivateKey.from_bytes(b"d" * 32), CONFIG, TOKEN)
 
 
@@ -391,8 +391,8 @@ def test_an_unreachable_leader(collector: Any) -> None:
         (answer(200, RESPONSE.encode(), Location=JOB), "an answer of type .*collection-job-resp expected"),
         (answer(200, RESPONSE.encode()[:-1], Location=JOB, Content_Type=COLLECTION_RESP), "ends early"),
         (answer(200, RESPONSE.encode() + b"x", Location=JOB, Content_Type=COLLECTION_RESP), "too many"),
-        (answer(200, bytes(1 << 20), Location=JOB, Content_Type=COLLECTION_RESP), "more than there can be"),
-        (ready(replace(RESPONSE, report_count=2)), "2 reports, where the task has 3 at least"),
+        (answer(200, bytes(1 << 20), Location=JOB, Content_Type=COLLECTION_RESP), "more than it may have"),
+        (ready(replace(RESPONSE, report_count=2)), "2 reports, and the task requires at least 3"),
         (ready(replace(RESPONSE, interval=Interval(5_666_659, 3))), "outside the interval"),
         (ready(replace(RESPONSE, interval=Interval(5_666_671, 2))), "outside the interval"),
         (
@@ -411,7 +411,7 @@ def test_an_unreachable_leader(collector: Any) -> None:
                     leader_encrypted_agg_share=replace(RESPONSE.leader_encrypted_agg_share, config_id=9),
                 )
             ),
-            "the Leader sealed to HPKE configuration 9, ours is 8",
+            "the Leader sealed its share to HPKE configuration 9, and ours is 8",
         ),
         (answer(302, Location="https://elsewhere.example/"), "not the Leader's"),
         (answer(302), "redirects"),
@@ -419,7 +419,7 @@ def test_an_unreachable_leader(collector: Any) -> None:
         (answer(201, Location="https://elsewhere.example/x"), "not the Leader's"),
         (answer(201, Location="http://leader.example/x"), "not the Leader's"),
         (answer(201, Location="//elsewhere.example/x"), "not the Leader's"),
-        (answer(201, Location="http://["), "no URL"),
+        (answer(201, Location="http://["), "not a URL"),
     ],
 )
 def test_malformed_answers(collector: Any, reply: Answer, says: str) -> None:

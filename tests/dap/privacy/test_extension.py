@@ -113,7 +113,7 @@ def test_the_document_has_the_encoding_and_the_sensitivities() -> None:
         ("01  01 0101 0101  01 010a 0101  01 01 00000002 010a", "printable"),
         ("01  01 0101 0101  01 010a 0101  01 01 00000001 00 00", "too many"),
         ("01  01 0101 0101  01 010a 0101  01 01 00000001", "ends early"),
-        ("04  01 0101 0101  01 010a 0101  01 01 00000001 00", "counts on no Aggregator"),
+        ("04  01 0101 0101  01 010a 0101  01 01 00000001 00", "trusts no Aggregator"),
         ("04  02 0101 0101  01 010a 0101  00 01 00000001 00", "pure budget"),
     ],
 )
@@ -191,7 +191,7 @@ def test_one_honest_aggregator_adds_all_the_noise() -> None:
         (replace(PLAIN, honest=2), COUNT, "no noise that 2 parties share is purely private"),
         (replace(PLAIN, mechanism=RESPONSE, honest=0), SUM, "Histogram and Count"),
         (replace(PLAIN, mechanism=RESPONSE, honest=0), MULTIHOT, "Histogram and Count"),
-        (replace(PLAIN, mechanism=RESPONSE, honest=0), vdaf("Histogram", length=1), "2 buckets at least"),
+        (replace(PLAIN, mechanism=RESPONSE, honest=0), vdaf("Histogram", length=1), "at least 2 buckets"),
         (replace(PLAIN, total=PureDp("0.5")), COUNT, "does not allow one collection"),
         (replace(PLAIN, total=ZCdp("0.4")), COUNT, "does not allow one collection"),
         (replace(PLAIN, budget=PureDp("1e-9")), vdaf("Sum", max_measurement=1 << 12), "cannot be sampled"),

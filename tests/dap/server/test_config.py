@@ -97,7 +97,7 @@ def test_what_the_file_says_is_what_is_used(tmp_path: Path) -> None:
     ("content", "reason"),
     [("", 'role must be "leader" or "helper"'),
      ('role = "collector"', 'role must be "leader" or "helper"'),
-     ("role = ", "is no TOML"),
+     ("role = ", "is not TOML"),
      (MINIMAL + "[servers]\n", "a leader has no [servers]: tables are server, store, helper"),
      (MINIMAL.replace("leader", "helper") + "[helper]\n", "a helper has no [helper]"),
      (MINIMAL.replace("leader", "helper") + "[jobs]\njob_size = 3\n", "[jobs] has no key job_size: its keys are later"),
@@ -108,14 +108,14 @@ def test_what_the_file_says_is_what_is_used(tmp_path: Path) -> None:
      (with_line("server", 'listen = "a:99999"'), "[server] listen must be an address"),
      (with_line("server", "processes = 0"), "[server] processes must be a whole number from 1 to 256, got 0"),
      (with_line("server", "processes = true"), "[server] processes must be a whole number"),
-     (with_line("server", 'certificate = "a.crt"'), "[server] needs both certificate and private_key, or none"),
+     (with_line("server", 'certificate = "a.crt"'), "[server] needs both certificate and private_key, or neither"),
      (with_line("helper", "timeout = 0"), "[helper] timeout must be seconds"),
      (with_line("log", 'level = "loud"'), "[log] level must be one of debug, info, warning, error"),
      (with_line("limits", "upload_bytes = 1.5"), "[limits] upload_bytes must be a whole number"),
      (with_line("workers", "threads = -1"), "[workers] threads must be a whole number from 0"),
      (MINIMAL.replace("sqlite:///a.db", "a.db"), '[store] database must be a URL such as "sqlite:///a.db"'),
      (MINIMAL.replace("sqlite:///a.db", "sqlite://"), "[store] database must name a file"),
-     (MINIMAL.replace("sqlite:///a.db", "mysql://h/d"), "[store] database must be of SQLite or PostgreSQL, not mysql"),
+     (MINIMAL.replace("sqlite:///a.db", "mysql://h/d"), "[store] database must be SQLite or PostgreSQL, not mysql"),
      (MINIMAL.replace("sqlite:///a.db", "postgresql+psycopg://u:hunter2@h/d"), "must not hold a password"),
      (MINIMAL.replace("sqlite:///a.db", "postgresql+psycopg://u@h/d?password=hunter2"), "must not hold a password"),
      (with_line("helper", 'proxy = "http://u:hunter2@proxy:3128"'), "must not hold a password")],
@@ -168,7 +168,7 @@ def test_a_secret_that_others_may_read_is_refused(tmp_path: Path) -> None:
 
 def test_a_store_opens_under_its_own_secret_only(tmp_path: Path) -> None:
     made(tmp_path)
-    with pytest.raises(LocalProtocolError, match="not written under this secret"):
+    with pytest.raises(LocalProtocolError, match="written under another secret"):
         Process(Config.load(write(tmp_path, secret=bytes(32))))
 
 

@@ -190,7 +190,7 @@ def test_a_store_whose_journal_is_gone_does_not_start(dap_urls: Urls, begun: Pat
 
 
 def test_a_store_does_not_do_without_the_journal_that_it_had(dap_urls: Urls, begun: Path) -> None:
-    with pytest.raises(LocalProtocolError, match="is not opened without it"):
+    with pytest.raises(LocalProtocolError, match="cannot be opened without it"):
         start(dap_urls.leader, None)
     start(dap_urls.leader, begun)
     start(dap_urls.helper, None, create=True)
