@@ -38,10 +38,10 @@ def collect(
     ca: CaOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Collect a batch: the sum of its reports, with the noise that the task's privacy asks for, and how far off it is.
+    """Collect a batch: the sum of its reports, with the noise that the task's privacy requires, and its error bars.
 
-    A batch is collected once: reports that come later are refused, and no batch may overlap it. Asked again, the same
-    interval gives the same result.
+    A batch is collected once: later reports are refused, and no other batch may overlap it. The same interval gives the
+    same result again.
 
     \b
     Examples:

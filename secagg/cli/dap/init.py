@@ -30,10 +30,10 @@ def init(
     ] = True,
     json: JsonOption = False,
 ) -> None:
-    """Write a commented configuration and a fresh secret, make the store, and in it a first HPKE key.
+    """Write a commented configuration and a fresh secret, and make the store with a first HPKE key.
 
-    The secret (mode 600) is what everything in the database is sealed under, and what the noise of every batch follows
-    from: keep a copy of it, and never beside a backup of the database.
+    Secrets in the database are sealed under the secret (mode 600), and the noise of every batch follows from it: keep a
+    copy of it, but never beside a backup of the database.
 
     \b
     Examples:
@@ -45,7 +45,7 @@ def init(
     path, secret = directory / f"{name}.toml", directory / f"{name}.secret"
     for file in (path, secret):
         require(not file.exists(), f"{file} exists already, and is never overwritten")
-    Journal(directory / f"{name}.journal")  # before anything is made: a folder that others may write to is refused
+    Journal(directory / f"{name}.journal")  # first: it refuses a folder that others may write to
     stored = {
         "database": database or f"sqlite:///{name}.db",
         "secret_file": secret.name if secret_file else None,

@@ -17,7 +17,7 @@ from .common import ConfigOption, JsonOption, duration, opened, time_text, write
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="""HPKE keys that Clients seal reports to. Servers that run take up a change within seconds.
+    help="""HPKE keys that Clients seal reports to. Running servers notice a change within seconds.
 
     \b
     Examples:
@@ -35,9 +35,9 @@ def new(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Rotate: make a new key, which Clients are told of in place of the old one some seconds later.
+    """Rotate: make a new key. Some seconds later Clients are told of it in place of the old one.
 
-    The old key is accepted for twice the time for which Clients may keep it ([keys] cache in the configuration).
+    The old key is accepted for twice the time that Clients may keep it ([keys] cache in the configuration).
 
     \b
     Example:

@@ -49,8 +49,8 @@ def worker(
 ) -> None:
     """Do an Aggregator's work, such as aggregation and collection jobs, until interrupted or terminated.
 
-    Any number of these may run on one store, with PostgreSQL on any number of machines: each leases what it does, and
-    what a crash leaves behind another takes up. HPKE opening scales by processes, not by threads.
+    Any number of workers may run on one store; with PostgreSQL, on any number of machines. Each worker leases what it
+    does, and another one takes over what a crash leaves behind. More processes open HPKE faster, more threads do not.
 
     \b
     Example:

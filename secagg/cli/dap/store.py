@@ -27,9 +27,9 @@ app = typer.Typer(
 
 
 def upgrade(config: ConfigOption, json: JsonOption = False) -> None:
-    """Bring a store to this program's schema, or make one. All of it happens, or nothing.
+    """Bring a store to this program's schema, or make one, in one transaction.
 
-    Back it up before, and stop servers and workers of the older program: they would meet tables that they do not know.
+    Before, back the store up, and stop servers and workers of the older program: they do not know the new tables.
 
     \b
     Example:
@@ -50,8 +50,8 @@ def backup(
 ) -> None:
     """Copy a SQLite store while its servers run, as it is at one moment.
 
-    Keys, tokens and shares in the copy are sealed, as they are in the store; keep the secret elsewhere. What a backup
-    that is restored means for privacy stands in docs/operations.md: read it before you restore one.
+    Keys, tokens and shares in the copy are sealed, as they are in the store; keep the secret elsewhere. Before you
+    restore a backup, read in docs/operations.md what that means for privacy.
 
     \b
     Example:
@@ -86,9 +86,9 @@ def accept_journal(
 ) -> None:
     """Let a store go on with the journal of releases that is there, or with a new one. Stop its servers before.
 
-    What only the store's own journal knew is forgotten: after a backup of the database is restored, or was, nothing
-    here stands against a second release of what was released since. Read docs/operations.md before you accept that.
-    Where several machines work on one PostgreSQL database, a further machine begins its journal in this way.
+    What only the store's own journal knew is then forgotten. If a backup of the database was or will be restored,
+    nothing here prevents a second release of what was released since that backup. Read docs/operations.md before you
+    accept that. Where several machines work on one PostgreSQL database, a further machine begins its journal like this.
 
     \b
     Example:
@@ -108,7 +108,7 @@ def accept_journal(
 
 
 def _copy(source: Path, target: Path) -> None:
-    """By SQLite itself, which takes what is in its log too; then look at every page of the copy."""
+    """Copy by SQLite itself, which includes its log; then check every page of the copy."""
     with closing(sqlite3.connect(source)) as live, closing(sqlite3.connect(target)) as copy:
         live.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")  # one file

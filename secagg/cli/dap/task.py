@@ -64,7 +64,7 @@ def new(
     vdaf: Annotated[str, typer.Option(help="Count, Sum, SumVec, Histogram or MultihotCountVec.")],
     leader: Annotated[str, typer.Option(help="The Leader's URL.", metavar="URL")],
     helper: Annotated[str, typer.Option(help="The Helper's URL.", metavar="URL")],
-    min_batch_size: Annotated[int, integer_option(minimum=1, help="Reports that a result has at least.")],
+    min_batch_size: Annotated[int, integer_option(least=1, help="The smallest number of reports in a result.")],
     length: LengthOption = None,
     max_measurement: Annotated[int | None, integer_option(help="Of sums: the largest value of an entry.")] = None,
     max_weight: MaxWeightOption = None,
@@ -75,7 +75,7 @@ def new(
     batch_size: Annotated[
         int, integer_option(minimum=0, help="Reports in a batch that the Leader selects. [default: --min-batch-size]")
     ] = 0,
-    time_precision: Annotated[str, typer.Option(help="To what reports' times are rounded: 5m, 1h, 1d.")] = "1h",
+    time_precision: Annotated[str, typer.Option(help="Reports' times are rounded to this: 5m, 1h, 1d.")] = "1h",
     start: Annotated[str | None, typer.Option(help="No earlier reports: 2026-01-31, 2026-01-31T12:00Z.")] = None,
     end: Annotated[str | None, typer.Option(help="No later reports.")] = None,
     lasts: Annotated[str | None, typer.Option("--duration", help="In place of --end: 30d.")] = None,
@@ -117,7 +117,7 @@ def new(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a task, and say what each party has to hold: one file a party in --output, or all of them with --json.
+    """Make a task, and what each party must hold: one file for each party in --output, or all of them with --json.
 
     The Client's is public. The others hold secrets (mode 600): send each to its party alone, then delete it here.
     `task add` tells an Aggregator of the task; `--config` does so at once where the Aggregator is on this machine.
@@ -193,9 +193,9 @@ _PURPOSES = {
 
 
 def add(config: ConfigOption, file: PartyFile, json: JsonOption = False) -> None:
-    """Tell an Aggregator of a task. Look at it first with `task show`: it is what this Aggregator will promise.
+    """Tell an Aggregator of a task. Look at it first with `task show`: this Aggregator will promise what it says.
 
-    Servers that run take it up within seconds.
+    Running servers know the task within seconds.
 
     \b
     Example:
@@ -242,7 +242,7 @@ def delete(
     force: Annotated[bool, typer.Option("--force", help="Even if reports wait that were never aggregated.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Forget a task's secrets: it takes no more reports and gives no more results. Its ID is never used again.
+    """Forget a task's secrets: it accepts no more reports and gives no more results. Its ID is never used again.
 
     \b
     Example:

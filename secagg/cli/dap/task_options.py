@@ -47,7 +47,7 @@ class PrivacyOptions:
     span: str
 
     def privacy(self, vdaf: Vdaf) -> Privacy | None:
-        """None for a task without noise, which has to be asked for."""
+        """The privacy of the task; None for exact results, which must be asked for."""
         mechanism = choose("--mechanism", [AUTOMATIC, NONE, *MECHANISMS], self.mechanism)
         if mechanism == NONE:
             require(self._budgets() == [None] * 6, "--mechanism none takes no budget")
@@ -121,8 +121,8 @@ def choose_interval(start: int | None, end: int | None, precision: int) -> Inter
 def size_warning(task: Task, batch_size: int) -> str | None:
     """What to say of a task whose batches may be too large for their sum to be right, and are refused then.
 
-    Where batches are by time nothing bounds them: a task is warned of unless the most reports fit that one with noise
-    must have room for.
+    Nothing bounds batches by time. There is a warning for their tasks unless MAX_REPORTS reports are sure to fit, for
+    which a task with noise must have room.
 
     Args:
         batch_size: of the batches that the Leader selects.

@@ -27,14 +27,14 @@ def upload(
         typer.Argument(metavar="MEASUREMENT...", help="Numbers; vectors as 0,1,0. Begin with -- before a minus sign."),
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--input", metavar="FILE", help="Read them here, one a line; - is stdin.")
+        Path | None, typer.Option("--input", metavar="FILE", help="Read them here, one on each line; - is stdin.")
     ] = None,
     ca: CaOption = None,
     json: JsonOption = False,
 ) -> None:
     """Split each measurement into two shares, seal one to each Aggregator, and upload them.
 
-    Neither Aggregator sees a measurement. Where the task has Clients randomize, this does so before anything else.
+    Neither Aggregator sees a measurement. If the task has Clients randomize, measurements are randomized first.
 
     \b
     Examples:
