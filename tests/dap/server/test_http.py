@@ -260,14 +260,14 @@ def test_upload_waits_not_when_the_writer_is_full(serve: Serve, monkeypatch: pyt
     """One request is with the disk, which hangs; the next is one too many."""
     served = serve(limits=Limits(waiting_reports=2))
     entered, go_on = threading.Event(), threading.Event()
-    keep = served.world.leader.keep
+    add_reports = served.world.leader.add_reports
 
     def slow(*args: Any) -> list[bool]:
         entered.set()
         assert go_on.wait(10)
-        return keep(*args)
+        return add_reports(*args)
 
-    monkeypatch.setattr(served.world.leader, "keep", slow)
+    monkeypatch.setattr(served.world.leader, "add_reports", slow)
     answers: list[Any] = []
     first = threading.Thread(target=lambda: answers.append(served.upload(*[served.world.report()] * 2)))
     first.start()
