@@ -201,7 +201,7 @@ def _key_schedule(dh: bytes, kem_context: bytes, context: bytes) -> tuple[AESGCM
 
 @lru_cache(maxsize=64)  # a deployment has a handful of info strings
 def _context(info: bytes) -> bytes:
-    """The key schedule's context, which depends on nothing but `info`."""
+    """The key schedule's context, which depends on `info` only."""
     hashes = (_extract(b"", _HPKE_LABEL, label, ikm) for label, ikm in ((b"psk_id_hash", b""), (b"info_hash", info)))
     return b"".join((_MODE_BASE, *hashes))
 
@@ -212,5 +212,5 @@ def _extract(salt: bytes, suite: bytes, label: bytes, ikm: bytes) -> bytes:
 
 
 def _expand(prk: bytes, suite: bytes, label: bytes, info: bytes, length: int) -> bytes:
-    """LabeledExpand, for which one block of HKDF is enough: up to 32 bytes."""
+    """LabeledExpand of up to 32 bytes, for which one block of HKDF is enough."""
     return hmac.digest(prk, length.to_bytes(2, "big") + suite + label + info + b"\1", "sha256")[:length]

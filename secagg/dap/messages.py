@@ -359,7 +359,7 @@ class VerifyRespType(IntEnum):
 
 
 class _Outcome:
-    """The select of VerifyResp: its type, and what goes with it."""
+    """VerifyResp's select: the type, and what belongs to the type."""
 
     _PAYLOAD = Opaque(4, min_bytes=1)
     _TYPE = UInt(1, VerifyRespType)

@@ -119,7 +119,7 @@ _RESERVED = {"self", "retry_after", "task_id"}  # names of DapProblem's own argu
 
 
 def _document(content_type: str, body: bytes) -> dict[str, Any]:
-    """The problem document, empty if the body is none."""
+    """The problem document of a body; empty if the body is none."""
     if content_type.partition(";")[0].strip().lower() != MEDIA_TYPE or len(body) > _LONGEST_BODY:
         return {}
     try:

@@ -25,7 +25,7 @@ from .messages import (
 )
 from .task import Task
 
-EXTENSION_ROOM = 1 << 10  # bytes of a report's private extensions, of which none is known here
+EXTENSION_ROOM = 1 << 10  # bytes of a report's private extensions; none is known here
 _PLAINTEXT_HEAD = len(PlaintextInputShare((), b"-").encode()) - 1
 _TIME_SIZE = 8
 

@@ -242,7 +242,7 @@ class Task:
         return self.id + (self.encoded if self.dialect.binds_task else b"")
 
     def _extension(self, extension_type: int) -> bytes | None:
-        """Its data, if the task has it."""
+        """An extension's data; None if the task does not have it."""
         for extension in self.configuration.extensions:
             if extension.extension_type == extension_type:
                 return extension.extension_data
@@ -305,7 +305,11 @@ def report_share(report: Report) -> ReportShare:
 
 
 def _url(endpoint: bytes) -> str:
-    """An endpoint without the slashes at its end; raises RemoteProtocolError unless paths can be put after it."""
+    """An endpoint without the slashes at its end.
+
+    Raises:
+        RemoteProtocolError: it is no URL that paths can be put after.
+    """
     try:
         url = endpoint.decode("ascii")
         parts = urlsplit(url)

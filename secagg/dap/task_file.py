@@ -149,7 +149,7 @@ def new_parties(
 
 
 def _task_id(rand: RandomBytes) -> bytes:
-    """A random one that no command line takes for an option."""
+    """A random task ID that no command line takes for an option."""
     while True:
         drawn = rand(TASK_ID_SIZE)
         if not base64url(drawn).startswith("-"):
@@ -310,7 +310,7 @@ def _checked(config: HpkeConfig, key: PrivateKey | None) -> HpkeConfig:
 
 
 class _Fields:
-    """Takes each field once, and in the end there must be none left."""
+    """The fields of an object; each is taken once, and none may be left in the end."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._left = dict(document)

@@ -330,7 +330,7 @@ def _failure(error: Exception) -> Failure:
 
 
 class _Body:
-    """Collects an answer's content as far as is allowed."""
+    """An answer's content, read as far as the request allows."""
 
     def __init__(self, request: Request) -> None:
         self._max_bytes = request.max_bytes

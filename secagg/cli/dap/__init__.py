@@ -17,7 +17,7 @@ EXTRA = ("httpx", "starlette", "uvicorn", "sqlalchemy", "psycopg", "prometheus_c
 
 
 class LaterGroup(Group):
-    """Has the commands of `commands.py`, once they are needed."""
+    """Has the commands of `commands.py`, which are imported once one is called."""
 
     @cached_property
     def _loaded(self) -> TyperGroup:

@@ -64,7 +64,7 @@ def collect(
 
 
 def parse_interval(text: str, precision: int) -> tuple[float, float]:
-    """Start and duration in seconds, which are whole numbers of the time precision."""
+    """Start and duration of an interval in seconds; both are multiples of the time precision."""
     first, slash, second = text.partition("/")
     require(bool(slash), f"--interval must be START/DURATION or START/END, such as 2026-01-31T12:00Z/1h; got {text!r}")
     start = instant("the start of --interval", first)
@@ -102,7 +102,7 @@ def _private_key(path: Path, party: CollectorParty, file: Path | None) -> Privat
 
 @contextmanager
 def _waiting(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """A line on stderr, if that is a terminal."""
+    """A line on stderr while the batch is not ready, if stderr is a terminal."""
     err = console(stderr=True)
     if quiet or not err.is_interactive:
         yield None

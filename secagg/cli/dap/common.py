@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 
 
 def duration(option: str, text: str) -> int:
-    """Seconds, as in 90, 90s, 5m, 1h or 30d."""
+    """The seconds of a duration such as 90, 90s, 5m, 1h or 30d."""
     match = re.fullmatch(r"(\d{1,12})([smhd]?)", text.strip(), re.ASCII)
     require(match is not None, f"{option} must be a duration such as 90s, 5m, 1h or 30d, got {text!r}")
     assert match is not None
@@ -43,7 +43,7 @@ def duration(option: str, text: str) -> int:
 
 
 def instant(option: str, text: str) -> int:
-    """POSIX seconds, as such or as an ISO 8601 time; without a zone it is UTC."""
+    """The POSIX seconds of a time: a number of them, or an ISO 8601 time, which without a zone is in UTC."""
     word = text.strip()
     if re.fullmatch(r"\d{1,12}", word, re.ASCII):
         return int(word)
@@ -57,7 +57,7 @@ def instant(option: str, text: str) -> int:
 
 
 def time_text(seconds: float) -> str:
-    """An ISO 8601 time, UTC."""
+    """A time as ISO 8601 in UTC."""
     try:
         return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):
@@ -65,14 +65,14 @@ def time_text(seconds: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """In the largest unit that it is a whole number of."""
+    """A duration in the largest unit that it is a multiple of."""
     unit = max((unit for unit, size in _UNITS.items() if seconds % size == 0), key=_UNITS.__getitem__, default="s")
     return f"{int(seconds) // _UNITS[unit]} {unit}"
 
 
 @contextmanager
 def opened(path: Path, *, create: bool = False) -> Any:
-    """(configuration, store) of an Aggregator; the store is closed in the end."""
+    """(configuration, store) of an Aggregator; the store is closed at the end of the block."""
     config = Config.load(path)
     store: Store = config.open_store(create=create)
     try:
@@ -91,7 +91,7 @@ def load(path: Path, reader: Callable[[Path], _T]) -> _T:
 
 
 def write_new(path: Path, text: str) -> None:
-    """A file that only its owner may read, which is not there yet."""
+    """Write a new file that only its owner may read."""
     try:
         task_file.write_secret(path, text)
     except FileExistsError:
@@ -99,7 +99,7 @@ def write_new(path: Path, text: str) -> None:
 
 
 def http_client(ca: Path | None) -> httpx.Client:
-    """A Client's or Collector's."""
+    """The HTTP client of a Client or a Collector."""
     try:
         context = ssl.create_default_context(cafile=None if ca is None else str(ca))
     except (OSError, ssl.SSLError) as error:

@@ -125,7 +125,7 @@ app.command("end", short_help="End a key.")(end)
 
 
 def _described(pair: KeyPair, now: float) -> dict[str, Any]:
-    """A key without what is secret."""
+    """A key without its secrets."""
     return {
         "key": pair.config.id,
         "created": time_text(pair.created),

@@ -326,7 +326,7 @@ def _sizes_text(task: Task) -> str:
 
 
 def _interval(task: Task) -> tuple[float, float] | None:
-    """In POSIX seconds."""
+    """Start and end of the task interval in POSIX seconds; None for any time."""
     interval = task.interval
     return None if interval is None else (interval.start * task.time_precision, interval.end * task.time_precision)
 

@@ -22,7 +22,7 @@ MODES = {"time-interval": BatchMode.TIME_INTERVAL, "leader-selected": BatchMode.
 
 
 def choose_vdaf(name: str, **parameters: int | None) -> Vdaf:
-    """By name, in any spelling of case and dashes, with the parameters that were given."""
+    """The VDAF of this name, in any spelling of case and dashes, with the parameters that were given."""
     word = name.replace("-", "").replace("_", "").lower()
     kind = next((known for known in VDAFS if known.lower() == word), None)
     if kind is None:
@@ -32,7 +32,7 @@ def choose_vdaf(name: str, **parameters: int | None) -> Vdaf:
 
 @dataclass(frozen=True)
 class PrivacyOptions:
-    """The options by the same names."""
+    """The privacy options of `task new`, under their names."""
 
     epsilon: str | None
     delta: str | None
@@ -64,7 +64,7 @@ class PrivacyOptions:
         return Privacy(chosen, budget, self._total(budget), honest, unit=unit)
 
     def _total(self, budget: Budget) -> Budget:
-        """As stated, or so many times one collection's."""
+        """The total budget: as stated, or a multiple of one collection's."""
         stated = (self.total_epsilon, self.total_delta, self.total_rho)
         if self.collections is None:
             require(
@@ -81,7 +81,7 @@ class PrivacyOptions:
 
 
 def times(budget: Budget, count: int) -> Budget:
-    """What so many collections at a budget cost at most, by basic composition."""
+    """The most that so many collections at a budget cost, by basic composition."""
     if isinstance(budget, PureDp):
         return PureDp(budget.epsilon * count)
     if isinstance(budget, ZCdp):
@@ -92,7 +92,7 @@ def times(budget: Budget, count: int) -> Budget:
 
 
 def check_url(option: str, url: str, *, plain: bool) -> str:
-    """A URL under which an Aggregator's resources are; only on this machine without TLS, unless `plain`."""
+    """Check the URL of an Aggregator: https, unless it is on this machine or `plain` allows http."""
     parts = urlsplit(url)
     require(
         parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and not parts.fragment,
@@ -108,7 +108,7 @@ def check_url(option: str, url: str, *, plain: bool) -> str:
 
 
 def choose_interval(start: int | None, end: int | None, precision: int) -> Interval | None:
-    """The task interval that has both times, in time_precision."""
+    """The smallest task interval that has both times, in time_precision."""
     if start is None and end is None:
         return None
     if start is None or end is None:
@@ -119,12 +119,13 @@ def choose_interval(start: int | None, end: int | None, precision: int) -> Inter
 
 
 def size_warning(task: Task, batch_size: int) -> str | None:
-    """What to say of a task whose batches may be too large for their sum to be right, and are refused then.
+    """A warning for a task whose batches may be too large for the VDAF's field; such batches are refused.
 
-    Nothing bounds batches by time. There is a warning for their tasks unless MAX_REPORTS reports are sure to fit, for
-    which a task with noise must have room.
+    Nothing bounds batches by time: their tasks get a warning unless MAX_REPORTS reports are sure to fit. A task with
+    noise must have room for so many.
 
     Args:
+        task: the task.
         batch_size: of the batches that the Leader selects.
     """
     max_size = task.max_batch_size

@@ -66,7 +66,7 @@ def upload(
 
 
 def parse(task: Task, text: str, number: int) -> Any:
-    """A measurement as it is written: an integer, or for vectors integers between commas. Errors do not repeat it."""
+    """A measurement from text: an integer, or for vectors integers between commas. Errors do not repeat it."""
     try:
         numbers = [integer(number) for number in text.split(",")]
     except typer.BadParameter:
@@ -80,7 +80,7 @@ def parse(task: Task, text: str, number: int) -> Any:
 
 
 def _checked(task: Task, values: list[Any]) -> Any:
-    """All of them are in range, before the first is sent."""
+    """The measurements as an array, once all are known to be in range."""
     try:
         return task.prio3.flp.valid.check(np.array(values, dtype=object))
     except ValueError as error:
@@ -93,7 +93,7 @@ def _lines(source: Path) -> list[str]:
 
 
 def _joined(total: UploadResult, result: UploadResult, start: int) -> UploadResult:
-    """What became of the measurements before `start`, and from there on."""
+    """The outcomes of the measurements before `start` and of those from there on, together."""
     errors = {start + i: reason for i, reason in result.errors.items()}
     unknown = (*total.unknown, *(start + i for i in result.unknown))
     return UploadResult(total.accepted + result.accepted, {**total.errors, **errors}, unknown)

@@ -26,8 +26,8 @@ from .schedule import Settings
 
 COLLECTION_JOB_ID_SIZE = 16
 LOOK_AGAIN = 5.0  # seconds between looks whether a batch has enough reports
-MAX_COLLECTION_JOBS = 1000  # of a task that have no result: waiting, or failed
-_CONFLICTS = {"batchMismatch", "batchOverlap", "batchInvalid", "invalidBatchSize", BUDGET_SPENT}  # which no retry mends
+MAX_COLLECTION_JOBS = 1000  # without a result, of one task: waiting or failed
+_CONFLICTS = {"batchMismatch", "batchOverlap", "batchInvalid", "invalidBatchSize", BUDGET_SPENT}  # no retry helps
 
 
 class CollectionJobs:
@@ -152,7 +152,7 @@ class CollectionJobs:
             return collections.find_collection_job(tx, record, job.id) or job
 
     def _collect(self, record: TaskRecord, job: CollectionJob, now: float) -> CollectionJob | None:
-        """Collect the batch here: the job with what the Helper is asked; None if the batch is not ready."""
+        """Collect the batch here. Returns the job, with the request for the Helper; None if the batch is not ready."""
         # Under this lock nothing is added to the task's batches, and no other batch is released.
         request = CollectionJobReq.decode(job.request)
         with self._store.write() as tx:
@@ -184,7 +184,7 @@ class CollectionJobs:
         """The batch to collect, or when to look again.
 
         Raises:
-            DapProblem: too few reports, and no more can come.
+            DapProblem: there are too few reports, and no more can come.
         """
         # Leader-selected: the oldest ready batch whose reports are all aggregated, and enough of them verified.
         task = record.task
@@ -218,7 +218,7 @@ class CollectionJobs:
         return Later(min(over, now + LOOK_AGAIN), f"{too_small(task, count)}; {still}")
 
     def _finish(self, record: TaskRecord, job: CollectionJob) -> None:
-        """Get the Helper's share, and with it the result that is kept."""
+        """Obtain the Helper's share, and store the result."""
         assert job.share_request is not None
         assert job.response is not None
 
@@ -241,7 +241,8 @@ class CollectionJobs:
                 collections.update_collection_job(tx, job, response=response, finished=True, due=None)
 
     def _fail(self, job: CollectionJob, now: float, problem: DapProblem) -> None:
-        """End the job with what the Collector shall be told; what the Helper may yet mend is tried again."""
+        """End the job with the problem that the Collector is told. Where the Helper may recover, the job is tried
+        again."""
         with self._store.write() as tx:
             released = collections.lock_collection_job(tx, job)
             if released is None:

@@ -10,7 +10,7 @@ from ..store.engine import Store
 from ..store.keys import KeyPair, list_keys
 from ..store.tasks import TaskRecord, find_task
 
-FRESH = 5.0  # seconds for which what was read is taken for current
+FRESH = 5.0  # seconds for which what was read counts as current
 SETTLED = 2 * FRESH  # seconds after which every process has a new key, so that Clients may be told of it
 _MAX_REMEMBERED = 10_000  # IDs that are remembered, besides those of all tasks that there are
 
@@ -46,7 +46,7 @@ class Directory:
         if record is not None and latest is not None:
             latest = record  # a task never changes, and this one has its VDAF at hand
         with self._turn:
-            if len(self._tasks) >= _MAX_REMEMBERED:  # whoever asks for any IDs must not make us forget our tasks
+            if len(self._tasks) >= _MAX_REMEMBERED:  # requests for unknown IDs must not push our tasks out
                 self._tasks = {key: entry for key, entry in self._tasks.items() if entry[1] is not None}
             self._tasks[task_id] = (now, latest)
         return latest
@@ -99,5 +99,5 @@ class Directory:
 
 
 def _fresh(read_at: float, now: float) -> bool:
-    """Whether what was read then is current; not if the clock was set back since."""
+    """Whether something that was read at this time is current; it is not if the clock was set back since."""
     return 0.0 <= now - read_at < FRESH

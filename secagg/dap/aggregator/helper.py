@@ -57,7 +57,7 @@ class Helper:
         store: the same.
     """
 
-    LEASE = 120.0  # seconds after which a job that somebody works on is taken for lost
+    LEASE = 120.0  # seconds after which a worker's job is taken for lost
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -158,7 +158,7 @@ class Helper:
         request: AggregationJobInitReq,
         now: float,
     ) -> HelperJob:
-        """Verify every report, and commit and answer in one transaction."""
+        """Verify every report; commit and answer in one transaction."""
         # Section 4.5.3.2: decrypt and check the input shares as the Leader does.
         task, inits = record.task, request.verify_inits
         opened = _opened(task, keys, inits, now)
@@ -224,7 +224,7 @@ class Helper:
                 "batchOverlap", "this batch was collected, and its share was deleted", task_id=record.task.id
             )
 
-        # What is about to leave stands in the journal before it does.
+        # The journal has the release before the share leaves.
         journal_release(self.store, record, share.batch)
         return share_id, share.response
 
@@ -268,7 +268,7 @@ class Helper:
 
 
 def _decode_init(task: Task, body: bytes) -> AggregationJobInitReq:
-    """The request, once it is one that the Helper must not fail as a whole (section 4.5.3.2)."""
+    """The request, if it meets the conditions under which the Helper must not fail the whole job (section 4.5.3.2)."""
     # A malformed request.
     try:
         request = AggregationJobInitReq.decode(body)
@@ -338,7 +338,7 @@ def _decode_share_req(task: Task, body: bytes) -> AggregateShareReq:
 
 
 def _selected(task: Task, request: AggregateShareReq) -> Interval | bytes:
-    """The batch, which must be the one that the Collector asked for (section 5)."""
+    """The batch of the request; it must be within the Collector's query (section 5)."""
     config, query = request.batch_selector.config, request.collection_job_req.query.config
     if not task.by_time:
         if len(config) != BATCH_ID_SIZE or query:

@@ -105,7 +105,7 @@ def check_metadata(task: Task, metadata: ReportMetadata, latest: float | None) -
         return ReportError.TASK_NOT_STARTED
     if task.interval is not None and time >= task.interval.end:
         return ReportError.TASK_EXPIRED
-    # No report extension is known here, so that any is unrecognized, repeated ones and unordered ones among them.
+    # No report extension is known here: each one is unrecognized, whether or not it is repeated or out of order.
     return ReportError.INVALID_MESSAGE if metadata.public_extensions else None
 
 
@@ -125,7 +125,7 @@ def _take(task: Task, opened: Opened, i: int, report: ReportToOpen, plaintext: b
 
 
 def _payload(plaintext: bytes) -> bytes | None:
-    """The input share, if nothing but it is in a PlaintextInputShare: private extensions are unrecognized, too."""
+    """The input share of a PlaintextInputShare; None if it is malformed or has extensions: none is recognized."""
     try:
         share = PlaintextInputShare.decode(plaintext)
     except RemoteProtocolError:

@@ -16,7 +16,7 @@ from ..store.keys import KeyPair, add_key, end_key, list_keys
 from ..task_file import key_config
 from .directory import SETTLED
 
-MAX_KEYS = 1 << 8  # which have numbers of one byte
+MAX_KEYS = 1 << 8  # their numbers have one byte
 
 
 def new_key(
@@ -76,7 +76,7 @@ def retire_key(store: Store, number: int, now: float, cache: float, *, at_once: 
 
 
 def _end(tx: Tx, pair: KeyPair, advertised_until: float, accepted_until: float) -> None:
-    """Never later than it was to end anyway."""
+    """Set the end of a key's time, never later than it was before."""
     ends = (
         new if old is None else min(old, new)
         for old, new in ((pair.advertised_until, advertised_until), (pair.accepted_until, accepted_until))
@@ -85,7 +85,7 @@ def _end(tx: Tx, pair: KeyPair, advertised_until: float, accepted_until: float) 
 
 
 def _free(pairs: Sequence[KeyPair]) -> int:
-    """The number after the newest one's that no key has."""
+    """The first number after the newest key's that no key has."""
     taken = {pair.config.id for pair in pairs}
     newest = max(pairs, key=lambda pair: pair.created).config.id if pairs else -1
     free = [number % MAX_KEYS for number in range(newest + 1, newest + 1 + MAX_KEYS) if number % MAX_KEYS not in taken]

@@ -87,7 +87,7 @@ class Leader:
             if error in (ReportError.TASK_NOT_STARTED, ReportError.TASK_EXPIRED):
                 error = ReportError.REPORT_DROPPED  # section 4.4.2.2
 
-            # An unknown config_id: the Client shall fetch our configurations anew.
+            # outdated_config: the Client should fetch our configurations again.
             if error is None and report.leader_encrypted_input_share.config_id not in accepted:
                 error = ReportError.OUTDATED_CONFIG
             if error is None and not has_size(task, report):
@@ -202,7 +202,7 @@ class Leader:
 
         # Vdaf.ping_pong_leader_continued finishes the reports; their output shares are committed (section 4.5.4.3).
         done = self._commit(record, job, opened, states, payloads, errors, now)
-        if inits and done.early == len(inits):  # else the Helper would answer the same request as it did
+        if inits and done.early == len(inits):  # otherwise the Helper would answer the same request as before
             self._peer.delete_job(record, location)
         return done
 
@@ -215,7 +215,7 @@ class Leader:
     def _outcomes(
         self, record: TaskRecord, job: Job, answer: Answer, inits: list[VerifyInit]
     ) -> list[bytes | ReportError]:
-        """The Helper's word on each report that was sent to it. An answer that is none abandons the job."""
+        """The Helper's outcome for each report that was sent to it. A wrong answer abandons the job (section 4.5.5)."""
         outcomes: list[bytes | ReportError] = []
         wanted = [init.report_share.report_metadata.report_id for init in inits]
         try:
@@ -245,7 +245,7 @@ class Leader:
         errors: dict[int, ReportError],
         now: float,
     ) -> "JobDone":
-        """End the job. What is too early by the Helper's clock waits in another one (section 4.5.3.1)."""
+        """End the job. Reports that are too early by the Helper's clock wait in another job (section 4.5.3.1)."""
         early = sorted(i for i, error in errors.items() if error is ReportError.REPORT_TOO_EARLY)
 
         # Vdaf.ping_pong_leader_continued gives an output share, or rejects the report.

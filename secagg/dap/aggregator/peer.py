@@ -16,7 +16,7 @@ from ..problems import from_response
 from ..store.tasks import TaskRecord
 
 MAX_BYTES = 1 << 26  # of an answer
-MAX_SECONDS = 120.0  # for which an answer's content may drip
+MAX_SECONDS = 120.0  # that an answer's content may take
 _WAITS = 0.1, 600.0  # seconds: the shortest and the longest, whatever the Helper asks for
 
 
@@ -143,13 +143,13 @@ class HttpPeer:
         return Answer(response.content, location)
 
     def _wait(self, headers: Mapping[str, str]) -> float | None:
-        """Seconds that the Helper asks for, within reason."""
+        """The seconds that the Helper asks for, bounded on both sides; None if it asks for none."""
         asked = parse_retry_after(headers.get("retry-after"), self._clock())
         return None if asked is None else min(max(_WAITS[0], asked), _WAITS[1])
 
 
 def _location(url: str, given: str) -> str:
-    """What the Helper says of where its answer is, at the Helper itself: our token goes nowhere else."""
+    """The absolute URL of a Location. It must be on the same host: our token goes nowhere else."""
     try:
         location = urljoin(url, given)
         elsewhere = urlsplit(location)[:2] != urlsplit(url)[:2]

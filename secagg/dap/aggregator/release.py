@@ -188,7 +188,7 @@ def too_large(task: Task, count: int) -> str:
 
 
 def _noised(tx: Tx, task: Task, batch: bytes, share: bytes) -> bytes:
-    """The encoded share as it may leave: with this Aggregator's noise, if the task has any."""
+    """The encoded share as it may leave: with this Aggregator's noise, if the task has noise of Aggregators."""
     if task.privacy is None or task.privacy.place is not Place.AGGREGATORS:
         return share
     secret = noise_secret(tx.vault.noise_key, task.id, batch)

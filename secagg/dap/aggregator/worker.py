@@ -18,8 +18,8 @@ from .helper import Helper
 from .leader import Leader
 
 IDLE = 0.1  # seconds between looks where nothing is due
-GATHER = 1.0  # seconds after which jobs are made of less than a full one's reports
-SET = 60.0  # seconds between two clocks after which one was set: then nothing is old enough to go
+GATHER = 1.0  # seconds after which jobs are made although there are too few reports for a full one
+SET = 60.0  # seconds by which two clocks may drift apart; beyond, one was set, and nothing is deleted for its age
 GARBAGE = 600.0  # seconds between collections of garbage
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class Workers:
                 self._stop.wait(IDLE)
 
     def _tried(self, step: Callable[[float], bool]) -> bool | None:
-        """What a step says; None if it failed, which keeps no other from going on."""
+        """What a step returns; None if it failed. A failed step does not keep others from going on."""
         try:
             return step(self._clock())
         except SecAggError as error:

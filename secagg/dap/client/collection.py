@@ -210,7 +210,7 @@ class Collecting:
         require_success(response, self._clock())
 
     def _check_batch(self, request: CollectionJobReq, response: CollectionJobResp) -> None:
-        """That the answer is to the query, as far as can be seen from here."""
+        """Check that the answer is to the query, as far as the Collector can see."""
         task = self._task
         if response.report_count < task.min_batch_size:
             raise RemoteProtocolError(
@@ -252,7 +252,7 @@ class Collecting:
         return (yield from send(request, clock=self._clock, retries=self._retries))
 
     def _location(self, response: Response, before: str) -> str:
-        """Of the job; empty as long as the Leader has not said it."""
+        """The job's URL; empty as long as the Leader has not named it."""
         given = response.headers.get("location")
         if given is None:
             return before
@@ -264,7 +264,7 @@ class Collecting:
         return job
 
     def _require_job(self, job: str) -> None:
-        """Our token goes to the Leader and nowhere else."""
+        """Check that a job's URL is at the Leader: our token goes nowhere else."""
         if urlsplit(job)[:2] != urlsplit(self._url)[:2]:
             where = f"at {job!r}, which is not the Leader's" if job else "nowhere"
             raise RemoteProtocolError(f"the Leader says that the collection job is {where}")
@@ -287,13 +287,13 @@ class Collecting:
         yield Wait(pause)
 
     def _clear(self, response: Response, job: str) -> Steps[None]:
-        """Deletes a leader-selected job that has failed for good: else it would answer every query."""
+        """Delete a leader-selected job that has failed for good: it would answer every query."""
         failed = 400 <= response.status < 500 and problem(response, self._clock()).type != NO_TYPE
         if failed and not self._task.by_time:
             yield from self._delete_quietly(job)
 
     def _delete_quietly(self, job: str) -> Steps[bool]:
-        """Whether it is gone: a result in hand is worth more than an error."""
+        """Delete a job. Returns whether it is deleted: a result in hand is worth more than an error."""
         try:
             if job:
                 yield from self.delete(job)
@@ -306,7 +306,7 @@ _TOKEN = "a token must be printable ASCII without spaces"
 
 
 def _interval(task: Task, start: float, duration: float) -> Interval:
-    """From POSIX seconds."""
+    """An interval counted in time_precision, from POSIX seconds."""
     start, duration, precision = real(start, "start"), real(duration, "duration"), task.time_precision
     require(
         start >= 0 and start % precision == 0 and duration % precision == 0,
@@ -316,7 +316,7 @@ def _interval(task: Task, start: float, duration: float) -> Interval:
 
 
 def _with_bars(task: Task, result: Any, report_count: int, confidence: float) -> tuple[Any, Any]:
-    """The result without bias, and its error bars, both in its shape."""
+    """The unbiased result and its error bars, both in the result's shape."""
     privacy, local = task.privacy, task.privacy is not None and task.privacy.place is Place.LOCAL
     unbiased = estimates(privacy, task.vdaf, result, report_count)
     bars = error_bars(privacy, task.vdaf, confidence, report_count, unbiased)

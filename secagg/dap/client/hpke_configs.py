@@ -58,7 +58,7 @@ class Configs:
 
 
 def _fresh_for(response: Response) -> float:
-    """Seconds for which the answer may be kept (RFC 9111, sections 4.2 and 5.2.2)."""
+    """How many seconds the answer may be cached (RFC 9111, sections 4.2 and 5.2.2)."""
     directives = dict(_directive(text) for text in response.headers.get("cache-control", "").split(","))
     if directives.keys() & {"no-store", "no-cache"}:
         return 0.0
@@ -74,5 +74,5 @@ def _directive(text: str) -> tuple[str, str]:
 
 
 def _seconds(text: str) -> float:
-    """Of a number of seconds; one that is none counts as stale."""
+    """A number of seconds in a header; 0, which means stale, if it is malformed."""
     return float(text[:9]) if text.isascii() and text.isdigit() else 0.0

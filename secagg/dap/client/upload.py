@@ -93,7 +93,10 @@ class _Sent:
     """A request that the Leader has not answered yet.
 
     Attributes:
-        doubtful: it was sent before, and no answer came: the Leader may have taken the reports then.
+        positions: of its reports' measurements.
+        ids: of its reports.
+        body: the request's content.
+        doubtful: whether it was sent before and got no answer: the Leader may have accepted its reports then.
     """
 
     positions: Sequence[int]
@@ -120,7 +123,7 @@ class _Upload:
         return UploadResult(self.accepted, dict(sorted(self.errors.items())), tuple(sorted(unknown)))
 
     def settle(self, errors: Mapping[int, ReportError]) -> bool:
-        """The Leader has answered, with these errors by position; whether a configuration is outdated."""
+        """Enter an answer of the Leader, with its errors by position. Returns whether a configuration is outdated."""
         assert self.sent is not None
         outdated = {i for i, error in errors.items() if error is ReportError.OUTDATED_CONFIG}
         unknown = {i for i, error in errors.items() if self.sent.doubtful and error not in _LASTING}
@@ -134,14 +137,14 @@ class _Upload:
         return bool(outdated)
 
     def refuse(self) -> None:
-        """The Leader has not taken the request, nor any of its reports: they wait again."""
+        """Enter that the Leader has accepted neither the request nor any of its reports: they wait again."""
         assert self.sent is not None
         self.waiting.extendleft(reversed(self.sent.positions))
         self.sent = None
 
 
 class _Uploader:
-    """Both clients' steps."""
+    """The steps of both clients."""
 
     def __init__(
         self, task: Task, clock: Callable[[], float], rand: RandomBytes, retries: Retries, max_body: int
@@ -154,12 +157,12 @@ class _Uploader:
         self._batch = max(1, whole(max_body, "max_body") // report_size(task)) if task.dialect.bulk else 1
 
     def begin(self, measurements: Any) -> _Upload:
-        """Raises ValueError for a measurement that is out of range, before anything is sent."""
+        """An upload of measurements. Raises ValueError before anything is sent if one is out of range."""
         values = randomize(self._task, measurements, rand=self._rand)
         return _Upload(values, deque(range(len(values))))
 
     def steps(self, upload: _Upload) -> Steps[UploadResult]:
-        """Makes and sends reports, a request's worth at a time, until none is left."""
+        """Make and send reports, one request after the other, until none is left."""
         try:
             # One request at a time; one that got no answer is sent again byte for byte.
             while upload.waiting or upload.sent is not None:
@@ -176,7 +179,7 @@ class _Uploader:
         return upload.result
 
     def _send(self, upload: _Upload, sent: _Sent) -> Steps[dict[int, ReportError]]:
-        """The errors, by position."""
+        """Send a request; the errors in its answer, by position."""
         # Until there is an answer, the request may have arrived.
         sent.doubtful, doubtful = True, sent.doubtful
         try:
@@ -217,7 +220,7 @@ class _Uploader:
         )
 
     def _errors(self, sent: _Sent, response: Response) -> dict[int, ReportError]:
-        """By position."""
+        """The errors in an answer, by position."""
         if not self._task.dialect.bulk:
             return self._error_of_one(sent, response)
         require_success(response, self._clock())
@@ -233,7 +236,7 @@ class _Uploader:
         return errors
 
     def _error_of_one(self, sent: _Sent, response: Response) -> dict[int, ReportError]:
-        """DAP-09 has problem documents instead of UploadErrors."""
+        """The errors in an answer of DAP-09, which has problem documents instead of UploadErrors."""
         if not response.successful:
             error = _DAP_09_ERRORS.get(problem(response, self._clock()).type)
             if error is not None:

@@ -129,7 +129,7 @@ _FRACTION = _Fraction()
 
 
 class _Budget:
-    """A budget after its kind."""
+    """A budget, after its kind."""
 
     KINDS: tuple[type[Any], ...] = (PureDp, ZCdp, ApproxDp)
 
@@ -146,7 +146,7 @@ class _Budget:
 
 
 class _Neighbours:
-    """The neighbouring relation, of which one can be had."""
+    """The neighbouring relation; Privacy accepts only one of the two."""
 
     KINDS = (Neighbours.REPLACE_ONE, Neighbours.ADD_REMOVE)
 
@@ -161,7 +161,7 @@ class _Neighbours:
 
 
 class _Unit:
-    """A privacy unit: how many reports, over which span."""
+    """A privacy unit: how many reports, and over which span they are counted."""
 
     REPORTS, SPAN = UInt(4), Opaque(1)
 
@@ -177,7 +177,7 @@ class _Unit:
 
 
 def _require_usable(budget: Budget) -> None:
-    """Refuses numbers that do not fit, and those beyond all use, at which calibration takes long."""
+    """Refuse numbers that do not fit, and numbers beyond all use, for which calibration would take long."""
     parameter, *deltas = vars(budget).values()
     terms = [term for number in (parameter, *deltas) for term in number.as_integer_ratio()]
     require(
@@ -400,9 +400,11 @@ def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
 
 @lru_cache
 def _allowed(privacy: Privacy, plan: Plan) -> int:
-    """The largest number of collections that keeps to the total, each counted at its plan's guarantee, which composes
-    better, or at the budget, which is better for one. Both are true of every collection, the budget but for
-    the samples' total variation from their law where it has no delta that covers that."""
+    """The largest number of collections that keeps to the total budget.
+
+    Each is counted at its plan's guarantee, which composes better, or at its budget, which is better for one. Both are
+    true of every collection; for a budget without a delta, the samples' total variation from their law is added.
+    """
     if privacy.place is Place.LOCAL:
         return _count(privacy.total, Spent(privacy.budget))
     off = Fraction(0) if isinstance(privacy.budget, ApproxDp) else plan.total_variation

@@ -120,7 +120,7 @@ class RandomizedResponse:
 
 
 def _below(bound: int, rand: Rand) -> int:
-    """A uniform integer 0 .. bound - 1: what is not below the bound is drawn again."""
+    """A uniform integer 0 .. bound - 1, by rejection."""
     bits = (bound - 1).bit_length()
     while True:
         drawn = int.from_bytes(rand(math.ceil(bits / 8)), "big") >> -bits % 8

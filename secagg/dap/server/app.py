@@ -82,7 +82,7 @@ async def _entered(app: Starlette, lifespans: list[Any]) -> Any:
 
 
 class _HpkeConfig:
-    """GET hpke_config, in the dialect of the task that is asked for (section 4.4.1)."""
+    """GET hpke_config, in the dialect of the task that the request names (section 4.4.1)."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

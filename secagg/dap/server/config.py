@@ -36,7 +36,7 @@ class ConfigError(SecAggError):
 
 @dataclass(frozen=True)
 class _Kind:
-    """What a value must be: in words, and the check."""
+    """What a value must be: in words, and as a check."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -62,7 +62,7 @@ _ADDRESS = _Kind('an address such as "127.0.0.1:8080" or "[::]:443"', _is_addres
 
 
 def _option(default: Any, kind: _Kind, comment: str, example: Any = None) -> Any:
-    """A key of a table; one without default may be left out, and the example shows it commented out."""
+    """A key of a table. A key without default may be left out; the example shows it commented out."""
     return field(default=default, metadata={"kind": kind, "comment": comment, "example": example})
 
 
@@ -345,11 +345,11 @@ class Config:
         """How the Leader schedules its work."""
         assert isinstance(self.jobs, LeaderJobs)
         assert self.helper is not None
-        lease = max(self.jobs.lease, 2 * self.helper.timeout)  # while we wait for the Helper nobody else begins anew
+        lease = max(self.jobs.lease, 2 * self.helper.timeout)  # nobody else begins again while we wait for the Helper
         return Settings(self.jobs.job_size, lease, self.jobs.backoff, self.jobs.patience)
 
     def _check(self) -> None:
-        """What no key by itself can tell."""
+        """Check what no single key can tell."""
         where = f"{self.path}: [store] database"
         try:
             parsed = make_url(self.store.database)
@@ -371,11 +371,11 @@ class Config:
 
 
 def _there(file: Path, create: bool) -> bool:
-    """Whether there is this SQLite store, an empty one included that was made just now for our eyes alone, as are then
-    the files that SQLite puts beside it.
+    """Whether this SQLite store exists; with `create`, an empty file that only we may read is made if there is none.
 
-    A process that closes a file loses all locks on it that it has, SQLite's included: so nobody opens a store before
-    the one who made it has closed it, and one that is there stays closed.
+    SQLite gives the files that it puts beside the store the same mode. A process that closes a file loses all its locks
+    on that file, SQLite's included. So nobody opens a store before the process that made it has closed it, and an
+    existing file is not opened here.
     """
     with _MAKING:
         if create:

@@ -37,7 +37,7 @@ from .common import (
 from .limits import Capacity
 from .report_writer import UploadWriter
 
-UPLOADS_AT_ONCE = 16  # whose content is as long as may be; of shorter ones as many more
+UPLOADS_AT_ONCE = 16  # of the largest size; of smaller ones more
 
 _LONG_UPLOAD = 1 << 18  # bytes; longer ones are decoded on a thread, so that others are answered meanwhile
 
@@ -100,7 +100,7 @@ class LeaderResources:
         # Decode it, and check each report by itself.
         if not context.directory.keys_remembered:
             await run_in_threadpool(context.directory.key_pairs)
-        if len(body) > _LONG_UPLOAD:  # of which a million bytes take up to half a second
+        if len(body) > _LONG_UPLOAD:  # a million bytes take up to half a second
             reports, errors = await run_in_threadpool(self._checked, task, body, now)
         else:
             reports, errors = self._checked(task, body, now)
@@ -168,7 +168,7 @@ class LeaderResources:
         if job.finished:
             return Response(job.response, headers={**headers, "Content-Type": COLLECTION_RESP})
         wait = 1.0 if job.due is None else job.due - self._context.clock()
-        if wait > LOOK_AGAIN:  # no wait for reports, but a worker's lease: it may be done any moment
+        if wait > LOOK_AGAIN:  # not a wait for reports but a worker's lease, which may end at any moment
             wait = 1.0
         if job.waiting is not None:
             headers[WAITING] = job.waiting

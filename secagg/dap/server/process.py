@@ -65,9 +65,9 @@ class Process:
             else Leader(self.store, HttpPeer(self._http, clock), config.settings())
         )
         self._tasks = KnownTasks()
-        self._tasks_with_gauge: set[str] = set()  # tasks with a gauge
+        self._tasks_with_gauge: set[str] = set()
         try:
-            advertised = self.directory.advertised().configs  # which opens every key: under another secret it ends here
+            advertised = self.directory.advertised().configs  # opens every key, and fails under another secret
         except SecAggError:
             self.close()
             raise

@@ -137,7 +137,7 @@ def app() -> Starlette:
 
 
 def _follow_parent() -> None:
-    """Stop when the supervisor is gone, however it went: nobody else would."""
+    """Stop this process when its supervisor is gone, for whatever reason: nobody else would."""
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -194,7 +194,7 @@ def _check_tls(config: Config) -> None:
 
 
 def _ignored_signals() -> Any:
-    """uvicorn raises the signal that stopped it anew once it has stopped: a graceful stop is a success here."""
+    """uvicorn raises the signal that stopped it again once it has stopped; here a graceful stop is a success."""
     return _signals(lambda number, frame: None)
 
 

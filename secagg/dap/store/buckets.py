@@ -115,7 +115,7 @@ def _without(rows: Rows, errors: Mapping[int, ReportError]) -> Rows:
 
 
 def _replayed(tx: Tx, record: TaskRecord, outputs: Outputs, added: list[int]) -> dict[int, ReportError]:
-    """Which of these were aggregated before; the IDs of the others are remembered."""
+    """Which of these reports were aggregated before; the IDs of the others are remembered."""
     if not added:
         return {}
     keys = [{"task": record.key, "report": outputs.report_ids[i], "bucket": outputs.times[i]} for i in added]
@@ -179,7 +179,7 @@ def count_reports(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> int:
 
 
 def _of(batch: "Interval | bytes") -> "ColumnElement[bool]":
-    """The buckets of a batch."""
+    """The condition that a bucket belongs to a batch."""
     if isinstance(batch, bytes):
         return buckets.c.bucket == batch
     return buckets.c.bucket.between(bucket_id(batch.start), bucket_id(batch.end - 1))

@@ -30,7 +30,7 @@ from .vault import Vault
 
 _WRITES = "secagg_writes"  # an execution option
 _BUSY_SECONDS = 30
-_BUSY_PAUSE = 0.05  # seconds, at most, until a lock is asked for again that SQLite does not wait for
+_BUSY_PAUSE = 0.05  # longest pause, in seconds, before another attempt at a lock that SQLite does not wait for
 _POOL: dict[str, Any] = {"hide_parameters": True, "pool_size": 8, "max_overflow": 56}  # more than threads of a process
 
 
@@ -147,7 +147,7 @@ class Tx:
 
 @lru_cache
 def _insert_new(dialect: str, table: Table, key: Column[Any]) -> Any:
-    """Made once a table, as every upload needs it."""
+    """The statement, made once for each table: every upload needs it."""
     made = postgresql if dialect == "postgresql" else sqlite
     return made.insert(table).on_conflict_do_nothing().returning(key)
 
@@ -177,7 +177,7 @@ def _prepare_sqlite(connection: Any, record: Any) -> None:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Switch the file to a write-ahead log, unless it has one: as patiently as transactions begin."""
+    """Switch the file to a write-ahead log, unless it has one; waits as long as a transaction does."""
     end = monotonic() + _BUSY_SECONDS
     while True:
         try:
@@ -186,7 +186,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() >= end:
                 raise
-        sleep(uniform(0, _BUSY_PAUSE))  # each its own while, so that several do not meet again and again
+        sleep(uniform(0, _BUSY_PAUSE))  # random, so that several do not collide again and again
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -22,9 +22,9 @@ from .schema import (
     tasks,
 )
 
-ANSWERS_KEPT = 30 * 86400.0  # seconds: the Leader asks again for much less
+ANSWERS_KEPT = 30 * 86400.0  # seconds: the Leader stops asking again long before
 KEYS_KEPT = 30 * 86400.0  # seconds after a key's end: reports that it was used for are aggregated by then
-_ROWS = 20_000  # looked at in one transaction, so that uploads need not wait for long
+_ROWS = 20_000  # in one transaction, so that uploads do not wait for long
 _OF_A_TASK = (jobs, batches, helper_jobs, buckets, collection_jobs, aggregate_shares)  # a few rows; see reports, too
 
 
@@ -80,7 +80,7 @@ class GarbageCollector:
                 tx.execute(delete(reports).where(window, _unneeded(reports)))
 
     def _delete_aggregated(self, task: int) -> None:
-        """By the first byte of the random IDs, which stand in the key's order."""
+        """Delete in windows by the first byte of the IDs, which are random and come first in the key's order."""
         for first in range(256):
             low, high = bytes([first]), bytes([first]) + b"\xff" * 16
             with self._store.write() as tx:
@@ -94,14 +94,15 @@ class GarbageCollector:
 
 
 def _states(tx: Tx) -> dict[int, int]:
-    """Of each task that has rows to delete, how many batches it has collected by time; -1 if it is deleted."""
+    """For each task that may have rows to delete, how many batches by time it has collected; -1 if it is deleted."""
     counted = select(collected.c.task, func.count()).where(collected.c.start.is_not(None)).group_by(collected.c.task)
     states: dict[int, int] = dict(tx.execute(counted).all())
     return states | dict.fromkeys(tx.execute(select(tasks.c.key).where(tasks.c.deleted)).scalars(), -1)
 
 
 def _unneeded(table: Table) -> ColumnElement[bool]:
-    """Of `reports` or `aggregated`: the row's batch is collected, or its task deleted."""
+    """The condition that a row of `reports` or `aggregated` is not needed: its batch is collected, or its task is
+    deleted."""
     within = (collected.c.start <= table.c.bucket) & (collected.c.end > table.c.bucket)
     late = exists().where(collected.c.task == table.c.task, within)
     return late | exists().where(tasks.c.key == table.c.task, tasks.c.deleted)

@@ -82,7 +82,7 @@ def add_job(tx: Tx, record: TaskRecord, size: int, now: float, *, min_reports: i
 
 
 def _open_batch(tx: Tx, record: TaskRecord, now: float) -> tuple[bytes, int]:
-    """The oldest batch that is not full, or a new one, and how many more reports it takes."""
+    """The oldest batch that is not full, or a new one; and how many more reports it takes."""
     target = batch_target(record)
     not_full = select(batches.c.batch, batches.c.reports).where(
         batches.c.task == record.key,

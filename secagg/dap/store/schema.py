@@ -125,7 +125,7 @@ aggregated = Table(
     sqlite_with_rowid=False,
 )
 
-# Batch buckets, and what of them was released.
+# Batch buckets, and the releases from them.
 
 buckets = Table(
     "buckets",
