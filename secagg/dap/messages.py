@@ -351,7 +351,7 @@ class AggregationJobInitReq(Struct):
 
 
 class VerifyRespType(IntEnum):
-    """The kind of a VerifyResp (section 4.5.3.1)."""
+    """The kind of a VerifyResp (section 4.5.3.2)."""
 
     CONTINUE = 0
     FINISH = 1
@@ -382,7 +382,7 @@ class _Outcome:
 
 @dataclass(frozen=True, repr=False)
 class VerifyResp(Struct):
-    """The Helper's answer for one report (section 4.5.3.1).
+    """The Helper's answer for one report (section 4.5.3.2).
 
     Attributes:
         report_id: the report's ID.
