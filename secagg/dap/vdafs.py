@@ -164,6 +164,7 @@ class MultihotCountVec(Vdaf):
 
 
 VDAFS: dict[str, type[Vdaf]] = {kind.NAME: kind for kind in (Count, Sum, SumVec, Histogram, MultihotCountVec)}
+"""The VDAFs of this package, by name."""
 
 
 def decode_vdaf(vdaf_type: int, configuration: bytes) -> Vdaf:

@@ -142,9 +142,16 @@ class Failure:
 
 
 Step: TypeAlias = Request | Wait | Progress
+"""What a generator of steps yields."""
+
 Reply: TypeAlias = Response | Failure | RemoteProtocolError | None
+"""What it is sent: the outcome of a Request, and None after any other step."""
+
 Steps: TypeAlias = Generator[Step, Reply, T]
+"""A generator of steps that returns a T."""
+
 Notify: TypeAlias = Callable[[Progress], None]
+"""Is told each Progress."""
 
 
 @dataclass(frozen=True)

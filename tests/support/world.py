@@ -306,8 +306,10 @@ class World:
         """What becomes of each: None once it is on the Leader's disk."""
         errors = self.leader.check_upload(self.task, self.keys(Role.LEADER), reports, self.clock.now)
         good = [i for i in range(len(reports)) if i not in errors]
-        kept = self.leader.add_reports(self.leader_task, [reports[i] for i in good])
-        errors.update((i, ReportError.REPORT_REPLAYED) for i, keep in zip(good, kept, strict=True) if not keep)
+        stored = self.leader.add_reports(self.leader_task, [reports[i] for i in good])
+        errors.update(
+            (i, ReportError.REPORT_REPLAYED) for i, is_stored in zip(good, stored, strict=True) if not is_stored
+        )
         return [errors.get(i) for i in range(len(reports))]
 
     def upload_many(self, count: int, **report: Any) -> list[Report]:

@@ -64,7 +64,7 @@ def new(
     vdaf: Annotated[str, typer.Option(help="Count, Sum, SumVec, Histogram or MultihotCountVec.")],
     leader: Annotated[str, typer.Option(help="The Leader's URL.", metavar="URL")],
     helper: Annotated[str, typer.Option(help="The Helper's URL.", metavar="URL")],
-    min_batch_size: Annotated[int, integer_option(least=1, help="The smallest number of reports in a result.")],
+    min_batch_size: Annotated[int, integer_option(minimum=1, help="The smallest number of reports in a result.")],
     length: LengthOption = None,
     max_measurement: Annotated[int | None, integer_option(help="Of sums: the largest value of an entry.")] = None,
     max_weight: MaxWeightOption = None,

@@ -57,8 +57,9 @@ class GarbageCollector:
             if count < 0:
                 self._delete_rest(task)
 
-        # Answers and keys go by their age.
         self._swept |= changed
+
+        # Answers and keys go by their age.
         if now is not None:
             self._delete_old(now)
 
