@@ -21,14 +21,15 @@ MAY_LOAD = {
     "vector": {"_kernels", "vector", "arguments", "errors"},
     "masking": {"_kernels", "masking", "vector", "arguments", "errors"},
     "shamir": {"_kernels", "shamir", "arguments", "errors"},
+    "rounding": {"_kernels", "rounding", "shamir", "arguments", "errors"},
     "reed_solomon": {"_kernels", "reed_solomon", "shamir", "arguments", "errors"},
     "primitives": {*KERNELS, *GROUND, "primitives"},
-    "protocol": {*KERNELS, *GROUND, "primitives", "reed_solomon", "protocol"},
-    "dp": {*KERNELS, *GROUND, "dp"},
+    "protocol": {*KERNELS, *GROUND, "primitives", "reed_solomon", "rounding", "protocol"},
+    "dp": {*KERNELS, *GROUND, "rounding", "dp"},
     "vdaf": {*KERNELS, *GROUND, "_vdaf", "vdaf"},
-    "noisy": {*KERNELS, *GROUND, "primitives", "reed_solomon", "protocol", "dp", "noisy"},
+    "noisy": {*KERNELS, *GROUND, "primitives", "reed_solomon", "rounding", "protocol", "dp", "noisy"},
     "http": {*GROUND, "http"},
-    "dap": {*KERNELS, *GROUND, "_vdaf", "vdaf", "dp", "http", "dap"},
+    "dap": {*KERNELS, *GROUND, "_vdaf", "vdaf", "rounding", "dp", "http", "dap"},
 }
 
 # What must not be loaded with a module: other modules and packages, by the start of their names.

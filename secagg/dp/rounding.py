@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..arguments import array, whole
 from ..errors import require
+from ..rounding import round_at_random
 from ..shamir import RandomBytes
 from .exact import Exact, fraction, log_upper, sqrt_upper
 
@@ -102,7 +103,7 @@ def round_vector(
     if rounding is Rounding.NEAREST:
         return _checked(np.rint(clipped).astype(np.int64), largest)
     for _ in range(draws if rounding is Rounding.CONDITIONAL else 1):
-        rounded = _at_random(clipped, rand)
+        rounded = round_at_random(clipped, rand)
         if _norm_squared(rounded) <= largest:
             return rounded
     return _checked(np.trunc(clipped).astype(np.int64), largest)
@@ -111,14 +112,6 @@ def round_vector(
 def _clip(values: NDArray[np.float64], norm: float) -> NDArray[np.float64]:
     length = float(np.linalg.norm(values))
     return values * (norm / length) if length > norm else values
-
-
-def _at_random(values: NDArray[np.float64], rand: RandomBytes) -> NDArray[np.int64]:
-    """Rounds down or up at random, up with the probability of the fractional part (to 2**-32)."""
-    below = np.floor(values)
-    uniform = np.frombuffer(rand(4 * len(values)), "<u4")
-    require(len(uniform) == len(values), f"rand returned {uniform.nbytes} bytes, {4 * len(values)} were expected")
-    return (below + (uniform < (values - below) * 2.0**32)).astype(np.int64)
 
 
 def _norm_squared(rounded: NDArray[np.int64]) -> int:
