@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ..codec import UInt
 from ..dp import ApproxDp, Party, ZCdp
 from ..noisy import NoisySum, PaddingWarning
+from ..protocol.layout import Layout
 from ..protocol.params import Params
-from ..protocol.quantize import Layout
 from ..protocol.simulate import Simulation
 from .console import CommandError, require
 from .dp import describe_plan

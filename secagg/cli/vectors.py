@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..protocol.layout import Layout
 from ..protocol.params import Params
-from ..protocol.quantize import Layout, Quantizer
+from ..protocol.quantize import Quantizer
 from .console import CommandError, require
 
 

@@ -29,12 +29,12 @@ import warnings
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, Generic, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..arguments import array, assign, convert, flag, optional, real, unchecked, whole
+from ..arguments import assign, convert, flag, optional, real, unchecked, whole
 from ..dp import (
     REPORT,
     ApproxDp,
@@ -51,12 +51,13 @@ from ..dp.calibrate import budget_rho
 from ..dp.exact import fraction
 from ..errors import LocalProtocolError, require
 from ..protocol.binding import Binding, Plain, check_numbers
+from ..protocol.encoding import DecodedSum, Encoding
+from ..protocol.layout import Arrays, Floats, Layout
 from ..protocol.params import Params
-from ..protocol.quantize import Arrays, Layout, centred
 from ..protocol.thresholds import Threat, default_threshold, max_corrupt
 from ..shamir import RandomBytes
 from .bound import Ball
-from .rotation import Floats, Rotation, entry_bound, padded_length
+from .rotation import Rotation, entry_bound, padded_length
 
 STEPS_MAX = 1 << 28  # float64 and `dp.round_vector` count so far
 WEIGHT_STEPS_MIN = 4  # of a weight of 1, by default: its share is within 1/8 of the best then
@@ -70,7 +71,7 @@ class PaddingWarning(UserWarning):
 
 
 @dataclass(frozen=True)
-class Release(Generic[Arrays]):
+class Release(DecodedSum[Arrays]):
     """A noisy sum.
 
     Attributes:
@@ -83,26 +84,13 @@ class Release(Generic[Arrays]):
             added noise.
     """
 
-    layout: Layout[Arrays]
-    flat: Floats
-    weight: float
     deviation: float
     over_noise: Fraction
 
     def __post_init__(self) -> None:
-        convert(self, array, "flat")
+        super().__post_init__()
         convert(self, real, "weight", "deviation")
         convert(self, fraction, "over_noise")
-
-    @property
-    def sum(self) -> Arrays:
-        """`flat` in the model's shapes, float64 or the layout's dtypes."""
-        return self.layout.restore(self.flat)
-
-    @property
-    def mean(self) -> Arrays:
-        """sum / weight in the model's shapes, float64 or the layout's dtypes."""
-        return self.layout.restore(self.flat / self.weight)
 
     @property
     def mean_deviation(self) -> float:
@@ -111,7 +99,7 @@ class Release(Generic[Arrays]):
 
 
 @dataclass(frozen=True, init=False)
-class NoisySum(Generic[Arrays]):
+class NoisySum(Encoding[Arrays]):
     """What all parties of a noisy round agree on before it; clients and server must hold equal ones.
 
     What is left out, or None, is worked out once, when the object is made.
@@ -171,10 +159,8 @@ class NoisySum(Generic[Arrays]):
         assign(self, optional(whole), max_weight=max_weight)
         assign(self, flag, rotate=rotate)
         assign(self, optional(flag), isochronous=isochronous)
-        require(self.layout.size > 0, "the model has no values")
-        require(1e-200 < self.clip < 1e200, f"clip must be positive (1e-200 .. 1e200), got {self.clip}")
+        self._check_settings()
         require(self.n >= 2, f"n must be at least 2, got {self.n}")
-        require(self.max_weight is None or self.max_weight >= 1, f"max_weight must be positive, got {self.max_weight}")
         require(
             isinstance(self.budget, ZCdp | ApproxDp),
             f"noise that clients share keeps to no pure budget, such as {self.budget}: give ApproxDp or ZCdp",
@@ -190,12 +176,6 @@ class NoisySum(Generic[Arrays]):
         require(1 <= self.steps <= STEPS_MAX, f"steps must be 1 .. 2**28, got {self.steps}")
         if self._vector_length > self.layout.size:
             self._warn_of_padding(steps)
-
-    @classmethod
-    def like(cls, model: Arrays, *, keep_dtypes: bool = False, **others: Any) -> Self:
-        """For models shaped like this one, an array, a list of arrays or a mapping of names to arrays, as `Layout.of`
-        takes it; `others` as for `NoisySum`."""
-        return cls(layout=Layout.of(model, keep_dtypes=keep_dtypes), **others)
 
     @property
     def step(self) -> float:
@@ -264,15 +244,6 @@ class NoisySum(Generic[Arrays]):
             **others,
         )
 
-    def bind(self, context: bytes = b"") -> bytes:
-        """`Params.context` that binds a session to this sum and to the caller's context, for `Params` made by hand;
-        `protocol.binding` says what is in it.
-
-        Raises:
-            LocalProtocolError: the caller's context is too long.
-        """
-        return self._binding.bind(context)
-
     def clipped(self, model: Arrays) -> bool:
         """Whether it is longer than clip, so that encoding scales it down."""
         return _norm(self.layout.flatten(model)) > self.clip * (1 + 1e-12)  # no rounding error of float64
@@ -300,15 +271,14 @@ class NoisySum(Generic[Arrays]):
             LocalProtocolError: other shapes, NaN or infinity, a weight out of range, missing or not asked for, or
                 parameters that are not this sum's; of another sum it says what differs.
         """
-        self._check_params(params, flag(unbound, "unbound"))
+        self._check_params(params, unbound)
         w = self._checked_weight(weight)
         vector = _scaled(self.layout.flatten(model), self.clip, self.steps * w / (self.max_weight or 1))
         if self.rotate:
             vector = self._rotation(params).apply(vector)
         rounded = round_vector(vector, self.steps, Rounding.CONDITIONAL, rand=rand)
         cut = np.clip(rounded, -self._limit, self._limit)  # towards 0, which no norm grows by
-        encoded = cut + self._limit
-        return (np.insert(encoded, 0, w * self.weight_steps) if self._weighted else encoded).astype(np.uint64)
+        return self._offset_vector(cut, w * self.weight_steps)
 
     def decode(self, total: NDArray[Any], params: Params, survivors: int, *, unbound: bool = False) -> Release[Arrays]:
         """What a sum of encoded vectors and their noise stands for.
@@ -323,24 +293,13 @@ class NoisySum(Generic[Arrays]):
         Raises:
             LocalProtocolError: the arguments do not belong together; of another sum it says what differs.
         """
-        self._check_params(params, flag(unbound, "unbound"))
-        total, k = array(total, "total"), whole(survivors, "survivors")
-        require(self.survivors <= k <= self.n, f"survivors must be {self.survivors} .. {self.n}, got {k}")
-        require(
-            total.shape == (params.m,) and total.dtype == params.dtype,
-            f"the sum must be {params.dtype} of shape [{params.m}], got {total.dtype} {total.shape}",
-        )
+        total, k = self._checked_sum(total, params, survivors, unbound, fewest=self.survivors)
         signed = self._signed(total, params, k)
         vector = signed[self._weighted :].astype(np.float64) * self.step
         flat = self._rotation(params).invert(vector) if self.rotate else vector
         weight = self._weight(int(signed[0]), k) if self._weighted else float(k)
         deviation = math.sqrt(self.plan.variance(k)) * self.step
         return Release(self.layout, flat, weight, deviation, self.plan.over_noise(k))
-
-    @property
-    def _weighted(self) -> int:
-        """How many elements carry the weight."""
-        return int(self.max_weight is not None)
 
     @property
     def _vector_length(self) -> int:
@@ -418,32 +377,13 @@ class NoisySum(Generic[Arrays]):
         return Binding("noisy sum", terms)
 
     def _check_params(self, params: Params, unbound: bool) -> None:
-        self._binding.check(params.context, unbound=unbound)
-        numbers = {
-            "n": (params.n, self.n),
-            "m": (params.m, self.length),
-            "max_value": (params.max_value, self.max_value),
-        }
-        check_numbers(self._binding.kind, numbers)
+        super()._check_params(params, unbound)
+        check_numbers(self._binding.kind, {"n": (params.n, self.n)})
         params.check_noise(self.plan)
 
-    def _checked_weight(self, weight: int | None) -> int:
-        if weight is None and self.max_weight is None:
-            return 1
-        if weight is None or self.max_weight is None:
-            raise LocalProtocolError("a weight goes with a sum that has max_weight, and only with such a one")
-        w = whole(weight, "weight")
-        require(1 <= w <= self.max_weight, f"weight must be an integer 1 .. {self.max_weight}")
-        return w
-
-    def _signed(self, total: NDArray[Any], params: Params, k: int) -> NDArray[np.int64]:
-        """The sum in steps, noise included: every entry is within room of what k inputs can add up to."""
-        offset = np.full(self.length, k * self._limit, params.dtype)
-        middle = k * self.weight_steps * (self.max_weight or 0) // 2
-        offset[: self._weighted] = middle
-        signed = centred(total, offset, params.modulus)
-        signed[: self._weighted] += middle
-        return signed
+    def _weight_middle(self, k: int) -> int:
+        """Noise can take the sum of weights below 0 and above what k clients can have sent."""
+        return k * self.weight_steps * (self.max_weight or 0) // 2
 
     def _weight(self, steps: int, k: int) -> float:
         """The noisy sum of weights, as k clients can have sent it."""

@@ -28,7 +28,7 @@ from secagg.dp import (
 from secagg.dp.calibrate import budget_rho
 from secagg.noisy import NoisySum, PaddingWarning
 from secagg.noisy.sum import ROUNDING_SHARE, WEIGHT_STEPS_MIN
-from secagg.protocol.quantize import Layout
+from secagg.protocol.layout import Layout
 from secagg.protocol.simulate import expected_sum
 
 BUDGET = ApproxDp(1, "1e-6")

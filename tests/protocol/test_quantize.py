@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from secagg.errors import LocalProtocolError, RemoteProtocolError
+from secagg.protocol.layout import Layout
 from secagg.protocol.messages import Round
 from secagg.protocol.params import Params
-from secagg.protocol.quantize import Aggregate, Layout, Quantizer
+from secagg.protocol.quantize import Aggregate, Quantizer
 from secagg.protocol.simulate import expected_sum, simulate
 
 Vector = NDArray[Any]

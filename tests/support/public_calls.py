@@ -26,7 +26,7 @@ from secagg.dap.privacy.randomized_response import RandomizedResponse
 from secagg.dap.vdafs import Histogram, Sum
 from secagg.http.steps import Progress, Response, Retries, Wait
 from secagg.primitives import KeyPair
-from secagg.protocol.quantize import Layout
+from secagg.protocol.layout import Layout
 from secagg.vdaf.circuits import Count
 
 from .public_parameters import public_callables
@@ -253,10 +253,10 @@ def quantizer(**others: Any) -> Quantizer[Any]:
 
 
 call("protocol.quantize.Quantizer", layout=LAYOUT, clip=100.0, bits=16, max_weight=100, stochastic=False)
-call("protocol.quantize.Quantizer.like", model=floats(4), clip=100.0, keep_dtypes=True)
-call("protocol.quantize.Quantizer.like", model=[floats(4), floats(2)], clip=100.0)
+call("protocol.encoding.Encoding.like", Quantizer.like, model=floats(4), clip=100.0, keep_dtypes=True)
+call("protocol.encoding.Encoding.like", Quantizer.like, model=[floats(4), floats(2)], clip=100.0)
 on(quantizer, "protocol.quantize.Quantizer.params", n=100, context=b"context", nonce=NONCE)
-on(quantizer, "protocol.quantize.Quantizer.bind", context=b"context")
+on(quantizer, "protocol.encoding.Encoding.bind", context=b"context")
 on(quantizer, "protocol.quantize.Quantizer.clipped", model=floats(4))
 on(quantizer, "protocol.quantize.Quantizer.error_bound", survivors=100)
 on(lambda: quantizer(max_weight=100), "protocol.quantize.Quantizer.encode", model=floats(4), weight=100, rand=rand)
@@ -418,9 +418,17 @@ def noisy_client(**others: Any) -> noisy.NoisyClient:
 corners: dict[str, Any] = {"n": 100, "survivors": 90, "corrupt": 10, "max_weight": 100, "steps": 100, "rotate": True}
 call("noisy.sum.NoisySum", layout=LAYOUT, clip=100.0, budget=ZCDP, isochronous=False, **corners)
 call("noisy.sum.NoisySum", layout=LAYOUT, clip=100.0, budget=ZCDP, isochronous=True, n=100, max_weight=100)
-call("noisy.sum.NoisySum.like", model=floats(4), keep_dtypes=True, clip=100.0, budget=ZCDP, n=10)
+call(
+    "protocol.encoding.Encoding.like",
+    noisy.NoisySum.like,
+    model=floats(4),
+    keep_dtypes=True,
+    clip=100.0,
+    budget=ZCDP,
+    n=10,
+)
 on(noisy_sum, "noisy.sum.NoisySum.params", context=b"context", nonce=NONCE)
-on(noisy_sum, "noisy.sum.NoisySum.bind", context=b"context")
+on(noisy_sum, "protocol.encoding.Encoding.bind", context=b"context")
 on(noisy_sum, "noisy.sum.NoisySum.clipped", model=floats(4))
 on(noisy_sum, "noisy.sum.NoisySum.encode", model=floats(4), params=noisy_params(), rand=rand, unbound=False)
 on(
@@ -736,9 +744,8 @@ EXCEPTIONS = {
     "vdaf.field.Field.empty": "given to numpy as they are, as a shape",
     "vdaf.field.Field.zeros": "given to numpy as they are, as a shape",
     "protocol.params.Params.for_inputs(others)": "those of Params",
-    "protocol.quantize.Quantizer.like(others)": "those of Quantizer",
+    "protocol.encoding.Encoding.like(others)": "those of Quantizer and of NoisySum",
     "protocol.quantize.Quantizer.params(others)": "those of Params.for_inputs",
-    "noisy.sum.NoisySum.like(others)": "those of NoisySum",
     "noisy.sum.NoisySum.params(others)": "those of Params.for_inputs",
     "dap.client.upload.AsyncClient.upload": "measurements go to Prio3.shard_batch as they are",
     "dap.client.upload.Client.upload": "measurements go to Prio3.shard_batch as they are",
