@@ -21,11 +21,12 @@ from ..codec import Ids, Octets
 from ..errors import Abort
 from ..reed_solomon import Polynomial, decode, evaluate, extrapolate
 
-Check = Callable[[int, bytes], Any]
-"""What the secret of a dealer stands for, or None if it is not the one that the dealer committed to."""
+Verify = Callable[[int, bytes], Any]
+"""Called with a dealer and a reconstructed secret; returns what the secret stands for, or None if the dealer committed
+to another one."""
 
 
-class Wrong(NamedTuple):
+class WrongShare(NamedTuple):
     """A share that does not belong to its dealer's polynomial, or did not open: one of the two has lied."""
 
     holder: int
@@ -39,7 +40,7 @@ class Reconstruction:
         dealers: U2, ascending; each deals to and holds from its neighbours among them.
         t: how many shares reveal a secret.
         n_corrupt: how many of them may lie, together.
-        check: see `Check`.
+        verify: see `Verify`.
 
     Attributes:
         wrong: the wrong shares that `secrets` came upon.
@@ -47,16 +48,16 @@ class Reconstruction:
         impostors: dealers whose shares are those of another secret than they committed to.
     """
 
-    def __init__(self, dealers: Ids, t: int, n_corrupt: int, check: Check) -> None:
-        self.wrong: set[Wrong] = set()
-        self.doubtful: set[Wrong] = set()
+    def __init__(self, dealers: Ids, t: int, n_corrupt: int, verify: Verify) -> None:
+        self.wrong: set[WrongShare] = set()
+        self.doubtful: set[WrongShare] = set()
         self.impostors: set[int] = set()
         self._dealers = dealers
         self._t = t
         self._n_corrupt = n_corrupt
-        self._check = check
+        self._verify = verify
         self._shares: Octets = np.zeros((len(dealers), len(dealers), 32), np.uint8)  # [holder, dealer]
-        self._known = np.zeros((len(dealers), len(dealers)), np.bool_)
+        self._received = np.zeros((len(dealers), len(dealers)), np.bool_)
         self._suspicion = np.zeros(len(dealers), np.intp)  # how often each holder's share was left out
         self._sources: dict[int, bytes] = {}  # the t holders whose shares gave a dealer's secret in a batch
 
@@ -64,7 +65,7 @@ class Reconstruction:
         """What `holder` sent: a share of each of `dealers`."""
         row, columns = self._index(holder), self._index(dealers)
         self._shares[row, columns] = shares
-        self._known[row, columns] = True
+        self._received[row, columns] = True
 
     def secrets(self) -> dict[int, Any]:
         """What each dealer's secret stands for.
@@ -72,31 +73,31 @@ class Reconstruction:
         Raises:
             Abort: fewer than t shares of a secret came, or too many of them are wrong, or they are of another secret.
         """
-        found: dict[int, Any] = {}
-        left = self._dealers.tolist()
+        recovered: dict[int, Any] = {}
+        missing = self._dealers.tolist()
         try:
-            while left:
-                found |= self._batch(left)
-                left = [v for v in left if v not in found]
-                if left:
-                    found[left[0]] = self._correct(left[0])
-                    left = left[1:]
+            while missing:
+                recovered |= self._batch(missing)
+                missing = [v for v in missing if v not in recovered]
+                if missing:
+                    recovered[missing[0]] = self._correct(missing[0])
+                    missing = missing[1:]
         finally:
             if self._suspicion.any():
                 self._confront()
-        return found
+        return recovered
 
     def _batch(self, dealers: list[int]) -> dict[int, Any]:
         """Those of the secrets that the t holders least suspected agree on."""
-        found: dict[int, Any] = {}
+        recovered: dict[int, Any] = {}
         for key, group in _groups((v, self._ranked(v)[: self._t].tobytes()) for v in dealers).items():
             holders = np.frombuffer(key, np.uint32)
             if len(holders) == self._t:
                 secrets = shamir.reconstruct(self._block(holders, group), holders)
-                checked = {v: self._check(v, bytes(secret)) for v, secret in zip(group, secrets, strict=True)}
-                found |= {v: meaning for v, meaning in checked.items() if meaning is not None}
-                self._sources |= {v: key for v in group if v in found}
-        return found
+                verified = {v: self._verify(v, bytes(secret)) for v, secret in zip(group, secrets, strict=True)}
+                recovered |= {v: value for v, value in verified.items() if value is not None}
+                self._sources |= {v: key for v in group if v in recovered}
+        return recovered
 
     def _correct(self, v: int) -> Any:
         """One secret from all its shares, or from those of holders not suspected, with wrong ones among them."""
@@ -109,15 +110,15 @@ class Reconstruction:
             decoded = decode(self._integers(sample, v), sample.tolist(), self._t) if len(sample) >= self._t else None
             if decoded is None:
                 continue
-            wrong = [Wrong(int(sample[i]), v) for i in decoded.wrong]
+            wrong = [WrongShare(int(sample[i]), v) for i in decoded.wrong]
             wrong += self._contradicting(np.setdiff1d(holders, sample), v, decoded.polynomial)
 
             # The secret is right if it fits the commitment (b) or the public key (s^sk).
-            meaning = self._check(v, decoded.secret.to_bytes(32, "big"))
-            if meaning is not None:
+            recovered = self._verify(v, decoded.secret.to_bytes(32, "big"))
+            if recovered is not None:
                 self._suspicion[self._index([u for u, _ in wrong])] += 1
                 self._record(wrong, len(holders) - len(wrong))
-                return meaning
+                return recovered
 
             # So many shares agree on a wrong secret that t honest holders are among them: the dealer dealt it.
             if len(holders) - len(wrong) >= self._t + self._n_corrupt:
@@ -125,36 +126,36 @@ class Reconstruction:
                 raise Abort(f"user {v}'s shares are not of the secret that it committed to", len(holders), self._t)
         raise Abort(f"too many shares of user {v}'s secret are wrong to recover it", len(holders), self._t)
 
-    def _contradicting(self, holders: Ids, v: int, polynomial: Polynomial) -> list[Wrong]:
+    def _contradicting(self, holders: Ids, v: int, polynomial: Polynomial) -> list[WrongShare]:
         """The shares of v's secret that do not lie on a polynomial."""
         shares = zip(holders.tolist(), self._integers(holders, v), strict=True)
-        return [Wrong(u, v) for u, share in shares if evaluate(polynomial, u) != share]
+        return [WrongShare(u, v) for u, share in shares if evaluate(polynomial, u) != share]
 
-    def _record(self, wrong: Iterable[Wrong], agreeing: int) -> None:
+    def _record(self, wrong: Iterable[WrongShare], agreeing: int) -> None:
         """Shares of one dealer's secret that so many others contradict."""
         (self.wrong if agreeing >= self._t - 1 + self._n_corrupt else self.doubtful).update(wrong)
 
     def _confront(self) -> None:
         """Compare all shares of the secrets that a batch gave with the polynomials that they came from."""
         for key, group in _groups(self._sources.items()).items():
-            right = self._agreeing(np.frombuffer(key, np.uint32), group)
-            known = self._known[:, self._index(group)]
+            agrees = self._agreeing(np.frombuffer(key, np.uint32), group)
+            received = self._received[:, self._index(group)]
             for column, v in enumerate(group):
-                holders = self._dealers[known[:, column] & ~right[:, column]].tolist()
-                self._record((Wrong(u, v) for u in holders), int(right[:, column].sum()))
+                holders = self._dealers[received[:, column] & ~agrees[:, column]].tolist()
+                self._record((WrongShare(u, v) for u in holders), int(agrees[:, column].sum()))
 
     def _agreeing(self, sources: Ids, group: list[int]) -> NDArray[np.bool_]:
         """[holder, dealer of the group]: which shares lie on the polynomial through those of `sources`."""
         block, columns = self._block(sources, group), self._index(group)
-        right = self._known[:, columns]
-        for row in np.flatnonzero(right.any(1) & ~np.isin(self._dealers, sources)):
+        agrees = self._received[:, columns]
+        for row in np.flatnonzero(agrees.any(1) & ~np.isin(self._dealers, sources)):
             expected = extrapolate(block, sources, int(self._dealers[row]))
-            right[row] &= (self._shares[row, columns] == expected).all(1)
-        return right
+            agrees[row] &= (self._shares[row, columns] == expected).all(1)
+        return agrees
 
     def _holders(self, v: int) -> Ids:
         """Who sent a share of v's secret."""
-        return self._dealers[self._known[:, self._index(v)]]
+        return self._dealers[self._received[:, self._index(v)]]
 
     def _ranked(self, v: int) -> Ids:
         """The same, the least suspected first."""
@@ -171,7 +172,7 @@ class Reconstruction:
         return np.searchsorted(self._dealers, users)
 
 
-def blame(wrong: Iterable[Wrong], n_corrupt: int) -> tuple[set[int], set[int], set[Wrong]]:
+def blame(wrong: Iterable[WrongShare], n_corrupt: int) -> tuple[set[int], set[int], set[WrongShare]]:
     """Who must have lied: holders, dealers, and the pairs of whom one has.
 
     A corrupt dealer can hand chosen holders bad shares, and a corrupt holder can send bad ones, so one wrong share

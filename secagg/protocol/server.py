@@ -42,7 +42,7 @@ from .messages import (
     users_hash,
 )
 from .params import Model, Params
-from .reconstruct import Reconstruction, Wrong, blame
+from .reconstruct import Reconstruction, WrongShare, blame
 from .unmask import Progress, Removal, Revealed, seed_array
 
 _CIPHERTEXT = np.dtype(("V", CIPHERTEXT_BYTES))  # one item, so that numpy moves it whole
@@ -85,7 +85,7 @@ class Server:
         self.params = params
         self.executor = executor
         self.faults: list[Fault] = []
-        self.disputes: list[Wrong] = []
+        self.disputes: list[WrongShare] = []
         self._deliveries = Deliveries()
         self._pki = Pki(params, roster)
         self._progress = progress or (lambda done, total: None)
@@ -98,7 +98,7 @@ class Server:
         self._keys: dict[int, bytes] = {}
         self._signatures: dict[int, bytes] = {}
         self._seen_keys: set[bytes] = set()
-        self._wrong: set[Wrong] = set()
+        self._unopened: set[WrongShare] = set()
         self._result: NDArray[Any] | None = None
 
     @property
@@ -286,7 +286,7 @@ class Server:
         self._ciphertexts = np.empty((0, 0), _CIPHERTEXT)
         self._sum = np.zeros(self.params.m, self.params.dtype)
         self._held: dict[int, Ids] = {}
-        self._reconstruction = Reconstruction(users, self.params.t, self._liars, self._meaning)
+        self._reconstruction = Reconstruction(users, self.params.t, self._liars, self._verify_secret)
         return requests
 
     def _take_masked_input(self, u: int, answer: MaskedInputCollection) -> None:
@@ -299,7 +299,7 @@ class Server:
             raise RemoteProtocolError("the masked input has a wrong length, an entry >= R or dirty padding")
         vector.packed_add(self._sum, answer.y, self.params.modulus)
         self._held[u] = held
-        self._wrong |= {Wrong(u, v) for v in answer.unopened.tolist()}
+        self._unopened |= {WrongShare(u, v) for v in answer.unopened.tolist()}
 
     def _dealers_held(self, u: int, unopened: Ids) -> Ids:
         """Whose shares u holds."""
@@ -344,13 +344,13 @@ class Server:
         """Recover one secret of everyone in U2 and take the masks out of the sum."""
         # Fig. 4, round 4: SS.recon b_u for u in U3 and s_v^sk for v in U2 \ U3. Blame is settled even if that fails.
         try:
-            meanings = self._reconstruction.secrets()
+            recovered = self._reconstruction.secrets()
         finally:
             self._settle(self._reconstruction)
 
         # z = sum of y_u - sum of p_u + sum of p_{v,u}: the removal gives what is to be added to the sum of y_u.
         self._rounds = [Unmasking]  # it is open until the sum is there, whatever becomes of the executor
-        removal = Removal(self.params, self._session, self._revealed(meanings), self._progress)
+        removal = Removal(self.params, self._session, self._revealed(recovered), self._progress)
         total = removal.run(self.executor)
         vector.add(total, self._sum, self.params.modulus)
         self._result = total
@@ -358,7 +358,7 @@ class Server:
 
     def _settle(self, shares: Reconstruction) -> None:
         """Blame for wrong shares, where it is proven."""
-        holders, dealers, disputes = blame(self._wrong | shares.wrong, self._liars)
+        holders, dealers, disputes = blame(self._unopened | shares.wrong, self._liars)
         for u in sorted(holders):
             self._report(Fault(u, Round.UNMASKING, "holds wrong shares of more users than can have lied"))
         for v in sorted(dealers):
@@ -372,7 +372,7 @@ class Server:
         """How many may have lied where a share is wrong: n_C, but one at least, or one lie would blame both sides."""
         return max(1, self.params.n_corrupt)
 
-    def _meaning(self, v: int, secret: bytes) -> bytes | KeyPair | None:
+    def _verify_secret(self, v: int, secret: bytes) -> bytes | KeyPair | None:
         """The seed of p_v, if v is in U3 and this is its b; else v's key pair, if this is its s_sk."""
         if v in self._u3:
             mask = self_mask(secret, self._session, v)
@@ -383,15 +383,15 @@ class Server:
             return None
         return pair if pair.public == bytes(self._s_pk[self._index(v)]) else None
 
-    def _revealed(self, meanings: dict[int, Any]) -> Revealed:
+    def _revealed(self, recovered: dict[int, Any]) -> Revealed:
         """The secrets recovered, by what they are for."""
         dropped = np.setdiff1d(self._u2, self._u3)
         return Revealed(
             self._u3,
-            seed_array(b"".join(meanings[u] for u in self._u3.tolist())),
+            seed_array(b"".join(recovered[u] for u in self._u3.tolist())),
             self._s_pk[self._index(self._u3)],
             dropped,
-            np.frombuffer(b"".join(meanings[v].secret for v in dropped.tolist()), np.uint8).reshape(-1, 32),
+            np.frombuffer(b"".join(recovered[v].secret for v in dropped.tolist()), np.uint8).reshape(-1, 32),
         )
 
     def _index(self, users: Ids | list[int] | int) -> Any:

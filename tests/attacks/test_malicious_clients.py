@@ -17,7 +17,7 @@ from secagg.protocol import client as client_module
 from secagg.protocol.client import S_SK, _Advertised, _Checked, _Masked
 from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.messages import AdvertiseKeys, Answer, MaskedInputCollection, decode, encode, signed, signed_body
-from secagg.protocol.reconstruct import Wrong
+from secagg.protocol.reconstruct import WrongShare
 from secagg.shamir import Q
 
 from ..support.rounds import parties
@@ -135,7 +135,7 @@ class Session:
 
     def disputes(self, *pairs: tuple[int, int]) -> "Session":
         """Only these: (holder, dealer)."""
-        assert self.server.disputes == sorted(Wrong(*pair) for pair in pairs)
+        assert self.server.disputes == sorted(WrongShare(*pair) for pair in pairs)
         return self
 
 

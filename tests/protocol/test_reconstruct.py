@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from secagg import Abort, shamir
 from secagg.codec import Octets
-from secagg.protocol.reconstruct import Reconstruction, Wrong, blame
+from secagg.protocol.reconstruct import Reconstruction, WrongShare, blame
 from secagg.shamir import Q
 
 
@@ -45,10 +45,10 @@ class Dealing:
             if u not in silent:
                 self.reconstruction.add(u, self.users, self.shares[row])
 
-    def falsify(self, holder: int, *dealers: int) -> set[Wrong]:
+    def falsify(self, holder: int, *dealers: int) -> set[WrongShare]:
         for v in dealers:
             self.shares[holder // 10 - 1, v // 10 - 1] = shamir.random_scalars(1)[0]
-        return {Wrong(holder, v) for v in dealers}
+        return {WrongShare(holder, v) for v in dealers}
 
     def deal_again(self, v: int, secret: Octets, t: int) -> None:
         self.shares[:, v // 10 - 1] = shamir.share(secret, t, self.users)[:, 0]
@@ -91,7 +91,7 @@ def test_any_liars_up_to_the_radius_are_corrected(data: st.DataObject) -> None:
     users = dealing.users.tolist()
     silent = data.draw(st.permutations(users))[: data.draw(st.integers(0, n - t))]
     answering = sorted(set(users) - set(silent))
-    wrong: set[Wrong] = set()
+    wrong: set[WrongShare] = set()
     for v in users:
         liars = data.draw(st.permutations(answering))[: data.draw(st.integers(0, (len(answering) - t) // 2))]
         for u in liars:
@@ -117,7 +117,8 @@ def test_erasures_correct_more_liars_than_the_radius() -> None:
     for u in (10, 20, 30, 110):
         dealing.falsify(u, 70)
     result = dealing.recover()
-    assert {Wrong(10, 40), Wrong(20, 50), Wrong(30, 60), Wrong(10, 70), Wrong(110, 70)} <= result.wrong
+    pairs = ((10, 40), (20, 50), (30, 60), (10, 70), (110, 70))
+    assert {WrongShare(*pair) for pair in pairs} <= result.wrong
 
 
 def test_too_few_shares_abort() -> None:
@@ -174,7 +175,7 @@ def test_holders_cannot_frame_others_with_a_polynomial_of_the_right_secret() -> 
         move_shares(dealing, v, corrupt=[10, 20, 30, 40], zeros=[0, 60, 70, 80, 90, 100, 110, 120])
     result = dealing.recover()
     assert result.wrong == set()
-    assert {Wrong(50, 10), Wrong(130, 10)} <= result.doubtful
+    assert {WrongShare(50, 10), WrongShare(130, 10)} <= result.doubtful
 
 
 @pytest.mark.parametrize("corrupt", [50, 60])
@@ -224,12 +225,12 @@ def test_the_honest_are_never_blamed(data: st.DataObject) -> None:
 @pytest.mark.parametrize("n_corrupt", [0, 1, 2])
 def test_blame_asks_for_more_accusers_than_can_lie(n_corrupt: int) -> None:
     few, many = range(2, 2 + n_corrupt), range(2, 3 + n_corrupt)
-    assert blame({Wrong(1, v) for v in few}, n_corrupt) == (set(), set(), {Wrong(1, v) for v in few})
-    assert 1 in blame({Wrong(1, v) for v in many}, n_corrupt)[0]
-    assert blame({Wrong(u, 1) for u in few}, n_corrupt) == (set(), set(), {Wrong(u, 1) for u in few})
-    assert 1 in blame({Wrong(u, 1) for u in many}, n_corrupt)[1]
+    assert blame({WrongShare(1, v) for v in few}, n_corrupt) == (set(), set(), {WrongShare(1, v) for v in few})
+    assert 1 in blame({WrongShare(1, v) for v in many}, n_corrupt)[0]
+    assert blame({WrongShare(u, 1) for u in few}, n_corrupt) == (set(), set(), {WrongShare(u, 1) for u in few})
+    assert 1 in blame({WrongShare(u, 1) for u in many}, n_corrupt)[1]
 
 
 def test_blame_leaves_no_pair_of_those_named() -> None:
-    pairs = [Wrong(u, v) for u, v in combinations(range(1, 5), 2)]  # 1 holds three wrong shares, 4 dealt three
-    assert blame(pairs, 2) == ({1}, {4}, {Wrong(2, 3)})
+    pairs = [WrongShare(u, v) for u, v in combinations(range(1, 5), 2)]  # 1 holds three wrong shares, 4 dealt three
+    assert blame(pairs, 2) == ({1}, {4}, {WrongShare(2, 3)})
