@@ -44,10 +44,12 @@ class Binding:
         Raises:
             LocalProtocolError: it would be longer than `Params` can hold.
         """
-        most = CONTEXT_BYTES_MAX - len(self._prefix)
-        given = octets(context, "context")
-        require(len(given) <= most, f"context must be at most {most} bytes beside the {self.kind}'s, got {len(given)}")
-        return self._prefix + given
+        context, limit = octets(context, "context"), CONTEXT_BYTES_MAX - len(self._prefix)
+        require(
+            len(context) <= limit,
+            f"context must be at most {limit} bytes beside the {self.kind}'s, got {len(context)}",
+        )
+        return self._prefix + context
 
     def check(self, context: bytes, *, unbound: bool) -> None:
         """Raises `LocalProtocolError` for a context of another encoding, or without any unless `unbound`."""

@@ -28,7 +28,7 @@ from .nonces import Nonces
 
 VERIFICATION_KEY_BYTES = 32
 SIGNATURE_BYTES = 64
-_MOST_BYTES = 1 << 16  # of a key's file
+_KEY_FILE_BYTES_MAX = 1 << 16
 
 _P = 2**255 - 19
 _D = -121665 * pow(121666, -1, _P) % _P
@@ -69,7 +69,7 @@ class Identity:
             with path.open("rb") as file:
                 others = os.fstat(file.fileno()).st_mode & 0o077
                 require(not others, f"{path} must be readable by its owner only: chmod 600 {path}")
-                private = load_pem_private_key(file.read(_MOST_BYTES), None)
+                private = load_pem_private_key(file.read(_KEY_FILE_BYTES_MAX), None)
         except (OSError, ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
             raise LocalProtocolError(f"cannot load an identity from {path}: {type(error).__name__}") from None
         if not isinstance(private, Ed25519PrivateKey):

@@ -31,10 +31,10 @@ RANGE = 1 << 17
 """Coordinates of a task at most, and ..."""
 
 SEEDS = 1 << 15
-"""... seeds, if MOST_TASKS allows it: with elements of 24 bits that is most of a second of work, and each of the two is
+"""... seeds, if TASKS_MAX allows it: with elements of 24 bits that is most of a second of work, and each of the two is
 half a megabyte to send. A larger task has to send less for its work, but is more to lose and to wait for."""
 
-LEAST_TASKS, MOST_TASKS = 1 << 7, 1 << 14
+TASKS_MIN, TASKS_MAX = 1 << 7, 1 << 14
 """Into how many tasks the expansion is cut: enough that threads end together and a bar moves, unless ELEMENTS forbids
 it; not so many that handing them out, milliseconds each in a cluster, keeps hundreds of cores waiting."""
 
@@ -116,15 +116,15 @@ def expand(call: Expansion) -> NDArray[Any]:
     return acc
 
 
-def in_blocks(parts: Iterable[Masks], size: int) -> Iterator[Masks]:
+def in_blocks(masks: Iterable[Masks], size: int) -> Iterator[Masks]:
     """The same seeds, `size` at a time; each is copied once."""
     block, filled = _empty(size), 0
-    for part in parts:
+    for source in masks:
         taken = 0
-        while taken < len(part.seeds):
-            fits = min(size - filled, len(part.seeds) - taken)
-            block.seeds[filled : filled + fits] = part.seeds[taken : taken + fits]
-            block.signs[filled : filled + fits] = part.signs[taken : taken + fits]
+        while taken < len(source.seeds):
+            fits = min(size - filled, len(source.seeds) - taken)
+            block.seeds[filled : filled + fits] = source.seeds[taken : taken + fits]
+            block.signs[filled : filled + fits] = source.signs[taken : taken + fits]
             taken, filled = taken + fits, filled + fits
             if filled == size:
                 yield block
@@ -185,7 +185,8 @@ class Removal:
         self._agreements = self._split_by_user()
         self._total = len(self._agreements) + _ceil(seeds, self._block) * len(self._ranges)
         self._done = 0
-        self._window = max(WINDOW, self._held() // (17 * self._block + params.dtype.itemsize * len(self._ranges[0])))
+        task_bytes = 17 * self._block + params.dtype.itemsize * len(self._ranges[0])
+        self._window = max(WINDOW, self._server_bytes() // task_bytes)
 
     def run(self, executor: Executor | None) -> NDArray[Any]:
         """The vector, dtype(R)[m].
@@ -200,35 +201,35 @@ class Removal:
         with (
             borrowed(executor) as pool,
             closing(self._masks(pool)) as masks,
-            closing(completed(pool, expand, self._expansions(masks), self._window)) as slices,
+            closing(completed(pool, expand, self._expansions(masks), self._window)) as sums,
         ):
-            for call, part in slices:
-                vector.add(acc[call.offset : call.offset + call.n], part, self._params.modulus)
+            for expansion, masks_sum in sums:
+                vector.add(acc[expansion.offset : expansion.offset + expansion.n], masks_sum, self._params.modulus)
                 self._step()
         return acc
 
-    def _held(self) -> int:
+    def _server_bytes(self) -> int:
         """Bytes of the shares and the sum: what is under way may take as much again."""
         users = len(self._revealed.survivors) + len(self._revealed.dropped)
         return 32 * users**2 + self._params.m * self._params.dtype.itemsize
 
     def _split_by_user(self) -> list[Agreement]:
         """Some survivors at a time, with all dropped users."""
-        known = self._revealed
-        if not len(known.dropped):
+        revealed = self._revealed
+        if not len(revealed.dropped):
             return []
-        step = POINTS * max(1, PRODUCTS // (POINTS * len(known.dropped)))
-        parts = [slice(start, start + step) for start in range(0, len(known.survivors), step)]
+        step = POINTS * max(1, PRODUCTS // (POINTS * len(revealed.dropped)))
+        groups = [slice(start, start + step) for start in range(0, len(revealed.survivors), step)]
         return [
             Agreement(
-                known.dropped,
-                known.secrets,
-                known.survivors[part],
-                known.publics[part],
-                self._adjacent[part],
+                revealed.dropped,
+                revealed.secrets,
+                revealed.survivors[group],
+                revealed.publics[group],
+                self._adjacent[group],
                 self._session,
             )
-            for part in parts
+            for group in groups
         ]
 
     def _masks(self, pool: Executor) -> Generator[Masks]:
@@ -242,8 +243,8 @@ class Removal:
         """The same, split by seeds and by coordinates."""
         modulus, nonce = self._params.modulus, prg_nonce(self._session)
         for block in in_blocks(masks, self._block):
-            for part in self._ranges:
-                yield Expansion(block, modulus, nonce, part.start, len(part))
+            for coordinates in self._ranges:
+                yield Expansion(block, modulus, nonce, coordinates.start, len(coordinates))
 
     def _step(self) -> None:
         self._done += 1
@@ -259,9 +260,9 @@ def coordinate_ranges(m: int) -> list[range]:
 def block_size(seeds: int, ranges: list[range]) -> int:
     """How many of the seeds a task takes."""
     work = seeds * len(ranges)
-    least = max(_ceil(work, LEAST_TASKS), ELEMENTS // len(ranges[0]))
-    most = max(_ceil(work, MOST_TASKS), SEEDS)
-    return _ceil(min(least, most), CHUNK) * CHUNK
+    enough = max(_ceil(work, TASKS_MIN), ELEMENTS // len(ranges[0]))
+    allowed = max(_ceil(work, TASKS_MAX), SEEDS)
+    return _ceil(min(enough, allowed), CHUNK) * CHUNK
 
 
 def _ceil(a: int, b: int) -> int:

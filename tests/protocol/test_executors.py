@@ -103,8 +103,8 @@ def test_blocks_hold_the_same_seeds_in_order(lengths: list[int], size: int) -> N
     seeds = np.arange(16 * total, dtype=np.uint64).astype(np.uint8).reshape(total, 16)
     signs = np.where(np.arange(total) % 3 == 0, 1, -1).astype(np.int8)
     cuts = np.cumsum(lengths)[:-1]
-    parts = list(map(Masks, np.split(seeds, cuts), np.split(signs, cuts)))
-    blocks = list(in_blocks(parts, size))
+    masks = map(Masks, np.split(seeds, cuts), np.split(signs, cuts))
+    blocks = list(in_blocks(masks, size))
     assert [len(block.signs) for block in blocks] == [size] * (total // size) + [total % size] * (total % size > 0)
     assert np.concatenate([np.empty((0, 16), np.uint8), *(block.seeds for block in blocks)]).tolist() == seeds.tolist()
     assert np.concatenate([np.empty(0, np.int8), *(block.signs for block in blocks)]).tolist() == signs.tolist()
@@ -121,27 +121,27 @@ def revealed(survivors: list[int], dropped: list[int], seed: int) -> tuple[Revea
     def octets(items: list[bytes], length: int) -> NDArray[np.uint8]:
         return np.frombuffer(b"".join(items), np.uint8).reshape(-1, length)
 
-    known = Revealed(
+    secrets = Revealed(
         np.array(survivors, np.uint32),
         octets([rng.bytes(16) for _ in survivors], 16),
         octets([pairs[u].public for u in survivors], 32),
         np.array(dropped, np.uint32),
         octets([pairs[v].secret for v in dropped], 32),
     )
-    return known, pairs
+    return secrets, pairs
 
 
-def twin(params: Params, known: Revealed, pairs: dict[int, KeyPair]) -> list[int]:
+def twin(params: Params, secrets: Revealed, pairs: dict[int, KeyPair]) -> list[int]:
     """Minus the masks, one after the other, by the survivors' own keys."""
 
     def mask(seed: bytes) -> Any:
         return masking.expand(params.m, seed, modulus=params.modulus, nonce=prg_nonce(SESSION)).astype(object)
 
-    total = -sum((mask(seed.tobytes()) for seed in known.seeds), np.zeros(params.m, object))
-    for v in known.dropped.tolist():
+    total = -sum((mask(seed.tobytes()) for seed in secrets.seeds), np.zeros(params.m, object))
+    for v in secrets.dropped.tolist():
         (point,) = load_public_keys(np.frombuffer(pairs[v].public, np.uint8).reshape(1, 32))
         assert point is not None
-        for u in params.graph.neighbours(v, known.survivors).tolist():
+        for u in params.graph.neighbours(v, secrets.survivors).tolist():
             p = mask(mask_seed(pairs[u].agree(point), SESSION, u, v))
             total += -p if u > v else p
     result: list[int] = (total % params.modulus).tolist()
@@ -161,15 +161,15 @@ def test_removal_takes_out_every_mask_however_it_is_cut(data: st.DataObject) -> 
         sorted(users[8 : 8 + data.draw(st.integers(0, 4))]),
     )
     params = parameters(data.draw(st.integers(1, 200)), data.draw(st.sampled_from(MODULI)))
-    known, pairs = revealed(survivors, dropped, data.draw(st.integers(0, 1 << 16)))
+    secrets, pairs = revealed(survivors, dropped, data.draw(st.integers(0, 1 << 16)))
     steps: list[tuple[int, int]] = []
     inline = Inline()
     with pytest.MonkeyPatch.context() as patch:
         for name in (
             "RANGE",
             "SEEDS",
-            "LEAST_TASKS",
-            "MOST_TASKS",
+            "TASKS_MIN",
+            "TASKS_MAX",
             "ELEMENTS",
             "CHUNK",
             "POINTS",
@@ -177,47 +177,47 @@ def test_removal_takes_out_every_mask_however_it_is_cut(data: st.DataObject) -> 
             "WINDOW",
         ):
             patch.setattr(unmask, name, data.draw(st.integers(1, 40), name))
-        removal = Removal(params, SESSION, known, lambda done, total: steps.append((done, total)))
-        assert removal.run(inline).tolist() == twin(params, known, pairs)
+        removal = Removal(params, SESSION, secrets, lambda done, total: steps.append((done, total)))
+        assert removal.run(inline).tolist() == twin(params, secrets, pairs)
     assert steps == [(done, len(inline.tasks)) for done in range(1, len(inline.tasks) + 1)]
 
 
 def test_only_neighbours_have_masks(monkeypatch: pytest.MonkeyPatch) -> None:
-    known, pairs = revealed([1, 3, 4, 6, 7, 9], [2, 5, 8], 1)
+    secrets, pairs = revealed([1, 3, 4, 6, 7, 9], [2, 5, 8], 1)
     params = parameters(40, 1 << 24)
-    of_everyone = twin(params, known, pairs)
+    of_everyone = twin(params, secrets, pairs)
     monkeypatch.setattr(Params, "graph", Ring(9, 2))
-    expected = twin(params, known, pairs)
+    expected = twin(params, secrets, pairs)
     assert expected != of_everyone
-    assert Removal(params, SESSION, known, lambda done, total: None).run(Inline()).tolist() == expected
+    assert Removal(params, SESSION, secrets, lambda done, total: None).run(Inline()).tolist() == expected
 
 
 def test_no_task_shows_its_secrets() -> None:
-    shown: list[str] = []
+    logged: list[str] = []
 
     class Watched(Inline):
         """Notes what a cluster would log of a task."""
 
         def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
             future = super().submit(fn, *args, **kwargs)
-            shown.append(f"{args} {kwargs} {future.result()}" if fn is unmask.agreed_masks else f"{args} {kwargs}")
+            logged.append(f"{args} {kwargs} {future.result()}" if fn is unmask.agreed_masks else f"{args} {kwargs}")
             return future
 
-    known, _ = revealed([1, 3, 4], [2, 5], 1)
-    Removal(parameters(4, 1 << 24), SESSION, known, lambda done, total: None).run(Watched())
-    assert len(shown) == 2
-    for text in (*shown, repr(known)):
+    secrets, _ = revealed([1, 3, 4], [2, 5], 1)
+    Removal(parameters(4, 1 << 24), SESSION, secrets, lambda done, total: None).run(Watched())
+    assert len(logged) == 2
+    for text in (*logged, repr(secrets)):
         assert not any(word in text for word in ("array", "seeds", "secrets", "["))
 
 
 def test_few_of_many_tasks_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many agreements and as many expansions, for sums as small as these."""
-    for name, size in {"RANGE": 16, "SEEDS": 1, "ELEMENTS": 1, "CHUNK": 1, "LEAST_TASKS": 1000, "WINDOW": 50}.items():
+    for name, size in {"RANGE": 16, "SEEDS": 1, "ELEMENTS": 1, "CHUNK": 1, "TASKS_MIN": 1000, "WINDOW": 50}.items():
         monkeypatch.setattr(unmask, name, size)
-    known, _ = revealed([1, 3, 4, 6, 7, 9], [2, 5, 8], 1)
+    secrets, _ = revealed([1, 3, 4, 6, 7, 9], [2, 5, 8], 1)
     inline, under_way = Inline(), [0]
     Removal(
-        parameters(320, 1 << 24), SESSION, known, lambda done, total: under_way.append(len(inline.tasks) - done)
+        parameters(320, 1 << 24), SESSION, secrets, lambda done, total: under_way.append(len(inline.tasks) - done)
     ).run(inline)
     assert len(inline.tasks) > 400
     assert max(under_way) <= 2 * 50
@@ -230,16 +230,16 @@ def test_tasks_are_neither_tiny_nor_huge(n: int, d: int, m: int) -> None:
     seeds = (n - d) * (d + 1)
     ranges = unmask.coordinate_ranges(m)
     block = unmask.block_size(seeds, ranges)
-    assert [part.start for part in ranges[1:]] == [part.stop for part in ranges[:-1]]
+    assert [cut.start for cut in ranges[1:]] == [cut.stop for cut in ranges[:-1]]
     assert (ranges[0].start, ranges[-1].stop) == (0, m)
     assert max(map(len, ranges)) <= unmask.RANGE
     assert len(ranges[0]) - len(ranges[-1]) <= 16 * len(ranges)
     tasks = len(ranges) * -(-seeds // block)
     work = min(seeds, block) * len(ranges[0])
-    assert tasks <= 1.01 * unmask.MOST_TASKS
-    assert tasks >= unmask.LEAST_TASKS / 2 or work <= 1.1 * unmask.ELEMENTS or seeds <= unmask.SEEDS
+    assert tasks <= 1.01 * unmask.TASKS_MAX
+    assert tasks >= unmask.TASKS_MIN / 2 or work <= 1.1 * unmask.ELEMENTS or seeds <= unmask.SEEDS
     assert work >= unmask.ELEMENTS or block >= min(seeds, unmask.SEEDS)
-    assert work <= unmask.RANGE * unmask.SEEDS or tasks >= unmask.MOST_TASKS / 2
+    assert work <= unmask.RANGE * unmask.SEEDS or tasks >= unmask.TASKS_MAX / 2
 
 
 # --- Executors ---

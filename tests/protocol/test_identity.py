@@ -220,9 +220,9 @@ def test_nothing_shows_the_private_key(saved: Path) -> None:
     saved.write_text(content.replace("-----END", "----END"))
     with pytest.raises(LocalProtocolError) as refused:
         Identity.load(saved)
-    shown = [repr(identity), str(identity), str(refused.value), repr(refused.value)]
+    texts = [repr(identity), str(identity), str(refused.value), repr(refused.value)]
     assert refused.value.__cause__ is None
-    for text in shown:
+    for text in texts:
         assert secret not in text
         assert raw.hex() not in text
         assert str(raw)[2:-1] not in text
