@@ -34,7 +34,7 @@ from pathlib import Path
 
 from .errors import LocalProtocolError, require
 
-MOST_BYTES = 1 << 30  # of any file
+BYTES_MAX = 1 << 30  # of any file
 _MARK = re.compile(rb"secagg ([a-z ]{1,40}), version 1, device ([0-9]{1,20}), inode ([0-9]{1,20})")
 _MARK_BYTES = 128  # at most, the line feed included
 _CHUNK = 1 << 24
@@ -58,9 +58,7 @@ class Contents:
 class _File:
     """What documents and logs have in common: place, lock, checks, and atomic replacement."""
 
-    def __init__(
-        self, path: str | PathLike[str], kind: str, *, limit: int = MOST_BYTES, unmarked: bool = False
-    ) -> None:
+    def __init__(self, path: str | PathLike[str], kind: str, *, limit: int = BYTES_MAX, unmarked: bool = False) -> None:
         self.path = Path(os.path.realpath(path))
         self.kind = kind
         self._limit = limit
@@ -105,8 +103,8 @@ class _File:
         _remove(folder, new)  # what a crash has left
         file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
         try:
-            found = os.fstat(file)
-            _write(file, _mark(self.kind, found) + body)
+            status = os.fstat(file)
+            _write(file, _mark(self.kind, status) + body)
             os.fsync(file)
         except BaseException:
             _remove(folder, new)
@@ -115,15 +113,15 @@ class _File:
             os.close(file)
         os.replace(new, self.path.name, src_dir_fd=folder, dst_dir_fd=folder)
         os.fsync(folder)
-        return found
+        return status
 
     def _checked(self, file: int, data: bytes) -> tuple[bytes, bool]:
         """A file's body, and whether it has a mark, which is then of this file."""
-        found = _parsed(data, self.path)
-        if found is None:
+        parsed = _parsed(data, self.path)
+        if parsed is None:
             require(self._unmarked, f"{self.path} is no {self.kind}")
             return data, False
-        kind, place, body = found
+        kind, place, body = parsed
         require(kind == self.kind, f"{self.path} is a {kind}, and no {self.kind}")
         if place != _place(os.fstat(file)):
             raise LocalProtocolError(
@@ -156,9 +154,7 @@ class Document(_File):
         unmarked: whether a file without mark is taken, as of an older program.
     """
 
-    def __init__(
-        self, path: str | PathLike[str], kind: str, *, limit: int = MOST_BYTES, unmarked: bool = False
-    ) -> None:
+    def __init__(self, path: str | PathLike[str], kind: str, *, limit: int = BYTES_MAX, unmarked: bool = False) -> None:
         super().__init__(path, kind, limit=limit, unmarked=unmarked)
         self._place: tuple[int, int] | None = None  # of the file that was read or written last
 
@@ -212,7 +208,7 @@ class Log(_File):
         kind: str,
         take: Callable[[str], object],
         *,
-        limit: int = MOST_BYTES,
+        limit: int = BYTES_MAX,
         unmarked: bool = False,
     ) -> None:
         super().__init__(path, kind, limit=limit, unmarked=unmarked)
@@ -302,10 +298,10 @@ class Log(_File):
         self._taken += len(line)
         self._take(record)
 
-    def _made(self, found: os.stat_result, body: int) -> None:
+    def _made(self, status: os.stat_result, body: int) -> None:
         """Go on in a file of our own making, which has so many bytes behind its mark."""
-        self._place = _place(found)
-        self._taken = len(_mark(self.kind, found)) + body
+        self._place = _place(status)
+        self._taken = len(_mark(self.kind, status)) + body
 
 
 def adopt(path: str | PathLike[str]) -> str:
@@ -322,12 +318,12 @@ def adopt(path: str | PathLike[str]) -> str:
     with state._alone() as folder:
         file = _open(folder, state.path, os.O_RDWR)
         try:
-            found = _parsed(_read(file, 0, state._size(file)), state.path)
+            parsed = _parsed(_read(file, 0, state._size(file)), state.path)
         finally:
             os.close(file)
-        if found is None:
+        if parsed is None:
             raise LocalProtocolError(f"{state.path} is no {state.kind}")
-        state.kind, _, body = found
+        state.kind, _, body = parsed
         state._replace(folder, body)
     return state.kind
 
@@ -372,23 +368,23 @@ def read(path: str | PathLike[str], limit: int) -> bytes | None:
     except FileNotFoundError:
         return None
     try:
-        found = os.fstat(file)
-        require(stat.S_ISREG(found.st_mode), f"{path} is no regular file")
-        require(found.st_size <= limit, f"{path} has {found.st_size:,} bytes: {limit:,} at most are read")
-        return _read(file, 0, found.st_size)
+        status = os.fstat(file)
+        require(stat.S_ISREG(status.st_mode), f"{path} is no regular file")
+        require(status.st_size <= limit, f"{path} has {status.st_size:,} bytes: {limit:,} at most are read")
+        return _read(file, 0, status.st_size)
     finally:
         os.close(file)
 
 
 def _check_folder(folder: int, path: Path) -> None:
-    found = os.fstat(folder)
+    status = os.fstat(folder)
     require(
-        found.st_uid in (0, os.geteuid()),
+        status.st_uid in (0, os.geteuid()),
         f"the folder {path} belongs to another user, who may change what is in it: run as that user, or take a folder"
         " of your own",
     )
     require(
-        not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH),
+        not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH),
         f"others may write to the folder {path}: chmod go-w {path}, or take a folder of your own",
     )
 
@@ -402,11 +398,11 @@ def _open(folder: int, path: Path, flags: int) -> int:
             raise
         raise LocalProtocolError(f"{path} has become a symbolic link: put the file itself there") from None
     try:
-        found = os.fstat(file)
-        require(stat.S_ISREG(found.st_mode), f"{path} is no regular file")
-        require(found.st_uid == os.geteuid(), f"{path} belongs to another user: run as that user")
+        status = os.fstat(file)
+        require(stat.S_ISREG(status.st_mode), f"{path} is no regular file")
+        require(status.st_uid == os.geteuid(), f"{path} belongs to another user: run as that user")
         _check_names(file, path)
-        if stat.S_IMODE(found.st_mode) & 0o077:
+        if stat.S_IMODE(status.st_mode) & 0o077:
             os.fchmod(file, 0o600)
     except BaseException:
         os.close(file)
@@ -420,12 +416,12 @@ def _check_names(file: int, path: Path) -> None:
     require(links == 1, f"{path} has {links} names (hard links): remove the others, or copy the file")
 
 
-def _place(found: os.stat_result) -> tuple[int, int]:
-    return found.st_dev, found.st_ino
+def _place(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
-def _mark(kind: str, found: os.stat_result) -> bytes:
-    return f"secagg {kind}, version 1, device {found.st_dev}, inode {found.st_ino}\n".encode()
+def _mark(kind: str, status: os.stat_result) -> bytes:
+    return f"secagg {kind}, version 1, device {status.st_dev}, inode {status.st_ino}\n".encode()
 
 
 def _parsed(data: bytes, path: Path) -> tuple[str, tuple[int, int], bytes] | None:
@@ -433,18 +429,18 @@ def _parsed(data: bytes, path: Path) -> tuple[str, tuple[int, int], bytes] | Non
     if not data.startswith(b"secagg "):
         return None
     line, end, body = data.partition(b"\n")
-    found = _MARK.fullmatch(line) if end else None
-    if found is None:
+    mark = _MARK.fullmatch(line) if end else None
+    if mark is None:
         raise LocalProtocolError(f"{path} is damaged, or of a newer program")
-    return found[1].decode(), (int(found[2]), int(found[3])), body
+    return mark[1].decode(), (int(mark[2]), int(mark[3])), body
 
 
 def _read(file: int, start: int, size: int) -> bytes:
-    parts = []
-    while size > 0 and (part := os.pread(file, min(size, _CHUNK), start)):
-        parts.append(part)
-        start, size = start + len(part), size - len(part)
-    return b"".join(parts)
+    chunks = []
+    while size > 0 and (chunk := os.pread(file, min(size, _CHUNK), start)):
+        chunks.append(chunk)
+        start, size = start + len(chunk), size - len(chunk)
+    return b"".join(chunks)
 
 
 def _write(file: int, data: bytes) -> None:

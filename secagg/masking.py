@@ -127,10 +127,10 @@ def mask_sum(
     keys = _exactly(seeds, "seeds", np.uint8, 2)
     directions = _exactly(signs, "signs", np.int8, 1)
 
-    def add_part(part: slice) -> None:
-        _kernels.mask_sum(acc[part], keys, directions, ring, nonce, offset + part.start)
+    def add_range(elements: slice) -> None:
+        _kernels.mask_sum(acc[elements], keys, directions, ring, nonce, offset + elements.start)
 
-    over_ranges(add_part, len(acc), threads)
+    over_ranges(add_range, len(acc), threads)
 
 
 def mask_add(

@@ -41,7 +41,7 @@ Bytes = bytes | bytearray | memoryview | NDArray[np.uint8]
 
 _GROUP = 8  # elements that together take whole bytes, whatever b is
 _CUT = 16  # elements that together take whole keystream blocks, too
-_PART_BYTES = 1 << 24  # packed bytes below which starting another thread costs more than it saves
+_THREAD_BYTES_MIN = 1 << 24  # packed bytes below which starting another thread costs more than it saves
 
 
 def dtype(modulus: int) -> np.dtype[Any]:
@@ -142,11 +142,11 @@ def packed_add(acc: Word, packed: Bytes, modulus: int, *, offset: int = 0, threa
         raise ValueError(f"threads must be at least 1, got {threads}")
     octets = _slice(packed, offset, acc.size, modulus)
 
-    def add_part(part: slice) -> None:
-        start, end = packed_size(part.start, modulus), packed_size(part.stop, modulus)
-        _kernels.packed_add(acc[part], octets[start:end], modulus)
+    def add_range(elements: slice) -> None:
+        start, end = packed_size(elements.start, modulus), packed_size(elements.stop, modulus)
+        _kernels.packed_add(acc[elements], octets[start:end], modulus)
 
-    over_ranges(add_part, acc.size, min(threads, max(1, octets.size // _PART_BYTES)))
+    over_ranges(add_range, acc.size, min(threads, max(1, octets.size // _THREAD_BYTES_MIN)))
 
 
 def _octets(packed: Bytes) -> Bytes:
@@ -172,12 +172,12 @@ def over_ranges(work: Callable[[slice], None], n: int, threads: int) -> None:
     """Calls work on ranges that make up 0 .. n, each in a thread of its own and cut at a multiple of 16, so that packed
     elements and keystream blocks stay whole."""
     step = max(1, -(-n // (threads * _CUT))) * _CUT
-    parts = [slice(start, min(start + step, n)) for start in range(0, n, step)]
-    if len(parts) <= 1:
+    ranges = [slice(start, min(start + step, n)) for start in range(0, n, step)]
+    if len(ranges) <= 1:
         work(slice(0, n))
         return
     with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, parts):
+        for _ in pool.map(work, ranges):
             pass
 
 

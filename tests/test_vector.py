@@ -113,7 +113,7 @@ def test_largest_elements_added(isa: str, modulus: int) -> None:
 def test_packed_add_of_a_slice(
     isa: str, modulus: int, threads: int, offset: int, n: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vector, "_PART_BYTES", 1)
+    monkeypatch.setattr(vector, "_THREAD_BYTES_MIN", 1)
     elements, before = random_elements(1000, modulus), random_elements(n, modulus, seed=1)
     acc = as_vector(before, modulus)
     vector.packed_add(acc, twin_pack(elements, modulus), modulus, offset=offset, threads=threads)
@@ -121,7 +121,7 @@ def test_packed_add_of_a_slice(
 
 
 def test_packed_add_shares_out_a_long_vector(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vector, "_PART_BYTES", 1 << 20)
+    monkeypatch.setattr(vector, "_THREAD_BYTES_MIN", 1 << 20)
     modulus, n = 2**20, 1_000_003  # 2.5 MB packed: two parts
     elements = np.random.default_rng(1).integers(0, modulus, n, np.uint32)
     acc = elements[::-1].copy()
