@@ -331,12 +331,12 @@ class NoisySum(Encoding[Arrays]):
     def _default_steps(self) -> int:
         """The least power of two for which rounding costs at most ROUNDING_SHARE of the noise; see the module."""
         length, rho, steps = self._vector_length, budget_rho(self.budget), 1
-        least = WEIGHT_STEPS_MIN * (self.max_weight or 0) / _weight_share(length)
+        steps_for_weights = WEIGHT_STEPS_MIN * (self.max_weight or 0) / _weight_share(length)
         while steps < STEPS_MAX:
-            least_noise = 2 * steps**2 / rho  # L2**2 / (2 rho), with L2 = 2 * steps
-            longer = rounded_norm_squared(steps, length, Rounding.CONDITIONAL) - steps**2
-            fine = Fraction(self.n, 4) <= ROUNDING_SHARE * least_noise and longer <= ROUNDING_SHARE * steps**2
-            if fine and steps >= least:
+            noise_variance = 2 * steps**2 / rho  # L2**2 / (2 rho), with L2 = 2 * steps
+            lengthening = rounded_norm_squared(steps, length, Rounding.CONDITIONAL) - steps**2
+            fine = Fraction(self.n, 4) <= ROUNDING_SHARE * noise_variance and lengthening <= ROUNDING_SHARE * steps**2
+            if fine and steps >= steps_for_weights:
                 break
             steps *= 2
         return steps
@@ -346,15 +346,15 @@ class NoisySum(Encoding[Arrays]):
         vector = Sensitivity.l2_bounded(norm_squared, self._vector_length, relation, signed=True)
         if self.max_weight is None:
             return vector
-        least, most = self._weight_range
-        return vector.beside(Sensitivity.sum(most, relation, min_value=least))
+        smallest, largest = self._weight_range
+        return vector.beside(Sensitivity.sum(largest, relation, min_value=smallest))
 
     @property
     def _weight_range(self) -> tuple[int, int]:
-        """The steps of the least and of the most weight: of its own even where all are 1, as what is sent is noised,
-        whatever it is."""
-        most = self.max_weight or 1
-        return min(1, most - 1) * self.weight_steps, most * self.weight_steps
+        """The smallest and the largest weight in steps. Where all weights are 1 the range still begins at 0: what is
+        sent gets noise, whatever it is."""
+        largest = self.max_weight or 1
+        return min(1, largest - 1) * self.weight_steps, largest * self.weight_steps
 
     def _rotation(self, params: Params) -> Rotation:
         return Rotation(self.layout.size, params.nonce)
