@@ -51,9 +51,9 @@ def test_no_real_number_is_rounded_on_the_way(value: Any) -> None:
 
 def test_octets_are_copied_out_of_what_may_change() -> None:
     mutable = bytearray(b"abc")
-    kept = arguments.octets(mutable, "context")
+    copied = arguments.octets(mutable, "context")
     mutable[0] = 0
-    assert kept == b"abc"
+    assert copied == b"abc"
     assert type(arguments.octets(memoryview(b"abc"), "context")) is bytes
 
 

@@ -582,8 +582,8 @@ def test_what_was_acknowledged_outlives_a_kill(path: Path, kind: str, lines: int
         victim.kill()
         heard += [int(line) for line in victim.stdout.read().splitlines()]
     if kind == "log":
-        found = [int(record) for record in records_of(path)]
-        assert found in (heard, [*heard, heard[-1] + 1])
+        written = [int(record) for record in records_of(path)]
+        assert written in (heard, [*heard, heard[-1] + 1])
         return
     with document(path).turn() as contents:
         assert contents.body is not None

@@ -100,9 +100,9 @@ def seen(value: Any, above: tuple[int, ...] = ()) -> Any:
     if isinstance(value, Mapping):
         return type(value), sorted(((seen(k, above), seen(v, above)) for k, v in value.items()), key=repr)
     if isinstance(value, set | frozenset):
-        return type(value), sorted((seen(each, above) for each in value), key=repr)
+        return type(value), sorted((seen(item, above) for item in value), key=repr)
     if isinstance(value, list | tuple):
-        return type(value), [seen(each, above) for each in value]
+        return type(value), [seen(item, above) for item in value]
     ours = type(value).__module__.startswith("secagg") or is_dataclass(value)
     return type(value), seen(vars(value), above) if ours and hasattr(value, "__dict__") else None
 
@@ -118,8 +118,8 @@ def leaves(value: Any, kinds: type | tuple[type, ...]) -> Iterator[Any]:
     if isinstance(value, Mapping):
         value = [*value, *value.values()]
     if isinstance(value, list | tuple | set):
-        for each in value:
-            yield from leaves(each, kinds)
+        for item in value:
+            yield from leaves(item, kinds)
     elif isinstance(value, kinds) and not isinstance(value, Enum):
         yield value
 
@@ -129,7 +129,7 @@ def changed(value: Any, kinds: type | tuple[type, ...], change: Callable[[Any], 
     if isinstance(value, Mapping):
         return {changed(k, kinds, change): changed(v, kinds, change) for k, v in value.items()}
     if isinstance(value, list | tuple | set):
-        return type(value)(changed(each, kinds, change) for each in value)
+        return type(value)(changed(item, kinds, change) for item in value)
     return change(value) if isinstance(value, kinds) and not isinstance(value, Enum) else value
 
 
@@ -186,12 +186,12 @@ def test_integers_of_every_type_mean_their_value(parameter: Parameter) -> None:
             if fits(kind, numbers):
                 assert same(plain, _outcome_of(parameter, call, kind)), kind
         if all(isinstance(number, int) for number in numbers):
-            found = _outcome_of(parameter, call, Index)
-            assert same(plain, found) or isinstance(found, ArgumentTypeError), found
+            indexed = _outcome_of(parameter, call, Index)
+            assert same(plain, indexed) or isinstance(indexed, ArgumentTypeError), indexed
         for kind in FLOATS:
             if fits(kind, numbers):
-                found = _outcome_of(parameter, call, kind)
-                assert same(_outcome_of(parameter, call, float), found) or isinstance(found, ArgumentTypeError), kind
+                typed = _outcome_of(parameter, call, kind)
+                assert same(_outcome_of(parameter, call, float), typed) or isinstance(typed, ArgumentTypeError), kind
 
 
 @parameters_of("number")
@@ -201,10 +201,10 @@ def test_integers_are_not_calculated_with_before_they_are_plain(parameter: Param
         numbers = _numbers(parameter, call)
         for kind, types in ((Index, int), (Real, int | float)):
             if numbers and all(isinstance(number, types) for number in numbers):
-                found = _outcome_of(parameter, call, kind)
+                typed = _outcome_of(parameter, call, kind)
                 plain = plain_outcome(parameter, call)
                 floats = _outcome_of(parameter, call, float)
-                assert same(plain, found) or same(floats, found) or isinstance(found, ArgumentTypeError), found
+                assert same(plain, typed) or same(floats, typed) or isinstance(typed, ArgumentTypeError), typed
 
 
 @parameters_of("number")
@@ -220,8 +220,8 @@ def test_what_is_no_number_is_refused_by_its_type(parameter: Parameter) -> None:
     for call in calls_of(parameter):
         for value in (b"1", object(), np.ma.masked_array(1, mask=True)):
             if _numbers(parameter, call) and (value != b"1" or "octets" not in parameter.kinds):
-                found = _outcome_of(parameter, call, always(value))
-                assert isinstance(found, TypeError), (value, found)
+                error = _outcome_of(parameter, call, always(value))
+                assert isinstance(error, TypeError), (value, error)
 
 
 @parameters_of("flag")
@@ -241,15 +241,15 @@ def test_bytes_of_every_kind_are_kept_as_they_were(parameter: Parameter) -> None
     for call in calls:
         plain = plain_outcome(parameter, call)
         for kind in (bytearray, memoryview):
-            found = outcome(parameter, call, partial(changed, kinds=bytes, change=kind))
-            assert same(plain, found), (kind, found)
+            typed = outcome(parameter, call, partial(changed, kinds=bytes, change=kind))
+            assert same(plain, typed), (kind, typed)
 
 
 @parameters_of("octets")
 def test_text_is_no_bytes(parameter: Parameter) -> None:
     for call in calls_of(parameter):
         if _bytes(parameter, call):
-            text = outcome(parameter, call, lambda value: changed(value, bytes, lambda each: "x" * len(each)))
+            text = outcome(parameter, call, lambda value: changed(value, bytes, lambda octets: "x" * len(octets)))
             size = outcome(parameter, call, lambda value: changed(value, bytes, len))
             assert isinstance(text, TypeError), text
             assert isinstance(size, TypeError), size
@@ -313,10 +313,10 @@ taken: Any = dp  # as a caller without annotations sees it
     ],
 )
 def test_sensitivities_of_numpy_s_integers(sensitivity: Callable[[], dp.Sensitivity], l1: int, l2_squared: int) -> None:
-    found = sensitivity()
-    assert found.l1 == l1
-    assert found.l2_squared == l2_squared
-    assert type(found.l2_squared.numerator) is int
+    made = sensitivity()
+    assert made.l1 == l1
+    assert made.l2_squared == l2_squared
+    assert type(made.l2_squared.numerator) is int
 
 
 def test_a_plan_made_of_the_largest_pixel_adds_all_of_its_noise() -> None:

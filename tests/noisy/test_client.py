@@ -22,9 +22,9 @@ Session = tuple[Server, dict[int, NoisyClient]]
 
 def ledger(sessions: int, path: Path | None = None) -> Ledger:
     """Enough for so many sessions and not for one more."""
-    found = next(total for total in totals() if affords(total, sessions))
-    assert not affords(found, sessions + 1)
-    return Ledger(found, path)
+    budget = next(total for total in totals() if affords(total, sessions))
+    assert not affords(budget, sessions + 1)
+    return Ledger(budget, path)
 
 
 def totals() -> list[ApproxDp]:
@@ -163,8 +163,8 @@ def test_dropping_out_after_the_masked_input_has_cost(model: Model) -> None:
 
 def test_a_request_that_is_refused_costs_nothing() -> None:
     ledgers = everyones(lambda: ledger(1))
-    requests = until_collection(*(found := session(ledgers)))
-    client = found[1][1]
+    server, clients = session(ledgers)
+    requests, client = until_collection(server, clients), clients[1]
     with pytest.raises(RemoteProtocolError):
         client.receive(requests[1][:-1])
     assert client.finished
@@ -262,7 +262,7 @@ def test_of_two_sessions_at_once_the_second_is_left_when_the_first_has_spent(tmp
     file = tmp_path / "ledger"
     shared = ledger(1, file)
     first, second = (session({**everyones(lambda: ledger(1)), 1: Ledger(shared.total, file)}) for _ in range(2))
-    requests = [until_collection(*found)[1] for found in (first, second)]
+    requests = [until_collection(*parties)[1] for parties in (first, second)]
     first[1][1].receive(requests[0])
     with pytest.raises(BudgetExceeded):
         second[1][1].receive(requests[1])

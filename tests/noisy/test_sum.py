@@ -43,8 +43,8 @@ def noisy_sum(m: int = 50, n: int = 7, **others: Any) -> NoisySum[Any]:
 def vectors(task: NoisySum[Any], seed: int = 0) -> dict[int, NDArray[np.float64]]:
     """Of norm clip, but for the first, which is longer."""
     rng = np.random.default_rng(seed)
-    found = {u: rng.normal(size=task.layout.size) for u in range(1, task.n + 1)}
-    return {u: x / np.linalg.norm(x) * task.clip * (3 if u == 1 else 1) for u, x in found.items()}
+    directions = {u: rng.normal(size=task.layout.size) for u in range(1, task.n + 1)}
+    return {u: x / np.linalg.norm(x) * task.clip * (3 if u == 1 else 1) for u, x in directions.items()}
 
 
 def clipped(task: NoisySum[Any], x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -249,10 +249,10 @@ def test_a_mapping_of_arrays_comes_back_as_the_same_mapping() -> None:
         shuffled = {key: model[key] for key in ("a", "b", "w")}
         inputs = {1: task.encode(model, params), 2: task.encode(shuffled, params), 3: task.encode(model, params)}
         release = task.decode(simulate(params, inputs).sum, params, 3)
-        for found, factor in ((release.mean, 1), (release.sum, 3)):
-            assert list(found) == ["w", "b", "a"]
-            assert [str(array.dtype) for array in found.values()] == dtypes
-            for key, array in found.items():
+        for decoded, factor in ((release.mean, 1), (release.sum, 3)):
+            assert list(decoded) == ["w", "b", "a"]
+            assert [str(array.dtype) for array in decoded.values()] == dtypes
+            for key, array in decoded.items():
                 np.testing.assert_allclose(array, factor * model[key], atol=4 * task.step)
 
 

@@ -31,8 +31,8 @@ def aggregate(
 ) -> Aggregate[Vector]:
     """What a session over these inputs decodes to; its sum is computed in the clear."""
     params = quantizer.params(max(2, len(inputs)), **others)
-    each = [None] * len(inputs) if weights is None else weights
-    encoded = {u: quantizer.encode(x, w) for u, (x, w) in enumerate(zip(inputs, each, strict=True))}
+    ws = [None] * len(inputs) if weights is None else weights
+    encoded = {u: quantizer.encode(x, w) for u, (x, w) in enumerate(zip(inputs, ws, strict=True))}
     return quantizer.decode(expected_sum(params, encoded, encoded), params, len(inputs))
 
 
@@ -40,8 +40,8 @@ def exact(values: Vector) -> list[Fraction]:
     return [Fraction(float(value)) for value in values]
 
 
-def errors(found: Vector, expected: list[Fraction]) -> list[Fraction]:
-    return [abs(a - b) for a, b in zip(exact(found), expected, strict=True)]
+def errors(values: Vector, expected: list[Fraction]) -> list[Fraction]:
+    return [abs(a - b) for a, b in zip(exact(values), expected, strict=True)]
 
 
 finite = st.floats(-3.0, 3.0, allow_subnormal=True)
@@ -145,10 +145,10 @@ def test_lists_of_arrays_keep_their_shapes(dtype: Any) -> None:
     total = expected_sum(params, {1: quantizer.encode(model), 2: quantizer.encode(model)}, [1, 2])
     result = quantizer.decode(total, params, 2)
     assert params.m == 11
-    for found, array, old in zip(result.mean, model, before, strict=True):
-        assert found.shape == array.shape
-        assert found.dtype == np.float64
-        np.testing.assert_allclose(found, array, rtol=0, atol=result.mean_error)
+    for mean, array, old in zip(result.mean, model, before, strict=True):
+        assert mean.shape == array.shape
+        assert mean.dtype == np.float64
+        np.testing.assert_allclose(mean, array, rtol=0, atol=result.mean_error)
         np.testing.assert_array_equal(array, old)
 
 
@@ -212,9 +212,9 @@ def test_weighted_average_through_the_protocol() -> None:
     assert simulation.survivors == (1, 3, 4, 5, 6)
     result = quantizer.decode(simulation.sum, params, len(simulation.survivors))
     assert result.weight == sum(weights[u] for u in simulation.survivors)
-    for layer, found in enumerate(result.mean):
+    for layer, mean in enumerate(result.mean):
         plain = sum(weights[u] * updates[u][layer] for u in simulation.survivors) / result.weight
-        np.testing.assert_allclose(found, plain, rtol=0, atol=result.mean_error)
+        np.testing.assert_allclose(mean, plain, rtol=0, atol=result.mean_error)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -389,9 +389,9 @@ def test_a_mapping_of_arrays_comes_back_as_the_same_mapping() -> None:
     shuffled = {key: model[key] for key in ("a", "w", "b")}  # names decide, not the order
     total = expected_sum(params, {1: quantizer.encode(model), 2: quantizer.encode(shuffled)}, [1, 2])
     result = quantizer.decode(total, params, 2)
-    for found in (result.mean, result.sum):
-        assert type(found) is dict
-        assert list(found) == ["w", "b", "a"]
+    for decoded in (result.mean, result.sum):
+        assert type(decoded) is dict
+        assert list(decoded) == ["w", "b", "a"]
     for key, value in result.mean.items():
         assert value.dtype == np.float64
         np.testing.assert_allclose(value, model[key], rtol=0, atol=result.mean_error)
@@ -434,22 +434,28 @@ def test_what_is_no_array_never_becomes_one_number(model: Any, reason: str) -> N
         Quantizer.like(model, clip=1.0)
 
 
+def arrays_of(model: Any) -> list[Vector]:
+    if isinstance(model, dict):
+        return list(model.values())
+    return model if isinstance(model, list) else [model]
+
+
 @pytest.mark.parametrize("form", [dict, lambda model: list(model.values()), lambda model: model["half"]])
 def test_dtypes_are_kept_where_asked_for(form: Any) -> None:
     """Of floats: the mean of integers is no integer."""
     model = form({"half": np.ones(3, np.float16), "single": np.ones((2, 2), np.float32), "count": np.ones(1, np.int64)})
     plain: Quantizer[Any] = Quantizer.like(model, clip=2.0)
-    kept: Quantizer[Any] = Quantizer.like(model, clip=2.0, keep_dtypes=True)
-    assert kept.bind() == plain.bind()  # how the result is shown changes nothing of what is sent
+    keeping: Quantizer[Any] = Quantizer.like(model, clip=2.0, keep_dtypes=True)
+    assert keeping.bind() == plain.bind()  # how the result is shown changes nothing of what is sent
     params = plain.params(2)
-    total = expected_sum(params, {1: plain.encode(model), 2: kept.encode(model)}, [1, 2])
-    for quantizer, dtypes in ((plain, [np.float64] * 3), (kept, [np.float16, np.float32, np.float64])):
+    total = expected_sum(params, {1: plain.encode(model), 2: keeping.encode(model)}, [1, 2])
+    for quantizer, dtypes in ((plain, [np.float64] * 3), (keeping, [np.float16, np.float32, np.float64])):
         result = quantizer.decode(total, params, 2)
         assert result.flat.dtype == np.float64
-        for found in (result.mean, result.sum):
-            arrays = list(found.values()) if isinstance(found, dict) else found if isinstance(found, list) else [found]
+        for decoded in (result.mean, result.sum):
+            arrays = arrays_of(decoded)
             assert [array.dtype for array in arrays] == dtypes[: len(arrays)]
-        arrays = [np.ravel(array) for array in (result.mean.values() if isinstance(result.mean, dict) else result.mean)]
+        arrays = [np.ravel(array) for array in arrays_of(result.mean)]
         np.testing.assert_allclose(np.concatenate(arrays), 1.0, rtol=0, atol=result.mean_error + 2.0**-10)
 
 

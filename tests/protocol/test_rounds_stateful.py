@@ -136,8 +136,8 @@ def without_users(draw: st.DrawFn, message: bytes, recipient: int) -> bytes:
     """A request as it would be without some of the users, all its lists in step."""
     decoded = decode(message, TYPES[message[1]])
     users: NDArray[np.uint32] = vars(decoded).get("users", np.empty(0, np.uint32))
-    kept = np.array([draw(st.booleans()) or u == recipient for u in users.tolist()], np.bool_)
-    by_length = {len(users): kept, len(users) - 1: kept[users != recipient]}
+    remaining = np.array([draw(st.booleans()) or u == recipient for u in users.tolist()], np.bool_)
+    by_length = {len(users): remaining, len(users) - 1: remaining[users != recipient]}
     fields = {
         name: value[by_length[len(value)]] if isinstance(value, np.ndarray) and len(value) in by_length else value
         for name, value in vars(decoded).items()
@@ -179,8 +179,8 @@ class Session(RuleBasedStateMachine):
         self.absent = absent
         self.params = Params(m=3, model=self.MODEL, nonce=bytes(16), **sizes)
         self.server, self.clients, self.inputs = parties(self.params, seed)
-        most = self.params.n if many else self.params.n_corrupt
-        self.victims = data.draw(st.sets(st.sampled_from(sorted(self.clients)), min_size=1, max_size=most))
+        max_victims = self.params.n if many else self.params.n_corrupt
+        self.victims = data.draw(st.sets(st.sampled_from(sorted(self.clients)), min_size=1, max_size=max_victims))
         self.touched: set[int] = set()
         self.corrupt: set[int] = set()
         self.delayed: list[tuple[int, bytes]] = []

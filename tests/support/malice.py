@@ -243,11 +243,11 @@ def collect(loot: Loot, u: int, held: Any, answer: Unmasking | None) -> None:
 
 def unmasked(loot: Loot, t: int) -> dict[int, set[str]]:
     """The secrets that the server can reconstruct, by user."""
-    found: dict[int, set[str]] = defaultdict(set)
+    secrets: dict[int, set[str]] = defaultdict(set)
     for (v, kind), holders in loot.items():
         if len(holders) >= t:
-            found[v].add(kind)
-    return found
+            secrets[v].add(kind)
+    return secrets
 
 
 def revealed(loot: Loot) -> dict[int, set[str]]:

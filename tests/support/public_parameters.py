@@ -44,7 +44,7 @@ class Parameter:
 @cache
 def public_callables() -> dict[str, Callable[..., Any]]:
     """Functions, classes and methods that some `__all__` names, each under the name where it is defined."""
-    return dict(found for public in _public_objects() for found in _with_methods(public))
+    return dict(named for public in _public_objects() for named in _with_methods(public))
 
 
 @cache
@@ -97,10 +97,12 @@ def _kinds(annotation: Any) -> Iterator[str]:
     elif annotation in _KINDS:
         yield _KINDS[annotation]
     elif isinstance(annotation, TypeVar):
-        yield from (kind for each in annotation.__constraints__ for kind in _kinds(each))
-    elif get_origin(annotation) is np.ndarray or any("_SupportsArray" in str(part) for part in get_args(annotation)):
+        yield from (kind for constraint in annotation.__constraints__ for kind in _kinds(constraint))
+    elif get_origin(annotation) is np.ndarray or any(
+        "_SupportsArray" in str(member) for member in get_args(annotation)
+    ):
         yield "array"  # ArrayLike is a union that mentions numbers and bytes, too
     elif get_origin(annotation) is Annotated:
         yield from _kinds(get_args(annotation)[0])
     elif get_origin(annotation) in _CONTAINERS:
-        yield from (kind for part in get_args(annotation) for kind in _kinds(part))
+        yield from (kind for member in get_args(annotation) for kind in _kinds(member))
