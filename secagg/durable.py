@@ -70,7 +70,7 @@ class _File:
         return os.path.lexists(self.path)
 
     @contextmanager
-    def _alone(self) -> Iterator[int]:
+    def _locked(self) -> Iterator[int]:
         """The folder's descriptor, while nobody else uses the file."""
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -166,7 +166,7 @@ class Document(_File):
             LocalProtocolError: the file or its folder is refused, as the module's text says.
             OSError: the folder is not there, or the system refuses to read or write.
         """
-        with self._alone() as folder:
+        with self._locked() as folder:
             file = self._opened(folder)
             if file is None:
                 if self._place is not None:
@@ -227,7 +227,7 @@ class Log(_File):
             LocalProtocolError: the file or its folder is refused, as the module's text says, or a record is none.
             OSError: the folder is not there, or the system refuses to read or write.
         """
-        with self._alone() as folder:
+        with self._locked() as folder:
             self._catch_up(folder)
             yield lambda record: self._append(folder, record)
 
@@ -315,7 +315,7 @@ def adopt(path: str | PathLike[str]) -> str:
         OSError: it is not there, or the system refuses to read or write.
     """
     state = _File(path, "file of private state")
-    with state._alone() as folder:
+    with state._locked() as folder:
         file = _open(folder, state.path, os.O_RDWR)
         try:
             parsed = _parsed(_read(file, 0, state._size(file)), state.path)

@@ -49,7 +49,7 @@ class Ball:
         object.__setattr__(self, "doubled_centre", centre)
 
     def holds(self, x: NDArray[Any]) -> bool:
-        l1, l2_squared = _norms(_less(_integers(x, "x"), 2, self.doubled_centre))
+        l1, l2_squared = _norms(_difference(_integers(x, "x"), 2, self.doubled_centre))
         return l1 <= self.sensitivity.l1 and l2_squared <= self.sensitivity.l2_squared
 
 
@@ -81,7 +81,7 @@ class Counts:
             object.__setattr__(self, name, number)
 
     def holds(self, x: NDArray[Any]) -> bool:
-        l1, l2_squared = _norms(_less(_integers(x, "x"), 1, 0))
+        l1, l2_squared = _norms(_difference(_integers(x, "x"), 1, 0))
         apart = 1 if self.length == 1 else 2
         return (self._covers_all_in_l1 or apart * l1 <= self.sensitivity.l1) and (
             self._covers_all_in_l2 or apart * l2_squared <= self.sensitivity.l2_squared
@@ -105,7 +105,7 @@ def _integers(values: NDArray[Any], name: str) -> NDArray[Any]:
     return checked
 
 
-def _less(x: NDArray[Any], factor: int, shift: NDArray[Any] | int) -> NDArray[Any]:
+def _difference(x: NDArray[Any], factor: int, shift: NDArray[Any] | int) -> NDArray[Any]:
     """factor * x - shift, in int64 where nothing can overflow, else in Python's integers."""
     kind = np.int64 if max(_peak(x), _peak(np.asarray(shift))) < 1 << 60 else object
     return np.asarray(factor * x.astype(kind) - np.asarray(shift).astype(kind))

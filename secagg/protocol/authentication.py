@@ -63,7 +63,9 @@ class Pki:
         """A client's message and its signature."""
         return (data, b"") if self._roster is None else (data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:])
 
-    def doubt(self, scope: bytes, u: int, kind: type[Answer] | None, message: bytes, signature: bytes) -> str | None:
+    def reason_to_doubt(
+        self, scope: bytes, u: int, kind: type[Answer] | None, message: bytes, signature: bytes
+    ) -> str | None:
         """Why it is not proven that u has said this in this setup or session; None if it is.
 
         Decoding comes later: what an honest user's transport has made of its message is no fault of the user.

@@ -144,8 +144,8 @@ class Client:
         self._x: NDArray[Any] | None = None
         self._state: object = None
         self._requests = ROUNDS[params.model]
-        self._done = 0  # rounds that were answered, round 0 among them
-        self._last: _Answered | None = None
+        self._rounds_answered = 0  # how many rounds were answered, round 0 among them
+        self._last_answer: _Answered | None = None
         self._started = False
         self._session: bytes | None = None
         if x is not None:
@@ -179,7 +179,7 @@ class Client:
     @property
     def answered(self) -> Round | None:
         """The last round that this client has answered; None before `start`."""
-        return rounds_of(self.params)[self._done - 1] if self._done else None
+        return rounds_of(self.params)[self._rounds_answered - 1] if self._rounds_answered else None
 
     def start(self, announced: bytes | None = None) -> bytes:
         """Round 0, AdvertiseKeys: fresh key pairs for this session; returns the first message for the server.
@@ -200,7 +200,7 @@ class Client:
             self._identity.claim(self.params.nonce)
         state = _Advertised(KeyPair.generate(self._rand), KeyPair.generate(self._rand))
         message = self._encode(AdvertiseKeys(state.c.public, state.s.public))
-        self._state, self._done = state, 1
+        self._state, self._rounds_answered = state, 1
         return message
 
     def receive(self, data: bytes) -> bytes:
@@ -217,31 +217,31 @@ class Client:
         """
         data = octets(data, "data")
         digest = hashlib.sha256(data).digest()
-        if self._last is not None and digest == self._last.request:
-            return self._last.answer
-        if self._state is None and self._last is None:
+        if self._last_answer is not None and digest == self._last_answer.request:
+            return self._last_answer.answer
+        if self._state is None and self._last_answer is None:
             raise LocalProtocolError("start() has not been called" if not self._started else "this client has ended")
         self._check_unanswered(data)
-        state, self._state, self._last = self._state, None, None  # any error ends the machine
+        state, self._state, self._last_answer = self._state, None, None  # any error ends the machine
         try:
-            request = decode(data, self._requests[self._done - 1])
+            request = decode(data, self._requests[self._rounds_answered - 1])
             after, answer = self._HANDLERS[type(request)](self, state, request)
             encoded = self._encode(answer)
         except BaseException:
             self._x = None
             raise
-        self._done += 1
-        self._state, self._last = after, _Answered(digest, encoded)
+        self._rounds_answered += 1
+        self._state, self._last_answer = after, _Answered(digest, encoded)
         return encoded
 
     def forget_answer(self) -> None:
         """Drop the last answer's bytes, once the server is known to have them. The request is refused from now on."""
-        self._last = None
+        self._last_answer = None
 
     def _check_unanswered(self, data: bytes) -> None:
         """Raises `RemoteProtocolError` for a request to a round that was answered: to answer another one would reveal
         what the first has not, such as shares for a second U3."""
-        kind = next((kind for kind in self._requests[: self._done - 1] if type_of(data) == kind.TYPE), None)
+        kind = next((kind for kind in self._requests[: self._rounds_answered - 1] if type_of(data) == kind.TYPE), None)
         if kind is not None:
             raise RemoteProtocolError(f"{kind.ANSWER.ROUND} has been answered, and this is not the last request again")
         if self._state is None:

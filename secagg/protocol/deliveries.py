@@ -23,8 +23,8 @@ class Stray(NamedTuple):
     reason: str
 
 
-class Astray(Exception):
-    """Why a message is a stray."""
+class StrayMessage(Exception):
+    """Raised for a message that is a stray, with the reason."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -65,7 +65,7 @@ class Deliveries:
         """Whether u's message of any round had these bytes."""
         return any(accepted.get(u) == tag for accepted in self._accepted.values())
 
-    def astray(self, stray: Stray) -> None:
+    def note(self, stray: Stray) -> None:
         """Note it, if it is the first of its client and round."""
         key = (stray.client, stray.round)
         if key not in self._noted:

@@ -18,7 +18,7 @@ from ..codec import Ids, Octets
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError
 from ..primitives import KeyPair, are_public_keys, self_mask
 from .authentication import PARAMS_DIFFER, Pki
-from .deliveries import Astray, Deliveries, Stray
+from .deliveries import Deliveries, Stray, StrayMessage
 from .identity import SIGNATURE_BYTES, Roster
 from .messages import (
     CIPHERTEXT_BYTES,
@@ -171,8 +171,8 @@ class Server:
         current = self._rounds[0].ROUND
         try:
             self._receive(client_id, data, tag)
-        except Astray as astray:
-            self._deliveries.astray(Stray(client_id, current, astray.reason))
+        except StrayMessage as stray:
+            self._deliveries.note(Stray(client_id, current, stray.reason))
         except RemoteProtocolError as error:
             self._report(Fault(client_id, current, error.reason))
             if client_id not in self._answered:
@@ -224,17 +224,18 @@ class Server:
         kind = self._kinds.get(type_of(message))
         answered = kind is not None and self._deliveries.answered(u, kind.ROUND)
         if kind is not None and kind.ROUND < due.ROUND and not answered:
-            raise Astray("the round that it answers has ended")
-        doubt = self._pki.doubt(self._pki.setup if kind is AdvertiseKeys else self._scope, u, kind, message, signature)
+            raise StrayMessage("the round that it answers has ended")
+        scope = self._pki.setup if kind is AdvertiseKeys else self._scope
+        doubt = self._pki.reason_to_doubt(scope, u, kind, message, signature)
         if doubt is not None:
-            raise Astray(doubt)
+            raise StrayMessage(doubt)
         if kind is not None and answered:
             self._report(Fault(u, kind.ROUND, "has answered this round in two ways"))
             return
         if u not in self._expected:
             raise RemoteProtocolError("is not expected in this round")
         if len(self._answered) == self.params.n and u not in self._answered:
-            raise Astray("the session has n users already")
+            raise StrayMessage("the session has n users already")
         answer = decode(message, due)
         self._TAKE[type(answer)](self, u, answer)
         self._signatures[u] = signature

@@ -102,7 +102,7 @@ def test_a_replayed_message_expels_nobody(model: Model, current: Round, monkeypa
 
     def replay(server: Server) -> None:
         with monkeypatch.context() as patch:
-            patch.delattr(Pki, "doubt")
+            patch.delattr(Pki, "reason_to_doubt")
             patch.delattr(server_module, "decode")
             server.receive(1, message)
 
@@ -367,7 +367,7 @@ def test_whatever_else_is_bad_ends_a_client_and_leaves_nothing(model: Model, cur
     with pytest.raises((RemoteProtocolError, Abort)):
         clients[1].receive(bad)
     assert clients[1].finished
-    assert clients[1]._last is None
+    assert clients[1]._last_answer is None
     assert clients[1]._state is None
     assert clients[1]._x is None
     for request in (bad, requests[1]):
@@ -379,13 +379,13 @@ def test_whatever_else_is_bad_ends_a_client_and_leaves_nothing(model: Model, cur
 def test_a_finished_client_keeps_its_last_answer_and_nothing_else(model: Model) -> None:
     _, clients, requests = at(model, Round.UNMASKING)
     message = clients[1].receive(requests[1])
-    last = clients[1]._last
+    last = clients[1]._last_answer
     assert last is not None
     assert (len(last.request), last.answer) == (32, message)
     assert clients[1]._state is None
     assert clients[1]._x is None
     clients[1].forget_answer()
-    assert clients[1]._last is None
+    assert clients[1]._last_answer is None
     with pytest.raises(LocalProtocolError, match="has ended"):
         clients[1].receive(requests[1])
 
