@@ -90,6 +90,7 @@ class NoisyClient:
         Raises:
             LocalProtocolError: x is no such input. The one before it, if any, stays.
         """
+        # The input is one that the plan's noise covers.
         values = array(x, "x")
         require(
             values.shape == (self.params.m,) and values.dtype.kind in "iu",
@@ -101,6 +102,8 @@ class NoisyClient:
             " ledger would book too little. Encode it by the NoisySum that this client is given in the plan's place,"
             " or give the bound of the inputs that the plan is for",
         )
+
+        # This user's share of the noise.
         noise = self.plan.noise_for(Party.CLIENT).sample(rand=self._rand, context=self._noise_context(values))
         self._machine().set_input(values, noise)
 
@@ -143,13 +146,16 @@ class NoisyClient:
             BudgetExceeded: other sessions have spent in the meantime what this one needs; its masked input is dropped,
                 and the machine has ended.
         """
-        client, self._client = self._machine(), None  # what ends here, in whatever way, is never asked again
+        # The machine answers. Whatever interrupts it, other than an error of the protocol, ends this client as well.
+        client, self._client = self._machine(), None
         before = client.answered
         try:
             answer = client.receive(data)
         except SecAggError:
             self._client = client
             raise
+
+        # A masked input is on the ledger before it leaves this machine; no other answer costs anything.
         if client.answered is Round.MASKED_INPUT_COLLECTION and before is not client.answered:
             self._spend(client)
         self._client = client

@@ -159,12 +159,15 @@ class NoisySum(Encoding[Arrays]):
         assign(self, optional(whole), max_weight=max_weight)
         assign(self, flag, rotate=rotate)
         assign(self, optional(flag), isochronous=isochronous)
+        # What the caller gives, whole and in range.
         self._check_settings()
         require(self.n >= 2, f"n must be at least 2, got {self.n}")
         require(
             isinstance(self.budget, ZCdp | ApproxDp),
             f"noise that clients share keeps to no pure budget, such as {self.budget}: give ApproxDp or ZCdp",
         )
+
+        # Who shares the noise, by Fig. 5 of the protocol's paper where it is left out.
         assign(self, whole, corrupt=max_corrupt(self.n) if corrupt is None else corrupt)
         threshold = default_threshold(self.n, Threat.COLLUDING, self.corrupt)
         assign(self, whole, survivors=threshold if survivors is None else survivors)
@@ -172,6 +175,8 @@ class NoisySum(Encoding[Arrays]):
             0 <= self.corrupt < self.survivors <= self.n,
             f"0 <= corrupt < survivors <= n must hold, got {self.corrupt}, {self.survivors} and {self.n}",
         )
+
+        # The grid, which depends on all of this.
         assign(self, whole, steps=self._default_steps() if steps is None else steps)
         require(1 <= self.steps <= STEPS_MAX, f"steps must be 1 .. 2**28, got {self.steps}")
         if self._vector_length > self.layout.size:
@@ -273,11 +278,17 @@ class NoisySum(Encoding[Arrays]):
         """
         self._check_params(params, unbound)
         w = self._checked_weight(weight)
+
+        # Algorithm 1: clip w * x to the norm, in steps of the grid, and flatten it: H D x / sqrt(d).
         vector = _scaled(self.layout.flatten(model), self.clip, self.steps * w / (self.max_weight or 1))
         if self.rotate:
             vector = self._rotation(params).apply(vector)
+
+        # Round at random, again while the result is longer than the sensitivity allows.
         rounded = round_vector(vector, self.steps, Rounding.CONDITIONAL, rand=rand)
-        cut = np.clip(rounded, -self._limit, self._limit)  # towards 0, which no norm grows by
+
+        # Entries that rotation leaves too large are cut towards 0, which lengthens no vector.
+        cut = np.clip(rounded, -self._limit, self._limit)
         return self._offset_vector(cut, w * self.weight_steps)
 
     def decode(self, total: NDArray[Any], params: Params, survivors: int, *, unbound: bool = False) -> Release[Arrays]:
@@ -293,10 +304,13 @@ class NoisySum(Encoding[Arrays]):
         Raises:
             LocalProtocolError: the arguments do not belong together; of another sum it says what differs.
         """
+        # Algorithm 2: centre the sum mod R, count steps back to values, and undo the rotation.
         total, k = self._checked_sum(total, params, survivors, unbound, fewest=self.survivors)
         signed = self._signed(total, params, k)
         vector = signed[self._weighted :].astype(np.float64) * self.step
         flat = self._rotation(params).invert(vector) if self.rotate else vector
+
+        # The mean divides by the noisy sum of weights, or by the number of survivors.
         weight = self._weight(int(signed[0]), k) if self._weighted else float(k)
         deviation = math.sqrt(self.plan.variance(k)) * self.step
         return Release(self.layout, flat, weight, deviation, self.plan.over_noise(k))
@@ -334,6 +348,7 @@ class NoisySum(Encoding[Arrays]):
         steps_for_weights = WEIGHT_STEPS_MIN * (self.max_weight or 0) / _weight_share(length)
         while steps < STEPS_MAX:
             noise_variance = 2 * steps**2 / rho  # L2**2 / (2 rho), with L2 = 2 * steps
+            # Rounding adds n / 4 to the variance, and its lengthening of vectors needs more noise; both must be small.
             lengthening = rounded_norm_squared(steps, length, Rounding.CONDITIONAL) - steps**2
             fine = Fraction(self.n, 4) <= ROUNDING_SHARE * noise_variance and lengthening <= ROUNDING_SHARE * steps**2
             if fine and steps >= steps_for_weights:

@@ -197,7 +197,9 @@ class Client:
             raise RemoteProtocolError(f"the server's Params differ from this client's in {', '.join(differing)}")
         self._started = True
         if self._identity is not None:
-            self._identity.claim(self.params.nonce)
+            self._identity.claim(self.params.nonce)  # used twice, it would let a server replay a session
+
+        # Fig. 4, round 0: (c_pk, c_sk) and (s_pk, s_sk) <- KA.gen; sends c_pk || s_pk, in the active model || sigma_u.
         state = _Advertised(KeyPair.generate(self._rand), KeyPair.generate(self._rand))
         message = self._encode(AdvertiseKeys(state.c.public, state.s.public))
         self._state, self._rounds_answered = state, 1
@@ -215,6 +217,7 @@ class Client:
             Abort: too few users, or shares, are left.
             LocalProtocolError: the input is missing when it is due, or the machine has ended.
         """
+        # A request that was answered gets the same answer, and another one to the same round never gets any.
         data = octets(data, "data")
         digest = hashlib.sha256(data).digest()
         if self._last_answer is not None and digest == self._last_answer.request:
@@ -222,6 +225,8 @@ class Client:
         if self._state is None and self._last_answer is None:
             raise LocalProtocolError("start() has not been called" if not self._started else "this client has ended")
         self._check_unanswered(data)
+
+        # The step of Fig. 4 that this round asks for.
         state, self._state, self._last_answer = self._state, None, None  # any error ends the machine
         try:
             request = decode(data, self._requests[self._rounds_answered - 1])
@@ -314,7 +319,7 @@ class Client:
             state.session, request.users, dealers[order], np.concatenate([shares, state.own_shares[None]])[order]
         )
 
-        # y_u masks against all of U2, whether or not their shares opened.
+        # y_u = x_u + p_u + sum of p_{u,v} over v in U2, whether or not the shares of v opened.
         y = self._masked_input(state, senders)
         return masked, MaskedInputCollection(state.session, users_hash(request.users), y, senders[~opened])
 
@@ -339,6 +344,8 @@ class Client:
         if self._x is None:
             raise LocalProtocolError("the input is due: call set_input() before round 2")
         y, self._x = self._x, None
+
+        # p_u = PRG(b_u) is added, and p_{u,v} = D_{u,v} PRG(s_{u,v}) for every v; all in one pass over y.
         seeds = state.b_seed + b"".join(state.peers[v].mask_seed for v in senders.tolist())
         signs = np.append(np.int8(1), pairwise_signs(self.user_id, senders))
         masking.mask_sum(y, seed_array(seeds), signs, modulus=self.params.modulus, nonce=prg_nonce(state.session))
@@ -346,11 +353,13 @@ class Client:
 
     def _check_consistency(self, state: _Masked, request: ConsistencyCheckRequest) -> tuple[_Checked, ConsistencyCheck]:
         """Round 3 (active model): sign U3, once."""
+        # Fig. 4, round 3: check that U3 is a subset of U2, contains u, and has at least t members; sign it.
         self._check_u3(state, request.session, request.users)
         return _Checked(state, request.users), ConsistencyCheck(state.session, users_hash(request.users))
 
     def _unmask(self, state: _Masked | _Checked, request: UnmaskingRequest) -> tuple[None, Unmasking]:
         """Round 4: one share of each dealer, of b for those in U3, of s_sk for the others: never both."""
+        # Fig. 4, round 4: in the active model check U4 and every sigma'_v on u's own U3, in the semi-honest one U3.
         if isinstance(state, _Checked):
             masked, u3 = state.masked, state.u3
             self._check_u4(state, request)
@@ -358,6 +367,8 @@ class Client:
             masked, u3 = state, request.users
             self._check_u3(state, request.session, u3)
             self._pki.check_all(self._scope, u3, (), request.signatures)
+
+        # The share of b_v for v in U3, and that of s_v^sk for v in U2 \ U3.
         kind = np.where(np.isin(masked.dealers, u3), B, S_SK)
         return None, Unmasking(masked.session, masked.shares[np.arange(len(kind)), kind])
 
@@ -427,6 +438,7 @@ def _check_keys(
     request: ShareKeysRequest, u: int, own: _Advertised, neighbours: Ids
 ) -> dict[int, tuple[PublicKey, PublicKey]]:
     """Every neighbour's two public keys, after checking that all 2|U1| differ and that u's own are as it sent them."""
+    # u's own keys are in the list as u sent them, and all keys differ.
     users, keys = request.users, request.keys
     if len(keys) != len(users):
         raise RemoteProtocolError(f"{len(keys)} key pairs for {len(users)} users")
@@ -434,6 +446,8 @@ def _check_keys(
         raise RemoteProtocolError("the list does not show this user's own keys")
     if len({key.tobytes() for key in keys.reshape(-1, 32)}) != 2 * len(users):
         raise RemoteProtocolError("two of the public keys are equal")
+
+    # Each neighbour's c_v^pk and s_v^pk are x-coordinates of points.
     points = load_public_keys(keys[np.searchsorted(users, neighbours)].reshape(-1, 32))
     pairs: dict[int, tuple[PublicKey, PublicKey]] = {}
     for v, c_pk, s_pk in zip(neighbours.tolist(), points[::2], points[1::2], strict=True):

@@ -132,11 +132,14 @@ class Quantizer(Encoding[Arrays]):
         Raises:
             LocalProtocolError: other shapes, NaN or infinity, a weight out of range, missing or not asked for.
         """
+        # Clip x to [-clip, clip], and count w * x in steps.
         w = self._checked_weight(weight)
         values = self.layout.flatten(model)
         np.clip(values, -self.clip, self.clip, out=values)
         values /= self.clip  # in this order no rounding takes |w * x| beyond w * clip
         values *= w * self._steps
+
+        # Round the product, and send w || w * x with the offset added.
         rounded = round_at_random(values, rand) if self.stochastic else np.rint(values).astype(np.int64)
         return self._offset_vector(rounded, w)
 
@@ -158,6 +161,8 @@ class Quantizer(Encoding[Arrays]):
             RemoteProtocolError: the summed weight is none that k users can have sent.
         """
         total, k = self._checked_sum(total, params, survivors, unbound, fewest=1)
+
+        # The sum of the w * x in steps, and W: k users can have sent it, noise aside.
         signed = self._signed(total, params, k)
         weight = int(signed[0]) if self._weighted else k
         self._check_weight_sum(weight, params, k)

@@ -77,12 +77,16 @@ class Reconstruction:
         missing = self._dealers.tolist()
         try:
             while missing:
+                # SS.recon of all secrets at once, from the t holders least suspected.
                 recovered |= self._batch(missing)
                 missing = [v for v in missing if v not in recovered]
+
+                # One that fails its check is decoded with errors; the next batch asks those found wrong last.
                 if missing:
                     recovered[missing[0]] = self._correct(missing[0])
                     missing = missing[1:]
         finally:
+            # Once somebody lied, the shares that no batch needed are compared as well.
             if self._suspicion.any():
                 self._confront()
         return recovered
@@ -101,6 +105,7 @@ class Reconstruction:
 
     def _correct(self, v: int) -> Any:
         """One secret from all its shares, or from those of holders not suspected, with wrong ones among them."""
+        # SS.recon needs t shares.
         holders = self._holders(v)
         if len(holders) < self._t:
             raise Abort(f"shares of user {v}'s secret", len(holders), self._t)
@@ -146,6 +151,7 @@ class Reconstruction:
 
     def _agreeing(self, sources: Ids, group: list[int]) -> NDArray[np.bool_]:
         """[holder, dealer of the group]: which shares lie on the polynomial through those of `sources`."""
+        # The share of a further holder is the polynomial's value at its id, for all secrets of the group at once.
         block, columns = self._block(sources, group), self._index(group)
         agrees = self._received[:, columns]
         for row in np.flatnonzero(agrees.any(1) & ~np.isin(self._dealers, sources)):

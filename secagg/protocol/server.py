@@ -190,11 +190,14 @@ class Server:
         """
         if not self._rounds:
             raise LocalProtocolError("this session has ended")
+        # Fig. 4: the server collects messages from enough users (U_k), otherwise it aborts.
         rounds, self._rounds = self._rounds, []  # any error ends the machine
         needed = self._needed_in(rounds[0])
         if len(self._answered) < needed:
             raise Abort(self._shortage(rounds[0].ROUND), len(self._answered), needed)
         users = np.array(sorted(self._answered), np.uint32)
+
+        # It sends the next request to all of U_k, or unmasks the sum.
         request = next(self._requests, None)
         requests = self._finish() if request is None else self._OPEN[request](self, users)
         self._expected, self._answered, self._rounds = set(users.tolist()), set(), rounds[1:]
@@ -219,6 +222,7 @@ class Server:
             self.faults.append(fault)
 
     def _receive(self, u: int, data: bytes, tag: bytes) -> None:
+        # Strays: a round that has ended, and what is not proven to be u's.
         due = self._rounds[0]
         message, signature = self._pki.split(data)
         kind = self._kinds.get(type_of(message))
@@ -229,6 +233,8 @@ class Server:
         doubt = self._pki.reason_to_doubt(scope, u, kind, message, signature)
         if doubt is not None:
             raise StrayMessage(doubt)
+
+        # Faults: a second answer to one round, and a message of a user who was dropped.
         if kind is not None and answered:
             self._report(Fault(u, kind.ROUND, "has answered this round in two ways"))
             return
@@ -236,6 +242,8 @@ class Server:
             raise RemoteProtocolError("is not expected in this round")
         if len(self._answered) == self.params.n and u not in self._answered:
             raise StrayMessage("the session has n users already")
+
+        # The message of the round that is due.
         answer = decode(message, due)
         self._TAKE[type(answer)](self, u, answer)
         self._signatures[u] = signature
@@ -258,8 +266,11 @@ class Server:
 
     def _open_share_keys(self, users: Ids) -> dict[int, bytes]:
         """All of U1 get the same list of everyone's keys."""
+        # Fig. 4, round 0, server: send {(v, c_v^pk, s_v^pk, sigma_v)} of U1 to everyone in U1.
         keys = np.frombuffer(b"".join(self._keys[u] for u in users.tolist()), np.uint8).reshape(-1, 2, 32)
         request = ShareKeysRequest(users, keys, self._signatures_of(users))
+
+        # Round 1's answers are bound to the session's id, which the list gives.
         self._u1, self._s_pk = users, keys[:, 1]
         self._session = self._scope = session_id(self.params, self._pki.roster_hash, request)
         self._commitments: dict[int, bytes] = {}
@@ -276,12 +287,15 @@ class Server:
 
     def _open_masked_input_collection(self, users: Ids) -> dict[int, bytes]:
         """Each of U2 gets the ciphertexts that were made for it."""
+        # Fig. 4, round 1, server: send {e_{v,u}} over v in U2 to every u in U2.
         requests = {}
         for u in users.tolist():
             senders = self.params.graph.neighbours(u, users)
             received = self._ciphertexts[self._index(u), self._index(senders)]
             received = received.view(np.uint8).reshape(-1, CIPHERTEXT_BYTES)
             requests[u] = encode(MaskedInputCollectionRequest(self._session, users, received))
+
+        # Round 2 begins: no y_u is in the sum, and no share has come.
         self._u2 = users
         self._u2_hash = users_hash(users)
         self._ciphertexts = np.empty((0, 0), _CIPHERTEXT)
@@ -292,12 +306,15 @@ class Server:
 
     def _take_masked_input(self, u: int, answer: MaskedInputCollection) -> None:
         """Check y_u whole, then add it: the server never holds two."""
+        # Fig. 4, round 2, server: collect y_u, masked against this U2; it is a vector over Z_R.
         self._check_session(answer.session)
         if answer.u2_hash != self._u2_hash:
             raise RemoteProtocolError("has masked its input for another list than U2")
         held = self._dealers_held(u, answer.unopened)
         if not vector.packed_check(answer.y, self.params.m, self.params.modulus):
             raise RemoteProtocolError("the masked input has a wrong length, an entry >= R or dirty padding")
+
+        # It passed all checks: add it to the sum of the others.
         vector.packed_add(self._sum, answer.y, self.params.modulus)
         self._held[u] = held
         self._unopened |= {WrongShare(u, v) for v in answer.unopened.tolist()}
@@ -375,9 +392,12 @@ class Server:
 
     def _verify_secret(self, v: int, secret: bytes) -> bytes | KeyPair | None:
         """The seed of p_v, if v is in U3 and this is its b; else v's key pair, if this is its s_sk."""
+        # b_v for v in U3: its commitment is that of round 1.
         if v in self._u3:
             mask = self_mask(secret, self._session, v)
             return mask.seed if mask.commitment == self._commitments[v] else None
+
+        # s_v^sk for v in U2 \ U3: its public key is that of round 0.
         try:
             pair = KeyPair.from_secret(secret)
         except ValueError:

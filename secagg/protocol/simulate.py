@@ -109,8 +109,11 @@ class _Session:
         pool: Executor,
         progress: Progress,
     ) -> None:
+        # Fig. 4, setup: in the active model a trusted party gives everyone the keys d_v^pk.
         identities = {u: Identity.generate() for u in range(1, params.n + 1)} if params.model is Model.ACTIVE else {}
         roster = Roster({u: identity.verification_key for u, identity in identities.items()}) if identities else None
+
+        # The server, and users 1 .. n.
         self.server = Server(
             params, roster=roster, executor=pool, progress=lambda *steps: progress(Round.UNMASKING, *steps)
         )
@@ -125,17 +128,22 @@ class _Session:
 
     def play_round(self, vanished: set[int], run: Callable[..., Iterable[tuple[int, bytes]]]) -> None:
         """Let every user but the vanished answer, and the server close the round."""
+        # Each user answers the last request; in round 0 there is none.
         current = self.server.round
         assert current is not None
         cost = self._costs[current] = Cost()
         users = [u for u in self._requests if u not in vanished]
         for done, (u, answer) in enumerate(run(lambda u: (u, self._answer(u, current, cost)), users), 1):
             cost.sent[u], cost.received[u] = len(answer), len(self._requests[u])
+
+            # The server takes the answer in.
             with _stopwatch() as elapsed:
                 self.server.receive(u, answer)
             cost.server_seconds += elapsed()
             self._clients[u].forget_answer()  # it has arrived, and all masked inputs at once would fill the memory
             self._progress(current, done, len(users))
+
+        # The server closes the round: U_k is who answered.
         answered = self.server.answered
         self._answered[current] = tuple(u for u in users if u in answered)
         with _stopwatch() as elapsed:
@@ -168,11 +176,14 @@ def _stopwatch() -> Iterator[Callable[[], float]]:
 
 def expected_sum(params: Params, inputs: Inputs, users: Iterable[int], *, noises: Inputs | None = None) -> NDArray[Any]:
     """The sum over `users` of x_u, and of their noise, mod R, computed in the clear, to check a simulation by."""
+    # Sums mod 2**64 and in int64.
     total, noise = np.zeros(params.m, np.uint64), np.zeros(params.m, np.int64)
     for u in users:
         total += np.asarray(_function(inputs)(u)).astype(np.uint64)
         if noises is not None:
             noise += np.asarray(_function(noises)(u))
+
+    # mod R: exact in uint64 where R divides 2**64, otherwise in Python's integers.
     if (1 << 64) % params.modulus == 0:
         return ((total + noise.view(np.uint64)) & np.uint64(params.modulus - 1)).astype(params.dtype)
     return np.asarray((total.astype(object) + noise.astype(object)) % params.modulus).astype(params.dtype)

@@ -178,13 +178,19 @@ class Removal:
         self._session = session
         self._revealed = revealed
         self._progress = progress
+
+        # One seed for every p_u, u in U3, and for every p_{v,u}, v in U2 \ U3.
         self._adjacent = revealed.adjacent(params.graph)
         seeds = len(revealed.seeds) + int(np.count_nonzero(self._adjacent))
+
+        # Tasks of agreement, and tasks of expansion: each of these takes a block of seeds and a range of coordinates.
         self._ranges = coordinate_ranges(params.m)
         self._block = block_size(seeds, self._ranges)
         self._agreements = self._split_by_user()
         self._total = len(self._agreements) + _ceil(seeds, self._block) * len(self._ranges)
         self._done = 0
+
+        # So many at a time: a task of expansion sends 17 bytes a seed and takes back its coordinates.
         task_bytes = 17 * self._block + params.dtype.itemsize * len(self._ranges[0])
         self._window = max(WINDOW, self._server_bytes() // task_bytes)
 
@@ -197,6 +203,7 @@ class Removal:
         Raises:
             what the executor raises, and `progress`.
         """
+        # Agreements give seeds, blocks of seeds and ranges of coordinates give sums of masks, and these add up.
         acc = np.zeros(self._params.m, self._params.dtype)
         with (
             borrowed(executor) as pool,
@@ -234,7 +241,10 @@ class Removal:
 
     def _masks(self, pool: Executor) -> Generator[Masks]:
         """All that are to go."""
+        # Fig. 4, round 4, server: - p_u = - PRG(b_u) for u in U3, whose seeds are known.
         yield Masks(self._revealed.seeds, np.full(len(self._revealed.seeds), -1, np.int8))
+
+        # p_{v,u} for u in U3 and v in U2 \ U3, by KA.agree(s_v^sk, s_u^pk).
         for _, masks in completed(pool, agreed_masks, self._agreements, self._window):
             self._step()
             yield masks
