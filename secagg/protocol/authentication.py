@@ -1,7 +1,7 @@
-"""Who may take part in a session and whose word counts: the one place where the two models differ in checks.
+"""Who may take part in a session, and who has said what: the one place where the checks of the two models differ.
 
-Without a roster (semi-honest model) users are 1..n and nothing is signed, so every check of a signature passes for an
-empty list of them, and the authenticated channel vouches for who has sent what.
+In the semi-honest model there is no roster: users are 1..n, and nothing is signed. Every check of signatures then
+passes for an empty list of them, and the authenticated channel vouches for the sender of each message.
 """
 
 from collections.abc import Iterable
@@ -16,11 +16,15 @@ PARAMS_DIFFER = "the parties' Params or rosters differ"
 
 
 class Pki:
-    """Args: the session's params, and the roster, which the active model needs and the semi-honest one has no use for.
+    """The roster of a session, or its absence, and all checks of signatures.
+
+    Args:
+        params: the session's parameters.
+        roster: everyone's verification keys in the active model, None in the semi-honest model.
 
     Attributes:
-        setup: what round 0's signatures are bound to.
-        roster_hash: its hash; empty without a roster.
+        setup: what round 0's signatures are bound to, 32 bytes.
+        roster_hash: the roster's hash, 32 bytes; empty without a roster.
 
     Raises:
         LocalProtocolError: params and roster do not belong together.
@@ -42,6 +46,7 @@ class Pki:
 
     @property
     def users_text(self) -> str:
+        """Who may take part, for error messages."""
         return f"1 .. n = {self._n}" if self._roster is None else "in the roster"
 
     @property
@@ -50,7 +55,7 @@ class Pki:
         return range(1, self._n + 1) if self._roster is None else self._roster.users.tolist()
 
     def check_identity(self, u: int, identity: Identity | None) -> Identity | None:
-        """The identity, if it is the one that the roster has for u. Raises `LocalProtocolError` if not."""
+        """The identity, if the roster has its key for u; otherwise raises `LocalProtocolError`."""
         if self._roster is None:
             require(identity is None, "the semi-honest model takes no identity: use Model.ACTIVE")
             return None
@@ -66,20 +71,23 @@ class Pki:
     def reason_to_doubt(
         self, scope: bytes, u: int, kind: type[Answer] | None, message: bytes, signature: bytes
     ) -> str | None:
-        """Why it is not proven that u has said this in this setup or session; None if it is.
+        """Why it is not proven that u sent this message in this setup or session; None if it is proven.
 
-        Decoding comes later: what an honest user's transport has made of its message is no fault of the user.
+        This comes before decoding: a message that the transport has altered is not its sender's fault.
 
         Args:
-            kind: of message, by its header; None if the session has no such answer.
+            scope: the id of the setup (round 0) or of the session.
+            u: the user as whom the message came.
+            kind: the type of message, by its header; None if the session has no such answer.
             message: header and body, of any content.
+            signature: u's signature; empty in the semi-honest model.
         """
         body = memoryview(message)[2:]
         if self._roster is None:
             foreign = kind not in (None, AdvertiseKeys) and len(body) >= SESSION_BYTES and body[:SESSION_BYTES] != scope
             return "the message belongs to another session" if foreign else None
         if kind is None:
-            return "it is no answer of this protocol"
+            return "the message is not an answer of this protocol"
         genuine = self._roster.verify(u, signature, signed_body(scope, u, kind.ROUND, body))
         return None if genuine else "a signature is wrong"
 
@@ -90,7 +98,7 @@ class Pki:
             raise RemoteProtocolError(f"a signature is wrong{hint}", client=u)
 
     def check_all(self, scope: bytes, users: Ids, answers: Iterable[Answer], signatures: Octets) -> None:
-        """`check` for each of users."""
+        """`check` for each of the users."""
         expected = 0 if self._roster is None else len(users)
         if len(signatures) != expected:
             raise RemoteProtocolError(f"{len(signatures)} signatures where there should be {expected}")

@@ -1,14 +1,14 @@
-"""What a session's context says of the encoding of its inputs, so that no sum is decoded by another one.
+"""What a session's context says about the encoding of its inputs, so that no sum is decoded with another encoding.
 
     binding     = label || SHA-256(label || JSON of all fields) || fingerprint of each field
     fingerprint = SHA-256(label || JSON of the field), its first 4 bytes
     context     = binding || the caller's context
 
-A field is a pair of its name and its value; JSON is written without blanks, in ASCII, and floats as the shortest
-decimal that gives them back. The hash decides whether two encodings are equal; fingerprints only name what differs.
+A field is a pair of a name and a value. JSON is written without blanks, in ASCII, and a float as the shortest decimal
+that gives it back. The hash decides whether two encodings are equal; the fingerprints only show which fields differ.
 
-The context enters the session's id, and in the active model every signature: users who encode differently share no
-session.
+The context enters the session's id, and in the active model every signature: users who encode differently cannot be
+in one session.
 """
 
 import json
@@ -21,18 +21,19 @@ from ..arguments import octets
 from ..errors import LocalProtocolError, require
 from .params import CONTEXT_BYTES_MAX
 
-Plain = bool | int | float | str | list["Plain"] | None  # what JSON writes
+Plain = bool | int | float | str | list["Plain"] | None
+"""What JSON can write."""
 
 _FINGERPRINT_BYTES = 4
 
 
 @dataclass(frozen=True)
 class Binding:
-    """An encoding's place in a context.
+    """The binding of a session to an encoding.
 
     Attributes:
-        kind: what encodes, such as "quantizer": for the label, and for errors.
-        fields: all that two equal encodings have in common.
+        kind: the kind of encoding, such as "quantizer", for the label and for errors.
+        fields: all that equal encodings have in common, by name.
     """
 
     kind: str
@@ -41,8 +42,11 @@ class Binding:
     def bind(self, context: bytes) -> bytes:
         """A context for `Params` that begins with the binding.
 
+        Args:
+            context: the caller's context, which follows.
+
         Raises:
-            LocalProtocolError: it would be longer than `Params` can hold.
+            LocalProtocolError: the result would be longer than `Params` can hold.
         """
         context, limit = octets(context, "context"), CONTEXT_BYTES_MAX - len(self._prefix)
         require(
@@ -52,7 +56,7 @@ class Binding:
         return self._prefix + context
 
     def check(self, context: bytes, *, unbound: bool) -> None:
-        """Raises `LocalProtocolError` for a context of another encoding, or without any unless `unbound`."""
+        """Raises `LocalProtocolError` unless a context is bound to this encoding, or, if `unbound`, to no encoding."""
         if context.startswith(self._prefix):
             return
         if context.startswith(self._label):
@@ -78,15 +82,25 @@ class Binding:
         return sha256(self._label + json.dumps(value, separators=(",", ":")).encode()).digest()
 
     def _difference(self, context: bytes) -> str:
-        """Which fields another's binding has other values of."""
+        """Which fields have other values in the binding of another encoding."""
         start, size = len(self._label) + sha256().digest_size, _FINGERPRINT_BYTES
         places = {name: slice(start + size * i, start + size * (i + 1)) for i, name in enumerate(self.fields)}
         names = [name for name, place in places.items() if context[place] != self._prefix[place]]
-        return f"they were made for another {' and another '.join(names)}" if names else "their hash is another"
+        return f"they were made for another {' and another '.join(names)}" if names else "their hash differs"
 
 
 def check_numbers(kind: str, numbers: Mapping[str, tuple[int, int]]) -> None:
-    """Raises `LocalProtocolError` that names the first number of `Params` that is not the encoding's; each is a pair of
-    the one and the other."""
-    for name, (theirs, own) in numbers.items():
-        require(theirs == own, f"params were not made by this {kind}: their {name} is {theirs}, here it is {own}")
+    """Check that numbers of `Params` are those of the encoding.
+
+    Args:
+        kind: the kind of encoding.
+        numbers: by name, the number in `Params` and that of the encoding.
+
+    Raises:
+        LocalProtocolError: two numbers differ; the error names the first.
+    """
+    for name, (in_params, expected) in numbers.items():
+        require(
+            in_params == expected,
+            f"params were not made by this {kind}: their {name} is {in_params}, here it is {expected}",
+        )

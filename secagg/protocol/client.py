@@ -1,9 +1,9 @@
 """The user of Fig. 4, as a state machine that does no I/O.
 
-The caller moves bytes: `start()` gives the first message, `receive(request)` the answer to each request of the server.
-The last answer ends the machine and drops its secrets; so does whatever `receive` raises, but for a request to a round
-that was answered already. Such a request gets the same bytes once more if it is the one that was answered, and is
-refused without any change if it is another.
+The caller moves bytes: `start()` returns the first message, `receive(request)` the answer to each request of the
+server. The last answer ends the machine and drops its secrets, and so does every error that `receive` raises, with one
+exception: a request to a round that was answered already changes nothing. If it is the request that was answered, it
+gets the same bytes again; if it is another, it is refused.
 """
 
 import hashlib
@@ -63,7 +63,7 @@ class _Advertised:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class _Peer:
-    """What the agreements of round 1 are kept for: opening e_{v,u}, and p_{u,v}."""
+    """What round 1 agreed with another user v: the key that opens e_{v,u}, and the seed s_{u,v} of p_{u,v}."""
 
     unseal_key: bytes
     mask_seed: bytes
@@ -82,7 +82,7 @@ class _Shared:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class _Masked:
-    """After round 2: U2, and the shares [k, 2, 32] of (s_sk, b) that u holds, of `dealers`."""
+    """After round 2: U2, and the shares [k, 2, 32] of (s_sk, b) that u holds, one row for each of `dealers`."""
 
     session: bytes
     users: Ids
@@ -100,26 +100,28 @@ class _Checked:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class _Answered:
-    """The last request, by its SHA-256, and the bytes that answered it; an answer is never computed twice."""
+    """The SHA-256 of the last request, and the bytes that answered it: no answer is computed twice."""
 
     request: bytes
     answer: bytes
 
 
 class Client:
-    """One user u in one session, whose input is hidden from whom `params.threat` names; in the semi-honest model, if
-    they follow the protocol.
+    """One user u in one session (Fig. 4).
+
+    The input is hidden from those whom `params.threat` names; in the semi-honest model only if they follow the
+    protocol.
 
     Args:
         params: the session's parameters, the same for everyone.
-        user_id: u, 1..n, or with a roster one of its users.
+        user_id: u, 1..n; with a roster, one of the roster's users.
         x: the input, if it is known already; see `set_input`.
-        identity: u's long-term keys; in the active model only, as is
-        roster: everyone's verification keys, from the trusted party.
-        rand: source of random bytes, used for this session's keys and shares.
+        identity: u's long-term key pair; in the active model only.
+        roster: everyone's verification keys, from the trusted party; in the active model only.
+        rand: source of random bytes for this session's keys and shares, such as `os.urandom`.
 
     Raises:
-        LocalProtocolError: bad arguments, here or in any method called at the wrong moment.
+        LocalProtocolError: an argument is wrong, or a method is called at the wrong moment.
     """
 
     def __init__(
@@ -156,11 +158,14 @@ class Client:
 
         Args:
             x: integers, shape [m], each 0 .. params.max_value.
-            noise: int64, shape [m]; added to x mod R after the range check and never checked, for differential
-                privacy. `params.room` says how much the sum over all clients may hold.
+            noise: int64, shape [m], for differential privacy. It is added to x mod R after the range check, and is not
+                checked; `params.room` bounds the sum of all clients' noise.
+
+        Raises:
+            LocalProtocolError: x or the noise does not fit the parameters, or round 2 was answered already.
         """
         if self.finished or isinstance(self._state, _Masked | _Checked):
-            raise LocalProtocolError("the input is not due any more")
+            raise LocalProtocolError("the input was sent in round 2: it cannot be set any more")
         checked = _checked_input(x, self.params)
         if noise is not None:
             _add_noise(checked, noise, self.params)
@@ -168,28 +173,32 @@ class Client:
 
     @property
     def session(self) -> bytes | None:
-        """The session's id, which depends on everyone's fresh keys; None before round 1, which computes it."""
+        """The session's id, 32 bytes, which depends on everyone's fresh keys; None before round 1."""
         return self._session
 
     @property
     def finished(self) -> bool:
-        """Whether the machine has ended, well or not; it then answers nothing new."""
+        """Whether the machine has ended, with success or without; it then answers no new request."""
         return self._started and self._state is None
 
     @property
     def answered(self) -> Round | None:
-        """The last round that this client has answered; None before `start`."""
+        """The last round that this client answered; None before `start`."""
         return rounds_of(self.params)[self._rounds_answered - 1] if self._rounds_answered else None
 
     def start(self, announced: bytes | None = None) -> bytes:
-        """Round 0, AdvertiseKeys: fresh key pairs for this session; returns the first message for the server.
+        """Round 0, AdvertiseKeys: make fresh key pairs for this session.
 
         Args:
-            announced: the server's `Params.encode()`, if it sends that to everyone who has Params already.
+            announced: the server's `Params.encode()`, where the server sends it to be compared.
+
+        Returns:
+            The first message for the server.
 
         Raises:
             RemoteProtocolError: the server's Params are not this client's; the error names the fields that differ. The
-                client has not started.
+                client has not started then.
+            LocalProtocolError: the client has started already, or its identity has used this session's nonce before.
         """
         if self._started:
             raise LocalProtocolError("this client has started already; every session needs a new Client")
@@ -208,14 +217,20 @@ class Client:
     def receive(self, data: bytes) -> bytes:
         """Take the server's next request and return the answer to send.
 
-        A transport may deliver a request twice: the last one that was answered gets the same bytes again, after the
-        last round, too, until `forget_answer`. Nothing is computed for it.
+        A transport may deliver a request twice. The request that was answered last gets the same bytes again, also
+        after the last round, until `forget_answer` is called. Nothing is computed for it.
+
+        Args:
+            data: the request's bytes.
+
+        Returns:
+            The answer's bytes.
 
         Raises:
-            RemoteProtocolError: the request is not what Fig. 4 allows here. If it is for a round that was answered, to
-                another request, nothing has changed, and the client goes on; see `finished`.
-            Abort: too few users, or shares, are left.
-            LocalProtocolError: the input is missing when it is due, or the machine has ended.
+            RemoteProtocolError: the request is not what Fig. 4 allows here. If the round was answered already, to
+                another request, nothing has changed and the client goes on; see `finished`.
+            Abort: too few users, or too few shares, are left.
+            LocalProtocolError: the input is due and missing, or the machine has ended.
         """
         # A request that was answered gets the same answer, and another one to the same round never gets any.
         data = octets(data, "data")
@@ -240,12 +255,12 @@ class Client:
         return encoded
 
     def forget_answer(self) -> None:
-        """Drop the last answer's bytes, once the server is known to have them. The request is refused from now on."""
+        """Drop the bytes of the last answer, once the server is known to have them; the request is refused then."""
         self._last_answer = None
 
     def _check_unanswered(self, data: bytes) -> None:
-        """Raises `RemoteProtocolError` for a request to a round that was answered: to answer another one would reveal
-        what the first has not, such as shares for a second U3."""
+        """Raises `RemoteProtocolError` for a request to a round that was answered. A second answer would reveal what
+        the first did not, such as shares for a second U3."""
         kind = next((kind for kind in self._requests[: self._rounds_answered - 1] if type_of(data) == kind.TYPE), None)
         if kind is not None:
             raise RemoteProtocolError(f"{kind.ANSWER.ROUND} has been answered, and this is not the last request again")
@@ -265,7 +280,7 @@ class Client:
         _check_users(users, u, self.params.quorum)
         if len(users) > self.params.n or not all(v in self._pki for v in users.tolist()):
             raise RemoteProtocolError(
-                f"user ids must be {self._pki.users_text}, and no more than n: {PARAMS_DIFFER}, in n for one"
+                f"user ids must be {self._pki.users_text}, and no more than n of them: {PARAMS_DIFFER}, for one in n"
             )
         neighbours = self.params.graph.neighbours(u, users)
         public_keys = _check_keys(request, u, state, neighbours)
@@ -324,9 +339,9 @@ class Client:
         return masked, MaskedInputCollection(state.session, users_hash(request.users), y, senders[~opened])
 
     def _open(self, state: _Shared, senders: Ids, ciphertexts: Octets) -> tuple[NDArray[np.bool_], Octets]:
-        """Which of the e_{v,u} open, v over senders, and the shares [k, 2, 32] in those.
+        """Which of the e_{v,u} open, v over senders, and the shares [k, 2, 32] in those that do.
 
-        One that does not is a missing share: aborting for it would let any user end the session.
+        A ciphertext that does not open is a missing share: aborting for it would let any user end the session.
         """
         if len(ciphertexts) != len(senders):
             raise RemoteProtocolError(f"{len(ciphertexts)} ciphertexts for {len(senders)} senders")
@@ -417,15 +432,15 @@ def _route(sender: int, recipient: int) -> bytes:
 
 
 def _check_users(users: Ids, u: int | None, needed: int, within: Ids | None = None) -> None:
-    """A list U_k as u may accept it: ascending, so without repeats, part of U_{k-1}, with u itself, and long enough."""
+    """Check a list U_k: strictly ascending, a subset of U_{k-1}, with u itself in it, and long enough."""
     if np.any(users[1:] <= users[:-1]):
         raise RemoteProtocolError("the list of users is not strictly ascending")
     if within is not None and not np.isin(users, within).all():
-        raise RemoteProtocolError("the list names users that the round before did not")
+        raise RemoteProtocolError("the list names users that the round before did not name")
     if u is not None and u not in users:
         raise RemoteProtocolError("the list of users omits this user itself")
     if len(users) < needed:
-        reason = "too few users are left (the server goes on: its quorum or min_users may be another)"
+        reason = "too few users are left (but the server goes on: its quorum or min_users may differ)"
         raise Abort(reason, len(users), needed)
 
 
@@ -437,13 +452,13 @@ def _check_session(session: bytes, expected: bytes) -> None:
 def _check_keys(
     request: ShareKeysRequest, u: int, own: _Advertised, neighbours: Ids
 ) -> dict[int, tuple[PublicKey, PublicKey]]:
-    """Every neighbour's two public keys, after checking that all 2|U1| differ and that u's own are as it sent them."""
+    """Every neighbour's two public keys, once all 2|U1| keys differ and u's own are as u sent them."""
     # u's own keys are in the list as u sent them, and all keys differ.
     users, keys = request.users, request.keys
     if len(keys) != len(users):
         raise RemoteProtocolError(f"{len(keys)} key pairs for {len(users)} users")
     if keys[users == u].tobytes() != own.c.public + own.s.public:
-        raise RemoteProtocolError("the list does not show this user's own keys")
+        raise RemoteProtocolError("the list does not hold this user's own keys")
     if len({key.tobytes() for key in keys.reshape(-1, 32)}) != 2 * len(users):
         raise RemoteProtocolError("two of the public keys are equal")
 

@@ -1,7 +1,7 @@
-"""What a server remembers of the messages that have come, so that one that comes again, late or altered does no harm.
+"""What a server remembers of the messages that it got, so that repeated, late and altered messages do no harm.
 
-A transport that retries delivers messages twice, late and out of order. Equal bytes are nothing new; a `Stray` is
-nobody's fault; whoever answers one round in two ways has lied.
+A transport that retries delivers messages twice, late and out of order. Equal bytes change nothing, and a `Stray` is
+nobody's fault. A user who answers one round in two ways has lied.
 """
 
 import os
@@ -15,8 +15,15 @@ _CHUNK = 1 << 30  # `cryptography` takes less than 2**31 bytes at a time
 
 
 class Stray(NamedTuple):
-    """A message that proves nothing against the client as whose it came, and changed nothing: it was altered or forged
-    on the way, belongs to another session, or came too late. `round` is the round that was due."""
+    """A message that changed nothing and proves nothing against the client in whose name it came.
+
+    It was altered or forged on the way, belongs to another session, or came too late.
+
+    Attributes:
+        client: the client in whose name it came.
+        round: the round that was due.
+        reason: why it is a stray.
+    """
 
     client: int
     round: Round
@@ -32,10 +39,10 @@ class StrayMessage(Exception):
 
 
 class Deliveries:
-    """Sixteen bytes for each message that was accepted, in any round, and the first stray of each client and round.
+    """A tag of 16 bytes for each message that was accepted, and the first stray of each client and round.
 
     Attributes:
-        strays: see `Stray`; one for each client and round at most, so that nobody can fill the memory.
+        strays: at most one for each client and round, so that nobody can fill the memory.
     """
 
     def __init__(self) -> None:
@@ -45,20 +52,22 @@ class Deliveries:
         self._mac = AESGCM(os.urandom(16))
 
     def tag(self, data: bytes) -> bytes:
-        """Equal for equal bytes only, whoever chooses them without knowing this server's key: GMAC (NIST SP 800-38D)
-        under one nonce, which is sound as long as no tag is shown. SHA-256 takes five times as long, and masked inputs
-        are the most of what a server receives."""
+        """A tag that is equal for equal bytes only, whoever chooses them without knowing this server's key.
+
+        It is GMAC (NIST SP 800-38D) under one nonce, which is sound as long as nobody sees a tag. SHA-256 takes five
+        times as long, and most of what a server receives is masked inputs.
+        """
         view = memoryview(data)
         return b"".join(
             self._mac.encrypt(bytes(12), b"", view[start : start + _CHUNK]) for start in range(0, len(view), _CHUNK)
         )
 
     def accept(self, u: int, current: Round, tag: bytes) -> None:
-        """Remember u's message of a round."""
+        """Remember the tag of u's message of a round."""
         self._accepted[current][u] = tag
 
     def answered(self, u: int, current: Round) -> bool:
-        """Whether u's message of a round is in."""
+        """Whether u's message of a round was accepted."""
         return u in self._accepted[current]
 
     def repeats(self, u: int, tag: bytes) -> bool:
@@ -66,7 +75,7 @@ class Deliveries:
         return any(accepted.get(u) == tag for accepted in self._accepted.values())
 
     def note(self, stray: Stray) -> None:
-        """Note it, if it is the first of its client and round."""
+        """Note a stray if it is the first of its client and round."""
         key = (stray.client, stray.round)
         if key not in self._noted:
             self._noted.add(key)

@@ -102,7 +102,7 @@ class Encoding(ABC, Generic[Arrays]):
             return 1
         if weight is None or self.max_weight is None:
             kind = self._binding.kind
-            raise LocalProtocolError(f"a weight goes with a {kind} that has max_weight, and only with such a one")
+            raise LocalProtocolError(f"a {kind} with max_weight needs a weight, and one without it takes none")
         w = whole(weight, "weight")
         require(1 <= w <= self.max_weight, f"weight must be an integer 1 .. {self.max_weight}")
         return w
@@ -139,8 +139,8 @@ class DecodedSum(Generic[Arrays]):
     """What a sum of encoded models stands for.
 
     Attributes:
-        layout: of the model.
-        flat: the sum of x_u, or of w_u * x_u with weights, as one flat vector.
+        layout: the layout of the model.
+        flat: the sum of x_u, or of w_u * x_u with weights, as one flat vector, float64.
         weight: what the mean divides by.
     """
 

@@ -1,4 +1,4 @@
-"""Work for `concurrent.futures` executors: any of them, with little of it under way at a time."""
+"""Work for any `concurrent.futures` executor, with few tasks under way at a time."""
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -19,7 +19,7 @@ def usable_cpus() -> int:
 
 @contextmanager
 def borrowed(executor: Executor | None) -> Iterator[Executor]:
-    """The same executor, which is its owner's to shut down; or for None a thread for each CPU, for the block alone."""
+    """The executor itself, which its owner shuts down; for None, threads (one for each CPU) that end with the block."""
     if executor is not None:
         yield executor
         return
@@ -30,13 +30,18 @@ def borrowed(executor: Executor | None) -> Iterator[Executor]:
 def completed(
     executor: Executor, function: Callable[[Call], Result], calls: Iterable[Call], limit: int
 ) -> Generator[tuple[Call, Result]]:
-    """Each call, which is an argument, with function(call), in the order in which they come to an end.
+    """Run function(call) for every call, and yield each call with its result, in the order in which they end.
 
-    At most `limit` are under way or waiting to be taken; the next is asked of `calls` when there is room. Closing the
-    generator cancels what has not begun.
+    Closing the generator cancels the calls that have not begun.
+
+    Args:
+        executor: runs the calls.
+        function: takes one call as its only argument.
+        calls: the arguments; the next one is taken when fewer than `limit` calls are under way.
+        limit: how many calls may be under way, or wait to be yielded, at a time.
 
     Raises:
-        what a call raised, or the executor.
+        Exception: what a call or the executor raised.
     """
     calls = iter(calls)
     ended: SimpleQueue[Future[Result]] = SimpleQueue()

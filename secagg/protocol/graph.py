@@ -1,6 +1,6 @@
 """Who shares with whom.
 
-A user deals shares of its secrets to its neighbours and keeps one itself, and it adds one pairwise mask for each
+A user deals shares of its secrets to its neighbours, keeps one share itself, and adds one pairwise mask for each
 neighbour. In the paper every two users are neighbours: the graph is complete.
 """
 
@@ -13,13 +13,14 @@ from ..codec import Ids
 
 
 class Graph(Protocol):
-    """Who is whose neighbour. The relation is symmetric: v is a neighbour of u exactly if u is one of v."""
+    """Who is whose neighbour. The relation is symmetric: if v is a neighbour of u, then u is a neighbour of v."""
 
     def neighbours(self, u: int, users: Ids | Sequence[int]) -> Ids:
-        """Those of `users`, in order, with whom u exchanges shares and masks; u itself is none of them."""
+        """Those of `users`, in order, with whom u exchanges shares and masks; u itself is not one of them."""
 
     def holders(self, u: int, users: Ids | Sequence[int]) -> Ids:
-        """Those of `users`, in order, who hold shares of u's secrets: its neighbours, and u itself if it is in `users`.
+        """Those of `users`, in order, who hold shares of u's secrets: u's neighbours, and u itself if it is in `users`.
+
         By symmetry u holds shares of their secrets."""
 
 

@@ -1,6 +1,7 @@
-"""SIG and the PKI of the paper's sections 3.5 and 3.6: long-term identities, and the roster of who they belong to.
+"""SIG and the PKI of the paper's sections 3.5 and 3.6: users' long-term identities, and the roster of their keys.
 
-Both come from outside the session: each user makes its own identity, a trusted party gives everyone the same roster.
+Both come from outside the session: each user makes its own identity, and a trusted party gives everyone the same
+roster.
 """
 
 import hashlib
@@ -35,10 +36,15 @@ _D = -121665 * pow(121666, -1, _P) % _P
 
 
 class Identity:
-    """One user's Ed25519 key pair (d_sk, d_pk), and the nonces that it has used.
+    """One user's Ed25519 key pair (d_sk, d_pk), and the nonces of the sessions that it has joined.
 
-    A nonce that is used twice would let a server replay a session, so `claim` takes each once; for a key of a file,
-    also across runs of the program. Such a key must not be used on two machines, nor without its file of nonces.
+    A nonce that is used twice would let a server replay a session, so `claim` takes each nonce once. For a key in a
+    file this holds across runs of the program as well. Such a key must not be used on two machines, and not without
+    its file of nonces.
+
+    Args:
+        private: the private key.
+        nonces: the file of nonces that the key has used; None to remember them in memory only.
     """
 
     def __init__(self, private: Ed25519PrivateKey, nonces: Nonces | None = None) -> None:
@@ -48,22 +54,22 @@ class Identity:
 
     @classmethod
     def generate(cls) -> Self:
-        """A fresh identity, which remembers nonces in memory only."""
+        """A fresh identity that remembers nonces in memory only."""
         return cls(Ed25519PrivateKey.generate())
 
     @classmethod
     def load(cls, path: Path, *, state: Path | None = None) -> Self:
-        """The identity saved in a file; the nonces that it uses are remembered in a folder of state.
+        """The identity in a file; the nonces that it uses are kept in a folder of state.
 
         Args:
-            path: of the key, Ed25519 in PEM, unencrypted. It may be a symbolic link, as mounted secrets are.
-            state: the folder, which lasts longer than the key is used; it is made if it is missing. By default
-                $XDG_STATE_HOME/secagg if that variable is set, else the folder of the file that `path` leads to. The
-                nonces' file in it is named by the SHA-256 of the verification key: all who use one key must use one
-                folder. What older versions have written, to `path` + ".nonces", is read as well.
+            path: the key's file, an unencrypted Ed25519 key in PEM. It may be a symbolic link, as mounted secrets are.
+            state: the folder of state, which must last as long as the key is used; it is made if it is missing. By
+                default it is $XDG_STATE_HOME/secagg if that variable is set, otherwise the folder of the file that
+                `path` leads to. Its file of nonces is named by the SHA-256 of the verification key: all who use one
+                key must use one folder. Nonces that older versions wrote to `path` + ".nonces" count as well.
 
         Raises:
-            LocalProtocolError: the file is not there, is no Ed25519 key in PEM, or others may read it.
+            LocalProtocolError: the file does not exist, is not an Ed25519 key in PEM, or others may read it.
         """
         try:
             with path.open("rb") as file:
@@ -77,7 +83,14 @@ class Identity:
         return cls(private, Nonces(path, private.public_key().public_bytes_raw(), state))
 
     def save(self, path: Path) -> None:
-        """Write the private key to a new file with mode 600. Raises FileExistsError rather than overwrite a key."""
+        """Write the private key to a new file with mode 600.
+
+        Args:
+            path: the file, which must not exist.
+
+        Raises:
+            FileExistsError: the file exists; no key is overwritten.
+        """
         create(path, self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
     @property
@@ -86,14 +99,17 @@ class Identity:
         return self._private.public_key().public_bytes_raw()
 
     def sign(self, message: bytes) -> bytes:
-        """SIG.sign: 64 bytes."""
+        """SIG.sign: the signature of a message, 64 bytes."""
         return self._private.sign(octets(message, "message"))
 
     def claim(self, nonce: bytes) -> None:
-        """Use a session's nonce; for a key of a file, it stands on disk for good before this returns.
+        """Use a session's nonce. For a key in a file, the nonce is on disk before this returns.
+
+        Args:
+            nonce: `Params.nonce`.
 
         Raises:
-            LocalProtocolError: the nonce was used before, or cannot be written down.
+            LocalProtocolError: the nonce was used before, or it cannot be written to disk.
         """
         nonce = octets(nonce, "nonce")
         name = nonce.hex()
@@ -106,11 +122,11 @@ class Roster:
     """Who may take part: each user id's verification key, the same for every party.
 
     Args:
-        keys: verification keys, 32 bytes each, by user id, 1 .. 2**32 - 1.
+        keys: by user id (1 .. 2**32 - 1), the verification key, 32 bytes.
 
     Attributes:
-        users: the ids, ascending.
-        hash: SHA-256 over ids and keys in that order; every session id covers it.
+        users: the user ids, ascending, uint32[k].
+        hash: SHA-256 of ids and keys in that order, 32 bytes; every session id covers it.
 
     Raises:
         LocalProtocolError: an id is out of range, a key is malformed, or two users have the same key.
@@ -129,10 +145,13 @@ class Roster:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """From a text file of lines "id key", the key in hexadecimal; # begins a comment.
+        """The roster in a text file of lines "id key", the key in hexadecimal; # begins a comment.
+
+        Args:
+            path: the file.
 
         Raises:
-            LocalProtocolError: the file is not there, a line is something else, or an id comes twice.
+            LocalProtocolError: the file does not exist, a line is something else, or an id comes twice.
         """
         try:
             text = path.read_text("utf-8")
@@ -154,7 +173,7 @@ class Roster:
         return cls(keys)
 
     def write(self, path: Path) -> None:
-        """The file that `read` takes."""
+        """Write the file that `read` takes."""
         path.write_text("".join(f"{u} {self._keys[u].public_bytes_raw().hex()}\n" for u in self.users.tolist()))
 
     def __contains__(self, u: int) -> bool:
@@ -164,11 +183,11 @@ class Roster:
         return len(self._keys)
 
     def key(self, u: int) -> bytes:
-        """User u's verification key."""
+        """The verification key d_pk of user u, 32 bytes."""
         return self._keys[whole(u, "u")].public_bytes_raw()
 
     def verify(self, u: int, signature: bytes, message: bytes) -> bool:
-        """SIG.ver under user u's key; False for a user who is not in the roster."""
+        """SIG.ver: whether the signature is u's of this message; False for a user who is not in the roster."""
         u, signature, message = whole(u, "u"), octets(signature, "signature"), octets(message, "message")
         try:
             self._keys[u].verify(signature, message)
@@ -178,10 +197,11 @@ class Roster:
 
 
 def _is_key(key: bytes) -> bool:
-    """Whether these are 32 bytes that encode a point canonically (RFC 8032, section 5.1.3); OpenSSL takes any bytes.
+    """Whether these are 32 bytes that encode a point canonically; OpenSSL takes any bytes.
 
-    Points of small order are refused: a signature can be made under them without any private key.
+    Points of small order are refused: signatures under them can be made without a private key.
     """
+    # RFC 8032, section 5.1.3: y is below p, and x^2 = (y^2 - 1) / (d y^2 + 1).
     y = int.from_bytes(key, "little") & ~(1 << 255)
     if len(key) != VERIFICATION_KEY_BYTES or y >= _P:
         return False

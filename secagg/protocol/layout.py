@@ -19,14 +19,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Layout(Generic[Arrays]):
-    """How one array of any shape, a list of arrays, or a flat mapping of names to arrays (such as PyTorch's
-    `state_dict()`) lies in one flat vector.
+    """How a model lies in one flat vector.
+
+    A model is one array of any shape, a list of arrays, or a flat mapping of names to arrays, such as PyTorch's
+    `state_dict()`.
 
     Attributes:
-        shapes: of the arrays, in their order.
-        single: whether the model is one bare array and no list.
-        keys: of a mapping, in its order; None for a list and for a bare array.
-        dtypes: of the arrays that `restore` gives; None for float64 throughout.
+        shapes: the shapes of the arrays, in their order.
+        single: whether the model is one bare array, and not a list.
+        keys: the keys of a mapping, in its order; None for a list and for a bare array.
+        dtypes: the dtypes of the arrays that `restore` returns; None for float64 throughout.
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -40,12 +42,12 @@ class Layout(Generic[Arrays]):
 
         Args:
             model: an array, a list of arrays, or a mapping of strings to arrays; of real numbers.
-            keep_dtypes: `restore` gives arrays of floats in the dtypes that they have here, such as float16. Arrays of
-                integers become float64 all the same: the mean of integers is none.
+            keep_dtypes: `restore` returns arrays of floats in the dtypes that they have here, such as float16. Arrays
+                of integers become float64 all the same: the mean of integers is not an integer.
 
         Raises:
-            LocalProtocolError: an array holds no real numbers. `ArgumentTypeError`, if it is no array but a mapping, or
-                a key is no string.
+            LocalProtocolError: an array does not hold real numbers.
+            ArgumentTypeError: there is a mapping in place of an array, or a key is not a string.
         """
         keep_dtypes, arrays = flag(keep_dtypes, "keep_dtypes"), _named(model)
         dtypes = (array.dtype if array.dtype.kind == "f" else np.dtype(np.float64) for array in arrays.values())
@@ -58,17 +60,28 @@ class Layout(Generic[Arrays]):
 
     @property
     def size(self) -> int:
+        """The length of the flat vector."""
         return sum(map(prod, self.shapes))
 
     @property
     def form(self) -> Plain:
-        """What two parties' layouts have in common: all but the dtypes, which are the decoder's own affair."""
+        """What equal layouts have in common for `Binding`: all but the dtypes, which only the decoder needs."""
         keys: Plain = None if self.keys is None else list(self.keys)
         return [self.single, keys, [[int(side) for side in shape] for shape in self.shapes]]
 
     def flatten(self, model: Arrays) -> Floats:
-        """A new flat float64 vector; a mapping's arrays in the order of `keys`, whatever order they come in. Raises
-        `LocalProtocolError` for other keys or shapes, for what is no real number, and for NaN and infinity."""
+        """A new flat vector with the model's values.
+
+        Args:
+            model: shaped like this layout; the order of a mapping's keys does not matter.
+
+        Returns:
+            float64[size]
+
+        Raises:
+            LocalProtocolError: keys or shapes are others, an array does not hold real numbers, or a value is NaN or
+                infinite.
+        """
         arrays = self._in_order(model)
         shapes = tuple(array.shape for array in arrays.values())
         require(shapes == self.shapes, f"arrays of shapes {self.shapes} expected, got {shapes}")
@@ -77,8 +90,11 @@ class Layout(Generic[Arrays]):
     def restore(self, flat: Floats) -> Arrays:
         """The inverse of `flatten`, in float64 or in `dtypes`.
 
+        Args:
+            flat: float64[size].
+
         Raises:
-            LocalProtocolError: a value is too large for the dtype that was asked for.
+            LocalProtocolError: a value is too large for its dtype.
         """
         ends = np.cumsum([prod(shape) for shape in self.shapes])
         pieces = zip(np.split(flat, ends[:-1]), self.shapes, strict=True)
@@ -96,10 +112,10 @@ class Layout(Generic[Arrays]):
         if self.keys is None:
             require(not isinstance(model, Mapping), "an array or a list of arrays expected, got a mapping")
             return arrays
-        require(isinstance(model, Mapping), "a mapping of names to arrays expected, as the layout's model was one")
+        require(isinstance(model, Mapping), "a mapping of names to arrays expected, like the layout's model")
         missing, unknown = set(self.keys) - set(arrays), set(arrays) - set(self.keys)
         require(not missing, f"the mapping lacks {sorted(missing)}")
-        require(not unknown, f"the mapping has {sorted(map(str, unknown))}, which the layout's model had not")
+        require(not unknown, f"the mapping has {sorted(map(str, unknown))}, which the layout's model did not have")
         return {key: arrays[key] for key in self.keys}
 
 
@@ -118,7 +134,7 @@ def _named(model: Any) -> dict[int | str, NDArray[Any]]:
 def _real(value: Any, name: int | str) -> NDArray[Any]:
     if isinstance(value, Mapping):
         raise ArgumentTypeError(
-            f"array {name!r} is a mapping: nested ones are not taken, flatten them to keys such as {f'{name}.weight'!r}"
+            f"array {name!r} is a mapping: flatten nested mappings to keys such as {f'{name}.weight'!r}"
         )
     array = plain_array(value, f"array {name!r}")
     require(array.dtype.kind in "fiu", f"array {name!r} must hold real numbers, its dtype is {array.dtype}")
@@ -132,11 +148,11 @@ def _finite(array: NDArray[Any], name: int | str) -> Floats:
 
 
 def _narrowed(array: Floats, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The array in this dtype, without the infinities that numpy makes of what it cannot hold."""
+    """The array in this dtype; values that it cannot hold are refused, where numpy makes infinities of them."""
     with np.errstate(over="ignore"):
         narrow = array.astype(dtype)
     require(
         bool(np.isfinite(narrow).all()),
-        f"a value is too large for {dtype}: take `flat`, which is float64, or decode by a layout without dtypes",
+        f"a value is too large for {dtype}: use `flat`, which is float64, or decode with a layout without dtypes",
     )
     return narrow

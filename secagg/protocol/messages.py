@@ -1,13 +1,13 @@
 """The messages of Fig. 4, and what they weigh.
 
 Every message is `uint8 version; uint8 type;` and a body. From round 1's answer on, the body opens with the session id,
-so that a message of another session is noticed. Lists of users are ascending; everything that there is one of for each
-user is one array in the order of such a list, the sender itself left out where the paper leaves it out.
+so that a message of another session is noticed. Lists of users are ascending. Where there is one item for each user,
+the items are one array in the order of such a list, without the sender's own where the paper leaves it out.
 
 In the active model each answer is followed by the sender's signature (64 bytes), and two requests carry signatures of
 others: of round 0 in ShareKeysRequest, of round 3 in UnmaskingRequest. In the semi-honest model those lists are empty.
 
-What a user of the semi-honest model sends and receives, for |U1| = |U2| = |U3| = n: payload, and what stands beyond
+What a user of the semi-honest model sends and receives, for |U1| = |U2| = |U3| = n: the payload, and the bytes beyond
 section 7.1's formula:
 
     message                        payload (bytes)           beyond the formula (bytes)
@@ -99,8 +99,10 @@ class ShareKeys(Answer):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MaskedInputCollection(Answer):
-    """Round 2: y_u, packed (secagg.vector.pack), for a U2 whose hash tells which, since masks for another would not
-    cancel; and the users of U2 whose ciphertexts did not open."""
+    """Round 2: y_u, packed (secagg.vector.pack), and the users of U2 whose ciphertexts did not open.
+
+    The hash of U2 tells for which U2 the input is masked: masks for another U2 would not cancel.
+    """
 
     TYPE = 5
     ROUND = Round.MASKED_INPUT_COLLECTION
@@ -122,8 +124,10 @@ class ConsistencyCheck(Answer):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Unmasking(Answer):
-    """Round 4: for every v in U2 (itself and neighbours), the share of b_v if v is in U3, else that of s_v_sk; none for
-    those whose ciphertext did not open."""
+    """Round 4: for every v in U2 (u itself and its neighbours) the share of b_v if v is in U3, else that of s_v_sk.
+
+    There is no share of those whose ciphertext did not open.
+    """
 
     TYPE = 9
     ROUND = Round.UNMASKING
@@ -197,12 +201,16 @@ def decode(data: bytes, expected: type[M]) -> M:
 
 
 def type_of(data: bytes) -> int | None:
-    """Which type of message the header declares; None if it is no header of this protocol version."""
+    """The type of message that the header declares; None if it is not a header of this protocol version."""
     return data[1] if len(data) >= 2 and data[0] == VERSION else None
 
 
 def rounds_of(params: Params) -> tuple[Round, ...]:
-    """The rounds of a session."""
+    """The rounds of a session, in order: four in the semi-honest model, five in the active model.
+
+    Args:
+        params: the session's parameters.
+    """
     return (Round.ADVERTISE_KEYS, *(request.ANSWER.ROUND for request in ROUNDS[params.model]))
 
 

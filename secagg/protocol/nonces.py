@@ -1,8 +1,7 @@
-"""The nonces that a key has signed for, on disk: each is used once, whatever runs of whatever programs use the key.
+"""The nonces that a key has signed for, on disk: each is used once, in all runs of all programs that use the key.
 
-They cannot stand beside a key that is mounted: its folder is read-only, and is another one after each rotation. They
-stand in a folder of state, in a file that is named by the verification key. So a key has one file there, whatever path
-led to it.
+They cannot lie beside a mounted key: its folder is read-only, and is replaced at each rotation. So they lie in a folder
+of state, in a file that is named by the verification key. A key has one file there, whichever path leads to the key.
 """
 
 import hashlib
@@ -17,9 +16,9 @@ _KIND = "file of nonces"
 
 
 def state_folder(beside: Path, state: Path | None) -> Path:
-    """Where nonces stand: in the folder that is asked for, else in $XDG_STATE_HOME/secagg, else beside a key's file.
+    """Where nonces lie: in the folder that is asked for, else in $XDG_STATE_HOME/secagg, else beside the key's file.
 
-    A relative XDG_STATE_HOME does not count, as the XDG Base Directory Specification says.
+    A relative XDG_STATE_HOME is ignored, as the XDG Base Directory Specification says.
     """
     if state is not None:
         return Path(os.path.realpath(state))
@@ -28,12 +27,12 @@ def state_folder(beside: Path, state: Path | None) -> Path:
 
 
 class Nonces:
-    """What a key has used, by what stands in its files.
+    """The nonces that a key has used, as its files say.
 
     Args:
-        path: of the key; it may be a symbolic link.
-        verification_key: of the key.
-        state: the folder that nonces are written to, made when the first one is; None for `state_folder`'s choice.
+        path: the key's file; it may be a symbolic link.
+        verification_key: the public key of the same pair, 32 bytes.
+        state: the folder that nonces are written to, made with the first nonce; None for `state_folder`'s choice.
     """
 
     def __init__(self, path: Path, verification_key: bytes, state: Path | None = None) -> None:
@@ -51,10 +50,10 @@ class Nonces:
         self._log = Log(self.path, _KIND, self._take, limit=_LIMIT)
 
     def claim(self, nonce: bytes) -> bool:
-        """Use a nonce, which stands on disk before this returns; False if it was used before.
+        """Use a nonce, which is on disk before this returns; False if it was used before.
 
         Raises:
-            LocalProtocolError: a file that is there cannot be read, or the nonce cannot be written down.
+            LocalProtocolError: an existing file cannot be read, or the nonce cannot be written.
         """
         name = nonce.hex()
         try:
@@ -77,7 +76,7 @@ class Nonces:
 
 
 def _lines(path: Path) -> set[str]:
-    """Of a file that others write: lines that a crash has cut short may be in it."""
+    """The lines of a file that others write; a crash may have cut some of them short."""
     try:
         return set((read(path, _LIMIT) or b"").decode().splitlines())
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""What all parties of a session agree on before it starts: Fig. 4's setup."""
+"""The setup of Fig. 4: what all parties of a session agree on before it starts."""
 
 import os
 from collections.abc import Callable
@@ -29,24 +29,24 @@ CONTEXT_BYTES_MAX = (1 << 16) - 1
 
 
 class Model(IntEnum):
-    """How corrupt parties behave: the two variants of Fig. 4."""
+    """How corrupt parties may behave: the two variants of Fig. 4."""
 
     SEMI_HONEST = 1
-    """They follow the protocol and pool what they see."""
+    """They follow the protocol, and pool what they see."""
     ACTIVE = 2
-    """They do anything: Fig. 4's underlined parts."""
+    """They may do anything; protection against it is in Fig. 4's underlined parts."""
 
 
 class NoisePlan(Protocol):
-    """What a session has to know about noise that its clients add; a `secagg.dp.Plan` of theirs is one.
+    """What a session has to know about noise that its clients add, such as a `secagg.dp.Plan` for clients.
 
-    It stands beside `Params`, and not in `secagg.noisy`, because `Params.for_inputs(noise=plan)` must refuse a plan for
-    another session: whoever adds its noise by `Client.set_input` meets no other check.
+    It is defined beside `Params` and not in `secagg.noisy`, because `Params.for_inputs(noise=plan)` must refuse a plan
+    for another session: noise that is added by `Client.set_input` meets no other check.
     """
 
     @property
     def length(self) -> int:
-        """Entries of a noise vector."""
+        """The length of a noise vector."""
 
     @property
     def parties(self) -> int:
@@ -54,41 +54,41 @@ class NoisePlan(Protocol):
 
     @property
     def honest(self) -> int:
-        """How many of those in the sum must do so, and keep it to themselves."""
+        """How many clients in the sum must add their noise, and keep it secret."""
 
     def room(self) -> int:
-        """A bound on the absolute value of each entry of all their noise together."""
+        """A bound on the absolute value of each entry of the sum of all clients' noise."""
 
 
 @dataclass(frozen=True, init=False)
 class Params(Struct):
     """The public parameters of one session; every party must hold the same, byte for byte.
 
-    What is left out, or None, is worked out once, when the object is made: it travels as the number that it is then.
+    A value that is None or left out is computed when the object is made, and travels as that number.
 
     Attributes:
-        n: number of users; their ids are 1..n, or with a roster any n of its.
+        n: number of users, 2 .. 2**32 - 1; their ids are 1..n, or with a roster any n users of the roster.
         m: length of each user's vector.
         modulus: R, 2 .. 2**64; sums are mod R. Powers of two are fastest.
         max_value: largest input element, R_U - 1. By default the largest for which no sum can overflow.
-        room: bound on the absolute value of each element of the noise summed over all clients (see `Client.set_input`).
-        model: whether those follow the protocol.
-        threat: whom privacy is guarded against; sets the defaults of the next two.
-        n_corrupt: n_C, the number of corrupt users that may pool what they know with the server: among any n users
-            that the server may choose, not on average.
-        t: threshold: how many shares reveal a secret; see `quorum` for the users that this asks for.
-        min_users: how many users' inputs, `quorum` or more, must be in the sum. By default `quorum`.
-        nonce: at least 16 bytes, never used for another session. By default fresh from the operating system.
-        context: what the application binds the session to, such as the hash of model and task.
+        room: bound on the absolute value of each element of the sum of all clients' noise; see `Client.set_input`.
+        model: how corrupt parties may behave.
+        threat: against whom inputs are protected; gives the defaults of n_corrupt and t.
+        n_corrupt: n_C, how many corrupt users may pool what they know with the server. It holds for any n users that
+            the server may choose, and not only on average.
+        t: threshold: how many shares reveal a secret. `quorum` says how many users must take part because of it.
+        min_users: how many users' inputs must be in the sum, `quorum` or more. By default `quorum`.
+        nonce: 16 .. 255 bytes that no other session uses. By default 16 fresh bytes from the operating system.
+        context: what the application binds the session to, such as a hash of model and task; below 65536 bytes.
 
     Args:
-        allow_single_input: takes `min_inputs` = 1 where that is refused, for tests: the sum may then be one honest
-            user's input. It is no parameter of the session: it is neither encoded nor compared, and `decode` refuses
-            what needs it.
+        allow_single_input: accept `min_inputs` = 1 where it is refused otherwise, for tests: the sum may then be one
+            honest user's input. This is not a parameter of the session: it is neither encoded nor compared, and
+            `decode` refuses parameters that need it.
 
     Raises:
-        LocalProtocolError: the values contradict one another or the model does not allow them. In the active model, and
-            where clients and server may collude, `min_inputs` must be 2 at least.
+        LocalProtocolError: the values contradict one another, or the model does not allow them. In the active model,
+            and where clients and server may collude, `min_inputs` must be at least 2.
     """
 
     n: Annotated[int, UInt(4)]
@@ -137,18 +137,28 @@ class Params(Struct):
     def for_inputs(
         cls, max_value: int, *, n: int, m: int, room: int | None = None, noise: NoisePlan | None = None, **others: Any
     ) -> Self:
-        """Params with the smallest power of two R for which no sum of n inputs in [0, max_value] can overflow.
+        """Params whose R is the smallest power of two for which no sum of n inputs in [0, max_value] can overflow.
 
-        `room` keeps space on both sides for noise that clients add mod R after their inputs' range check: the sum is
-        then in [-room, n * max_value + room], and never checked. `noise`, the plan of that noise, says how much it
-        takes: a `secagg.dp.Plan`'s sum wraps around with a chance of 2^-40 at most, over all entries. For another
-        chance give room=plan.room(chance).
+        Noise that clients add mod R after the range check of their inputs needs room on both sides: the sum is then in
+        [-room, n * max_value + room], and is not checked.
+
+        Args:
+            max_value: largest input element, 1 or more.
+            n: number of users.
+            m: length of each user's vector.
+            room: bound on the absolute value of each element of the sum of all clients' noise; by default 0.
+            noise: in place of room, the plan of the noise. Over all entries together, the sum of a `secagg.dp.Plan`
+                wraps around with a chance of at most 2^-40; for another chance give room=plan.room(chance).
+            others: further arguments of `Params`.
 
         Raises:
             LocalProtocolError: no R up to 2**64 is large enough, room and noise are both given, the plan is not for the
-                clients of this session, or as for `Params`.
+                clients of this session, or an argument is one that `Params` refuses.
         """
-        require(room is None or noise is None, "room and noise both say how much room the noise needs: give one")
+        require(
+            room is None or noise is None,
+            "room and noise both say how much room the noise needs: give one",
+        )
         max_value, n, m = whole(max_value, "max_value"), whole(n, "n"), whole(m, "m")
         room = noise.room() if noise is not None else 0 if room is None else whole(room, "room")
         largest = n * max_value + 2 * room
@@ -161,11 +171,18 @@ class Params(Struct):
 
     @classmethod
     def decode(cls, data: bytes | memoryview) -> Self:
-        """Raises `RemoteProtocolError` for bytes that are no `Params`, and for values that `Params` refuses."""
+        """The parameters that `encode` gave these bytes for.
+
+        Args:
+            data: the bytes.
+
+        Raises:
+            RemoteProtocolError: the bytes do not encode `Params`, or `Params` refuses the values.
+        """
         try:
             return super().decode(data)
         except ArgumentTypeError:
-            raise  # these are no bytes, which is our caller's fault
+            raise  # the caller gave no bytes
         except LocalProtocolError as error:
             raise RemoteProtocolError(str(error)) from None
 
@@ -176,8 +193,10 @@ class Params(Struct):
 
     @property
     def quorum(self) -> int:
-        """How many users ShareKeys, ConsistencyCheck and Unmasking need: t, as everyone holds a share of every secret
-        in the complete graph. It is not on the wire."""
+        """How many users ShareKeys, ConsistencyCheck and Unmasking need. It is not on the wire.
+
+        It is t, as everyone holds a share of every secret in the complete graph.
+        """
         return self.t
 
     @property
@@ -192,29 +211,40 @@ class Params(Struct):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of vectors mod R: uint32 when R <= 2**32, else uint64."""
+        """The dtype of vectors mod R: uint32 when R <= 2**32, else uint64."""
         return dtype(self.modulus)
 
     @property
     def min_inputs(self) -> int:
-        """How many honest users' values are in the sum that the server learns, at least (Fig. 5's last column)."""
+        """The smallest number of honest users' inputs in the sum that the server learns (Fig. 5's last column)."""
         return self.min_users - self.n_corrupt
 
     @property
     def max_liars(self) -> int:
-        """How many wrong shares of one secret are corrected when all n users unmask: floor((n - t) / 2).
+        """How many wrong shares of one secret can be corrected when all n users unmask: floor((n - t) / 2).
 
-        With m users left it is floor((m - t) / 2).
+        When k users unmask it is floor((k - t) / 2).
         """
         return (self.n - self.t) // 2
 
     def difference(self, other: "Params") -> tuple[str, ...]:
-        """The names of the fields in which the two differ; none if both are those of one session."""
+        """The names of the fields in which two `Params` differ; empty for those of one session.
+
+        Args:
+            other: the other party's parameters.
+        """
         return tuple(field.name for field in fields(self) if getattr(self, field.name) != getattr(other, field.name))
 
     def check_noise(self, noise: NoisePlan) -> None:
-        """Raises `LocalProtocolError` unless the plan's promise holds in this session: all its entries are covered, its
-        clients are these, and every sum has as many honest inputs as the plan counts on."""
+        """Check that a plan's promise holds in this session.
+
+        Args:
+            noise: the plan of the noise that clients add.
+
+        Raises:
+            LocalProtocolError: the plan is for vectors of another length or for other clients, a sum may have fewer
+                honest inputs than the plan counts on, or the noise needs more room.
+        """
         require(
             noise.length == self.m,
             f"the noise is for vectors of {noise.length} entries, but the session's have {self.m}: an entry without"
@@ -242,7 +272,7 @@ class Params(Struct):
         require(2 <= self.n < 1 << 32, f"n must be 2 .. 2**32 - 1, got {self.n}")
         require(2 <= self.modulus <= 1 << 64, f"modulus must be 2 .. 2**64, got {self.modulus}")
         require(self.room >= 0, f"room must be at least 0, got {self.room}")
-        require(self.m >= 1 and self.packed_size < 1 << 32, f"a vector must take 1 .. 2**32 - 1 bytes, m is {self.m}")
+        require(self.m >= 1 and self.packed_size < 1 << 32, f"a vector must take 1 .. 2**32 - 1 bytes, m = {self.m}")
         require(
             NONCE_BYTES_MIN <= len(self.nonce) <= 255,
             f"nonce must be {NONCE_BYTES_MIN} .. 255 bytes, got {len(self.nonce)}",
@@ -273,12 +303,12 @@ class Params(Struct):
 
 
 def _member(kind: type[IntEnum]) -> Callable[[int, str], IntEnum]:
-    """A check for `assign`: that a number is one of an enum's."""
+    """A check for `assign`: that a number is a value of this enum."""
 
     def check(value: int, name: str) -> IntEnum:
         try:
             return kind(whole(value, name))
         except ValueError as error:
-            raise LocalProtocolError(f"not a parameter: {error}") from None
+            raise LocalProtocolError(f"{name} has an unknown value: {error}") from None
 
     return check

@@ -1,16 +1,16 @@
-"""Model updates as vectors over Z_R, and sums over Z_R as sums and means of updates.
+"""Quantization: model updates as vectors over Z_R, and sums of these vectors as sums and means of updates.
 
-A value x in [-clip, clip] becomes an integer number of steps, step = clip / (2**(bits-1) - 1), so that 0 is a whole
-number of steps and stays 0. Clients add an offset, because the protocol takes no negative input; the offset of a sum
-is known from the number of survivors. Rounding is stochastic: to the step below or above, with the chances that make
-it right on average, so that errors cancel over clients and rounds instead of adding up to a drift.
+A value x in [-clip, clip] becomes an integer number of steps, where step = clip / (2**(bits-1) - 1); 0 is a whole
+number of steps and stays 0. Clients add an offset, because the protocol takes no negative input, and the number of
+survivors gives the offset of a sum. Rounding is stochastic: a value goes to the step below or above, with the chances
+that make it right on average. So errors cancel over clients and rounds, and do not add up to a drift.
 
-Weighted averages follow the paper's appendix C: a client sends w || w*x, and what the server divides by is the sum of
-the w, which is masked like everything else. Of the two ways to quantize w*x, w times the rounded x has an error of up
-to w steps; this module rounds the product, whose error is below one step whatever w is. Both need the same R, of at
-least 2 * n * max_weight * clip/step, so rounding the product makes a mean of k clients more precise by the average
-weight: below k/W steps, W the sum of weights, instead of one. Every client has the same offset, that of the largest
-weight: if it grew with w, an error of one in W (such as noise) would move the whole model.
+Weighted averages follow the paper's appendix C. A client sends w || w*x, and the server divides by the sum of the w,
+which is masked like all other entries. There are two ways to quantize w*x. If x is rounded first, the error is up to w
+steps. This module rounds the product, and the error is below one step for every w. Both ways need the same R, at least
+2 * n * max_weight * clip/step. So rounding the product makes a mean over k clients more precise by the average weight:
+the error is below k/W steps, where W is the sum of weights, and not one step. Every client adds the same offset, that
+of the largest weight: if the offset grew with w, an error of 1 in W (such as noise) would move the whole model.
 """
 
 import os
@@ -33,12 +33,12 @@ from .params import NoisePlan, Params
 
 @dataclass(frozen=True)
 class Aggregate(DecodedSum[Arrays]):
-    """What the survivors' inputs add up to.
+    """The sum of the survivors' inputs.
 
     Attributes:
-        layout: of the model.
-        flat: the sum of x_u, or of w_u * x_u with weights, as one flat vector.
-        weight: W, the sum of weights; without weights the number of survivors.
+        layout: the layout of the model.
+        flat: the sum of x_u, or of w_u * x_u with weights, as one flat vector, float64.
+        weight: W, the sum of weights; without weights, the number of survivors.
         sum_error: bound on the absolute error of each element of `sum`; see `Quantizer.error_bound`.
     """
 
@@ -62,14 +62,15 @@ class Quantizer(Encoding[Arrays]):
 
     Attributes:
         layout: the model's shapes; `Quantizer.like` takes them from a model.
-        clip: values are clipped to [-clip, clip] first; `clipped` counts how many that changes.
-        bits: of one value before it is weighted, 2 or more: 2**bits - 1 values are told apart, from -clip to clip.
-        max_weight: the largest weight, for weighted averages; None for plain sums and means. It is public, and a client
-            that lies about its weight (in the semi-honest model none does) can exceed it.
-        stochastic: round at random, right on average; otherwise to the nearest step, with half the error bound.
+        clip: values are clipped to [-clip, clip] first; `clipped` counts the values that this changes.
+        bits: bits of one value before it is weighted, 2 .. 53: 2**bits - 1 values from -clip to clip are distinguished.
+        max_weight: the largest weight, for weighted averages; None for plain sums and means. It is public. A malicious
+            client can lie about its weight, and exceed it.
+        stochastic: True to round at random, right on average; False to round to the nearest step, with half the error
+            bound.
 
     Raises:
-        LocalProtocolError: a value is out of range; max_weight * 2**bits must not exceed 2**53, where float64 ends.
+        LocalProtocolError: a value is out of range, or max_weight * 2**bits exceeds 2**53, the precision of float64.
     """
 
     layout: Layout[Arrays]
@@ -102,35 +103,48 @@ class Quantizer(Encoding[Arrays]):
         return self.layout.size + self._weighted
 
     def params(self, n: int, *, noise: NoisePlan | None = None, context: bytes = b"", **others: Any) -> Params:
-        """Parameters of a session of n users that sums encoded vectors, bound to this quantizer; `noise` and `others`
-        as for `Params.for_inputs`, `context` as for `bind`.
+        """Parameters of a session that sums encoded vectors, bound to this quantizer.
+
+        Args:
+            n: number of users.
+            noise: the plan of noise that clients add, without weights only; see `Params.for_inputs`.
+            context: what else the session is bound to; see `bind`.
+            others: further arguments of `Params`.
 
         Raises:
-            LocalProtocolError: the context is too long; or a plan for noise, with weights. The weights are as private
-                as what they weigh, so noise must cover them too, and their sensitivity is not that of values: see
+            LocalProtocolError: the context is too long, or there is a plan of noise although there are weights. Weights
+                are as private as values, so that noise must cover them too, and their sensitivity is another: see
                 `secagg.noisy.NoisySum`.
         """
         require(
             noise is None or not self._weighted,
-            "this quantizer knows no sensitivity of weights, and noise must cover them as well: for weighted averages"
-            " with noise use secagg.noisy.NoisySum(max_weight=...)",
+            "a quantizer with weights takes no plan of noise, because noise must cover the weights as well:"
+            " for weighted averages with noise use secagg.noisy.NoisySum(max_weight=...)",
         )
         return Params.for_inputs(self.max_value, n=n, m=self.length, noise=noise, context=self.bind(context), **others)
 
     def clipped(self, model: Arrays) -> int:
-        """How many of the values are outside [-clip, clip], so that encoding changes them by more than a step."""
+        """How many values are outside [-clip, clip], so that encoding clips them.
+
+        Args:
+            model: an update, shaped like the quantizer's layout.
+        """
         return int(np.count_nonzero(np.abs(self.layout.flatten(model)) > self.clip))
 
     def encode(self, model: Arrays, weight: int | None = None, *, rand: RandomBytes = os.urandom) -> NDArray[np.uint64]:
-        """x_u for `Client.set_input`: shape [length], each element 0 .. max_value.
+        """Encode an update as x_u for `Client.set_input`.
 
         Args:
             model: the update, shaped like the quantizer's layout; any real dtype.
-            weight: w, 1 .. max_weight, such as the number of training examples; with max_weight only.
+            weight: w, 1 .. max_weight, such as the number of training examples; None if and only if max_weight is.
             rand: source of the random bytes that decide the rounding, 4 for each value.
 
+        Returns:
+            uint64[length], each element 0 .. max_value.
+
         Raises:
-            LocalProtocolError: other shapes, NaN or infinity, a weight out of range, missing or not asked for.
+            LocalProtocolError: the shapes are others, a value is NaN or infinite, or the weight is out of range,
+                missing or not asked for.
         """
         # Clip x to [-clip, clip], and count w * x in steps.
         w = self._checked_weight(weight)
@@ -146,19 +160,20 @@ class Quantizer(Encoding[Arrays]):
     def decode(
         self, total: NDArray[Any], params: Params, survivors: int, *, unbound: bool = False
     ) -> Aggregate[Arrays]:
-        """What a sum of encoded vectors stands for.
+        """Decode a sum of encoded vectors.
 
         Args:
             total: `Server.sum`, shape [length], uint32 or uint64.
-            params: the session's, made by `params`, or by hand with a context from `bind`; noise that they leave room
-                for is decoded as part of the sum.
-            survivors: k, how many users' vectors are in the sum.
-            unbound: take `params` that say nothing of a quantizer. Nothing shows then that clients encoded by an equal
-                one, and if they did not, the result is wrong without a word.
+            params: the session's parameters, made by `params`, or by hand with a context from `bind`. Noise that they
+                leave room for is decoded as part of the sum.
+            survivors: k, the number of users whose vectors are in the sum.
+            unbound: accept parameters that name no quantizer. It is not checked then that clients encoded with an equal
+                quantizer, and if they did not, the result is wrong without an error.
 
         Raises:
-            LocalProtocolError: the arguments do not belong together; of another quantizer it says what differs.
-            RemoteProtocolError: the summed weight is none that k users can have sent.
+            LocalProtocolError: the arguments do not belong together. If the session is bound to another quantizer, the
+                error says what differs.
+            RemoteProtocolError: k users cannot have sent weights with this sum.
         """
         total, k = self._checked_sum(total, params, survivors, unbound, fewest=1)
 
@@ -170,10 +185,14 @@ class Quantizer(Encoding[Arrays]):
         return Aggregate(self.layout, flat, weight, self.error_bound(k))
 
     def error_bound(self, survivors: int) -> float:
-        """Bound on the absolute error of each element of a sum of (weighted) clipped values over k survivors.
+        """Bound on the absolute error of each element of a sum of (weighted) clipped values.
 
-        k steps for stochastic rounding, half as many for nearest; and the rounding of float64 itself, which only
-        matters when max_weight * 2**bits comes near 2**50. The error of a mean is W times smaller.
+        It is k steps for stochastic rounding and half as many for rounding to the nearest step, plus the rounding of
+        float64 itself, which only matters when max_weight * 2**bits comes near 2**50. The error of a mean is W times
+        smaller.
+
+        Args:
+            survivors: k, the number of users whose values are in the sum.
         """
         return whole(survivors, "survivors") * self.step * ((1.0 if self.stochastic else 0.5) + self._limit * 2.0**-50)
 
@@ -195,7 +214,7 @@ class Quantizer(Encoding[Arrays]):
 
     @property
     def _limit(self) -> int:
-        """The most steps that a weighted value has, and what is added to make it non-negative."""
+        """The largest magnitude of a weighted value in steps, which is also the offset."""
         return (self.max_weight or 1) * self._steps
 
     def _check_weight_sum(self, weight: int, params: Params, survivors: int) -> None:

@@ -1,12 +1,13 @@
 """Secrets from the shares of Unmasking, although some of the shares are wrong (the paper's section 8 leaves this open).
 
-Every secret can be checked: b_v against its commitment, s_v_sk against s_v_pk. As long as the checks pass, all secrets
-come from one batched reconstruction (section 7.2). One that fails is decoded with errors, and the holders found wrong
-are asked last in the next batch.
+Every secret can be checked: b_v against its commitment, s_v_sk against s_v_pk. As long as the checks pass, one batched
+reconstruction recovers all secrets (section 7.2). A secret that fails its check is decoded with errors, and holders of
+wrong shares are asked last in the next batch.
 
-A secret that passes its check does not prove that the polynomial is the dealer's: t or more shares, c of them corrupt,
-also lie on any polynomial that differs from it by a multiple of x and of t - c or fewer (x - holder). Only t - 1 honest
-shares and the secret leave no choice, so nobody is called wrong unless n_corrupt + t - 1 shares agree against him.
+A secret that passes its check does not prove that the polynomial is the dealer's. Let c of its t or more shares be
+corrupt: they also lie on any polynomial that differs from the dealer's by a multiple of x and of t - c or fewer factors
+(x - holder). Only t - 1 honest shares and the secret determine the polynomial. So a share is called wrong only if
+n_corrupt + t - 1 shares contradict it.
 """
 
 from collections import Counter
@@ -27,7 +28,7 @@ to another one."""
 
 
 class WrongShare(NamedTuple):
-    """A share that does not belong to its dealer's polynomial, or did not open: one of the two has lied."""
+    """A share that does not lie on its dealer's polynomial, or did not open: holder or dealer has lied."""
 
     holder: int
     dealer: int
@@ -37,15 +38,15 @@ class Reconstruction:
     """The shares of one session as they arrive, and then the secrets.
 
     Args:
-        dealers: U2, ascending; each deals to and holds from its neighbours among them.
+        dealers: U2, ascending; each dealer deals to its neighbours among them, and holds their shares.
         t: how many shares reveal a secret.
-        n_corrupt: how many of them may lie, together.
-        verify: see `Verify`.
+        n_corrupt: how many of the dealers may lie, together.
+        verify: checks a secret; see `Verify`.
 
     Attributes:
-        wrong: the wrong shares that `secrets` came upon.
-        doubtful: shares that the others contradict, but too few of them to prove that holder or dealer has lied.
-        impostors: dealers whose shares are those of another secret than they committed to.
+        wrong: the wrong shares that `secrets` found.
+        doubtful: shares that other shares contradict, but too few to prove that holder or dealer has lied.
+        impostors: dealers whose shares are of another secret than they committed to.
     """
 
     def __init__(self, dealers: Ids, t: int, n_corrupt: int, verify: Verify) -> None:
@@ -62,16 +63,17 @@ class Reconstruction:
         self._sources: dict[int, bytes] = {}  # the t holders whose shares gave a dealer's secret in a batch
 
     def add(self, holder: int, dealers: Ids, shares: Octets) -> None:
-        """What `holder` sent: a share of each of `dealers`."""
+        """Take what `holder` sent: a share of the secret of each of `dealers`, uint8[k, 32]."""
         row, columns = self._index(holder), self._index(dealers)
         self._shares[row, columns] = shares
         self._received[row, columns] = True
 
     def secrets(self) -> dict[int, Any]:
-        """What each dealer's secret stands for.
+        """By dealer, what the dealer's secret stands for.
 
         Raises:
-            Abort: fewer than t shares of a secret came, or too many of them are wrong, or they are of another secret.
+            Abort: fewer than t shares of a secret came, too many of them are wrong, or they are of another secret than
+                the dealer committed to.
         """
         recovered: dict[int, Any] = {}
         missing = self._dealers.tolist()
@@ -92,7 +94,7 @@ class Reconstruction:
         return recovered
 
     def _batch(self, dealers: list[int]) -> dict[int, Any]:
-        """Those of the secrets that the t holders least suspected agree on."""
+        """The secrets that the t least suspected holders of each agree on."""
         recovered: dict[int, Any] = {}
         for key, group in _groups((v, self._ranked(v)[: self._t].tobytes()) for v in dealers).items():
             holders = np.frombuffer(key, np.uint32)
@@ -104,7 +106,7 @@ class Reconstruction:
         return recovered
 
     def _correct(self, v: int) -> Any:
-        """One secret from all its shares, or from those of holders not suspected, with wrong ones among them."""
+        """The secret of v, from all its shares or from those of unsuspected holders, although some shares are wrong."""
         # SS.recon needs t shares.
         holders = self._holders(v)
         if len(holders) < self._t:
@@ -137,7 +139,7 @@ class Reconstruction:
         return [WrongShare(u, v) for u, share in shares if evaluate(polynomial, u) != share]
 
     def _record(self, wrong: Iterable[WrongShare], agreeing: int) -> None:
-        """Shares of one dealer's secret that so many others contradict."""
+        """Note wrong shares of one dealer's secret, of which `agreeing` other shares agree."""
         (self.wrong if agreeing >= self._t - 1 + self._n_corrupt else self.doubtful).update(wrong)
 
     def _confront(self) -> None:
@@ -164,7 +166,7 @@ class Reconstruction:
         return self._dealers[self._received[:, self._index(v)]]
 
     def _ranked(self, v: int) -> Ids:
-        """The same, the least suspected first."""
+        """Who sent a share of v's secret, the least suspected first."""
         holders = self._holders(v)
         return holders[np.argsort(self._suspicion[self._index(holders)], kind="stable")]
 
@@ -179,10 +181,17 @@ class Reconstruction:
 
 
 def blame(wrong: Iterable[WrongShare], n_corrupt: int) -> tuple[set[int], set[int], set[WrongShare]]:
-    """Who must have lied: holders, dealers, and the pairs of whom one has.
+    """Who must have lied: holders, dealers, and the pairs in which one of the two has.
 
-    A corrupt dealer can hand chosen holders bad shares, and a corrupt holder can send bad ones, so one wrong share
-    proves nothing. More than n_corrupt dealers do not all lie about one holder, nor that many holders about one dealer.
+    A corrupt dealer can deal bad shares to chosen holders, and a corrupt holder can send bad shares, so one wrong share
+    proves nothing. But at most n_corrupt dealers lie about one holder, and at most n_corrupt holders about one dealer.
+
+    Args:
+        wrong: the wrong shares.
+        n_corrupt: how many users may lie, together.
+
+    Returns:
+        The holders and the dealers who must have lied, and the wrong shares between all others.
     """
     pairs = set(wrong)
     by_holder = Counter(pair.holder for pair in pairs)

@@ -1,8 +1,8 @@
 """The server of Fig. 4, as a state machine that does no I/O.
 
-The caller moves bytes: `receive(client_id, data)` takes in what a client sent, `end_round()` closes the round and gives
-each client's next request. One client's bad message ends nothing: its sender is dropped and listed in `faults`. A
-message may come twice, and what proves nothing against its sender is one of the `strays`.
+The caller moves bytes: `receive(client_id, data)` takes what a client sent, and `end_round()` closes the round and
+returns each client's next request. A bad message does not end the session: its sender is dropped and listed in
+`faults`. A message may come twice. A message that proves nothing against its sender is listed in `strays`.
 """
 
 from collections.abc import Callable
@@ -49,8 +49,16 @@ _CIPHERTEXT = np.dtype(("V", CIPHERTEXT_BYTES))  # one item, so that numpy moves
 
 
 class Fault(NamedTuple):
-    """What a client did wrong, and in which round: a message of its own that the server refused, two different ones to
-    one round, or shares that it must have falsified."""
+    """What a client did wrong.
+
+    It sent a message that the server refused, two different messages in one round, or shares that it must have
+    falsified.
+
+    Attributes:
+        client: the client's user id.
+        round: the round in which it did so.
+        reason: what is wrong.
+    """
 
     client: int
     round: Round
@@ -58,20 +66,25 @@ class Fault(NamedTuple):
 
 
 class Server:
-    """The server in one session.
+    """The server in one session (Fig. 4).
 
     Args:
         params: the session's parameters, the same for everyone.
         roster: everyone's verification keys; in the active model only.
-        executor: runs the removal of masks, the server's one long step; any `concurrent.futures.Executor`, which is not
-            shut down, and on which `end_round` itself must not run. What it runs sees secrets of this session. By
-            default threads, one for each CPU.
-        progress: called with (done, total) as masks are removed, in tasks, which are of the same order of work.
+        executor: runs the removal of masks, which is the server's only long step: any `concurrent.futures.Executor`.
+            The server does not shut it down, and `end_round` itself must not run on it. Its tasks hold secrets of this
+            session. By default threads, one for each CPU.
+        progress: called with (done, total) as masks are removed, in tasks of about the same work.
 
     Attributes:
-        executor: the same; may be replaced.
-        faults: the first of each client and round so far.
-        disputes: shares that did not open or that others contradict, where nobody is proven to have lied.
+        params: the session's parameters.
+        executor: as above; it may be replaced.
+        faults: the first fault of each client and round so far.
+        disputes: shares that did not open or that others contradict, as (holder, dealer), where it is not proven which
+            of the two has lied.
+
+    Raises:
+        LocalProtocolError: parameters and roster do not belong together.
     """
 
     def __init__(
@@ -118,47 +131,60 @@ class Server:
 
     @property
     def strays(self) -> list[Stray]:
-        """Messages that changed nothing and are nobody's fault, for whoever looks after the transport: the first of
-        each client and round so far."""
+        """Messages that changed nothing and are nobody's fault, for the operator of the transport.
+
+        They are the first stray of each client and round so far.
+        """
         return self._deliveries.strays
 
     @property
     def ready(self) -> bool:
-        """Whether enough users have answered for `end_round` to go on."""
+        """Whether enough users have answered, so that `end_round` does not abort."""
         return bool(self._rounds) and len(self._answered) >= self._needed
 
     @property
     def sum(self) -> NDArray[Any]:
-        """The sum of x_u over `survivors`, mod R: shape [m], uint32 or uint64 (`Params.dtype`)."""
+        """The sum of x_u over `survivors`, mod R: uint32[m] or uint64[m] (`Params.dtype`).
+
+        Raises `LocalProtocolError` before the last round has ended.
+        """
         if self._result is None:
             raise LocalProtocolError("there is no sum until the last round has ended")
         return self._result
 
     @property
     def survivors(self) -> tuple[int, ...]:
-        """U3, the users whose inputs are in the sum."""
+        """U3, the users whose inputs are in the sum, ascending.
+
+        Raises `LocalProtocolError` before the last round has ended.
+        """
         if self._result is None:
             raise LocalProtocolError("there are no survivors until the last round has ended")
         return tuple(self._u3.tolist())
 
     def receive(self, client_id: int, data: bytes) -> None:
-        """Take a message that the transport says comes from this client.
+        """Take a message that, as the transport says, comes from this client.
 
-        The bytes of a message that was accepted, in whatever round, may come again at any time, and nothing happens.
-        Of all others:
+        The bytes of a message that was accepted in any round may come again at any time, and change nothing. All other
+        messages are treated so:
 
-        - A message that is not proven to be this client's in this session is one of the `strays`, and the client can
-          still answer. Proof is its signature. In the semi-honest model nothing is signed: there the channel vouches
-          for the client, and the message itself names the session. A message of a round that has ended without one
-          from this client, or of one user more than n, is a stray as well.
-        - A second, different message to a round that the client has answered is listed in `faults`. The first one
+        - A message that is not proven to be this client's in this session is listed in `strays`, and the client can
+          still answer. The proof is its signature. In the semi-honest model nothing is signed: there the channel
+          vouches for the client, and the message itself names the session. A message for an earlier round that this
+          client did not answer, and a message of a user beyond the n-th, are strays as well.
+        - A second, different message for a round that the client has answered is listed in `faults`. The first message
           stands, and the client stays.
-        - Any other bad message is listed in `faults`, and its sender is left out of this round and of all that follow.
+        - Any other bad message is listed in `faults`, and its sender is left out of this and all later rounds.
 
-        Only a client's first fault, and first stray, of a round is listed, so that no client can fill the memory.
+        Only the first fault and the first stray of a client in a round are listed, so that no client can fill the
+        memory.
+
+        Args:
+            client_id: the user id of the client.
+            data: the message's bytes.
 
         Raises:
-            LocalProtocolError: the session has ended, or there is no such client; the caller knows who is connected.
+            LocalProtocolError: the session has ended, or there is no client with this id.
         """
         client_id, data = whole(client_id, "client id"), octets(data, "data")
         if client_id not in self._pki:
@@ -179,14 +205,17 @@ class Server:
                 self._expected.discard(client_id)
 
     def end_round(self) -> dict[int, bytes]:
-        """Close the round: who has not answered has dropped out. Returns each remaining client's next request, by id.
+        """Close the round. Users who have not answered have dropped out.
 
-        After the last round the dictionary is empty and `sum` is there.
+        Returns:
+            The next request of each remaining client, by user id. After the last round it is empty, and there is a
+            `sum`.
 
         Raises:
             Abort: too few users answered, or a secret cannot be recovered from the shares; the session has ended.
-            Exception: whatever `executor` raises, a worker's death for one, in the last round. Nothing is lost: the
-                round can be ended again, with another executor if need be.
+            LocalProtocolError: the session has ended before.
+            Exception: what `executor` raises in the last round, for example when a worker dies. Nothing is lost: the
+                round can be ended again, with another executor if necessary.
         """
         if not self._rounds:
             raise LocalProtocolError("this session has ended")
@@ -208,13 +237,13 @@ class Server:
         return self._needed_in(self._rounds[0])
 
     def _needed_in(self, answer: type[Answer]) -> int:
-        """How many users must answer: a quorum, and of masked inputs as many as the sum must hold."""
+        """How many users must answer: a quorum, but for masked inputs as many as the sum must contain."""
         return self.params.min_users if answer is MaskedInputCollection else self.params.quorum
 
     def _shortage(self, current: Round) -> str:
-        """Which round too few have answered, and why, if others tried."""
+        """Which round too few users answered, and a possible reason if there are strays."""
         strays = {stray.client for stray in self.strays if stray.round == current} - self._answered
-        hint = f" (of {len(strays)} more there are only strays: maybe {PARAMS_DIFFER})"
+        hint = f" (from {len(strays)} more there are only strays: maybe {PARAMS_DIFFER})"
         return f"{current}{hint if strays else ''}"
 
     def _report(self, fault: Fault) -> None:
@@ -251,7 +280,7 @@ class Server:
         self._deliveries.accept(u, due.ROUND, tag)
 
     def _signatures_of(self, users: Ids) -> Octets:
-        """Their signatures of the round that ends; none in the semi-honest model."""
+        """The users' signatures of the round that ends; none in the semi-honest model."""
         joined = b"".join(self._signatures[u] for u in users.tolist())
         return np.frombuffer(joined, np.uint8).reshape(-1, SIGNATURE_BYTES)
 
@@ -305,7 +334,7 @@ class Server:
         return requests
 
     def _take_masked_input(self, u: int, answer: MaskedInputCollection) -> None:
-        """Check y_u whole, then add it: the server never holds two."""
+        """Check all of y_u, then add it: the server never holds two masked vectors."""
         # Fig. 4, round 2, server: collect y_u, masked against this U2; it is a vector over Z_R.
         self._check_session(answer.session)
         if answer.u2_hash != self._u2_hash:
@@ -320,7 +349,7 @@ class Server:
         self._unopened |= {WrongShare(u, v) for v in answer.unopened.tolist()}
 
     def _dealers_held(self, u: int, unopened: Ids) -> Ids:
-        """Whose shares u holds."""
+        """The dealers whose shares u holds."""
         dealers = self.params.graph.holders(u, self._u2)
         if not len(unopened):
             return dealers
@@ -359,7 +388,7 @@ class Server:
         self._reconstruction.add(u, dealers, answer.shares)
 
     def _finish(self) -> dict[int, bytes]:
-        """Recover one secret of everyone in U2 and take the masks out of the sum."""
+        """Recover one secret of everyone in U2, and remove the masks from the sum."""
         # Fig. 4, round 4: SS.recon b_u for u in U3 and s_v^sk for v in U2 \ U3. Blame is settled even if that fails.
         try:
             recovered = self._reconstruction.secrets()
@@ -375,7 +404,7 @@ class Server:
         return {}
 
     def _settle(self, shares: Reconstruction) -> None:
-        """Blame for wrong shares, where it is proven."""
+        """List who must have lied about shares as faults, and the pairs where that is not proven as disputes."""
         holders, dealers, disputes = blame(self._unopened | shares.wrong, self._liars)
         for u in sorted(holders):
             self._report(Fault(u, Round.UNMASKING, "holds wrong shares of more users than can have lied"))
@@ -387,7 +416,7 @@ class Server:
 
     @property
     def _liars(self) -> int:
-        """How many may have lied where a share is wrong: n_C, but one at least, or one lie would blame both sides."""
+        """How many users may have lied where a share is wrong: n_C, but at least 1, or one lie would blame two."""
         return max(1, self.params.n_corrupt)
 
     def _verify_secret(self, v: int, secret: bytes) -> bytes | KeyPair | None:
@@ -405,7 +434,7 @@ class Server:
         return pair if pair.public == bytes(self._s_pk[self._index(v)]) else None
 
     def _revealed(self, recovered: dict[int, Any]) -> Revealed:
-        """The secrets recovered, by what they are for."""
+        """The recovered secrets of survivors and of dropped users."""
         dropped = np.setdiff1d(self._u2, self._u3)
         return Revealed(
             self._u3,
@@ -416,7 +445,7 @@ class Server:
         )
 
     def _index(self, users: Ids | list[int] | int) -> Any:
-        """Where users stand in U1."""
+        """The positions of users in U1."""
         return np.searchsorted(self._u1, users)
 
     def _check_session(self, session: bytes) -> None:

@@ -1,4 +1,4 @@
-"""A whole session in one process, over real encoded bytes, timed and weighed like the paper's section 7.3."""
+"""A whole session in one process, over the bytes of real messages, with times and sizes as in section 7.3."""
 
 import os
 import time
@@ -26,11 +26,13 @@ Progress = Callable[[Round, int, int], None]
 
 @dataclass
 class Cost:
-    """What one round cost one kind of party.
+    """What one round cost the server and the users.
 
     Attributes:
-        seconds: for the server, its whole round; for clients, each user's own time.
-        sent, received: bytes, for each user.
+        server_seconds: the server's time for the whole round.
+        client_seconds: each user's own time, by user id.
+        sent: how many bytes each user sent, by user id.
+        received: how many bytes each user received, by user id.
     """
 
     server_seconds: float = 0.0
@@ -41,15 +43,15 @@ class Cost:
 
 @dataclass(frozen=True)
 class Simulation:
-    """What a session gave.
+    """The result of a simulated session.
 
     Attributes:
         params: the session's parameters.
-        sum: sum of x_u over `survivors`, mod R.
-        survivors: U3.
-        answered: who answered each round: U1, U2, U3 and U5.
-        costs: what each round cost.
-        faults: the messages that the server refused.
+        sum: the sum of x_u over `survivors`, mod R, `params.dtype`[m].
+        survivors: U3, ascending.
+        answered: by round, who answered it: U1, U2, U3 and U5, in the active model also U4.
+        costs: by round, what it cost.
+        faults: what clients did wrong; see `Server.faults`.
     """
 
     params: Params
@@ -74,19 +76,19 @@ def simulate(
 
     Args:
         params: the session's parameters.
-        inputs: x_u for each user id, or a function that makes it when it is due (so that not all exist at once).
-        noises: what each user adds to its input, int64[m], given like the inputs; see `Client.set_input`. Making it
-            counts as the user's time.
-        drops: which users vanish before they send their message of a round.
+        inputs: by user id, x_u; or a function that makes it when it is due, so that not all exist at once.
+        noises: by user id, what the user adds to its input, int64[m]; or a function that makes it. See
+            `Client.set_input`. Making it counts as the user's time.
+        drops: by round, the users who drop out before they send their message of the round.
         rand: source of random bytes for all users.
-        threads: how many users are computed at once; the times are those of busy threads then. The server's masks are
-            removed by as many.
-        progress: called with (round, users done, users in all); at the end once more for Unmasking, with the tasks
-            into which the server cuts the removal of masks.
+        threads: how many users are computed at once, and how many threads remove the server's masks. With more than
+            one, the times are those of busy threads.
+        progress: called with (round, users done, all users); at the end again for Unmasking, with the tasks into which
+            the server cuts the removal of masks.
 
     Raises:
-        Abort: fewer users are left than some round needs, `params.quorum` or `params.min_users`.
-        LocalProtocolError: an input is not what `params` allows.
+        Abort: fewer users are left than a round needs, `params.quorum` or `params.min_users`.
+        LocalProtocolError: `params` does not allow an input.
     """
     threads = whole(threads, "threads")
     with ThreadPoolExecutor(threads) as pool:
@@ -168,14 +170,21 @@ class _Session:
 
 @contextmanager
 def _stopwatch() -> Iterator[Callable[[], float]]:
-    """Gives a function that tells the seconds spent in the block, once it is left."""
+    """Yields a function that returns the seconds spent in the block, once the block has ended."""
     times = [time.perf_counter()]
     yield lambda: times[1] - times[0]
     times.append(time.perf_counter())
 
 
 def expected_sum(params: Params, inputs: Inputs, users: Iterable[int], *, noises: Inputs | None = None) -> NDArray[Any]:
-    """The sum over `users` of x_u, and of their noise, mod R, computed in the clear, to check a simulation by."""
+    """The sum of x_u over `users`, and of their noise, mod R, computed without the protocol, to check a simulation.
+
+    Args:
+        params: the session's parameters.
+        inputs: as for `simulate`.
+        users: the users in the sum.
+        noises: as for `simulate`.
+    """
     # Sums mod 2**64 and in int64.
     total, noise = np.zeros(params.m, np.uint64), np.zeros(params.m, np.int64)
     for u in users:

@@ -1,9 +1,10 @@
-"""The masks of Fig. 4 as calls of `mask_sum`: which seeds, which signs; and the server's removal of them.
+"""The masks of Fig. 4 as calls of `mask_sum`, with their seeds and signs, and the server's removal of them.
 
-Removal is one pipeline of two kinds of tasks: `agreed_masks` makes seeds, a few survivors at a time, and `expand` masks
-of them, so many seeds and coordinates at a time. Both are pure functions whose arguments and results can be pickled and
-are small beside the work, so that any `concurrent.futures.Executor` may run them: threads, processes, a cluster. Their
-arguments have no `repr` of what they hold, because clusters log the arguments of tasks that fail.
+Removal is one pipeline with two kinds of tasks. `agreed_masks` makes seeds, for a few survivors at a time; `expand`
+makes masks of them, for a block of seeds and a range of coordinates at a time. Both are pure functions. Their arguments
+and results can be pickled, and are small compared with the work, so that any `concurrent.futures.Executor` may run
+them: threads, processes, a cluster. The `repr` of an argument does not show its contents, because clusters log the
+arguments of tasks that fail.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -23,44 +24,46 @@ from .graph import Graph
 from .params import Params
 
 Progress = Callable[[int, int], None]
-"""Called with (done, total) as long work goes on."""
+"""Called with (done, total) as a long computation goes on."""
 
 Signs = NDArray[np.int8]
 
 RANGE = 1 << 17
-"""Coordinates of a task at most, and ..."""
+"""The largest number of coordinates of a task."""
 
 SEEDS = 1 << 15
-"""... seeds, if TASKS_MAX allows it: with elements of 24 bits that is most of a second of work, and each of the two is
-half a megabyte to send. A larger task has to send less for its work, but is more to lose and to wait for."""
+"""The largest number of seeds of a task, if TASKS_MAX allows it. With RANGE and elements of 24 bits this is most of a
+second of work, and seeds and coordinates are half a megabyte each to send. A larger task would send less for its work,
+but more would be lost with it, and its end would take longer."""
 
 TASKS_MIN, TASKS_MAX = 1 << 7, 1 << 14
-"""Into how many tasks the expansion is cut: enough that threads end together and a bar moves, unless ELEMENTS forbids
-it; not so many that handing them out, milliseconds each in a cluster, keeps hundreds of cores waiting."""
+"""Into how many tasks the expansion is cut. TASKS_MIN, unless ELEMENTS forbids it, lets threads end together and a
+progress bar move. TASKS_MAX keeps their distribution, milliseconds for each task in a cluster, from making hundreds of
+cores wait."""
 
 ELEMENTS = 1 << 24
-"""Elements of a task at least, milliseconds of work, if SEEDS allows it."""
+"""The smallest number of elements of a task, milliseconds of work, if SEEDS allows it."""
 
 CHUNK = 256
-"""Seeds that `mask_sum` takes at a time."""
+"""How many seeds `mask_sum` takes at a time."""
 
 POINTS = 16
-"""Public keys at a time that `agree_all` is fast with."""
+"""With how many public keys at a time `agree_all` is fast."""
 
 PRODUCTS = 1 << 11
-"""Agreements of a task at least: with few dropped users it takes more of the survivors."""
+"""The smallest number of agreements of a task: with few dropped users, it takes more of the survivors."""
 
 WINDOW = 64
-"""Tasks under way at a time at least."""
+"""The smallest number of tasks under way at a time."""
 
 
 def prg_nonce(session: bytes) -> bytes:
-    """Where the PRG's counter starts in this session."""
+    """The nonce of this session's PRG: the upper part of the first counter block."""
     return session[: masking.NONCE_BYTES]
 
 
 def seed_array(seeds: bytes) -> Octets:
-    """Seeds one after the other as the kernels take them, uint8 [k, 16]."""
+    """Concatenated seeds as the kernels take them, uint8[k, 16]."""
     return np.frombuffer(seeds, np.uint8).reshape(-1, masking.SEED_BYTES)
 
 
@@ -71,7 +74,12 @@ def pairwise_signs(u: int | Ids, others: Ids) -> Signs:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Masks:
-    """The sum of signs * PRG(seeds): uint8[k, 16] and int8[k]."""
+    """Masks to be added up: the sum of signs[j] * PRG(seeds[j]).
+
+    Attributes:
+        seeds: uint8[k, 16].
+        signs: int8[k], each 1 or -1.
+    """
 
     seeds: Octets
     signs: Signs
@@ -79,8 +87,16 @@ class Masks:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Agreement:
-    """What `agreed_masks` takes: dropped users vs with their s_sk, survivors us with their s_pk, and which of the pairs
-    [u, v] are neighbours."""
+    """The argument of `agreed_masks`.
+
+    Attributes:
+        vs: dropped users, uint32[d].
+        secrets: their s_sk, uint8[d, 32].
+        us: survivors, uint32[s].
+        publics: their s_pk, uint8[s, 32].
+        adjacent: [u, v], whether the two are neighbours.
+        session: the session's id.
+    """
 
     vs: Ids
     secrets: Octets
@@ -92,7 +108,15 @@ class Agreement:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Expansion:
-    """What `expand` takes: masks, of which elements offset .. offset + n - 1 mod R are wanted."""
+    """The argument of `expand`.
+
+    Attributes:
+        masks: the masks to be added up.
+        modulus: R.
+        nonce: the session's, 12 bytes; see `prg_nonce`.
+        offset: the first element that is wanted.
+        n: how many elements are wanted.
+    """
 
     masks: Masks
     modulus: int
@@ -102,7 +126,7 @@ class Expansion:
 
 
 def agreed_masks(call: Agreement) -> Masks:
-    """-p_{u,v} of all neighbours u, v, to be added to a sum that has p_{u,v} in it."""
+    """-p_{u,v} of all pairs of neighbours, to be added to a sum that contains p_{u,v}."""
     rows, columns = np.nonzero(call.adjacent)
     agreed = agree_all(call.secrets, call.publics)[rows, columns]
     us, vs = call.us[rows], call.vs[columns]
@@ -110,14 +134,14 @@ def agreed_masks(call: Agreement) -> Masks:
 
 
 def expand(call: Expansion) -> NDArray[Any]:
-    """A slice of a sum of masks."""
+    """Elements offset .. offset + n - 1 of a sum of masks, mod R."""
     acc, masks = np.zeros(call.n, vector.dtype(call.modulus)), call.masks
     masking.mask_sum(acc, masks.seeds, masks.signs, modulus=call.modulus, nonce=call.nonce, offset=call.offset)
     return acc
 
 
 def in_blocks(masks: Iterable[Masks], size: int) -> Iterator[Masks]:
-    """The same seeds, `size` at a time; each is copied once."""
+    """The same masks in blocks of `size` seeds; each seed is copied once."""
     block, filled = _empty(size), 0
     for source in masks:
         taken = 0
@@ -142,11 +166,11 @@ class Revealed:
     """What the survivors' shares reveal.
 
     Attributes:
-        survivors: U3, ascending.
-        seeds: of their self masks, uint8[s, 16].
-        publics: their s_pk, uint8[s, 32].
-        dropped: the others of U2.
-        secrets: their s_sk, uint8[d, 32].
+        survivors: U3, ascending, uint32[s].
+        seeds: the seeds of the survivors' self masks, uint8[s, 16].
+        publics: the survivors' s_pk, uint8[s, 32].
+        dropped: the other users of U2, ascending, uint32[d].
+        secrets: the dropped users' s_sk, uint8[d, 32].
     """
 
     survivors: Ids
@@ -164,12 +188,14 @@ class Revealed:
 
 
 class Removal:
-    """What takes the masks out of the sum of y_u over U3, by being added to it.
+    """The vector that removes the masks from the sum of y_u over U3 when it is added to it.
+
+    It contains -p_u for every survivor u, and -p_{u,v} for all dropped neighbours v of u.
 
     Args:
-        params: the session's.
-        session: its id.
-        revealed: minus p_u is wanted for every survivor, and minus p_{u,v} for all of its dropped neighbours v.
+        params: the session's parameters.
+        session: the session's id.
+        revealed: what the shares reveal.
         progress: called with (done, total) tasks.
     """
 
@@ -195,13 +221,16 @@ class Removal:
         self._window = max(WINDOW, self._server_bytes() // task_bytes)
 
     def run(self, executor: Executor | None) -> NDArray[Any]:
-        """The vector, dtype(R)[m].
+        """Compute the vector.
 
         Args:
-            executor: runs the tasks; None for threads, as many as there are CPUs for this process.
+            executor: runs the tasks; None for threads, one for each CPU that this process may use.
+
+        Returns:
+            dtype(R)[m].
 
         Raises:
-            what the executor raises, and `progress`.
+            Exception: what the executor or `progress` raises.
         """
         # Agreements give seeds, blocks of seeds and ranges of coordinates give sums of masks, and these add up.
         acc = np.zeros(self._params.m, self._params.dtype)
@@ -216,12 +245,12 @@ class Removal:
         return acc
 
     def _server_bytes(self) -> int:
-        """Bytes of the shares and the sum: what is under way may take as much again."""
+        """Bytes of the shares and of the sum; tasks under way may take as many again."""
         users = len(self._revealed.survivors) + len(self._revealed.dropped)
         return 32 * users**2 + self._params.m * self._params.dtype.itemsize
 
     def _split_by_user(self) -> list[Agreement]:
-        """Some survivors at a time, with all dropped users."""
+        """Tasks of some survivors each, with all dropped users."""
         revealed = self._revealed
         if not len(revealed.dropped):
             return []
@@ -240,7 +269,7 @@ class Removal:
         ]
 
     def _masks(self, pool: Executor) -> Generator[Masks]:
-        """All that are to go."""
+        """All masks to be removed, negated."""
         # Fig. 4, round 4, server: - p_u = - PRG(b_u) for u in U3, whose seeds are known.
         yield Masks(self._revealed.seeds, np.full(len(self._revealed.seeds), -1, np.int8))
 
@@ -250,7 +279,7 @@ class Removal:
             yield masks
 
     def _expansions(self, masks: Iterable[Masks]) -> Iterator[Expansion]:
-        """The same, split by seeds and by coordinates."""
+        """Their expansion, split by seeds and by coordinates."""
         modulus, nonce = self._params.modulus, prg_nonce(self._session)
         for block in in_blocks(masks, self._block):
             for coordinates in self._ranges:
@@ -262,13 +291,13 @@ class Removal:
 
 
 def coordinate_ranges(m: int) -> list[range]:
-    """0 .. m - 1 in equal parts of RANGE elements at most, cut where blocks of AES are whole."""
+    """0 .. m - 1 in equal ranges of at most RANGE elements, cut where blocks of AES are whole."""
     step = _ceil(_ceil(m, _ceil(m, RANGE)), 16) * 16
     return [range(start, min(start + step, m)) for start in range(0, m, step)]
 
 
 def block_size(seeds: int, ranges: list[range]) -> int:
-    """How many of the seeds a task takes."""
+    """How many seeds a task takes."""
     work = seeds * len(ranges)
     enough = max(_ceil(work, TASKS_MIN), ELEMENTS // len(ranges[0]))
     allowed = max(_ceil(work, TASKS_MAX), SEEDS)

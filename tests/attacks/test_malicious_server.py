@@ -159,7 +159,7 @@ def test_server_cannot_offer_more_users_than_n(model: Model) -> None:
     if model is Model.SEMI_HONEST:
         request = replace(request, users=ids(range(1, 9)), keys=np.concatenate([request.keys, own_keys(1)]))
     for client in session.clients.values():
-        refuse(client, request, "and no more than n")
+        refuse(client, request, "and no more than n of them")
 
 
 def own_keys(users: int) -> Octets:
@@ -194,7 +194,7 @@ def test_server_cannot_replace_the_clients_own_keys(model: Model) -> None:
     session = Session(model, Round.SHARE_KEYS)
     honest = session.request(2)
     lie = replace(honest, keys=np.concatenate([honest.keys[:1], own_keys(1), honest.keys[2:]]))
-    session.refuse(2, lie, "does not show this user's own keys")
+    session.refuse(2, lie, "does not hold this user's own keys")
     session.finish()
 
 

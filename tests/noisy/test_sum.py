@@ -308,8 +308,8 @@ def test_a_noisy_weight_is_cut_to_what_clients_can_have_sent() -> None:
 
 @pytest.mark.parametrize(
     ("max_weight", "weight", "reason"),
-    [(None, 1, "a weight goes with"), (10, None, "a weight goes with"), (10, 0, r"1 \.\. 10"), (10, 11, r"1 \.\. 10"),
-     (10, 1.5, "weight must be an integer")],
+    [(None, 1, "one without it takes none"), (10, None, "with max_weight needs a weight"), (10, 0, r"1 \.\. 10"),
+     (10, 11, r"1 \.\. 10"), (10, 1.5, "weight must be an integer")],
 )  # fmt: skip
 def test_weights_out_of_range_are_refused(max_weight: int | None, weight: Any, reason: str) -> None:
     task = noisy_sum(max_weight=max_weight)

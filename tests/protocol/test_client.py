@@ -331,8 +331,8 @@ def test_ids_may_be_numpy_integers() -> None:
 
 def test_an_input_after_round_2_is_refused() -> None:
     _, clients, requests = play_until(Round.UNMASKING, PARAMS)
-    with pytest.raises(LocalProtocolError, match="not due any more"):
+    with pytest.raises(LocalProtocolError, match="cannot be set any more"):
         clients[1].set_input([0, 0, 0, 0])
     clients[1].receive(requests[1])
-    with pytest.raises(LocalProtocolError, match="not due any more"):
+    with pytest.raises(LocalProtocolError, match="cannot be set any more"):
         clients[1].set_input([0, 0, 0, 0])
