@@ -1,4 +1,4 @@
-"""A round of secure aggregation under noise that the clients add together: above both `protocol` and `dp`."""
+"""A round of secure aggregation with noise that the clients add together; it stands above `protocol` and `dp`."""
 
 from .bound import Ball, Counts, InputBound
 from .client import NoisyClient

@@ -1,4 +1,4 @@
-"""A client that adds its part of the noise, and keeps account of what its data has cost it."""
+"""A client that adds its share of the noise, and books on its own ledger what each session costs its data."""
 
 import os
 from hashlib import sha256
@@ -20,33 +20,41 @@ from .sum import NoisySum
 
 
 class NoisyClient:
-    """One user in one session, as `Client`, whose input gets noise by a plan and who does not exceed its ledger.
+    """One user in one session, as `Client`, with noise by a plan and a ledger that it does not exceed.
 
-    **What is spent when.** `start` refuses to join a session that the ledger cannot pay for; nothing has been sent
-    then, and nothing is spent. The cost is on the ledger, on disk if it has a file, once the masked input is made and
-    before `receive` returns it. So a session that the user leaves earlier, or that a bad request or too few users end,
-    costs nothing; and a crash at any moment has paid for whatever may have left this machine, at worst for nothing.
+    **When the cost is booked.** `start` refuses a session that the ledger cannot pay for; nothing has been sent then,
+    and nothing is booked. The cost is on the ledger (on disk, if the ledger has a file) after the masked input was made
+    and before `receive` returns it. A session that ends earlier costs nothing, whether the user leaves it or a bad
+    request or too few users end it. After a crash at any moment, everything that may have left this machine is paid
+    for; at worst, something is paid for that did not leave it.
 
-    **Under which name.** The batch id is the session's (`Client.session`), in hexadecimal, which depends on the user's
-    fresh keys: sending the same answer again costs nothing, while a user who starts again, be it with the same nonce,
-    pays again. That is as it must be: noise is drawn anew then, and two sums of one input under two noises tell more
-    than one of them does.
+    **Under which name it is booked.** The batch id is the session's id (`Client.session`) in hexadecimal, which depends
+    on the user's fresh keys. To send the same answer again costs nothing. A user who starts again pays again, even with
+    the same nonce: noise is drawn anew then, and two sums of one input under two noises reveal more than one sum.
 
-    **Which inputs are taken.** The plan's noise covers inputs that are no further apart than its sensitivity says. An
-    input outside of these is refused: its ledger would book less than it costs.
+    **Which inputs are accepted.** The plan's noise covers inputs that are no further apart than its sensitivity. Any
+    other input is refused, because the ledger would book less than it costs.
 
     Args:
         params: the session's parameters, with room for the noise: `NoisySum.params`, `Params.for_inputs(noise=plan)`.
-        plan: of noise that clients add: a `NoisySum`, which knows what it encodes to, or a plan made by hand.
-        user_id, x, identity, roster: as for `Client`.
-        bound: the inputs that a plan made by hand covers, where they are neither counts around 0 nor all of
-            0 .. params.max_value: `Ball`, or an `InputBound` of one's own. By default `Counts`.
-        ledger: this user's own: one that the server keeps protects nobody from the server.
-        rand: source of random bytes, for keys and shares and for the noise's seed.
+        plan: the plan of noise that clients add: a `NoisySum`, which knows its encodings, or a plan made by hand.
+        user_id: u; see `Client`.
+        x: the input, if it is known already; see `set_input`.
+        ledger: this user's own ledger. A ledger that the server keeps does not protect anybody from the server.
+        bound: the inputs that a plan made by hand covers: a `Ball` or any other `InputBound`. By default `Counts`:
+            counts around 0, or all of 0 .. params.max_value.
+        identity: u's long-term key pair; see `Client`.
+        roster: everyone's verification keys; see `Client`.
+        rand: source of random bytes for keys, shares and the seed of the noise.
+
+    Attributes:
+        params: the session's parameters.
+        plan: the plan of noise.
+        user_id: u.
 
     Raises:
-        LocalProtocolError: the plan is not for this session's clients, the input is not one that it covers, a bound is
-            given beside a `NoisySum`, or as for `Client`.
+        LocalProtocolError: the plan is not for this session's clients, it does not cover the input, a bound is given
+            beside a `NoisySum`, or `Client` refuses an argument.
     """
 
     def __init__(
@@ -63,11 +71,11 @@ class NoisyClient:
         rand: RandomBytes = os.urandom,
     ) -> None:
         if isinstance(plan, NoisySum):
-            require(bound is None, "a NoisySum has a bound of its own: leave out bound")
+            require(bound is None, "a NoisySum has its own bound: leave out bound")
             bound, plan = plan.bound, plan.plan
         require(
             plan.place.party is Party.CLIENT,
-            f"by this plan {plan.place.party.value} adds the noise: make a distributed or a local one",
+            f"by this plan {plan.place.party.value} adds the noise: make a distributed or a local plan",
         )
         params.check_noise(plan)
         self.params = params
@@ -84,11 +92,11 @@ class NoisyClient:
         """Set x_u any time before round 2, and draw its noise.
 
         Args:
-            x: integers, shape [m], each 0 .. params.max_value, and within the plan's sensitivity: what
-                `NoisySum.encode` gives.
+            x: integers, shape [m], each 0 .. params.max_value, and covered by the plan's noise: what `NoisySum.encode`
+                returns.
 
         Raises:
-            LocalProtocolError: x is no such input. The one before it, if any, stays.
+            LocalProtocolError: x is not such an input. An earlier input stays.
         """
         # The input is one that the plan's noise covers.
         values = array(x, "x")
@@ -99,8 +107,8 @@ class NoisyClient:
         require(
             self._bound.holds(values),
             f"the input is beyond the plan's sensitivity, {self.plan.sensitivity}: the noise would not hide it, and the"
-            " ledger would book too little. Encode it by the NoisySum that this client is given in the plan's place,"
-            " or give the bound of the inputs that the plan is for",
+            " ledger would book too little. Encode the input with a NoisySum and give it to this client in place of the"
+            " plan, or give the bound of the inputs that the plan covers",
         )
 
         # This user's share of the noise.
@@ -108,25 +116,31 @@ class NoisyClient:
         self._machine().set_input(values, noise)
 
     def _noise_context(self, x: NDArray[Any]) -> bytes:
-        """What this user's noise is for: should `rand` repeat itself, other values still get unrelated noise."""
+        """What this user's noise is bound to: if `rand` repeats itself, other values still get unrelated noise."""
         user, values = UInt(4).write(self.user_id), sha256(x.tobytes()).digest()
         return self.params.encode(b"secagg noisy client") + user + values
 
     @property
     def session(self) -> bytes | None:
-        """The session's id, which names the release in the ledger; None before round 1 and after the end."""
+        """The session's id, which names the release in the ledger; None before round 1."""
         return self._client.session if self._client is not None else None
 
     @property
     def finished(self) -> bool:
-        """Whether the machine has ended, well or not."""
+        """Whether the machine has ended, with success or without."""
         return self._client is None or self._client.finished
 
     def start(self, announced: bytes | None = None) -> bytes:
         """Round 0, as `Client.start`.
 
+        Args:
+            announced: the server's `Params.encode()`; see `Client.start`.
+
+        Returns:
+            The first message for the server.
+
         Raises:
-            BudgetExceeded: what is left does not pay for the session; the user has not joined.
+            BudgetExceeded: the rest of the budget does not pay for the session; the user has not joined.
         """
         client = self._machine()
         if not self._ledger.affords(self.plan.guarantee, total_variation=self.plan.total_variation):
@@ -140,11 +154,18 @@ class NoisyClient:
     def receive(self, data: bytes) -> bytes:
         """Take the server's next request and return the answer to send, as `Client.receive`.
 
-        The last request again gets the same bytes again: no noise is drawn for it and nothing is spent.
+        If the request that was answered last comes again, it gets the same bytes: no noise is drawn, and nothing is
+        booked.
+
+        Args:
+            data: the request's bytes.
+
+        Returns:
+            The answer's bytes.
 
         Raises:
-            BudgetExceeded: other sessions have spent in the meantime what this one needs; its masked input is dropped,
-                and the machine has ended.
+            BudgetExceeded: other sessions have spent the budget in the meantime. The masked input is dropped, and the
+                machine has ended.
         """
         # The machine answers. Whatever interrupts it, other than an error of the protocol, ends this client as well.
         client, self._client = self._machine(), None
@@ -162,11 +183,11 @@ class NoisyClient:
         return answer
 
     def forget_answer(self) -> None:
-        """As `Client.forget_answer`."""
+        """Drop the bytes of the last answer; see `Client.forget_answer`."""
         self._machine().forget_answer()
 
     def _spend(self, client: Client) -> None:
-        """Record the release; whatever prevents that ends the machine, so that its masked input never leaves."""
+        """Book the release. Whatever prevents it ends the machine, so that its masked input never leaves."""
         assert client.session is not None
         self._ledger.spend(self.plan.guarantee, client.session.hex(), total_variation=self.plan.total_variation)
 

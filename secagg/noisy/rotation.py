@@ -2,11 +2,11 @@
 
     y = H D x / sqrt(d),   x = D H y / sqrt(d),
 
-H being Sylvester's Hadamard matrix of order d, a power of two, and D a diagonal of random signs (Kairouz, Liu and
+where H is Sylvester's Hadamard matrix of order d, a power of two, and D a diagonal of random signs (Kairouz, Liu and
 Steinke 2021, Algorithms 1 and 2: "flattening"). It changes no norm and no distance. Each entry of y is a sum of d terms
-+-x_i / sqrt(d) with independent signs, so that |y_j| > |x| sqrt(2 ln(2 / p) / d) has a chance of at most p (Hoeffding
-1963, Theorem 2): far below |x|, the bound without rotation. The signs are public: they are no part of what keeps
-anything private, and a server that chose them could spoil the accuracy only.
++-x_i / sqrt(d) with independent signs, so |y_j| > |x| sqrt(2 ln(2 / p) / d) has a chance of at most p (Hoeffding 1963,
+Theorem 2). This bound is far below |x|, the bound without rotation. The signs are public: privacy does not depend on
+them, and a server that chose them could only spoil the accuracy.
 """
 
 import math
@@ -27,11 +27,11 @@ _LABEL = b"secagg noisy rotation"
 
 @dataclass(frozen=True)
 class Rotation:
-    """One rotation of vectors of `length` real numbers, padded with zeros to `padded`.
+    """One rotation of vectors of `length` real numbers, which are padded with zeros to `padded`.
 
     Attributes:
-        length: of what is rotated, 1 or more.
-        seed: public; the same seed gives the same signs, by SHAKE128.
+        length: the length of the vectors, 1 or more.
+        seed: bytes that give the signs, by SHAKE128; they are public.
 
     Raises:
         LocalProtocolError: length is below 1.
@@ -47,19 +47,39 @@ class Rotation:
 
     @property
     def padded(self) -> int:
-        """d, the least power of two that is no less than the length."""
+        """d, the smallest power of two that is not below the length."""
         return padded_length(self.length)
 
     def apply(self, vector: NDArray[np.floating[Any]]) -> Floats:
-        """The rotated vector, float64[padded]. Raises `LocalProtocolError` for another length."""
+        """Rotate a vector.
+
+        Args:
+            vector: real numbers, shape [length].
+
+        Returns:
+            The rotated vector, float64[padded].
+
+        Raises:
+            LocalProtocolError: the vector has another length.
+        """
         vector = array(vector, "vector")
-        require(vector.shape == (self.length,), f"a vector of {self.length} expected, got shape {vector.shape}")
+        require(vector.shape == (self.length,), f"a vector of length {self.length} expected, got {vector.shape}")
         return hadamard(np.pad(vector.astype(np.float64), (0, self.padded - self.length)) * self._signs())
 
     def invert(self, rotated: NDArray[np.floating[Any]]) -> Floats:
-        """What was rotated, float64[length]: exact but for rounding. Raises `LocalProtocolError` for another length."""
+        """Undo the rotation, exactly but for rounding.
+
+        Args:
+            rotated: real numbers, shape [padded].
+
+        Returns:
+            The vector before its rotation, float64[length].
+
+        Raises:
+            LocalProtocolError: the vector has another length.
+        """
         rotated = array(rotated, "rotated")
-        require(rotated.shape == (self.padded,), f"a vector of {self.padded} expected, got shape {rotated.shape}")
+        require(rotated.shape == (self.padded,), f"a vector of length {self.padded} expected, got {rotated.shape}")
         return (hadamard(rotated.astype(np.float64)) * self._signs())[: self.length]
 
     def _signs(self) -> Floats:
@@ -70,15 +90,15 @@ class Rotation:
 
 
 def padded_length(length: int) -> int:
-    """The least power of two that is no less than the length."""
+    """The smallest power of two that is not below the length."""
     return 1 << (length - 1).bit_length()
 
 
 def hadamard(values: Floats) -> Floats:
-    """H values / sqrt(d) in O(d log d), d = len(values) a power of two.
+    """H values / sqrt(d) in O(d log d), where d = len(values) is a power of two.
 
-    Every step takes sums and differences of neighbours, that is of the lowest bit of the index, and makes that bit the
-    highest one: after log2(d) steps each bit has been transformed once and is back in its place.
+    Every step takes sums and differences of neighbours, that is over the lowest bit of the index, and makes that bit
+    the highest. After log2(d) steps each bit has been transformed once and is back in its place.
     """
     half, values = len(values) // 2, values.copy()
     for _ in range(half.bit_length()):
@@ -89,6 +109,8 @@ def hadamard(values: Floats) -> Floats:
 
 
 def entry_bound(norm: float, length: int, log_chance: float) -> float:
-    """What no entry of a rotated vector of this L2 norm exceeds but with a chance of exp(log_chance), over all `length`
-    entries of it together (see above)."""
+    """A bound on all entries of a rotated vector of this L2 norm, which fails with a chance of exp(log_chance).
+
+    The chance is that of all `length` entries together; see the module.
+    """
     return norm * math.sqrt(2 * (math.log(2 * length) - log_chance) / length)

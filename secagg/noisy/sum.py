@@ -1,26 +1,27 @@
-"""The sum, or the mean, of clients' vectors under noise that they add together.
+"""The sum, or the mean, of clients' vectors with noise that they add together.
 
-Kairouz, Liu and Steinke 2021, Algorithms 1 (client) and 2 (server): a client clips its vector to an L2 norm, rotates it
-if asked to, counts it in steps of a grid, rounds at random and again while the result is too long, adds its part of the
-noise, and all of it mod R goes into the protocol. The server centres the sum, counts steps back, and undoes the
-rotation.
+The method is that of Kairouz, Liu and Steinke 2021, Algorithms 1 (client) and 2 (server). A client clips its vector to
+an L2 norm, rotates it if the parties agreed on that, counts it in steps of a grid, and rounds it at random, again while
+the result is too long. It adds its share of the noise, and gives the result mod R to the protocol. The server centres
+the sum, counts steps back to values, and undoes the rotation.
 
-Two things differ. The noise is whichever of Skellam and discrete Gaussian `secagg.dp.Plan.distributed` chooses, counted
-on honest survivors alone. And R is so large that the sum of inputs cannot wrap around, and with its noise only with a
-chance of 2^-40; the paper lets R be smaller, at the price of rare large errors.
+Two things differ from the paper. The noise is Skellam or discrete Gaussian noise, as `secagg.dp.Plan.distributed`
+chooses, and only honest survivors' noise counts. And R is so large that the sum of inputs cannot wrap around, and the
+sum with its noise wraps around with a chance of at most 2^-40; the paper lets R be smaller, at the price of rare large
+errors.
 
-**The grid** costs accuracy in two ways: rounding adds up to 1/4 of a step squared to the variance for each client, and
-lengthens vectors, so that they need more noise (`dp.rounded_norm_squared`). By default the norm has as many steps, a
-power of two, as keep both below 1 % of the noise's variance, and a weight's steps from being few. Twice as many cost
-one bit an entry.
+**The grid** costs accuracy in two ways. Rounding adds up to 1/4 of a squared step to the variance for each client, and
+it lengthens vectors, so that they need more noise (`dp.rounded_norm_squared`). By default the norm has so many steps, a
+power of two, that both stay below 1 % of the noise's variance and a weight has more than a few steps. Twice as many
+steps cost one bit an entry.
 
-**Rotation** spreads vectors evenly, so that entries are bounded by a small multiple of norm / sqrt(m) in place of the
-norm itself. This changes nothing about the noise; it takes n times less room for the inputs in R. It pays where n is
-large beside noise / norm, and costs the padding of the vector to a power of two (`PaddingWarning`).
+**Rotation** spreads vectors evenly, so that their entries are bounded by a small multiple of norm / sqrt(m), and not by
+the norm itself. The noise stays the same, but the inputs take less room in R. This pays where n is large compared with
+noise / norm. It costs the padding of the vector to a power of two (`PaddingWarning`).
 
-**Weights** are as private as what they weigh. A client sends w || w * x, the server divides by the noisy sum of the w,
-and the sensitivity is that of both together. A weight counts `weight_steps` steps, chosen so that the error of the mean
-is least (see there): in a long vector it costs next to nothing.
+**Weights** are as private as values. A client sends w || w * x, the server divides by the noisy sum of the w, and the
+sensitivity is that of both together. A weight of 1 has `weight_steps` steps, which make the error of the mean as small
+as possible. In a long vector the weight costs almost nothing.
 """
 
 import math
@@ -60,28 +61,28 @@ from .bound import Ball
 from .rotation import Rotation, entry_bound, padded_length
 
 STEPS_MAX = 1 << 28  # float64 and `dp.round_vector` count so far
-WEIGHT_STEPS_MIN = 4  # of a weight of 1, by default: its share is within 1/8 of the best then
-ROUNDING_SHARE = Fraction(1, 100)  # of the noise's variance, by default
-PADDING_SHARE = Fraction(1, 10)  # of a masked vector's bytes, from which padding is worth a warning
-LOG_CUT_CHANCE = -40 * math.log(2)  # that rotation leaves any entry of any client's vector too large, and it is cut
+WEIGHT_STEPS_MIN = 4  # steps of a weight of 1, by default: its share is within 1/8 of the best then
+ROUNDING_SHARE = Fraction(1, 100)  # rounding's share of the noise's variance, by default
+PADDING_SHARE = Fraction(1, 10)  # the share of a masked vector's bytes from which padding is worth a warning
+LOG_CUT_CHANCE = -40 * math.log(2)  # log of the chance that rotation leaves any entry of any vector too large
 
 
 class PaddingWarning(UserWarning):
-    """Rotation makes what every client sends noticeably longer."""
+    """Rotation makes every client's message noticeably longer."""
 
 
 @dataclass(frozen=True)
 class Release(DecodedSum[Arrays]):
-    """A noisy sum.
+    """A decoded sum with noise.
 
     Attributes:
-        layout: of the model.
-        flat: the sum of x_u, or of w_u * x_u with weights, as one flat vector.
-        weight: what the mean divides by: the number of survivors, or the noisy sum of weights, cut to what so many
-            clients can have sent.
+        layout: the layout of the model.
+        flat: the sum of x_u, or of w_u * x_u with weights, as one flat vector, float64.
+        weight: what the mean divides by: the number of survivors; with weights, the noisy sum of weights, cut to what
+            so many clients can have sent.
         deviation: standard deviation of the noise in each entry of `sum`.
-        over_noise: by which factor its variance exceeds what the guarantee needs, as more clients than are counted on
-            added noise.
+        over_noise: the factor by which the noise's variance exceeds what the guarantee needs, because more clients
+            added noise than the plan counts on.
     """
 
     deviation: float
@@ -94,36 +95,37 @@ class Release(DecodedSum[Arrays]):
 
     @property
     def mean_deviation(self) -> float:
-        """Standard deviation of the noise in each entry of `mean`, the weight's aside."""
+        """Standard deviation of the noise in each entry of `mean`, apart from the noise of the weight."""
         return self.deviation / self.weight
 
 
 @dataclass(frozen=True, init=False)
 class NoisySum(Encoding[Arrays]):
-    """What all parties of a noisy round agree on before it; clients and server must hold equal ones.
+    """What all parties of a round with noise agree on before it; clients and server must hold equal ones.
 
-    What is left out, or None, is worked out once, when the object is made.
+    A value that is None or left out is computed when the object is made.
 
     Attributes:
         layout: the model's shapes; `NoisySum.like` takes them from a model.
-        clip: L2 norm that longer models are scaled down to; `clipped` says whether one is.
+        clip: the L2 norm to which longer models are scaled down; `clipped` says whether a model is.
         budget: what a unit's data may reveal.
-        n: number of users.
-        survivors: how many inputs are in every sum at least (`Params.min_users`); by default Fig. 5's threshold.
-        corrupt: how many clients may add no noise, or tell what they add (`Params.n_corrupt`); by default the most that
-            Fig. 5 allows. A client that sees the result counts as one, however honest it is.
+        n: number of users, 2 or more.
+        survivors: the smallest number of inputs in a sum (`Params.min_users`); by default Fig. 5's threshold.
+        corrupt: how many clients may add no noise, or reveal it (`Params.n_corrupt`); by default the largest number
+            that Fig. 5 allows. A client that sees the result counts as corrupt, even if it is honest.
         max_weight: the largest weight, for weighted averages; None for plain sums and means.
         rotate: whether vectors are rotated at random; see the module.
-        steps: of the grid, in the largest norm, clip * max_weight. By default see the module.
+        steps: how many steps of the grid the largest norm, clip * max_weight, has: 1 .. 2**28. For the default see the
+            module.
         unit: the privacy unit.
-        isochronous: whether samplers' time may not depend on the noise; by default as for `Plan`.
+        isochronous: whether the samplers' time must not depend on the noise; by default as for `Plan`.
 
     Raises:
         LocalProtocolError: a value is out of range, or the budget is pure.
 
     Warns:
-        PaddingWarning: rotation pads the vector to a power of two, and a masked vector takes a tenth more bytes than it
-            would without rotation, or yet more.
+        PaddingWarning: rotation pads the vector to a power of two, and a masked vector takes at least a tenth more
+            bytes than without rotation.
     """
 
     layout: Layout[Arrays]
@@ -164,7 +166,7 @@ class NoisySum(Encoding[Arrays]):
         require(self.n >= 2, f"n must be at least 2, got {self.n}")
         require(
             isinstance(self.budget, ZCdp | ApproxDp),
-            f"noise that clients share keeps to no pure budget, such as {self.budget}: give ApproxDp or ZCdp",
+            f"noise that clients share cannot keep a pure budget such as {self.budget}: give ApproxDp or ZCdp",
         )
 
         # Who shares the noise, by Fig. 5 of the protocol's paper where it is left out.
@@ -184,7 +186,7 @@ class NoisySum(Encoding[Arrays]):
 
     @property
     def step(self) -> float:
-        """The distance of neighbouring values of the grid."""
+        """The distance of neighbouring values of the grid: clip * max_weight / steps."""
         return self.clip * (self.max_weight or 1) / self.steps
 
     @property
@@ -199,16 +201,16 @@ class NoisySum(Encoding[Arrays]):
 
     @cached_property
     def weight_steps(self) -> int:
-        """How many steps a weight of 1 is.
+        """How many steps a weight of 1 has.
 
         With a = weight_steps * max_weight / steps, the noise's variance grows as 4 + a**2, and the squared error of a
-        mean of full norm as (4 + a**2) (d + 1 / a**2) with d entries, which is least at a**4 = 4 / d.
+        mean of full norm as (4 + a**2) (d + 1 / a**2) with d entries. The minimum is at a**4 = 4 / d.
         """
         return max(1, round(_weight_share(self._vector_length) * self.steps / (self.max_weight or 1)))
 
     @cached_property
     def plan(self) -> Plan:
-        """The clients' noise."""
+        """The plan of the clients' noise."""
         norm_squared = rounded_norm_squared(self.steps, self._vector_length, Rounding.CONDITIONAL)
         return Plan.distributed(
             self.budget,
@@ -223,12 +225,12 @@ class NoisySum(Encoding[Arrays]):
 
     @cached_property
     def central(self) -> Plan:
-        """What a trusted server would add to the exact sum at the same budget, in the same steps: for comparison."""
+        """For comparison: the noise that a trusted server would add to the exact sum at the same budget, in steps."""
         return Plan.central(self.budget, self._sensitivity(self.steps**2), self.length, unit=self.unit)
 
     @cached_property
     def bound(self) -> Ball:
-        """The encoded vectors, weight included, that the plan's sensitivity holds for."""
+        """The encoded vectors, weight included, for which the plan's sensitivity holds."""
         doubled_centre: NDArray[np.int64] | int = 2 * self._limit
         if self._weighted:
             doubled_centre = np.full(self.length, doubled_centre, np.int64)
@@ -236,8 +238,16 @@ class NoisySum(Encoding[Arrays]):
         return Ball(self.plan.sensitivity, doubled_centre)
 
     def params(self, *, context: bytes = b"", **others: Any) -> Params:
-        """Parameters of a session that sums encoded vectors and their noise, bound to this sum; `others` as for
-        `Params.for_inputs`, `context` as for `bind`."""
+        """Parameters of a session that sums encoded vectors and their noise, bound to this noisy sum.
+
+        Args:
+            context: what else the session is bound to; see `bind`.
+            others: further arguments of `Params`.
+
+        Raises:
+            LocalProtocolError: the context is too long, the budget is too small for any R, or `Params` refuses an
+                argument.
+        """
         return Params.for_inputs(
             self.max_value,
             n=self.n,
@@ -250,7 +260,11 @@ class NoisySum(Encoding[Arrays]):
         )
 
     def clipped(self, model: Arrays) -> bool:
-        """Whether it is longer than clip, so that encoding scales it down."""
+        """Whether a model is longer than clip, so that encoding scales it down.
+
+        Args:
+            model: shaped like the layout.
+        """
         return _norm(self.layout.flatten(model)) > self.clip * (1 + 1e-12)  # no rounding error of float64
 
     def encode(
@@ -262,19 +276,23 @@ class NoisySum(Encoding[Arrays]):
         rand: RandomBytes = os.urandom,
         unbound: bool = False,
     ) -> NDArray[np.uint64]:
-        """x_u, without its noise, for `NoisyClient.set_input`: shape [length], each element 0 .. max_value.
+        """Encode a model as x_u, without noise, for `NoisyClient.set_input`.
 
         Args:
             model: shaped like the layout; any real dtype.
-            params: the session's, made by `params`, or by hand with a context from `bind`; its nonce fixes the
-                rotation.
-            weight: w, 1 .. max_weight; with max_weight only.
+            params: the session's parameters, made by `params`, or by hand with a context from `bind`; their nonce
+                determines the rotation.
+            weight: w, 1 .. max_weight; None if and only if max_weight is.
             rand: source of the random bytes that decide the rounding.
-            unbound: take `params` that say nothing of a noisy sum; see `decode`.
+            unbound: accept parameters that name no noisy sum; see `decode`.
+
+        Returns:
+            uint64[length], each element 0 .. max_value.
 
         Raises:
-            LocalProtocolError: other shapes, NaN or infinity, a weight out of range, missing or not asked for, or
-                parameters that are not this sum's; of another sum it says what differs.
+            LocalProtocolError: the shapes are others, a value is NaN or infinite, the weight is out of range, missing
+                or not asked for, or the parameters are not this sum's. If the session is bound to another sum, the
+                error says what differs.
         """
         self._check_params(params, unbound)
         w = self._checked_weight(weight)
@@ -292,17 +310,18 @@ class NoisySum(Encoding[Arrays]):
         return self._offset_vector(cut, w * self.weight_steps)
 
     def decode(self, total: NDArray[Any], params: Params, survivors: int, *, unbound: bool = False) -> Release[Arrays]:
-        """What a sum of encoded vectors and their noise stands for.
+        """Decode a sum of encoded vectors and their noise.
 
         Args:
             total: `Server.sum`, shape [length], uint32 or uint64.
-            params: the session's, made by `params`, or by hand with a context from `bind`.
-            survivors: k, how many users' vectors are in the sum.
-            unbound: take `params` that say nothing of a noisy sum. Nothing shows then that clients encoded by an equal
-                one, and if they did not, the result is wrong without a word.
+            params: the session's parameters, made by `params`, or by hand with a context from `bind`.
+            survivors: k, the number of users whose vectors are in the sum.
+            unbound: accept parameters that name no noisy sum. It is not checked then that clients encoded with an equal
+                one, and if they did not, the result is wrong without an error.
 
         Raises:
-            LocalProtocolError: the arguments do not belong together; of another sum it says what differs.
+            LocalProtocolError: the arguments do not belong together. If the session is bound to another sum, the error
+                says what differs.
         """
         # Algorithm 2: centre the sum mod R, count steps back to values, and undo the rotation.
         total, k = self._checked_sum(total, params, survivors, unbound, fewest=self.survivors)
@@ -321,7 +340,7 @@ class NoisySum(Encoding[Arrays]):
 
     @cached_property
     def _limit(self) -> int:
-        """The most steps that an entry has, and what is added to make it non-negative."""
+        """The largest magnitude of an entry in steps, which is also the offset of every entry."""
         if not self.rotate:
             return self.steps
         bound = entry_bound(self.steps, self._vector_length, LOG_CUT_CHANCE - math.log(self.n))
@@ -333,17 +352,17 @@ class NoisySum(Encoding[Arrays]):
             others = {field.name: getattr(self, field.name) for field in fields(self)}
             plain = type(self)(**others | {"rotate": False, "steps": asked_steps}).params().packed_size
         except LocalProtocolError:
-            return  # one of the two is impossible, as `plan` or `params` says to whoever asks for it
+            return  # one of the two is impossible; `plan` or `params` raises the error when it is asked for
         if padded > (1 + PADDING_SHARE) * plain:
             text = (
                 f"rotation pads {self.layout.size:,} entries to {self._vector_length:,}, and every masked vector from"
-                f" {plain:,} bytes to {padded:,}; leave rotation out (rotate=False), which hardly changes the noise, or"
-                " fill the padding with entries of use"
+                f" {plain:,} bytes to {padded:,}; leave out rotation (rotate=False), which hardly changes the noise, or"
+                " use the padding for more entries"
             )
             warnings.warn(text, PaddingWarning, stacklevel=3)  # of __init__ and its caller
 
     def _default_steps(self) -> int:
-        """The least power of two for which rounding costs at most ROUNDING_SHARE of the noise; see the module."""
+        """The smallest power of two for which rounding costs at most ROUNDING_SHARE of the noise; see the module."""
         length, rho, steps = self._vector_length, budget_rho(self.budget), 1
         steps_for_weights = WEIGHT_STEPS_MIN * (self.max_weight or 0) / _weight_share(length)
         while steps < STEPS_MAX:
@@ -401,12 +420,12 @@ class NoisySum(Encoding[Arrays]):
         return k * self.weight_steps * (self.max_weight or 0) // 2
 
     def _weight(self, steps: int, k: int) -> float:
-        """The noisy sum of weights, as k clients can have sent it."""
+        """The noisy sum of weights, cut to what k clients can have sent."""
         return min(max(steps / self.weight_steps, k), k * (self.max_weight or 1))
 
 
 def _form(budget: ZCdp | ApproxDp) -> Plain:
-    """Its kind and its exact fractions."""
+    """The kind of a budget and its exact fractions."""
     return [type(budget).__name__, *(str(getattr(budget, field.name)) for field in fields(budget))]
 
 
@@ -416,13 +435,13 @@ def _weight_share(length: int) -> float:
 
 
 def _norm(values: Floats) -> float:
-    """L2, also where squares would overflow or vanish."""
+    """The L2 norm, also where squares would overflow or vanish."""
     peak = float(np.abs(values).max())
     return peak * float(np.linalg.norm(values / peak)) if peak > 0 else 0.0
 
 
 def _scaled(values: Floats, clip: float, norm: float) -> Floats:
-    """values, of L2 norm at most `clip` once longer ones are scaled down, as ones of norm at most `norm`."""
+    """The values, clipped to an L2 norm of `clip`, in units in which `clip` is `norm`."""
     peak = float(np.abs(values).max())
     if peak == 0:
         return values

@@ -84,7 +84,7 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(LocalProtocolError, match="length must be at least 1"):
         Rotation(0, b"")
     rotation = Rotation(5, b"")
-    with pytest.raises(LocalProtocolError, match="a vector of 5 expected"):
+    with pytest.raises(LocalProtocolError, match="a vector of length 5 expected"):
         rotation.apply(np.zeros(8))
-    with pytest.raises(LocalProtocolError, match="a vector of 8 expected"):
+    with pytest.raises(LocalProtocolError, match="a vector of length 8 expected"):
         rotation.invert(np.zeros(5))

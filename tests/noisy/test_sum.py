@@ -337,7 +337,7 @@ def test_a_quantizer_with_weights_takes_no_plan() -> None:
     ("changes", "reason"),
     [({"clip": 0.0}, "clip must be positive"), ({"clip": math.nan}, "clip must be finite"),
      ({"n": 1}, "n must be at least 2"), ({"max_weight": 0}, "max_weight must be positive"),
-     ({"budget": PureDp(1)}, "keeps to no pure budget, such as 1-DP"), ({"steps": 0}, "steps must be 1"),
+     ({"budget": PureDp(1)}, "cannot keep a pure budget such as 1-DP"), ({"steps": 0}, "steps must be 1"),
      ({"steps": 1 << 29}, "steps must be 1"), ({"steps": -1}, "steps must be 1 .*, got -1"),
      ({"survivors": -1}, "0 <= corrupt < survivors <= n must hold, got 2, -1 and 7"),
      ({"survivors": 8}, "must hold, got 2, 8 and 7"), ({"corrupt": -1}, "must hold, got -1, 4 and 7")],
