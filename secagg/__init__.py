@@ -1,11 +1,11 @@
 """Secure aggregation: a server learns the sum of many clients' private vectors and nothing else.
 
-The protocol of Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning" (CCS 2017):
-`Params`, `Client` and `Server` run it; `masking`, `shamir` and `vector` are its fast kernels for other uses.
-Prio3 is in `secagg.vdaf`, differential privacy in `secagg.dp`, a round with noise in `secagg.noisy`.
+It implements the protocol of Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning"
+(CCS 2017): `Params`, `Client` and `Server` run it, and `masking`, `shamir` and `vector` are its fast kernels for other
+uses. Prio3 is in `secagg.vdaf`, differential privacy in `secagg.dp`, a round with noise in `secagg.noisy`.
 
-Names are imported when they are first asked for (PEP 562), so that `import secagg.masking` loads the kernels and
-neither the protocol nor OpenSSL.
+Names are imported when they are first used (PEP 562), so that `import secagg.masking` loads the kernels, but not the
+protocol and not OpenSSL.
 """
 
 from importlib import import_module

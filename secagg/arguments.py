@@ -1,7 +1,7 @@
-"""Public arguments, checked once at the edge: what comes out is a plain Python number or immutable bytes.
+"""Public arguments, checked once at the edge: each becomes a plain Python number, immutable bytes or an array.
 
-numpy's scalars look like numbers and are not: they overflow at their own width, and `np.uint8(255) ** 2` is 1.  So no
-public number reaches arithmetic before `whole` or `real` has made a Python number of it.
+numpy's scalars look like Python's numbers but overflow at their own width: `np.uint8(255) ** 2` is 1. So no public
+number reaches arithmetic before `whole` or `real` has made a Python number of it.
 """
 
 from collections.abc import Callable
@@ -23,11 +23,11 @@ def whole(value: SupportsIndex, name: str) -> int:
     """The Python integer of the same value.
 
     Args:
-        value: an `int`, a numpy integer, or whatever else has `__index__`; no boolean and no float, 2.0 neither.
-        name: of the parameter, for the error.
+        value: an `int`, a numpy integer, or another value with `__index__`; no boolean, and no float, not even 2.0.
+        name: the parameter's name, for the error.
 
     Raises:
-        ArgumentTypeError: it is no integer.
+        ArgumentTypeError: the value is not an integer.
     """
     if not isinstance(value, _NO_INTEGERS):
         try:
@@ -41,12 +41,12 @@ def real(value: SupportsFloat, name: str) -> float:
     """The Python float of the same value.
 
     Args:
-        value: an `int`, `float`, numpy number or `Fraction`; no boolean, string or array.
-        name: of the parameter, for the error.
+        value: an `int`, `float`, numpy number or `Fraction`; not a boolean, string or array.
+        name: the parameter's name, for the error.
 
     Raises:
-        ArgumentTypeError: it is no real number.
-        LocalProtocolError: it is not finite, or no float has this value.
+        ArgumentTypeError: the value is not a real number.
+        LocalProtocolError: the value is not finite, or no float has it.
     """
     if isinstance(value, _NO_REALS) or not isinstance(value, SupportsFloat):
         raise ArgumentTypeError(f"{name} must be a real number, got {_kind(value)}")
@@ -62,10 +62,14 @@ def real(value: SupportsFloat, name: str) -> float:
 
 
 def flag(value: bool | np.bool_, name: str) -> bool:
-    """The Python truth value: `np.False_ is False` does not hold.
+    """The Python truth value, as `np.False_ is False` does not hold.
+
+    Args:
+        value: a `bool` or numpy's.
+        name: the parameter's name, for the error.
 
     Raises:
-        ArgumentTypeError: it is neither true nor false, but something that could be taken for it, such as 1 or "no".
+        ArgumentTypeError: the value is something else, even if it could pass for a truth value, such as 1 or "no".
     """
     if not isinstance(value, _BOOLEANS):
         raise ArgumentTypeError(f"{name} must be True or False, got {_kind(value)}")
@@ -75,8 +79,12 @@ def flag(value: bool | np.bool_, name: str) -> bool:
 def octets(value: bytes | bytearray | memoryview, name: str) -> bytes:
     """The same bytes, immutable.
 
+    Args:
+        value: `bytes`, a `bytearray` or a `memoryview`; the caller must encode text.
+        name: the parameter's name, for the error.
+
     Raises:
-        ArgumentTypeError: it is no `bytes`, `bytearray` or `memoryview`; text has to be encoded by the caller.
+        ArgumentTypeError: the value is something else.
     """
     if not isinstance(value, bytes | bytearray | memoryview):
         raise ArgumentTypeError(f"{name} must be bytes, got {_kind(value)}")
@@ -84,11 +92,15 @@ def octets(value: bytes | bytearray | memoryview, name: str) -> bytes:
 
 
 def array(values: ArrayLike, name: str, dtype: type[Any] | None = None) -> NDArray[Any]:
-    """`numpy.asarray` for arrays whose every entry counts; of Python's objects with `dtype=object`, where integers may
-    have more than 63 bits, of which numpy would otherwise make floats.
+    """`numpy.asarray`, but for masked arrays.
+
+    Args:
+        values: an array, or what numpy makes one of.
+        name: the parameter's name, for the error.
+        dtype: `object` where integers may have more than 63 bits: numpy would make floats of them otherwise.
 
     Raises:
-        ArgumentTypeError: a masked array, whose mask would be lost.
+        ArgumentTypeError: the array is masked, and its mask would be lost.
     """
     nested = isinstance(values, list | tuple) and any(isinstance(value, np.ma.MaskedArray) for value in values)
     if nested or isinstance(values, np.ma.MaskedArray):
@@ -97,10 +109,14 @@ def array(values: ArrayLike, name: str, dtype: type[Any] | None = None) -> NDArr
 
 
 def in_place(values: NDArray[Any], name: str) -> NDArray[Any]:
-    """An array that is to be changed: the very same, where `array` might make a copy.
+    """An array that is to be changed: the same object, where `array` might make a copy.
+
+    Args:
+        values: the array.
+        name: the parameter's name, for the error.
 
     Raises:
-        ArgumentTypeError: it is no array, or a masked one.
+        ArgumentTypeError: the value is not an array, or the array is masked.
     """
     if not isinstance(values, np.ndarray) or isinstance(values, np.ma.MaskedArray):
         raise ArgumentTypeError(f"{name} must be an array without a mask, got {_kind(values)}")
@@ -108,7 +124,7 @@ def in_place(values: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def assign(instance: object, check: Callable[[Any, str], Any], **values: Any) -> None:
-    """Set attributes, in a frozen dataclass too, to what `check` makes of these values; for `__init__`."""
+    """Set attributes, also of a frozen dataclass, to what `check` makes of these values; for `__init__`."""
     for name, value in values.items():
         object.__setattr__(instance, name, check(value, name))
 
@@ -119,14 +135,14 @@ def unchecked(value: Any, name: str) -> Any:
 
 
 def optional(check: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
-    """The same check for a parameter that may be left out: `None` stays."""
+    """The same check for a parameter that may be None, which stays None."""
     return lambda value, name: None if value is None else check(value, name)
 
 
 def convert(instance: object, check: Callable[[Any, str], Any], *names: str) -> None:
-    """Put what `check` makes of these attributes into their places, in a frozen dataclass too; for `__post_init__`.
+    """Replace attributes, also of a frozen dataclass, by what `check` makes of them; for `__post_init__`.
 
-    `None` stays: it stands for what was not given, where a parameter may be left out.
+    None stays None: it means that a parameter was left out.
     """
     for name in names:
         value = getattr(instance, name)
@@ -135,5 +151,5 @@ def convert(instance: object, check: Callable[[Any, str], Any], *names: str) -> 
 
 
 def _kind(value: object) -> str:
-    """What was passed, by type: a value may be secret."""
+    """The type of a value, for errors: the value itself may be secret."""
     return type(value).__name__

@@ -1,8 +1,8 @@
 """The C API of `secagg.h`, opened with cffi from the compiled module: no compiler and no second library needed.
 
-`ffi` and `lib` are cffi's usual pair: `ffi` makes and casts buffers, `lib` holds the functions and constants that
-the header declares and explains.  C checks little and trusts pointers, so lengths are the caller's to get right;
-a function returns 0, or -1 for a bad argument.
+`ffi` and `lib` are cffi's usual pair: `ffi` makes and casts buffers, and `lib` has the functions and constants that the
+header declares and explains. C checks little and trusts pointers, so the caller must pass right lengths. A function
+returns 0, or -1 for a bad argument.
 
     >>> import numpy as np
     >>> from secagg.capi import ffi, lib
@@ -26,7 +26,7 @@ __all__ = ["ffi", "lib"]
 
 
 def _declarations(header: str) -> str:
-    """The header as cffi's parser takes it: declarations and numeric constants."""
+    """The header's declarations and numeric constants, as cffi's parser takes them."""
     plain_c = re.sub(r"#ifdef __cplusplus\n.*?#endif\n", "", header, flags=re.DOTALL)
     return re.sub(r"^#(?!define \w+ \d+$).*$", "", plain_c, flags=re.MULTILINE)
 

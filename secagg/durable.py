@@ -1,24 +1,24 @@
-"""Private state that must outlive crashes: ledgers, journals, nonces.  It belongs to a file, and not to a name.
+"""Private state that must survive crashes: ledgers, journals, nonces. It belongs to a file, and not to a name.
 
-`Document` is replaced whole at each change, `Log` grows by one record at a time.  Both keep to this:
+A `Document` is replaced whole at each change, a `Log` grows by one record at a time. Both follow these rules:
 
-- **The place** is fixed when the object is made: an absolute path without symbolic links.  Links to one file, and a
-  program that changes its directory, lead to one state.
-- **The lock** is a file beside it, FILE.lock, which is never replaced and never removed.  Processes and threads take
-  turns: whoever has the lock reads, decides and writes, and what it wrote is on disk when its turn ends.
-- **Files are their owner's alone.**  Files are made with mode 600, and an existing one is brought to it when it is
-  opened.  A file that belongs to another user is refused; so is a second name (a hard link), because a document that
-  is replaced would go on under one of its names only.
+- **The place** is fixed when the object is made: an absolute path without symbolic links. All links to a file, and a
+  program that changes its directory, lead to the same state.
+- **The lock** is a file beside the state, FILE.lock, which is never replaced and never removed. Processes and threads
+  take turns: the owner of the lock reads, decides and writes, and what it wrote is on disk when its turn ends.
+- **Only the owner has access.** Files are made with mode 600, and an existing file gets this mode when it is opened. A
+  file of another user is refused. A second name (a hard link) is refused as well: a document that is replaced would
+  change under one of its names only.
 - **The folder** must belong to this user or to root, and neither its group nor others may write to it: they could put
-  another file in place of this one.  This refuses /tmp as well.  There the sticky bit keeps others from removing our
-  files, but not from making them before we do.  Folders above are not looked at.
-- **A copy is refused.**  The first line of a file is a mark: its kind, and the device and inode of the file itself.  A
-  file that is somewhere else, because it was copied or restored, may lack what was written to the original since, and
-  is taken only after `adopt`.  A file that lost its name while an object uses it is not made anew.
-- **Reading is bounded.**  A file has at most `limit` bytes; what is in it is for its user to decode strictly.
+  another file in place of this one. This refuses /tmp as well. There the sticky bit keeps others from removing our
+  files, but not from making them before we do. The folders above are not checked.
+- **A copy is refused.** The first line of a file is a mark: its kind, and the device and inode of the file itself. A
+  file in another place was copied or restored, and may lack what was written to the original since. It is accepted only
+  after `adopt`. A file that lost its name while an object uses it is not made anew.
+- **Reading is bounded.** A file has at most `limit` bytes; its user must decode its contents strictly.
 
-What cannot be seen from inside: a whole disk that was set back, a file that was overwritten in place with an older copy
-of itself that happens to bear the same inode, and a file that was removed before the program started.
+A program cannot notice three things: a whole disk that was set back, a file that was overwritten in place with an older
+copy of itself with the same inode, and a file that was removed before the program started.
 """
 
 import errno
@@ -42,12 +42,12 @@ _CHUNK = 1 << 24
 
 @dataclass(frozen=True)
 class Contents:
-    """A document in somebody's turn.
+    """A document's contents during a turn.
 
     Attributes:
-        body: what it holds, without the mark; None if there is no file.
-        marked: False for a file of a program from before there were marks.
-        replace: puts a new body in place of it, or makes the file; it is on disk once this returns.
+        body: the contents without the mark; None if there is no file.
+        marked: False for the file of an older program, which wrote no marks.
+        replace: replaces the body, or makes the file; the new body is on disk when it returns.
     """
 
     body: bytes | None
@@ -56,7 +56,7 @@ class Contents:
 
 
 class _File:
-    """What documents and logs have in common: place, lock, checks, and atomic replacement."""
+    """The common part of documents and logs: place, lock, checks, and atomic replacement."""
 
     def __init__(self, path: str | PathLike[str], kind: str, *, limit: int = BYTES_MAX, unmarked: bool = False) -> None:
         self.path = Path(os.path.realpath(path))
@@ -66,12 +66,12 @@ class _File:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a file now."""
+        """Whether the file exists now."""
         return os.path.lexists(self.path)
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """The folder's descriptor, while nobody else uses the file."""
+        """The folder's descriptor, while this thread has the lock."""
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             _check_folder(folder, self.path.parent)
@@ -94,9 +94,9 @@ class _File:
             return None
 
     def _replace(self, folder: int, body: bytes) -> os.stat_result:
-        """Put a new file in place of the one that there is, whole, whenever the machine stops.
+        """Replace the file by a new one; whenever the machine stops, one of the two is there, whole.
 
-        The mark names the new file, whose inode renaming does not change.
+        The mark names the new file: renaming does not change its inode.
         """
         require(len(body) <= self._limit, f"{self.path} is full: it has {self._limit:,} bytes at most")
         new = f"{self.path.name}.new"
@@ -148,10 +148,10 @@ class Document(_File):
     """A file whose contents are replaced whole.
 
     Args:
-        path: of the file, in a folder that exists. The first `replace` makes it.
-        kind: of state, in small letters, such as "ledger"; a file of another kind is refused.
-        limit: bytes of its contents, at most.
-        unmarked: whether a file without mark is taken, as of an older program.
+        path: the file, in a folder that exists. The first `replace` makes the file.
+        kind: the kind of state in lower-case letters, such as "ledger"; a file of another kind is refused.
+        limit: the largest number of bytes of the contents.
+        unmarked: whether a file without a mark is accepted, as older programs wrote it.
     """
 
     def __init__(self, path: str | PathLike[str], kind: str, *, limit: int = BYTES_MAX, unmarked: bool = False) -> None:
@@ -163,8 +163,8 @@ class Document(_File):
         """The contents, while nobody else uses the file. A thread takes one turn at a time.
 
         Raises:
-            LocalProtocolError: the file or its folder is refused, as the module's text says.
-            OSError: the folder is not there, or the system refuses to read or write.
+            LocalProtocolError: the file or its folder is refused; see the module.
+            OSError: the folder does not exist, or the system cannot read or write.
         """
         with self._locked() as folder:
             file = self._opened(folder)
@@ -190,16 +190,16 @@ class Document(_File):
 class Log(_File):
     """A file that grows by one record, a line of printable ASCII, at a time.
 
-    A record is whole in the file or not there: what a crash has left of a line at the end was never acknowledged, and
-    is cut off. What others append is taken at the beginning of each turn.
+    A record is in the file as a whole or not at all. What a crash has left of a line at the end was never acknowledged,
+    and is cut off. Records that others append are taken at the beginning of each turn.
 
     Args:
-        path: of the file, in a folder that exists. The first record makes it.
-        kind: of state, in small letters, such as "journal of releases"; a file of another kind is refused.
-        take: gets each record once, in their order, those that are appended here included, and raises ValueError for
-            what is none.
-        limit: bytes of all records, at most.
-        unmarked: whether a file without mark is taken, as of an older program; it gets its mark then.
+        path: the file, in a folder that exists. The first record makes the file.
+        kind: the kind of state in lower-case letters, such as "journal of releases"; a file of another kind is refused.
+        take: is called with each record once, in order, also with those that this object appends; it raises ValueError
+            for a malformed record.
+        limit: the largest number of bytes of all records.
+        unmarked: whether a file without a mark is accepted, as older programs wrote it; it gets a mark then.
     """
 
     def __init__(
@@ -218,14 +218,14 @@ class Log(_File):
 
     @contextmanager
     def turn(self) -> Iterator[Callable[[str], None]]:
-        """`append`, while nobody else uses the file; all records are taken. A thread takes one turn at a time.
+        """`append`, while nobody else uses the file; all its records were taken. A thread takes one turn at a time.
 
-        Once `append` returns, the record is on disk. It raises OSError if the disk does not take it, and then the file
-        is as it was.
+        When `append` returns, the record is on disk. If the disk cannot take it, `append` raises OSError and the file
+        is as before.
 
         Raises:
-            LocalProtocolError: the file or its folder is refused, as the module's text says, or a record is none.
-            OSError: the folder is not there, or the system refuses to read or write.
+            LocalProtocolError: the file or its folder is refused (see the module), or a record is malformed.
+            OSError: the folder does not exist, or the system cannot read or write.
         """
         with self._locked() as folder:
             self._catch_up(folder)
@@ -250,7 +250,7 @@ class Log(_File):
             os.close(file)
 
     def _begin(self, folder: int, file: int) -> None:
-        """Read the file for the first time, which gets a mark if it has none."""
+        """Read the file for the first time; it gets a mark if it has none."""
         os.fsync(folder)  # whoever made it may have died before
         data = _read(file, 0, self._size(file))
         body, marked = self._checked(file, data)
@@ -262,7 +262,7 @@ class Log(_File):
             self._made(self._replace(folder, body[: self._taken]), self._taken)
 
     def _take_all(self, file: int, data: bytes) -> None:
-        """Take the records that are whole, and cut off what a crash has left of one behind them."""
+        """Take all whole records, and cut off what a crash has left of a record behind them."""
         lines = data.split(b"\n")[:-1]
         if lines and b"\0" in lines[-1]:  # the file's length was on disk before its contents were
             lines.pop()
@@ -299,20 +299,26 @@ class Log(_File):
         self._take(record)
 
     def _made(self, status: os.stat_result, body: int) -> None:
-        """Go on in a file of our own making, which has so many bytes behind its mark."""
+        """Continue in a file that this object made, with so many bytes behind the mark."""
         self._place = _place(status)
         self._taken = len(_mark(self.kind, status)) + body
 
 
 def adopt(path: str | PathLike[str]) -> str:
-    """Take a file that was copied, restored or moved for the state itself, and say of what kind it is.
+    """Accept a file that was copied, restored or moved as the state itself.
 
-    Only for its owner to say: what was written to the original after the copy was made is forgotten, and if the
-    original is still used, both spend the same budget or use the same nonces.
+    Only the owner can decide this. What was written to the original after the copy was made is forgotten. If the
+    original is still in use, both files spend the same budget or use the same nonces.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The kind of state.
 
     Raises:
         LocalProtocolError: the file has no mark, or it is refused for another reason than being a copy.
-        OSError: it is not there, or the system refuses to read or write.
+        OSError: the file does not exist, or the system cannot read or write.
     """
     state = _File(path, "file of private state")
     with state._locked() as folder:
@@ -329,11 +335,15 @@ def adopt(path: str | PathLike[str]) -> str:
 
 
 def create(path: str | PathLike[str], content: bytes) -> None:
-    """Make a file with mode 600, such as a key's, which is there for good once this returns.
+    """Make a file with mode 600, such as a key's; it is on disk when this returns.
+
+    Args:
+        path: the file.
+        content: its bytes.
 
     Raises:
-        FileExistsError: there is such a file, or a link. It is left as it is.
-        OSError: it cannot be written; then there is none.
+        FileExistsError: there is such a file or link already; it stays as it is.
+        OSError: the file cannot be written, and was not made.
     """
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -348,7 +358,7 @@ def create(path: str | PathLike[str], content: bytes) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder with mode 700, and those above it that are missing, for good."""
+    """Make a folder with mode 700, and the missing folders above it; they are on disk when this returns."""
     if path.is_dir():
         return
     make_folder(path.parent)
@@ -357,11 +367,15 @@ def make_folder(path: Path) -> None:
 
 
 def read(path: str | PathLike[str], limit: int) -> bytes | None:
-    """A file's contents; None if it is not there.
+    """A file's contents; None if it does not exist.
+
+    Args:
+        path: the file.
+        limit: the largest number of bytes that are read.
 
     Raises:
-        LocalProtocolError: it is no regular file, or has more bytes.
-        OSError: it cannot be read.
+        LocalProtocolError: the file is not a regular file, or is longer.
+        OSError: the file cannot be read.
     """
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # of a pipe nobody writes to, not to wait for ever
@@ -390,7 +404,7 @@ def _check_folder(folder: int, path: Path) -> None:
 
 
 def _open(folder: int, path: Path, flags: int) -> int:
-    """A regular file of our own with one name, which nobody else may read from now on."""
+    """Open a regular file of this user with one name; from now on nobody else may read it."""
     try:
         file = os.open(path.name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600, dir_fd=folder)
     except OSError as error:
@@ -425,7 +439,7 @@ def _mark(kind: str, status: os.stat_result) -> bytes:
 
 
 def _parsed(data: bytes, path: Path) -> tuple[str, tuple[int, int], bytes] | None:
-    """Kind, device and inode, and body; None for a file without mark."""
+    """The kind, the device and inode, and the body; None for a file without a mark."""
     if not data.startswith(b"secagg "):
         return None
     line, end, body = data.partition(b"\n")

@@ -1,4 +1,4 @@
-"""The three ways a round can fail. Any of them ends a client; a server outlives the errors of its clients."""
+"""The three ways in which a round can fail. Each of them ends a client; a server survives the errors of its clients."""
 
 
 class SecAggError(Exception):
@@ -6,18 +6,19 @@ class SecAggError(Exception):
 
 
 class LocalProtocolError(SecAggError):
-    """Our own caller misused a state machine or passed an input that the parameters do not allow."""
+    """The caller misused a state machine, or passed an argument that is not allowed."""
 
 
 class ArgumentTypeError(LocalProtocolError, TypeError):
-    """An argument is of a type that is not taken: a float where an integer belongs, text where bytes do."""
+    """An argument has a wrong type, such as a float in place of an integer, or text in place of bytes."""
 
 
 class RemoteProtocolError(SecAggError):
     """The peer sent something that the protocol does not allow.
 
     Attributes:
-        client: id of the client at fault, or None when the peer is the server.
+        reason: what is wrong.
+        client: the user id of the client at fault; None if the peer is the server.
     """
 
     def __init__(self, reason: str, client: int | None = None) -> None:
@@ -30,10 +31,10 @@ class RemoteProtocolError(SecAggError):
 
 
 class ReportRejected(RemoteProtocolError):
-    """One report of a batch is refused, for what its Client or another Aggregator sent; the others are not.
+    """One report of a batch is refused because of what its Client or another Aggregator sent; the others are not.
 
     Attributes:
-        report: its position in the batch; 0 where it was alone.
+        report: the report's position in the batch; 0 for a single report.
     """
 
     def __init__(self, reason: str, report: int) -> None:
@@ -48,11 +49,12 @@ class ReportRejected(RemoteProtocolError):
 
 
 class Abort(SecAggError):
-    """The paper's abort: too few users, or shares of a secret, are left to go on (Fig. 4).
+    """The paper's abort: too few users, or too few shares of a secret, are left (Fig. 4).
 
     Attributes:
+        reason: what there is too little of.
         answered: how many users answered the round, or how many shares there are.
-        needed: how many had to: `Params.quorum`, `Params.min_users`, or of shares `Params.t`.
+        needed: how many are needed: `Params.quorum` or `Params.min_users` users, or `Params.t` shares.
     """
 
     def __init__(self, reason: str, answered: int, needed: int) -> None:

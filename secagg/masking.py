@@ -1,11 +1,11 @@
 """Masks: AES-128 in counter mode, expanded to vectors mod R and added up without being stored.
 
-Section 7.3 of the paper expands every mask with AES-CTR.  Keystream block i of a seed is AES-128 of the 128-bit
-big-endian number (nonce || 0^32) + i under the seed as key.  For R = 2^b, element i of the mask is the
-w = ceil(b / 8) little-endian bytes at w * i, mod 2^b; for any other R it is (X * R) >> 128, X the 16 little-endian
-bytes at 16 * i.  Any AES-CTR library can therefore reproduce a mask, and any slice of it can be expanded alone.
+Section 7.3 of the paper expands every mask with AES-CTR. Keystream block i of a seed is AES-128 of the 128-bit
+big-endian number (nonce || 0^32) + i, with the seed as key. For R = 2^b, element i of the mask is the w = ceil(b / 8)
+little-endian bytes at w * i, mod 2^b. For any other R it is (X * R) >> 128, where X is the 16 little-endian bytes at
+16 * i. So any AES-CTR library can reproduce a mask, and any slice of it can be expanded alone.
 
-All functions take either `bits` (R = 2**bits, 1 to 64) or `modulus` (R, 2 to 2**64).  Vectors mod R are uint32 if
+All functions take either `bits` (R = 2**bits, 1 .. 64) or `modulus` (R, 2 .. 2**64). Vectors mod R are uint32 if
 R <= 2**32, else uint64.
 """
 
@@ -47,7 +47,7 @@ def _check_slice(n: int, offset: int) -> None:
 
 
 def _exactly(values: ArrayLike, name: str, kind: type[np.generic], ndim: int) -> NDArray[Any]:
-    """The same values as a contiguous array of this kind; no copy if they are one."""
+    """The same values as a contiguous array of this dtype, without a copy if they are one already."""
     given = array(values, name)
     if given.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} dimensions, got shape {given.shape}")
@@ -71,9 +71,10 @@ def expand(
     Args:
         n: how many elements.
         seed: 16 bytes.
-        bits, modulus: exactly one of them; see the module.
+        bits: R = 2**bits, 1 .. 64; None if modulus is given.
+        modulus: R, 2 .. 2**64; None if bits is given.
         nonce: 12 bytes, the upper part of the first counter block.
-        offset: index of the first element, 0 to 2**64 - 1.
+        offset: index of the first element, 0 .. 2**64 - 1.
 
     Returns:
         dtype(R)[n], each element below R.
@@ -100,19 +101,20 @@ def mask_sum(
     offset: int = 0,
     threads: int = 1,
 ) -> None:
-    """Adds signs[j] * PRG(seeds[j])[offset : offset + n] mod R to acc for every j, in place.
+    """Add signs[j] * PRG(seeds[j])[offset : offset + n] mod R to acc for every j, in place.
 
-    These are the sums of Fig. 4: a user's y_u in round 2 (signs 1 and -1) and the masks that the server removes in
-    round 4.  Time does not depend on the contents of acc and seeds.
+    These are the sums of Fig. 4: a user's y_u in round 2, and the masks that the server removes in round 4. The time
+    does not depend on the contents of acc and seeds.
 
     Args:
         acc: dtype(R)[n], contiguous, every element below R.
         seeds: uint8[k, 16].
         signs: int8[k], each 1 or -1.
-        bits, modulus: exactly one of them; see the module.
+        bits: R = 2**bits, 1 .. 64; None if modulus is given.
+        modulus: R, 2 .. 2**64; None if bits is given.
         nonce: 12 bytes, the upper part of the first counter block.
-        offset: index in the mask of acc[0], 0 to 2**64 - 1.
-        threads: how many share the work, each taking a range of acc.
+        offset: index of acc[0] in the mask, 0 .. 2**64 - 1.
+        threads: how many threads share the work, each with a range of acc; 1 or more.
 
     Raises:
         TypeError: both or neither of bits and modulus are given, or acc has another dtype.
@@ -144,6 +146,21 @@ def mask_add(
     offset: int = 0,
     threads: int = 1,
 ) -> None:
-    """Adds sign * PRG(seed)[offset : offset + n] mod R to acc, in place: `mask_sum` for one seed of 16 bytes."""
+    """Add sign * PRG(seed)[offset : offset + n] mod R to acc, in place: `mask_sum` for one seed.
+
+    Args:
+        acc: dtype(R)[n], contiguous, every element below R.
+        seed: 16 bytes.
+        sign: 1 or -1.
+        bits: R = 2**bits, 1 .. 64; None if modulus is given.
+        modulus: R, 2 .. 2**64; None if bits is given.
+        nonce: 12 bytes, the upper part of the first counter block.
+        offset: index of acc[0] in the mask, 0 .. 2**64 - 1.
+        threads: how many threads share the work, each with a range of acc; 1 or more.
+
+    Raises:
+        TypeError: as for `mask_sum`.
+        ValueError: as for `mask_sum`.
+    """
     seeds = np.frombuffer(octets(seed, "seed"), np.uint8).reshape(1, -1)
     mask_sum(acc, seeds, [whole(sign, "sign")], bits=bits, modulus=modulus, nonce=nonce, offset=offset, threads=threads)

@@ -1,8 +1,8 @@
 """KA and AE of the paper's section 3, as architecture's decisions 2 and 3 instantiate them, over `cryptography`.
 
-KA is ECDH on P-256; a public key travels as its 32-byte x-coordinate and is lifted to the point with even y, which
-changes no agreed key, because only x-coordinates of products are used. AE is AES-128-GCM under a key and nonce that
-serve one message. Every derived value is bound to the session and to its purpose by HKDF-SHA256's info.
+KA is ECDH on P-256. A public key travels as its 32-byte x-coordinate and is lifted to the point with even y. This does
+not change agreed keys, because only x-coordinates of products are used. AE is AES-128-GCM with a key and a nonce for
+one message. HKDF-SHA256's info binds every derived value to the session and to its purpose.
 """
 
 import hmac
@@ -60,7 +60,11 @@ class KeyPair:
 
     @classmethod
     def generate(cls, rand: RandomBytes) -> "KeyPair":
-        """KA.gen: a fresh pair from `rand`, a source of random bytes like `os.urandom`."""
+        """KA.gen: a fresh key pair.
+
+        Args:
+            rand: source of random bytes, such as `os.urandom`.
+        """
         secret = bytes(32)
         while not any(secret):
             secret = random_scalars(1, rand).tobytes()
@@ -68,7 +72,14 @@ class KeyPair:
 
     @classmethod
     def from_secret(cls, secret: bytes) -> "KeyPair":
-        """The pair of a known private key. Raises ValueError unless it is 1 .. q - 1."""
+        """The key pair of a known private key.
+
+        Args:
+            secret: the private key, 32 big-endian bytes.
+
+        Raises:
+            ValueError: the private key is not 1 .. q - 1.
+        """
         secret = octets(secret, "secret")
         scalar = int.from_bytes(secret, "big")
         if not 0 < scalar < Q:
@@ -78,14 +89,24 @@ class KeyPair:
         return cls(secret, point[1:33], private)
 
     def agree(self, public: PublicKey) -> bytes:
-        """The x-coordinate of the product, 32 bytes: KA.agree before the derivation of a key."""
+        """KA.agree before the derivation of a key: the x-coordinate of the product of both keys, 32 bytes.
+
+        Args:
+            public: the other party's public key.
+        """
         return self._private.exchange(ec.ECDH(), public)
 
 
 def load_public_keys(xs: Octets) -> list[PublicKey | None]:
-    """The points with these x-coordinates, uint8[n, 32], and even y; None where there is none on the curve.
+    """The points on the curve with these x-coordinates and even y.
 
-    All are lifted in one call: OpenSSL takes three times as long to lift one as to load it with its y.
+    All are lifted in one call: OpenSSL takes three times as long to lift a point as to load it with its y.
+
+    Args:
+        xs: x-coordinates, uint8[n, 32].
+
+    Returns:
+        The public keys; None for an x-coordinate without a point on the curve.
     """
     points, valid = _lift(xs)
     return [
@@ -94,14 +115,15 @@ def load_public_keys(xs: Octets) -> list[PublicKey | None]:
     ]
 
 
-_FEW = 32  # products of a scalar and 8 points or fewer, below which OpenSSL is as fast everywhere
+_PRODUCTS_MIN = 32  # products of a scalar and at most 8 points; below it OpenSSL is as fast everywhere
 
 
 def agree_all(secrets: Octets, publics: Octets) -> Octets:
     """KA.agree of every revealed private key with every public key, in time that depends on both.
 
-    A table of multiples is made of each public key, which serves all secrets: with hundreds of them a product takes a
-    small part of what `KeyPair.agree` does. The server's alone: nobody's live secret may go in.
+    Each public key gets a table of multiples that serves all private keys: with hundreds of them, a product takes a
+    small fraction of the time of `KeyPair.agree`. Only the server may use this: no private key that is still in use may
+    be an argument.
 
     Args:
         secrets: uint8[d, 32], private keys, 1 .. q - 1.
@@ -111,12 +133,12 @@ def agree_all(secrets: Octets, publics: Octets) -> Octets:
         uint8[k, d, 32], the x-coordinates of all products.
 
     Raises:
-        ValueError: an argument is no private key, or no public key.
+        ValueError: a private key is out of range, or a public key is not on the curve.
     """
     secrets, publics = array(secrets, "secrets"), array(publics, "publics")
     agreed = np.empty((len(publics), len(secrets), 32), np.uint8)
     made = np.zeros(len(publics), np.uint8)
-    if len(secrets) * min(len(publics), 8) >= _FEW:
+    if len(secrets) * min(len(publics), 8) >= _PRODUCTS_MIN:
         _kernels.p256_agree(agreed, made, np.ascontiguousarray(secrets), np.ascontiguousarray(publics))
     left = np.flatnonzero(made == 0)
     pairs = [KeyPair.from_secret(secret.tobytes()) for secret in secrets] if left.size else []
@@ -128,7 +150,11 @@ def agree_all(secrets: Octets, publics: Octets) -> Octets:
 
 
 def are_public_keys(xs: Octets) -> bool:
-    """Whether each of xs, uint8[n, 32], is the x-coordinate of a point."""
+    """Whether all of these are x-coordinates of points on the curve.
+
+    Args:
+        xs: uint8[n, 32].
+    """
     return bool(_lift(xs)[1].all())
 
 
@@ -149,20 +175,47 @@ def _info(purpose: bytes, session: bytes, *users: int) -> bytes:
 
 
 def share_key(agreed: bytes, session: bytes, sender: int, recipient: int) -> bytes:
-    """28 bytes, AES key || nonce, for the one ciphertext e_{sender,recipient} of the session."""
+    """The key of the one ciphertext e_{sender,recipient} of a session, for `seal` and `unseal`.
+
+    Args:
+        agreed: the result of `KeyPair.agree`, 32 bytes.
+        session: the session's id.
+        sender: the sender's user id.
+        recipient: the recipient's user id.
+
+    Returns:
+        28 bytes: AES key || nonce.
+    """
     info = _info(b"share", octets(session, "session"), sender, recipient)
     return HKDF(_SHA256, 28, None, info).derive(octets(agreed, "agreed"))
 
 
 def mask_seed(agreed: bytes, session: bytes, u: int, v: int) -> bytes:
-    """The 16-byte seed s_{u,v} = s_{v,u} of the pairwise mask."""
+    """The seed s_{u,v} = s_{v,u} of a pairwise mask, 16 bytes.
+
+    Args:
+        agreed: the result of `KeyPair.agree`, 32 bytes.
+        session: the session's id.
+        u: one user's id.
+        v: the other user's id.
+    """
     u, v = whole(u, "u"), whole(v, "v")
     info = _info(b"mask", octets(session, "session"), min(u, v), max(u, v))
     return HKDF(_SHA256, 16, None, info).derive(octets(agreed, "agreed"))
 
 
 def mask_seeds(agreed: Octets, session: bytes, us: Ids, vs: Ids) -> Octets:
-    """`mask_seed` of each row of agreed, uint8[k, 32], with the users us[i] and vs[i], uint32[k]: uint8[k, 16]."""
+    """`mask_seed` of k pairs of users.
+
+    Args:
+        agreed: the results of KA.agree, uint8[k, 32].
+        session: the session's id.
+        us: one user of each pair, uint32[k].
+        vs: the other user of each pair, uint32[k].
+
+    Returns:
+        uint8[k, 16].
+    """
     agreed, us, vs = array(agreed, "agreed"), array(us, "us"), array(vs, "vs")
     prefix = _info(b"mask", octets(session, "session"))
     infos = np.empty((len(agreed), len(prefix) + 8), np.uint8)
@@ -175,7 +228,12 @@ def mask_seeds(agreed: Octets, session: bytes, us: Ids, vs: Ids) -> Octets:
 
 @dataclass(frozen=True, repr=False)
 class SelfMask:
-    """What b_u stands for: the seed of p_u, and a commitment by which a wrong reconstruction is noticed."""
+    """What is derived from b_u.
+
+    Attributes:
+        seed: the seed of p_u, 16 bytes.
+        commitment: a commitment to b_u, 32 bytes, by which the server notices a wrong reconstruction.
+    """
 
     seed: bytes
     commitment: bytes
@@ -185,7 +243,13 @@ class SelfMask:
 
 
 def self_mask(b: bytes, session: bytes, u: int) -> SelfMask:
-    """Both derived from b_u, 32 bytes, in one session."""
+    """Derive the seed of p_u and the commitment from b_u.
+
+    Args:
+        b: b_u, 32 bytes.
+        session: the session's id.
+        u: the user's id.
+    """
     b, session = octets(b, "b"), octets(session, "session")
     prk = hmac.digest(session, b, "sha256")  # HKDF-Extract with the session as salt
     return SelfMask(
@@ -195,13 +259,29 @@ def self_mask(b: bytes, session: bytes, u: int) -> SelfMask:
 
 
 def seal(key: bytes, plaintext: bytes) -> bytes:
-    """AE.enc under a key of `share_key`, which serves one message only: 16 bytes longer than the plaintext."""
+    """AE.enc: encrypt one message.
+
+    Args:
+        key: a key of `share_key`, 28 bytes, which must serve one message only.
+        plaintext: the message.
+
+    Returns:
+        The ciphertext, 16 bytes longer than the plaintext.
+    """
     key = octets(key, "key")
     return AESGCM(key[:16]).encrypt(key[16:], octets(plaintext, "plaintext"), None)
 
 
 def unseal(key: bytes, ciphertext: bytes) -> bytes | None:
-    """AE.dec: the plaintext, or None for a ciphertext that was not made with this key."""
+    """AE.dec: decrypt one message.
+
+    Args:
+        key: a key of `share_key`, 28 bytes.
+        ciphertext: the result of `seal`.
+
+    Returns:
+        The plaintext; None if the ciphertext was not made with this key.
+    """
     key, ciphertext = octets(key, "key"), octets(ciphertext, "ciphertext")
     try:
         return AESGCM(key[:16]).decrypt(key[16:], ciphertext, None)

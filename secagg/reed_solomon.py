@@ -1,9 +1,10 @@
-"""Shamir's shares as a Reed-Solomon code: reconstruction when some of them are wrong.
+"""Shamir's shares as a Reed-Solomon code: reconstruction although some shares are wrong.
 
-m shares of a polynomial of degree below t are a codeword of length m and dimension t, so up to floor((m - t) / 2) wrong
-ones are found and corrected; a share known to be wrong is left out, which costs half as much. Gao's algorithm (2003):
-the extended Euclidean algorithm on the product of the (x - x_i) and the polynomial through all the shares, stopped half
-way. All of it is public to the server, which is the only one to run it, so it may take what time it takes.
+m shares of a polynomial of degree below t are a codeword of length m and dimension t. So up to floor((m - t) / 2) wrong
+shares are found and corrected; a share that is known to be wrong is left out, which costs half as much. This is Gao's
+algorithm (2003): the extended Euclidean algorithm on the product of the (x - x_i) and the polynomial through all
+shares, stopped half way. Only the server runs it, and all of it is public to the server, so its time may depend on the
+shares.
 """
 
 from collections.abc import Sequence
@@ -25,13 +26,19 @@ _SLOT_BYTES = 68  # holds a sum of 2^32 products of two elements
 
 
 class Decoded(NamedTuple):
-    """A polynomial and the positions of the shares that do not lie on it."""
+    """The result of `decode`.
+
+    Attributes:
+        polynomial: the polynomial.
+        wrong: the positions of the shares that do not lie on it.
+    """
 
     polynomial: Polynomial
     wrong: tuple[int, ...]
 
     @property
     def secret(self) -> int:
+        """The value at 0."""
         return self.polynomial[0] if self.polynomial else 0
 
 
@@ -44,12 +51,15 @@ def decode(shares: Sequence[int], xs: Sequence[int], t: int) -> Decoded | None:
         t: threshold.
 
     Returns:
-        It and which shares are wrong, or None if there is no such polynomial.
+        The polynomial and the wrong shares; None if there is no such polynomial.
     """
+    # The polynomial and the error locator, whose zeros are the x-coordinates of wrong shares.
     divided = _euclid(shares, xs, t)
     if divided is None or len(divided.polynomial) > t:
         return None
     polynomial, locator = divided
+
+    # Within the radius there is no other polynomial.
     suspects = [i for i, x in enumerate(xs) if evaluate(locator, x) == 0]
     wrong = tuple(i for i in suspects if evaluate(polynomial, xs[i]) != shares[i])
     if 2 * len(wrong) > len(shares) - t:
@@ -58,7 +68,7 @@ def decode(shares: Sequence[int], xs: Sequence[int], t: int) -> Decoded | None:
 
 
 def extrapolate(shares: NDArray[uint8], xs: NDArray[uint32], x: int) -> NDArray[uint8]:
-    """What one more holder's shares must be.
+    """The shares that one more holder must have.
 
     Args:
         shares: uint8[t, s, 32], each below q; row i belongs to xs[i].
@@ -86,7 +96,7 @@ def _lagrange_at(x: int, xs: NDArray[uint32]) -> NDArray[uint8]:
 
 
 def evaluate(polynomial: Polynomial, x: int) -> int:
-    """Horner's rule."""
+    """The value of a polynomial at x mod q, by Horner's rule."""
     value = 0
     for coefficient in reversed(polynomial):
         value = (value * x + coefficient) % Q
@@ -100,18 +110,21 @@ class _Divided(NamedTuple):
 
 def _euclid(shares: Sequence[int], xs: Sequence[int], t: int) -> _Divided | None:
     """Gao's algorithm. None if the division at its end leaves a remainder."""
+    # The extended Euclidean algorithm on the product of the (x - x_i) and the polynomial through the shares, ...
     above, below = _interpolate(shares, xs)
     u, v = _trim([]), _trim([1])  # v * (polynomial through the shares) = below  mod the product
     while 2 * (len(below) - 1) >= len(xs) + t:
         quotient, rest = _divide(above, below)
         above, below = below, rest
         u, v = v, _subtract(u, _multiply(quotient, v))
+
+    # ... stopped half way: the remainder is the polynomial times the locator of the errors.
     polynomial, rest = _divide(below, v)
     return None if rest else _Divided(polynomial, v)
 
 
 def _interpolate(values: Sequence[int], xs: Sequence[int]) -> tuple[Polynomial, Polynomial]:
-    """The product of the (x - x_i), and the polynomial of least degree with these values."""
+    """The product of the (x - x_i), and the polynomial of the lowest degree with these values."""
     product, total = _combine([v * w % Q for v, w in zip(values, _weights(xs), strict=True)], xs)
     return product, _trim(total)
 
@@ -127,7 +140,7 @@ def _weights(xs: Sequence[int]) -> list[int]:
 
 
 def _combine(scales: Sequence[int], xs: Sequence[int]) -> tuple[Polynomial, Polynomial]:
-    """The product of the (x - x_i), and the sum of it / (x - x_i) * scale_i: halves first, as multiplying is fast."""
+    """The product of the (x - x_i), and the sum of scale_i * product / (x - x_i); by halves, as products are fast."""
     if len(xs) == 1:
         return [-xs[0] % Q, 1], [scales[0]]
     half = len(xs) // 2
@@ -150,7 +163,7 @@ def _divide(a: Polynomial, b: Polynomial) -> tuple[Polynomial, Polynomial]:
 
 
 def _multiply(a: Polynomial, b: Polynomial) -> Polynomial:
-    """As one product of two long integers, whose slots do not overflow."""
+    """The product of two polynomials, as one product of two long integers whose slots do not overflow."""
     size = len(a) + len(b)
     product = (_pack(a) * _pack(b)).to_bytes(size * _SLOT_BYTES, "little")
     slots = range(0, (size - 1) * _SLOT_BYTES if a and b else 0, _SLOT_BYTES)
@@ -172,7 +185,7 @@ def _trim(polynomial: Polynomial) -> Polynomial:
 
 
 def _invert(values: Sequence[int]) -> list[int]:
-    """Inverses mod q of all at the price of one: Montgomery's trick."""
+    """The inverses mod q of all values, with a single inversion: Montgomery's trick."""
     before = [1]
     for value in values:
         before.append(before[-1] * value % Q)

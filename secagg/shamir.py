@@ -1,7 +1,7 @@
 """Shamir's t-out-of-n secret sharing over Z_q (the paper's section 3.1), many secrets at a time.
 
-A scalar, that is an element of Z_q, is 32 big-endian bytes; q is the order of the P-256 group, so that a secret key of
-that group is a scalar itself. x-coordinates are user ids: public, distinct and never 0.
+A scalar is an element of Z_q in 32 big-endian bytes. q is the order of the P-256 group, so that a secret key of that
+group is itself a scalar. x-coordinates are user ids: they are public, distinct and never 0.
 """
 
 import os
@@ -30,7 +30,7 @@ Q = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 SCALAR_BYTES = 32
 
 RandomBytes = Callable[[int], bytes]
-"""A source of randomness like `os.urandom`: called with k, it returns k uniform bytes."""
+"""A source of random bytes, such as `os.urandom`: called with k, it returns k uniform bytes."""
 
 _Q_WORDS = np.frombuffer(Q.to_bytes(SCALAR_BYTES, "big"), ">u8")
 
@@ -39,8 +39,8 @@ def random_scalars(n: int, rand: RandomBytes = os.urandom) -> NDArray[uint8]:
     """n scalars, uniform in Z_q.
 
     Args:
-        n: how many.
-        rand: source of randomness; rand(k) returns k uniform bytes.
+        n: how many scalars.
+        rand: source of random bytes; rand(k) returns k uniform bytes.
 
     Returns:
         uint8[n, 32].
@@ -57,21 +57,25 @@ def random_scalars(n: int, rand: RandomBytes = os.urandom) -> NDArray[uint8]:
 
 
 def in_field(scalars: NDArray[uint8]) -> bool:
-    """Whether every one of scalars[..., 32] is below q; tells no more about them, in its time neither."""
+    """Whether all scalars are below q. Nothing else about them is revealed, and the time does not depend on them.
+
+    Args:
+        scalars: uint8[..., 32].
+    """
     return bool(_kernels.scalars_check(np.ascontiguousarray(array(scalars, "scalars")).reshape(-1, SCALAR_BYTES)))
 
 
 def share(secrets: NDArray[uint8], t: int, xs: NDArray[uint32], *, rand: RandomBytes = os.urandom) -> NDArray[uint8]:
-    """Split each secret into one share per x-coordinate, any t of which determine it (SS.share, section 3.1).
+    """Split each secret into one share per x-coordinate; any t shares determine it (SS.share, section 3.1).
 
-    The polynomials are independent and uniform among those of degree below t. A top coefficient may be 0: forcing it
-    to be non-zero would tell t - 1 shareholders together one value that the secret does not have.
+    The polynomials are independent and uniform among those of degree below t. The highest coefficient may be 0: if it
+    could not, t - 1 holders together would learn one value that the secret does not have.
 
     Args:
         secrets: uint8[s, 32], each below q.
         t: threshold, 1 <= t <= n.
         xs: uint32[n], distinct and non-zero.
-        rand: source of randomness; rand(k) returns k uniform bytes.
+        rand: source of random bytes; rand(k) returns k uniform bytes.
 
     Returns:
         uint8[n, s, 32]: row i holds what the user with x-coordinate xs[i] gets, one share of each secret.
@@ -111,8 +115,8 @@ def lagrange(xs: NDArray[uint32]) -> NDArray[uint8]:
 def reconstruct(shares: NDArray[uint8], xs: NDArray[uint32]) -> NDArray[uint8]:
     """Recover secrets from shares (SS.recon, section 3.1; many at once as in section 7.2).
 
-    Any number of shares not below the threshold will do. With fewer, or with a wrong one, the result is a wrong
-    scalar, not an error: sharing alone cannot tell.
+    Any number of shares that is not below the threshold is enough. With fewer shares, or with a wrong one, the result
+    is a wrong scalar and not an error, because shares alone do not show it.
 
     Args:
         shares: uint8[t, s, 32], each below q; row i belongs to xs[i].

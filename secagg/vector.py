@@ -1,15 +1,15 @@
 """Vectors mod R: arithmetic in place, and packing at b = ceil(log2 R) bits an element (architecture, decision 7).
 
 A vector mod R is a contiguous one-dimensional array, uint32 when R <= 2**32 and uint64 when R is 2**32 + 1 .. 2**64.
-Its elements must be below R, which only `reduce` does not ask for and only `packed_check` checks: a larger element
-makes a wrong result, never an unsafe access.  No function's time depends on elements.
+Its elements must be below R, except for `reduce`. Only `packed_check` checks this: a larger element gives a wrong
+result, but never an unsafe access. No function's time depends on the elements.
 
-A packed vector is one little-endian number, element i its bits b*i .. b*i + b - 1, in ceil(n*b/8) bytes of which the
-unused bits are 0.  Eight elements take b whole bytes, so a packed vector can be cut at any multiple of 8 elements: the
-bytes from packed_size(offset, R) on are `pack(vector[offset:], R)`.
+A packed vector is one little-endian number in ceil(n*b/8) bytes. Element i is its bits b*i .. b*i + b - 1, and unused
+bits are 0. Eight elements take b whole bytes, so a packed vector can be cut at any multiple of 8 elements: the bytes
+from packed_size(offset, R) on are `pack(vector[offset:], R)`.
 
-Every function raises ValueError for a modulus outside 2 .. 2**64 and for arrays that are not contiguous and
-one-dimensional or whose lengths do not agree, and TypeError for a dtype other than `dtype(modulus)`.
+Every function raises ValueError for a modulus outside 2 .. 2**64, for arrays that are not contiguous and
+one-dimensional, and for arrays of different lengths. It raises TypeError for a dtype other than `dtype(modulus)`.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,11 @@ _THREAD_BYTES_MIN = 1 << 24  # packed bytes below which starting another thread 
 
 
 def dtype(modulus: int) -> np.dtype[Any]:
-    """The element type of a vector mod R: uint32 when R <= 2**32, else uint64.  ValueError unless 2 <= R <= 2**64."""
+    """The element type of a vector mod R: uint32 when R <= 2**32, else uint64.
+
+    Args:
+        modulus: R, 2 .. 2**64.
+    """
     modulus = whole(modulus, "modulus")
     if not 2 <= modulus <= 1 << 64:
         raise ValueError(f"modulus must be 2 .. 2**64, got {modulus}")
@@ -53,16 +57,25 @@ def dtype(modulus: int) -> np.dtype[Any]:
 
 
 def add(a: Word, b: Word, modulus: int) -> None:
-    """Add in place: a[i] := a[i] + b[i] mod R, for a[n] and b[n] mod R."""
+    """Add in place: a[i] := a[i] + b[i] mod R.
+
+    Args:
+        a: a[n] mod R, which is changed.
+        b: b[n] mod R.
+        modulus: R.
+    """
     modulus = require_vectors(modulus, a, b)
     _kernels.add(a, b, modulus)
 
 
 def add_signed(a: Word, b: NDArray[np.int64], modulus: int) -> None:
-    """Add in place: a[i] := a[i] + b[i] mod R, for a[n] mod R and any int64 b[n].
+    """Add in place: a[i] := a[i] + b[i] mod R, where b has signs.
 
-    Here alone R may also be 2**64 + 1 .. 2**128 - 1. Elements then have two words, a is uint64[n, 2], the low word
-    first: shares over Prio3's Field128 are such vectors.
+    Args:
+        a: a[n] mod R, which is changed. If R is above 2**64, elements have two words: uint64[n, 2], the low word
+            first. Shares over Prio3's Field128 are such vectors.
+        b: int64[n], any values.
+        modulus: R; in this function alone it may also be 2**64 + 1 .. 2**128 - 1.
     """
     modulus, b = whole(modulus, "modulus"), array(b, "b")
     if modulus <= 1 << 64:
@@ -75,19 +88,35 @@ def add_signed(a: Word, b: NDArray[np.int64], modulus: int) -> None:
 
 
 def subtract(a: Word, b: Word, modulus: int) -> None:
-    """Subtract in place: a[i] := a[i] - b[i] mod R, for a[n] and b[n] mod R."""
+    """Subtract in place: a[i] := a[i] - b[i] mod R.
+
+    Args:
+        a: a[n] mod R, which is changed.
+        b: b[n] mod R.
+        modulus: R.
+    """
     modulus = require_vectors(modulus, a, b)
     _kernels.subtract(a, b, modulus)
 
 
 def reduce(a: Word, modulus: int) -> None:
-    """Reduce in place: a[i] := a[i] mod R, for a[n] with any elements."""
+    """Reduce in place: a[i] := a[i] mod R.
+
+    Args:
+        a: a[n] with any elements, which is changed.
+        modulus: R.
+    """
     modulus = require_vectors(modulus, a)
     _kernels.reduce(a, modulus)
 
 
 def packed_size(n: int, modulus: int) -> int:
-    """Bytes of n packed elements: ceil(n * b / 8).  ValueError for a negative n."""
+    """How many bytes n packed elements take: ceil(n * b / 8).
+
+    Args:
+        n: how many elements, 0 or more.
+        modulus: R.
+    """
     n, modulus = whole(n, "n"), whole(modulus, "modulus")
     dtype(modulus)
     if n < 0:
@@ -96,7 +125,15 @@ def packed_size(n: int, modulus: int) -> int:
 
 
 def pack(vector: Word, modulus: int) -> NDArray[np.uint8]:
-    """Pack vector[n] mod R into a new array of packed_size(n, R) bytes."""
+    """Pack a vector into a new array.
+
+    Args:
+        vector: vector[n] mod R.
+        modulus: R.
+
+    Returns:
+        uint8[packed_size(n, R)].
+    """
     modulus = require_vectors(modulus, vector)
     packed = np.empty(packed_size(vector.size, modulus), np.uint8)
     _kernels.pack(packed, vector, modulus)
@@ -106,8 +143,18 @@ def pack(vector: Word, modulus: int) -> NDArray[np.uint8]:
 def unpack(packed: Bytes, n: int, modulus: int, *, offset: int = 0) -> Word:
     """Unpack elements offset .. offset + n - 1 of a packed vector into a new array.
 
-    Where R is not a power of two, elements of bytes that were not checked may be R or more, but are below 2**b.
-    ValueError also if offset is negative or no multiple of 8, or if packed ends before the slice does.
+    Args:
+        packed: a packed vector of at least offset + n elements. If it was not checked by `packed_check` and R is not a
+            power of two, elements may be R or more, but are below 2**b.
+        n: how many elements.
+        modulus: R.
+        offset: the first element, a multiple of 8.
+
+    Returns:
+        dtype(R)[n].
+
+    Raises:
+        ValueError: also if offset is negative or not a multiple of 8, or if packed ends before the slice.
     """
     n, modulus, offset = whole(n, "n"), whole(modulus, "modulus"), whole(offset, "offset")
     octets = _slice(packed, offset, n, modulus)
@@ -117,7 +164,13 @@ def unpack(packed: Bytes, n: int, modulus: int, *, offset: int = 0) -> Word:
 
 
 def packed_check(packed: Bytes, n: int, modulus: int) -> bool:
-    """Whether packed is exactly a packed vector of n elements: its length, every element < R, unused bits 0."""
+    """Whether bytes are a packed vector of n elements: of the right length, every element below R, unused bits 0.
+
+    Args:
+        packed: the bytes.
+        n: how many elements.
+        modulus: R.
+    """
     n, modulus, packed = whole(n, "n"), whole(modulus, "modulus"), _octets(packed)
     return len(packed) == packed_size(n, modulus) and _kernels.packed_check(packed, n, modulus)
 
@@ -130,11 +183,11 @@ def packed_add(acc: Word, packed: Bytes, modulus: int, *, offset: int = 0, threa
         packed: a valid packed vector (see `packed_check`) of at least offset + n elements.
         modulus: R.
         offset: first element of the slice, a multiple of 8.
-        threads: over how many threads to split the coordinates at most; each gets 16 MiB of packed bytes or more.
+        threads: the largest number of threads that share the work; each gets 16 MiB of packed bytes or more.
 
     Raises:
-        ValueError: also if offset is negative or no multiple of 8, if packed ends before the slice does, or if
-            threads is below 1.
+        ValueError: also if offset is negative or not a multiple of 8, if packed ends before the slice, or if threads
+            is below 1.
     """
     modulus = require_vectors(modulus, acc)
     offset, threads = whole(offset, "offset"), whole(threads, "threads")
@@ -150,7 +203,7 @@ def packed_add(acc: Word, packed: Bytes, modulus: int, *, offset: int = 0, threa
 
 
 def _octets(packed: Bytes) -> Bytes:
-    """As they are: megabytes that nobody needs to have copied. Text is refused, and what has a mask."""
+    """The bytes without a copy, as they may be megabytes. Text and masked arrays are refused."""
     if isinstance(packed, np.ndarray):
         return array(packed, "packed")
     if not isinstance(packed, bytes | bytearray | memoryview):
@@ -169,8 +222,10 @@ def _slice(packed: Bytes, offset: int, n: int, modulus: int) -> NDArray[np.uint8
 
 
 def over_ranges(work: Callable[[slice], None], n: int, threads: int) -> None:
-    """Calls work on ranges that make up 0 .. n, each in a thread of its own and cut at a multiple of 16, so that packed
-    elements and keystream blocks stay whole."""
+    """Call work on ranges that together are 0 .. n - 1, each in its own thread.
+
+    They are cut at multiples of 16, so that packed elements and keystream blocks stay whole.
+    """
     step = max(1, -(-n // (threads * _CUT))) * _CUT
     ranges = [slice(start, min(start + step, n)) for start in range(0, n, step)]
     if len(ranges) <= 1:
@@ -182,8 +237,10 @@ def over_ranges(work: Callable[[slice], None], n: int, threads: int) -> None:
 
 
 def require_vectors(modulus: int, *vectors: Word) -> int:
-    """R as a Python integer. Raises TypeError or ValueError unless all vectors have the dtype and the one dimension of
-    a vector mod R."""
+    """R as a Python integer, if all vectors have the dtype and the one dimension of vectors mod R.
+
+    Otherwise raises TypeError or ValueError.
+    """
     modulus = whole(modulus, "modulus")
     expected = dtype(modulus)
     for vector in vectors:
