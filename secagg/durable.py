@@ -99,6 +99,8 @@ class _File:
         The mark names the new file: renaming does not change its inode.
         """
         require(len(body) <= self._limit, f"{self.path} is full: it has {self._limit:,} bytes at most")
+
+        # The new file is whole on disk before it has the name, ...
         new = f"{self.path.name}.new"
         _remove(folder, new)  # what a crash has left
         file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
@@ -111,6 +113,8 @@ class _File:
             raise
         finally:
             os.close(file)
+
+        # ... and the folder is on disk before anybody relies on it.
         os.replace(new, self.path.name, src_dir_fd=folder, dst_dir_fd=folder)
         os.fsync(folder)
         return status
@@ -122,7 +126,7 @@ class _File:
             require(self._unmarked, f"{self.path} is no {self.kind}")
             return data, False
         kind, place, body = parsed
-        require(kind == self.kind, f"{self.path} is a {kind}, and no {self.kind}")
+        require(kind == self.kind, f"{self.path} is a {kind} and not a {self.kind}")
         if place != _place(os.fstat(file)):
             raise LocalProtocolError(
                 f"{self.path} is a copy, or was moved from another disk: it may lack what was written to the original"
@@ -237,6 +241,8 @@ class Log(_File):
             if self._place is not None:
                 raise self._lost()
             return
+
+        # The whole file at first, and later what was appended since, if it is still the same file.
         try:
             if self._place is None:
                 self._begin(folder, file)
@@ -280,8 +286,12 @@ class Log(_File):
     def _append(self, folder: int, record: str) -> None:
         whole = bool(record) and record.isascii() and record.isprintable()
         require(whole, "a record must be a line of printable ASCII")
+
+        # The first record makes the file.
         if self._place is None:
             self._made(self._replace(folder, b""), 0)
+
+        # The line is on disk, or it is cut off again.
         line = record.encode() + b"\n"
         require(self._taken + len(line) <= self._limit, f"{self.path} is full: it has {self._limit:,} bytes at most")
         file = self._opened(folder)
@@ -295,6 +305,8 @@ class Log(_File):
             raise
         finally:
             os.close(file)
+
+        # Only then does the record count.
         self._taken += len(line)
         self._take(record)
 
@@ -405,12 +417,15 @@ def _check_folder(folder: int, path: Path) -> None:
 
 def _open(folder: int, path: Path, flags: int) -> int:
     """Open a regular file of this user with one name; from now on nobody else may read it."""
+    # No link is followed, and no pipe waited for.
     try:
         file = os.open(path.name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600, dir_fd=folder)
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
         raise LocalProtocolError(f"{path} has become a symbolic link: put the file itself there") from None
+
+    # What was opened is checked, and not what has the name by now.
     try:
         status = os.fstat(file)
         require(stat.S_ISREG(status.st_mode), f"{path} is no regular file")

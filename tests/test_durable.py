@@ -236,7 +236,7 @@ def test_what_is_not_there_is_not_adopted(path: Path) -> None:
 def test_another_kind_of_state_is_refused(use: State, path: Path) -> None:
     with Document(path, "foreign state").turn() as contents:
         contents.replace(b"x\n")
-    with pytest.raises(LocalProtocolError, match="is a foreign state, and no test state"):
+    with pytest.raises(LocalProtocolError, match="is a foreign state and not a test state"):
         use(path)
 
 

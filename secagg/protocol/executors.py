@@ -48,12 +48,15 @@ def completed(
     pending: dict[Future[Result], Call] = {}
     try:
         while True:
+            # Fill up to the limit.
             for call in islice(calls, limit - len(pending)):
                 future = executor.submit(function, call)
                 pending[future] = call
                 future.add_done_callback(ended.put)
             if not pending:
                 return
+
+            # Whichever ends next.
             future = ended.get()
             yield pending.pop(future), future.result()
     finally:

@@ -99,7 +99,11 @@ class Identity:
         return self._private.public_key().public_bytes_raw()
 
     def sign(self, message: bytes) -> bytes:
-        """SIG.sign: the signature of a message, 64 bytes."""
+        """SIG.sign: the signature of a message, 64 bytes.
+
+        Args:
+            message: any bytes.
+        """
         return self._private.sign(octets(message, "message"))
 
     def claim(self, nonce: bytes) -> None:
@@ -173,7 +177,11 @@ class Roster:
         return cls(keys)
 
     def write(self, path: Path) -> None:
-        """Write the file that `read` takes."""
+        """Write the file that `read` takes.
+
+        Args:
+            path: the file; an existing one is overwritten.
+        """
         path.write_text("".join(f"{u} {self._keys[u].public_bytes_raw().hex()}\n" for u in self.users.tolist()))
 
     def __contains__(self, u: int) -> bool:
@@ -183,11 +191,21 @@ class Roster:
         return len(self._keys)
 
     def key(self, u: int) -> bytes:
-        """The verification key d_pk of user u, 32 bytes."""
+        """The verification key d_pk of a user, 32 bytes.
+
+        Args:
+            u: the user id, which must be in the roster.
+        """
         return self._keys[whole(u, "u")].public_bytes_raw()
 
     def verify(self, u: int, signature: bytes, message: bytes) -> bool:
-        """SIG.ver: whether the signature is u's of this message; False for a user who is not in the roster."""
+        """SIG.ver: whether a signature is a user's signature of a message.
+
+        Args:
+            u: the user id; False is returned for a user who is not in the roster.
+            signature: 64 bytes.
+            message: any bytes.
+        """
         u, signature, message = whole(u, "u"), octets(signature, "signature"), octets(message, "message")
         try:
             self._keys[u].verify(signature, message)

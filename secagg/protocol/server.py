@@ -189,11 +189,15 @@ class Server:
         client_id, data = whole(client_id, "client id"), octets(data, "data")
         if client_id not in self._pki:
             raise LocalProtocolError(f"client ids must be {self._pki.users_text}, got {client_id}")
+
+        # Equal bytes change nothing, even after the end.
         tag = self._deliveries.tag(data)
         if self._deliveries.repeats(client_id, tag):
             return
         if not self._rounds:
             raise LocalProtocolError("this session has ended")
+
+        # A stray leaves the client in the session; a fault drops it, unless it has answered this round already.
         current = self._rounds[0].ROUND
         try:
             self._receive(client_id, data, tag)

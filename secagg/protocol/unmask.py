@@ -254,6 +254,8 @@ class Removal:
         revealed = self._revealed
         if not len(revealed.dropped):
             return []
+
+        # With few dropped users a task takes more of the survivors, in multiples of what `agree_all` is fast with.
         step = POINTS * max(1, PRODUCTS // (POINTS * len(revealed.dropped)))
         groups = [slice(start, start + step) for start in range(0, len(revealed.survivors), step)]
         return [
