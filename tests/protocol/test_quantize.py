@@ -434,7 +434,7 @@ def test_what_is_no_array_never_becomes_one_number(model: Any, reason: str) -> N
         Quantizer.like(model, clip=1.0)
 
 
-def arrays_of(model: Any) -> list[Vector]:
+def arrays_of(model: Any) -> list[Any]:
     if isinstance(model, dict):
         return list(model.values())
     return model if isinstance(model, list) else [model]
