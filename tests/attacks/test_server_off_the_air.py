@@ -1,0 +1,257 @@
+"""One peer that nobody knows, with one script, wants a server for itself."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from typing import Any
+
+import pytest
+
+from secagg.http.bounds import Bounds
+
+from ..support.bounded import Served, answer, echo, one_answer, serving, status
+
+HEAD = b"POST / HTTP/1.1\r\nHost: here\r\n"
+ASK = b"GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n"
+CALLBACK_SECONDS = 0.05
+MIB = 1 << 20
+LONG = 3600.0  # seconds that no test waits for
+
+Serve = Callable[..., Served]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves an application that says how many bytes it was sent; no callback of it may have taken long."""
+    with ExitStack() as stack:
+        all_served = []
+
+        def start(max_bytes: int = 16 * MIB, **bounds: Any) -> Served:
+            limits = Bounds(**{"head_seconds": LONG, "body_window": LONG} | bounds)
+            all_served.append(stack.enter_context(serving(echo(limits, max_bytes), limits)))
+            return all_served[-1]
+
+        yield start
+        assert all(served.longest < CALLBACK_SECONDS for served in all_served), [s.longest for s in all_served]
+
+
+def post(content: bytes) -> bytes:
+    return HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(content) + content
+
+
+def flood(connection: socket.socket, piece: bytes, times: int) -> int:
+    """Send a piece over and over; how often until the server had enough."""
+    for sent in range(times):
+        try:
+            connection.sendall(piece)
+        except OSError:
+            return sent
+    return times
+
+
+def closed(connection: socket.socket) -> None:
+    """Wait for the server to close it."""
+    answer(connection)
+
+
+# --- Heads -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        pytest.param(HEAD + b"X: ", b"a" * 65536, id="a value"),
+        pytest.param(HEAD, b"X: a\r\n" * 10000, id="lines"),
+        pytest.param(b"GET /", b"a" * 65536, id="a path"),
+        pytest.param(HEAD, b"a" * 65536, id="a name"),
+        pytest.param(b"", b"a" * 65536, id="a method"),
+    ],
+)
+def test_an_endless_head_is_refused_and_others_are_answered(serve: Serve, start: bytes, piece: bytes) -> None:
+    served = serve()
+    connection = served.connect(start)
+    assert flood(connection, piece, 96 * MIB // len(piece)) < 96 * MIB // len(piece)
+    assert status(answer(connection)) in (431, 400, 0)  # 0: the answer went with the reset
+    assert status(served.ask(ASK)) == 200
+
+
+def test_a_head_has_its_bytes_and_not_one_more(serve: Serve) -> None:
+    served = serve(head_bytes=1000)
+    request = HEAD + b"Connection: close\r\nX: %s\r\n\r\n"
+    fits = request % (b"a" * (1000 - len(request) + 2))
+    assert len(fits) == 1000
+    assert status(served.ask(fits)) == 200
+    assert status(served.ask(request % (b"a" * (1001 - len(request) + 2)))) == 431
+    connection = served.connect(fits.replace(b"Connection: close", b"Connection: okay!"))
+    assert status(one_answer(connection)) == 200
+    connection.sendall(fits)
+    assert status(answer(connection)) == 200  # every request has its own
+
+
+def test_half_a_head_has_its_time(serve: Serve) -> None:
+    served = serve(head_seconds=0.2)
+    assert status(answer(served.connect(HEAD))) == 408
+    assert answer(served.connect()) == b""  # who said nothing is told nothing
+    connection = served.connect(ASK.replace(b"Connection: close\r\n", b""))
+    assert status(one_answer(connection)) == 200
+    connection.sendall(HEAD)
+    assert status(answer(connection)) == 408
+
+
+def test_a_head_that_drips_has_no_more_time(serve: Serve) -> None:
+    served = serve(head_seconds=0.3)
+    connection = served.connect()
+    with suppress(OSError):
+        while True:
+            connection.sendall(b"X")
+            time.sleep(0.05)
+    assert status(served.ask(ASK)) == 200
+
+
+# --- Connections -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sent", [b"", HEAD], ids=["silent", "half a head"])
+def test_idle_connections_make_room_for_others(serve: Serve, sent: bytes) -> None:
+    served = serve(connections=50)
+    for _ in range(120):
+        served.connect(sent)
+        assert served.connections <= 50 + 1
+    for _ in range(3):
+        assert status(served.ask(ASK)) == 200
+
+
+def test_a_thousand_silent_sockets_and_a_thousand_half_heads(serve: Serve) -> None:
+    served = serve(connections=400)
+    for _ in range(200):
+        served.connect()
+        served.connect(HEAD)
+    assert status(served.ask(ASK)) == 200
+
+
+def test_answered_connections_that_are_kept_make_room(serve: Serve) -> None:
+    served = serve(connections=5)
+    for _ in range(9):
+        connection = served.connect(ASK.replace(b"Connection: close\r\n", b""))
+        assert status(one_answer(connection)) == 200
+    assert status(served.ask(ASK)) == 200
+
+
+def test_connections_at_work_are_not_cut_for_new_ones(serve: Serve) -> None:
+    served = serve(connections=3)
+    working = [served.connect(HEAD + b"Connection: close\r\nContent-Length: 3\r\n\r\n") for _ in range(3)]
+    assert eventually(lambda: served.working == 3)
+    assert [status(served.ask(ASK)) for _ in range(3)] == [503] * 3
+    for connection in working:
+        connection.sendall(b"abc")
+        assert answer(connection).endswith(b"3 bytes")
+    assert eventually(lambda: status(served.ask(ASK)) == 200)
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Once the server has noticed what was just done."""
+    return any(holds() or time.sleep(0.01) for _ in range(3000))  # type: ignore[func-returns-value]
+
+
+# --- Contents --------------------------------------------------------------------------------------------------------
+
+
+def test_declared_contents_take_no_room(serve: Serve) -> None:
+    served = serve()
+    for _ in range(40):
+        served.connect(HEAD + b"Content-Length: %d\r\n\r\n" % (16 * MIB))
+    assert status(served.ask(post(bytes(15 * MIB)))) == 200
+
+
+@pytest.mark.parametrize("length", [b"99999999999", b"9" * 30, b"16777217"])
+def test_a_declared_length_beyond_the_limit_is_refused_at_once(serve: Serve, length: bytes) -> None:
+    served = serve()
+    connection = served.connect(HEAD + b"Content-Length: %s\r\n\r\n" % length)
+    assert status(one_answer(connection)) in ({413} if len(length) < 20 else {413, 400})
+
+
+def test_chunks_beyond_the_limit_are_refused_as_they_come(serve: Serve) -> None:
+    served = serve(max_bytes=100_000)
+    connection = served.connect(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+    connection.sendall((b"8000\r\n" + bytes(0x8000) + b"\r\n") * 4)
+    assert status(one_answer(connection)) == 413
+
+
+def test_a_content_that_drips_is_refused(serve: Serve) -> None:
+    served = serve(body_window=0.2, body_rate=1000)
+    connection = served.connect(HEAD + b"Content-Length: 1000000\r\n\r\n")
+    connection.settimeout(0.05)
+    got = b""
+    while not got:
+        connection.sendall(b"a")
+        with suppress(TimeoutError):
+            got = one_answer(connection)
+    assert status(got) == 408
+
+
+def test_a_content_at_the_least_rate_is_taken(serve: Serve) -> None:
+    served = serve(body_window=0.2, body_rate=10)
+    connection = served.connect(HEAD + b"Connection: close\r\nContent-Length: 40\r\n\r\n")
+    for _ in range(40):
+        connection.sendall(b"a")
+        time.sleep(0.02)  # at most 50 a second; a stall of 0.2 s would be as many as are asked for
+    assert status(answer(connection)) in (200, 408)
+
+
+def test_contents_of_all_requests_have_one_room(serve: Serve) -> None:
+    served = serve(buffered_bytes=MIB)
+    held = [served.connect(HEAD + b"Content-Length: 400000\r\n\r\n" + bytes(399_999)) for _ in range(2)]
+    assert eventually(lambda: b"retry-after: 1" in (served.ask(post(bytes(400_000)))))
+    for connection in held:
+        connection.sendall(b"a")
+        assert status(one_answer(connection)) == 200
+    assert eventually(lambda: status(served.ask(post(bytes(400_000)))) == 200)
+
+
+def test_slow_contents_give_their_room_to_others(serve: Serve) -> None:
+    served = serve(buffered_bytes=MIB, body_window=0.3, body_rate=1)
+    slow = [served.connect(HEAD + b"Content-Length: 400000\r\n\r\n" + bytes(399_000)) for _ in range(2)]
+    time.sleep(0.4)
+    assert eventually(lambda: status(served.ask(post(bytes(400_000)))) == 200)
+    assert status(slow[0].recv(1000)) in (503, 408)
+
+
+def test_a_request_that_goes_on_after_its_answer_is_cut(serve: Serve) -> None:
+    served = serve(head_seconds=0.2, max_bytes=10)
+    connection = served.connect(HEAD + b"Content-Length: 1000\r\n\r\n")
+    assert status(one_answer(connection)) == 413
+    with suppress(OSError):
+        while True:
+            connection.sendall(b"a")
+            time.sleep(0.02)
+    assert eventually(lambda: served.connections == 0)
+
+
+def test_a_request_that_ends_soon_after_its_answer_keeps_the_connection(serve: Serve) -> None:
+    served = serve(max_bytes=10)
+    connection = served.connect(HEAD + b"Content-Length: 11\r\n\r\n")
+    assert status(one_answer(connection)) == 413
+    connection.sendall(bytes(11) + ASK)
+    assert status(answer(connection)) == 200
+
+
+# --- Pipelines -------------------------------------------------------------------------------------------------------
+
+
+def test_requests_before_the_answers_are_few(serve: Serve) -> None:
+    served = serve()
+    waiting = HEAD + b"Content-Length: 1\r\n\r\n"
+    connection = served.connect()
+    flood(connection, waiting + b"a" + (HEAD + b"Content-Length: 0\r\n\r\n") * 20_000, 4)
+    closed(connection)
+    assert status(served.ask(ASK)) == 200
+
+
+def test_a_few_requests_in_a_row_are_answered_in_order(serve: Serve) -> None:
+    served = serve()
+    requests = [HEAD + b"Content-Length: %d\r\n\r\n" % n + bytes(n) for n in range(1, 9)]
+    got = served.ask(b"".join(requests) + ASK)
+    assert [line for line in got.replace(b"HTTP", b"\nHTTP").splitlines() if line.endswith(b"bytes")] == [
+        b"%d bytes" % n for n in [*range(1, 9), 0]
+    ]
