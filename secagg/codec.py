@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from math import prod
 from operator import index
-from typing import Any, Protocol, Self, get_type_hints
+from typing import Any, Protocol, Self, cast, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,11 @@ class Reader:
 
     def __init__(self, data: bytes | memoryview) -> None:
         self._rest = memoryview(data)
+
+    @property
+    def left(self) -> int:
+        """How many bytes are not taken yet."""
+        return len(self._rest)
 
     def take(self, size: int) -> memoryview:
         if size > len(self._rest):
@@ -63,6 +68,12 @@ class Codec(Protocol):
     def read(self, reader: Reader) -> Any: ...
 
 
+class SkippableCodec(Codec, Protocol):
+    """One that can go past a field, and refuses the same bytes as `read`, without making what is in it."""
+
+    def skip(self, reader: Reader) -> None: ...
+
+
 @dataclass(frozen=True)
 class UInt:
     """uint8, uint16, ...: `size` bytes, big-endian; `kind` turns it into an enum and refuses other values."""
@@ -80,6 +91,12 @@ class UInt:
         except ValueError as error:
             raise RemoteProtocolError(f"unknown value: {error}") from None
 
+    def skip(self, reader: Reader) -> None:
+        if self.kind is int:
+            reader.take(self.size)
+        else:
+            self.read(reader)
+
 
 @dataclass(frozen=True)
 class Fixed:
@@ -94,6 +111,9 @@ class Fixed:
 
     def read(self, reader: Reader) -> bytes:
         return bytes(reader.take(self.size))
+
+    def skip(self, reader: Reader) -> None:
+        reader.take(self.size)
 
 
 def _sized(prefix: int, value: bytes) -> bytes:
@@ -113,7 +133,13 @@ class Opaque:
         return _sized(self.prefix, bytes(value))
 
     def read(self, reader: Reader) -> bytes:
-        value = bytes(reader.take_sized(self.prefix))
+        return bytes(self._taken(reader))
+
+    def skip(self, reader: Reader) -> None:
+        self._taken(reader)
+
+    def _taken(self, reader: Reader) -> memoryview:
+        value = reader.take_sized(self.prefix)
         if len(value) < self.min_bytes:
             raise RemoteProtocolError(f"a field has {len(value)} bytes, at least {self.min_bytes} expected")
         return value
@@ -157,6 +183,9 @@ class Nested:
     def read(self, reader: Reader) -> Any:
         return self._struct.read(reader)
 
+    def skip(self, reader: Reader) -> None:
+        self._struct.skip(reader)
+
 
 class Vector:
     """T value<0..2^(8*prefix)-1>: a tuple of structs after their length in bytes; without a prefix, all that is left of
@@ -171,11 +200,18 @@ class Vector:
         return data if self._prefix is None else Opaque(self._prefix).write(data)
 
     def read(self, reader: Reader) -> Any:
-        inner = Reader(reader.take_rest() if self._prefix is None else reader.take_sized(self._prefix))
-        items = []
+        inner, items = self._inner(reader), []
         while inner:
             items.append(self._struct.read(inner))
         return tuple(items)
+
+    def skip(self, reader: Reader) -> None:
+        inner = self._inner(reader)
+        while inner:
+            self._struct.skip(inner)
+
+    def _inner(self, reader: Reader) -> Reader:
+        return Reader(reader.take_rest() if self._prefix is None else reader.take_sized(self._prefix))
 
 
 _CODECS: dict[type, tuple[tuple[str, Codec], ...]] = {}
@@ -210,6 +246,13 @@ class Struct:
     def read(cls, reader: Reader) -> Self:
         """The next struct of a message."""
         return cls(**{name: codec.read(reader) for name, codec in _codecs(cls)})
+
+    @classmethod
+    def skip(cls, reader: Reader) -> None:
+        """Go past the next struct, which costs a fraction of `read`, and refuse what that refuses; its codecs must be
+        `SkippableCodec`s."""
+        for _, codec in _codecs(cls):
+            cast(SkippableCodec, codec).skip(reader)
 
     def __repr__(self) -> str:
         """Names the fields and never shows what is in them: some are secret."""

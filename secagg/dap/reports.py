@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..codec import Octets
+from ..codec import Octets, Reader
 from ..dp import Place
 from ..errors import LocalProtocolError, RemoteProtocolError, require
 from ..shamir import RandomBytes
@@ -25,6 +25,7 @@ from .messages import (
 )
 from .task import Task
 
+SHORT_REPORTS_MAX = 100  # reports of an upload that may be shorter than the task's, and are refused one by one
 EXTENSION_ROOM = 1 << 10  # bytes of a report's private extensions; none is known here
 _PLAINTEXT_HEAD = len(PlaintextInputShare((), b"-").encode()) - 1
 _TIME_SIZE = 8
@@ -211,6 +212,31 @@ def encode_upload(task: Task, reports: list[Report] | tuple[Report, ...]) -> byt
     require(len(reports) == 1, f"this dialect uploads one report in each request, got {len(reports)}")
     metadata = reports[0].report_metadata
     return task.encode_metadata(metadata) + reports[0].encode()[len(metadata.encode()) :]
+
+
+def split_upload(task: Task, body: bytes) -> list[int]:
+    """Where the reports of an upload's body begin, and at the end, where the last one ends; nothing is decoded yet.
+
+    A body cannot hold more reports of the task than their size allows, but for a few that are too short: these are
+    refused one by one, and many of them together.
+
+    Args:
+        task: of the reports.
+        body: the request's content.
+
+    Raises:
+        RemoteProtocolError: the body is malformed, or holds too many reports.
+    """
+    if not task.dialect.bulk:
+        return [0, len(body)]
+    reader, bounds = Reader(body), [0]
+    max_reports = len(body) // report_size(task) + SHORT_REPORTS_MAX
+    while reader:
+        if len(bounds) > max_reports:
+            raise RemoteProtocolError(f"{len(body):,} bytes cannot hold more than {max_reports:,} reports of this task")
+        Report.skip(reader)
+        bounds.append(len(body) - reader.left)
+    return bounds
 
 
 def decode_upload(task: Task, body: bytes) -> tuple[Report, ...]:

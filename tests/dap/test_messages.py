@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fuzz.dap import STRUCTS
-from secagg.codec import Struct
+from secagg.codec import Reader, Struct
 from secagg.dap import messages as m
 from secagg.errors import RemoteProtocolError
 
@@ -271,3 +271,21 @@ def test_checksum_is_the_xor_of_hashes() -> None:
     assert m.checksum(ids) == bytes(a ^ b ^ c for a, b, c in zip(*hashes, strict=True))
     assert m.checksum([]) == bytes(32)
     assert m.checksum(ids) == m.checksum(ids[::-1])
+
+
+@given(st.data())
+def test_skipping_refuses_what_reading_refuses(data: st.DataObject) -> None:
+    """And goes as far. Report is a struct whose codecs can all skip."""
+    sealed = m.HpkeCiphertext(1, b"enc", b"payload")
+    good = m.Report(m.ReportMetadata(bytes(16), 7, (m.Extension(3, b"x"),)), b"public", sealed, sealed).encode()
+    at = data.draw(st.integers(0, len(good) - 1))
+    bad = good[:at] + data.draw(st.binary(max_size=4)) + good[at + data.draw(st.integers(0, 4)) :]
+    left = []
+    for go in (m.Report.read, m.Report.skip):
+        reader = Reader(bad + b"more")
+        try:
+            go(reader)
+            left.append(reader.left)
+        except RemoteProtocolError:
+            left.append(-1)
+    assert left[0] == left[1]

@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from secagg.dap.hpke import HpkeError, PrivateKey
 from secagg.dap.messages import Extension, HpkeConfig, HpkeConfigList, PlaintextInputShare, Report, Role, UploadRequest
 from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dap.reports import (
+    SHORT_REPORTS_MAX,
     choose_config,
     decode_upload,
     encode_upload,
@@ -22,6 +24,7 @@ from secagg.dap.reports import (
     randomize,
     report_size,
     seal_reports,
+    split_upload,
 )
 from secagg.dap.task import Task
 from secagg.dap.vdafs import vdaf
@@ -274,3 +277,28 @@ def test_numbers_must_be_distinct() -> None:
 def test_a_key_that_nothing_can_be_sealed_to_is_refused(key: bytes) -> None:
     with pytest.raises(RemoteProtocolError, match="HPKE configuration 1: "):
         choose_config(HpkeConfigList((replace(GOOD, public_key=key),)))
+
+
+CONFIGS = (config(Role.LEADER), config(Role.HELPER))
+
+
+def test_an_upload_is_split_where_its_reports_begin() -> None:
+    task = make_task()
+    reports = make_reports(task, *CONFIGS, [1] * 5, NOW)
+    body = encode_upload(task, reports)
+    bounds = split_upload(task, body)
+    assert len(bounds) == 6
+    assert [decode_upload(task, body[a:b]) for a, b in pairwise(bounds)] == [(r,) for r in reports]
+    assert split_upload(task, b"") == [0]
+    with pytest.raises(RemoteProtocolError, match="ends early"):
+        split_upload(task, body[:-1])
+
+
+def test_an_upload_has_few_reports_that_are_too_short() -> None:
+    task = make_task()
+    (good,) = make_reports(task, *CONFIGS, [1], NOW)
+    short = replace(good, public_share=b"")
+    few = encode_upload(task, [good, *[short] * SHORT_REPORTS_MAX])
+    assert len(split_upload(task, few)) == 2 + SHORT_REPORTS_MAX
+    with pytest.raises(RemoteProtocolError, match="cannot hold more than"):
+        split_upload(task, encode_upload(task, [short]) * 10_000)
