@@ -4,14 +4,13 @@ import json
 import os
 import re
 import shutil
-import signal
 import sqlite3
 import stat
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from secagg.dap.task_file import AggregatorParty, CollectorParty
 from secagg.dap.vdafs import Vdaf, vdaf
 from secagg.dp import ApproxDp, PureDp, ZCdp
 
+from ..support.aggregators import change, serving
 from ..support.commands import Command, plain_environment
 
 URLS = ("--leader", "https://leader.example", "--helper", "https://helper.example")
@@ -472,35 +472,6 @@ def test_without_the_extra_it_says_what_to_install() -> None:
 
 
 # --- servers ----------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def serving(*arguments: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """A process of an Aggregator, and what its first line says; it must end gracefully, and say no secret."""
-    command = [sys.executable, "-m", "secagg", "dap", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().rstrip("\n"), process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                _, errors = process.communicate(timeout=60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
-    assert process.returncode == 0, errors
-    assert "Traceback" not in errors
-    assert "127.0.0.1" not in errors
-
-
-def change(path: Path, **values: object) -> None:
-    """Set keys of a configuration that are in it."""
-    content = path.read_text()
-    for key, value in values.items():
-        content, count = re.subn(rf"^{key} = .*$", f"{key} = {json.dumps(value)}", content, flags=re.M)
-        assert count == 1
-    path.write_text(content)
 
 
 def test_a_deployment_by_commands_alone(leader: Path, helper: Path, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def _measured(served: Served, thread: threading.Thread) -> Iterator[None]:
         finally:
             served.longest = max(served.longest, time.thread_time() - start)
 
-    events.Handle._run = measured  # type: ignore[method-assign]
+    events.Handle._run = measured  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:

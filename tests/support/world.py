@@ -52,6 +52,8 @@ from secagg.dap.store.tasks import TaskRecord, add_task, find_task
 from secagg.dap.store.vault import Vault
 from secagg.dap.task import Task, task_configuration
 from secagg.dap.vdafs import vdaf
+from secagg.http.bounds import Bounds
+from secagg.http.server import configured
 
 START = 1_700_000_000.0  # when everything begins
 PRECISION = 100  # seconds
@@ -487,7 +489,7 @@ def serving(*apps: Starlette, sockets: Sequence[socket.socket] | None = None) ->
     """The URLs at which uvicorn serves them, on these sockets or on others of its own."""
     with ExitStack() as stack:
         sockets = stack.enter_context(bound(len(apps))) if sockets is None else sockets
-        servers = [uvicorn.Server(uvicorn.Config(app, lifespan="on", ws="none", log_config=None)) for app in apps]
+        servers = [uvicorn.Server(configured(app, Bounds(), lifespan="on")) for app in apps]
         threads = []
         for server, sock in zip(servers, sockets, strict=True):
             threads.append(threading.Thread(target=server.run, args=([sock],)))

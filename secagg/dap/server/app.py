@@ -6,7 +6,6 @@ Blocking work runs on threads. The event loop only decodes short uploads, which 
 from contextlib import asynccontextmanager
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -14,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from ..aggregator.helper import Helper
 from ..aggregator.leader import Leader
@@ -21,6 +21,7 @@ from ..dialect import DAP_18
 from .common import Context, answering, find_task
 from .helper import HelperResources
 from .leader import LeaderResources
+from .metrics_server import metrics_route
 
 
 def leader_app(leader: Leader, context: Context, lifespan: Any = None) -> Starlette:
@@ -52,10 +53,6 @@ def _app(context: Context, routes: list[Route], *lifespans: Any) -> Starlette:
         async with _entered(app, [given for given in lifespans if given is not None]):
             yield
 
-    async def metrics(request: Request) -> Response:
-        text = await run_in_threadpool(context.metrics.text)
-        return Response(text, media_type=CONTENT_TYPE_LATEST)
-
     async def healthz(request: Request) -> Response:
         await run_in_threadpool(context.directory.key_pairs)
         return Response("ok\n", media_type="text/plain")
@@ -63,13 +60,28 @@ def _app(context: Context, routes: list[Route], *lifespans: Any) -> Starlette:
     common = [
         Route("/hpke_config", answering(context, "hpke_config", _HpkeConfig(context)), methods=["GET"]),
         Route("/healthz", answering(context, "healthz", healthz), methods=["GET"]),
-        Route("/metrics", metrics, methods=["GET"]),
     ]
-    # Browsers upload from pages of other origins; they carry no credentials.
+    if context.metrics_here:
+        common.append(metrics_route(context.metrics.text))
     cors = Middleware(
-        CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST", "PUT"], allow_headers=["Content-Type"]
+        _BrowserCors,
+        allow_origins=["*"],
+        allow_methods=["GET", "POST", "PUT"],
+        allow_headers=["Content-Type"],
+        expose_headers=["Location", "Retry-After"],
     )
     return Starlette(routes=[*routes, *common], lifespan=lifespan, middleware=[cors])
+
+
+class _BrowserCors(CORSMiddleware):
+    """CORS for what a Client in a browser asks for, from a page of any other origin; nothing else answers other pages,
+    and the metrics least of all. Clients carry no credentials."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or let the application do so."""
+        path = scope.get("path", "")
+        for_clients = path == "/hpke_config" or (path.startswith("/tasks/") and path.endswith("/reports"))
+        await (super().__call__ if for_clients else self.app)(scope, receive, send)
 
 
 @asynccontextmanager

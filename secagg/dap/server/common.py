@@ -1,10 +1,10 @@
 """What the resources of both Aggregators have in common: problem documents, tokens and bounded bodies."""
 
-import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
@@ -12,10 +12,12 @@ from math import ceil
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from ...errors import RemoteProtocolError
+from ...http.bodies import Bodies, Disconnected, Refusal
+from ...http.bounds import Bounds
 from ..aggregator.directory import Directory
 from ..base64url import base64url, from_base64url
 from ..messages import TASK_ID_SIZE
@@ -42,15 +44,19 @@ class Context:
         directory: tasks and keys.
         metrics: counts what is done.
         limits: how much one process accepts.
+        bodies: reads requests' contents.
         clock: POSIX seconds.
+        metrics_here: whether `/metrics` is a resource of the Aggregator, and not on an address of its own.
         helper_later: whether the Helper answers aggregation jobs when they are polled, and not at once.
     """
 
     directory: Directory
     metrics: Metrics = field(default_factory=Metrics)
     limits: Limits = field(default_factory=Limits)
+    bodies: Bodies = field(default_factory=lambda: Bodies(Bounds()))
     clock: Callable[[], float] = time.time
     helper_later: bool = False
+    metrics_here: bool = True
 
 
 def answering(context: Context, name: str, endpoint: Endpoint) -> Endpoint:
@@ -74,7 +80,11 @@ def answering(context: Context, name: str, endpoint: Endpoint) -> Endpoint:
         except (UploadQueueFull, StoreUnavailable) as error:
             log.warning("%s: %s", name, error)
             response = problem_response(DapProblem(NO_TYPE, "busy; try again later", status=503, retry_after=1))
-        except ClientDisconnect:
+        except Refusal as refusal:
+            response = problem_response(
+                DapProblem(NO_TYPE, str(refusal), status=refusal.status, retry_after=refusal.retry_after)
+            )
+        except Disconnected:
             response = Response(status_code=499)
         except Exception:
             log.exception("%s failed", name)
@@ -146,32 +156,26 @@ def location(task: Task, endpoint: str, resource: str, number: bytes) -> str:
     return f"{urlsplit(endpoint).path}/tasks/{task.text}/{resource}/{base64url(number)}"
 
 
-async def read_body(request: Request, media_type: str, max_bytes: int, seconds: float) -> bytes:
-    """The request's content, read no further and no longer than is allowed.
+@asynccontextmanager
+async def request_body(context: Context, request: Request, media_type: str, max_bytes: int) -> AsyncIterator[bytes]:
+    """The request's content, which counts among the buffered bytes until the block is left.
 
     Args:
-        request: with a stream.
+        context: of the resource.
+        request: whose content was not read yet.
         media_type: that the content must have, in lower case without spaces.
         max_bytes: the largest size.
-        seconds: the longest time that the content may take.
 
     Raises:
-        DapProblem: the content is of another type, too long or too slow.
+        DapProblem: the content is of another type.
+        Refusal: it is too long or too slow, or there is no room for it now.
+        Disconnected: the peer went away.
     """
     given = request.headers.get("content-type", "")
     if given.replace(" ", "").lower() != media_type:
         raise DapProblem(NO_TYPE, f"Content-Type must be {media_type}", status=415)
-    chunks, size = [], 0
-    try:
-        async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > max_bytes:
-                    raise DapProblem(NO_TYPE, f"a request has at most {max_bytes:,} bytes here", status=413)
-                chunks.append(chunk)
-    except TimeoutError:
-        raise DapProblem(NO_TYPE, f"the request's content must come within {seconds:g} s", status=408) from None
-    return b"".join(chunks)
+    async with context.bodies.read(request.scope, request.receive, max_bytes) as content:
+        yield content
 
 
 def authenticate(request: Request, record: TaskRecord, expected: bytes) -> None:
@@ -190,17 +194,6 @@ def authenticate(request: Request, record: TaskRecord, expected: bytes) -> None:
     if not expected or not token_matches(None if token is None else token.encode(), expected):
         detail = "send the task's token as 'Authorization: Bearer ...' or 'DAP-Auth-Token: ...'"
         raise DapProblem(NO_TYPE, detail, status=401, task_id=record.task.id)
-
-
-def declared_size(request: Request, max_bytes: int) -> int:
-    """The bytes of a request's content: what it declares, or the most that it may have.
-
-    Args:
-        request: of a Client.
-        max_bytes: the most that it may have.
-    """
-    given = request.headers.get("content-length", "")
-    return min(int(given), max_bytes) if given.isascii() and given.isdigit() else max_bytes
 
 
 def stored_problem(document: str, headers: dict[str, str]) -> Response:

@@ -16,6 +16,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from ...errors import LocalProtocolError, SecAggError
+from ...http.bounds import Bounds
 from ..aggregator.schedule import Settings
 from ..messages import Role
 from ..store.engine import Store
@@ -58,6 +59,7 @@ def _is_address(value: object) -> bool:
 _TEXT = _Kind("text", lambda v: isinstance(v, str) and v != "")
 _TRUTH = _Kind("true or false", lambda v: isinstance(v, bool))
 _SECONDS = _Kind("seconds, above 0 and at most a day", lambda v: type(v) in (int, float) and 0 < v <= 86_400)
+_RATE = _Kind("a number from 1 to 1,000,000", lambda v: type(v) in (int, float) and 1 <= v <= 1_000_000)
 _ADDRESS = _Kind('an address such as "127.0.0.1:8080" or "[::]:443"', _is_address)
 
 
@@ -78,6 +80,9 @@ class Server:
         None, _TEXT, "TLS: the certificate chain, PEM. Without it a proxy in front has to speak TLS.", "tls.crt"
     )
     private_key: str | None = _option(None, _TEXT, "TLS: the certificate's private key, PEM.", "tls.key")
+    metrics: str | None = _option(
+        None, _ADDRESS, "Where to show metrics; without this line at /metrics beside all else.", "127.0.0.1:9100"
+    )
     shutdown: float = _option(30, _SECONDS, "Seconds that requests under way have to finish when the server stops.")
 
 
@@ -168,10 +173,22 @@ class LimitsTable:
     requests: int = _option(
         Limits.requests, _whole(1, 10_000), "Requests of Leader or Collector worked on at once; then 503."
     )
-    body_seconds: float = _option(
-        Limits.body_seconds, _SECONDS, "Seconds for which a request's content may be on its way."
+    head_seconds: float = _option(
+        Bounds.head_seconds, _SECONDS, "Seconds for which a request's head may be on its way."
     )
-    connections: int = _option(1000, _whole(1, 1_000_000), "Connections of a server process; then 503, at once.")
+    body_rate: float = _option(
+        Bounds.body_rate, _RATE, "Bytes a second that a request's content must come at, on an average of 10 seconds."
+    )
+    buffered_bytes: int = _option(
+        Bounds.buffered_bytes,
+        _whole(1 << 10, 1 << 36),
+        "Of the contents of all requests of a process together; then 503. At least upload_bytes and request_bytes.",
+    )
+    connections: int = _option(
+        Bounds.connections,
+        _whole(1, 1_000_000),
+        "Connections of a server process; then the one that is idle for longest makes room for a new one.",
+    )
 
 
 @dataclass(frozen=True)
@@ -338,7 +355,16 @@ class Config:
             table.waiting_reports,
             table.requests,
             self.keys.cache,
-            table.body_seconds,
+        )
+
+    def bounds(self) -> Bounds:
+        """What a server process takes from connections."""
+        table = self.limits
+        return Bounds(
+            connections=table.connections,
+            head_seconds=table.head_seconds,
+            body_rate=table.body_rate,
+            buffered_bytes=table.buffered_bytes,
         )
 
     def settings(self) -> Settings:
@@ -365,6 +391,11 @@ class Config:
         if self.helper is not None and "@" in (self.helper.proxy or ""):
             raise ConfigError(
                 f"{self.path}: [helper] proxy must not hold a password: let the proxy know us by our address"
+            )
+        largest = max(self.limits.upload_bytes, self.limits.request_bytes)
+        if self.limits.buffered_bytes < largest:
+            raise ConfigError(
+                f"{self.path}: [limits] buffered_bytes must be at least {largest}: one request may have them"
             )
         if (self.server.certificate is None) != (self.server.private_key is None):
             raise ConfigError(f"{self.path}: [server] needs both certificate and private_key, or neither")

@@ -10,7 +10,7 @@ from ..media_types import JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ
 from ..problems import DapProblem
 from ..store.helper_jobs import HelperJob
 from ..store.tasks import TaskRecord
-from .common import QUERY_BYTES, Context, answering, authenticate, find_task, location, read_body, resource_id
+from .common import QUERY_BYTES, Context, answering, authenticate, find_task, location, request_body, resource_id
 from .limits import Capacity
 
 
@@ -47,13 +47,12 @@ class HelperResources:
         """POST aggregation_jobs: begin an aggregation job (section 4.5.3.2)."""
         record = await self._task(request)
         context = self._context
-        with self._turns.reserve():
-            limits = context.limits
-            body = await read_body(request, JOB_INIT_REQ, limits.request_bytes, limits.body_seconds)
-            keys = await run_in_threadpool(context.directory.private_keys)
-            job_id, job = await run_in_threadpool(
-                self._helper.create_job, record, keys, body, context.clock(), later=context.helper_later
-            )
+        async with request_body(context, request, JOB_INIT_REQ, context.limits.request_bytes) as body:
+            with self._turns.reserve():
+                keys = await run_in_threadpool(context.directory.private_keys)
+                job_id, job = await run_in_threadpool(
+                    self._helper.create_job, record, keys, body, context.clock(), later=context.helper_later
+                )
         return self._show(record, job_id, job)
 
     async def get_job(self, request: Request) -> Response:
@@ -79,10 +78,10 @@ class HelperResources:
     async def create_share(self, request: Request) -> Response:
         """POST aggregate_shares: release an aggregate share (section 4.6.4)."""
         record = await self._task(request)
-        with self._turns.reserve():
-            limits = self._context.limits
-            body = await read_body(request, SHARE_REQ, min(limits.request_bytes, QUERY_BYTES), limits.body_seconds)
-            share_id, share = await run_in_threadpool(self._helper.create_share, record, body, self._context.clock())
+        context, create = self._context, self._helper.create_share
+        async with request_body(context, request, SHARE_REQ, min(context.limits.request_bytes, QUERY_BYTES)) as body:
+            with self._turns.reserve():
+                share_id, share = await run_in_threadpool(create, record, body, context.clock())
         where = location(record.task, record.task.helper_url, "aggregate_shares", share_id)
         return Response(share, headers={"Location": where, "Content-Type": SHARE})
 

@@ -1,9 +1,11 @@
 """The Leader's resources: reports and collection jobs."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -17,7 +19,7 @@ from ..aggregator.leader import Leader
 from ..media_types import COLLECTION_REQ, COLLECTION_RESP, UPLOAD_ERRORS
 from ..messages import Report, ReportError, ReportUploadStatus, UploadErrors
 from ..problems import NO_TYPE, WAITING, DapProblem
-from ..reports import decode_upload
+from ..reports import decode_upload, split_upload
 from ..store.collections import CollectionJob
 from ..store.tasks import TaskRecord
 from ..task import Task
@@ -26,20 +28,23 @@ from .common import (
     Context,
     answering,
     authenticate,
-    declared_size,
     find_task,
     location,
     problem_response,
-    read_body,
+    request_body,
     resource_id,
     stored_problem,
 )
 from .limits import Capacity
 from .report_writer import UploadWriter
 
-UPLOADS_AT_ONCE = 16  # of the largest size; of smaller ones more
+UPLOAD_SLICE = 1000
+"""Reports of an upload that are decoded and stored at once: they take several times the memory of their bytes."""
 
-_LONG_UPLOAD = 1 << 18  # bytes; longer ones are decoded on a thread, so that others are answered meanwhile
+LONG_BODY = 1 << 17
+"""Bytes; what is longer is decoded on a thread, since the event loop would stand still for some 20 ms and more."""
+
+T = TypeVar("T")
 
 
 class LeaderResources:
@@ -55,7 +60,6 @@ class LeaderResources:
         self._context = context
         self._accepted = context.metrics.uploaded.labels("accepted")
         self._writer = UploadWriter(leader, context.limits.waiting_reports)
-        self._bodies = Capacity(UPLOADS_AT_ONCE * context.limits.upload_bytes)
         self._turns = Capacity(context.limits.requests)
 
     def routes(self) -> list[Route]:
@@ -79,10 +83,6 @@ class LeaderResources:
 
     async def upload(self, request: Request) -> Response:
         """POST or PUT reports: an upload in the dialect of the task (section 4.4.2.2)."""
-        with self._bodies.reserve(declared_size(request, self._context.limits.upload_bytes)):
-            return await self._upload(request)
-
-    async def _upload(self, request: Request) -> Response:
         # Find the task, or abort with unrecognizedTask (section 4.4.2.2).
         context, now = self._context, self._context.clock()
         record = await find_task(context, request.path_params["task"])
@@ -93,17 +93,28 @@ class LeaderResources:
             response.headers["Allow"] = dialect.upload_method  # RFC 9110, section 15.5.6
             return response
 
-        # Read the request as far as is allowed.
-        limits = context.limits
-        body = await read_body(request, dialect.upload_media_type, limits.upload_bytes, limits.body_seconds)
+        # Take the reports, a slice of them at a time.
+        statuses: list[ReportUploadStatus] = []
+        async with request_body(context, request, dialect.upload_media_type, context.limits.upload_bytes) as body:
+            if not context.directory.keys_remembered:
+                await run_in_threadpool(context.directory.key_pairs)
+            bounds = await self._off_loop(body, split_upload, task, body)
+            for first in range(0, len(bounds) - 1, UPLOAD_SLICE):
+                last = min(first + UPLOAD_SLICE, len(bounds) - 1)
+                statuses += await self._take(record, body[bounds[first] : bounds[last]], now)
 
-        # Decode it, and check each report by itself.
-        if not context.directory.keys_remembered:
-            await run_in_threadpool(context.directory.key_pairs)
-        if len(body) > _LONG_UPLOAD:  # a million bytes take up to half a second
-            reports, errors = await run_in_threadpool(self._checked, task, body, now)
-        else:
-            reports, errors = self._checked(task, body, now)
+        # An empty body if all were accepted; otherwise the errors, in the order of the request.
+        if not statuses:
+            return Response(status_code=200)
+        if not dialect.bulk:
+            raise _dap09_problem(statuses[0].error, task.id)
+        content = await run_in_threadpool(UploadErrors(tuple(statuses)).encode)
+        return Response(content, headers={"Content-Type": UPLOAD_ERRORS})
+
+    async def _take(self, record: TaskRecord, body: bytes, now: float) -> list[ReportUploadStatus]:
+        """Store those reports of a slice that nothing speaks against; why others are refused, in their order."""
+        # Decode them, and check each report by itself.
+        reports, errors = await self._off_loop(body, self._checked, record.task, body, now)
 
         # Store the reports; those of a collected batch are discarded as report_replayed.
         good = [i for i in range(len(reports)) if i not in errors]
@@ -114,34 +125,34 @@ class LeaderResources:
 
         # Count the outcomes.
         self._accepted.inc(len(reports) - len(errors))
-        for reason in errors.values():
-            context.metrics.uploaded.labels(reason.name.lower()).inc()
+        for reason, count in Counter(errors.values()).items():
+            self._context.metrics.uploaded.labels(reason.name.lower()).inc(count)
+        return [ReportUploadStatus(reports[i].report_metadata.report_id, errors[i]) for i in sorted(errors)]
 
-        # An empty body if all were accepted; otherwise the errors, in the order of the request.
-        if not errors:
-            return Response(status_code=200)
-        if not dialect.bulk:
-            raise _dap09_problem(errors[0], task.id)
-        ids = [report.report_metadata.report_id for report in reports]
-        statuses = tuple(ReportUploadStatus(ids[i], errors[i]) for i in sorted(errors))
-        return Response(UploadErrors(statuses).encode(), headers={"Content-Type": UPLOAD_ERRORS})
+    async def _off_loop(self, body: bytes, work: Callable[..., T], *arguments: Any) -> T:
+        """Work on a body that raises invalidMessage if it is malformed; a long one on a thread, so that others are
+        answered meanwhile: of short ones that would be most of the time."""
+        try:
+            if len(body) > LONG_BODY:
+                return await run_in_threadpool(work, *arguments)
+            return work(*arguments)
+        except RemoteProtocolError as error:
+            raise DapProblem("invalidMessage", str(error), task_id=arguments[0].id) from None
 
     def _checked(self, task: Task, body: bytes, now: float) -> tuple[tuple[Report, ...], dict[int, ReportError]]:
         """The reports of an upload, and why some of them are refused."""
-        try:
-            reports = decode_upload(task, body)
-        except RemoteProtocolError as error:
-            raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
+        reports = decode_upload(task, body)
         return reports, self._leader.check_upload(task, self._context.directory.accepted(), reports, now)
 
     async def create(self, request: Request) -> Response:
         """POST collection_jobs: begin a collection job (section 4.6.1)."""
         record = await find_task(self._context, request.path_params["task"])
         authenticate(request, record, record.secrets.collector_token)
-        limits = self._context.limits
-        body = await read_body(request, COLLECTION_REQ, min(limits.request_bytes, QUERY_BYTES), limits.body_seconds)
-        with self._turns.reserve():
-            job = await run_in_threadpool(self._leader.collections.create, record, body, self._context.clock())
+        context, create = self._context, self._leader.collections.create
+        max_bytes = min(context.limits.request_bytes, QUERY_BYTES)
+        async with request_body(context, request, COLLECTION_REQ, max_bytes) as body:
+            with self._turns.reserve():
+                job = await run_in_threadpool(create, record, body, context.clock())
         return self._show(record, job)
 
     async def get(self, request: Request) -> Response:

@@ -16,9 +16,8 @@ class Limits:
         upload_bytes: the largest request with reports.
         request_bytes: the largest other request.
         waiting_reports: how many reports may wait for the disk.
-        requests: how many requests of Leader or Collector are worked on at once; each holds a thread and its body.
+        requests: how many requests of Leader or Collector are worked on at once; each holds a thread.
         key_cache: how many seconds Clients may keep our HPKE configurations.
-        body_seconds: how many seconds a request's content may take.
     """
 
     upload_bytes: int = 1 << 24
@@ -26,11 +25,10 @@ class Limits:
     waiting_reports: int = 10_000
     requests: int = 16
     key_cache: int = 86_400
-    body_seconds: float = 60.0
 
 
 class Capacity:
-    """How much requests may hold at once: threads, or bytes of their bodies.
+    """How many requests may be worked on at once.
 
     Args:
         amount: all that there is.
@@ -40,22 +38,19 @@ class Capacity:
         self._free = amount
 
     @contextmanager
-    def reserve(self, amount: int = 1) -> Iterator[None]:
-        """Hold a part of the capacity until the block is left.
-
-        Args:
-            amount: how much.
+    def reserve(self) -> Iterator[None]:
+        """Count as one of these until the block is left.
 
         Raises:
-            DapProblem: less than that is free.
+            DapProblem: there are as many already.
         """
-        if self._free < amount:
+        if self._free < 1:
             raise DapProblem(NO_TYPE, "too many requests at once; try again later", status=503, retry_after=1)
-        self._free -= amount
+        self._free -= 1
         try:
             yield
         finally:
-            self._free += amount
+            self._free += 1
 
 
 class UploadQueueFull(SecAggError):

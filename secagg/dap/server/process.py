@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 
 from ...errors import SecAggError
+from ...http.bodies import Bodies
 from ..aggregator.directory import Directory
 from ..aggregator.helper import Helper
 from ..aggregator.leader import Leader
@@ -58,7 +59,15 @@ class Process:
         self.directory = Directory(self.store, clock)
         self._clock = clock
         later = isinstance(config.jobs, HelperJobs) and config.jobs.later
-        self.context = Context(self.directory, self.metrics, config.app_limits(), clock, later)
+        self.context = Context(
+            self.directory,
+            self.metrics,
+            config.app_limits(),
+            Bodies(config.bounds()),
+            clock,
+            helper_later=later,
+            metrics_here=config.server.metrics is None,
+        )
         self.aggregator: Leader | Helper = (
             Helper(self.store)
             if self._http is None

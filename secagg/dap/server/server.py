@@ -19,14 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from prometheus_client import start_http_server
 from starlette.applications import Starlette
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from ...errors import SecAggError
+from ...http.server import configured
 from . import logs
+from .addresses import bound
 from .config import Config, ConfigError
+from .metrics_server import metrics_served
 from .process import GAUGE_SECONDS, Process
 
 _CONFIG = "SECAGG_DAP_CONFIG"  # tells a server process its file
@@ -49,7 +51,10 @@ def serve(config: Config, announce: Callable[[str], None], listen: str | None = 
     _check_tls(config)
     process = Process(config)
     try:
-        with _bound(config, listen or config.server.listen) as sock:
+        with (
+            bound(config, "server", listen or config.server.listen) as sock,
+            metrics_served(config, "server", config.server.metrics, process.metrics.text),
+        ):
             url = _url(config, sock)
             if config.server.processes == 1:
                 with _ignored_signals():
@@ -74,10 +79,10 @@ def work(config: Config, threads: int, announce: Callable[[str], None]) -> None:
     process = Process(config)
     workers = process.workers(threads)
     stop = threading.Event()
-    with _signals(lambda number, frame: stop.set()):
-        if config.workers.metrics is not None:
-            host, port = split_address(config.workers.metrics)
-            start_http_server(port, host, process.metrics.registry)
+    with (
+        _signals(lambda number, frame: stop.set()),
+        metrics_served(config, "workers", config.workers.metrics, process.metrics.text),
+    ):
         workers.start()
         announce(f"{threads} threads")
         while not stop.wait(GAUGE_SECONDS):
@@ -87,16 +92,6 @@ def work(config: Config, threads: int, announce: Callable[[str], None]) -> None:
                 log.warning("the gauges are not up to date: %s", error)
         workers.stop()
     process.close()
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Host and port of an address; an IPv6 host comes without its brackets.
-
-    Args:
-        address: such as `127.0.0.1:8080` or `[::]:443`.
-    """
-    host, _, port = address.rpartition(":")
-    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 class _Server(uvicorn.Server):
@@ -146,34 +141,15 @@ def _follow_parent() -> None:
 
 def _uvicorn(config: Config, app: Any, **others: Any) -> uvicorn.Config:
     table = config.server
-    return uvicorn.Config(
+    return configured(
         app,
+        config.bounds(),
         lifespan="on",
-        ws="none",
-        access_log=False,
-        log_config=None,
-        proxy_headers=False,
-        server_header=False,
-        limit_concurrency=config.limits.connections,
         timeout_graceful_shutdown=int(table.shutdown) or 1,
         ssl_certfile=None if table.certificate is None else config.file(table.certificate),
         ssl_keyfile=None if table.private_key is None else config.file(table.private_key),
         **others,
     )
-
-
-@contextmanager
-def _bound(config: Config, address: str) -> Iterator[socket.socket]:
-    host, port = split_address(address)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((host, port))
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise ConfigError(f"{config.path}: [server] cannot listen on {address}: {reason}") from None
-        yield sock
 
 
 def _url(config: Config, sock: socket.socket) -> str:

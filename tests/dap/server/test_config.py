@@ -19,10 +19,10 @@ from secagg.dap.aggregator.key_rotation import new_key, retire_key
 from secagg.dap.aggregator.leader import Leader
 from secagg.dap.messages import Role
 from secagg.dap.server import logs
+from secagg.dap.server.addresses import split_address
 from secagg.dap.server.config import SECRET_VARIABLE, Config, ConfigError, tables, template
 from secagg.dap.server.limits import Limits
 from secagg.dap.server.process import Process
-from secagg.dap.server.server import split_address
 from secagg.dap.store import engine
 from secagg.dap.store.engine import Store
 from secagg.dap.store.keys import list_keys

@@ -37,6 +37,8 @@ from secagg.dap.server.common import Context
 from secagg.dap.server.limits import Limits
 from secagg.dap.store.engine import StoreUnavailable
 from secagg.dap.store.keys import KeyPair, add_key
+from secagg.http.bodies import Bodies
+from secagg.http.bounds import Bounds
 
 from ...support.world import COLLECTOR_TOKEN, MIN_BATCH, PEER_TOKEN, Urls, World, extensions, serving
 
@@ -53,12 +55,14 @@ URN = "urn:ietf:params:ppm:dap:error:"
 class Served:
     """A world whose Aggregators are served."""
 
-    def __init__(self, urls: Urls, stack: ExitStack, limits: Limits, later: bool, parameters: dict[str, Any]) -> None:
+    def __init__(
+        self, urls: Urls, stack: ExitStack, limits: Limits, bounds: Bounds, later: bool, parameters: dict[str, Any]
+    ) -> None:
         self.world = World(urls, **parameters)
         stack.callback(self.world.close)
         clock = self.world.clock
         contexts = [
-            Context(Directory(store, clock), limits=limits, clock=clock, helper_later=later)
+            Context(Directory(store, clock), limits=limits, bodies=Bodies(bounds), clock=clock, helper_later=later)
             for store in (self.world.leader_store, self.world.helper_store)
         ]
         self.leader_directory, self.helper_directory = (context.directory for context in contexts)
@@ -103,8 +107,10 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     with ExitStack() as stack:
         urls = Urls(f"sqlite:///{tmp_path}/leader.db", f"sqlite:///{tmp_path}/helper.db")
 
-        def make(*, limits: Limits | None = None, later: bool = False, **parameters: Any) -> Served:
-            return Served(urls, stack, limits or Limits(), later, parameters)
+        def make(
+            *, limits: Limits | None = None, bounds: Bounds | None = None, later: bool = False, **parameters: Any
+        ) -> Served:
+            return Served(urls, stack, limits or Limits(), bounds or Bounds(), later, parameters)
 
         yield make
 
@@ -583,7 +589,7 @@ def test_resources_are_under_their_endpoint_also_where_a_proxy_takes_its_path_of
 
 def test_a_request_that_does_not_come_is_not_waited_for(serve: Serve) -> None:
     """Else a few of these would hold all the room that uploads have."""
-    served = serve(limits=Limits(body_seconds=0.2))
+    served = serve(bounds=Bounds(body_window=0.2))
     with socket.create_connection((served.leader.base_url.host, served.leader.base_url.port or 0)) as sock:
         head = f"POST {served.task}/reports HTTP/1.1\r\nHost: x\r\nContent-Type: {PPM}upload-req\r\n"
         sock.sendall(f"{head}Content-Length: 1000\r\n\r\nonly this".encode())
@@ -621,8 +627,7 @@ def test_others_are_answered_while_an_endless_upload_is_decoded(serve: Serve, mo
         return decode(*given)
 
     monkeypatch.setattr(leader_resources, "decode_upload", slow)
-    tiny = replace(served.world.report(), public_share=b"x")
-    uploading = threading.Thread(target=served.upload, args=[tiny] * 1000)
+    uploading = threading.Thread(target=served.upload, args=[served.world.report()] * 1000)
     uploading.start()
     assert decoding.wait(30)
     assert served.leader.get("/hpke_config").status_code == 200

@@ -1,0 +1,41 @@
+"""Where a server listens."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .config import Config, ConfigError
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of an address; an IPv6 host comes without its brackets.
+
+    Args:
+        address: such as `127.0.0.1:8080` or `[::]:443`.
+    """
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+@contextmanager
+def bound(config: Config, table: str, address: str) -> Iterator[socket.socket]:
+    """A socket that is bound to an address, until the block is left.
+
+    Args:
+        config: that the address stands in.
+        table: its table there, for the error.
+        address: host and port; port 0 takes a free one.
+
+    Raises:
+        ConfigError: nobody can listen there.
+    """
+    host, port = split_address(address)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((host, port))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ConfigError(f"{config.path}: [{table}] cannot listen on {address}: {reason}") from None
+        yield sock

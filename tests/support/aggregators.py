@@ -1,0 +1,39 @@
+"""Leader and Helper as processes of their own, as an operator starts them."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def serving(*arguments: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """A process of an Aggregator, and what its first line says; it must end gracefully, and say no secret."""
+    command = [sys.executable, "-m", "secagg", "dap", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().rstrip("\n"), process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                _, errors = process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    assert "127.0.0.1" not in errors
+
+
+def change(path: Path, **values: object) -> None:
+    """Set keys of a configuration that are in it."""
+    content = path.read_text()
+    for key, value in values.items():
+        content, count = re.subn(rf"^{key} = .*$", f"{key} = {json.dumps(value)}", content, flags=re.M)
+        assert count == 1
+    path.write_text(content)
