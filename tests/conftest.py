@@ -1,10 +1,35 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and which of them are quick."""
 
+from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from secagg import _kernels
+
+from .support.folders import ROOT
+
+QUICK = ("tests/protocol", "tests/noisy", "tests/test_")  # where a path of quick tests begins
+LONG_SECONDS = 20
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        path = item.path.relative_to(ROOT).as_posix()
+        if path.startswith(QUICK) and not item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.quick)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Which files took long, their setup and teardown included."""
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            seconds[getattr(report, "nodeid", "").partition("::")[0]] += getattr(report, "duration", 0.0)
+    for name, taken in seconds.most_common():
+        if name and taken > LONG_SECONDS:
+            terminalreporter.write_line(f"{taken:6.0f} s  {name}")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -52,6 +52,7 @@ def remaining(n: int, drops: dict[int, set[int]]) -> int:
     return n - sum(len(users) for users in drops.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "n", "t"),
     [
