@@ -1,6 +1,6 @@
 """Fixtures shared by all tests, and which of them are quick."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,11 +23,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Which files took long, their setup and teardown included."""
-    seconds: Counter[str] = Counter()
+    seconds: dict[str, float] = defaultdict(float)
     for reports in terminalreporter.stats.values():
         for report in reports:
             seconds[getattr(report, "nodeid", "").partition("::")[0]] += getattr(report, "duration", 0.0)
-    for name, taken in seconds.most_common():
+    for taken, name in sorted(((taken, name) for name, taken in seconds.items()), reverse=True):
         if name and taken > LONG_SECONDS:
             terminalreporter.write_line(f"{taken:6.0f} s  {name}")
 
