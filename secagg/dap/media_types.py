@@ -1,5 +1,7 @@
 """The media types of section 9.1 that are the same in all dialects; `dialect` has the others."""
 
+from ..http.semantics import parse_media_type
+
 JOB_INIT_REQ = "application/ppm-dap;message=aggregation-job-init-req"
 JOB_RESP = "application/ppm-dap;message=aggregation-job-resp"
 SHARE_REQ = "application/ppm-dap;message=aggregate-share-req"
@@ -7,3 +9,20 @@ SHARE = "application/ppm-dap;message=aggregate-share"
 UPLOAD_ERRORS = "application/ppm-dap;message=upload-errors"
 COLLECTION_REQ = "application/ppm-dap;message=collection-job-req"
 COLLECTION_RESP = "application/ppm-dap;message=collection-job-resp"
+
+VERSION = "18"
+"""Of the draft, which a media type of DAP may name in a parameter (section 9.1)."""
+
+
+def is_media_type(given: str, wanted: str) -> bool:
+    """Whether a Content-Type is a media type of DAP, however it is spelled, and of no other version.
+
+    Args:
+        given: the value of a Content-Type field; may be empty.
+        wanted: one of the media types here or of a dialect.
+    """
+    parsed, expected = parse_media_type(given), parse_media_type(wanted)
+    if parsed is None or expected is None or parsed[0] != expected[0]:
+        return False
+    parameters = {"version": VERSION} | parsed[1]
+    return parameters == {"version": VERSION} | expected[1]

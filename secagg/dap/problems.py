@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ..errors import RemoteProtocolError, SecAggError
-from ..http.semantics import parse_retry_after
+from ..http.semantics import parse_media_type, parse_retry_after
 from .base64url import base64url, from_base64url
 from .messages import TASK_ID_SIZE
 
@@ -120,7 +120,8 @@ _RESERVED = {"self", "retry_after", "task_id"}  # names of DapProblem's own argu
 
 def _document(content_type: str, body: bytes) -> dict[str, Any]:
     """The problem document of a body; empty if the body is none."""
-    if content_type.partition(";")[0].strip().lower() != MEDIA_TYPE or len(body) > _LONGEST_BODY:
+    media_type = parse_media_type(content_type)
+    if media_type is None or media_type[0] != MEDIA_TYPE or len(body) > _LONGEST_BODY:
         return {}
     try:
         document = json.loads(body)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from ...errors import RemoteProtocolError
 from ...http import steps
 from ...http.steps import Busy, Request, Response, Retries, Steps
+from ..media_types import is_media_type
 from ..problems import DapProblem, from_response
 
 
@@ -55,17 +56,17 @@ def require_success(response: Response, now: float) -> None:
 
 
 def require_media_type(response: Response, wanted: str) -> None:
-    """Check an answer's media type; spaces and capitals do not matter.
+    """Check an answer's media type, however it is spelled.
 
     Args:
         response: the answer.
-        wanted: the media type, in lower case without spaces.
+        wanted: the media type.
 
     Raises:
         RemoteProtocolError: the answer is of another type.
     """
     given = response.headers.get("content-type", "")
-    if given.replace(" ", "").lower() != wanted:
+    if not is_media_type(given, wanted):
         content_type = "".join(c if c.isprintable() else "?" for c in given[:100])
         raise RemoteProtocolError(
             f"an answer of type {wanted} expected, got {content_type!r}: is the URL in the task right?"

@@ -20,6 +20,7 @@ from ...http.bodies import Bodies, Disconnected, Refusal
 from ...http.bounds import Bounds
 from ..aggregator.directory import Directory
 from ..base64url import base64url, from_base64url
+from ..media_types import is_media_type
 from ..messages import TASK_ID_SIZE
 from ..metrics import Metrics
 from ..problems import MEDIA_TYPE, NO_TYPE, DapProblem, to_document
@@ -163,7 +164,7 @@ async def request_body(context: Context, request: Request, media_type: str, max_
     Args:
         context: of the resource.
         request: whose content was not read yet.
-        media_type: that the content must have, in lower case without spaces.
+        media_type: that the content must have.
         max_bytes: the largest size.
 
     Raises:
@@ -171,8 +172,7 @@ async def request_body(context: Context, request: Request, media_type: str, max_
         Refusal: it is too long or too slow, or there is no room for it now.
         Disconnected: the peer went away.
     """
-    given = request.headers.get("content-type", "")
-    if given.replace(" ", "").lower() != media_type:
+    if not is_media_type(request.headers.get("content-type", ""), media_type):
         raise DapProblem(NO_TYPE, f"Content-Type must be {media_type}", status=415)
     async with context.bodies.read(request.scope, request.receive, max_bytes) as content:
         yield content

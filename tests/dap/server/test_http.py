@@ -204,6 +204,21 @@ def test_upload_of_another_media_type_is_refused(serve: Serve) -> None:
         problem(served.upload(headers={"Content-Type": given}), 415)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "application/ppm-dap;message=upload-req;version=18",
+        'Application/PPM-DAP ;\tMessage="upload-req"; Version="18"',
+        "application/ppm-dap; version=18; message=upload-req",
+    ],
+)
+def test_a_media_type_may_be_spelled_as_http_has_it(serve: Serve, given: str) -> None:
+    """And name the draft (section 9.1), but no other one."""
+    served = serve()
+    assert served.upload(served.world.report(), headers={"Content-Type": given}).status_code == 200
+    problem(served.upload(headers={"Content-Type": given.replace("18", "17")}), 415)
+
+
 def test_upload_that_cannot_be_decoded_is_an_invalid_message(serve: Serve) -> None:
     served = serve()
     body = UploadRequest((served.world.report(),)).encode()
