@@ -34,7 +34,10 @@ class Role(IntEnum):
 
 
 class ReportError(IntEnum):
-    """Why one report is refused, by the Leader at upload or by an Aggregator in a job (section 4.1)."""
+    """Why one report is refused, by the Leader at upload or by an Aggregator in a job (section 4.1).
+
+    Others may use codes that are registered later (section 10): these are `UNKNOWN_12` and the like.
+    """
 
     BATCH_COLLECTED = 1
     REPORT_REPLAYED = 2
@@ -47,6 +50,14 @@ class ReportError(IntEnum):
     REPORT_TOO_EARLY = 9
     TASK_NOT_STARTED = 10
     OUTDATED_CONFIG = 11
+
+    @classmethod
+    def _missing_(cls, value: object) -> "ReportError | None":
+        if not isinstance(value, int) or not 0 < value < 256:
+            return None
+        unknown = int.__new__(cls, value)
+        unknown._name_, unknown._value_ = f"UNKNOWN_{value}", value
+        return unknown
 
 
 class BatchMode(IntEnum):

@@ -166,14 +166,23 @@ def test_fields_that_may_not_be_empty_are_not(kind: type[Struct], encoded: str) 
         (m.Query, "03 0000"),
         (m.VerifyResp, f"{RID} 03"),
         (m.VerifyResp, f"{RID} 02 00"),
-        (m.VerifyResp, f"{RID} 02 0c"),
         (m.ReportUploadStatus, f"{RID} 00"),
-        (m.ReportUploadStatus, f"{RID} 0c"),
     ],
 )
 def test_values_that_the_draft_does_not_have_are_refused(kind: type[Struct], encoded: str) -> None:
     with pytest.raises(RemoteProtocolError, match="unknown value"):
         kind.decode(bytes.fromhex(encoded))
+
+
+@pytest.mark.parametrize("code", [12, 200, 255])
+def test_errors_that_are_registered_later_are_kept_as_numbers(code: int) -> None:
+    """Section 10 lets others use them: one must not cost the answers to all other reports."""
+    encoded = bytes.fromhex(RID) + bytes([code])
+    status = m.ReportUploadStatus.decode(encoded)
+    assert (int(status.error), status.error.name) == (code, f"UNKNOWN_{code}")
+    assert status.encode() == encoded
+    verify = m.VerifyResp.decode(bytes.fromhex(RID) + b"\x02" + bytes([code]))
+    assert verify.outcome == code
 
 
 def test_a_list_whose_last_struct_ends_early_is_refused() -> None:
