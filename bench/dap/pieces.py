@@ -95,6 +95,9 @@ class DirectPeer:
     def poll_job(self, record: TaskRecord, location: str) -> Answer:
         raise AssertionError("this Helper answers at once")
 
+    def poll_share(self, record: TaskRecord, location: str) -> Answer:
+        raise AssertionError("this Helper answers at once")
+
     def delete_job(self, record: TaskRecord, location: str) -> None:
         raise AssertionError("this Helper answers at once")
 

@@ -169,6 +169,10 @@ class DirectPeer:
             share_id, share = self._world.helper.create_share(self._world.helper_task, body, self._world.helper_now)
             return Answer(share, share_id.hex())
 
+    def poll_share(self, record: TaskRecord, location: str) -> Answer:
+        with self._faulty():
+            return Answer(self._world.helper.find_share(self._world.helper_task, bytes.fromhex(location)), location)
+
     @contextmanager
     def _faulty(self) -> Iterator[None]:
         fault = self.faults.pop(0) if self.faults else None

@@ -4,6 +4,7 @@ As in `leader`, each step begins with a lease and ends with one transaction.
 """
 
 import json
+import logging
 import os
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,7 +13,7 @@ from math import ceil
 from ...errors import RemoteProtocolError
 from ...shamir import RandomBytes
 from ..messages import AggregateShare, AggregateShareReq, BatchSelector, CollectionJobReq, Interval
-from ..problems import NO_TYPE, DapProblem, to_document
+from ..problems import NO_TYPE, URN, DapProblem, to_document
 from ..store import buckets, collections
 from ..store.collections import CollectionJob
 from ..store.engine import Store, Tx
@@ -21,8 +22,11 @@ from ..store.tasks import KnownTasks, TaskRecord, lock_task
 from ..task import Task
 from .input_shares import SKEW
 from .peer import Peer, PeerUnavailable
+from .peer_health import PeerHealth
 from .release import BUDGET_SPENT, batch_interval, check_request, journal_release, release, too_small
 from .schedule import Settings
+
+log = logging.getLogger(__name__)
 
 COLLECTION_JOB_ID_SIZE = 16
 LOOK_AGAIN = 5.0  # seconds between looks whether a batch has enough reports
@@ -38,18 +42,22 @@ class CollectionJobs:
         peer: the Helper of each task.
         settings: how the Leader schedules its work.
         tasks: those that were loaded.
+        health: of the Helpers, if `peer` is watched.
     """
 
-    def __init__(self, store: Store, peer: Peer, settings: Settings, tasks: KnownTasks) -> None:
+    def __init__(
+        self, store: Store, peer: Peer, settings: Settings, tasks: KnownTasks, health: PeerHealth | None = None
+    ) -> None:
         self._store = store
         self._peer = peer
         self._settings = settings
         self._tasks = tasks
+        self._health = health
 
     def create(self, record: TaskRecord, body: bytes, now: float, *, rand: RandomBytes = os.urandom) -> CollectionJob:
         """Accept a CollectionJobReq (section 4.6.1); the same bytes find the same job.
 
-        A job that has failed with too few reports starts anew.
+        A job that has failed with too few reports, or for want of the Helper's share, starts anew.
 
         Args:
             record: the task.
@@ -64,11 +72,11 @@ class CollectionJobs:
         task, digest = record.task, sha256(body).digest()
         query = _decode_request(task, body)
 
-        # The same bytes are the same job; with invalidBatchSize, the Collector may retry it.
+        # The same bytes are the same job. The Collector may retry it if it failed for want of reports or of the Helper.
         with self._store.write() as tx:
             job = collections.find_collection_job_by_request(tx, record, digest)
-            if job is not None and job.problem is not None and _retryable(job.problem):
-                collections.update_collection_job(tx, job, problem=None, due=now, attempts=0)
+            if job is not None and job.problem is not None and _may_begin_anew(job):
+                collections.update_collection_job(tx, job, problem=None, due=now, attempts=0, asked=now)
                 return collections.find_collection_job_by_request(tx, record, digest) or job
             if job is not None:
                 return job
@@ -124,7 +132,8 @@ class CollectionJobs:
         """
         # Lease the job that has been due for longest.
         with self._store.write() as tx:
-            job = collections.lease_collection_job(tx, now, self._settings.lease)
+            resting = () if self._health is None else self._health.resting_tasks(tx, self._tasks)
+            job = collections.lease_collection_job(tx, now, self._settings.lease, resting)
             record = None if job is None else self._tasks.find(tx, job.task)
         if job is None:
             return None
@@ -140,14 +149,11 @@ class CollectionJobs:
             ready = job if job.share_request is not None else self._collect(record, job, now)
             if ready is not None and ready.share_request is not None:
                 self._finish(record, ready)
-        # A refusal ends the job; an unavailable Helper only delays it.
+        # A refusal ends the job; an unavailable Helper only delays it, for a while.
         except DapProblem as problem:
-            self._fail(job, now, problem)
+            self._fail(record, job, problem)
         except PeerUnavailable as problem:
-            delay = self._settings.delay(job.attempts, problem.retry_after)
-            with self._store.write() as tx:
-                if collections.lock_collection_job(tx, job) is not None:
-                    collections.update_collection_job(tx, job, due=now + delay)
+            self._postpone(record, job, now, problem)
         with self._store.read() as tx:
             return collections.find_collection_job(tx, record, job.id) or job
 
@@ -162,7 +168,7 @@ class CollectionJobs:
                 return current
 
             # Wait until all aggregation jobs of the batch are complete and it has enough reports (section 4.6.1).
-            batch = self._ready(tx, record, request, now)
+            batch = self._ready(tx, record, request, current.newest, now)
             if isinstance(batch, Later):
                 collections.update_collection_job(tx, job, due=batch.due, waiting=batch.reason)
                 return None
@@ -176,12 +182,18 @@ class CollectionJobs:
             selector = BatchSelector(record.task.batch_mode, config)
             share_request = AggregateShareReq(request, selector, held.count, held.checksum).encode()
             response = held.count.to_bytes(8, "big") + held.interval.encode() + sealed.encode()
-            changed = {"share_request": share_request, "response": response, "waiting": "the Helper's share is awaited"}
-            collections.update_collection_job(tx, job, **changed)
+            waiting = "the Helper's share is awaited"
+            collections.update_collection_job(
+                tx, job, share_request=share_request, response=response, waiting=waiting, asked=now
+            )
             return collections.lock_collection_job(tx, job)
 
-    def _ready(self, tx: Tx, record: TaskRecord, request: CollectionJobReq, now: float) -> "Interval | bytes | Later":
+    def _ready(
+        self, tx: Tx, record: TaskRecord, request: CollectionJobReq, newest: int | None, now: float
+    ) -> "Interval | bytes | Later":
         """The batch to collect, or when to look again.
+
+        Reports after the `newest` are not waited for: late ones could hold up the collection of an interval for ever.
 
         Raises:
             DapProblem: there are too few reports, and no more can come.
@@ -199,7 +211,7 @@ class CollectionJobs:
 
         # By time: first complete the aggregation jobs that overlap the batch (section 4.6.1).
         interval = batch_interval(task, request.query.config)
-        waiting = count_open_reports_in_batch(tx, record, interval)
+        waiting = count_open_reports_in_batch(tx, record, interval, newest)
         if waiting:
             return Later(now + 0.25, f"{waiting:,} reports of the batch are not aggregated yet")
 
@@ -222,10 +234,19 @@ class CollectionJobs:
         assert job.share_request is not None
         assert job.response is not None
 
-        # Obtain the Helper's aggregate share (section 4.6.4).
-        answer = self._peer.create_share(record, job.share_request)
+        # Obtain the Helper's aggregate share (section 4.6.4), at once or by asking for it later (section 3.1). If it is
+        # refused, the Collector is told why.
+        try:
+            if job.share_location is None:
+                answer = self._peer.create_share(record, job.share_request)
+            else:
+                answer = self._peer.poll_share(record, job.share_location)
+        except DapProblem as problem:
+            raise _refused(record.task, problem) from None
         if answer.body is None:
-            raise PeerUnavailable("the Helper is not ready", answer.retry_after)
+            with self._store.write() as tx:
+                collections.update_collection_job(tx, job, share_location=answer.location)
+            raise ShareNotReady(answer.retry_after)
         try:
             share = AggregateShare.decode(answer.body)
         except RemoteProtocolError as error:
@@ -240,18 +261,41 @@ class CollectionJobs:
             if collections.lock_collection_job(tx, job) is not None:
                 collections.update_collection_job(tx, job, response=response, finished=True, due=None)
 
-    def _fail(self, job: CollectionJob, now: float, problem: DapProblem) -> None:
-        """End the job with the problem that the Collector is told. Where the Helper may recover, the job is tried
-        again."""
+    def _postpone(self, record: TaskRecord, job: CollectionJob, now: float, problem: PeerUnavailable) -> None:
+        """Ask the Helper again later, or fail if it was asked for too long."""
+        delay = self._settings.delay(job.attempts, problem.retry_after)
         with self._store.write() as tx:
-            released = collections.lock_collection_job(tx, job)
-            if released is None:
+            current = collections.lock_collection_job(tx, job)
+            if current is None:
                 return
-            if released.share_request is not None and problem.type not in _CONFLICTS:
-                delay = self._settings.delay(job.attempts, problem.retry_after)
+            asked_for = 0.0 if current.asked is None else now - current.asked
+            if asked_for < self._settings.give_up:
                 collections.update_collection_job(tx, job, due=now + delay)
+        if asked_for >= self._settings.give_up:
+            detail = f"the Helper has given no share for {asked_for:,.0f} s: {problem}; ask again with the same query"
+            self._fail(record, job, DapProblem(NO_TYPE, detail, task_id=record.task.id))
+        elif not isinstance(problem, ShareNotReady):
+            log.warning("%s: %s; attempt %d, the next in %.0f s", _named(record), problem, job.attempts + 1, delay)
+
+    def _fail(self, record: TaskRecord, job: CollectionJob, problem: DapProblem) -> None:
+        """End the job with the problem that the Collector is told (section 4.6.1)."""
+        with self._store.write() as tx:
+            if collections.lock_collection_job(tx, job) is None:
                 return
-            collections.update_collection_job(tx, job, problem=to_document(problem).decode(), due=None)
+            document = to_document(problem).decode()
+            collections.update_collection_job(tx, job, problem=document, due=None, share_location=None)
+        log.warning("%s has failed: %s", _named(record), problem)
+
+
+class ShareNotReady(PeerUnavailable):
+    """The Helper works on its share.
+
+    Args:
+        retry_after: the seconds that it asks for.
+    """
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("the Helper is not ready", retry_after)
 
 
 @dataclass(frozen=True)
@@ -280,5 +324,18 @@ def _decode_request(task: Task, body: bytes) -> CollectionJobReq:
     return request
 
 
-def _retryable(problem: str) -> bool:
-    return str(json.loads(problem).get("type", "")).endswith(":invalidBatchSize")
+def _may_begin_anew(job: CollectionJob) -> bool:
+    """Whether the same request begins a failed job anew: for want of reports, or of the Helper unless they disagree."""
+    kind = str(json.loads(job.problem or "{}").get("type", "")).removeprefix(URN)
+    return kind == "invalidBatchSize" or (job.share_request is not None and kind not in _CONFLICTS)
+
+
+def _refused(task: Task, problem: DapProblem) -> DapProblem:
+    """What the Collector is told of the Helper's refusal. The status is ours: the Helper's may be about our token, and
+    the Collector would look for its own."""
+    detail = f"the Helper refuses its share: {problem.detail or problem.type} (HTTP {problem.status})"
+    return DapProblem(problem.type, detail, task_id=task.id, **problem.members)
+
+
+def _named(record: TaskRecord) -> str:
+    return f"a collection job of task {record.task.text} (Helper {record.task.helper_url})"

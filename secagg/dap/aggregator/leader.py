@@ -5,8 +5,11 @@ to the Helper is made from stored reports alone. So after a crash the same bytes
 it did before.
 """
 
+import logging
+from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from ...errors import RemoteProtocolError
 from ...vdaf import VerifyStates
@@ -28,7 +31,6 @@ from ..store.buckets import Outputs
 from ..store.engine import Store
 from ..store.leader_jobs import (
     Job,
-    abandon_job,
     add_job,
     end_job,
     lease_job,
@@ -43,7 +45,10 @@ from ..task import Task, report_share
 from .collection_jobs import CollectionJobs
 from .input_shares import SKEW, Opened, ReportToOpen, check_metadata, open_shares
 from .peer import Answer, Peer, PeerUnavailable
+from .peer_health import PeerHealth
 from .schedule import Settings
+
+log = logging.getLogger(__name__)
 
 
 class Leader:
@@ -53,6 +58,7 @@ class Leader:
         store: of this Aggregator alone.
         peer: the Helper of each task.
         settings: how the Leader schedules its work; None for the defaults.
+        health: of the Helpers, if `peer` is watched; jobs of Helpers that rest are left alone.
 
     Attributes:
         store: the same.
@@ -60,12 +66,17 @@ class Leader:
         collections: its collection jobs.
     """
 
-    def __init__(self, store: Store, peer: Peer, settings: Settings | None = None) -> None:
+    def __init__(
+        self, store: Store, peer: Peer, settings: Settings | None = None, health: PeerHealth | None = None
+    ) -> None:
         self.store = store
         self.settings = settings or Settings()
         self._peer = peer
         self._tasks = KnownTasks()
-        self.collections = CollectionJobs(store, peer, self.settings, self._tasks)
+        self._health = health
+        self._accepted: Counter[int] = Counter()  # jobs that the Helper has accepted, by the task's number
+        self._refused: dict[int, int] = {}  # how many these were when a job was first refused, by the job's number
+        self.collections = CollectionJobs(store, peer, self.settings, self._tasks, health)
 
     # Uploads.
 
@@ -146,7 +157,8 @@ class Leader:
         """
         # Lease the job that has been due for longest, and read its reports in the same transaction.
         with self.store.write() as tx:
-            job = lease_job(tx, now, self.settings.lease)
+            resting = () if self._health is None else self._health.resting_tasks(tx, self._tasks)
+            job = lease_job(tx, now, self.settings.lease, resting)
             if job is None:
                 return None
             record = self._tasks.find(tx, job.task)
@@ -160,9 +172,14 @@ class Leader:
 
         # Whatever the Helper cannot do now is tried again later, from the same stored reports.
         try:
-            return self._aggregate(record, keys, job, [Report.decode(body) for body in bodies], now)
+            done = self._aggregate(record, keys, job, [Report.decode(body) for body in bodies], now)
+            self._accepted[record.key] += 1
+            self._refused.pop(job.key, None)
+            return done
         except (DapProblem, PeerUnavailable) as problem:
-            self._postpone(job, now, problem)
+            if isinstance(problem, DapProblem) and problem.status in _REFUSALS and job.resource is None:
+                return self._divide(record, job, len(bodies), now, problem)
+            self._postpone(record, job, now, problem)
             return JobDone(0, {}, problem)
 
     def _aggregate(
@@ -193,7 +210,7 @@ class Leader:
                     postpone_job(tx, job, now + answer.retry_after, answer.location)
                 return JobDone(0, {})
             # Each VerifyResp either continues its report or rejects it.
-            outcomes, location = self._outcomes(record, job, answer, inits), answer.location
+            outcomes, location = self._outcomes(record, answer, inits), answer.location
             for row, outcome in zip(sent, outcomes, strict=True):
                 if isinstance(outcome, bytes):
                     payloads[row] = outcome
@@ -212,10 +229,9 @@ class Leader:
         batch = () if job.batch is None else (AggregationJobExtension(LEADER_SELECTED_BATCH_ID, job.batch),)
         return self._peer.create_job(record, AggregationJobInitReq(0, b"", batch, tuple(inits)).encode())
 
-    def _outcomes(
-        self, record: TaskRecord, job: Job, answer: Answer, inits: list[VerifyInit]
-    ) -> list[bytes | ReportError]:
-        """The Helper's outcome for each report that was sent to it. A wrong answer abandons the job (section 4.5.5)."""
+    def _outcomes(self, record: TaskRecord, answer: Answer, inits: list[VerifyInit]) -> list[bytes | ReportError]:
+        """The Helper's outcome for each report that was sent to it. A wrong answer abandons the Helper's job (section
+        4.5.5); ours begins another one there later."""
         outcomes: list[bytes | ReportError] = []
         wanted = [init.report_share.report_metadata.report_id for init in inits]
         try:
@@ -229,8 +245,6 @@ class Leader:
                     raise RemoteProtocolError("a report that is finished too early")
                 outcomes.append(resp.outcome)
         except RemoteProtocolError as error:
-            with self.store.write() as tx:
-                abandon_job(tx, job)
             self._peer.delete_job(record, answer.location)
             raise PeerUnavailable(f"the Helper's answer to an aggregation job is wrong: {error}") from None
         return outcomes
@@ -267,8 +281,34 @@ class Leader:
         aggregated = len(opened.positions) + len(opened.errors) - len(errors)
         return JobDone(aggregated, {i: errors[i] for i in errors if i not in early}, early=len(early))
 
-    def _postpone(self, job: Job, now: float, problem: DapProblem | PeerUnavailable) -> None:
+    def _divide(self, record: TaskRecord, job: Job, count: int, now: float, problem: DapProblem) -> "JobDone":
+        """Halve a job that the Helper refuses whole, until the report at fault stands alone.
+
+        That is dropped if the Helper has accepted another job since, such as the other half: else the fault may be the
+        Helper's.
+        """
+        accepted_before = self._refused.setdefault(job.key, self._accepted[record.key])
+        if count > 1:
+            log.warning("%s refuses a job of %d reports, which is halved: %s", _helper(record), count, problem)
+            with self.store.write() as tx:
+                half = split_job(tx, job, range(count // 2, count), now)
+                postpone_job(tx, job, now, None)
+            if half is not None:
+                self._refused[half] = accepted_before
+            return JobDone(0, {}, problem)
+        if self._accepted[record.key] == accepted_before:
+            self._postpone(record, job, now, problem)
+            return JobDone(0, {}, problem)
+        log.warning("%s refuses a report by itself, which is dropped: %s", _helper(record), problem)
+        with self.store.write() as tx:
+            end_job(tx, job, rejected=1)
+        del self._refused[job.key]
+        return JobDone(0, {0: ReportError.REPORT_DROPPED}, problem)
+
+    def _postpone(self, record: TaskRecord, job: Job, now: float, problem: DapProblem | PeerUnavailable) -> None:
         delay = self.settings.delay(job.attempts, problem.retry_after)
+        named = f"an aggregation job of task {record.task.text} waits for {_helper(record)}"
+        log.warning("%s: %s; attempt %d, the next in %.0f s", named, problem, job.attempts + 1, delay)
         with self.store.write() as tx:
             postpone_job(tx, job, now + delay, None)
 
@@ -291,6 +331,11 @@ class JobDone:
 
 
 _INVALID = ReportError.VDAF_VERIFY_ERROR
+_REFUSALS = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}  # which may be about one report
+
+
+def _helper(record: TaskRecord) -> str:
+    return f"the Helper {record.task.helper_url}"
 
 
 def upload_of(task: Task, report: Report) -> Upload:

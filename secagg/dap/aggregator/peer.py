@@ -11,7 +11,7 @@ import httpx
 from ...errors import RemoteProtocolError, SecAggError
 from ...http.semantics import TEMPORARY, parse_retry_after
 from ...http.steps import Failure, Request, Response, perform
-from ..media_types import JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ
+from ..media_types import JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ, is_media_type
 from ..problems import from_response
 from ..store.tasks import TaskRecord
 
@@ -25,11 +25,13 @@ class PeerUnavailable(SecAggError):
 
     Attributes:
         retry_after: seconds, if the Helper has stated them.
+        kind: for the metrics, "unreachable", "busy", "wrong answer" or "resting".
     """
 
-    def __init__(self, reason: str, retry_after: float | None = None) -> None:
+    def __init__(self, reason: str, retry_after: float | None = None, *, kind: str = "wrong answer") -> None:
         super().__init__(reason)
         self.retry_after = retry_after
+        self.kind = kind
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,6 +84,14 @@ class Peer(Protocol):
             body: the encoded AggregateShareReq.
         """
 
+    def poll_share(self, record: TaskRecord, location: str) -> Answer:
+        """Ask for an aggregate share that was not ready (section 3.1).
+
+        Args:
+            record: the task.
+            location: where the Helper keeps the share.
+        """
+
 
 class HttpPeer:
     """Sends the Leader's requests over HTTP.
@@ -111,6 +121,10 @@ class HttpPeer:
         """See `Peer.create_share`."""
         return self._create(record, "aggregate_shares", SHARE_REQ, SHARE, body)
 
+    def poll_share(self, record: TaskRecord, location: str) -> Answer:
+        """See `Peer.poll_share`."""
+        return self._answer(self._send(record, "GET", location), SHARE, location)
+
     def _create(self, record: TaskRecord, resource: str, media_type: str, answer_type: str, body: bytes) -> Answer:
         url = f"{record.task.helper_url}/tasks/{record.task.text}/{resource}"
         response = self._send(record, "POST", url, {"Content-Type": media_type}, body)
@@ -123,7 +137,7 @@ class HttpPeer:
         own = {"Authorization": f"Bearer {token}", **(headers or {})}
         reply = perform(self._http, Request(method, url, own, body, MAX_BYTES, MAX_SECONDS))
         if isinstance(reply, Failure):
-            raise PeerUnavailable(f"the Helper does not answer: {reply.kind}")
+            raise PeerUnavailable(f"the Helper does not answer: {reply.kind}", kind="unreachable")
         if isinstance(reply, RemoteProtocolError):
             raise PeerUnavailable(f"the Helper does not answer as it should: {reply.reason}")
         if reply.successful:
@@ -132,13 +146,13 @@ class HttpPeer:
         problem.retry_after = self._wait(reply.headers)
         if 400 <= reply.status < 500 and reply.status not in TEMPORARY:
             raise problem
-        raise PeerUnavailable(f"the Helper is busy or fails: {problem}", problem.retry_after)
+        raise PeerUnavailable(f"the Helper is busy or fails: {problem}", problem.retry_after, kind="busy")
 
     def _answer(self, response: Response, media_type: str, location: str) -> Answer:
         if not response.content:
             wait = self._wait(response.headers)
             return Answer(None, location, 1.0 if wait is None else wait)
-        if response.headers.get("content-type") != media_type:
+        if not is_media_type(response.headers.get("content-type", ""), media_type):
             raise PeerUnavailable(f"the Helper's answer is not of type {media_type}")
         return Answer(response.content, location)
 

@@ -18,12 +18,14 @@ class Settings:
             double.
         patience: seconds after which a batch that the Leader selects is released although it is not full, if it is
             large enough.
+        give_up: seconds after which a collection job fails if the Helper gives no share.
     """
 
     job_size: int = 500
     lease: float = 120.0
     backoff: float = 60.0
     patience: float = 60.0
+    give_up: float = 600.0
 
     def size(self, task: Task) -> int:
         """The largest number of reports in a job of this task: fewer than `job_size` where their shares are long.

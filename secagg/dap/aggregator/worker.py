@@ -109,8 +109,6 @@ class Workers:
         if done is not None:
             self._metrics.job_seconds.observe(time.perf_counter() - started)
             self._metrics.count_job(done.aggregated, done.errors)
-            if done.problem is not None:
-                log.warning("an aggregation job waits: %s", done.problem)
         collection = self._aggregator.collections.work(now)
         if collection is not None and collection.finished and collection.response is not None:
             self._metrics.batch_sizes.observe(CollectionJobResp.decode(collection.response).report_count)

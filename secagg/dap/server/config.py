@@ -134,6 +134,11 @@ class LeaderJobs:
     patience: float = _option(
         60, _SECONDS, "Seconds that a batch which the Leader selects may take to fill; then min_batch_size is enough."
     )
+    give_up: float = _option(
+        600,
+        _SECONDS,
+        "Seconds after which a collection fails if the Helper gives no share, until it is asked for again.",
+    )
     lease: float = _option(
         120,
         _SECONDS,
@@ -372,7 +377,7 @@ class Config:
         assert isinstance(self.jobs, LeaderJobs)
         assert self.helper is not None
         lease = max(self.jobs.lease, 2 * self.helper.timeout)  # nobody else begins again while we wait for the Helper
-        return Settings(self.jobs.job_size, lease, self.jobs.backoff, self.jobs.patience)
+        return Settings(self.jobs.job_size, lease, self.jobs.backoff, self.jobs.patience, self.jobs.give_up)
 
     def _check(self) -> None:
         """Check what no single key can tell."""

@@ -17,10 +17,11 @@ from ..aggregator.directory import Directory
 from ..aggregator.helper import Helper
 from ..aggregator.leader import Leader
 from ..aggregator.peer import HttpPeer
+from ..aggregator.peer_health import PeerHealth, WatchedPeer
 from ..aggregator.release import collections_left
 from ..aggregator.worker import Workers
 from ..metrics import Metrics
-from ..store.reports import count_open_reports
+from ..store.reports import count_open_reports, find_oldest_open_bucket
 from ..store.tasks import KnownTasks
 from .app import helper_app, leader_app
 from .common import Context
@@ -38,6 +39,7 @@ class Process:
     Args:
         config: of this Aggregator.
         clock: POSIX seconds.
+        threads: how many workers it will have; None for those that are configured.
 
     Attributes:
         config: the same.
@@ -51,7 +53,7 @@ class Process:
         ConfigError, LocalProtocolError, StoreUnavailable: nothing can be served; the message says what to do.
     """
 
-    def __init__(self, config: Config, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, config: Config, clock: Callable[[], float] = time.time, threads: int | None = None) -> None:
         self.config = config
         self._http = None if config.helper is None else helper_client(config, config.helper)
         self.store = config.open_store()
@@ -68,11 +70,11 @@ class Process:
             helper_later=later,
             metrics_here=config.server.metrics is None,
         )
-        self.aggregator: Leader | Helper = (
-            Helper(self.store)
-            if self._http is None
-            else Leader(self.store, HttpPeer(self._http, clock), config.settings())
-        )
+        self.aggregator: Leader | Helper = Helper(self.store)
+        if self._http is not None:
+            health = PeerHealth(threads or config.workers.threads, on_error=self._count_peer_error)
+            peer = WatchedPeer(HttpPeer(self._http, clock), health)
+            self.aggregator = Leader(self.store, peer, config.settings(), health)
         self._tasks = KnownTasks()
         self._tasks_with_gauge: set[str] = set()
         try:
@@ -82,6 +84,9 @@ class Process:
             raise
         if not advertised:
             log.warning("no HPKE key is advertised: make one with `secagg dap key new --config %s`", config.path)
+
+    def _count_peer_error(self, kind: str) -> None:
+        self.metrics.peer_errors.labels(kind).inc()
 
     def workers(self, threads: int) -> Workers:
         """Threads that work for this Aggregator; they are not started yet.
@@ -100,13 +105,13 @@ class Process:
     def refresh(self) -> None:
         """Set the gauges that follow from the store."""
         with self.store.read() as tx:
+            records = self._tasks.list_all(tx)
             depth = count_open_reports(tx)
-            left = {
-                record.task.text: collections_left(tx, record)
-                for record in self._tasks.list_all(tx)
-                if record.task.privacy is not None
-            }
+            oldest = [(record.task.time_precision, find_oldest_open_bucket(tx, record)) for record in records]
+            left = {r.task.text: collections_left(tx, r) for r in records if r.task.privacy is not None}
+        times = [precision * bucket for precision, bucket in oldest if bucket is not None]
         self.metrics.queue_depth.set(depth)
+        self.metrics.oldest_seconds.set(max(0.0, self._clock() - min(times)) if times else 0.0)
         for name in self._tasks_with_gauge | left.keys():
             self.metrics.releases_left.labels(name).set(left.get(name, 0))
         self._tasks_with_gauge |= left.keys()

@@ -76,7 +76,7 @@ def work(config: Config, threads: int, announce: Callable[[str], None]) -> None:
     Raises:
         ConfigError, LocalProtocolError, StoreUnavailable: nothing can be done; the message says what to do.
     """
-    process = Process(config)
+    process = Process(config, threads=threads)
     workers = process.workers(threads)
     stop = threading.Event()
     with (

@@ -1,11 +1,12 @@
 """Collection jobs of the Leader, aggregate shares of the Helper, and the ledger of both."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, insert, select, update
 
 from .engine import Tx
-from .schema import aggregate_shares, collection_jobs, ledger
+from .schema import aggregate_shares, collection_jobs, ledger, reports
 from .tasks import TaskRecord
 
 
@@ -24,6 +25,9 @@ class CollectionJob:
         waiting: what it waits for, in words; None if that is not known.
         attempts: how often it was leased before.
         due: when somebody may work on it again; None once it has ended.
+        newest: the store's number of the newest report when the job began.
+        asked: since when the Helper's share is awaited, in POSIX seconds; None before.
+        share_location: where the Helper keeps its share, once the Helper has said so.
     """
 
     task: int
@@ -36,6 +40,9 @@ class CollectionJob:
     waiting: str | None
     attempts: int
     due: float | None
+    newest: int | None
+    asked: float | None
+    share_location: str | None
 
 
 _FIELDS = tuple(CollectionJob.__dataclass_fields__)
@@ -59,6 +66,7 @@ def add_collection_job(
         now: POSIX seconds.
     """
     row = {"task": record.key, "id": job_id, "digest": digest, "request": request, "due": now, "created": now}
+    row["newest"] = tx.execute(select(func.max(reports.c.key)).where(reports.c.task == record.key)).scalar_one()
     tx.insert_new(collection_jobs, [row], collection_jobs.c.id)
     job = find_collection_job_by_request(tx, record, digest)
     assert job is not None
@@ -102,15 +110,21 @@ def count_unfinished_collection_jobs(tx: Tx, record: TaskRecord) -> int:
     return int(tx.execute(select(func.count()).select_from(collection_jobs).where(open_ones)).scalar_one())
 
 
-def lease_collection_job(tx: Tx, now: float, seconds: float) -> CollectionJob | None:
+def lease_collection_job(tx: Tx, now: float, seconds: float, without: Collection[int] = ()) -> CollectionJob | None:
     """Lease the job that has been due for longest; None if none is due.
 
     Args:
         tx: a transaction that writes.
         now: POSIX seconds.
         seconds: until somebody else may work on it.
+        without: the numbers of tasks whose jobs are left alone.
     """
-    due = select(collection_jobs).where(collection_jobs.c.due <= now).order_by(collection_jobs.c.due).limit(1)
+    due = (
+        select(collection_jobs)
+        .where(collection_jobs.c.due <= now, collection_jobs.c.task.not_in(without))
+        .order_by(collection_jobs.c.due)
+        .limit(1)
+    )
     row = tx.execute(due.with_for_update(skip_locked=True)).one_or_none()
     if row is None:
         return None

@@ -1,7 +1,7 @@
 """Aggregation jobs of the Leader, from the reports that make one until it ends."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, exists, insert, select, update
@@ -97,15 +97,22 @@ def _open_batch(tx: Tx, record: TaskRecord, now: float) -> tuple[bytes, int]:
     return batch, target
 
 
-def lease_job(tx: Tx, now: float, seconds: float) -> Job | None:
+def lease_job(tx: Tx, now: float, seconds: float, without: Collection[int] = ()) -> Job | None:
     """Lease the job that has been due for longest; None if none is due.
 
     Args:
         tx: a transaction that writes.
         now: POSIX seconds.
         seconds: until somebody else may work on it.
+        without: the numbers of tasks whose jobs are left alone.
     """
-    due = select(jobs).where(jobs.c.due <= now).order_by(jobs.c.due).limit(1).with_for_update(skip_locked=True)
+    due = (
+        select(jobs)
+        .where(jobs.c.due <= now, jobs.c.task.not_in(without))
+        .order_by(jobs.c.due)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
     row = tx.execute(due).one_or_none()
     if row is None:
         return None
@@ -136,8 +143,8 @@ def list_job_reports(tx: Tx, job: Job) -> list[bytes]:
     return list(tx.execute(chosen).scalars())
 
 
-def split_job(tx: Tx, job: Job, positions: Sequence[int], due: float) -> None:
-    """Take some of a job's reports into a new job; nothing happens if the job has ended.
+def split_job(tx: Tx, job: Job, positions: Sequence[int], due: float) -> int | None:
+    """Take some of a job's reports into a new job, and return its number; None if the job has ended.
 
     Args:
         tx: a transaction that writes.
@@ -147,11 +154,12 @@ def split_job(tx: Tx, job: Job, positions: Sequence[int], due: float) -> None:
     """
     own = select(jobs.c.key).where(jobs.c.key == job.key).with_for_update()
     if tx.execute(own).one_or_none() is None:
-        return
+        return None
     keys = tx.execute(select(reports.c.key).where(reports.c.job == job.key).order_by(reports.c.key)).scalars().all()
     new = tx.execute(insert(jobs).values(task=job.task, batch=job.batch, due=due)).inserted_primary_key[0]
     chosen = reports.c.key.in_([keys[i] for i in positions])
     tx.execute(update(reports).where(chosen).values(job=new))
+    return int(new)
 
 
 def end_job(tx: Tx, job: Job, rejected: int) -> bool:
@@ -169,17 +177,3 @@ def end_job(tx: Tx, job: Job, rejected: int) -> bool:
         this = (batches.c.task == job.task) & (batches.c.batch == job.batch)
         tx.execute(update(batches).where(this).values(reports=batches.c.reports - rejected))
     return True
-
-
-def abandon_job(tx: Tx, job: Job) -> None:
-    """Abandon a job: its reports wait for another one (section 4.5.5).
-
-    Args:
-        tx: a transaction that writes.
-        job: the job.
-    """
-    count = tx.execute(update(reports).where(reports.c.job == job.key).values(job=None)).rowcount
-    tx.execute(delete(jobs).where(jobs.c.key == job.key))
-    if job.batch is not None:
-        this = (batches.c.task == job.task) & (batches.c.batch == job.batch)
-        tx.execute(update(batches).where(this).values(reports=batches.c.reports - count))

@@ -20,7 +20,15 @@ def _know_journals(connection: Connection) -> None:
     schema.journals.create(connection, checkfirst=True)  # a new store has all tables of this program
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _know_journals)
+def _bound_collections(connection: Connection) -> None:
+    table = schema.collection_jobs
+    known = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    for name in {"newest", "asked", "share_location"} - known:  # a new store has all columns of this program
+        kind = table.c[name].type.compile(connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _know_journals, _bound_collections)
 VERSION = len(MIGRATIONS)
 
 

@@ -59,19 +59,23 @@ def add_reports(tx: Tx, record: TaskRecord, uploads: Sequence[Upload]) -> list[b
     return accepted
 
 
-def count_open_reports_in_batch(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> int:
+def count_open_reports_in_batch(
+    tx: Tx, record: TaskRecord, batch: "Interval | bytes", newest: int | None = None
+) -> int:
     """How many reports of a batch are not aggregated yet: they wait for a job or are in one.
 
     Args:
         tx: a transaction.
         record: the task.
         batch: its interval or its ID.
+        newest: count no later report than the one with this number, in an interval; None to count all.
     """
     if isinstance(batch, bytes):
         own = (jobs.c.task == record.key) & (jobs.c.batch == batch)
         counted = select(func.count()).select_from(reports.join(jobs, reports.c.job == jobs.c.key)).where(own)
     else:
-        among = reports.c.bucket.between(batch.start, batch.end - 1)
+        there = true() if newest is None else reports.c.key <= newest
+        among = reports.c.bucket.between(batch.start, batch.end - 1) & there
         open_ones = (reports.c.task == record.key) & reports.c.body.is_not(None) & among
         counted = select(func.count()).select_from(reports).where(open_ones)
     return int(tx.execute(counted).scalar_one())
@@ -115,3 +119,14 @@ def batch_target(record: TaskRecord) -> int:
         record: the task.
     """
     return max(min(record.secrets.batch_size, record.task.max_batch_size), record.task.min_batch_size)
+
+
+def find_oldest_open_bucket(tx: Tx, record: TaskRecord) -> int | None:
+    """The time, in time_precision, of a task's oldest report that is not aggregated; None if there is none.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+    """
+    open_ones = (reports.c.task == record.key) & reports.c.body.is_not(None)
+    return tx.execute(select(func.min(reports.c.bucket)).where(open_ones)).scalar_one()  # type: ignore[no-any-return]

@@ -163,7 +163,7 @@ def test_no_secret_is_in_logs_of_work_that_fails(
     workers._run(True)
     monkeypatch.undo()
     assert "a step failed" in log.text
-    assert "an aggregation job waits" in log.text
+    assert "waits for the Helper" in log.text
     assert_clean(world, all_of(log))
 
 

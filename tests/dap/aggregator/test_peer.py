@@ -8,7 +8,7 @@ import pytest
 
 from secagg.dap.aggregator import peer as peer_module
 from secagg.dap.aggregator.peer import HttpPeer, PeerUnavailable
-from secagg.dap.media_types import JOB_RESP
+from secagg.dap.media_types import JOB_RESP, SHARE
 from secagg.dap.problems import DapProblem
 
 from ...support.world import World
@@ -99,3 +99,22 @@ def test_a_compressed_answer_is_not_unpacked(ask: Callable[[Handler], object]) -
     headers = {"Content-Type": JOB_RESP, "Content-Encoding": "gzip"}
     with pytest.raises(PeerUnavailable, match="compressed"):
         ask(lambda request: httpx.Response(200, headers=headers, stream=httpx.ByteStream(gzip.compress(b"x"))))
+
+
+@pytest.mark.parametrize("location", ["/dap/shares/a", "http://helper.test/dap/shares/a", "shares/a"])
+def test_a_share_is_fetched_where_the_helper_keeps_it(dap_world: NewWorld, location: str) -> None:
+    record, asked = dap_world().leader_task, list[tuple[str, str]]()
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append((request.method, request.url.path))
+        if request.method == "POST":
+            return httpx.Response(200, headers={"Location": location})
+        return httpx.Response(200, headers={"Content-Type": f'{SHARE} ; version="18"'}, content=b"share")
+
+    with httpx.Client(transport=httpx.MockTransport(handler)) as http:
+        peer = HttpPeer(http)
+        first = peer.create_share(record, b"request")
+        assert first.body is None
+        assert peer.poll_share(record, first.location).body == b"share"
+    assert asked[1][0] == "GET"
+    assert asked[1][1].endswith("shares/a")

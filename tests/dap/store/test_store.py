@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, inspect, text
+from sqlalchemy import Column, Integer, MetaData, Table, create_engine, inspect, text
 
 from secagg.dap.aggregator.leader import Leader
 from secagg.dap.aggregator.schedule import Settings
@@ -65,6 +65,27 @@ def test_old_store_is_upgraded_with_all_that_is_in_it(
         assert inspect(tx.connection).has_table("later")
     world.aggregate_all()
     assert world.result(world.collect()).count == 4
+
+
+def test_a_store_of_version_2_collects_what_it_began(dap_urls: Urls, dap_world: NewWorld) -> None:
+    """Its collection jobs had no bound: they wait for all reports, and for the Helper as long as for a new one."""
+    world = dap_world()
+    world.upload_many(4)
+    job = world.collect(steps=1)
+    world.close()
+    engine = create_engine(dap_urls.leader)
+    with engine.begin() as connection:
+        for name in ("newest", "asked", "share_location"):
+            connection.exec_driver_sql(f"ALTER TABLE collection_jobs DROP COLUMN {name}")
+        connection.exec_driver_sql("UPDATE secagg_store SET version = 2")
+    engine.dispose()
+    world.restart()
+    with world.leader_store.read() as tx:
+        assert migrations.version(tx.connection) == migrations.VERSION
+    world.aggregate_all()
+    again = world.collect()
+    assert again.id == job.id
+    assert world.result(again).count == 4
 
 
 def test_old_store_is_refused_by_a_program_that_must_not_upgrade_it(
