@@ -21,6 +21,7 @@ Rand = Callable[[int], bytes]  # that many random bytes
 
 KEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_128_GCM = 0x0020, 0x0001, 0x0001  # RFC 9180, section 7
 KEY_BYTES = 32  # of a private key, a public key and an encapsulated key: Nsk, Npk and Nenc
+ENC_BYTES_MAX = 1 << 11  # of an encapsulated key of any KEM: P-521's has 133 bytes, X-Wing's 1,120
 TAG_BYTES = 16  # by which a ciphertext is longer than its plaintext: Nt
 
 _SUITE = (KEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_128_GCM)

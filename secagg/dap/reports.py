@@ -181,7 +181,8 @@ def report_size(task: Task) -> int:
 def has_size(task: Task, report: Report) -> bool:
     """Whether a report has the size of the task's reports, or is longer by no more than its private extensions may be.
 
-    The Aggregators judge the extensions once they have opened the shares.
+    The Aggregators judge the extensions once they have opened the shares. The Helper's KEM may be one that the Leader
+    does not have.
 
     Args:
         task: of the report.
@@ -192,7 +193,8 @@ def has_size(task: Task, report: Report) -> bool:
     payloads = sum(len(ciphertext.payload) for ciphertext in ciphertexts)
     return (
         len(report.public_share) == prio3.PUBLIC_SHARE_SIZE
-        and all(len(ciphertext.enc) == hpke.KEY_BYTES for ciphertext in ciphertexts)
+        and len(report.leader_encrypted_input_share.enc) == hpke.KEY_BYTES
+        and len(report.helper_encrypted_input_share.enc) <= hpke.ENC_BYTES_MAX
         and min_payloads <= payloads <= min_payloads + EXTENSION_ROOM
     )
 

@@ -4,10 +4,12 @@ Blocking work runs on threads. The event loop only decodes short uploads, which 
 """
 
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -17,8 +19,10 @@ from starlette.types import Receive, Scope, Send
 
 from ..aggregator.helper import Helper
 from ..aggregator.leader import Leader
-from ..dialect import DAP_18
-from .common import Context, answering, find_task
+from ..dialect import DAP_09, DAP_18
+from ..media_types import is_media_type
+from ..problems import NO_TYPE, DapProblem
+from .common import Context, answering, find_task, problem_response
 from .helper import HelperResources
 from .leader import LeaderResources
 from .metrics_server import metrics_route
@@ -70,7 +74,23 @@ def _app(context: Context, routes: list[Route], *lifespans: Any) -> Starlette:
         allow_headers=["Content-Type"],
         expose_headers=["Location", "Retry-After"],
     )
-    return Starlette(routes=[*routes, *common], lifespan=lifespan, middleware=[cors])
+    app = Starlette(
+        routes=[*routes, *common],
+        lifespan=lifespan,
+        middleware=[cors],
+        exception_handlers={HTTPException: _no_resource},
+    )
+    app.router.redirect_slashes = False  # to the name in the Host header, by http
+    return app
+
+
+async def _no_resource(request: Request, error: Exception) -> Response:
+    """404 and 405 as problem documents."""
+    assert isinstance(error, HTTPException)
+    detail = "there is no such resource" if error.status_code == HTTPStatus.NOT_FOUND else error.detail
+    response = problem_response(DapProblem(NO_TYPE, detail, status=error.status_code))
+    response.headers.update(error.headers or {})
+    return response
 
 
 class _BrowserCors(CORSMiddleware):
@@ -94,13 +114,15 @@ async def _entered(app: Starlette, lifespans: list[Any]) -> Any:
 
 
 class _HpkeConfig:
-    """GET hpke_config, in the dialect of the task that the request names (section 4.4.1)."""
+    """GET hpke_config, in the dialect of the task that the request names, or else that it accepts (section 4.4.1)."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
     async def __call__(self, request: Request) -> Response:
-        dialect, asked = DAP_18, request.query_params.get("task_id")
+        accepted = request.headers.get("accept", "").split(",")
+        dialect = DAP_09 if any(is_media_type(a, DAP_09.hpke_config_list_media_type) for a in accepted) else DAP_18
+        asked = request.query_params.get("task_id")
         if asked is not None:
             record = await find_task(self._context, asked)
             dialect = record.task.dialect

@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
@@ -77,14 +77,13 @@ def answering(context: Context, name: str, endpoint: Endpoint) -> Endpoint:
         try:
             response = await endpoint(request)
         except DapProblem as problem:
-            response = problem_response(problem)
+            response = problem_response(_of_task(problem, request))
         except (UploadQueueFull, StoreUnavailable) as error:
             log.warning("%s: %s", name, error)
             response = problem_response(DapProblem(NO_TYPE, "busy; try again later", status=503, retry_after=1))
         except Refusal as refusal:
-            response = problem_response(
-                DapProblem(NO_TYPE, str(refusal), status=refusal.status, retry_after=refusal.retry_after)
-            )
+            refused = DapProblem(NO_TYPE, str(refusal), status=refusal.status, retry_after=refusal.retry_after)
+            response = problem_response(_of_task(refused, request))
         except Disconnected:
             response = Response(status_code=499)
         except Exception:
@@ -95,6 +94,14 @@ def answering(context: Context, name: str, endpoint: Endpoint) -> Endpoint:
         return response
 
     return answer
+
+
+def _of_task(problem: DapProblem, request: Request) -> DapProblem:
+    """The same problem, with the task that the request names (section 3.6)."""
+    if problem.task_id is None:
+        with suppress(RemoteProtocolError):
+            problem.task_id = from_base64url(request.path_params.get("task", ""), TASK_ID_SIZE)
+    return problem
 
 
 def problem_response(problem: DapProblem) -> Response:
@@ -168,12 +175,14 @@ async def request_body(context: Context, request: Request, media_type: str, max_
         max_bytes: the largest size.
 
     Raises:
-        DapProblem: the content is of another type.
+        DapProblem: the content is of another type, or encoded.
         Refusal: it is too long or too slow, or there is no room for it now.
         Disconnected: the peer went away.
     """
     if not is_media_type(request.headers.get("content-type", ""), media_type):
         raise DapProblem(NO_TYPE, f"Content-Type must be {media_type}", status=415)
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise DapProblem(NO_TYPE, "a request's content must not be compressed", status=415)
     async with context.bodies.read(request.scope, request.receive, max_bytes) as content:
         yield content
 

@@ -1,5 +1,6 @@
 """Leader and Helper by HTTP, as the draft and its older Clients have it: resources, media types, tokens, problems."""
 
+import gzip
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -217,6 +218,50 @@ def test_a_media_type_may_be_spelled_as_http_has_it(serve: Serve, given: str) ->
     served = serve()
     assert served.upload(served.world.report(), headers={"Content-Type": given}).status_code == 200
     problem(served.upload(headers={"Content-Type": given.replace("18", "17")}), 415)
+
+
+def test_a_compressed_content_is_refused_and_not_read_as_plain(serve: Serve) -> None:
+    served = serve()
+    body = UploadRequest((served.world.report(),)).encode()
+    problem(served.upload(content=gzip.compress(body), headers=UPLOAD | {"Content-Encoding": "gzip"}), 415)
+    assert served.upload(content=body, headers=UPLOAD | {"Content-Encoding": "identity"}).status_code == 200
+
+
+def test_refusals_name_the_task(serve: Serve) -> None:
+    served = serve(limits=Limits(upload_bytes=1000))
+    problem(served.upload(headers={"Content-Type": "text/plain"}), 415, served=served)
+    problem(served.upload(content=bytes(1001)), 413, served=served)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/nothing", 404), ("/tasks/x", 404), ("/hpke_config/", 404)])
+def test_what_there_is_not_is_a_problem_and_leads_nowhere(serve: Serve, path: str, status: int) -> None:
+    """Not to the name in the Host header, by http."""
+    response = serve().leader.get(path, headers={"Host": "evil.example"})
+    problem(response, status)
+    assert "location" not in response.headers
+
+
+def test_another_method_is_a_problem(serve: Serve) -> None:
+    response = serve().leader.post("/hpke_config")
+    problem(response, 405)
+    assert "GET" in response.headers["allow"]
+
+
+def test_configurations_come_in_the_dialect_that_is_accepted(serve: Serve) -> None:
+    """A Client of DAP-09 need not name its task (its section 4.4.1)."""
+    served = serve()
+    accept = {"Accept": "text/html, application/dap-hpke-config-list"}
+    assert served.leader.get("/hpke_config", headers=accept).headers["content-type"] == accept["Accept"].split(", ")[1]
+
+
+def test_the_helpers_kem_is_not_the_leaders_to_judge(serve: Serve) -> None:
+    served = serve()
+    good = served.world.report()
+    sealed = good.helper_encrypted_input_share
+    other = [replace(good, helper_encrypted_input_share=replace(sealed, enc=bytes(size))) for size in (65, 60_000)]
+    status = UploadErrors.decode(served.upload(*other).content).status
+    assert [error.error for error in status] == [ReportError.INVALID_MESSAGE]
+    assert served.world.waiting() == 1
 
 
 def test_upload_that_cannot_be_decoded_is_an_invalid_message(serve: Serve) -> None:
