@@ -18,7 +18,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from secagg.cli.dap.collect import parse_interval
+from secagg.cli.dap.collect import parse_interval, waiting
 from secagg.cli.dap.common import duration, duration_text, instant
 from secagg.dap import task_file
 from secagg.dap.messages import BatchMode
@@ -28,6 +28,7 @@ from secagg.dap.store.migrations import VERSION
 from secagg.dap.task_file import AggregatorParty, CollectorParty
 from secagg.dap.vdafs import Vdaf, vdaf
 from secagg.dp import ApproxDp, PureDp, ZCdp
+from secagg.http.steps import Progress
 
 from ..support.aggregators import change, serving
 from ..support.commands import Command, plain_environment
@@ -503,7 +504,9 @@ def test_a_deployment_by_commands_alone(leader: Path, helper: Path, tmp_path: Pa
         client = ("upload", "--task", tmp_path / "noisy/client.json", "--input", tmp_path / "values")
         assert run_json(*client) == {"accepted": 50, "refused": [], "unknown": []}
         today = time.time() // 86_400 * 86_400
-        collect = ("collect", "--task", tmp_path / "noisy/collector.json", "--interval", f"{int(today)}/1d")
+        unfinished = ("collect", "--task", tmp_path / "noisy/collector.json", "--interval", f"{int(today)}/1d")
+        assert "is not over until" in refused(*unfinished)
+        collect = (*unfinished, "--early")
         out = run(*collect, "--timeout", "60s")
         assert "discrete Laplace, 1-DP" in out
         assert run(*collect) == out  # the same bytes, and so the same noise
@@ -511,6 +514,28 @@ def test_a_deployment_by_commands_alone(leader: Path, helper: Path, tmp_path: Pa
         assert [row["collections_left"] for row in rows] == [None, 1]
         assert [row["waiting"] for row in rows] == [0, 0]
         check_http(leader_url)
+
+
+def test_a_batch_that_is_not_ready_is_told_from_an_error(leader: Path, tmp_path: Path) -> None:
+    """By exit code 3, and by what it waits for."""
+    change(leader, listen="127.0.0.1:0")
+    with serving("leader", "--config", leader) as (line, _):
+        urls = ("--leader", line.split()[-1], "--helper", "https://helper.example", "--config", leader)
+        run("task", "new", "--vdaf", "count", "--mechanism", "none", "--min-batch-size", "5", *urls,
+            "--batch-mode", "leader-selected", "--output", tmp_path / "task")  # fmt: skip
+        collect = ("collect", "--task", tmp_path / "task/collector.json", "--next")
+        code, out, err = outcome(*collect, "--timeout", "2s")
+    assert (code, out) == (3, "")
+    assert err.startswith("error: the batch is not ready after 2 s: no batch has 5 reports yet")
+
+
+def test_who_waits_without_a_terminal_is_told_once_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    with waiting() as tell:
+        for waited in range(0, 190, 10):
+            tell(Progress(waited, 10, "no batch has 5 reports"))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" after ")[1].split(" s")[0] for line in lines] == ["60", "120", "180"]
+    assert all("no batch has 5 reports" in line for line in lines)
 
 
 def check_http(url: str) -> None:

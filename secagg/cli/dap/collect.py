@@ -1,5 +1,7 @@
 """`secagg dap collect`: get results, as the Collector does."""
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,13 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from ...dap import task_file
-from ...dap.client.collector import CONFIDENCE, Batch, Collection, Collector
+from ...dap.client.collector import CONFIDENCE, Batch, Collection, CollectionPending, Collector
 from ...dap.hpke import PrivateKey
 from ...dap.task import Task
 from ...dap.task_file import CollectorParty
 from ...http.steps import Progress
 from ..console import CommandError, console, number_option, require, show, show_json, show_pairs, table
 from .common import CaOption, JsonOption, duration, http_client, instant, load, time_text
+
+NOT_YET = 3  # the exit code where the batch is not ready; 2 is for errors
+REMINDER_SECONDS = 60.0  # between lines that say what is waited for, where stderr is no terminal
 
 
 def collect(
@@ -29,9 +34,10 @@ def collect(
     key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The Collector's key file, where the task's file has no key.")
     ] = None,
-    timeout: Annotated[
-        str | None, typer.Option(help="Give up after 5m, say. [default: wait as long as it takes]")
-    ] = None,
+    timeout: Annotated[str, typer.Option(help="How long to wait for the batch, such as 5m, or never.")] = "1h",
+    early: Annotated[
+        bool, typer.Option("--early", help="Collect an interval that is not over; all later reports are refused.")
+    ] = False,
     confidence: Annotated[float, number_option(help="The chance that an error is no larger than what is printed.")] = (
         CONFIDENCE
     ),
@@ -41,7 +47,7 @@ def collect(
     """Collect a batch: the sum of its reports, with the noise that the task's privacy requires, and its error bars.
 
     A batch is collected once: later reports are refused, and no other batch may overlap it. The same interval gives the
-    same result again.
+    same result again. If the batch is not ready in time, the exit code is 3, and the same command may be run again.
 
     \b
     Examples:
@@ -52,14 +58,18 @@ def collect(
     if not isinstance(party, CollectorParty):
         raise CommandError(f"{task} is another party's file: give the Collector's, collector.json")
     require(0 < confidence < 1, f"--confidence must be above 0 and below 1, got {confidence:g}")
-    batch = _batch(party.task, interval, following)
-    seconds = None if timeout is None else duration("--timeout", timeout)
+    batch = _batch(party.task, interval, following, early)
+    seconds = None if timeout == "never" else duration("--timeout", timeout)
     with (
         http_client(ca) as http,
         Collector(party.task, _private_key(task, party, key), party.config, party.token, http=http) as collector,
-        _waiting(json) as progress,
+        waiting() as progress,
     ):
-        result = collector.collect(batch, confidence=confidence, timeout=seconds, progress=progress)
+        try:
+            result = collector.collect(batch, confidence=confidence, timeout=seconds, progress=progress)
+        except CollectionPending as pending:
+            print(f"error: {pending}", file=sys.stderr)
+            raise typer.Exit(NOT_YET) from None
     _show(party.task, result, json)
 
 
@@ -81,12 +91,18 @@ def parse_interval(text: str, precision: int) -> tuple[float, float]:
     return start, seconds
 
 
-def _batch(task: Task, interval: str | None, following: bool) -> Batch:
+def _batch(task: Task, interval: str | None, following: bool, early: bool) -> Batch:
     if task.by_time:
         require(not following, "--next is for tasks whose Leader selects the batches: give --interval in this one")
         if interval is None:
             raise CommandError("--interval is missing: give START/DURATION, such as 2026-01-31T12:00Z/1h")
-        return parse_interval(interval, task.time_precision)
+        start, seconds = parse_interval(interval, task.time_precision)
+        require(
+            early or start + seconds <= time.time(),
+            f"this interval is not over until {time_text(start + seconds)}, and all its later reports would be refused:"
+            " wait, or give --early",
+        )
+        return start, seconds
     require(interval is None, "--interval is for tasks whose batches are by time: give --next in this one")
     require(following, "--next is missing: the Leader selects the batches of this task, and --next gets the next one")
     return None
@@ -101,17 +117,28 @@ def _private_key(path: Path, party: CollectorParty, file: Path | None) -> Privat
 
 
 @contextmanager
-def _waiting(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """A line on stderr while the batch is not ready, if stderr is a terminal."""
-    err = console(stderr=True)
-    if quiet or not err.is_interactive:
-        yield None
+def waiting() -> Iterator[Callable[[Progress], None]]:
+    """What the batch waits for, on stderr: a line that changes if that is a terminal, or else a line a minute."""
+    err, told = console(stderr=True), 0.0
+
+    def tell(step: Progress) -> None:
+        nonlocal told
+        if step.waited - told >= REMINDER_SECONDS:
+            told = step.waited
+            print(_progress(step), file=sys.stderr, flush=True)
+
+    if not err.is_interactive:
+        yield tell
         return
     with err.status("asking the Leader") as status:
-        yield lambda step: status.update(
-            f"the batch is not ready after {step.waited:.0f} s{': ' * bool(step.reason)}{step.reason};"
-            f" the Leader is asked again in {step.pause:.0f} s"
-        )
+        yield lambda step: status.update(_progress(step))
+
+
+def _progress(step: Progress) -> str:
+    return (
+        f"the batch is not ready after {step.waited:.0f} s{': ' * bool(step.reason)}{step.reason};"
+        f" the Leader is asked again in {step.pause:.0f} s"
+    )
 
 
 def _show(task: Task, collection: Collection, json: bool) -> None:
