@@ -15,6 +15,7 @@ KERNELS = {"_kernels", "masking", "shamir", "vector"}
 # Which top-level parts of secagg each part may load, itself included.
 MAY_LOAD = {
     "errors": {"errors"},
+    "extras": {"extras"},
     "arguments": {"arguments", "errors"},
     "codec": {"codec", "arguments", "errors"},
     "durable": {"durable", "arguments", "errors"},

@@ -86,6 +86,15 @@ def test_init_never_writes_over_anything(leader: Path) -> None:
     assert {path: path.read_bytes() for path in leader.parent.iterdir()} == before
 
 
+def test_init_that_fails_leaves_nothing_and_may_be_tried_again(tmp_path: Path) -> None:
+    folder = tmp_path / "leader"
+    make = ("init", "--role", "leader", "--dir", folder)
+    assert "does not answer" in refused(*make, "--database", "postgresql+psycopg://nobody@127.0.0.1:1/none")
+    assert {file.name for file in folder.iterdir()} <= {"leader.journal", "leader.journal.lock"}
+    run(*make)
+    assert (folder / "leader.secret").exists()
+
+
 def test_two_secrets_differ(tmp_path: Path) -> None:
     for name in ("a", "b"):
         run("init", "--role", "helper", "--dir", tmp_path / name)
@@ -466,7 +475,8 @@ def test_without_the_extra_it_says_what_to_install() -> None:
         done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 2, done.stderr
         assert done.stderr == (
-            "error: `secagg dap` needs the package uvicorn, which is not installed: pip install 'secagg[dap]'\n"
+            "error: `secagg dap` needs the package uvicorn, which is not installed:"
+            " pip install '.[dap]' in a checkout of secagg\n"
         )
     done = subprocess.run([sys.executable, "-c", program, "--help"], capture_output=True, text=True, check=True)
     assert "dap" in done.stdout

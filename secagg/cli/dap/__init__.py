@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
+from ...extras import install_command
 from ..console import CommandError, Group
 
 EXTRA = ("httpx", "starlette", "uvicorn", "sqlalchemy", "psycopg", "prometheus_client")
@@ -27,7 +28,7 @@ class LaterGroup(Group):
             if (error.name or "").partition(".")[0] not in EXTRA:
                 raise
             raise CommandError(
-                f"`secagg dap` needs the package {error.name}, which is not installed: pip install 'secagg[dap]'"
+                f"`secagg dap` needs the package {error.name}, which is not installed: {install_command('dap')}"
             ) from None
         return get_group(commands.app)
 

@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -45,22 +47,24 @@ def init(
     path, secret = directory / f"{name}.toml", directory / f"{name}.secret"
     for file in (path, secret):
         require(not file.exists(), f"{file} exists already, and is never overwritten")
+    if secret_file:
+        require(SECRET_VARIABLE not in os.environ, f"{SECRET_VARIABLE} is set: unset it, or give --no-secret-file")
     Journal(directory / f"{name}.journal")  # first: it refuses a folder that others may write to
     stored = {
         "database": database or f"sqlite:///{name}.db",
         "secret_file": secret.name if secret_file else None,
         "journal": f"{name}.journal",
     }
-    if secret_file:
-        require(SECRET_VARIABLE not in os.environ, f"{SECRET_VARIABLE} is set: unset it, or give --no-secret-file")
-        write_new(secret, os.urandom(SECRET_SIZE).hex() + "\n")
-    write_new(path, template(ROLES[name], {"server": {"listen": listen}, "store": stored}))
-    config = Config.load(path)
-    store = config.open_store(create=True)
-    try:
-        pair = new_key(store, time.time(), config.keys.cache)
-    finally:
-        store.close()
+    with _nothing_left(path, secret, directory / f"{name}.db"):
+        if secret_file:
+            write_new(secret, os.urandom(SECRET_SIZE).hex() + "\n")
+        write_new(path, template(ROLES[name], {"server": {"listen": listen}, "store": stored}))
+        config = Config.load(path)
+        store = config.open_store(create=True)
+        try:
+            pair = new_key(store, time.time(), config.keys.cache)
+        finally:
+            store.close()
     if json:
         secret_path = str(secret) if secret_file else None
         show_json(
@@ -76,3 +80,17 @@ def init(
             ("next", f"secagg dap {name} --config {path}"),
         ]
     )
+
+
+@contextmanager
+def _nothing_left(*files: Path) -> Iterator[None]:
+    """Delete those of the files that the block has made if it fails, as where the database is not reached: the same
+    command may then be tried again."""
+    absent = [file for file in files if not file.exists()]
+    try:
+        yield
+    except BaseException:
+        for file in absent:
+            for made in (file, *file.parent.glob(f"{file.name}-*")):  # what SQLite puts beside its file
+                made.unlink(missing_ok=True)
+        raise
