@@ -67,7 +67,7 @@ def event_loop() -> asyncio.AbstractEventLoop:
 
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. A head that is too long is answered with 431, one that takes too long with 408; then the
-    connection is closed. So is one on which a request goes on for long after it was answered.
+    connection is closed. So is one on which a request goes on for long after it was answered, or an answer is not read.
 
     Args:
         bounds: see there.
@@ -84,6 +84,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._refused = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._reading: asyncio.TimerHandle | None = None
 
     # --- Connections ------------------------------------------------------------------------------------------------
 
@@ -152,11 +153,23 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing() or not self.cycle.response_complete:
             return  # of a pipelined request that waited the answer is still to come
         self._idle[self] = None
-        if (
-            not self._in_head
-        ):  # a peer that still sends would lose the answer with the connection, so it may for a while
+        if not self._in_head:
+            # The peer still sends. If the connection ended now, the answer would be lost with it.
             self._unset_keepalive_if_required()
             self._start_clock()
+
+    # --- Answers ----------------------------------------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        """Give a peer that does not read its answer as long as for a head, for what is buffered."""
+        super().pause_writing()
+        self._reading = self.loop.call_later(self._bounds.head_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
 
     # --- Time -------------------------------------------------------------------------------------------------------
 

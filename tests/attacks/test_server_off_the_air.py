@@ -236,6 +236,23 @@ def test_a_request_that_ends_soon_after_its_answer_keeps_the_connection(serve: S
     assert status(answer(connection)) == 200
 
 
+def test_an_answer_that_is_not_read_ends_the_connection() -> None:
+    asked = list[object]()
+
+    async def long_answer(scope: Any, receive: Any, send: Any) -> None:
+        asked.append(scope)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(100):
+            await send({"type": "http.response.body", "body": bytes(MIB // 4), "more_body": True})
+        await send({"type": "http.response.body"})
+
+    with serving(long_answer, Bounds(head_seconds=0.3)) as served:
+        silent = [served.connect(ASK) for _ in range(20)]
+        assert eventually(lambda: len(asked) == 20 and served.connections == 0)
+        assert all(len(answer(connection)) < 25 * MIB for connection in silent)
+        assert len(served.ask(ASK)) > 25 * MIB
+
+
 # --- Pipelines -------------------------------------------------------------------------------------------------------
 
 
