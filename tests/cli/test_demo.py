@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
 from secagg.cli.demo import experiments
+from secagg.cli.demo.command import terminable
 from secagg.cli.demo.demo import Batch, Demo, Release, browsers, privacy_for, ranking
 from secagg.cli.demo.local import Local, LocalError
 from secagg.cli.demo.report import BAR, bar_text
@@ -114,7 +116,7 @@ def test_figures_are_drawn_from_a_task_for_every_point(tmp_path: Path, monkeypat
         (("--epsilon", "0"), "epsilon"),
         (("--epsilon", "much"), "epsilon"),
         (("--epsilon", "1001"), "epsilon and rho of a task must be 1e-9 .. 1000"),
-        (("--figures", "x", "--buckets", "5"), "leave --buckets as it is"),
+        (("--figures", "x", "--buckets", "5"), "leave out --buckets"),
         (("--figures", __file__), "it is not a folder"),
         (("--keep", Path(__file__).parent), "it must be a new or empty folder"),
     ],
@@ -155,6 +157,35 @@ def test_interrupt_ends_every_process(tmp_path: Path, number: signal.Signals, co
     assert (process.returncode, out, err) == (code, b"", b"")
     commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _readable(path)]
     assert not [command for command in commands if os.fsencode(folder) in command]
+
+
+class Unraisable:
+    """Gets a signal where Python ignores what is raised."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self._number = number
+
+    def __del__(self) -> None:
+        signal.raise_signal(self._number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_comes_while_garbage_is_collected_is_not_lost(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)]
+    interrupts = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with terminable() as check:
+            check()
+            doomed = Unraisable(number)
+            del doomed
+            with pytest.raises((KeyboardInterrupt, typer.Exit)):
+                check()
+    finally:
+        signal.signal(signal.SIGINT, interrupts)
+    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)] == before
+    assert capsys.readouterr().err == ""
 
 
 def _heed_interrupts() -> None:

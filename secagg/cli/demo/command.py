@@ -2,9 +2,10 @@
 
 import os
 import signal
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -61,7 +62,12 @@ def demo(
     """
     _check(reports, epsilon, buckets, seed, keep, figures)
     begin = time.perf_counter()
-    with _terminable(), _folder(keep) as folder, progress_bar() as progress:
+    with terminable() as check, _folder(keep) as folder, progress_bar() as show:
+
+        def progress(text: str, done: int, total: int) -> None:
+            check()
+            show(text, done, total)
+
         run = _run(folder, reports, epsilon, buckets, seed, figures, progress)
     run.seconds["in all"] = time.perf_counter() - begin
     report = describe(run, keep)
@@ -154,15 +160,34 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end this command as Ctrl-C does, so that no process is left running."""
+def terminable() -> Iterator[Callable[[], None]]:
+    """Let SIGTERM and SIGHUP end this command as Ctrl-C does, so that no process is left running.
+
+    A signal may come where its exception is lost, as while Python collects garbage: so the function that the block gets
+    raises it again, and is called now and then.
+    """
+    caught: list[BaseException] = []
 
     def end(number: int, frame: Any) -> None:
-        raise typer.Exit(128 + number)
+        caught.append(KeyboardInterrupt() if number == signal.SIGINT else typer.Exit(128 + number))
+        raise caught[0]
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    def check() -> None:
+        if caught:
+            raise caught[0]
+
+    def unraisable(lost: "sys.UnraisableHookArgs") -> None:
+        if lost.exc_value not in caught:
+            report(lost)
+
+    report, sys.unraisablehook = sys.unraisablehook, unraisable
+    numbers = [signal.SIGTERM, signal.SIGHUP]
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not ignored, as in the background
+        numbers.append(signal.SIGINT)
+    before = {number: signal.signal(number, end) for number in numbers}
     try:
-        yield
+        yield check
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = report

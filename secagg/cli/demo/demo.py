@@ -240,7 +240,7 @@ class _Collector:
         command = [sys.executable, "-m", "secagg", "dap", "collect", "--json", "--task", str(batch.file)]
         with self._out.open("w") as out, self._log.open("w") as log:
             self._process = subprocess.Popen(
-                [*command, "--interval", interval, "--confidence", str(CONFIDENCE)],
+                [*command, "--interval", interval, "--early", "--confidence", str(CONFIDENCE)],
                 stdout=out,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
