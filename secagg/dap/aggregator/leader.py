@@ -176,9 +176,9 @@ class Leader:
             self._accepted[record.key] += 1
             self._refused.pop(job.key, None)
             return done
+        except _JobRefused as refused:
+            return self._divide(record, job, len(bodies), now, refused.problem)
         except (DapProblem, PeerUnavailable) as problem:
-            if isinstance(problem, DapProblem) and problem.status in _REFUSALS and job.resource is None:
-                return self._divide(record, job, len(bodies), now, problem)
             self._postpone(record, job, now, problem)
             return JobDone(0, {}, problem)
 
@@ -227,7 +227,12 @@ class Leader:
         if job.resource is not None:
             return self._peer.poll_job(record, job.resource)
         batch = () if job.batch is None else (AggregationJobExtension(LEADER_SELECTED_BATCH_ID, job.batch),)
-        return self._peer.create_job(record, AggregationJobInitReq(0, b"", batch, tuple(inits)).encode())
+        try:
+            return self._peer.create_job(record, AggregationJobInitReq(0, b"", batch, tuple(inits)).encode())
+        except DapProblem as problem:
+            if problem.status in _REFUSALS:
+                raise _JobRefused(problem) from None
+            raise
 
     def _outcomes(self, record: TaskRecord, answer: Answer, inits: list[VerifyInit]) -> list[bytes | ReportError]:
         """The Helper's outcome for each report that was sent to it. A wrong answer abandons the Helper's job (section
@@ -332,6 +337,14 @@ class JobDone:
 
 _INVALID = ReportError.VDAF_VERIFY_ERROR
 _REFUSALS = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}  # which may be about one report
+
+
+class _JobRefused(Exception):
+    """The Helper refuses a new job whole."""
+
+    def __init__(self, problem: DapProblem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
 
 
 def _helper(record: TaskRecord) -> str:

@@ -38,6 +38,8 @@ class Scripted(DirectPeer):
         bad: a report ID; a job with it is refused whole.
         wrong: how many answers to jobs are wrong.
         share_polls: how often a share has to be asked for before it is there; None if it comes at once.
+        jobs: the number of reports in each job so far.
+        keeps_jobs: whether it refuses to delete jobs.
     """
 
     def __init__(self, world: World) -> None:
@@ -47,6 +49,7 @@ class Scripted(DirectPeer):
         self.wrong = 0
         self.share_polls: int | None = None
         self.jobs: list[int] = []
+        self.keeps_jobs = False
 
     def create_job(self, record: TaskRecord, body: bytes) -> Answer:
         inits = AggregationJobInitReq.decode(body).verify_inits
@@ -60,8 +63,9 @@ class Scripted(DirectPeer):
         return answer
 
     def delete_job(self, record: TaskRecord, location: str) -> None:
-        if self.jobs:
-            super().delete_job(record, location)
+        if self.keeps_jobs:
+            raise DapProblem("invalidMessage", "jobs are not deleted here", status=400)
+        super().delete_job(record, location)
 
     def create_share(self, record: TaskRecord, body: bytes) -> Answer:
         if self.refusal is not None:
@@ -189,6 +193,14 @@ def test_a_job_that_is_refused_whole_is_halved_until_one_report_stands_alone(scr
     assert world.count("leader", schema.jobs) == 0
     assert {1, 2, 4, 8, 16} <= set(peer.jobs)
     assert len(peer.jobs) < 20
+
+
+def test_a_refusal_to_delete_a_job_is_about_no_report(scripted: tuple[World, Scripted]) -> None:
+    world, peer = scripted
+    peer.wrong, peer.keeps_jobs = 2, True
+    world.upload_many(8)
+    assert sum(done.aggregated for done in world.aggregate_all()) == 8
+    assert set(peer.jobs) == {8}
 
 
 def test_a_helper_that_refuses_everything_loses_no_report(scripted: tuple[World, Scripted]) -> None:
