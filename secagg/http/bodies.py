@@ -10,6 +10,8 @@ from typing import Any
 from ..errors import SecAggError
 from .bounds import Bounds
 
+LONG_BYTES = 1 << 20
+
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 
@@ -37,7 +39,7 @@ class Bodies:
 
     Bytes count from when they arrive until the request is answered, and not before: what is only declared takes no
     room. Where none is left, the content that has been arriving for longest gives up its own, if that is longer than
-    `body_window`; so that those who send slowly, or not at all, never keep others out.
+    `body_window`: those who send slowly keep others out for no longer.
     """
 
     def __init__(self, bounds: Bounds) -> None:
@@ -68,7 +70,8 @@ class Bodies:
                 await arrival.read(receive, max_bytes, partial(self._take, arrival))
             finally:
                 self._arriving.pop(arrival, None)
-            yield arrival.content()
+            # A long one is copied on a thread: the event loop would stand still.
+            yield arrival.content() if arrival.held < LONG_BYTES else await asyncio.to_thread(arrival.content)
         finally:
             self._free += arrival.held
 
@@ -102,7 +105,7 @@ class _Arrival:
         """End `read` with a refusal, and return the bytes that it held."""
         self._given_up, held, self.held = True, self.held, 0
         self._content.clear()
-        if self._waiting is not None:
+        if self._waiting is not None and not self._waiting.expired():
             self._waiting.reschedule(self._loop.time())
         return held
 

@@ -8,12 +8,12 @@ class Bounds:
     """What a server process takes.
 
     Attributes:
-        connections: at once. One more takes the place of the one that has been idle for longest.
+        connections: at once. One more takes the place of the one that has been idle for longest, or else of the one
+            that has been sending its request for longest.
         head_bytes: of a request's line and header fields together.
         head_seconds: from a connection's first moment, or a later request's first byte, to the end of the head. A peer
-            that was answered before it had sent its whole request has as long to end it, and one that does not read an
-            answer as long to read what is buffered.
-        body_rate: bytes a second that a request's content must come at, at least.
+            that was answered before it had sent its whole request has as long to end it.
+        body_rate: bytes a second that a request's content must come at, at least, and that a long answer is read at.
         body_window: seconds over which that rate is an average.
         buffered_bytes: of the contents of all requests together.
     """

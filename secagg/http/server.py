@@ -26,10 +26,15 @@ PIPELINED_MAX = 16
 HANDSHAKE_SECONDS = 10.0
 """For TLS' handshake, before which a connection is not ours to close."""
 
+FIELDS_MAX = 100
+"""Header fields of a request: many short ones take many times the memory of their bytes."""
+
 LINGER_SECONDS = 1.0
 """For which a peer that was refused may read why; what it had sent would otherwise reset the connection before."""
 
 log = logging.getLogger(__name__)
+
+_Ordered = dict["BoundedProtocol", None]
 
 
 def configured(app: Any, bounds: Bounds, **options: Any) -> uvicorn.Config:
@@ -41,7 +46,7 @@ def configured(app: Any, bounds: Bounds, **options: Any) -> uvicorn.Config:
         options: uvicorn's own.
     """
     fixed: dict[str, Any] = {
-        "http": partial(BoundedProtocol, bounds, {}),
+        "http": partial(BoundedProtocol, bounds, {}, {}),
         "ws": "none",
         "loop": f"{__name__}:event_loop",
         "log_config": None,
@@ -72,17 +77,21 @@ class BoundedProtocol(HttpToolsProtocol):
     Args:
         bounds: see there.
         idle: the process' connections on which nobody works, in the order in which they became so.
+        arriving: those with a request that is not there as a whole, in the order in which its head was.
         args: uvicorn's.
         options: uvicorn's.
     """
 
-    def __init__(self, bounds: Bounds, idle: dict["BoundedProtocol", None], *args: Any, **options: Any) -> None:
+    def __init__(self, bounds: Bounds, idle: "_Ordered", arriving: "_Ordered", *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._bounds = bounds
         self._idle = idle
+        self._arriving = arriving
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = 0  # or outside a head, bytes that are no content: of chunks' sizes and of trailers
         self._refused = False
+        self._lost = False
+        self._unread = 0  # bytes of answers when it was looked last
         self._deadline: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
 
@@ -96,20 +105,31 @@ class BoundedProtocol(HttpToolsProtocol):
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
         self._stop_clock()
+        self.resume_writing()
         self._idle.pop(self, None)
+        self._arriving.pop(self, None)
         self.pipeline.clear()
         super().connection_lost(exc)
 
     def _make_room(self) -> None:
-        """Close the connection that has been idle for longest: this one, where all others are at work."""
-        oldest = next(iter(self._idle))
-        if oldest is self:
+        """Close the connection that has been idle for longest, or else that has been sending its request for longest.
+        Where all others are at work, refuse this one."""
+        oldest = next((other for other in (*self._idle, *self._arriving) if other is not self), None)
+        if oldest is None:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections; try again later")
             return
-        del self._idle[oldest]
+        self._idle.pop(oldest, None)
+        self._arriving.pop(oldest, None)
         self.connections.discard(oldest)
         oldest.transport.abort()
+
+    def _close_soon(self) -> None:
+        """The connection is closing, and its last bytes are not read yet: it waits for that no longer than for a head,
+        and makes room for others."""
+        self._idle[self] = None
+        self._start_clock()
 
     # --- Heads ------------------------------------------------------------------------------------------------------
 
@@ -121,37 +141,66 @@ class BoundedProtocol(HttpToolsProtocol):
             size = FEED_BYTES
             if self._in_head:
                 size = min(size, self._bounds.head_bytes - self._head_bytes)
-                if size == 0:
-                    kib = self._bounds.head_bytes >> 10
-                    self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a head has at most {kib} KiB")
-                    return
                 if self._deadline is None:
                     self._start_clock()
+            if size == 0:
+                kib = self._bounds.head_bytes >> 10
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a head has at most {kib} KiB")
+                return
+            if self._head_bytes > self._bounds.head_bytes:  # of trailers or chunks' extensions
+                self.transport.abort()
+                return
             piece = data[start : start + size]
             start += size
-            if self._in_head:
-                self._head_bytes += len(piece)
+            self._head_bytes += len(piece)
             super().data_received(piece)
+        if self.transport.is_closing() and not (self._refused or self._lost):
+            self._close_soon()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer, which nobody asks for
+        super().on_header(name, value)
+        if len(self.headers) > FIELDS_MAX and not self._refused:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"a head has at most {FIELDS_MAX} fields")
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        if not self._refused:
+            super().on_body(body)
 
     def on_headers_complete(self) -> None:
+        if self._refused:
+            return
         self._in_head, self._head_bytes = False, 0
         self._stop_clock()
         self._idle.pop(self, None)
+        self._arriving[self] = None
         if len(self.pipeline) >= PIPELINED_MAX:
             self.transport.abort()
         else:
             super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        if self._refused:
+            return
         super().on_message_complete()
-        self._in_head = True
+        self._in_head, self._head_bytes = True, 0
+        self._arriving.pop(self, None)
         if self.cycle.response_complete:
             self._start_clock()  # uvicorn's, for a connection that is kept, ended when the request went on
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.transport.is_closing() or not self.cycle.response_complete:
+        if self._lost:
+            return
+        if self.transport.is_closing():
+            self._close_soon()
+            return
+        if not self.cycle.response_complete:
             return  # of a pipelined request that waited the answer is still to come
+        self.cycle.body.clear()
+        self._arriving.pop(self, None)
         self._idle[self] = None
         if not self._in_head:
             # The peer still sends. If the connection ended now, the answer would be lost with it.
@@ -161,15 +210,26 @@ class BoundedProtocol(HttpToolsProtocol):
     # --- Answers ----------------------------------------------------------------------------------------------------
 
     def pause_writing(self) -> None:
-        """Give a peer that does not read its answer as long as for a head, for what is buffered."""
+        """Look now and then whether the peer reads its answer, at the rate at which it has to send."""
         super().pause_writing()
-        self._reading = self.loop.call_later(self._bounds.head_seconds, self.transport.abort)
+        self._look_again()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
+
+    def _look_again(self) -> None:
+        self._unread = self.transport.get_write_buffer_size()
+        self._reading = self.loop.call_later(self._bounds.body_window, self._check_reading)
+
+    def _check_reading(self) -> None:
+        read = self._unread - self.transport.get_write_buffer_size()
+        if read < self._bounds.body_rate * self._bounds.body_window:
+            self.transport.abort()
+        else:
+            self._look_again()
 
     # --- Time -------------------------------------------------------------------------------------------------------
 
@@ -184,7 +244,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _too_late(self) -> None:
         self._deadline = None
-        if self._in_head and self._head_bytes:
+        if self._in_head and self._head_bytes and not self.transport.is_closing():
             seconds = self._bounds.head_seconds
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"a request's head must come within {seconds:g} s")
         else:

@@ -1,6 +1,8 @@
 """One peer that nobody knows, with one script, wants a server for itself."""
 
+import asyncio
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -8,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from secagg.http.bodies import Bodies, Refusal
 from secagg.http.bounds import Bounds
 
 from ..support.bounded import Served, answer, echo, one_answer, serving, status
@@ -109,6 +112,28 @@ def test_a_head_that_drips_has_no_more_time(serve: Serve) -> None:
     assert status(served.ask(ASK)) == 200
 
 
+@pytest.mark.parametrize("piece", [b"ab:cd\r\n" * 1000, b"a" * 65536], ids=["fields", "one value"])
+@pytest.mark.parametrize("start", [b"1\r\na\r\n0\r\nx: ", b"1;x="], ids=["trailers", "a chunk's extension"])
+def test_what_is_no_content_is_bounded_outside_heads_too(serve: Serve, start: bytes, piece: bytes) -> None:
+    served = serve()
+    connection = served.connect(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + start)
+    assert flood(connection, piece, 96 * MIB // len(piece)) < 96 * MIB // len(piece)
+    assert status(served.ask(ASK)) == 200
+
+
+def test_trailers_are_taken_and_left_out(serve: Serve) -> None:
+    chunks = b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nX: trailer\r\n\r\n"
+    request = HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
+    assert serve().ask(request).endswith(b"5 bytes")
+
+
+def test_a_head_has_a_hundred_fields_at_most(serve: Serve) -> None:
+    served = serve()
+    for count, code in ((98, 200), (101, 431)):
+        request = HEAD + b"Connection: close\r\n" + b"X: y\r\n" * count + b"\r\n"
+        assert status(served.ask(request)) == code
+
+
 # --- Connections -----------------------------------------------------------------------------------------------------
 
 
@@ -138,15 +163,51 @@ def test_answered_connections_that_are_kept_make_room(serve: Serve) -> None:
     assert status(served.ask(ASK)) == 200
 
 
-def test_connections_at_work_are_not_cut_for_new_ones(serve: Serve) -> None:
-    served = serve(connections=3)
-    working = [served.connect(HEAD + b"Connection: close\r\nContent-Length: 3\r\n\r\n") for _ in range(3)]
-    assert eventually(lambda: served.working == 3)
-    assert [status(served.ask(ASK)) for _ in range(3)] == [503] * 3
-    for connection in working:
-        connection.sendall(b"abc")
-        assert answer(connection).endswith(b"3 bytes")
-    assert eventually(lambda: status(served.ask(ASK)) == 200)
+def test_connections_at_work_are_not_cut_for_new_ones() -> None:
+    done = threading.Event()
+
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        while not done.is_set():
+            await asyncio.sleep(0.01)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"done"})
+
+    with serving(slow, Bounds(connections=3)) as served:
+        working = [served.connect(ASK) for _ in range(3)]
+        assert eventually(lambda: served.working == 3)
+        assert [status(served.ask(ASK)) for _ in range(3)] == [503] * 3
+        done.set()
+        assert all(answer(connection).endswith(b"done") for connection in working)
+        assert eventually(lambda: status(served.ask(ASK)) == 200)
+
+
+def test_requests_whose_content_does_not_come_make_room(serve: Serve) -> None:
+    """A head is as cheap as a connection, and held its place as long as a content may take."""
+    served = serve(connections=5)
+    for count in range(1, 6):
+        served.connect(HEAD + b"Content-Length: 1\r\n\r\n")
+        assert eventually(lambda: served.arriving == count)  # noqa: B023
+    for _ in range(3):
+        assert status(served.ask(post(b"abc"))) == 200
+
+
+def test_closing_connections_that_are_not_read_make_room() -> None:
+    """Of an answer that fits into the buffers there is nothing to wait for but its reader."""
+
+    answered = list[object]()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body = bytes(8 * MIB if scope["path"] == "/long" else 1)
+        length = (b"content-length", b"%d" % len(body))
+        await send({"type": "http.response.start", "status": 200, "headers": [length, (b"connection", b"close")]})
+        await send({"type": "http.response.body", "body": body})
+        answered.append(scope)
+
+    with serving(app, Bounds(connections=3, head_seconds=LONG, body_window=LONG)) as served:
+        for count in range(1, 4):
+            served.connect(ASK.replace(b"GET /", b"GET /long"))
+            assert eventually(lambda: len(answered) == count)  # noqa: B023
+        assert [status(served.ask(ASK)) for _ in range(3)] == [200] * 3
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
@@ -246,11 +307,58 @@ def test_an_answer_that_is_not_read_ends_the_connection() -> None:
             await send({"type": "http.response.body", "body": bytes(MIB // 4), "more_body": True})
         await send({"type": "http.response.body"})
 
-    with serving(long_answer, Bounds(head_seconds=0.3)) as served:
+    with serving(long_answer, Bounds(body_window=0.3)) as served:
         silent = [served.connect(ASK) for _ in range(20)]
         assert eventually(lambda: len(asked) == 20 and served.connections == 0)
         assert all(len(answer(connection)) < 25 * MIB for connection in silent)
         assert len(served.ask(ASK)) > 25 * MIB
+
+
+def test_a_long_answer_has_its_time_if_it_is_read() -> None:
+    async def long_answer(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(8 * MIB)})
+
+    with serving(long_answer, Bounds(body_window=0.2, body_rate=1000)) as served:
+        connection = served.connect(ASK)
+        got = 0
+        while part := connection.recv(MIB // 4):
+            got += len(part)
+            time.sleep(0.02)
+        assert got > 8 * MIB
+
+
+def test_room_is_not_lost_where_two_contents_run_out_of_time_at_once() -> None:
+    """One gives up its room just when its own time is over."""
+
+    async def scene() -> int:
+        bounds = Bounds(buffered_bytes=100, body_window=0.05, body_rate=1)
+        bodies, never = Bodies(bounds), asyncio.Event()
+
+        async def hold(first: bytes) -> None:
+            events = [{"type": "http.request", "body": first, "more_body": True}]
+
+            async def receive() -> Any:
+                if not events:
+                    await never.wait()
+                return events.pop()
+
+            with suppress(Refusal):
+                async with bodies.read({"headers": []}, receive, 100):
+                    raise AssertionError
+
+        slow = [asyncio.create_task(hold(bytes(40))) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        (oldest, _) = bodies._arriving
+        assert oldest._waiting is not None
+        oldest._waiting.reschedule(asyncio.get_running_loop().time())
+        await asyncio.sleep(0)  # its timer has fired, and its task has not gone on
+        bodies._free += oldest.give_up()
+        del bodies._arriving[oldest]
+        await asyncio.gather(*slow)
+        return bodies._free
+
+    assert asyncio.run(scene()) == 100
 
 
 # --- Pipelines -------------------------------------------------------------------------------------------------------
