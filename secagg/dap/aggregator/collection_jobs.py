@@ -22,7 +22,6 @@ from ..store.tasks import KnownTasks, TaskRecord, lock_task
 from ..task import Task
 from .input_shares import SKEW
 from .peer import Peer, PeerUnavailable
-from .peer_health import PeerHealth
 from .release import BUDGET_SPENT, batch_interval, check_request, journal_release, release, too_small
 from .schedule import Settings
 
@@ -42,17 +41,13 @@ class CollectionJobs:
         peer: the Helper of each task.
         settings: how the Leader schedules its work.
         tasks: those that were loaded.
-        health: of the Helpers, if `peer` is watched.
     """
 
-    def __init__(
-        self, store: Store, peer: Peer, settings: Settings, tasks: KnownTasks, health: PeerHealth | None = None
-    ) -> None:
+    def __init__(self, store: Store, peer: Peer, settings: Settings, tasks: KnownTasks) -> None:
         self._store = store
         self._peer = peer
         self._settings = settings
         self._tasks = tasks
-        self._health = health
 
     def create(self, record: TaskRecord, body: bytes, now: float, *, rand: RandomBytes = os.urandom) -> CollectionJob:
         """Accept a CollectionJobReq (section 4.6.1); the same bytes find the same job.
@@ -76,7 +71,7 @@ class CollectionJobs:
         with self._store.write() as tx:
             job = collections.find_collection_job_by_request(tx, record, digest)
             if job is not None and job.problem is not None and _may_begin_anew(job):
-                collections.update_collection_job(tx, job, problem=None, due=now, attempts=0, asked=now)
+                collections.begin_collection_job_anew(tx, record, job, now)
                 return collections.find_collection_job_by_request(tx, record, digest) or job
             if job is not None:
                 return job
@@ -132,8 +127,7 @@ class CollectionJobs:
         """
         # Lease the job that has been due for longest.
         with self._store.write() as tx:
-            resting = () if self._health is None else self._health.resting_tasks(tx, self._tasks)
-            job = collections.lease_collection_job(tx, now, self._settings.lease, resting)
+            job = collections.lease_collection_job(tx, now, self._settings.lease)
             record = None if job is None else self._tasks.find(tx, job.task)
         if job is None:
             return None
@@ -268,9 +262,10 @@ class CollectionJobs:
             current = collections.lock_collection_job(tx, job)
             if current is None:
                 return
-            asked_for = 0.0 if current.asked is None else now - current.asked
+            asked = now if current.asked is None else current.asked  # None in stores of older versions
+            asked_for = now - asked
             if asked_for < self._settings.give_up:
-                collections.update_collection_job(tx, job, due=now + delay)
+                collections.update_collection_job(tx, job, due=now + delay, asked=asked)
         if asked_for >= self._settings.give_up:
             detail = f"the Helper has given no share for {asked_for:,.0f} s: {problem}; ask again with the same query"
             self._fail(record, job, DapProblem(NO_TYPE, detail, task_id=record.task.id))

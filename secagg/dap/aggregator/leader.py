@@ -76,7 +76,8 @@ class Leader:
         self._health = health
         self._accepted: Counter[int] = Counter()  # jobs that the Helper has accepted, by the task's number
         self._refused: dict[int, int] = {}  # how many these were when a job was first refused, by the job's number
-        self.collections = CollectionJobs(store, peer, self.settings, self._tasks, health)
+        self._stuck: dict[int, int] = {}  # how many when a report by itself was refused last, by the task's number
+        self.collections = CollectionJobs(store, peer, self.settings, self._tasks)
 
     # Uploads.
 
@@ -172,10 +173,7 @@ class Leader:
 
         # Whatever the Helper cannot do now is tried again later, from the same stored reports.
         try:
-            done = self._aggregate(record, keys, job, [Report.decode(body) for body in bodies], now)
-            self._accepted[record.key] += 1
-            self._refused.pop(job.key, None)
-            return done
+            return self._aggregate(record, keys, job, [Report.decode(body) for body in bodies], now)
         except _JobRefused as refused:
             return self._divide(record, job, len(bodies), now, refused.problem)
         except (DapProblem, PeerUnavailable) as problem:
@@ -228,11 +226,14 @@ class Leader:
             return self._peer.poll_job(record, job.resource)
         batch = () if job.batch is None else (AggregationJobExtension(LEADER_SELECTED_BATCH_ID, job.batch),)
         try:
-            return self._peer.create_job(record, AggregationJobInitReq(0, b"", batch, tuple(inits)).encode())
+            answer = self._peer.create_job(record, AggregationJobInitReq(0, b"", batch, tuple(inits)).encode())
         except DapProblem as problem:
             if problem.status in _REFUSALS:
                 raise _JobRefused(problem) from None
             raise
+        self._accepted[record.key] += 1
+        self._refused.pop(job.key, None)
+        return answer
 
     def _outcomes(self, record: TaskRecord, answer: Answer, inits: list[VerifyInit]) -> list[bytes | ReportError]:
         """The Helper's outcome for each report that was sent to it. A wrong answer abandons the Helper's job (section
@@ -289,10 +290,14 @@ class Leader:
     def _divide(self, record: TaskRecord, job: Job, count: int, now: float, problem: DapProblem) -> "JobDone":
         """Halve a job that the Helper refuses whole, until the report at fault stands alone.
 
-        That is dropped if the Helper has accepted another job since, such as the other half: else the fault may be the
-        Helper's.
+        That is dropped if the Helper has accepted another job since, such as the other half. Else the fault may be the
+        Helper's: no more jobs are halved until it accepts one.
         """
-        accepted_before = self._refused.setdefault(job.key, self._accepted[record.key])
+        accepted = self._accepted[record.key]
+        accepted_before = self._refused.setdefault(job.key, accepted)
+        if count > 1 and self._stuck.get(record.key) == accepted:
+            self._postpone(record, job, now, problem)
+            return JobDone(0, {}, problem)
         if count > 1:
             log.warning("%s refuses a job of %d reports, which is halved: %s", _helper(record), count, problem)
             with self.store.write() as tx:
@@ -301,13 +306,14 @@ class Leader:
             if half is not None:
                 self._refused[half] = accepted_before
             return JobDone(0, {}, problem)
-        if self._accepted[record.key] == accepted_before:
+        if accepted == accepted_before:
+            self._stuck[record.key] = accepted
             self._postpone(record, job, now, problem)
             return JobDone(0, {}, problem)
         log.warning("%s refuses a report by itself, which is dropped: %s", _helper(record), problem)
         with self.store.write() as tx:
             end_job(tx, job, rejected=1)
-        del self._refused[job.key]
+        self._refused.pop(job.key, None)
         return JobDone(0, {0: ReportError.REPORT_DROPPED}, problem)
 
     def _postpone(self, record: TaskRecord, job: Job, now: float, problem: DapProblem | PeerUnavailable) -> None:

@@ -1,4 +1,4 @@
-"""Which Helpers answer. One that does not must not keep workers from the jobs of all others."""
+"""Which Helpers answer. One that does not must not keep two or more workers from the jobs of all others."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -26,8 +26,9 @@ class _State:
 class PeerHealth:
     """What this process knows of the Helpers of all tasks.
 
-    At most half of the workers, but at least one, wait for one Helper. After three failures in a row its jobs rest, for
-    1 s at first and twice as long each time up to 5 minutes; then one call tries whether it is back.
+    Where there are several Helpers, at most half of the workers wait for one, but at least one. After three failures in
+    a row its jobs rest, for 1 s at first and twice as long each time up to 5 minutes; then one call tries whether it is
+    back.
 
     Args:
         workers: how many threads make calls.
@@ -41,6 +42,7 @@ class PeerHealth:
         clock: Callable[[], float] = time.monotonic,
         on_error: Callable[[str], None] = lambda kind: None,
     ) -> None:
+        self._workers = max(1, workers)
         self._calls_max = max(1, workers // 2)
         self._clock = clock
         self._on_error = on_error
@@ -74,9 +76,12 @@ class PeerHealth:
         """
         with self._lock:
             state = self._states.setdefault(url, _State())
-            if not self._may_call(state):
-                raise PeerUnavailable("the Helper has failed, and is left alone for a while", PAUSES[0], kind="resting")
-            state.calls += 1
+            may_call, rests = self._may_call(state), state.failures >= FAILURES
+            state.calls += may_call
+        if not may_call:
+            self._on_error("resting")
+            reason = "has failed, and is left alone for a while" if rests else "is asked by as many workers as may be"
+            raise PeerUnavailable(f"the Helper {reason}", kind="resting")
         failed = False
         try:
             yield
@@ -93,7 +98,8 @@ class PeerHealth:
                 self._count(state, failed)
 
     def _may_call(self, state: _State) -> bool:
-        calls_max = 1 if state.failures >= FAILURES else self._calls_max
+        several = len(self._states) > 1
+        calls_max = 1 if state.failures >= FAILURES else self._calls_max if several else self._workers
         return state.calls < calls_max and self._clock() >= state.rests_until
 
     def _count(self, state: _State, failed: bool) -> None:

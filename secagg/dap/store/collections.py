@@ -1,6 +1,5 @@
 """Collection jobs of the Leader, aggregate shares of the Helper, and the ledger of both."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import delete, func, insert, select, update
@@ -66,11 +65,30 @@ def add_collection_job(
         now: POSIX seconds.
     """
     row = {"task": record.key, "id": job_id, "digest": digest, "request": request, "due": now, "created": now}
-    row["newest"] = tx.execute(select(func.max(reports.c.key)).where(reports.c.task == record.key)).scalar_one()
+    row["newest"] = _newest_report(tx, record)
     tx.insert_new(collection_jobs, [row], collection_jobs.c.id)
     job = find_collection_job_by_request(tx, record, digest)
     assert job is not None
     return job
+
+
+def begin_collection_job_anew(tx: Tx, record: TaskRecord, job: CollectionJob, now: float) -> None:
+    """Let a job that has failed begin again, with the reports that are there now unless its batch is collected.
+
+    Args:
+        tx: a transaction that writes.
+        record: the task.
+        job: the job.
+        now: POSIX seconds.
+    """
+    newest = _newest_report(tx, record) if job.share_request is None else job.newest
+    update_collection_job(tx, job, problem=None, due=now, attempts=0, asked=now, newest=newest)
+
+
+def _newest_report(tx: Tx, record: TaskRecord) -> int:
+    """The number of the task's newest report; 0 if there is none."""
+    newest = select(func.max(reports.c.key)).where(reports.c.task == record.key)
+    return int(tx.execute(newest).scalar_one() or 0)
 
 
 def find_collection_job(tx: Tx, record: TaskRecord, job_id: bytes) -> CollectionJob | None:
@@ -110,21 +128,15 @@ def count_unfinished_collection_jobs(tx: Tx, record: TaskRecord) -> int:
     return int(tx.execute(select(func.count()).select_from(collection_jobs).where(open_ones)).scalar_one())
 
 
-def lease_collection_job(tx: Tx, now: float, seconds: float, without: Collection[int] = ()) -> CollectionJob | None:
+def lease_collection_job(tx: Tx, now: float, seconds: float) -> CollectionJob | None:
     """Lease the job that has been due for longest; None if none is due.
 
     Args:
         tx: a transaction that writes.
         now: POSIX seconds.
         seconds: until somebody else may work on it.
-        without: the numbers of tasks whose jobs are left alone.
     """
-    due = (
-        select(collection_jobs)
-        .where(collection_jobs.c.due <= now, collection_jobs.c.task.not_in(without))
-        .order_by(collection_jobs.c.due)
-        .limit(1)
-    )
+    due = select(collection_jobs).where(collection_jobs.c.due <= now).order_by(collection_jobs.c.due).limit(1)
     row = tx.execute(due.with_for_update(skip_locked=True)).one_or_none()
     if row is None:
         return None

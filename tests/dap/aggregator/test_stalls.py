@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 
 import pytest
 
+from secagg.dap.aggregator.input_shares import SKEW
 from secagg.dap.aggregator.leader import Leader
 from secagg.dap.aggregator.peer import Answer, PeerUnavailable
 from secagg.dap.aggregator.peer_health import FAILURES, PAUSES, PeerHealth, WatchedPeer
@@ -118,12 +120,14 @@ def test_a_helper_rests_after_three_failures_and_twice_as_long_each_time() -> No
     for _ in range(FAILURES - 1):
         fail(health)
     assert health.unavailable() == set()
-    assert set(kinds) == {"unreachable"}
+    assert set(kinds) == {"unreachable", "resting"}
 
 
 @pytest.mark.parametrize(("workers", "calls"), [(1, 1), (2, 1), (3, 1), (4, 2), (9, 4)])
 def test_at_most_half_of_the_workers_wait_for_one_helper(workers: int, calls: int) -> None:
     health = PeerHealth(workers, Watch())
+    with health.call(OTHER):
+        pass
     waiting = [health.call(URL) for _ in range(calls)]
     for i, call in enumerate(waiting):
         assert health.unavailable() == set(), i
@@ -132,6 +136,13 @@ def test_at_most_half_of_the_workers_wait_for_one_helper(workers: int, calls: in
     with health.call(OTHER):
         pass
     waiting[0].__exit__(None, None, None)
+    assert health.unavailable() == set()
+
+
+def test_all_workers_may_wait_for_the_only_helper() -> None:
+    health = PeerHealth(3, Watch())
+    with health.call(URL), health.call(URL), health.call(URL):
+        assert health.unavailable() == {URL}
     assert health.unavailable() == set()
 
 
@@ -207,12 +218,29 @@ def test_a_helper_that_refuses_everything_loses_no_report(scripted: tuple[World,
     world, peer = scripted
     reports = world.upload_many(4)
     peer.bad = {report.report_metadata.report_id for report in reports}
-    for _ in range(100):
+    for _ in range(50):
+        world.aggregate()
+        world.clock.now += 1.0
+    garbled = world.report()
+    sealed = replace(
+        garbled.leader_encrypted_input_share, payload=bytes(len(garbled.leader_encrypted_input_share.payload))
+    )
+    world.upload(replace(garbled, leader_encrypted_input_share=sealed))  # of which the Helper is never asked
+    for _ in range(50):
         world.aggregate()
         world.clock.now += 1.0
     assert world.waiting() == 4
+    more = world.upload_many(64)
+    peer.bad |= {report.report_metadata.report_id for report in more}
+    before = len(peer.jobs)
+    for _ in range(20):
+        world.aggregate()
+        world.clock.now += 1.0
+    assert min(peer.jobs[before:]) == 1
+    assert max(peer.jobs[before:]) == 64
+    assert set(peer.jobs[before:]) <= {1, 2, 64}  # nothing more is halved for a Helper that takes nothing
     peer.bad = set()
-    assert sum(done.aggregated for done in world.aggregate_all()) == 4
+    assert sum(done.aggregated for done in world.aggregate_all()) == 68
 
 
 # --- Collections ----------------------------------------------------------------------------------------------------
@@ -313,3 +341,34 @@ def test_a_collection_waits_for_reports_that_were_there(scripted: tuple[World, S
     assert job.waiting == "6 reports of the batch are not aggregated yet"
     world.aggregate_all()
     assert world.result(world.collect(request)).count == 6
+
+
+def test_a_share_is_given_up_while_the_helper_rests(scripted: tuple[World, Scripted]) -> None:
+    """Its aggregation jobs took every call that a rest allowed, and the Collector was never told."""
+    world, peer = scripted
+    ready(world)
+    watch = Watch()
+    leader = Leader(world.leader_store, WatchedPeer(peer, PeerHealth(1, watch)), world.leader.settings)
+    peer.refusal = PeerUnavailable("the Helper does not answer")
+    job = leader.collections.create(world.leader_task, world.request(), world.clock.now)
+    for _ in range(200):
+        leader.collections.work(world.clock.now)
+        world.clock.now += 1.0
+        watch.now += 1.0
+    found = leader.collections.find(world.leader_task, job.id)
+    assert found.problem is not None
+    assert "has given no share" in found.problem
+
+
+def test_a_collection_that_begins_anew_waits_for_what_is_there_then(scripted: tuple[World, Scripted]) -> None:
+    world, _ = scripted
+    world.upload_many(1)
+    world.aggregate_all()
+    request, begun = world.request(), world.clock.now
+    world.clock.now += 2 * world.task.time_precision + SKEW
+    assert "invalidBatchSize" in str(world.collect(request, steps=3).problem)
+    late = [world.report(at=begun) for _ in range(6)]
+    assert world.upload(*late) == [None] * 6
+    assert world.collect(request, steps=2).waiting == "6 reports of the batch are not aggregated yet"
+    world.aggregate_all()
+    assert world.result(world.collect(request)).count == 7
