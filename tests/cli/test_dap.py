@@ -88,9 +88,14 @@ def test_init_never_writes_over_anything(leader: Path) -> None:
 
 def test_init_that_fails_leaves_nothing_and_may_be_tried_again(tmp_path: Path) -> None:
     folder = tmp_path / "leader"
+    folder.mkdir()
+    kept = {"leader.secret-old", "leader.db-2026", "leader.toml-old"}  # renamed, as init never overwrites anything
+    for name in kept:
+        (folder / name).touch()
     make = ("init", "--role", "leader", "--dir", folder)
     assert "does not answer" in refused(*make, "--database", "postgresql+psycopg://nobody@127.0.0.1:1/none")
-    assert {file.name for file in folder.iterdir()} <= {"leader.journal", "leader.journal.lock"}
+    assert {file.name for file in folder.iterdir()} <= kept | {"leader.journal", "leader.journal.lock"}
+    assert all((folder / name).exists() for name in kept)
     run(*make)
     assert (folder / "leader.secret").exists()
 

@@ -55,7 +55,8 @@ def init(
         "secret_file": secret.name if secret_file else None,
         "journal": f"{name}.journal",
     }
-    with _nothing_left(path, secret, directory / f"{name}.db"):
+    beside = [directory / f"{name}.db{suffix}" for suffix in ("", "-wal", "-shm", "-journal")]  # SQLite's files
+    with _nothing_left(path, secret, *beside):
         if secret_file:
             write_new(secret, os.urandom(SECRET_SIZE).hex() + "\n")
         write_new(path, template(ROLES[name], {"server": {"listen": listen}, "store": stored}))
@@ -91,6 +92,5 @@ def _nothing_left(*files: Path) -> Iterator[None]:
         yield
     except BaseException:
         for file in absent:
-            for made in (file, *file.parent.glob(f"{file.name}-*")):  # what SQLite puts beside its file
-                made.unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
         raise
