@@ -37,7 +37,9 @@ def metrics_served(config: Config, table: str, address: str | None, text: Callab
         yield
         return
     with bound(config, table, address) as sock:
-        server = uvicorn.Server(configured(_app(text), Bounds(connections=CONNECTIONS), lifespan="off"))
+        server = uvicorn.Server(
+            configured(_app(text), Bounds(connections=CONNECTIONS), lifespan="off", timeout_graceful_shutdown=1)
+        )
         thread = threading.Thread(target=server.run, args=([sock],), name="metrics")
         thread.start()
         try:

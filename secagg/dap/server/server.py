@@ -6,6 +6,7 @@ step, and writes the uploads that wait. After a kill, the next start goes on fro
 
 import logging
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -32,6 +33,7 @@ from .metrics_server import metrics_served
 from .process import GAUGE_SECONDS, Process
 
 _CONFIG = "SECAGG_DAP_CONFIG"  # tells a server process its file
+_OTHER_FILES = 256  # of a process beside its connections: of the store, the Helper's and the metrics' among them
 _METRICS = "PROMETHEUS_MULTIPROC_DIR"  # where server processes put their numbers together
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ def serve(config: Config, announce: Callable[[str], None], listen: str | None = 
         ConfigError, LocalProtocolError, StoreUnavailable: nothing can be served; the message says what to do.
     """
     _check_tls(config)
+    _allow_files(config.limits.connections + _OTHER_FILES)
     process = Process(config)
     try:
         with (
@@ -150,6 +153,17 @@ def _uvicorn(config: Config, app: Any, **others: Any) -> uvicorn.Config:
         ssl_keyfile=None if table.private_key is None else config.file(table.private_key),
         **others,
     )
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise the soft limit of open files, which is often 1,024: else connections beyond it could not make room for one
+    another, and the store could not be opened."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        log.warning("%d files may be open, %d may be needed: raise the limit, or lower connections", hard, wanted)
+        wanted = hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _url(config: Config, sock: socket.socket) -> str:
