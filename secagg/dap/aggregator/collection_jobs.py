@@ -71,7 +71,7 @@ class CollectionJobs:
         with self._store.write() as tx:
             job = collections.find_collection_job_by_request(tx, record, digest)
             if job is not None and job.problem is not None and _may_begin_anew(job):
-                collections.begin_collection_job_anew(tx, record, job, now)
+                collections.update_collection_job(tx, job, problem=None, due=now, attempts=0, asked=now)
                 return collections.find_collection_job_by_request(tx, record, digest) or job
             if job is not None:
                 return job
@@ -162,7 +162,7 @@ class CollectionJobs:
                 return current
 
             # Wait until all aggregation jobs of the batch are complete and it has enough reports (section 4.6.1).
-            batch = self._ready(tx, record, request, current.newest, now)
+            batch = self._ready(tx, record, request, now)
             if isinstance(batch, Later):
                 collections.update_collection_job(tx, job, due=batch.due, waiting=batch.reason)
                 return None
@@ -182,12 +182,8 @@ class CollectionJobs:
             )
             return collections.lock_collection_job(tx, job)
 
-    def _ready(
-        self, tx: Tx, record: TaskRecord, request: CollectionJobReq, newest: int | None, now: float
-    ) -> "Interval | bytes | Later":
+    def _ready(self, tx: Tx, record: TaskRecord, request: CollectionJobReq, now: float) -> "Interval | bytes | Later":
         """The batch to collect, or when to look again.
-
-        Reports after the `newest` are not waited for: late ones could hold up the collection of an interval for ever.
 
         Raises:
             DapProblem: there are too few reports, and no more can come.
@@ -205,7 +201,7 @@ class CollectionJobs:
 
         # By time: first complete the aggregation jobs that overlap the batch (section 4.6.1).
         interval = batch_interval(task, request.query.config)
-        waiting = count_open_reports_in_batch(tx, record, interval, newest)
+        waiting = count_open_reports_in_batch(tx, record, interval)
         if waiting:
             return Later(now + 0.25, f"{waiting:,} reports of the batch are not aggregated yet")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, insert, select, update
 
 from .engine import Tx
-from .schema import aggregate_shares, collection_jobs, ledger, reports
+from .schema import aggregate_shares, collection_jobs, ledger
 from .tasks import TaskRecord
 
 
@@ -24,7 +24,6 @@ class CollectionJob:
         waiting: what it waits for, in words; None if that is not known.
         attempts: how often it was leased before.
         due: when somebody may work on it again; None once it has ended.
-        newest: the store's number of the newest report when the job began.
         asked: since when the Helper's share is awaited, in POSIX seconds; None before.
         share_location: where the Helper keeps its share, once the Helper has said so.
     """
@@ -39,7 +38,6 @@ class CollectionJob:
     waiting: str | None
     attempts: int
     due: float | None
-    newest: int | None
     asked: float | None
     share_location: str | None
 
@@ -65,30 +63,10 @@ def add_collection_job(
         now: POSIX seconds.
     """
     row = {"task": record.key, "id": job_id, "digest": digest, "request": request, "due": now, "created": now}
-    row["newest"] = _newest_report(tx, record)
     tx.insert_new(collection_jobs, [row], collection_jobs.c.id)
     job = find_collection_job_by_request(tx, record, digest)
     assert job is not None
     return job
-
-
-def begin_collection_job_anew(tx: Tx, record: TaskRecord, job: CollectionJob, now: float) -> None:
-    """Let a job that has failed begin again, with the reports that are there now unless its batch is collected.
-
-    Args:
-        tx: a transaction that writes.
-        record: the task.
-        job: the job.
-        now: POSIX seconds.
-    """
-    newest = _newest_report(tx, record) if job.share_request is None else job.newest
-    update_collection_job(tx, job, problem=None, due=now, attempts=0, asked=now, newest=newest)
-
-
-def _newest_report(tx: Tx, record: TaskRecord) -> int:
-    """The number of the task's newest report; 0 if there is none."""
-    newest = select(func.max(reports.c.key)).where(reports.c.task == record.key)
-    return int(tx.execute(newest).scalar_one() or 0)
 
 
 def find_collection_job(tx: Tx, record: TaskRecord, job_id: bytes) -> CollectionJob | None:

@@ -23,7 +23,7 @@ def _know_journals(connection: Connection) -> None:
 def _bound_collections(connection: Connection) -> None:
     table = schema.collection_jobs
     known = {column["name"] for column in inspect(connection).get_columns(table.name)}
-    for name in {"newest", "asked", "share_location"} - known:  # a new store has all columns of this program
+    for name in {"asked", "share_location"} - known:  # a new store has all columns of this program
         kind = table.c[name].type.compile(connection.dialect)
         connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
 

@@ -59,23 +59,19 @@ def add_reports(tx: Tx, record: TaskRecord, uploads: Sequence[Upload]) -> list[b
     return accepted
 
 
-def count_open_reports_in_batch(
-    tx: Tx, record: TaskRecord, batch: "Interval | bytes", newest: int | None = None
-) -> int:
+def count_open_reports_in_batch(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> int:
     """How many reports of a batch are not aggregated yet: they wait for a job or are in one.
 
     Args:
         tx: a transaction.
         record: the task.
         batch: its interval or its ID.
-        newest: count no later report than the one with this number, in an interval; None to count all.
     """
     if isinstance(batch, bytes):
         own = (jobs.c.task == record.key) & (jobs.c.batch == batch)
         counted = select(func.count()).select_from(reports.join(jobs, reports.c.job == jobs.c.key)).where(own)
     else:
-        there = true() if newest is None else reports.c.key <= newest
-        among = reports.c.bucket.between(batch.start, batch.end - 1) & there
+        among = reports.c.bucket.between(batch.start, batch.end - 1)
         open_ones = (reports.c.task == record.key) & reports.c.body.is_not(None) & among
         counted = select(func.count()).select_from(reports).where(open_ones)
     return int(tx.execute(counted).scalar_one())

@@ -176,7 +176,6 @@ collection_jobs = Table(
     Column("finished", Boolean, nullable=False, server_default=text("false")),
     Column("problem", Text),
     Column("waiting", Text),  # what for, in words
-    Column("newest", _KEY),  # of the reports that were there when the job began: it waits for no later ones
     Column("asked", Float),  # since when the Helper's share is awaited
     Column("share_location", Text),  # where the Helper keeps its share
     Column("attempts", Integer, nullable=False, server_default=text("0")),

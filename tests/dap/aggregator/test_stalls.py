@@ -7,7 +7,6 @@ from http import HTTPStatus
 
 import pytest
 
-from secagg.dap.aggregator.input_shares import SKEW
 from secagg.dap.aggregator.leader import Leader
 from secagg.dap.aggregator.peer import Answer, PeerUnavailable
 from secagg.dap.aggregator.peer_health import FAILURES, PAUSES, PeerHealth, WatchedPeer
@@ -319,20 +318,7 @@ def test_a_share_that_is_not_ready_is_fetched_where_the_helper_keeps_it(
     assert peer.share_polls == 0
 
 
-def test_a_collection_does_not_wait_for_reports_that_come_after_it(scripted: tuple[World, Scripted]) -> None:
-    """Late uploads into the same interval could hold it up for ever."""
-    world, _ = scripted
-    ready(world)
-    request = world.request()
-    world.leader.collections.create(world.leader_task, request, world.clock.now)
-    world.upload_many(3)
-    job = world.collect(request, steps=5)
-    assert world.result(job).count == 6
-    world.aggregate_all()
-    assert world.waiting() == 0
-
-
-def test_a_collection_waits_for_reports_that_were_there(scripted: tuple[World, Scripted]) -> None:
+def test_a_collection_waits_for_its_reports(scripted: tuple[World, Scripted]) -> None:
     world, _ = scripted
     world.upload_many(6)
     request = world.request()
@@ -358,17 +344,3 @@ def test_a_share_is_given_up_while_the_helper_rests(scripted: tuple[World, Scrip
     found = leader.collections.find(world.leader_task, job.id)
     assert found.problem is not None
     assert "has given no share" in found.problem
-
-
-def test_a_collection_that_begins_anew_waits_for_what_is_there_then(scripted: tuple[World, Scripted]) -> None:
-    world, _ = scripted
-    world.upload_many(1)
-    world.aggregate_all()
-    request, begun = world.request(), world.clock.now
-    world.clock.now += 2 * world.task.time_precision + SKEW
-    assert "invalidBatchSize" in str(world.collect(request, steps=3).problem)
-    late = [world.report(at=begun) for _ in range(6)]
-    assert world.upload(*late) == [None] * 6
-    assert world.collect(request, steps=2).waiting == "6 reports of the batch are not aggregated yet"
-    world.aggregate_all()
-    assert world.result(world.collect(request)).count == 7
