@@ -26,7 +26,7 @@ import httpx
 import numpy as np
 
 from secagg import dp
-from secagg.cli.demo.local import Local
+from secagg.cli.demo.local import Local, LocalError
 from secagg.dap import task_file
 from secagg.dap.messages import BatchMode, CollectionJobReq, Interval, Query, Role
 from secagg.dap.privacy.extension import Mechanism, Privacy
@@ -171,10 +171,23 @@ class Run:
         time.sleep(down)
         fake = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"{skew:+d}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         self.local.environments[role] = fake if self.skews and skew else {}
-        self.local.start(role)
+        self._start_supervised(role)
         self.done[f"kill the {role.name.capitalize()}"] += 1
         if self.skews and abs(skew) > self.plan.skew:
             self.done["Helper 15 minutes behind"] += 1
+
+    def _start_supervised(self, role: Role) -> None:
+        """Start a role as a supervisor does: again, where the database still recovers from a kill of its own."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.local.start(role)
+                return
+            except LocalError as error:
+                if "the database does not answer" not in str(error) or time.monotonic() > end:
+                    raise
+            self.local.kill(role)
+            time.sleep(0.5)
 
     def _kill_client(self) -> None:
         each = self.random.choice(self.tasks)
