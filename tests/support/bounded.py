@@ -87,7 +87,7 @@ def status(response: bytes) -> int:
     return int(response.split(b" ", 2)[1]) if response else 0
 
 
-def echo(bounds: Bounds, max_bytes: int, reading: Callable[[], None] = lambda: None) -> Any:
+def echo(bounds: Bounds, max_bytes: int) -> Any:
     """An application that says how many bytes it was sent."""
     bodies = Bodies(bounds)
 
@@ -95,7 +95,6 @@ def echo(bounds: Bounds, max_bytes: int, reading: Callable[[], None] = lambda: N
         if scope["type"] != "http":
             return
         try:
-            reading()
             async with bodies.read(scope, receive, max_bytes) as content:
                 await _send(send, 200, b"%d bytes" % len(content))
         except Refusal as refusal:
