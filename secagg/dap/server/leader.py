@@ -137,7 +137,7 @@ class LeaderResources:
                 return await run_in_threadpool(work, *arguments)
             return work(*arguments)
         except RemoteProtocolError as error:
-            raise DapProblem("invalidMessage", str(error), task_id=arguments[0].id) from None
+            raise DapProblem("invalidMessage", str(error)) from None
 
     def _checked(self, task: Task, body: bytes, now: float) -> tuple[tuple[Report, ...], dict[int, ReportError]]:
         """The reports of an upload, and why some of them are refused."""

@@ -20,7 +20,7 @@ def _know_journals(connection: Connection) -> None:
     schema.journals.create(connection, checkfirst=True)  # a new store has all tables of this program
 
 
-def _bound_collections(connection: Connection) -> None:
+def _know_when_shares_were_asked_for(connection: Connection) -> None:
     table = schema.collection_jobs
     known = {column["name"] for column in inspect(connection).get_columns(table.name)}
     for name in {"asked", "share_location"} - known:  # a new store has all columns of this program
@@ -28,7 +28,7 @@ def _bound_collections(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _know_journals, _bound_collections)
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _know_journals, _know_when_shares_were_asked_for)
 VERSION = len(MIGRATIONS)
 
 
