@@ -176,16 +176,37 @@ def test_a_signal_that_comes_while_garbage_is_collected_is_not_lost(
     before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)]
     interrupts = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with terminable() as check:
-            check()
-            doomed = Unraisable(number)
-            del doomed
-            with pytest.raises((KeyboardInterrupt, typer.Exit)):
-                check()
+        with pytest.raises(typer.Exit) as raised:
+            _signalled_while_garbage_is_collected(number)
     finally:
         signal.signal(signal.SIGINT, interrupts)
+    assert raised.value.exit_code == 128 + number
     assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)] == before
     assert capsys.readouterr().err == ""
+
+
+def _signalled_while_garbage_is_collected(number: signal.Signals) -> None:
+    with terminable() as check:
+        check()
+        doomed = Unraisable(number)
+        del doomed
+        check()
+
+
+def test_an_interrupt_while_code_is_made_ends_with_130() -> None:
+    script = """
+import signal, sys
+from typer import Exit
+from secagg.cli.demo.command import terminable
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    with terminable():
+        exec("signal.raise_signal(signal.SIGINT)")
+except Exit as end:
+    sys.exit(end.exit_code)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120)
+    assert (done.returncode, done.stderr) == (130, b"")
 
 
 def _heed_interrupts() -> None:

@@ -159,17 +159,29 @@ def _folder(keep: Path | None) -> Iterator[Path]:
         yield Path(folder)
 
 
+class _Signalled(BaseException):
+    """A signal came; no `except Exception` stops it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
 @contextmanager
 def terminable() -> Iterator[Callable[[], None]]:
     """Let SIGTERM and SIGHUP end this command as Ctrl-C does, so that no process is left running.
 
     A signal may come where its exception is lost, as while Python collects garbage: so the function that the block gets
-    raises it again, and is called now and then.
+    raises it again, and is called now and then. None of them is a KeyboardInterrupt: where one comes out of `exec`, as
+    while a dataclass is made, CPython ends by SIGINT whoever catches it.
+
+    Raises:
+        typer.Exit: with 128 and the signal's number.
     """
-    caught: list[BaseException] = []
+    caught: list[_Signalled] = []
 
     def end(number: int, frame: Any) -> None:
-        caught.append(KeyboardInterrupt() if number == signal.SIGINT else typer.Exit(128 + number))
+        caught.append(_Signalled(number))
         raise caught[0]
 
     def check() -> None:
@@ -187,6 +199,8 @@ def terminable() -> Iterator[Callable[[], None]]:
     before = {number: signal.signal(number, end) for number in numbers}
     try:
         yield check
+    except _Signalled as signalled:
+        raise typer.Exit(128 + signalled.number) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
