@@ -74,7 +74,10 @@ class Postgres:
 
     def kill(self) -> None:
         """End the server with all its processes, as a crash of it does (SIGKILL)."""
-        everyone = [self.pid, *self.backends()]
+        try:
+            everyone = [self.pid, *self.backends()]
+        except FileNotFoundError:  # it has ended just now
+            return
         for pid in everyone:
             with _gone_already():
                 os.kill(pid, signal.SIGKILL)
@@ -84,6 +87,13 @@ class Postgres:
     def restart(self) -> None:
         """Start it anew on what a crash has left."""
         self._call("run_postgres", "-c fsync=on")
+
+    def supervise(self) -> None:
+        """Start it anew if it has ended, as it does where the process is killed that recovers from another kill."""
+        try:
+            os.kill(self.pid, 0)
+        except (FileNotFoundError, ProcessLookupError):
+            self.restart()
 
     def _call(self, function: str, *arguments: str) -> None:
         call = f'source {SCRIPT} && {function} "$@"'

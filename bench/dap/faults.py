@@ -148,6 +148,7 @@ class Run:
 
     def fault(self) -> None:
         """One at random."""
+        self._supervise_database()
         faults = [self._kill_leader, self._kill_leader, self._kill_helper, self._kill_helper, self._kill_client]
         faults += [self._stop_helper]
         if self.postgres is not None:
@@ -180,6 +181,7 @@ class Run:
         """Start a role as a supervisor does: again, where the database still recovers from a kill of its own."""
         end = time.monotonic() + PATIENCE
         while True:
+            self._supervise_database()
             try:
                 self.local.start(role)
                 return
@@ -211,12 +213,16 @@ class Run:
         self.postgres.restart()
         self.done["kill the database"] += 1
 
+    def _supervise_database(self) -> None:
+        if self.postgres is not None:
+            self.postgres.supervise()
+
     def _kill_backend(self) -> None:
         assert self.postgres is not None
-        pid = self.random.choice(self.postgres.backends())
         try:
+            pid = self.random.choice(self.postgres.backends())  # or of what recovers: then the server ends
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
+        except (FileNotFoundError, ProcessLookupError, IndexError):  # it is ending just now
             return
         self.done["kill a process of the database"] += 1
 
