@@ -1,0 +1,9 @@
+"""All mutants, by subject."""
+
+from .dap import MUTANTS as DAP
+from .dp import MUTANTS as DP
+from .mutant import Mutant
+from .noisy import MUTANTS as NOISY
+from .protocol import MUTANTS as PROTOCOL
+
+MUTANTS: tuple[Mutant, ...] = (*DP, *NOISY, *DAP, *PROTOCOL)
