@@ -1,6 +1,7 @@
 """`secagg dp`, as a user meets it."""
 
 import csv
+import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -112,6 +113,19 @@ def test_epsilon_for_the_example_of_the_post(error: str) -> None:
     assert report["noise"]["scale"] == str(plan.law.scale)
     assert report["error"]["relative"] == 0.02
     assert "at most 10, 2.00% of 500" in run("epsilon-for", "--relative-error", error, "--count", "500", *HISTOGRAM)
+
+
+@pytest.mark.parametrize("confidence", ["0.5", "0.95", "0.999"])
+def test_the_confidence_that_is_asked_for_is_kept(confidence: str) -> None:
+    """|Laplace(1 / epsilon)| exceeds e with a chance of exp(-e epsilon)."""
+    report = ("--task", "sum", "--max-value", "1", "--place", "central", "--confidence", confidence)
+    exponent = -math.log(1 - float(confidence))
+    found = run_json("epsilon-for", "--relative-error", "10%", "--count", "10000", *report)
+    assert float(Fraction(found["budget"]["epsilon"])) == pytest.approx(exponent / 1000, rel=0.01)
+    noisy = run_json("calibrate", "--epsilon", "0.001", *report)
+    assert noisy["error"]["absolute"] == pytest.approx(1000 * exponent, rel=0.01)
+    (row,) = run_json("tradeoff", "--epsilons", "0.001", "--reports", "1000", *report)
+    assert int(row["error"]) == pytest.approx(1000 * exponent, rel=0.01)
 
 
 def test_tradeoff_table_csv_json_and_plot(tmp_path: Path) -> None:

@@ -148,6 +148,17 @@ def test_epsilon_for_is_enough_and_a_hundredth_less_is_not(count: int, relative:
     )
 
 
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+def test_epsilon_for_has_the_confidence_that_is_asked_for(confidence: float) -> None:
+    """|Laplace(1 / epsilon)| exceeds 1,000 with a chance of exp(-1000 epsilon)."""
+    sensitivity = Sensitivity.sum(1, N)
+    plan = epsilon_for(
+        "0.1", 10_000, lambda epsilon: Plan.central(PureDp(epsilon), sensitivity, 1), confidence=confidence
+    )
+    assert isinstance(plan.budget, PureDp)
+    assert float(plan.budget.epsilon) == pytest.approx(-math.log(1 - confidence) / 1000, rel=0.01)
+
+
 def test_the_posts_two_percent_at_epsilon_a_hundredth_needs_15000_reports() -> None:
     """Central, add-remove: |Laplace(100)| stays within 300 with 95 %, which is 2 % of 15,000."""
     sensitivity = Sensitivity.histogram(Neighbours.ADD_REMOVE)

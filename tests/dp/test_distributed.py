@@ -46,6 +46,24 @@ def test_skellam_guarantee_bounds_every_integer_order(variance: Fraction, differ
             assert divergence <= float(line.xi + line.rho * alpha)
 
 
+@given(
+    st.integers(1, 10**4), st.integers(1, 10**4), st.fractions(Fraction(1, 10), 10**4, max_denominator=100),
+    st.integers(2, 100),
+)  # fmt: skip
+def test_skellam_guarantee_is_never_below_corollary_3_6(l1: int, more: int, v: Fraction, alpha: int) -> None:
+    """Of Agarwal, Kairouz and Liu 2021, as printed there: it is equal at alpha = 2. Divergences themselves are less."""
+    l2_squared = l1 * more  # integers have L1 <= L2**2
+    line = Skellam(v).guarantee(Sensitivity(l1, l2_squared, N))
+
+    def printed(a: int) -> Fraction:
+        return a * Fraction(l2_squared) / (2 * v) + min(
+            ((2 * a - 1) * l2_squared + 6 * l1) / (4 * v**2), 3 * l1 / (2 * v)
+        )
+
+    assert line.xi + 2 * line.rho == printed(2)
+    assert line.xi + alpha * line.rho >= printed(alpha)
+
+
 @pytest.mark.parametrize("parties", [2, 3, 8])
 @pytest.mark.parametrize("sigma_squared", ["1/4", "1/2", "1", "2"])
 @pytest.mark.parametrize("difference", [1, 3])

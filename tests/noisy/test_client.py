@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -318,6 +319,24 @@ def test_a_source_that_repeats_itself_gives_unrelated_noise_to_other_inputs(monk
 
 
 SAMPLE = Noise.sample
+
+
+def test_every_entry_gets_the_whole_noise_of_the_plan() -> None:
+    """The weight's entry like all others: over 400 inputs the noise of each has the variance of the plan's law."""
+    task = NoisySum.like(np.zeros(4), clip=1.0, budget=ApproxDp(1, "1e-6"), n=5, max_weight=3)
+    params = task.params()
+    x = task.encode(np.zeros(4), params, 2).astype(np.int64)
+    client = NoisyClient(params, task, 1, ledger=Ledger(task.budget), rand=Random(1).randbytes)
+    noises = np.zeros((400, task.length))
+    for noise in noises:
+        client.set_input(x)
+        assert client._client is not None
+        assert client._client._x is not None
+        noisy = client._client._x.astype(object)
+        noise[:] = (noisy - x + params.modulus // 2) % params.modulus - params.modulus // 2
+    deviations = noises.std(0) / task.plan.law.variance**0.5
+    assert np.abs(deviations - 1).max() < 0.15  # four times its own deviation
+    assert np.abs(noises.mean(0)).max() < 0.2 * task.plan.law.variance**0.5
 
 
 def test_a_plan_for_others_is_refused() -> None:

@@ -1,6 +1,7 @@
 """The randomised Hadamard rotation: orthonormal, its inverse exact, and flat."""
 
 import math
+from hashlib import shake_128
 
 import numpy as np
 import pytest
@@ -64,6 +65,14 @@ def test_the_seed_is_all_that_the_signs_depend_on() -> None:
     assert np.abs(first - other).max() > 1
 
 
+@given(seeds)
+def test_signs_are_the_documented_bits(seed: bytes) -> None:
+    """Of SHAKE128, lowest first, 1 for a minus: another implementation decodes what this one encodes."""
+    stream = int.from_bytes(shake_128(b"secagg noisy rotation" + seed).digest(4), "little")
+    signs = hadamard(Rotation(32, seed).apply(np.ones(32)))
+    np.testing.assert_allclose(signs, [-1.0 if stream >> i & 1 else 1.0 for i in range(32)], atol=1e-12)
+
+
 def test_signs_are_even() -> None:
     signs = np.sign(hadamard(Rotation(1 << 16, b"even").apply(np.ones(1 << 16))))
     assert abs(signs.sum()) < 5 * 256
@@ -78,6 +87,13 @@ def test_no_entry_exceeds_its_bound(length: int) -> None:
         for vector in worst:
             assert np.abs(Rotation(length, bytes([seed])).apply(vector)).max() <= bound
     assert entry_bound(1.0, 1 << 20, math.log(1e-6)) < 0.01
+
+
+def test_a_bound_fails_for_any_entry_no_more_often_than_it_says() -> None:
+    vector = np.random.default_rng(1).choice([-1.0, 1.0], 4096) / 64
+    bound = entry_bound(1.0, 4096, math.log(0.1))
+    rotated = [Rotation(4096, bytes([seed])).apply(vector) for seed in range(100)]
+    assert sum(np.abs(entries).max() > bound for entries in rotated) <= 20
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -264,9 +264,11 @@ def test_randomized_response_costs_its_budget() -> None:
     assert collections_allowed(LOCAL, HISTOGRAM) == 10
 
 
+@pytest.mark.parametrize("total", [ApproxDp(8, "1e-6"), ApproxDp(30, "1e-30")], ids=str)
 @pytest.mark.parametrize("honest", [1, 2])
-def test_the_count_is_where_the_ledger_would_stop(honest: int) -> None:
-    privacy = Privacy(GAUSSIAN, ZCdp("0.05"), ApproxDp(8, "1e-6"), honest=honest)
+def test_the_count_is_where_the_ledger_would_stop(honest: int, total: ApproxDp) -> None:
+    """Of the second total, samples' distance from their law takes the most."""
+    privacy = Privacy(GAUSSIAN, ZCdp("0.05"), total, honest=honest)
     plan = privacy.plan(SUM_VEC)
     cost = Spent(plan.guarantee, plan.total_variation)
     allowed = collections_allowed(privacy, SUM_VEC)
