@@ -86,6 +86,18 @@ def test_mixed_releases_share_one_budget() -> None:
     assert ledger.affords(ApproxDp("0.1", "1e-7"))
 
 
+@pytest.mark.parametrize(
+    "cost", [PureDp("0.01"), ZCdp("0.001"), RenyiDp(Fraction(1, 10**5), Fraction(1, 1000))], ids=str
+)
+def test_what_is_released_beside_epsilon_and_delta_has_their_rest(cost: Guarantee) -> None:
+    """As many as under a budget of its own of this rest, and not one more."""
+    beside = Spent(ApproxDp(1, "5e-7"))
+    releases = allowed(ApproxDp(1, "5e-7"), Spent(cost))
+    assert releases > 5
+    assert keeps_budget(ApproxDp(2, "1e-6"), [beside, *[Spent(cost)] * releases])
+    assert not keeps_budget(ApproxDp(2, "1e-6"), [beside, *[Spent(cost)] * (releases + 1)])
+
+
 def test_samples_off_their_law_cost_delta() -> None:
     ledger = Ledger(ApproxDp(1, "1e-6"))
     off = Fraction(1, 10**7)

@@ -337,6 +337,14 @@ MUTANTS = (
         _LEDGER,
     ),
     Mutant(
+        "renyi-lines-get-the-whole-total",
+        "secagg.dp.ledger:_keeps_approx",
+        "partial(renyi_line_delta, xi, rho)",
+        "lambda epsilon: renyi_line_delta(xi, rho, spent + epsilon)",
+        "Releases of Skellam noise get the whole epsilon beside (epsilon, delta) ones; those of zCDP do not.",
+        _LEDGER,
+    ),
+    Mutant(
         "approximate-epsilons-are-free",
         "secagg.dp.ledger:_keeps_approx",
         "sum((g.epsilon for g in approximate), Fraction(0))",

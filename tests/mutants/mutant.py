@@ -21,7 +21,7 @@ class Mutant:
         old: source of the expression or statement that is replaced.
         new: source of what stands there instead.
         breaks: what goes wrong, in a sentence.
-        tests: one or two test files that must fail.
+        tests: one or two test files that must fail; or tests of a file that takes long, as file::test.
         which: of several places with the same syntax tree, the one that is replaced, from 1 on; None if there is one.
     """
 

@@ -11,7 +11,6 @@ _RECONSTRUCT = ("tests/protocol/test_reconstruct.py",)
 _QUANTIZE = ("tests/protocol/test_quantize.py",)
 _VECTORS = ("tests/protocol/test_session_vectors.py",)
 _BAD_SERVER = ("tests/attacks/test_malicious_server.py",)
-_BAD_CLIENTS = ("tests/attacks/test_malicious_clients.py",)
 _TWICE = ("tests/attacks/test_delivered_twice.py",)
 _SHAMIR = ("tests/test_shamir.py",)
 _MASKING = ("tests/test_masking.py",)
@@ -160,7 +159,7 @@ MUTANTS = (
         "announced is not None and (differing := self.params.difference(Params.decode(announced)))",
         "False",
         "A client joins a session of other parameters.",
-        ("tests/protocol/test_params.py", "tests/attacks/test_malicious_server.py"),
+        ("tests/protocol/test_protocol.py::test_a_client_whose_params_are_not_the_servers_says_in_which_fields",),
     ),
     Mutant(
         "nonces-are-not-claimed",
@@ -209,7 +208,7 @@ MUTANTS = (
         "not are_public_keys(np.frombuffer(b''.join(pair), np.uint8).reshape(2, 32))",
         "False",
         "A bad key is passed on, and every client aborts.",
-        _BAD_CLIENTS,
+        _SERVER,
     ),
     Mutant(
         "ciphertexts-for-some",
@@ -217,7 +216,7 @@ MUTANTS = (
         "len(answer.ciphertexts) != len(recipients)",
         "len(answer.ciphertexts) > len(recipients)",
         "A user who deals too few shares stays in the session.",
-        _BAD_CLIENTS,
+        _SERVER,
     ),
     Mutant(
         "masked-against-another-u2",
@@ -233,7 +232,7 @@ MUTANTS = (
         "not vector.packed_check(answer.y, self.params.m, self.params.modulus)",
         "False",
         "A vector of wrong length or with an entry beyond R reaches the kernel.",
-        _BAD_CLIENTS,
+        _SERVER,
     ),
     Mutant(
         "shares-of-few-dealers",
@@ -249,7 +248,7 @@ MUTANTS = (
         "np.any(unopened[1:] <= unopened[:-1])",
         "np.any(unopened[1:] < unopened[:-1])",
         "A list of unopened ciphertexts names one twice.",
-        _BAD_CLIENTS,
+        _SERVER,
     ),
     Mutant(
         "signed-for-another-u3",
@@ -257,7 +256,7 @@ MUTANTS = (
         "answer.u3_hash != users_hash(self._u3)",
         "False",
         "A signature of another list is passed on, and every client aborts.",
-        _BAD_CLIENTS,
+        ("tests/attacks/test_malicious_clients.py::test_signature_of_another_list_in_the_consistency_check",),
     ),
     Mutant(
         "shares-of-others",
@@ -265,7 +264,7 @@ MUTANTS = (
         "len(answer.shares) != len(dealers)",
         "False",
         "Shares that were not asked for reach the reconstruction.",
-        _BAD_CLIENTS,
+        _SERVER,
     ),
     Mutant(
         "shares-that-are-no-scalars",
@@ -273,7 +272,7 @@ MUTANTS = (
         "not shamir.in_field(answer.shares)",
         "False",
         "A share beyond the field reaches the reconstruction, which ends the session.",
-        _BAD_CLIENTS,
+        _SERVER,
     ),
     Mutant(
         "any-b-is-right",
@@ -289,7 +288,7 @@ MUTANTS = (
         "pair if pair.public == bytes(self._s_pk[self._index(v)]) else None",
         "pair",
         "A wrong reconstruction of s_sk leaves masks in the sum.",
-        _BAD_CLIENTS,
+        _SERVER,
     ),
     Mutant(
         "a-second-answer-counts",
@@ -333,12 +332,20 @@ MUTANTS = (
         _BAD_SERVER,
     ),
     Mutant(
+        "roster-of-too-few",
+        "secagg.protocol.authentication:Pki.__init__",
+        "roster is None or len(roster) >= params.n",
+        "True",
+        "A session begins whose n users do not exist.",
+        _CLIENT,
+    ),
+    Mutant(
         "another-users-identity",
         "secagg.protocol.authentication:Pki.check_identity",
         "self._roster.key(u) == identity.verification_key",
         "True",
         "A client signs as a user whose key the roster does not have.",
-        ("tests/protocol/test_protocol.py", "tests/attacks/test_malicious_server.py"),
+        _CLIENT,
     ),
     Mutant(
         "signatures-of-any-scope",
@@ -346,7 +353,7 @@ MUTANTS = (
         "b'secagg answer v1' + scope + bytes((current,)) + sender.to_bytes(4, 'big') + content",
         "b'secagg answer v1' + bytes((current,)) + sender.to_bytes(4, 'big') + content",
         "A signature of one session is good in another.",
-        _BAD_CLIENTS,
+        ("tests/attacks/test_malicious_clients.py::test_signature_over_another_session_user_or_round",),
     ),
     Mutant(
         "signatures-of-any-round",
@@ -354,7 +361,7 @@ MUTANTS = (
         "b'secagg answer v1' + scope + bytes((current,)) + sender.to_bytes(4, 'big') + content",
         "b'secagg answer v1' + scope + sender.to_bytes(4, 'big') + content",
         "A signature of one round is good in another.",
-        _BAD_CLIENTS,
+        ("tests/attacks/test_malicious_clients.py::test_signature_over_another_session_user_or_round",),
     ),
     Mutant(
         "session-without-the-roster",

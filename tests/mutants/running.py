@@ -3,7 +3,7 @@
 A mutant is caught if a test fails while it runs. A module that cannot be imported, a fixture that fails and a name that
 is not defined show that the mutant is no program, and do not count.
 
-Tests run under Hypothesis's profile `ci`, whose examples are the same in every run.
+Hypothesis tries the same examples in every run; see `profile`.
 """
 
 import os
@@ -24,7 +24,8 @@ from .mutant import Mutant
 from .planting import environment
 
 LIMIT = 900  # seconds after which tests hang; a mutant's own take less than 60 on a quiet machine
-_PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", "--hypothesis-profile=ci")
+_PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+_HYPOTHESIS = ("-p", "_hypothesis_pytestplugin", "-p", "tests.mutants.profile", "--hypothesis-profile=mutants")
 _NO_OTHERS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # plugins take longer to load than most tests to run
 _NO_PROGRAM = ("NameError", "UnboundLocalError", "ImportError", "ModuleNotFoundError", "SyntaxError", "StaleEdit")
 
@@ -71,7 +72,7 @@ def run(tests: Sequence[str], mutant: Mutant | None = None, *, folder: Path = RO
         report = Path(scratch) / "report.xml"
         options = ["-x", f"--junit-xml={report}", f"--basetemp={scratch}/tests"]
         process = subprocess.Popen(
-            [sys.executable, *_PYTEST, *options, *tests],
+            [sys.executable, *_PYTEST, *_HYPOTHESIS, *options, *tests],
             cwd=folder,
             env=environment(mutant, folder) | _NO_OTHERS,
             stdout=subprocess.PIPE,

@@ -7,7 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secagg import Abort, ArgumentTypeError, Client, LocalProtocolError, Params, RemoteProtocolError, Round, Server
+from secagg import (
+    Abort,
+    ArgumentTypeError,
+    Client,
+    Identity,
+    LocalProtocolError,
+    Model,
+    Params,
+    RemoteProtocolError,
+    Roster,
+    Round,
+    Server,
+)
 from secagg.primitives import KeyPair, seal, share_key
 from secagg.protocol.messages import (
     MaskedInputCollection,
@@ -278,6 +290,30 @@ def test_client_refuses_an_id_outside_1_to_n(user_id: int) -> None:
 def test_client_refuses_an_id_that_is_no_integer(user_id: Any) -> None:
     with pytest.raises(ArgumentTypeError, match="user id must be an integer"):
         Client(PARAMS, user_id)
+
+
+def test_a_client_has_the_identity_that_the_roster_has_for_it() -> None:
+    params = Params(n=2, m=1, modulus=64, model=Model.ACTIVE, allow_single_input=True)
+    identities = {u: Identity.generate() for u in (1, 2)}
+    roster = Roster({u: identity.verification_key for u, identity in identities.items()})
+    assert Client(params, 2, identity=identities[2], roster=roster).start()
+    with pytest.raises(LocalProtocolError, match="the roster has another key for user 2"):
+        Client(params, 2, identity=identities[1], roster=roster)
+    with pytest.raises(LocalProtocolError, match="needs the user's identity"):
+        Client(params, 2, roster=roster)
+    with pytest.raises(LocalProtocolError, match="takes no identity"):
+        Client(PARAMS, 2, identity=identities[2])
+
+
+def test_a_session_has_a_roster_of_all_its_users_or_none() -> None:
+    params = Params(n=3, m=1, modulus=64, model=Model.ACTIVE)
+    roster = Roster({u: Identity.generate().verification_key for u in (1, 2)})
+    with pytest.raises(LocalProtocolError, match="the roster has fewer than n users"):
+        Server(params, roster=roster)
+    with pytest.raises(LocalProtocolError, match="needs a roster"):
+        Server(params)
+    with pytest.raises(LocalProtocolError, match="takes no roster"):
+        Server(PARAMS, roster=roster)
 
 
 def test_input_must_be_there_when_it_is_due() -> None:

@@ -91,6 +91,7 @@ REJECTIONS: dict[str, tuple[type[Answer], Callable[[Any], dict[str, Any]], str]]
         lambda a: {"ciphertexts": np.repeat(a.ciphertexts, 2, axis=0)},
         "8 ciphertexts for 4",
     ),
+    "masks for another U2": (MaskedInputCollection, lambda a: {"u2_hash": bytes(32)}, "for another list than U2"),
     "unopened users outside U2": (
         MaskedInputCollection,
         lambda a: {"unopened": np.array([7], np.uint32)},
