@@ -34,12 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
     if stale:
         print("edits that do not apply any more:", *stale, sep="\n  ")
         return 1
-    files = sorted({test for mutant in chosen for test in mutant.tests})
+    files = _by_file(chosen)
     print(f"{len(files)} test files without a mutant", flush=True)
-    passing = _run_all(files, lambda test: run([test]), str, jobs)
-    failing = [test for test, outcome in passing.items() if outcome.verdict is not Verdict.SURVIVED]
+    passing = _run_all(files, lambda file: run(files[file]), str, jobs)
+    failing = [file for file, outcome in passing.items() if outcome.verdict is not Verdict.SURVIVED]
     if failing:
-        print("fail without a mutant:", *(f"{test}\n{passing[test].reason}" for test in failing), sep="\n  ")
+        print("fail without a mutant:", *(f"{file}\n{passing[file].reason}" for file in failing), sep="\n  ")
         return 1
 
     # Each mutant fails a test.
@@ -80,6 +80,14 @@ def _parsed(arguments: list[str] | None) -> tuple[list[Mutant], int, bool]:
     else:
         chosen = list(MUTANTS)
     return chosen, max(1, given.jobs), given.list
+
+
+def _by_file(mutants: Iterable[Mutant]) -> dict[str, list[str]]:
+    """The tests of these mutants in each file, or the whole file if one of them names it."""
+    tests: dict[str, set[str]] = {}
+    for test in {test for mutant in mutants for test in mutant.tests}:
+        tests.setdefault(test.partition("::")[0], set()).add(test)
+    return {file: [file] if file in tests[file] else sorted(tests[file]) for file in sorted(tests)}
 
 
 def _stale(mutant: Mutant) -> str | None:

@@ -6,9 +6,9 @@ _NOISE = ("tests/dap/privacy/test_noise.py",)
 _EXTENSION = ("tests/dap/privacy/test_extension.py",)
 _RANDOMIZED = ("tests/dap/privacy/test_randomized_response.py",)
 _JOURNAL = ("tests/dap/store/test_journal.py",)
-_AVERAGING = ("tests/attacks/dap/test_averaging.py",)
-_COLLECTING = ("tests/attacks/dap/test_collecting.py",)
-_COUNTING = ("tests/attacks/dap/test_counting.py",)
+_AVERAGING = "tests/attacks/dap/test_averaging.py"
+_COLLECTING = "tests/attacks/dap/test_collecting.py"
+_COUNTING = "tests/attacks/dap/test_counting.py"
 
 MUTANTS = (
     # The Aggregators' noise.
@@ -58,7 +58,7 @@ MUTANTS = (
         "task.privacy is None or task.privacy.place is not Place.AGGREGATORS",
         "True",
         "One Aggregator's noise is left out.",
-        _AVERAGING,
+        (f"{_AVERAGING}::test_both_aggregators_add_the_noise_that_follows_from_key_task_batch_and_share",),
     ),
     # What a task promises.
     Mutant(
@@ -118,7 +118,7 @@ MUTANTS = (
         "whole(spent, 'spent') < _allowed(privacy, plan)",
         "whole(spent, 'spent') <= _allowed(privacy, plan)",
         "A task is collected once more than its total pays.",
-        _AVERAGING,
+        (f"{_AVERAGING}::test_ledgers_refuse_past_the_total",),
     ),
     Mutant(
         "count-is-the-first-that-is-too-many",
@@ -150,7 +150,7 @@ MUTANTS = (
         "collections.add_release(tx, record, name, now)",
         "None",
         "A release is not entered into the ledger.",
-        _AVERAGING,
+        (f"{_AVERAGING}::test_deleted_and_made_again_gives_nothing_new",),
     ),
     Mutant(
         "spent-budget-is-no-limit",
@@ -158,7 +158,7 @@ MUTANTS = (
         "not affords(task.privacy, task.privacy.plan(task.vdaf), spent(tx, record))",
         "False",
         "A batch is released although the budget is spent.",
-        _AVERAGING,
+        (f"{_AVERAGING}::test_ledgers_refuse_past_the_total",),
     ),
     Mutant(
         "ledger-that-was-set-back-is-believed",
@@ -166,7 +166,7 @@ MUTANTS = (
         "max(known, collections.count_releases(tx, record))",
         "collections.count_releases(tx, record)",
         "A restored backup gives back the budget that was spent since.",
-        _AVERAGING,
+        (f"{_AVERAGING}::test_restored_backup_gives_no_budget_back",),
     ),
     # Randomized response.
     Mutant(
@@ -224,7 +224,7 @@ MUTANTS = (
         "tx.journal is not None and (not tx.journal.allows(task.id, Entry(name, digest)))",
         "False",
         "The journal is not asked before a release.",
-        _AVERAGING,
+        (f"{_AVERAGING}::test_restored_backup_with_other_reports_gives_nothing",),
     ),
     Mutant(
         "journal-is-not-written",
@@ -232,7 +232,7 @@ MUTANTS = (
         "store.journal is not None",
         "False",
         "A release is not in the journal.",
-        _AVERAGING,
+        (f"{_AVERAGING}::test_restored_backup_with_other_reports_gives_nothing",),
     ),
     Mutant(
         "journal-of-all-tasks",
@@ -273,7 +273,7 @@ MUTANTS = (
         "buckets.overlaps_collected(tx, record, batch)",
         "False",
         "A batch that shares buckets with a collected one is released.",
-        _COLLECTING,
+        (f"{_COLLECTING}::test_overlapping_batches_that_are_asked_for_at_once_are_not_both_collected",),
     ),
     Mutant(
         "overlap-is-the-same-beginning",
@@ -281,7 +281,7 @@ MUTANTS = (
         "(collected.c.start < batch.end) & (collected.c.end > batch.start)",
         "collected.c.start == batch.start",
         "Batches overlap only if they begin together.",
-        _COLLECTING,
+        (f"{_COLLECTING}::test_batch_that_overlaps_a_collected_one_is_refused",),
     ),
     Mutant(
         "one-report-too-few",
@@ -289,7 +289,7 @@ MUTANTS = (
         "held.count >= task.min_batch_size",
         "held.count >= task.min_batch_size - 1",
         "A batch is released with one report fewer than the least number.",
-        _COLLECTING,
+        (f"{_COLLECTING}::test_batch_with_too_few_reports_is_not_released_by_the_helper",),
     ),
     Mutant(
         "sum-may-wrap-in-the-field",
@@ -297,7 +297,7 @@ MUTANTS = (
         "held.count <= task.max_batch_size",
         "True",
         "A batch is released whose sum may be beyond the field.",
-        _COLLECTING,
+        (f"{_COLLECTING}::test_batch_whose_sum_may_be_beyond_the_field_is_not_released",),
     ),
     Mutant(
         "other-reports-than-the-others",
@@ -305,7 +305,7 @@ MUTANTS = (
         "agreed != (held.count, held.checksum)",
         "agreed[0] != held.count",
         "Aggregators release shares of as many reports, but of others.",
-        _COLLECTING,
+        (f"{_COLLECTING}::test_helper_gives_no_share_of_other_reports_than_the_leaders",),
     ),
     Mutant(
         "late-reports-are-counted",
@@ -313,7 +313,7 @@ MUTANTS = (
         "outputs.bucket(i) in late",
         "False",
         "A report is added to a batch that was collected.",
-        _COLLECTING,
+        (f"{_COUNTING}::test_collected_report_is_refused_after_garbage_collection_too",),
     ),
     Mutant(
         "replays-are-counted",
@@ -321,6 +321,6 @@ MUTANTS = (
         "outputs.report_ids[i] not in new",
         "False",
         "A report counts twice.",
-        _COUNTING,
+        (f"{_COUNTING}::test_reports_in_two_jobs_at_once_are_counted_once",),
     ),
 )

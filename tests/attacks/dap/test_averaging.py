@@ -298,6 +298,25 @@ def test_ledgers_refuse_past_the_total(dap_world: NewWorld) -> None:
     assert world.count("leader", schema.collected) == world.count("helper", schema.collected) == allowed
 
 
+@SIDES
+def test_restored_backup_gives_no_budget_back(dap_world: NewWorld, side: str, tmp_path: Path) -> None:
+    """The ledger has forgotten a release; the journal has not."""
+    world = dap_world(privacy=SCARCE, journals=tmp_path)
+    backups = {url: dump(url) for url in urls(world, side)}
+    for _ in range(2):
+        filled(world)
+        world.result(world.collect())
+        for url, backup in backups.items():
+            restore(url, backup)
+        world.restart()
+    batch, asked = filled(world), len(world.peer.seen)
+    assert problem_type(world.collect()) == "budgetSpent"
+    assert len(world.peer.seen) == asked
+    if side != "leader":
+        with pytest.raises(DapProblem, match="budgetSpent"):
+            world.helper.create_share(world.helper_task, share_request(world, batch, batch), world.clock.now)
+
+
 def test_repeated_collection_costs_once(dap_world: NewWorld) -> None:
     world = dap_world(privacy=SCARCE)
     filled(world)
