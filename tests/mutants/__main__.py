@@ -105,12 +105,18 @@ def _run_all(
     outcomes: dict[Key, Outcome] = {}
     with ThreadPoolExecutor(jobs) as pool:
         running = {pool.submit(work, item): item for item in items}
-        for done in as_completed(running):
-            item, outcome = running[done], done.result()
-            outcomes[item] = outcome
-            reason = outcome.reason.splitlines()[-1] if outcome.reason else ""
-            progress = f"{len(outcomes):3}/{len(running)}"
-            print(f"{progress}  {outcome.verdict.value:9}{outcome.seconds:6.1f} s  {name(item)}: {reason}", flush=True)
+        try:
+            for done in as_completed(running):
+                item, outcome = running[done], done.result()
+                outcomes[item] = outcome
+                reason = outcome.reason.splitlines()[-1] if outcome.reason else ""
+                progress = f"{len(outcomes):3}/{len(running)}"
+                print(
+                    f"{progress}  {outcome.verdict.value:9}{outcome.seconds:6.1f} s  {name(item)}: {reason}", flush=True
+                )
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # an interrupt waits for what runs, and begins nothing more
+            raise
     return outcomes
 
 
