@@ -30,11 +30,11 @@ struct hkdf {
 static inline uint32_t load32_be(const uint8_t *in) {
     uint32_t word;
     memcpy(&word, in, sizeof word);
-    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap32(word) : word;
+    return __builtin_bswap32(word);
 }
 
 static inline void store32_be(uint8_t *out, uint32_t word) {
-    word = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap32(word) : word;
+    word = __builtin_bswap32(word);
     memcpy(out, &word, sizeof word);
 }
 

@@ -12,10 +12,6 @@
 #include "secagg.h"
 #include "wipe.h"
 
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "the kernels read keystream as little-endian words"
-#endif
-
 #define AES_BLOCK 16
 #define AES_ROUNDS 10
 #define KEYS 32 /* schedules computed together */

@@ -34,11 +34,11 @@ typedef struct {
 static inline uint64_t load64_be(const uint8_t *in) {
     uint64_t word;
     memcpy(&word, in, sizeof word);
-    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap64(word) : word;
+    return __builtin_bswap64(word);
 }
 
 static inline void store64_be(uint8_t *out, uint64_t word) {
-    word = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap64(word) : word;
+    word = __builtin_bswap64(word);
     memcpy(out, &word, sizeof word);
 }
 

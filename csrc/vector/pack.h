@@ -8,10 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "packed vectors are read and written as little-endian words"
-#endif
-
 enum { PACK_GROUP = 8, PACK_SLACK = 16 };
 
 /* out := in, packed. */
