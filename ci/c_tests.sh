@@ -1,20 +1,36 @@
 # Sourced by ci/run: builds the kernels and each program of tests/c in several ways, and runs the programs.
 # Each way is a C compiler with its flags, and what to run the program under.
 
-# c_tests RUNNER COMPILER...: RUNNER is one word list, empty to run the programs as they are.
+# build_c_tests FOLDER COMPILER...: leaves the kernels' objects there, and the programs by their names.
 # DWARF 4, because valgrind 3.19 stops at what clang writes of DWARF 5.
-c_tests() {
-    local runner=$1 out source program
+build_c_tests() {
+    local out=$1 source
     shift
-    out=$(mktemp -d -p "$scratch")
     local compiler=("$@" -Wall -Wextra -Werror -gdwarf-4 "-I$PWD/secagg/include" "-I$PWD/csrc")
     find "$PWD/csrc" -name '*.c' | (cd "$out" && xargs -P "$(nproc)" -n 1 "${compiler[@]}" -c)
     for source in tests/c/test_*.c; do
-        program=$out/$(basename "$source" .c)
-        "${compiler[@]}" "$source" "$out"/*.o -o "$program"
-        echo "$source"
-        $runner "$program"
+        "${compiler[@]}" "$source" "$out"/*.o -o "$out/$(basename "$source" .c)"
     done
+}
+
+# run_c_tests FOLDER RUNNER...: no runner to run the programs as they are.
+run_c_tests() {
+    local out=$1 source
+    shift
+    for source in tests/c/test_*.c; do
+        echo "$source"
+        "$@" "$out/$(basename "$source" .c)"
+    done
+}
+
+# c_tests RUNNER COMPILER...: RUNNER is one word list, empty to run the programs as they are.
+c_tests() {
+    local runner=$1 out
+    shift
+    out=$(mktemp -d -p "$scratch")
+    build_c_tests "$out" "$@"
+    # shellcheck disable=SC2086
+    run_c_tests "$out" $runner
 }
 
 # sanitized_tests COMPILER...
@@ -35,6 +51,18 @@ constant_time_tests() {
         -Wno-ignored-optimization-argument -Wno-unknown-warning-option
 }
 
+# aarch64_tests COMPILER...
+# What the CPU has decides which rows there are: qemu's `max` has all, its Cortex-A72 no SHA-3 instructions.  It has no
+# CPU without AES ones, so no_extensions.c denies them.
 aarch64_tests() {
-    c_tests qemu-aarch64 aarch64-linux-gnu-gcc -O2 -static
+    local out compiler=("$@" -static)
+    out=$(mktemp -d -p "$scratch")
+    build_c_tests "$out" "${compiler[@]}"
+    "${compiler[@]}" -Wl,--wrap=getauxval -Isecagg/include -Icsrc tests/c/{test_isa,no_extensions}.c "$out"/*.o \
+        -o "$out/bare_isa"
+    qemu-aarch64 -cpu max "$out/test_isa" portable armv8
+    qemu-aarch64 -cpu cortex-a72 "$out/test_isa" portable armv8
+    qemu-aarch64 -cpu max "$out/bare_isa" portable
+    run_c_tests "$out" qemu-aarch64 -cpu max
+    python3 ci/count_aes.py csrc/mask/mask_armv8.c "${compiler[@]}"
 }

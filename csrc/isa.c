@@ -13,8 +13,9 @@
 #include "turboshake/turboshake.h"
 #include "vector/pack.h"
 
-/* Oldest first.  The newest in use is a cap: no subject takes a kernel of a newer row. */
-enum row { PORTABLE, AESNI, AVX2, VAES, VAES512, ROWS };
+/* Oldest first, of every architecture: a CPU has no rows of another's.  The newest in use is a cap: no subject takes a
+ * kernel of a newer row. */
+enum row { PORTABLE, AESNI, AVX2, VAES, VAES512, ARMV8, ROWS };
 
 static int any_cpu(void) { return 1; }
 
@@ -36,6 +37,28 @@ static int has_vaes512(void) {
     return has_vaes() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512ifma");
 }
+
+#elif defined(__aarch64__)
+
+/* EXTENSION(Linux's bit, Apple's name): whether the operating system says that the CPU has it; of any other system
+ * nothing is known. */
+#if defined(__linux__)
+#include <sys/auxv.h>
+#define EXTENSION(hwcap, name) ((getauxval(AT_HWCAP) & (hwcap)) != 0)
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#define EXTENSION(hwcap, name) is_set("hw.optional.arm." name)
+
+static int is_set(const char *name) {
+    int value = 0;
+    size_t size = sizeof value;
+    return sysctlbyname(name, &value, &size, NULL, 0) == 0 && value;
+}
+#else
+#define EXTENSION(hwcap, name) 0
+#endif
+
+static int has_armv8(void) { return EXTENSION(HWCAP_AES, "FEAT_AES"); }
 #endif
 
 static const struct isa rows[ROWS] = {
@@ -55,13 +78,15 @@ static const struct isa rows[ROWS] = {
                  .mask_sum = secagg_mask_sum_vaes512,
                  .agreement = &secagg_p256_ifma,
                  .turboshake = &secagg_turboshake_avx512},
+#elif defined(__aarch64__)
+    [ARMV8] = {.name = "armv8", .supported = has_armv8, .mask_sum = secagg_mask_sum_armv8},
 #endif
 };
 
-/* Each subject's rows in the order of its preference, as measured (bench/RESULTS.md).  What is left of a list is 0,
- * the portable row. */
+/* Each subject's rows in the order of its preference, as measured (bench/RESULTS.md) but for ARM's, which are in the order
+ * of their age.  What is left of a list is 0, the portable row. */
 static const enum row preferred[SECAGG_SUBJECTS][ROWS] = {
-    [SECAGG_MASKS] = {VAES512, VAES, AESNI},
+    [SECAGG_MASKS] = {VAES512, VAES, AESNI, ARMV8},
     [SECAGG_PACKING] = {AVX2},
     [SECAGG_HKDF] = {AVX2},
     [SECAGG_AGREEMENT] = {VAES512, AVX2},

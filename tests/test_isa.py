@@ -16,6 +16,7 @@ TAKEN = {
     "avx2": ("aesni", "avx2", "avx2", "avx2", "avx2"),
     "vaes": ("vaes", "avx2", "avx2", "avx2", "avx2"),
     "vaes512": ("vaes512", "avx2", "avx2", "vaes512", "vaes512"),
+    "armv8": ("armv8", "portable", "portable", "portable", "portable"),
 }
 
 

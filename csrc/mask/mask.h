@@ -33,6 +33,8 @@ struct prg {
 extern mask_sum_fn secagg_mask_sum_portable;
 #ifdef __x86_64__
 extern mask_sum_fn secagg_mask_sum_aesni, secagg_mask_sum_vaes, secagg_mask_sum_vaes512;
+#elif defined(__aarch64__)
+extern mask_sum_fn secagg_mask_sum_armv8;
 #endif
 
 #endif

@@ -1,4 +1,5 @@
-/* test_isa.c: each instruction set of this CPU caps all subjects, and what a subject takes has its kernels. */
+/* test_isa.c: each instruction set of this CPU caps all subjects, and what a subject takes has its kernels.  Arguments,
+ * if any, are the instruction sets that this CPU has, oldest first. */
 #include <stdio.h>
 #include <string.h>
 
@@ -64,8 +65,17 @@ static int is_of_use(const char *name) {
     return 0;
 }
 
-int main(void) {
+static void test_available(char **names) {
+    size_t i = 0;
+    for (; names[i] && secagg_isa_available(i); i++)
+        check(strcmp(secagg_isa_available(i), names[i]) == 0, "has this row");
+    check(names[i] == NULL && secagg_isa_available(i) == NULL, "has as many rows");
+}
+
+int main(int argc, char **argv) {
     size_t n = 0;
+    if (argc > 1)
+        test_available(argv + 1);
     for (; secagg_isa_available(n); n++) {
         test_cap(secagg_isa_available(n));
         check(is_of_use(secagg_isa_available(n)), "a row is of use");

@@ -1,7 +1,8 @@
-"""C for other architectures than this one: what is refused."""
+"""C for other architectures than this one: what is refused, and that ci/count_aes.py sees a slow ARM kernel."""
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from ..support.folders import ROOT
 
 INCLUDES = [f"-I{ROOT / folder}" for folder in ("secagg/include", "csrc")]
 CLANG = next(filter(shutil.which, ("clang", *(f"clang-{version}" for version in range(40, 10, -1)))), None)
+CROSS = "aarch64-linux-gnu-gcc"
+ARMV8 = ROOT / "csrc/mask/mask_armv8.c"
 
 
 def run(*command: str | Path) -> tuple[int, str]:
@@ -51,3 +54,52 @@ def test_every_kernel_includes_the_refusal() -> None:
     for source in sorted((ROOT / "csrc").rglob("*.c")):
         if run("gcc", "-E", "-P", *INCLUDES, source)[1].strip():
             assert "csrc/kernel.h" in run("gcc", "-MM", *INCLUDES, source)[1], source
+
+
+COUNT_AES = ROOT / "ci/count_aes.py"  # not in an sdist
+
+needs_emulator = pytest.mark.skipif(
+    not (COUNT_AES.exists() and shutil.which(CROSS) and shutil.which("qemu-aarch64")),
+    reason=f"there is no {COUNT_AES.name}, or {CROSS} or qemu-aarch64 is not installed",
+)
+
+
+def count_aes(kernel: Path) -> tuple[int, str]:
+    return run(sys.executable, COUNT_AES, kernel, CROSS, "-O2")
+
+
+@pytest.mark.slow
+@needs_emulator
+def test_the_armv8_mask_kernel_is_within_its_bounds() -> None:
+    status, printed = count_aes(ARMV8)
+    assert status == 0, printed
+
+
+ROUND = "return aese_aesmc(x, load_key(k - 1));"
+FEW_REGISTERS = '"" : : : ' + ", ".join(f'"v{i}"' for i in range(20))
+
+
+@pytest.mark.slow
+@needs_emulator
+@pytest.mark.parametrize(
+    ("line", "instead", "fault"),
+    [
+        (
+            "KERNEL block_t aes_first(block_t x, const block_t *k) { return (void)k, x; }",
+            "KERNEL block_t aes_first(block_t x, const block_t *k) { return aese_aesmc(x, load_key(k)); }",
+            "of the pairs that the keystream needs",
+        ),
+        (r"\n\taesmc", r"\n\tnop\n\taesmc", "AESMC do not follow the AESE of their register"),
+        ("__asm__ volatile(", "__asm__(", "blocks in flight"),
+        ("#define GROUP 12", "#define GROUP 6", "blocks in flight"),
+        (ROUND, f"__asm__ volatile({FEW_REGISTERS}); {ROUND}", "accesses to the stack"),
+    ],
+    ids=["a round too many", "parted", "out of order", "few in flight", "spilled"],
+)
+def test_a_slow_kernel_is_seen(line: str, instead: str, fault: str, tmp_path: Path) -> None:
+    source = ARMV8.read_text()
+    assert line in source
+    (tmp_path / "mutant.c").write_text(source.replace(line, instead))
+    status, printed = count_aes(tmp_path / "mutant.c")
+    assert status == 1, printed
+    assert fault in printed
