@@ -15,7 +15,7 @@
 
 /* Oldest first, of every architecture: a CPU has no rows of another's.  The newest in use is a cap: no subject takes a
  * kernel of a newer row. */
-enum row { PORTABLE, AESNI, AVX2, VAES, VAES512, ARMV8, ROWS };
+enum row { PORTABLE, AESNI, AVX2, VAES, VAES512, ARMV8, SHA3, ROWS };
 
 static int any_cpu(void) { return 1; }
 
@@ -59,6 +59,8 @@ static int is_set(const char *name) {
 #endif
 
 static int has_armv8(void) { return EXTENSION(HWCAP_AES, "FEAT_AES"); }
+
+static int has_sha3(void) { return has_armv8() && EXTENSION(HWCAP_SHA3, "FEAT_SHA3"); }
 #endif
 
 static const struct isa rows[ROWS] = {
@@ -80,6 +82,7 @@ static const struct isa rows[ROWS] = {
                  .turboshake = &secagg_turboshake_avx512},
 #elif defined(__aarch64__)
     [ARMV8] = {.name = "armv8", .supported = has_armv8, .mask_sum = secagg_mask_sum_armv8},
+    [SHA3] = {.name = "sha3", .supported = has_sha3, .turboshake = &secagg_turboshake_sha3},
 #endif
 };
 
@@ -90,7 +93,7 @@ static const enum row preferred[SECAGG_SUBJECTS][ROWS] = {
     [SECAGG_PACKING] = {AVX2},
     [SECAGG_HKDF] = {AVX2},
     [SECAGG_AGREEMENT] = {VAES512, AVX2},
-    [SECAGG_TURBOSHAKE] = {VAES512, AVX2},
+    [SECAGG_TURBOSHAKE] = {VAES512, AVX2, SHA3},
 };
 
 /* Bit r says that this CPU has row r; 0 until first asked for. */

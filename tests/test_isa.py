@@ -17,6 +17,7 @@ TAKEN = {
     "vaes": ("vaes", "avx2", "avx2", "avx2", "avx2"),
     "vaes512": ("vaes512", "avx2", "avx2", "vaes512", "vaes512"),
     "armv8": ("armv8", "portable", "portable", "portable", "portable"),
+    "sha3": ("armv8", "portable", "portable", "portable", "sha3"),
 }
 
 

@@ -40,6 +40,8 @@ static inline void turboshake_batch(const struct turboshake *kernel, uint8_t *ou
 extern const struct turboshake secagg_turboshake_portable;
 #ifdef __x86_64__
 extern const struct turboshake secagg_turboshake_avx2, secagg_turboshake_avx512;
+#elif defined(__aarch64__)
+extern const struct turboshake secagg_turboshake_sha3;
 #endif
 
 #endif
