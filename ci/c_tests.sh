@@ -60,9 +60,9 @@ aarch64_tests() {
     build_c_tests "$out" "${compiler[@]}"
     "${compiler[@]}" -Wl,--wrap=getauxval -Isecagg/include -Icsrc tests/c/{test_isa,no_extensions}.c "$out"/*.o \
         -o "$out/bare_isa"
-    qemu-aarch64 -cpu max "$out/test_isa" portable armv8 sha3
-    qemu-aarch64 -cpu cortex-a72 "$out/test_isa" portable armv8
-    qemu-aarch64 -cpu max "$out/bare_isa" portable
+    qemu-aarch64 -cpu max "$out/test_isa" portable neon armv8 sha3
+    qemu-aarch64 -cpu cortex-a72 "$out/test_isa" portable neon armv8
+    qemu-aarch64 -cpu max "$out/bare_isa" portable neon
     run_c_tests "$out" qemu-aarch64 -cpu max
     python3 ci/count_aes.py csrc/mask/mask_armv8.c "${compiler[@]}"
 }

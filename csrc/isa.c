@@ -15,7 +15,7 @@
 
 /* Oldest first, of every architecture: a CPU has no rows of another's.  The newest in use is a cap: no subject takes a
  * kernel of a newer row. */
-enum row { PORTABLE, AESNI, AVX2, VAES, VAES512, ARMV8, SHA3, ROWS };
+enum row { PORTABLE, AESNI, AVX2, VAES, VAES512, NEON, ARMV8, SHA3, ROWS };
 
 static int any_cpu(void) { return 1; }
 
@@ -81,6 +81,7 @@ static const struct isa rows[ROWS] = {
                  .agreement = &secagg_p256_ifma,
                  .turboshake = &secagg_turboshake_avx512},
 #elif defined(__aarch64__)
+    [NEON] = {.name = "neon", .supported = any_cpu, .packing = secagg_pack_neon},
     [ARMV8] = {.name = "armv8", .supported = has_armv8, .mask_sum = secagg_mask_sum_armv8},
     [SHA3] = {.name = "sha3", .supported = has_sha3, .turboshake = &secagg_turboshake_sha3},
 #endif
@@ -90,7 +91,7 @@ static const struct isa rows[ROWS] = {
  * of their age.  What is left of a list is 0, the portable row. */
 static const enum row preferred[SECAGG_SUBJECTS][ROWS] = {
     [SECAGG_MASKS] = {VAES512, VAES, AESNI, ARMV8},
-    [SECAGG_PACKING] = {AVX2},
+    [SECAGG_PACKING] = {AVX2, NEON},
     [SECAGG_HKDF] = {AVX2},
     [SECAGG_AGREEMENT] = {VAES512, AVX2},
     [SECAGG_TURBOSHAKE] = {VAES512, AVX2, SHA3},

@@ -16,8 +16,9 @@ TAKEN = {
     "avx2": ("aesni", "avx2", "avx2", "avx2", "avx2"),
     "vaes": ("vaes", "avx2", "avx2", "avx2", "avx2"),
     "vaes512": ("vaes512", "avx2", "avx2", "vaes512", "vaes512"),
-    "armv8": ("armv8", "portable", "portable", "portable", "portable"),
-    "sha3": ("armv8", "portable", "portable", "portable", "sha3"),
+    "neon": ("portable", "neon", "portable", "portable", "portable"),
+    "armv8": ("armv8", "neon", "portable", "portable", "portable"),
+    "sha3": ("armv8", "neon", "portable", "portable", "sha3"),
 }
 
 

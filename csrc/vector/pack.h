@@ -27,6 +27,8 @@ struct pack_kernels {
 extern const struct pack_kernels secagg_pack_portable[2];
 #ifdef __x86_64__
 extern const struct pack_kernels secagg_pack_avx2[2];
+#elif defined(__aarch64__)
+extern const struct pack_kernels secagg_pack_neon[2];
 #endif
 
 #endif
