@@ -58,7 +58,7 @@ static int is_set(const char *name) {
 #define EXTENSION(hwcap, name) 0
 #endif
 
-static int has_armv8(void) { return EXTENSION(HWCAP_AES, "FEAT_AES"); }
+static int has_armv8(void) { return EXTENSION(HWCAP_AES, "FEAT_AES") && EXTENSION(HWCAP_SHA2, "FEAT_SHA256"); }
 
 static int has_sha3(void) { return has_armv8() && EXTENSION(HWCAP_SHA3, "FEAT_SHA3"); }
 #endif
@@ -82,7 +82,7 @@ static const struct isa rows[ROWS] = {
                  .turboshake = &secagg_turboshake_avx512},
 #elif defined(__aarch64__)
     [NEON] = {.name = "neon", .supported = any_cpu, .packing = secagg_pack_neon},
-    [ARMV8] = {.name = "armv8", .supported = has_armv8, .mask_sum = secagg_mask_sum_armv8},
+    [ARMV8] = {.name = "armv8", .supported = has_armv8, .mask_sum = secagg_mask_sum_armv8, .hkdf = secagg_hkdf_armv8},
     [SHA3] = {.name = "sha3", .supported = has_sha3, .turboshake = &secagg_turboshake_sha3},
 #endif
 };
@@ -92,7 +92,7 @@ static const struct isa rows[ROWS] = {
 static const enum row preferred[SECAGG_SUBJECTS][ROWS] = {
     [SECAGG_MASKS] = {VAES512, VAES, AESNI, ARMV8},
     [SECAGG_PACKING] = {AVX2, NEON},
-    [SECAGG_HKDF] = {AVX2},
+    [SECAGG_HKDF] = {AVX2, ARMV8},
     [SECAGG_AGREEMENT] = {VAES512, AVX2},
     [SECAGG_TURBOSHAKE] = {VAES512, AVX2, SHA3},
 };

@@ -17,8 +17,8 @@ TAKEN = {
     "vaes": ("vaes", "avx2", "avx2", "avx2", "avx2"),
     "vaes512": ("vaes512", "avx2", "avx2", "vaes512", "vaes512"),
     "neon": ("portable", "neon", "portable", "portable", "portable"),
-    "armv8": ("armv8", "neon", "portable", "portable", "portable"),
-    "sha3": ("armv8", "neon", "portable", "portable", "sha3"),
+    "armv8": ("armv8", "neon", "armv8", "portable", "portable"),
+    "sha3": ("armv8", "neon", "armv8", "portable", "sha3"),
 }
 
 

@@ -41,6 +41,8 @@ static inline void store32_be(uint8_t *out, uint32_t word) {
 extern hkdf_fn secagg_hkdf_portable;
 #ifdef __x86_64__
 extern hkdf_fn secagg_hkdf_avx2;
+#elif defined(__aarch64__)
+extern hkdf_fn secagg_hkdf_armv8;
 #endif
 
 #endif
