@@ -93,8 +93,9 @@ FEW_REGISTERS = '"" : : : ' + ", ".join(f'"v{i}"' for i in range(20))
         ("__asm__ volatile(", "__asm__(", "blocks in flight"),
         ("#define GROUP 12", "#define GROUP 6", "blocks in flight"),
         (ROUND, f"__asm__ volatile({FEW_REGISTERS}); {ROUND}", "accesses to the stack"),
+        ("{ *lanes = (lanes_t)x; }", '{ *lanes = (lanes_t)x; if (x[0] == 0) __asm__ volatile("nop"); }', "other seeds"),
     ],
-    ids=["a round too many", "parted", "out of order", "few in flight", "spilled"],
+    ids=["a round too many", "parted", "out of order", "few in flight", "spilled", "branching"],
 )
 def test_a_slow_kernel_is_seen(line: str, instead: str, fault: str, tmp_path: Path) -> None:
     source = ARMV8.read_text()
