@@ -26,8 +26,8 @@ KERNEL lanes_t high_bytes(lanes_t x) { return x >> 8; }
 KERNEL void to_lanes(lanes_t *lanes, block_t x) { *lanes = (lanes_t)x; }
 KERNEL block_t broadcast_key(const uint8_t *key) { return from_bytes(key); }
 
-/* Reads a key of the schedule, which stays as it is while a group goes through its rounds.  By an instruction, since
- * clang repeats a plain read after each of the volatile ones below. */
+/* Reads a key of the schedule.  By an instruction, since clang repeats a plain read after each of the volatile ones
+ * below.  It need not say that it reads memory: reread() has the keys stored, and a group changes none. */
 KERNEL block_t load_key(const block_t *k) {
     block_t key;
     __asm__("ldr %q0, [%1]" : "=w"(key) : "r"(k));
