@@ -6,16 +6,9 @@ import typer
 
 from .. import __version__
 from . import adopt, bench, dap, dp, info, keygen, simulate
-from .console import Group
+from .console import App, run
 
-app = typer.Typer(
-    cls=Group,
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,  # plain help: it reads the same in a terminal, in a pipe and in a bug report
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-)
+app = App(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 app.command(short_help="Run a whole session in one process, and time and weigh it.")(simulate.simulate)
 app.command(short_help="Make a user's long-term key pair, for the active model.")(keygen.keygen)
 app.command(short_help="Use a copy of a ledger, of nonces or of a journal from now on.")(adopt.adopt)
@@ -53,4 +46,4 @@ def _secagg(
 
 def main() -> None:
     """Run the command line of this process and exit."""
-    app(prog_name="secagg")
+    run(app, "secagg")

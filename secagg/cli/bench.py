@@ -45,7 +45,7 @@ class Kernel:
 
 
 def bench(
-    entries: Annotated[int, integer_option(help="Entries of each vector.")] = 100_000,
+    length: Annotated[int, integer_option(help="Entries of each vector.")] = 100_000,
     seeds: Annotated[
         int, integer_option(help="Masks added, or vectors handled, in one measurement (the portable kernels: a tenth).")
     ] = 100,
@@ -60,17 +60,17 @@ def bench(
 
     \b
     Example:
-      secagg bench --entries 20000 --seeds 500 --repeat 9
+      secagg bench --length 20000 --seeds 500 --repeat 9
     """
-    for option, value in (("--entries", entries), ("--seeds", seeds), ("--repeat", repeat)):
+    for option, value in (("--length", length), ("--seeds", seeds), ("--repeat", repeat)):
         require(value >= 1, f"{option} must be at least 1, got {value}")
     report = {
         "secagg": __version__,
         "cpu": cpu_model(),
-        "entries": entries,
+        "length": length,
         "seeds": seeds,
         "repeat": repeat,
-        "kernels": [measure_kernel(kernel, seeds, repeat) for kernel in kernels(entries, seeds)],
+        "kernels": [measure_kernel(kernel, seeds, repeat) for kernel in kernels(length, seeds)],
         "shamir": measure_shamir(repeat),
     }
     show_json(report) if json else show_report(report)
@@ -218,7 +218,7 @@ def show_report(report: dict[str, Any]) -> None:
     for name, value in report["shamir"]["seconds"].items():
         times.add_row(name.replace("_", " "), f"{1e3 * value:.2f}")
     show(
-        f"{report['cpu']}; {report['entries']:,} entries, {report['seeds']} seeds, medians of {report['repeat']}\n",
+        f"{report['cpu']}; {report['length']:,} entries, {report['seeds']} seeds, medians of {report['repeat']}\n",
         rates,
         "",
         times,

@@ -28,6 +28,7 @@ from ..dp.exact import fraction
 from ..dp.tradeoff import COLUMNS
 from ..protocol.thresholds import Threat, default_threshold, max_corrupt
 from .console import (
+    App,
     CommandError,
     check_writable,
     integer_option,
@@ -39,9 +40,7 @@ from .console import (
     table,
 )
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
+app = App(
     help="""Differential privacy: choose noise before any data is there. Nothing here reads data.
 
     \b
@@ -62,8 +61,8 @@ TaskOption = Annotated[
     str | None, typer.Option(help="What a report is: sum, vector-sum, histogram, multihot or l2-bounded.")
 ]
 LengthOption = Annotated[int | None, integer_option(help="Entries of the result: buckets of a histogram.")]
-MaxValueOption = Annotated[int | None, integer_option(help="Of a sum: the largest value of an entry.")]
-MinValueOption = Annotated[int, integer_option(help="Of a sum: the smallest value of an entry.")]
+MaxMeasurementOption = Annotated[int | None, integer_option(help="Of sums: the largest value of an entry.")]
+MinMeasurementOption = Annotated[int, integer_option(help="Of sums: the smallest value of an entry.")]
 MaxWeightOption = Annotated[int | None, integer_option(help="Of multihot reports: the largest number of ones.")]
 NormOption = Annotated[
     str | None, typer.Option("--norm-squared", help="Of l2-bounded reports: the largest sum of squares.")
@@ -99,8 +98,8 @@ class Task:
 
     name: str | None
     length: int | None
-    max_value: int | None
-    min_value: int
+    max_measurement: int | None
+    min_measurement: int
     max_weight: int | None
     norm_squared: str | None
     l1: str | None
@@ -129,10 +128,10 @@ class Task:
 
     def _of_task(self, name: str, neighbours: Neighbours) -> Sensitivity:
         if name == "sum":
-            return Sensitivity.sum(self._needed("max_value"), neighbours, min_value=self.min_value)
+            return Sensitivity.sum(self._needed("max_measurement"), neighbours, min_value=self.min_measurement)
         if name == "vector-sum":
-            length, largest = self._needed("length"), self._needed("max_value")
-            return Sensitivity.vector_sum(length, largest, neighbours, min_value=self.min_value)
+            length, largest = self._needed("length"), self._needed("max_measurement")
+            return Sensitivity.vector_sum(length, largest, neighbours, min_value=self.min_measurement)
         if name == "histogram":
             return Sensitivity.histogram(neighbours)
         if name == "multihot":
@@ -161,8 +160,8 @@ def calibrate(
     rho: RhoOption = None,
     task: TaskOption = None,
     length: LengthOption = None,
-    max_value: MaxValueOption = None,
-    min_value: MinValueOption = 0,
+    max_measurement: MaxMeasurementOption = None,
+    min_measurement: MinMeasurementOption = 0,
     max_weight: MaxWeightOption = None,
     norm_squared: NormOption = None,
     l1: L1Option = None,
@@ -200,11 +199,11 @@ def calibrate(
     \b
     Examples:
       secagg dp calibrate --epsilon 0.1 --task histogram
-      secagg dp calibrate --epsilon 1 --delta 1e-9 --task sum --max-value 255 --count 10000
+      secagg dp calibrate --epsilon 1 --delta 1e-9 --task sum --max-measurement 255 --count 10000
       secagg dp calibrate --epsilon 1 --delta 1e-6 --task l2-bounded --length 100000 --norm-squared 1000000
           --place distributed --clients 1000
     """
-    report = Task(task, length, max_value, min_value, max_weight, norm_squared, l1, l2_squared, neighbours)
+    report = Task(task, length, max_measurement, min_measurement, max_weight, norm_squared, l1, l2_squared, neighbours)
     sensitivity, budget = report.sensitivity(), choose_budget(epsilon, delta, rho)
     where, unit = choose_place(place), Unit(reports_per_client, span)
     entries = report.entries(matters=not isinstance(budget, PureDp))
@@ -244,8 +243,8 @@ def find_epsilon(
     delta: DeltaOption = None,
     task: TaskOption = None,
     length: LengthOption = None,
-    max_value: MaxValueOption = None,
-    min_value: MinValueOption = 0,
+    max_measurement: MaxMeasurementOption = None,
+    min_measurement: MinMeasurementOption = 0,
     max_weight: MaxWeightOption = None,
     norm_squared: NormOption = None,
     l1: L1Option = None,
@@ -264,7 +263,7 @@ def find_epsilon(
     Example:
       secagg dp epsilon-for --relative-error 2% --count 500 --confidence 0.95 --task histogram
     """
-    report = Task(task, length, max_value, min_value, max_weight, norm_squared, l1, l2_squared, neighbours)
+    report = Task(task, length, max_measurement, min_measurement, max_weight, norm_squared, l1, l2_squared, neighbours)
     sensitivity, where, unit = report.sensitivity(), choose_place(place), Unit(reports_per_client, span)
     entries = report.entries(matters=delta is not None)
 
@@ -277,15 +276,15 @@ def find_epsilon(
 
 
 def sweep(
-    epsilons: Annotated[str, typer.Option(help="Separated by commas.")] = "0.01,0.03,0.1,0.3,1,3",
+    epsilon: Annotated[str, typer.Option(help="Budgets, separated by commas.")] = "0.01,0.03,0.1,0.3,1,3",
     reports: Annotated[str, typer.Option(help="Batch sizes, separated by commas.")] = "1000",
     place: Annotated[str, typer.Option(help="Places of noise, separated by commas; see calibrate.")] = "aggregators",
     share: Annotated[str, typer.Option(help="Of the reports, how many are in the bucket: 10% or 0.1.")] = "100%",
     delta: DeltaOption = None,
     task: TaskOption = None,
     length: LengthOption = None,
-    max_value: MaxValueOption = None,
-    min_value: MinValueOption = 0,
+    max_measurement: MaxMeasurementOption = None,
+    min_measurement: MinMeasurementOption = 0,
     max_weight: MaxWeightOption = None,
     norm_squared: NormOption = None,
     l1: L1Option = None,
@@ -306,13 +305,13 @@ def sweep(
     Example:
       secagg dp tradeoff --task histogram --share 10% --reports 100,1000,10000 --plot tradeoff.png
     """
-    report = Task(task, length, max_value, min_value, max_weight, norm_squared, l1, l2_squared, neighbours)
+    report = Task(task, length, max_measurement, min_measurement, max_weight, norm_squared, l1, l2_squared, neighbours)
     for output in (csv, plot_file):
         check_writable(output)
     rows = tradeoff(
         report.sensitivity(),
         report.entries(matters=delta is not None),
-        epsilons=split("--epsilons", epsilons),
+        epsilons=split("--epsilon", epsilon),
         reports=[whole("--reports", item) for item in split("--reports", reports)],
         places=[choose_place(item) for item in split("--place", place)],
         delta=delta,

@@ -18,7 +18,12 @@ from .console import show_json, show_pairs
 def info(json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False) -> None:
     """Show the version, the newest instruction set in use, and what the package runs on.
 
-    SECAGG_ISA in the environment is the newest instruction set that anything may use: SECAGG_ISA=aesni secagg info
+    SECAGG_ISA in the environment is the newest instruction set that anything may use.
+
+    \b
+    Examples:
+      secagg info
+      SECAGG_ISA=aesni secagg info --json
     """
     facts = collect()
     if json:

@@ -115,7 +115,7 @@ def simulate(
       secagg simulate --dp-epsilon 1 --dp-delta 1e-6 --length 10000 --drop 0.1
       secagg simulate --input updates/ --dp-rho 0.05 --dp-clip 3.0 --dp-rotate --output mean.npy
 
-    Exit codes: 0 done; 1 the sum is wrong; 2 it cannot be done as asked.
+    Exit codes: 1 the sum is wrong.
     """
     # Options first: complain before the work and not after it.
     require(threads >= 1, f"--threads must be at least 1, got {threads}")

@@ -563,7 +563,7 @@ def small_shamir(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "SHAMIR_T", 6)
 
 
-SMALL_BENCH = ("bench", "--entries", "512", "--seeds", "3", "--repeat", "2")
+SMALL_BENCH = ("bench", "--length", "512", "--seeds", "3", "--repeat", "2")
 
 
 @pytest.mark.usefixtures("small_shamir")
@@ -609,21 +609,12 @@ def test_bench_tables_have_a_row_for_each_measurement() -> None:
     assert any(line.startswith("reconstruct n secrets") for line in lines)
 
 
-@pytest.mark.parametrize("option", ["--entries", "--seeds", "--repeat"])
+@pytest.mark.parametrize("option", ["--length", "--seeds", "--repeat"])
 def test_bench_refuses_zero(option: str) -> None:
     assert refused("bench", option, "0") == f"{option} must be at least 1, got 0"
 
 
 # --- how it speaks ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("command", [(), ("simulate",), ("keygen",), ("info",), ("bench",)])
-def test_help_teaches(command: tuple[str, ...]) -> None:
-    text = run(*command, "--help")
-    assert text == run(*command, "-h")
-    assert text.startswith("Usage: ")
-    assert "secagg " in text
-    assert "\x1b" not in text
 
 
 def test_version() -> None:

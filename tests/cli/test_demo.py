@@ -46,7 +46,7 @@ def quiet(name: str, done: int, total: int) -> None:
 
 
 def test_result_is_the_histogram_of_the_browsers() -> None:
-    code, out, err = outcome("--reports", "300", "--buckets", "5", "--epsilon", NO_NOISE, "--seed", "3", "--json")
+    code, out, err = outcome("--reports", "300", "--length", "5", "--epsilon", NO_NOISE, "--seed", "3", "--json")
     assert (code, err) == (0, "")
     report: dict[str, Any] = json.loads(out)
     seen = browsers(300, 5, np.random.default_rng(3))
@@ -111,12 +111,12 @@ def test_figures_are_drawn_from_a_task_for_every_point(tmp_path: Path, monkeypat
     [
         (("--reports", "9"), "--reports must be 10 .. 1,000,000, got 9"),
         (("--reports", "1000001"), "--reports must be 10 .. 1,000,000"),
-        (("--buckets", "1"), "--buckets must be 2 .. 1,000, got 1"),
+        (("--length", "1"), "--length must be 2 .. 1,000, got 1"),
         (("--seed", "-1"), "--seed must not be negative"),
         (("--epsilon", "0"), "epsilon"),
         (("--epsilon", "much"), "epsilon"),
         (("--epsilon", "1001"), "epsilon and rho of a task must be 1e-9 .. 1000"),
-        (("--figures", "x", "--buckets", "5"), "leave out --buckets"),
+        (("--figures", "x", "--length", "5"), "leave out --length"),
         (("--figures", __file__), "it is not a folder"),
         (("--keep", Path(__file__).parent), "it must be a new or empty folder"),
     ],

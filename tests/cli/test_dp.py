@@ -49,9 +49,9 @@ def test_calibrate_json_is_exact() -> None:
 
 @pytest.mark.parametrize(
     ("options", "sensitivity"),
-    [(("--task", "sum", "--max-value", "255"), Sensitivity.sum(255, N)),
-     (("--task", "sum", "--max-value", "5", "--min-value", "-5"), Sensitivity.sum(10, N)),
-     (("--task", "vector-sum", "--length", "9", "--max-value", "3"), Sensitivity.vector_sum(9, 3, N)),
+    [(("--task", "sum", "--max-measurement", "255"), Sensitivity.sum(255, N)),
+     (("--task", "sum", "--max-measurement", "5", "--min-measurement", "-5"), Sensitivity.sum(10, N)),
+     (("--task", "vector-sum", "--length", "9", "--max-measurement", "3"), Sensitivity.vector_sum(9, 3, N)),
      (("--task", "multihot", "--length", "9", "--max-weight", "2"), Sensitivity.multihot(9, 2, N)),
      (("--task", "l2_bounded", "--length", "9", "--norm-squared", "100"), Sensitivity.l2_bounded(100, 9, N)),
      (("--l1", "3", "--l2-squared", "5"), Sensitivity(3, 5, N)), (HISTOGRAM, Sensitivity.histogram(N))],
@@ -130,7 +130,7 @@ def test_the_confidence_that_is_asked_for_is_kept(confidence: str) -> None:
 
 def test_tradeoff_table_csv_json_and_plot(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs matplotlib (the `examples` extra)")
-    options = ("tradeoff", *HISTOGRAM, "--epsilons", "0.1, 1", "--reports", "100,1000", "--share", "10%")
+    options = ("tradeoff", *HISTOGRAM, "--epsilon", "0.1, 1", "--reports", "100,1000", "--share", "10%")
     places = ("--place", "central,local", "--csv", tmp_path / "t.csv", "--plot", tmp_path / "t.png")
     lines = run(*options, *places).splitlines()
     assert len(lines) == 2 + 8 + 1
@@ -162,7 +162,7 @@ EPSILON = ("--epsilon", "1")
      (("calibrate", *EPSILON, "--l1", "2"), "or both --l1 and --l2-squared"),
      (("calibrate", *EPSILON, *HISTOGRAM, "--l1", "2"), "--task sets the sensitivity"),
      (("calibrate", *EPSILON, "--task", "mean"), "--task must be one of sum, vector-sum, histogram"),
-     (("calibrate", *EPSILON, "--task", "sum"), "sum needs --max-value, which is missing"),
+     (("calibrate", *EPSILON, "--task", "sum"), "sum needs --max-measurement, which is missing"),
      (("calibrate", *EPSILON, *HISTOGRAM, "--place", "local"), "--place local needs --clients, which is missing"),
      (("calibrate", *EPSILON, *HISTOGRAM, "--place", "mars"), "--place must be one of local, distributed"),
      (("calibrate", *EPSILON, *HISTOGRAM, "--neighbours", "add-remove"), "only a central plan can be add-remove"),
@@ -178,7 +178,7 @@ EPSILON = ("--epsilon", "1")
      (("calibrate", "--rho", "1e-7", *HISTOGRAM, "--length", "3", "--isochronous"), "too wide for isochronous samples"),
      (("epsilon-for", "--relative-error", "0", "--count", "5", *HISTOGRAM), "relative error must be positive"),
      (("epsilon-for", "--relative-error", "x%", "--count", "5", *HISTOGRAM), "--relative-error must be a number"),
-     (("tradeoff", *HISTOGRAM, "--epsilons", "1,,2"), "--epsilons must be values separated by commas"),
+     (("tradeoff", *HISTOGRAM, "--epsilon", "1,,2"), "--epsilon must be values separated by commas"),
      (("tradeoff", *HISTOGRAM, "--reports", "1.5"), "--reports must be whole numbers, got 1.5"),
      (("tradeoff", *HISTOGRAM, "--share", "200%"), "share must be above 0 and at most 1"),
      (("tradeoff", *HISTOGRAM, "--csv", "/nowhere/t.csv"), "cannot write /nowhere/t.csv: no such directory")],

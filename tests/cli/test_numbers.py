@@ -75,7 +75,7 @@ def test_numbers_are_read(text: Any, value: float) -> None:
         ("simulate --drop 0_0.1", "'0_0.1' is not a number"),
         ("dp calibrate --epsilon 1_0 --task histogram --length 4", "epsilon must be a number"),
         ("dp calibrate --epsilon \u0661 --task histogram --length 4", "epsilon must be a number"),
-        ("dp tradeoff --epsilons 1 --reports 1_0 --task histogram --length 4", "--reports must be a number"),
+        ("dp tradeoff --epsilon 1 --reports 1_0 --task histogram --length 4", "--reports must be a number"),
         ("dap key end --config leader.toml 1_0", "'1_0' is not an integer"),
     ],
 )

@@ -7,12 +7,11 @@ them.
 from functools import cached_property
 from typing import Any
 
-import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
 from ...extras import install_command
-from ..console import CommandError, Group
+from ..console import App, CommandError, Group
 
 EXTRA = ("httpx", "starlette", "uvicorn", "sqlalchemy", "psycopg", "prometheus_client")
 
@@ -39,21 +38,20 @@ class LaterGroup(Group):
         return self._loaded.get_command(ctx, cmd_name)
 
 
-app = typer.Typer(
+app = App(
     cls=LaterGroup,
-    no_args_is_help=True,
-    rich_markup_mode=None,
     help="""Run a DAP deployment: private measurements of many clients, added up by two servers that do not collude.
 
+    An Aggregator begins with `init`, then runs `leader` or `helper`. Somebody makes a task with `task new`, and each
+    Aggregator takes it with `task add`. Clients `upload`, and the Collector will `collect`.
+
     \b
-    At each Aggregator:
+    Examples:
       secagg dap init --role leader --dir leader
       secagg dap leader --config leader/leader.toml
-    Once, by whoever sets up a task, and then at each Aggregator:
       secagg dap task new --vdaf Histogram --length 16 --leader https://leader.example --helper https://helper.example
           --min-batch-size 100 --epsilon 1 --collections 10 --output task
       secagg dap task add --config leader/leader.toml task/leader.json
-    Clients and the Collector:
       secagg dap upload --task task/client.json 3
       secagg dap collect --task task/collector.json --interval 2026-01-31T12:00Z/1h
     """,

@@ -31,14 +31,14 @@ def collect(
     following: Annotated[
         bool, typer.Option("--next", help="The next batch, in a task whose Leader selects the batches.")
     ] = False,
-    key: Annotated[
+    collector_key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The Collector's key file, where the task's file has no key.")
     ] = None,
     timeout: Annotated[str, typer.Option(help="How long to wait for the batch, such as 5m, or never.")] = "1h",
     early: Annotated[
         bool, typer.Option("--early", help="Collect an interval that is not over; all later reports are refused.")
     ] = False,
-    confidence: Annotated[float, number_option(help="The chance that an error is no larger than what is printed.")] = (
+    confidence: Annotated[float, number_option(help="The probability that an error is at most what is printed.")] = (
         CONFIDENCE
     ),
     ca: CaOption = None,
@@ -47,12 +47,14 @@ def collect(
     """Collect a batch: the sum of its reports, with the noise that the task's privacy requires, and its error bars.
 
     A batch is collected once: later reports are refused, and no other batch may overlap it. The same interval gives the
-    same result again. If the batch is not ready in time, the exit code is 3, and the same command may be run again.
+    same result again. If the batch is not ready in time, the same command may be run again.
 
     \b
     Examples:
       secagg dap collect --task collector.json --interval 2026-01-31T12:00Z/1h
       secagg dap collect --task collector.json --next --timeout 5m --json
+
+    Exit codes: 3 the batch is not ready yet.
     """
     party = load(task, task_file.load)
     if not isinstance(party, CollectorParty):
@@ -62,7 +64,9 @@ def collect(
     seconds = None if timeout == "never" else duration("--timeout", timeout)
     with (
         http_client(ca) as http,
-        Collector(party.task, _private_key(task, party, key), party.config, party.token, http=http) as collector,
+        Collector(
+            party.task, _private_key(task, party, collector_key), party.config, party.token, http=http
+        ) as collector,
         waiting() as progress,
     ):
         try:
@@ -111,7 +115,9 @@ def _batch(task: Task, interval: str | None, following: bool, early: bool) -> Ba
 def _private_key(path: Path, party: CollectorParty, file: Path | None) -> PrivateKey:
     if file is None:
         if party.private_key is None:
-            raise CommandError(f"{path} has no private key: give --key FILE, as `secagg dap collector-key` wrote it")
+            raise CommandError(
+                f"{path} has no private key: give --collector-key FILE, as `secagg dap collector-key` wrote it"
+            )
         return party.private_key
     return load(file, task_file.load_key).private_key
 

@@ -1,11 +1,10 @@
 """All commands of `secagg dap`."""
 
-import typer
-
+from ..console import App
 from ..demo import command
 from . import collect, init, key, serve, store, task, upload
 
-app = typer.Typer()
+app = App()
 app.command("demo", short_help="Run a whole deployment here, on simulated browsers.")(command.demo)
 app.command("init", short_help="Set up an Aggregator: configuration, secret, store and HPKE key.")(init.init)
 app.command("leader", short_help="Run the Leader's server.")(serve.leader)

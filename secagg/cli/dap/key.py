@@ -11,12 +11,10 @@ from ...dap import task_file
 from ...dap.aggregator.key_rotation import new_key, retire_key
 from ...dap.base64url import base64url
 from ...dap.store.keys import KeyPair, list_keys
-from ..console import integer, show, show_json, table
+from ..console import App, integer, show, show_json, table
 from .common import ConfigOption, JsonOption, duration, opened, time_text, write_new
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
+app = App(
     help="""HPKE keys that Clients seal reports to. Running servers notice a change within seconds.
 
     \b

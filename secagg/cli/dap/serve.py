@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ...dap.server import logs, server
+from ...dap.server import server
 from ...dap.server.config import ROLES, Config
 from ..console import integer_option, require
 from .common import ConfigOption, JsonOption
@@ -19,7 +19,7 @@ ListenOption = Annotated[
 def leader(config: ConfigOption, listen: ListenOption = None, json: JsonOption = False) -> None:
     """Run the Leader until it is interrupted or terminated. One line on stdout says when it answers, and where.
 
-    It finishes the requests under way when it stops. Logs go to stderr.
+    It finishes the requests under way when it stops. Logs go to stderr, or to [log] file, which SIGHUP opens again.
 
     \b
     Example:
@@ -31,7 +31,7 @@ def leader(config: ConfigOption, listen: ListenOption = None, json: JsonOption =
 def helper(config: ConfigOption, listen: ListenOption = None, json: JsonOption = False) -> None:
     """Run the Helper until it is interrupted or terminated. One line on stdout says when it answers, and where.
 
-    It finishes the requests under way when it stops. Logs go to stderr.
+    It finishes the requests under way when it stops. Logs go to stderr, or to [log] file, which SIGHUP opens again.
 
     \b
     Example:
@@ -74,5 +74,5 @@ def _announce(what: str, where: str, as_json: bool) -> None:
 
 def _configured(path: Path) -> Config:
     config = Config.load(path)
-    logs.configure(config.log.level, config.log.format, config.role.name.lower())
+    config.start_log()
     return config

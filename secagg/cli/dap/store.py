@@ -10,12 +10,10 @@ import typer
 
 from ...dap.server.config import Config
 from ...dap.store.migrations import VERSION
-from ..console import CommandError, require, show, show_json
+from ..console import App, CommandError, require, show, show_json
 from .common import ConfigOption, JsonOption, opened
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
+app = App(
     help="""An Aggregator's store.
 
     \b

@@ -19,11 +19,12 @@ from ...dap.store.tasks import KnownTasks, TaskRecord, add_task, delete_task, fi
 from ...dap.task import Task
 from ...dap.task_file import AggregatorParty, CollectorKey, CollectorParty, Party
 from ...errors import RemoteProtocolError
-from ..console import CommandError, integer_option, require, show, show_json, show_pairs, table, warn
+from ..console import App, CommandError, integer_option, require, show, show_json, show_pairs, table, warn
 from ..dp import (
     DeltaOption,
     EpsilonOption,
     LengthOption,
+    MaxMeasurementOption,
     MaxWeightOption,
     ReportsPerClientOption,
     RhoOption,
@@ -42,9 +43,7 @@ from .task_options import (
 )
 from .task_options import configuration as configured
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
+app = App(
     help="""Tasks: what is measured, how it is added up, and how private results are.
 
     \b
@@ -66,14 +65,19 @@ def new(
     helper: Annotated[str, typer.Option(help="The Helper's URL.", metavar="URL")],
     min_batch_size: Annotated[int, integer_option(minimum=1, help="The smallest number of reports in a result.")],
     length: LengthOption = None,
-    max_measurement: Annotated[int | None, integer_option(help="Of sums: the largest value of an entry.")] = None,
+    max_measurement: MaxMeasurementOption = None,
     max_weight: MaxWeightOption = None,
     chunk_length: Annotated[
         int | None, integer_option(help="Of vectors: how proofs are cut. [default: what makes reports short]")
     ] = None,
     batch_mode: Annotated[str, typer.Option(help="time-interval or leader-selected.")] = "time-interval",
     batch_size: Annotated[
-        int, integer_option(minimum=0, help="Reports in a batch that the Leader selects. [default: --min-batch-size]")
+        int,
+        integer_option(
+            minimum=0,
+            help="Reports in a batch that the Leader selects. [default: --min-batch-size]",
+            show_default=False,
+        ),
     ] = 0,
     time_precision: Annotated[str, typer.Option(help="Reports' times are rounded to this: 5m, 1h, 1d.")] = "1h",
     start: Annotated[str | None, typer.Option(help="No earlier reports: 2026-01-31, 2026-01-31T12:00Z.")] = None,
@@ -89,7 +93,9 @@ def new(
         int | None, integer_option(help="The total budget, as so many collections at that of one.")
     ] = None,
     total_epsilon: Annotated[str | None, typer.Option(help="The total budget, of all collections.")] = None,
-    total_delta: Annotated[str | None, typer.Option(help="With --total-epsilon: the chance that it fails.")] = None,
+    total_delta: Annotated[
+        str | None, typer.Option(help="With --total-epsilon: the probability that it fails.")
+    ] = None,
     total_rho: Annotated[str | None, typer.Option(help="A total zCDP budget, instead of --total-epsilon.")] = None,
     mechanism: Annotated[
         str,
@@ -100,7 +106,8 @@ def new(
     span: SpanOption = "",
     info: Annotated[str | None, typer.Option(help="A name that all parties see. [default: random]")] = None,
     collector_key: Annotated[
-        Path | None, typer.Option(help="The Collector's key file, from `collector-key`. [default: a fresh key]")
+        Path | None,
+        typer.Option(metavar="FILE", help="The Collector's key file, from `collector-key`. [default: a fresh key]"),
     ] = None,
     collector_config: Annotated[
         str | None,

@@ -24,7 +24,7 @@ def upload(
     task: Annotated[Path, typer.Option(metavar="FILE", help="The Client's file of the task, client.json.")],
     measurements: Annotated[
         list[str] | None,
-        typer.Argument(metavar="MEASUREMENT...", help="Numbers; vectors as 0,1,0. Begin with -- before a minus sign."),
+        typer.Argument(metavar="MEASUREMENT", help="Numbers; vectors as 0,1,0. Begin with -- before a minus sign."),
     ] = None,
     source: Annotated[
         Path | None, typer.Option("--input", metavar="FILE", help="Read them here, one on each line; - is stdin.")
@@ -41,6 +41,8 @@ def upload(
       secagg dap upload --task client.json 3
       secagg dap upload --task client.json -- 1,0,2 0,0,1
       secagg dap upload --task client.json --input measurements.txt
+
+    Exit codes: 1 some measurements were refused, or their outcome is not known.
     """
     require((source is None) != (not measurements), "give measurements, or --input FILE with one on each line")
     client_task = load(task, task_file.load).task

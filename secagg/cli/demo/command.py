@@ -30,7 +30,7 @@ POST_BUCKETS = 20  # as in the post: the figures are about two of these types
 def demo(
     reports: Annotated[int, integer_option(help="Browsers, each with one report: 10 .. 1,000,000.")] = 1000,
     epsilon: Annotated[str, typer.Option(help="The budget for the noise of each Aggregator: 1, 0.1, 1/3.")] = "1",
-    buckets: Annotated[int, integer_option(help="Error types: 2 .. 1,000.")] = POST_BUCKETS,
+    length: Annotated[int, integer_option(help="Error types: 2 .. 1,000.")] = POST_BUCKETS,
     seed: Annotated[int, integer_option(help="Repeat what the browsers see. Keys and noise are always fresh.")] = 1,
     keep: Annotated[
         Path | None,
@@ -58,9 +58,9 @@ def demo(
       secagg dap demo --keep deployment --json
       secagg dap demo --figures figures
 
-    Exit codes: 0 done; 1 the result is wrong; 2 it cannot be done as asked.
+    Exit codes: 1 the result is wrong.
     """
-    _check(reports, epsilon, buckets, seed, keep, figures)
+    _check(reports, epsilon, length, seed, keep, figures)
     begin = time.perf_counter()
     with terminable() as check, _folder(keep) as folder, progress_bar() as show:
 
@@ -68,7 +68,7 @@ def demo(
             check()
             show(text, done, total)
 
-        run = _run(folder, reports, epsilon, buckets, seed, figures, progress)
+        run = _run(folder, reports, epsilon, length, seed, figures, progress)
     run.seconds["in all"] = time.perf_counter() - begin
     report = describe(run, keep)
     show_json(report) if json else show_report(report)
@@ -127,7 +127,7 @@ class _Timer:
 
 def _check(reports: int, epsilon: str, buckets: int, seed: int, keep: Path | None, figures: Path | None) -> None:
     """Refuse what cannot be done, before the work and not after it."""
-    for option, value, (minimum, maximum) in (("--reports", reports, REPORTS), ("--buckets", buckets, BUCKETS)):
+    for option, value, (minimum, maximum) in (("--reports", reports, REPORTS), ("--length", buckets, BUCKETS)):
         require(minimum <= value <= maximum, f"{option} must be {minimum:,} .. {maximum:,}, got {value:,}")
     require(
         SECRET_VARIABLE not in os.environ,
@@ -141,7 +141,7 @@ def _check(reports: int, epsilon: str, buckets: int, seed: int, keep: Path | Non
             f"--keep {keep}: it must be a new or empty folder",
         )
     if figures is not None:
-        require(buckets == POST_BUCKETS, f"--figures are about types 8 and 15 of {POST_BUCKETS}: leave out --buckets")
+        require(buckets == POST_BUCKETS, f"--figures are about types 8 and 15 of {POST_BUCKETS}: leave out --length")
         require(not figures.exists() or figures.is_dir(), f"--figures {figures}: it is not a folder")
         try:
             import matplotlib  # noqa: F401

@@ -57,7 +57,7 @@ def describe(run: Run, folder: Path | None) -> dict[str, Any]:
     assert task.privacy is not None
     return {
         "reports": len(batch.seen),
-        "buckets": task.vdaf.entries,
+        "length": task.vdaf.entries,
         "epsilon": batch.epsilon,
         "seed": run.seed,
         "report_count": release.report_count,
@@ -105,7 +105,7 @@ def _setup(report: dict[str, Any]) -> list[tuple[str, str]]:
     requests = f"in requests of {min(n, UPLOAD_SIZE):,}" if n > 1 else ""
     return [
         ("browsers", f"{n:,}, one report each {requests}; simulated here, seed {report['seed']}"),
-        ("measured", f"which of {report['buckets']:,} network errors each has seen"),
+        ("measured", f"which of {report['length']:,} network errors each has seen"),
         *((name, value) for name, value in report["privacy"]),
     ]
 

@@ -22,6 +22,7 @@ from ..messages import Role
 from ..store.engine import Store
 from ..store.journal import Journal
 from ..store.vault import Vault
+from . import logs
 from .limits import Limits
 
 SECRET_VARIABLE = "SECAGG_DAP_SECRET"
@@ -214,6 +215,9 @@ class Logs:
 
     level: str = _option("info", _one_of(LEVELS), f"{', '.join(LEVELS[:-1])} or {LEVELS[-1]}.")
     format: str = _option("text", _one_of(FORMATS), "text, or json: one object a line.")
+    file: str | None = _option(
+        None, _TEXT, "Where to write lines, in place of stderr; on SIGHUP the file is opened again.", "leader.log"
+    )
 
 
 def tables(role: Role) -> dict[str, type[Any]]:
@@ -350,6 +354,18 @@ class Config:
             raise ConfigError(f"there is no store {file}: make it with `secagg dap store upgrade --config {self.path}`")
         journal = Journal(self.journal_file)
         return Store(self.url, vault, journal, create=create, accept_journal=accept_journal)
+
+    def start_log(self) -> None:
+        """Log from now on as the table [log] says.
+
+        Raises:
+            ConfigError: the file cannot be written.
+        """
+        file = None if self.log.file is None else self.file(self.log.file)
+        try:
+            logs.configure(self.log.level, self.log.format, self.role.name.lower(), file=file)
+        except OSError as error:
+            raise ConfigError(f"{self.path}: [log] file {file} cannot be written: {error.strerror}") from None
 
     def app_limits(self) -> Limits:
         """How much one server process accepts."""

@@ -8,10 +8,13 @@ import json
 import logging
 import sys
 import time
+from pathlib import Path
 from typing import IO
 
 _QUIET = ("httpx", "httpcore", "sqlalchemy", "asyncio")  # below a warning: URLs, headers, rows
 _LINE_BREAKS = {ord(c): " " for c in "\r\n\v\f\x1b\x85\u2028\u2029"}
+
+log = logging.getLogger(__name__)
 
 
 class TextFormatter(logging.Formatter):
@@ -54,16 +57,56 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry)
 
 
-def configure(level: str, form: str, role: str, stream: IO[str] | None = None) -> None:
-    """Send what this process logs to stderr.
+class LogFile(logging.FileHandler):
+    """Lines at the end of a file, which several processes may share.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8")
+
+    def reopen(self) -> None:
+        """Go on in the file that has the name now. Where it cannot be opened, the one that is open serves on."""
+        try:
+            latest = self._open()
+        except OSError as error:
+            log.error("the log file cannot be opened again: %s", error)
+            return
+        self.acquire()
+        try:
+            before, self.stream = self.stream, latest
+        finally:
+            self.release()
+        if before is not None:
+            before.close()
+
+
+def reopen() -> None:
+    """Open the log file of this process again, if it has one."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogFile):
+            handler.reopen()
+
+
+def configure(level: str, form: str, role: str, stream: IO[str] | None = None, file: Path | None = None) -> None:
+    """Send what this process logs to stderr, or to a file.
 
     Args:
         level: debug, info, warning or error.
         form: text or json.
         role: that each JSON line names.
         stream: to write to instead of stderr.
+        file: to write to instead of either.
+
+    Raises:
+        OSError: the file cannot be written.
     """
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler = logging.StreamHandler(stream or sys.stderr) if file is None else LogFile(file)
     handler.setFormatter(JsonFormatter(role) if form == "json" else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -1,5 +1,7 @@
 """Running a role: server processes under uvicorn, or workers alone, until SIGTERM or SIGINT.
 
+SIGHUP opens the log file again, if there is one, and is otherwise ignored.
+
 A server stops in this order: it accepts no new connections, finishes the requests under way, lets workers finish their
 step, and writes the uploads that wait. After a kill, the next start goes on from what is stored.
 """
@@ -14,7 +16,8 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
@@ -26,9 +29,11 @@ from uvicorn.supervisors import Multiprocess
 
 from ...errors import SecAggError
 from ...http.server import configured
+from ..aggregator.worker import Workers
 from . import logs
 from .addresses import bound
 from .config import Config, ConfigError
+from .hangup import act_on_hangup, held, on_hangup
 from .metrics_server import metrics_served
 from .process import GAUGE_SECONDS, Process
 
@@ -52,20 +57,18 @@ def serve(config: Config, announce: Callable[[str], None], listen: str | None = 
     """
     _check_tls(config)
     _allow_files(config.limits.connections + _OTHER_FILES)
-    process = Process(config)
-    try:
-        with (
-            bound(config, "server", listen or config.server.listen) as sock,
-            metrics_served(config, "server", config.server.metrics, process.metrics.text),
-        ):
-            url = _url(config, sock)
-            if config.server.processes == 1:
-                with _ignored_signals():
-                    _Server(_uvicorn(config, process.app()), lambda: announce(url)).run([sock])
-            else:
-                _serve_by_processes(config, sock, lambda: announce(url))
-    finally:
-        process.close()
+    with (
+        on_hangup(logs.reopen),
+        closing(Process(config)) as process,
+        bound(config, "server", listen or config.server.listen) as sock,
+        metrics_served(config, "server", config.server.metrics, process.metrics.text),
+    ):
+        url = _url(config, sock)
+        if config.server.processes == 1:
+            with _ignored_signals():
+                _Server(_uvicorn(config, process.app()), lambda: announce(url)).run([sock])
+        else:
+            _serve_by_processes(config, sock, lambda: announce(url))
 
 
 def work(config: Config, threads: int, announce: Callable[[str], None]) -> None:
@@ -79,33 +82,49 @@ def work(config: Config, threads: int, announce: Callable[[str], None]) -> None:
     Raises:
         ConfigError, LocalProtocolError, StoreUnavailable: nothing can be done; the message says what to do.
     """
-    process = Process(config, threads=threads)
-    workers = process.workers(threads)
     stop = threading.Event()
     with (
+        on_hangup(logs.reopen),
+        closing(Process(config, threads=threads)) as process,
         _signals(lambda number, frame: stop.set()),
         metrics_served(config, "workers", config.workers.metrics, process.metrics.text),
+        _working(process.workers(threads)),
     ):
-        workers.start()
         announce(f"{threads} threads")
         while not stop.wait(GAUGE_SECONDS):
             try:
                 process.refresh()
             except SecAggError as error:
                 log.warning("the gauges are not up to date: %s", error)
+
+
+@contextmanager
+def _working(workers: Workers) -> Iterator[None]:
+    workers.start()
+    try:
+        yield
+    finally:
         workers.stop()
-    process.close()
 
 
 class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._failure: OSError | None = None
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        super().run(sockets)
+        if self._failure is not None:
+            raise self._failure
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
-            self._ready()
+            try:
+                self._ready()
+            except OSError as error:  # nobody reads it: stop in order
+                self._failure, self.should_exit = error, True
 
 
 def _serve_by_processes(config: Config, sock: socket.socket, ready: Callable[[], None]) -> None:
@@ -119,14 +138,24 @@ def _serve_by_processes(config: Config, sock: socket.socket, ready: Callable[[],
         supervisor = Multiprocess(supervised, sockets=[sock])
         sock.listen()  # from here on connections wait for the processes that start
         ready()
-        supervisor.run()
+        with on_hangup(partial(_reopen_logs, supervisor)), held():  # uvicorn would start all processes anew
+            supervisor.run()
+
+
+def _reopen_logs(supervisor: Multiprocess) -> None:
+    """Open the log again here, and in all server processes."""
+    logs.reopen()
+    for process in list(supervisor.processes):
+        if process.pid is not None and process.process.is_alive():
+            os.kill(process.pid, signal.SIGHUP)
 
 
 def app() -> Starlette:
     """The application of one of several server processes."""
     try:
         config = Config.load(Path(os.environ[_CONFIG]))
-        logs.configure(config.log.level, config.log.format, config.role.name.lower())
+        config.start_log()
+        act_on_hangup(logs.reopen)
         threading.Thread(target=_follow_parent, daemon=True).start()
         return Process(config).app()
     except (SecAggError, OSError) as error:
