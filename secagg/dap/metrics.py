@@ -1,12 +1,19 @@
 """What an Aggregator counts, for Prometheus."""
 
 import os
-from collections.abc import Mapping
+from collections import Counter as Counts
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from .messages import ReportError
+from .task import Task
+
+TASKS_MAX = 1000
+"""Tasks whose reports a process counts one by one; those of all others it counts together, as OTHERS."""
+
+OTHERS = "others"
 
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
@@ -16,8 +23,13 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.uploaded = self._counter("reports_uploaded", "reports by outcome of their upload", "outcome")
-        self.aggregated = self._counter("reports_aggregated", "reports by outcome of their aggregation", "outcome")
+        self._tasks: set[str] = set()
+        self._with_budget: set[str] = set()
+        by_task = "task", "outcome"
+        self.uploaded = self._counter("reports_uploaded", "reports by task and outcome of their upload", *by_task)
+        self.aggregated = self._counter(
+            "reports_aggregated", "reports by task and outcome of their aggregation", *by_task
+        )
         self.requests = self._counter("requests", "HTTP requests by resource and status", "resource", "status")
         self.request_seconds = self._histogram("request_seconds", "time to answer by resource", "resource")
         self.job_seconds = self._histogram("job_seconds", "time of one step of an aggregation job")
@@ -40,16 +52,49 @@ class Metrics:
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)
 
-    def count_job(self, aggregated: int, errors: Mapping[int, ReportError]) -> None:
+    def task_label(self, task: Task) -> str:
+        """The label of a stored task's numbers: its ID, or OTHERS for those beyond TASKS_MAX.
+
+        Args:
+            task: that this Aggregator has.
+        """
+        if len(self._tasks) < TASKS_MAX:
+            self._tasks.add(task.text)
+        return task.text if task.text in self._tasks else OTHERS
+
+    def count_uploads(self, task: Task, accepted: int, errors: Iterable[ReportError]) -> None:
+        """Count what became of the reports of an upload.
+
+        Args:
+            task: of the reports.
+            accepted: how many were stored.
+            errors: why the others were not.
+        """
+        _count(self.uploaded, self.task_label(task), "accepted", accepted, errors)
+
+    def count_job(self, task: Task, aggregated: int, errors: Mapping[int, ReportError]) -> None:
         """Count what became of the reports of an aggregation job.
 
         Args:
+            task: of the reports.
             aggregated: how many were added to batches.
             errors: why the others were not, by position.
         """
-        self.aggregated.labels("aggregated").inc(aggregated)
-        for error in errors.values():
-            self.aggregated.labels(error.name.lower()).inc()
+        _count(self.aggregated, self.task_label(task), "aggregated", aggregated, errors.values())
+
+    def set_releases_left(self, left: Iterable[tuple[Task, int]]) -> None:
+        """Set how many collections the budgets of tasks still allow; of those beyond TASKS_MAX, the fewest.
+
+        Args:
+            left: of each task with a budget; a task that is missing now has none left.
+        """
+        by_label: dict[str, int] = {}
+        for task, count in left:
+            label = self.task_label(task)
+            by_label[label] = min(count, by_label.get(label, count))
+        for label in self._with_budget | by_label.keys():
+            self.releases_left.labels(label).set(by_label.get(label, 0))
+        self._with_budget |= by_label.keys()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"secagg_dap_{name}", text, labels, registry=self.registry)
@@ -60,3 +105,11 @@ class Metrics:
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         # Every process reads the same store.
         return Gauge(f"secagg_dap_{name}", text, labels, registry=self.registry, multiprocess_mode="mostrecent")
+
+
+def _count(counter: Counter, label: str, success: str, count: int, errors: Iterable[ReportError]) -> None:
+    outcomes = Counts(error.name.lower() for error in errors)
+    if count:
+        outcomes[success] += count
+    for outcome, number in outcomes.items():
+        counter.labels(label, outcome).inc(number)

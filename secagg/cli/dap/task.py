@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ...dap import task_file
+from ...dap.aggregator.health import helper_state
 from ...dap.aggregator.release import collections_left
 from ...dap.base64url import from_base64url
 from ...dap.messages import TASK_ID_SIZE, HpkeConfig, Role
@@ -213,14 +214,58 @@ def add(config: ConfigOption, file: PartyFile, json: JsonOption = False) -> None
     _show_task(party.task, json)
 
 
-def show_file(file: PartyFile, json: JsonOption = False) -> None:
-    """Say in words what a party file holds, without its secrets.
+def show_one(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="A file that `task new` wrote, or with --config an ID.")],
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The Aggregator's configuration: also show how the task is at it."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Say in words what a task is, without its secrets: look at it before you add it.
+
+    With --config, also say what is left of its budget and, at the Leader, how many reports wait, and whether the Helper
+    has the task and accepts the Leader's token: the Leader asks it when the task is added, until that is so.
 
     \b
-    Example:
+    Examples:
       secagg dap task show task/helper.json
+      secagg dap task show --config leader.toml task/leader.json
     """
-    _show_task(load(file, task_file.load).task, json)
+    if config is None:
+        _show_task(load(Path(task), task_file.load).task, json)
+        return
+    with opened(config) as (loaded, store), store.read() as tx:
+        record = _stored(tx, task, config)
+        state: dict[str, Any] = {"collections_left": _left(tx, record)}
+        if loaded.role is Role.LEADER:
+            state |= {"waiting": count_open_reports(tx, record), "helper_check": helper_state(tx, record)}
+    if json:
+        show_json({**_described(record.task), **state})
+    else:
+        show_pairs([*_in_words(record.task), *_state_in_words(state)])
+
+
+def _stored(tx: Tx, task: str, config: Path) -> TaskRecord:
+    """The task of a party file or of an ID, as the store has it."""
+    file = Path(task)
+    task_id = load(file, task_file.load).task.id if file.exists() else _decoded(task)
+    record = find_task(tx, task_id)
+    if record is None:
+        raise CommandError(f"there is no task {task} here; see `secagg dap task list --config {config}`")
+    return record
+
+
+def _state_in_words(state: dict[str, Any]) -> list[tuple[str, str]]:
+    pairs = []
+    if state["collections_left"] is not None:
+        pairs.append(("left", f"{state['collections_left']:,} collections of the total"))
+    if "helper_check" in state:
+        check = state["helper_check"]
+        said = f" ({check['reason']})" if check["fails"] and check["reason"] else ""
+        when = "" if check["checked"] is None else f"; asked at {check['checked']}"
+        pairs += [("waiting", f"{state['waiting']:,} reports"), ("helper is", f"{check['advice']}{said}{when}")]
+    return pairs
 
 
 def list_tasks(config: ConfigOption, json: JsonOption = False) -> None:
@@ -255,10 +300,7 @@ def delete(
     Example:
       secagg dap task delete --config leader.toml aBc...
     """
-    try:
-        decoded = from_base64url(task_id, TASK_ID_SIZE)
-    except RemoteProtocolError:
-        raise CommandError(f"TASK must be a task ID, 43 characters, as `task list` shows it; got {task_id!r}") from None
+    decoded = _decoded(task_id)
     with opened(config) as (_, store), store.write() as tx:
         record = find_task(tx, decoded)
         if record is None:
@@ -275,8 +317,15 @@ def delete(
         show(f"task {task_id} is deleted here; delete it at the other Aggregator, too")
 
 
+def _decoded(text: str) -> bytes:
+    try:
+        return from_base64url(text, TASK_ID_SIZE)
+    except RemoteProtocolError:
+        raise CommandError(f"TASK must be a task ID, 43 characters, as `task list` shows it; got {text!r}") from None
+
+
 app.command("new", short_help="Make a task, with what each party has to hold.")(new)
-app.command("show", short_help="Say what a party file holds.")(show_file)
+app.command("show", short_help="Say what a task is, and how it is at an Aggregator.")(show_one)
 app.command("add", short_help="Tell an Aggregator of a task.")(add)
 app.command("list", short_help="Show an Aggregator's tasks.")(list_tasks)
 app.command("delete", short_help="Forget a task.")(delete)
@@ -384,9 +433,12 @@ def _described(task: Task) -> dict[str, Any]:
     }
 
 
+def _left(tx: Tx, record: TaskRecord) -> int | None:
+    return None if record.task.privacy is None else collections_left(tx, record)
+
+
 def _row(tx: Tx, record: TaskRecord) -> dict[str, Any]:
     task, privacy = record.task, record.task.privacy
-    left = None if privacy is None else collections_left(tx, record)
     return {
         "task_id": task.text,
         "vdaf": _vdaf_text(task),
@@ -394,6 +446,6 @@ def _row(tx: Tx, record: TaskRecord) -> dict[str, Any]:
         "min_batch_size": task.min_batch_size,
         "mechanism": None if privacy is None else str(privacy.mechanism),
         "budget": None if privacy is None else str(privacy.budget),
-        "collections_left": left,
+        "collections_left": _left(tx, record),
         "waiting": count_open_reports(tx, record),
     }

@@ -22,7 +22,7 @@ from ..store.tasks import KnownTasks, TaskRecord, lock_task
 from ..task import Task
 from .input_shares import SKEW
 from .peer import Peer, PeerUnavailable
-from .release import BUDGET_SPENT, batch_interval, check_request, journal_release, release, too_small
+from .release import BUDGET_SPENT, batch_interval, check_request, journal_release, log_release, release, too_small
 from .schedule import Settings
 
 log = logging.getLogger(__name__)
@@ -180,7 +180,9 @@ class CollectionJobs:
             collections.update_collection_job(
                 tx, job, share_request=share_request, response=response, waiting=waiting, asked=now
             )
-            return collections.lock_collection_job(tx, job)
+            ready = collections.lock_collection_job(tx, job)
+        log_release(self._store, record, batch, held.count)
+        return ready
 
     def _ready(self, tx: Tx, record: TaskRecord, request: CollectionJobReq, now: float) -> "Interval | bytes | Later":
         """The batch to collect, or when to look again.

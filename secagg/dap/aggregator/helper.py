@@ -33,7 +33,7 @@ from ..store.helper_jobs import HelperJob
 from ..store.tasks import KnownTasks, TaskRecord, lock_task
 from ..task import Task
 from .input_shares import SKEW, Opened, ReportToOpen, open_shares
-from .release import batch_interval, check_request, journal_release, release
+from .release import batch_interval, check_request, journal_release, log_release, release
 
 JOB_ID_SIZE = 16
 
@@ -210,13 +210,15 @@ class Helper:
 
         # Releases of a task exclude one another; meanwhile another worker may have released this share.
         if share is None:
-            request = _decode_share_req(record.task, body)
+            request, released = _decode_share_req(record.task, body), None
             with self.store.write() as tx:
                 lock_task(tx, record.key, alone=True)
                 share = collections.find_aggregate_share(tx, record, share_id)
                 if share is None:
-                    share = self._release(tx, record, request, now)
+                    share, released = self._release(tx, record, request, now)
                     collections.add_aggregate_share(tx, record, share_id, share, now)
+            if released is not None:
+                log_release(self.store, record, *released)
 
         # A deleted share is not released again: its batch is collected.
         if share.response is None:
@@ -259,12 +261,15 @@ class Helper:
         with self.store.write() as tx:
             collections.delete_aggregate_share(tx, record, share_id)
 
-    def _release(self, tx: Tx, record: TaskRecord, request: AggregateShareReq, now: float) -> HelperShare:
+    def _release(
+        self, tx: Tx, record: TaskRecord, request: AggregateShareReq, now: float
+    ) -> tuple[HelperShare, tuple[Interval | bytes, int]]:
+        """The share, and its batch with the number of reports."""
         batch = _selected(record.task, request)
         held = buckets.get_batch(tx, record, batch)
         agreed = request.report_count, request.checksum
         sealed = release(tx, record, batch, request.collection_job_req, held, now, agreed=agreed)
-        return HelperShare(request.batch_selector.config, AggregateShare(sealed).encode())
+        return HelperShare(request.batch_selector.config, AggregateShare(sealed).encode()), (batch, held.count)
 
 
 def _decode_init(task: Task, body: bytes) -> AggregationJobInitReq:

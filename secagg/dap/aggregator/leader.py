@@ -8,7 +8,7 @@ it did before.
 import logging
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from ...errors import RemoteProtocolError
@@ -173,12 +173,13 @@ class Leader:
 
         # Whatever the Helper cannot do now is tried again later, from the same stored reports.
         try:
-            return self._aggregate(record, keys, job, [Report.decode(body) for body in bodies], now)
+            done = self._aggregate(record, keys, job, [Report.decode(body) for body in bodies], now)
         except _JobRefused as refused:
-            return self._divide(record, job, len(bodies), now, refused.problem)
+            done = self._divide(record, job, len(bodies), now, refused.problem)
         except (DapProblem, PeerUnavailable) as problem:
             self._postpone(record, job, now, problem)
-            return JobDone(0, {}, problem)
+            done = JobDone(0, {}, problem)
+        return replace(done, task=record.task)
 
     def _aggregate(
         self, record: TaskRecord, keys: Mapping[int, PrivateKey], job: Job, reports: list[Report], now: float
@@ -333,12 +334,14 @@ class JobDone:
         errors: why the others were not, by position.
         problem: what keeps the job from going on; None if nothing does.
         early: how many wait for the Helper's clock.
+        task: of the job; None if it is deleted.
     """
 
     aggregated: int
     errors: Mapping[int, ReportError]
     problem: DapProblem | PeerUnavailable | None = None
     early: int = 0
+    task: Task | None = None
 
 
 _INVALID = ReportError.VDAF_VERIFY_ERROR

@@ -1,9 +1,12 @@
 """What Leader and Helper do alike for a collection: check the request, and release a batch's aggregate share once."""
 
+import logging
+import time
 from hashlib import sha256
 
 from ...dp import Place
 from ...errors import RemoteProtocolError
+from ..base64url import base64url
 from ..hpke import seal
 from ..messages import CollectionJobReq, HpkeCiphertext, Interval, increasing
 from ..privacy.extension import affords, collections_allowed
@@ -15,6 +18,8 @@ from ..store.engine import Store, Tx
 from ..store.journal import Entry
 from ..store.tasks import TaskRecord
 from ..task import Task
+
+log = logging.getLogger(__name__)
 
 BUDGET_SPENT = "urn:secagg:dap:error:budgetSpent"  # a problem's type
 
@@ -150,6 +155,35 @@ def collections_left(tx: Tx, record: TaskRecord) -> int:
     """
     assert record.task.privacy is not None
     return max(0, collections_allowed(record.task.privacy, record.task.vdaf) - spent(tx, record))
+
+
+def log_release(store: Store, record: TaskRecord, batch: Interval | bytes, count: int) -> None:
+    """Say that a batch was released here, and what is left of the budget. Call this once the release is committed.
+
+    Args:
+        store: of this Aggregator.
+        record: the task.
+        batch: its interval or its ID.
+        count: the number of its reports.
+    """
+    task, privacy = record.task, record.task.privacy
+    noise = "exact"
+    if privacy is not None:
+        by_us = privacy.place is Place.AGGREGATORS
+        noise = f"{'with our noise' if by_us else 'randomized by Clients'}, {privacy.mechanism}, {privacy.budget}"
+    log.info("task %s: batch %s was released: %d reports, %s", task.text, _batch_text(task, batch), count, noise)
+    if privacy is not None:
+        with store.read() as tx:
+            used, left = spent(tx, record), collections_left(tx, record)
+        level = logging.INFO if left else logging.WARNING
+        log.log(level, "task %s: %d collections of its budget are spent, %d are left", task.text, used, left)
+
+
+def _batch_text(task: Task, batch: Interval | bytes) -> str:
+    if isinstance(batch, bytes):
+        return base64url(batch)
+    ends = (time.gmtime(at * task.time_precision) for at in (batch.start, batch.end))
+    return "/".join(time.strftime("%Y-%m-%dT%H:%M:%SZ", end) for end in ends)
 
 
 def journal_release(store: Store, record: TaskRecord, batch: bytes) -> None:

@@ -16,9 +16,11 @@ from ..store.garbage import GarbageCollector
 from .directory import Directory
 from .helper import Helper
 from .leader import Leader
+from .task_watch import TaskWatch
 
 IDLE = 0.1  # seconds between looks where nothing is due
 GATHER = 1.0  # seconds after which jobs are made although there are too few reports for a full one
+WATCH = 1.0  # seconds between looks for new tasks
 SET = 60.0  # seconds by which two clocks may drift apart; beyond, one was set, and nothing is deleted for its age
 GARBAGE = 600.0  # seconds between collections of garbage
 
@@ -34,6 +36,7 @@ class Workers:
         metrics: counts what is done.
         threads: how many.
         clock: POSIX seconds.
+        watch: notices tasks, on a thread of its own that waits for no job; None to do without.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Workers:
         metrics: Metrics,
         threads: int = 1,
         clock: Callable[[], float] = time.time,
+        watch: TaskWatch | None = None,
     ) -> None:
         self._aggregator = aggregator
         self._directory = directory
@@ -50,6 +54,8 @@ class Workers:
         self._clock = clock
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(i == 0,), daemon=True) for i in range(threads)]
+        if watch is not None and threads:
+            self._threads.append(threading.Thread(target=self._watch, args=(watch,), daemon=True))
 
     def start(self) -> None:
         """Start the threads."""
@@ -78,6 +84,11 @@ class Workers:
                 self._stop.wait(1.0)
             elif not any(busy):
                 self._stop.wait(IDLE)
+
+    def _watch(self, watch: TaskWatch) -> None:
+        while not self._stop.is_set():
+            if not self._tried(watch.step):
+                self._stop.wait(WATCH)
 
     def _tried(self, step: Callable[[float], bool]) -> bool | None:
         """What a step returns; None if it failed. A failed step does not keep others from going on."""
@@ -108,7 +119,8 @@ class Workers:
         done = self._aggregator.work_job(keys, now)
         if done is not None:
             self._metrics.job_seconds.observe(time.perf_counter() - started)
-            self._metrics.count_job(done.aggregated, done.errors)
+            if done.task is not None:
+                self._metrics.count_job(done.task, done.aggregated, done.errors)
         collection = self._aggregator.collections.work(now)
         if collection is not None and collection.finished and collection.response is not None:
             self._metrics.batch_sizes.observe(CollectionJobResp.decode(collection.response).report_count)

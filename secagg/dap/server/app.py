@@ -25,7 +25,7 @@ from ..problems import NO_TYPE, DapProblem
 from .common import Context, answering, find_task, problem_response
 from .helper import HelperResources
 from .leader import LeaderResources
-from .metrics_server import metrics_route
+from .metrics_server import operators_routes
 
 
 def leader_app(leader: Leader, context: Context, lifespan: Any = None) -> Starlette:
@@ -66,7 +66,7 @@ def _app(context: Context, routes: list[Route], *lifespans: Any) -> Starlette:
         Route("/healthz", answering(context, "healthz", healthz), methods=["GET"]),
     ]
     if context.metrics_here:
-        common.append(metrics_route(context.metrics.text))
+        common += operators_routes(context.metrics.text, context.health)
     cors = Middleware(
         _BrowserCors,
         allow_origins=["*"],

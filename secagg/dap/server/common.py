@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 from math import ceil
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
@@ -47,7 +48,9 @@ class Context:
         limits: how much one process accepts.
         bodies: reads requests' contents.
         clock: POSIX seconds.
-        metrics_here: whether `/metrics` is a resource of the Aggregator, and not on an address of its own.
+        metrics_here: whether `/metrics` and `/healthz/detail` are resources of the Aggregator, and not on an address of
+            their own.
+        health: how the Aggregator is in detail, for `/healthz/detail`; None to do without.
         helper_later: whether the Helper answers aggregation jobs when they are polled, and not at once.
     """
 
@@ -58,6 +61,7 @@ class Context:
     clock: Callable[[], float] = time.time
     helper_later: bool = False
     metrics_here: bool = True
+    health: Callable[[], dict[str, Any]] | None = None
 
 
 def answering(context: Context, name: str, endpoint: Endpoint) -> Endpoint:

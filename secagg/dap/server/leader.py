@@ -1,7 +1,6 @@
 """The Leader's resources: reports and collection jobs."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from math import ceil
@@ -58,7 +57,6 @@ class LeaderResources:
     def __init__(self, leader: Leader, context: Context) -> None:
         self._leader = leader
         self._context = context
-        self._accepted = context.metrics.uploaded.labels("accepted")
         self._writer = UploadWriter(leader, context.limits.waiting_reports)
         self._turns = Capacity(context.limits.requests)
 
@@ -124,9 +122,7 @@ class LeaderResources:
         )
 
         # Count the outcomes.
-        self._accepted.inc(len(reports) - len(errors))
-        for reason, count in Counter(errors.values()).items():
-            self._context.metrics.uploaded.labels(reason.name.lower()).inc(count)
+        self._context.metrics.count_uploads(record.task, len(reports) - len(errors), errors.values())
         return [ReportUploadStatus(reports[i].report_metadata.report_id, errors[i]) for i in sorted(errors)]
 
     async def _off_loop(self, body: bytes, work: Callable[..., T], *arguments: Any) -> T:

@@ -1,8 +1,11 @@
-"""The metrics on an address of their own, for a monitor that reaches what the public does not."""
+"""Metrics and health in detail on an address of their own, for a monitor that reaches what the public does not."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -20,15 +23,20 @@ from .config import Config
 CONNECTIONS = 20
 
 
+Text = Callable[[], bytes]
+Description = Callable[[], dict[str, Any]]
+
+
 @contextmanager
-def metrics_served(config: Config, table: str, address: str | None, text: Callable[[], bytes]) -> Iterator[None]:
-    """GET /metrics on an address, from a thread, until the block is left.
+def metrics_served(config: Config, table: str, address: str | None, text: Text, health: Description) -> Iterator[None]:
+    """GET /metrics and /healthz/detail on an address, from a thread, until the block is left.
 
     Args:
         config: that the address stands in.
         table: its table there.
         address: host and port; None to serve nothing.
         text: all numbers in Prometheus' format.
+        health: how the Aggregator is in detail.
 
     Raises:
         ConfigError: nobody can listen there.
@@ -37,8 +45,9 @@ def metrics_served(config: Config, table: str, address: str | None, text: Callab
         yield
         return
     with bound(config, table, address) as sock:
+        app = Starlette(routes=operators_routes(text, health))
         server = uvicorn.Server(
-            configured(_app(text), Bounds(connections=CONNECTIONS), lifespan="off", timeout_graceful_shutdown=1)
+            configured(app, Bounds(connections=CONNECTIONS), lifespan="off", timeout_graceful_shutdown=1)
         )
         thread = threading.Thread(target=server.run, args=([sock],), name="metrics")
         thread.start()
@@ -49,18 +58,21 @@ def metrics_served(config: Config, table: str, address: str | None, text: Callab
             thread.join()
 
 
-def metrics_route(text: Callable[[], bytes]) -> Route:
-    """The resource /metrics.
+def operators_routes(text: Text, health: Description | None) -> list[Route]:
+    """The resources /metrics and /healthz/detail.
 
     Args:
         text: all numbers in Prometheus' format.
+        health: how the Aggregator is in detail; None to do without.
     """
 
     async def metrics(request: Request) -> Response:
         return Response(await run_in_threadpool(text), media_type=CONTENT_TYPE_LATEST)
 
-    return Route("/metrics", metrics, methods=["GET"])
+    async def detail(request: Request) -> Response:
+        found = await run_in_threadpool(health or dict)
+        status = HTTPStatus.SERVICE_UNAVAILABLE if found["status"] == "failing" else HTTPStatus.OK
+        return Response(json.dumps(found, indent=2) + "\n", status, media_type="application/json")
 
-
-def _app(text: Callable[[], bytes]) -> Starlette:
-    return Starlette(routes=[metrics_route(text)])
+    routes = [Route("/metrics", metrics, methods=["GET"])]
+    return routes if health is None else [*routes, Route("/healthz/detail", detail, methods=["GET"])]

@@ -14,11 +14,13 @@ from starlette.concurrency import run_in_threadpool
 from ...errors import SecAggError
 from ...http.bodies import Bodies
 from ..aggregator.directory import Directory
+from ..aggregator.health import Health
 from ..aggregator.helper import Helper
 from ..aggregator.leader import Leader
 from ..aggregator.peer import HttpPeer
 from ..aggregator.peer_health import PeerHealth, WatchedPeer
 from ..aggregator.release import collections_left
+from ..aggregator.task_watch import TaskWatch
 from ..aggregator.worker import Workers
 from ..metrics import Metrics
 from ..store.reports import count_open_reports, find_oldest_open_bucket
@@ -45,6 +47,7 @@ class Process:
         config: the same.
         store: opened by it.
         metrics: counts what is done.
+        health: says how the Aggregator is, in detail.
         directory: tasks and keys.
         context: what every resource needs.
         aggregator: the Leader or the Helper.
@@ -60,6 +63,7 @@ class Process:
         self.metrics = Metrics()
         self.directory = Directory(self.store, clock)
         self._clock = clock
+        self.health = Health(self.store, config.role, clock)
         later = isinstance(config.jobs, HelperJobs) and config.jobs.later
         self.context = Context(
             self.directory,
@@ -69,14 +73,16 @@ class Process:
             clock,
             helper_later=later,
             metrics_here=config.server.metrics is None,
+            health=self.health.describe,
         )
         self.aggregator: Leader | Helper = Helper(self.store)
+        self._watch = TaskWatch(self.store)
         if self._http is not None:
             health = PeerHealth(threads or config.workers.threads, on_error=self._count_peer_error)
-            peer = WatchedPeer(HttpPeer(self._http, clock), health)
-            self.aggregator = Leader(self.store, peer, config.settings(), health)
+            peer = HttpPeer(self._http, clock)
+            self.aggregator = Leader(self.store, WatchedPeer(peer, health), config.settings(), health)
+            self._watch = TaskWatch(self.store, peer, health)
         self._tasks = KnownTasks()
-        self._tasks_with_gauge: set[str] = set()
         try:
             advertised = self.directory.advertised().configs  # opens every key, and fails under another secret
         except SecAggError:
@@ -94,7 +100,7 @@ class Process:
         Args:
             threads: how many.
         """
-        return Workers(self.aggregator, self.directory, self.metrics, threads, self._clock)
+        return Workers(self.aggregator, self.directory, self.metrics, threads, self._clock, self._watch)
 
     def app(self) -> Starlette:
         """The role's application; its workers run while it does, and everything is closed when it ends."""
@@ -108,13 +114,11 @@ class Process:
             records = self._tasks.list_all(tx)
             depth = count_open_reports(tx)
             oldest = [(record.task.time_precision, find_oldest_open_bucket(tx, record)) for record in records]
-            left = {r.task.text: collections_left(tx, r) for r in records if r.task.privacy is not None}
+            left = [(r.task, collections_left(tx, r)) for r in records if r.task.privacy is not None]
         times = [precision * bucket for precision, bucket in oldest if bucket is not None]
         self.metrics.queue_depth.set(depth)
         self.metrics.oldest_seconds.set(max(0.0, self._clock() - min(times)) if times else 0.0)
-        for name in self._tasks_with_gauge | left.keys():
-            self.metrics.releases_left.labels(name).set(left.get(name, 0))
-        self._tasks_with_gauge |= left.keys()
+        self.metrics.set_releases_left(left)
 
     def close(self) -> None:
         """Close the store and the HTTP client."""

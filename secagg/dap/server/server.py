@@ -61,7 +61,7 @@ def serve(config: Config, announce: Callable[[str], None], listen: str | None = 
         on_hangup(logs.reopen),
         closing(Process(config)) as process,
         bound(config, "server", listen or config.server.listen) as sock,
-        metrics_served(config, "server", config.server.metrics, process.metrics.text),
+        metrics_served(config, "server", config.server.metrics, process.metrics.text, process.health.describe),
     ):
         url = _url(config, sock)
         if config.server.processes == 1:
@@ -87,7 +87,7 @@ def work(config: Config, threads: int, announce: Callable[[str], None]) -> None:
         on_hangup(logs.reopen),
         closing(Process(config, threads=threads)) as process,
         _signals(lambda number, frame: stop.set()),
-        metrics_served(config, "workers", config.workers.metrics, process.metrics.text),
+        metrics_served(config, "workers", config.workers.metrics, process.metrics.text, process.health.describe),
         _working(process.workers(threads)),
     ):
         announce(f"{threads} threads")

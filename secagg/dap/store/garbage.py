@@ -19,13 +19,22 @@ from .schema import (
     hpke_keys,
     jobs,
     reports,
+    task_watch,
     tasks,
 )
 
 ANSWERS_KEPT = 30 * 86400.0  # seconds: the Leader stops asking again long before
 KEYS_KEPT = 30 * 86400.0  # seconds after a key's end: reports that it was used for are aggregated by then
 _ROWS = 20_000  # in one transaction, so that uploads do not wait for long
-_OF_A_TASK = (jobs, batches, helper_jobs, buckets, collection_jobs, aggregate_shares)  # a few rows; see reports, too
+_OF_A_TASK = (
+    jobs,
+    batches,
+    helper_jobs,
+    buckets,
+    collection_jobs,
+    aggregate_shares,
+    task_watch,
+)  # a few rows; see reports, too
 
 
 class GarbageCollector:

@@ -28,7 +28,16 @@ def _know_when_shares_were_asked_for(connection: Connection) -> None:
         connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create, _know_journals, _know_when_shares_were_asked_for)
+def _watch_tasks(connection: Connection) -> None:
+    schema.task_watch.create(connection, checkfirst=True)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    _create,
+    _know_journals,
+    _know_when_shares_were_asked_for,
+    _watch_tasks,
+)
 VERSION = len(MIGRATIONS)
 
 

@@ -194,3 +194,16 @@ aggregate_shares = Table(
     Column("response", LargeBinary),  # NULL once it is deleted
     Column("created", Float, nullable=False),
 )
+
+# What is noticed of tasks.
+
+task_watch = Table(
+    "task_watch",
+    metadata,
+    _task(),
+    Column("helper", Text),  # at the Leader, what its Helper said of the task; NULL before it was asked
+    Column("reason", Text),  # in its words
+    Column("checked", Float),  # when it was asked last
+    Column("attempts", Integer, nullable=False, server_default=text("0")),  # in a row that did not succeed
+    Column("due", Float, nullable=False),  # nobody asks it before
+)

@@ -209,5 +209,7 @@ def test_metrics_may_have_an_address_of_their_own(tmp_path: Path) -> None:
     change(config, listen="127.0.0.1:0")
     with serving("helper", "--config", config) as (line, _):
         assert httpx.get(line.split()[-1] + "/metrics").status_code == 404
+        assert httpx.get(line.split()[-1] + "/healthz/detail").status_code == 404
         assert "secagg_dap_requests" in httpx.get(f"http://{own}/metrics").text
+        assert httpx.get(f"http://{own}/healthz/detail").json()["database"] == "ok"
         assert httpx.get(f"http://{own}/hpke_config").status_code == 404

@@ -27,7 +27,7 @@ def test_steps_are_counted_once_and_idle_looks_are_not(tmp_path: Path) -> None:
     while workers.step(world.clock.now):
         pass
     assert value(metrics, "secagg_dap_job_seconds_count") == 1
-    assert value(metrics, 'secagg_dap_reports_aggregated_total{outcome="aggregated"}') == MIN_BATCH + 2
+    assert value(metrics, aggregated_name(world)) == MIN_BATCH + 2
     assert value(metrics, "secagg_dap_batch_size_sum") == MIN_BATCH + 2
     assert value(metrics, "secagg_dap_batch_size_count") == 1
     world.close()
@@ -80,7 +80,7 @@ def test_what_waits_is_worked_on_whatever_else_fails(
     workers = Workers(world.leader, Directory(world.leader_store, world.clock), metrics, clock=world.clock)
     world.upload_many(MIN_BATCH)
     workers.start()
-    wait_for(metrics, MIN_BATCH)
+    wait_for(world, metrics, MIN_BATCH)
     world.upload_many(1)
     if fault == "jobs cannot be made":
         world.leader.create_jobs(world.clock.now)
@@ -88,7 +88,7 @@ def test_what_waits_is_worked_on_whatever_else_fails(
     else:
         world.upload_many(1, at=world.clock.now - 7200)
         world.clock.now -= 3600
-    wait_for(metrics, MIN_BATCH + 1)
+    wait_for(world, metrics, MIN_BATCH + 1)
     workers.stop()
     world.close()
 
@@ -97,9 +97,13 @@ def failing(*given: object, **others: object) -> int:
     raise StoreUnavailable("not now")
 
 
-def wait_for(metrics: Metrics, reports: int) -> None:
+def aggregated_name(world: World) -> str:
+    return f'secagg_dap_reports_aggregated_total{{outcome="aggregated",task="{world.task.text}"}}'
+
+
+def wait_for(world: World, metrics: Metrics, reports: int) -> None:
     """Until so many reports are aggregated."""
-    name = 'secagg_dap_reports_aggregated_total{outcome="aggregated"}'
+    name = aggregated_name(world)
     for _ in range(1000):
         if name in metrics.text().decode() and value(metrics, name) >= reports:
             return

@@ -630,7 +630,8 @@ def test_health_and_metrics_are_served(serve: Serve) -> None:
     served.upload(served.world.report())
     for client in (served.leader, served.helper):
         assert client.get("/healthz").text == "ok\n"
-    assert 'secagg_dap_reports_uploaded_total{outcome="accepted"} 1.0' in served.leader.get("/metrics").text
+    labels = f'outcome="accepted",task="{served.world.task.text}"'
+    assert f"secagg_dap_reports_uploaded_total{{{labels}}} 1.0" in served.leader.get("/metrics").text
 
 
 # Where and how long.
