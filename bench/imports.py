@@ -27,11 +27,29 @@ class Load:
     bound: float
 
 
+# What a program of typer costs that does nothing.
+TYPER = """
+import typer
+outer, inner = typer.Typer(rich_markup_mode=None), typer.Typer(rich_markup_mode=None)
+inner.callback()(lambda: None)
+outer.callback()(lambda: None)
+outer.add_typer(inner, name="dap")
+outer(OPTIONS)
+"""
+
 LOADS = (
     Load("import secagg", ("-c", "import secagg"), "a bare interpreter", ("-c", ""), 15),
     Load("import secagg.masking", ("-c", "import secagg.masking"), "import numpy", ("-c", "import numpy"), 10),
-    Load("secagg --help", ("-m", "secagg", "--help"), "import typer", ("-c", "import typer"), 30),
-    Load("secagg dap --help", ("-m", "secagg", "dap", "--help"), "import typer", ("-c", "import typer"), 60),
+    *(
+        Load(
+            f"secagg {' '.join(options)}",
+            ("-m", "secagg", *options),
+            "an empty typer program",
+            ("-c", TYPER.replace("OPTIONS", str(options))),
+            bound,
+        )
+        for options, bound in ((["--help"], 30), (["dap", "--help"], 60))
+    ),
 )
 
 

@@ -2,9 +2,7 @@
 
 import sys
 
-from .extras import install_command
-
-_CLI = ("typer", "rich", "click")
+from .extras import not_installed
 
 
 def main() -> None:
@@ -12,9 +10,7 @@ def main() -> None:
     try:
         from .cli import main as command_line
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _CLI:
-            raise
-        sys.exit(f"secagg's commands need the package {error.name}, which is not installed: {install_command('cli')}")
+        sys.exit(not_installed(error) or f"error: {error}")
     command_line()
 
 

@@ -33,9 +33,21 @@ MAY_LOAD = {
     "dap": {*KERNELS, *GROUND, "_vdaf", "vdaf", "rounding", "dp", "http", "dap"},
 }
 
+# Help is there before any work is.
+COMMANDS_WITHOUT = [
+    "secagg._kernels",
+    "secagg.dap",
+    "secagg.dp",
+    "secagg.protocol",
+    "secagg.cli.console",
+    "numpy",
+    "rich",
+]
+
 # What must not be loaded with a module: other modules and packages, by the start of their names.
 WITHOUT = {
-    "secagg.masking": ["secagg.protocol", "cryptography"],
+    "secagg": ["secagg._kernels", "secagg.protocol", "numpy", "cryptography", "typer"],
+    "secagg.masking": ["secagg.protocol", "cryptography", "cffi", "typer", "rich"],
     "secagg.dp": ["secagg.primitives", "secagg.protocol"],
     "secagg.dap.problems": ["secagg.vdaf", "secagg.dp", "secagg.http.steps", "httpx"],
     "secagg.dap.store.journal": ["secagg.vdaf", "secagg.dp", "sqlalchemy"],
@@ -44,7 +56,8 @@ WITHOUT = {
     "secagg.dap.client.collector": ["sqlalchemy", "starlette", "uvicorn"],
     "secagg.dap.server.config": ["starlette", "uvicorn", "httpx"],
     "secagg.dap.server.helper": ["secagg.dap.aggregator.leader", "secagg.dap.server.leader", "httpx", "uvicorn"],
-    "secagg.cli": ["secagg.dap", "sqlalchemy", "httpx", "matplotlib"],
+    "secagg.cli": COMMANDS_WITHOUT,
+    "secagg.cli.dap": COMMANDS_WITHOUT,
 }
 
 _LOADED = """

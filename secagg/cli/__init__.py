@@ -1,22 +1,27 @@
-"""The command `secagg`. Each command parses its options, calls the package and prints; nothing is computed here."""
+"""The command `secagg`. Each command parses its options, calls the package and prints; nothing is computed here.
+
+Commands are imported when they are called, so that each needs the time and the packages of its own work only.
+"""
 
 from typing import Annotated
 
 import typer
 
 from .. import __version__
-from . import adopt, bench, dap, dp, info, keygen, simulate
-from .console import App, run
+from .app import App, Later, run
 
-app = App(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-app.command(short_help="Run a whole session in one process, and time and weigh it.")(simulate.simulate)
-app.command(short_help="Make a user's long-term key pair, for the active model.")(keygen.keygen)
-app.command(short_help="Use a copy of a ledger, of nonces or of a journal from now on.")(adopt.adopt)
-app.command(short_help="Show versions, CPU and instruction sets.")(info.info)
-app.command(short_help="Measure the kernels beside OpenSSL.")(bench.bench)
-
-app.add_typer(dp.app, name="dp", short_help="Choose noise: what a privacy budget costs in accuracy.")
-app.add_typer(dap.app, name="dap", short_help="Run DAP: Leader, Helper, tasks, uploads and collection.")
+app = App(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    later={
+        "simulate": Later("simulate:simulate", "Run a whole session in one process, and time and weigh it."),
+        "keygen": Later("keygen:keygen", "Make a user's long-term key pair, for the active model."),
+        "adopt": Later("adopt:adopt", "Use a copy of a ledger, of nonces or of a journal from now on."),
+        "info": Later("info:info", "Show versions, CPU and instruction sets."),
+        "bench": Later("bench:bench", "Measure the kernels beside OpenSSL."),
+        "dp": Later("dp:app", "Choose noise: what a privacy budget costs in accuracy."),
+        "dap": Later("dap:app", "Run DAP: Leader, Helper, tasks, uploads and collection."),
+    },
+)
 
 
 def _version(wanted: bool) -> None:

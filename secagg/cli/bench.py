@@ -13,7 +13,8 @@ import typer
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from .. import __version__, _kernels, masking, shamir, vector
-from .console import integer_option, modulus_text, require, show, show_json, table
+from .app import require
+from .console import integer_option, modulus_text, show, show_json, table
 from .info import cpu_model
 
 WIDTHS = (8, 16, 24, 32, 40, 64)

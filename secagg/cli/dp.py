@@ -27,18 +27,8 @@ from ..dp import (
 from ..dp.exact import fraction
 from ..dp.tradeoff import COLUMNS
 from ..protocol.thresholds import Threat, default_threshold, max_corrupt
-from .console import (
-    App,
-    CommandError,
-    check_writable,
-    integer_option,
-    number_option,
-    require,
-    show,
-    show_json,
-    show_pairs,
-    table,
-)
+from .app import App, CommandError, require
+from .console import check_writable, integer_option, number_option, show, show_json, show_pairs, table
 
 app = App(
     help="""Differential privacy: choose noise before any data is there. Nothing here reads data.

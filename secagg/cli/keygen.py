@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..protocol.identity import Identity
-from .console import CommandError
+from .app import CommandError
 
 
 def keygen(

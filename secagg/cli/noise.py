@@ -14,7 +14,7 @@ from ..noisy import NoisySum, PaddingWarning
 from ..protocol.layout import Layout
 from ..protocol.params import Params
 from ..protocol.simulate import Simulation
-from .console import CommandError, require
+from .app import CommandError, require
 from .dp import describe_plan
 from .vectors import Directions, Folder
 

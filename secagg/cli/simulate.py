@@ -14,7 +14,8 @@ from ..protocol.params import Model, Params
 from ..protocol.simulate import Simulation, expected_sum
 from ..protocol.simulate import simulate as run_session
 from ..protocol.thresholds import Threat
-from .console import CommandError, check_writable, fail, integer_option, number_option, progress_bar, require, show_json
+from .app import CommandError, fail, require
+from .console import check_writable, integer_option, number_option, progress_bar, show_json
 from .noise import Noisy, choose_budget, describe_noise
 from .report import describe, option_name, show_report
 from .vectors import Directions, Folder, Quantized, Synthetic

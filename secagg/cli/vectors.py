@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..protocol.layout import Layout
 from ..protocol.params import Params
 from ..protocol.quantize import Quantizer
-from .console import CommandError, require
+from .app import CommandError, require
 
 
 class Folder:

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from secagg.cli import app
-from secagg.cli.console import EXIT_CODES
+from secagg.cli.layout import EXIT_CODES
 
 from ..support.commands import Command, plain_environment
 

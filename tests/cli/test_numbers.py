@@ -6,10 +6,12 @@ from typing import Any, get_args
 
 import pytest
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from secagg.cli import app, console
-from secagg.cli.dap.commands import app as dap_app
+from secagg.cli.app import CommandError
 from secagg.cli.dap.upload import parse
 from secagg.dp.exact import fraction
 from secagg.errors import LocalProtocolError
@@ -17,19 +19,20 @@ from secagg.errors import LocalProtocolError
 STRANGE = ["1_0", "_1", "\u0661\u0662", "\uff11", "\u00b2", "", "one", "0x10", "1e3", "2.0"]
 
 
-def commands(group: typer.Typer) -> Iterator[Callable[..., Any]]:
-    """The functions of all commands."""
-    yield from (command.callback for command in group.registered_commands if command.callback is not None)
-    for below in group.registered_groups:
-        if below.typer_instance is not None:
-            yield from commands(below.typer_instance)
+def commands(command: Any) -> Iterator[Callable[..., Any]]:
+    """The functions of a command and of all below it."""
+    if isinstance(command, TyperGroup):
+        for name in command.list_commands(None):  # type: ignore[arg-type]
+            yield from commands(command.get_command(None, name))  # type: ignore[arg-type]
+    else:
+        yield inspect.unwrap(command.callback)
 
 
 def numeric_options() -> dict[str, Any]:
     """What annotates each parameter that is a number, by its name."""
     parameters = [
         (f"{command.__module__}.{command.__name__}({parameter.name})", *get_args(parameter.annotation))
-        for command in (*commands(app), *commands(dap_app))
+        for command in commands(get_command(app))
         for parameter in inspect.signature(command, eval_str=True).parameters.values()
     ]
     return {name: option for name, kind, option in parameters if {int, float} & {kind, *get_args(kind)}}
@@ -95,6 +98,6 @@ def test_measurements_are_read_as_strictly_and_never_shown() -> None:
     from ..support.tasks import make_task
 
     assert parse(make_task(), "3", 1) == 3
-    with pytest.raises(console.CommandError, match="measurement 1 must be a number") as error:
+    with pytest.raises(CommandError, match="measurement 1 must be a number") as error:
         parse(make_task(), "1_0", 1)
     assert "1_0" not in str(error.value)

@@ -1,45 +1,21 @@
-"""`secagg dap`: a deployment of DAP with its Aggregators, tasks, Clients and Collector.
+"""`secagg dap`: a deployment of DAP with its Aggregators, tasks, Clients and Collector."""
 
-The commands are imported when one of them is called, so that the rest of `secagg` needs neither time nor packages for
-them.
-"""
-
-from functools import cached_property
-from typing import Any
-
-from typer.core import TyperGroup
-from typer.main import get_group
-
-from ...extras import install_command
-from ..console import App, CommandError, Group
-
-EXTRA = ("httpx", "starlette", "uvicorn", "sqlalchemy", "psycopg", "prometheus_client")
-
-
-class LaterGroup(Group):
-    """Has the commands of `commands.py`, which are imported once one is called."""
-
-    @cached_property
-    def _loaded(self) -> TyperGroup:
-        try:
-            from . import commands
-        except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] not in EXTRA:
-                raise
-            raise CommandError(
-                f"`secagg dap` needs the package {error.name}, which is not installed: {install_command('dap')}"
-            ) from None
-        return get_group(commands.app)
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        return self._loaded.list_commands(ctx)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        return self._loaded.get_command(ctx, cmd_name)
-
+from ..app import App, Later
 
 app = App(
-    cls=LaterGroup,
+    later={
+        "demo": Later("demo.command:demo", "Run a whole deployment here, on simulated browsers."),
+        "init": Later("dap.init:init", "Set up an Aggregator: configuration, secret, store and HPKE key."),
+        "leader": Later("dap.serve:leader", "Run the Leader's server."),
+        "helper": Later("dap.serve:helper", "Run the Helper's server."),
+        "worker": Later("dap.serve:worker", "Do an Aggregator's work beside its servers."),
+        "task": Later("dap.task:app", "Make tasks, and tell an Aggregator of them."),
+        "key": Later("dap.key:app", "An Aggregator's HPKE keys: rotation and expiry."),
+        "store": Later("dap.store:app", "An Aggregator's store: upgrade and backup."),
+        "upload": Later("dap.upload:upload", "Upload measurements, as a Client."),
+        "collect": Later("dap.collect:collect", "Collect a batch, as the Collector."),
+        "collector-key": Later("dap.key:collector_key", "Make a Collector's HPKE key, for any number of tasks."),
+    },
     help="""Run a DAP deployment: private measurements of many clients, added up by two servers that do not collude.
 
     An Aggregator begins with `init`, then runs `leader` or `helper`. Somebody makes a task with `task new`, and each

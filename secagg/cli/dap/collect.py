@@ -15,7 +15,8 @@ from ...dap.hpke import PrivateKey
 from ...dap.task import Task
 from ...dap.task_file import CollectorParty
 from ...http.steps import Progress
-from ..console import CommandError, console, number_option, require, show, show_json, show_pairs, table
+from ..app import CommandError, require
+from ..console import console, number_option, show, show_json, show_pairs, table
 from .common import CaOption, JsonOption, duration, http_client, instant, load, time_text
 
 NOT_YET = 3  # the exit code where the batch is not ready; 2 is for errors

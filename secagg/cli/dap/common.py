@@ -16,7 +16,7 @@ from ...dap.client.upload import TIMEOUT
 from ...dap.server.config import Config
 from ...dap.store.engine import Store
 from ...errors import RemoteProtocolError
-from ..console import CommandError, require
+from ..app import CommandError, require
 
 ConfigOption = Annotated[
     Path,

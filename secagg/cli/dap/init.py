@@ -13,7 +13,8 @@ from ...dap.aggregator.key_rotation import new_key
 from ...dap.server.config import ROLES, SECRET_VARIABLE, Config, template
 from ...dap.store.journal import Journal
 from ...dap.store.vault import SECRET_SIZE
-from ..console import require, show_json, show_pairs
+from ..app import require
+from ..console import show_json, show_pairs
 from ..dp import choose
 from .common import JsonOption, write_new
 

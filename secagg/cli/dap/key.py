@@ -11,7 +11,8 @@ from ...dap import task_file
 from ...dap.aggregator.key_rotation import new_key, retire_key
 from ...dap.base64url import base64url
 from ...dap.store.keys import KeyPair, list_keys
-from ..console import App, integer, show, show_json, table
+from ..app import App
+from ..console import integer, show, show_json, table
 from .common import ConfigOption, JsonOption, duration, opened, time_text, write_new
 
 app = App(

@@ -8,7 +8,8 @@ import typer
 
 from ...dap.server import server
 from ...dap.server.config import ROLES, Config
-from ..console import integer_option, require
+from ..app import require
+from ..console import integer_option
 from .common import ConfigOption, JsonOption
 
 ListenOption = Annotated[

@@ -10,7 +10,8 @@ import typer
 
 from ...dap.server.config import Config
 from ...dap.store.migrations import VERSION
-from ..console import App, CommandError, require, show, show_json
+from ..app import App, CommandError, require
+from ..console import show, show_json
 from .common import ConfigOption, JsonOption, opened
 
 app = App(

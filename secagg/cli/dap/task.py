@@ -20,7 +20,8 @@ from ...dap.store.tasks import KnownTasks, TaskRecord, add_task, delete_task, fi
 from ...dap.task import Task
 from ...dap.task_file import AggregatorParty, CollectorKey, CollectorParty, Party
 from ...errors import RemoteProtocolError
-from ..console import App, CommandError, integer_option, require, show, show_json, show_pairs, table, warn
+from ..app import App, CommandError, require, warn
+from ..console import integer_option, show, show_json, show_pairs, table
 from ..dp import (
     DeltaOption,
     EpsilonOption,

@@ -13,7 +13,7 @@ from ...dap.privacy.extension import MAX_REPORTS, Mechanism, Privacy, least_nois
 from ...dap.task import Task, task_configuration
 from ...dap.vdafs import VDAFS, Vdaf, vdaf
 from ...dp import ApproxDp, Budget, PureDp, Unit, ZCdp
-from ..console import CommandError, require
+from ..app import CommandError, require
 from ..dp import choose, choose_budget
 
 AUTOMATIC, NONE = "auto", "none"

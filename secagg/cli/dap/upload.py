@@ -14,7 +14,8 @@ from ...dap.client.upload import Client, UploadInterrupted, UploadResult
 from ...dap.task import Task
 from ...dap.vdafs import MultihotCountVec, SumVec
 from ...errors import SecAggError
-from ..console import CommandError, integer, progress_bar, require, show, show_json
+from ..app import CommandError, require
+from ..console import integer, progress_bar, show, show_json
 from .common import CaOption, JsonOption, http_client, load
 
 SLICE = 1000  # measurements between two looks at the progress

@@ -15,7 +15,8 @@ import typer
 
 from ...dap.server.config import ROLES, SECRET_VARIABLE
 from ...dap.vdafs import vdaf
-from ..console import CommandError, Progress, fail, integer_option, progress_bar, require, show_json
+from ..app import CommandError, fail, require
+from ..console import Progress, integer_option, progress_bar, show_json
 from ..dap.common import JsonOption
 from . import experiments
 from .demo import Demo, browsers, privacy_for
