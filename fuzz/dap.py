@@ -73,6 +73,8 @@ SAMPLES: list[Struct] = [
     m.AggregationJobInitReq(1, b"parameter", (BATCH,), (INIT, INIT)),
     RESPONSES[0],
     m.AggregationJobResp(RESPONSES),
+    m.VerifyContinue(ID, b"payload"),
+    m.AggregationJobContinueReq(1, (m.VerifyContinue(ID, b"payload"),)),
     REQUEST.query,
     m.BatchSelector(m.BatchMode.LEADER_SELECTED, bytes(32)),
     REQUEST.extensions[0],

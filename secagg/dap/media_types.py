@@ -3,6 +3,7 @@
 from ..http.semantics import parse_media_type
 
 JOB_INIT_REQ = "application/ppm-dap;message=aggregation-job-init-req"
+JOB_CONTINUE_REQ = "application/ppm-dap;message=aggregation-job-continue-req"
 JOB_RESP = "application/ppm-dap;message=aggregation-job-resp"
 SHARE_REQ = "application/ppm-dap;message=aggregate-share-req"
 SHARE = "application/ppm-dap;message=aggregate-share"

@@ -415,6 +415,32 @@ class AggregationJobResp(Struct):
     verify_resps: Annotated[tuple[VerifyResp, ...], Vector(VerifyResp)]
 
 
+@dataclass(frozen=True, repr=False)
+class VerifyContinue(Struct):
+    """What the Leader sends the Helper to continue the verification of one report (section 4.5.4.1).
+
+    Attributes:
+        report_id: the report's ID.
+        payload: the Leader's next message of the VDAF's ping-pong.
+    """
+
+    report_id: Annotated[bytes, REPORT_ID]
+    payload: Annotated[bytes, Opaque(4, min_bytes=1)]
+
+
+@dataclass(frozen=True, repr=False)
+class AggregationJobContinueReq(Struct):
+    """The request that continues an aggregation job (section 4.5.4.1); VDAFs of one round have none.
+
+    Attributes:
+        step: which the Leader has reached, 1 at least.
+        verify_continues: one entry for each report.
+    """
+
+    step: Annotated[int, UInt(2)]
+    verify_continues: Annotated[tuple[VerifyContinue, ...], Vector(VerifyContinue)]
+
+
 # Collecting results (section 4.6) and batch modes (section 5).
 
 

@@ -90,6 +90,11 @@ CASES: list[tuple[Struct, str]] = [
     (m.VerifyResp(REPORT_ID, None), f"{RID} 01"),
     (m.VerifyResp(REPORT_ID, m.ReportError.REPORT_REPLAYED), f"{RID} 02 02"),
     (m.AggregationJobResp((m.VerifyResp(REPORT_ID, None),) * 2), f"{RID} 01 {RID} 01"),
+    (m.VerifyContinue(REPORT_ID, b"\x99"), f"{RID} 00000001 99"),
+    (
+        m.AggregationJobContinueReq(1, (m.VerifyContinue(REPORT_ID, b"\x99"),) * 2),
+        f"0001 {RID} 00000001 99 {RID} 00000001 99",
+    ),
     (QUERY, QUERY_HEX),
     (m.Query(m.BatchMode.LEADER_SELECTED, b""), "02 0000"),
     (m.BatchSelector(m.BatchMode.LEADER_SELECTED, b"\x05" * 32), f"02 0020 {'05' * 32}"),
@@ -123,7 +128,7 @@ def test_every_struct_has_an_encoding_written_by_hand() -> None:
     assert {type(struct) for struct, _ in CASES} == set(STRUCTS)
 
 
-LISTS = (m.UploadRequest, m.UploadErrors, m.AggregationJobInitReq, m.AggregationJobResp)
+LISTS = (m.UploadRequest, m.UploadErrors, m.AggregationJobInitReq, m.AggregationJobContinueReq, m.AggregationJobResp)
 """These end in as many structs as fit, so that one less is a message too."""
 
 
@@ -149,6 +154,7 @@ def test_truncated_and_extended_messages_are_refused(struct: Struct, encoded: st
         (m.HpkeCiphertext, "01 0001 e0 00000000"),
         (m.PlaintextInputShare, "0000 00000000"),
         (m.VerifyInit, f"{SHARE_HEX} 00000000"),
+        (m.VerifyContinue, f"{RID} 00000000"),
         (m.VerifyResp, f"{RID} 00 00000000"),
         (m.TaskConfiguration, TASK_HEX.replace("01 74", "00", 1)),
         (m.TaskConfiguration, TASK_HEX.replace("000a 68747470733a2f2f6c2f", "0000", 1)),

@@ -6,6 +6,7 @@ a crash of either side, gets the same bytes.
 
 from collections.abc import Mapping
 from hashlib import sha256
+from typing import NoReturn
 
 from ...errors import RemoteProtocolError
 from ...vdaf import Rows
@@ -15,6 +16,7 @@ from ..messages import (
     LEADER_SELECTED_BATCH_ID,
     AggregateShare,
     AggregateShareReq,
+    AggregationJobContinueReq,
     AggregationJobInitReq,
     AggregationJobResp,
     Interval,
@@ -135,6 +137,28 @@ class Helper:
                 "unrecognizedAggregationJob", "there is no such aggregation job", status=404, task_id=record.task.id
             )
         return job
+
+    def continue_job(self, record: TaskRecord, body: bytes) -> NoReturn:
+        """Refuse an AggregationJobContinueReq (section 4.5.4.2): a job of a VDAF of one round ends with step 0.
+
+        Args:
+            record: the task.
+            body: the encoded request.
+
+        Raises:
+            DapProblem: invalidMessage or stepMismatch.
+        """
+        task = record.task
+        try:
+            request = AggregationJobContinueReq.decode(body)
+        except RemoteProtocolError as error:
+            raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
+        if request.step == 0:
+            raise DapProblem("invalidMessage", "step 0 begins a job and does not continue one", task_id=task.id)
+        if request.verify_continues:
+            detail = "no report waits for this: Prio3 verifies each in one round"
+            raise DapProblem("invalidMessage", detail, task_id=task.id)
+        raise DapProblem("stepMismatch", "Prio3's jobs end with their first step", task_id=task.id)
 
     def delete_job(self, record: TaskRecord, job_id: bytes) -> None:
         """Delete a job's answer (section 4.5.5). What was committed and the reports' IDs stay.
@@ -338,7 +362,7 @@ def _decode_share_req(task: Task, body: bytes) -> AggregateShareReq:
         raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
     if request.batch_selector.batch_mode is not task.batch_mode:
         raise DapProblem("invalidMessage", f"this task's batch mode is {task.batch_mode.name}", task_id=task.id)
-    check_request(task, request.collection_job_req)
+    check_request(task, request.collection_job_req, unlike_jobs="invalidMessage")
     return request
 
 

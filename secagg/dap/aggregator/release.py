@@ -24,19 +24,21 @@ log = logging.getLogger(__name__)
 BUDGET_SPENT = "urn:secagg:dap:error:budgetSpent"  # a problem's type
 
 
-def check_request(task: Task, request: CollectionJobReq) -> None:
+def check_request(task: Task, request: CollectionJobReq, *, unlike_jobs: str = "invalidAggregationParameter") -> None:
     """Check what needs no batch in a CollectionJobReq (sections 4.6.1 and 4.6.2).
 
     Args:
         task: of the request.
         request: the Collector's.
+        unlike_jobs: the problem's type where the aggregation parameter is none of the VDAF's: the Helper, which asks
+            whether it is that of the aggregation jobs, has another (section 4.6.4).
 
     Raises:
         DapProblem: invalidMessage, invalidAggregationParameter, invalidExtension or unsupportedExtension.
     """
     mode = task.batch_mode
     _require(request.query.batch_mode is mode, task, "invalidMessage", f"this task's batch mode is {mode.name.lower()}")
-    _require(not request.agg_param, task, "invalidAggregationParameter", "Prio3's aggregation parameter must be empty")
+    _require(not request.agg_param, task, unlike_jobs, "Prio3's aggregation parameter must be empty")
     ordered = increasing(request.extensions)
     _require(ordered, task, "invalidExtension", "extensions must be in strictly increasing order of their type")
     unknown = [extension.extension_type for extension in request.extensions]

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ..aggregator.helper import JOB_ID_SIZE, Helper
-from ..media_types import JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ
+from ..media_types import JOB_CONTINUE_REQ, JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ
 from ..problems import DapProblem
 from ..store.helper_jobs import HelperJob
 from ..store.tasks import TaskRecord
@@ -58,7 +58,10 @@ class HelperResources:
     async def get_job(self, request: Request) -> Response:
         """GET an aggregation job, while it is not ready and afterwards (section 3.1)."""
         record = await self._task(request)
-        if request.query_params.get("step", "0") != "0":
+        step = request.query_params.get("step", "0")
+        if not (step.isascii() and step.isdigit()):
+            raise DapProblem("invalidMessage", "step must be a number", task_id=record.task.id)
+        if step.strip("0"):
             raise DapProblem("stepMismatch", "Prio3's jobs have step 0 only", task_id=record.task.id)
         job_id = resource_id(request, JOB_ID_SIZE)
         return self._show(record, job_id, await run_in_threadpool(self._helper.find_job, record, job_id))
@@ -67,7 +70,11 @@ class HelperResources:
         """POST to an aggregation job: a VDAF of one round has nothing to continue (section 4.5.4.2)."""
         record = await self._task(request)
         await run_in_threadpool(self._helper.find_job, record, resource_id(request, JOB_ID_SIZE))
-        raise DapProblem("stepMismatch", "Prio3's jobs end with their first step", task_id=record.task.id)
+        context = self._context
+        max_bytes = min(context.limits.request_bytes, QUERY_BYTES)
+        async with request_body(context, request, JOB_CONTINUE_REQ, max_bytes) as body:
+            with self._turns.reserve():
+                await run_in_threadpool(self._helper.continue_job, record, body)
 
     async def delete_job(self, request: Request) -> Response:
         """DELETE an aggregation job (section 4.5.5)."""
