@@ -3,7 +3,7 @@
 # Packages that commands import, beside those that are always there.
 _PACKAGES = {
     "cli": ("typer", "click", "rich"),
-    "dap": ("httpx", "starlette", "uvicorn", "sqlalchemy", "psycopg", "prometheus_client"),
+    "dap": ("httpx", "idna", "starlette", "uvicorn", "sqlalchemy", "psycopg", "prometheus_client"),
 }
 
 

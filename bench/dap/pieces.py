@@ -110,8 +110,8 @@ def measure_pieces(folder: Path, length: int, count: int, per_request: int) -> d
     watch = Stopwatch()
     configuration = task_configuration(
         task_info=b"pieces",
-        leader_url="http://leader",
-        helper_url="http://helper",
+        leader_url="https://leader.example",
+        helper_url="https://helper.example",
         time_precision=3600,
         min_batch_size=1,
         batch_mode=BatchMode.TIME_INTERVAL,

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from urllib.parse import urlsplit
 
 from ..arguments import convert, octets, real, whole
 from ..codec import Opaque
 from ..dp import Place
-from ..errors import RemoteProtocolError, require
+from ..errors import LocalProtocolError, RemoteProtocolError, require
+from ..http.urls import parse_server_url
 from ..vdaf import PingPong, Prio3
 from .base64url import base64url, from_base64url
 from .dialect import DAP_18, DIALECT_EXTENSION, DIALECTS, Dialect
@@ -158,12 +158,12 @@ class Task:
         """The smallest number of reports in a batch that is collected."""
         return self.configuration.min_batch_size
 
-    @property
+    @cached_property
     def leader_url(self) -> str:
         """The Leader's URL, without the slashes at its end."""
         return _url(self.configuration.leader_aggregator_endpoint)
 
-    @property
+    @cached_property
     def helper_url(self) -> str:
         """The Helper's URL, without the slashes at its end."""
         return _url(self.configuration.helper_aggregator_endpoint)
@@ -266,7 +266,7 @@ def task_configuration(
 
     Args:
         task_info: what tells the task from others, 1 to 255 bytes.
-        leader_url: the Leader's URL, ASCII; it travels as it is written here.
+        leader_url: the Leader's URL; it travels as it is written here, but for an internationalised host's A-labels.
         helper_url: the Helper's URL, likewise.
         time_precision: the unit of all times of the task, in seconds, at least 1.
         min_batch_size: the smallest number of reports in a batch that is collected, at least 1.
@@ -275,6 +275,9 @@ def task_configuration(
         dialect: what Clients speak.
         privacy: the noise and its budget; None for exact results.
         interval: outside which no report may lie, counted in time_precision; None for any time.
+
+    Raises:
+        LocalProtocolError: a URL is none of a server.
     """
     optional = [
         (TASK_INTERVAL_EXTENSION, None if interval is None else interval.encode()),
@@ -283,8 +286,8 @@ def task_configuration(
     ]
     return TaskConfiguration(
         task_info=task_info,
-        leader_aggregator_endpoint=leader_url.encode("ascii"),
-        helper_aggregator_endpoint=helper_url.encode("ascii"),
+        leader_aggregator_endpoint=_endpoint(leader_url, "leader_url"),
+        helper_aggregator_endpoint=_endpoint(helper_url, "helper_url"),
         time_precision=time_precision,
         min_batch_size=min_batch_size,
         batch_mode=batch_mode,
@@ -304,6 +307,13 @@ def report_share(report: Report) -> ReportShare:
     return ReportShare(report.report_metadata, report.public_share, report.helper_encrypted_input_share)
 
 
+def _endpoint(url: str, name: str) -> bytes:
+    try:
+        return parse_server_url(url).text.encode("ascii")
+    except LocalProtocolError as error:
+        raise LocalProtocolError(f"{name} is no URL of a server: {error}") from None
+
+
 def _url(endpoint: bytes) -> str:
     """An endpoint without the slashes at its end.
 
@@ -311,12 +321,6 @@ def _url(endpoint: bytes) -> str:
         RemoteProtocolError: it is no URL that paths can be put after.
     """
     try:
-        url = endpoint.decode("ascii")
-        parts = urlsplit(url)
-        written_out = url.isprintable() and not set(url) & set(' "<>\\^`{|}')
-        sound = written_out and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    if not sound or parts.username is not None or {"?", "#"} & set(url):
-        raise RemoteProtocolError("an endpoint must be an ASCII URL without a query, such as https://example.org/dap")
-    return url.rstrip("/")
+        return parse_server_url(endpoint.decode("ascii")).base
+    except (UnicodeDecodeError, LocalProtocolError) as error:
+        raise RemoteProtocolError(f"an endpoint must be an ASCII URL of a server: {error}") from None

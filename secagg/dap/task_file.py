@@ -14,6 +14,7 @@ from typing import Any
 from ..durable import create
 from ..errors import RemoteProtocolError, require
 from ..shamir import RandomBytes
+from .admission import UPLOAD_BYTES, check_endpoints, check_report_size
 from .base64url import base64url, from_base64url
 from .hpke import AEAD_AES_128_GCM, KDF_HKDF_SHA256, KEM_X25519_HKDF_SHA256, PrivateKey, check_suite
 from .messages import TASK_ID_SIZE, HpkeConfig, Role, TaskConfiguration
@@ -109,6 +110,8 @@ def new_parties(
     collector: CollectorKey | HpkeConfig,
     *,
     batch_size: int = 0,
+    allow_http: bool = False,
+    upload_bytes: int = UPLOAD_BYTES,
     rand: RandomBytes = os.urandom,
 ) -> dict[str, Party]:
     """A new task, as each of PARTIES holds it.
@@ -117,13 +120,18 @@ def new_parties(
         configuration: of the task.
         collector: the Collector's key pair, or the configuration of a key that the Collector keeps to itself.
         batch_size: how many reports the Leader puts into a batch that it selects; 0 for min_batch_size.
+        allow_http: whether http may lead to other machines than this one, in a network where nobody listens.
+        upload_bytes: the largest upload that the Leader takes, in bytes.
         rand: cryptographic randomness, for the task ID, the verification key and the tokens.
 
     Raises:
-        LocalProtocolError: the configuration asks for something that this package does not do.
+        LocalProtocolError: the configuration asks for something that this package does not do, or nobody should take
+            part in such a task; see `secagg.dap.admission`.
     """
     # The task, and the size of the batches that the Leader selects.
     task = Task(_task_id(rand), configuration)
+    check_endpoints(task, allow_http=allow_http)
+    check_report_size(task, upload_bytes)
     config, key = (collector, None) if isinstance(collector, HpkeConfig) else (collector.config, collector.private_key)
     size = 0 if task.by_time else batch_size or task.min_batch_size
     require(

@@ -37,7 +37,7 @@ def script_leader(monkeypatch: pytest.MonkeyPatch, *script: Reply) -> None:
     def http_client(ca: Path | None) -> httpx.Client:
         return httpx.Client(transport=httpx.MockTransport(peer))
 
-    def client(task: Task, *, http: httpx.Client) -> Client:
+    def client(task: Task, *, http: httpx.Client, allow_http: bool) -> Client:
         peer.task = task
         return Client(task, http=http, retries=Retries(attempts=2), sleep=peer.sleep)
 

@@ -644,8 +644,8 @@ def dap_client(name: str, **values: Any) -> None:
     call(f"dap.client.upload.{name}", batch, **values)
 
 
-dap_client("Client", task=make_task(), max_body=10_000)
-dap_client("AsyncClient", task=make_task(), max_body=10_000)
+dap_client("Client", task=make_task(), max_body=10_000, allow_http=False)
+dap_client("AsyncClient", task=make_task(), max_body=10_000, allow_http=False)
 
 
 def _queried(**given: Any) -> Any:
@@ -662,7 +662,20 @@ def _queried(**given: Any) -> Any:
     return asked.content, progress, waited
 
 
+def dap_collector(name: str, **values: Any) -> None:
+    """A Collector, by where it asks."""
+
+    def url(**given: Any) -> Any:
+        key = PrivateKey.from_bytes(ONES)
+        config = HpkeConfig(7, 32, 1, 1, key.public_bytes)
+        made = PUBLIC_NAMES[f"dap.client.collector.{name}"](make_task(), key, config, "token", http=object(), **given)
+        return made._collecting._url
+
+    call(f"dap.client.collector.{name}", url, **values)
+
+
 for collector in ("Collector", "AsyncCollector"):
+    dap_collector(collector, allow_http=False)
     call(f"dap.client.collector.{collector}.collect", _queried, batch=(300, 600), confidence=0.5, timeout=50)
     call(f"dap.client.collector.{collector}.collect", _queried, batch=(300.0, 600.0), confidence=0.5, timeout=TIMEOUT)
 

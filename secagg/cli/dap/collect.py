@@ -17,7 +17,7 @@ from ...dap.task_file import CollectorParty
 from ...http.steps import Progress
 from ..app import CommandError, require
 from ..console import console, number_option, show, show_json, show_pairs, table
-from .common import CaOption, JsonOption, duration, http_client, instant, load, time_text
+from .common import AllowHttpOption, CaOption, JsonOption, duration, http_client, instant, load, time_text
 
 NOT_YET = 3  # the exit code where the batch is not ready; 2 is for errors
 REMINDER_SECONDS = 60.0  # between lines that say what is waited for, where stderr is no terminal
@@ -43,6 +43,7 @@ def collect(
         CONFIDENCE
     ),
     ca: CaOption = None,
+    allow_http: AllowHttpOption = False,
     json: JsonOption = False,
 ) -> None:
     """Collect a batch: the sum of its reports, with the noise that the task's privacy requires, and its error bars.
@@ -66,7 +67,12 @@ def collect(
     with (
         http_client(ca) as http,
         Collector(
-            party.task, _private_key(task, party, collector_key), party.config, party.token, http=http
+            party.task,
+            _private_key(task, party, collector_key),
+            party.config,
+            party.token,
+            http=http,
+            allow_http=allow_http,
         ) as collector,
         waiting() as progress,
     ):

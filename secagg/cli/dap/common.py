@@ -26,6 +26,10 @@ CaOption = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Certificates, PEM, that a server's must lead to. [default: the system's]"),
 ]
+AllowHttpOption = Annotated[
+    bool,
+    typer.Option("--allow-http", help="Accept http URLs of other machines, in a network where nobody listens."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

@@ -2,12 +2,14 @@
 
 import json as json_module
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ...dap import task_file
+from ...dap.admission import UPLOAD_BYTES, check_endpoints, check_report_size
 from ...dap.aggregator.health import helper_state
 from ...dap.aggregator.release import collections_left
 from ...dap.base64url import from_base64url
@@ -32,15 +34,26 @@ from ..dp import (
     RhoOption,
     SpanOption,
 )
-from .common import ConfigOption, JsonOption, duration, duration_text, instant, load, opened, time_text, write_new
+from .common import (
+    AllowHttpOption,
+    ConfigOption,
+    JsonOption,
+    duration,
+    duration_text,
+    instant,
+    load,
+    opened,
+    time_text,
+    write_new,
+)
 from .task_options import (
     AUTOMATIC,
     MECHANISMS,
     NONE,
     PrivacyOptions,
-    check_url,
     choose_interval,
     choose_vdaf,
+    server_url,
     size_warning,
 )
 from .task_options import configuration as configured
@@ -115,9 +128,13 @@ def new(
         str | None,
         typer.Option(help="In its place what `collector-key` printed, where the Collector is somebody else."),
     ] = None,
-    allow_http: Annotated[
-        bool, typer.Option("--allow-http", help="Accept http URLs of other machines; tokens travel in the clear.")
-    ] = False,
+    allow_http: AllowHttpOption = False,
+    upload_bytes: Annotated[
+        int | None,
+        integer_option(
+            minimum=1, help="The largest upload that the Leader takes, where its operator has raised upload_bytes."
+        ),
+    ] = None,
     config: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="Add it here right away; may be repeated.")
     ] = None,
@@ -167,15 +184,22 @@ def new(
         info=info,
         dialect=dialect,
         batch_mode=batch_mode,
-        leader=check_url("--leader", leader, plain=allow_http),
-        helper=check_url("--helper", helper, plain=allow_http),
+        leader=server_url("--leader", leader),
+        helper=server_url("--helper", helper),
         vdaf=chosen,
         time_precision=precision,
         min_batch_size=min_batch_size,
         privacy=options.privacy(chosen),
         interval=choose_interval(first, last, precision),
     )
-    parties = task_file.new_parties(made, _collector(collector_key, collector_config), batch_size=batch_size)
+    configs = {file: Config.load(file) for file in config or []}
+    parties = task_file.new_parties(
+        made,
+        _collector(collector_key, collector_config),
+        batch_size=batch_size,
+        allow_http=allow_http,
+        upload_bytes=_upload_bytes(upload_bytes, configs.values()),
+    )
     warning = size_warning(parties["client"].task, batch_size)
     if warning is not None:
         warn(warning)
@@ -184,8 +208,8 @@ def new(
         output.mkdir(parents=True, exist_ok=True)
         for name, document in documents.items():
             write_new(output / f"{name}.json", json_module.dumps(document, indent=2) + "\n")
-    for file in config or []:
-        _add(file, next(party for party in parties.values() if _role(party) is Config.load(file).role))
+    for file, loaded in configs.items():
+        _add(file, next(party for party in parties.values() if _role(party) is loaded.role), allow_http)
     if json:
         show_json({**_described(parties["client"].task), "parties": documents})
         return
@@ -201,7 +225,7 @@ _PURPOSES = {
 }
 
 
-def add(config: ConfigOption, file: PartyFile, json: JsonOption = False) -> None:
+def add(config: ConfigOption, file: PartyFile, allow_http: AllowHttpOption = False, json: JsonOption = False) -> None:
     """Tell an Aggregator of a task. Look at it first with `task show`: this Aggregator will promise what it says.
 
     Running servers know the task within seconds.
@@ -211,7 +235,7 @@ def add(config: ConfigOption, file: PartyFile, json: JsonOption = False) -> None
       secagg dap task add --config helper.toml task/helper.json
     """
     party = load(file, task_file.load)
-    _add(config, party)
+    _add(config, party, allow_http)
     _show_task(party.task, json)
 
 
@@ -348,13 +372,22 @@ def _role(party: Party) -> Role | None:
     return party.secrets.role if isinstance(party, AggregatorParty) else None
 
 
-def _add(path: Path, party: Party) -> None:
+def _upload_bytes(given: int | None, configs: Iterable[Config]) -> int:
+    """The largest upload that the Leader takes, as far as that is known here."""
+    known = [config.limits.upload_bytes for config in configs if config.role is Role.LEADER]
+    return min([*known, *([] if given is None else [given])], default=UPLOAD_BYTES)
+
+
+def _add(path: Path, party: Party, allow_http: bool) -> None:
     with opened(path) as (config, store):
         own = config.role.name.lower()
         if not isinstance(party, AggregatorParty) or party.secrets.role is not config.role:
             held = "collector" if isinstance(party, CollectorParty) else "client"
             name = party.secrets.role.name.lower() if isinstance(party, AggregatorParty) else held
             raise CommandError(f"this is the {name}'s file, and {path} configures a {own}: give the {own}'s file")
+        check_endpoints(party.task, allow_http=allow_http)
+        if config.role is Role.LEADER:
+            check_report_size(party.task, config.limits.upload_bytes)
         with store.write() as tx:
             add_task(tx, party.task, party.secrets, time.time())
 

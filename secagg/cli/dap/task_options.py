@@ -4,7 +4,6 @@ import os
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
-from urllib.parse import urlsplit
 
 from ...dap.base64url import base64url
 from ...dap.dialect import DIALECTS
@@ -13,6 +12,8 @@ from ...dap.privacy.extension import MAX_REPORTS, Mechanism, Privacy, least_nois
 from ...dap.task import Task, task_configuration
 from ...dap.vdafs import VDAFS, Vdaf, vdaf
 from ...dp import ApproxDp, Budget, PureDp, Unit, ZCdp
+from ...errors import LocalProtocolError
+from ...http.urls import parse_server_url
 from ..app import CommandError, require
 from ..dp import choose, choose_budget
 
@@ -91,20 +92,12 @@ def times(budget: Budget, count: int) -> Budget:
     return ApproxDp(budget.epsilon * count, Fraction(budget.delta * count))
 
 
-def check_url(option: str, url: str, *, plain: bool) -> str:
-    """Check the URL of an Aggregator: https, unless it is on this machine or `plain` allows http."""
-    parts = urlsplit(url)
-    require(
-        parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query and not parts.fragment,
-        f"{option} must be a URL such as https://leader.example, got {url!r}",
-    )
-    require(parts.username is None and parts.password is None, f"{option} must not hold a name or password")
-    here = parts.hostname in ("localhost", "127.0.0.1", "::1")
-    require(
-        parts.scheme == "https" or here or plain,
-        f"{option} must be https: tokens would travel in the clear; --allow-http is for networks where nobody listens",
-    )
-    return url
+def server_url(option: str, url: str) -> str:
+    """The URL of an Aggregator as it travels: an internationalised host in ASCII."""
+    try:
+        return parse_server_url(url).text
+    except LocalProtocolError as error:
+        raise CommandError(f"{option} must be the URL of a server: {error}") from None
 
 
 def choose_interval(start: int | None, end: int | None, precision: int) -> Interval | None:

@@ -16,7 +16,7 @@ from ...dap.vdafs import MultihotCountVec, SumVec
 from ...errors import SecAggError
 from ..app import CommandError, require
 from ..console import integer, progress_bar, show, show_json
-from .common import CaOption, JsonOption, http_client, load
+from .common import AllowHttpOption, CaOption, JsonOption, http_client, load
 
 SLICE = 1000  # measurements between two looks at the progress
 
@@ -31,6 +31,7 @@ def upload(
         Path | None, typer.Option("--input", metavar="FILE", help="Read them here, one on each line; - is stdin.")
     ] = None,
     ca: CaOption = None,
+    allow_http: AllowHttpOption = False,
     json: JsonOption = False,
 ) -> None:
     """Split each measurement into two shares, seal one to each Aggregator, and upload them.
@@ -52,7 +53,11 @@ def upload(
     checked = _checked(client_task, values)
     total = UploadResult(0, {})
     quiet = json or len(values) <= SLICE
-    with http_client(ca) as http, Client(client_task, http=http) as client, progress_bar(quiet=quiet) as progress:
+    with (
+        http_client(ca) as http,
+        Client(client_task, http=http, allow_http=allow_http) as client,
+        progress_bar(quiet=quiet) as progress,
+    ):
         progress("measurements uploaded", 0, len(values))
         for start in range(0, len(values), SLICE):
             try:

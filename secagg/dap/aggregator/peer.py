@@ -15,7 +15,7 @@ from ..media_types import JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ, is_media_typ
 from ..problems import from_response
 from ..store.tasks import TaskRecord
 
-MAX_BYTES = 1 << 26  # of an answer
+MAX_BYTES = 1 << 26  # of an answer, beside an aggregate share
 MAX_SECONDS = 120.0  # that an answer's content may take
 _WAITS = 0.1, 600.0  # seconds: the shortest and the longest, whatever the Helper asks for
 
@@ -135,7 +135,8 @@ class HttpPeer:
     ) -> Response:
         token = record.secrets.peer_token.decode("ascii")
         own = {"Authorization": f"Bearer {token}", **(headers or {})}
-        reply = perform(self._http, Request(method, url, own, body, MAX_BYTES, MAX_SECONDS))
+        max_bytes = MAX_BYTES + record.task.prio3.OUT_SHARE_SIZE  # an aggregate share may be of any length
+        reply = perform(self._http, Request(method, url, own, body, max_bytes, MAX_SECONDS))
         if isinstance(reply, Failure):
             raise PeerUnavailable(f"the Helper does not answer: {reply.kind}", kind="unreachable")
         if isinstance(reply, RemoteProtocolError):

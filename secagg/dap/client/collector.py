@@ -14,6 +14,7 @@ import anyio
 import httpx
 
 from ...http.steps import Notify, Retries, run, run_async
+from ..admission import check_endpoints
 from ..hpke import PrivateKey
 from ..messages import HpkeConfig, Interval
 from ..task import Task
@@ -38,9 +39,11 @@ class Collector:
         clock: POSIX seconds.
         retries: how often and how patiently the Leader is asked where the network fails or the Leader is busy.
         sleep: waits for a number of seconds.
+        allow_http: whether http may lead to other machines than this one, in a network where nobody listens.
 
     Raises:
-        LocalProtocolError: key and configuration do not belong together, or the token cannot be sent in a header.
+        LocalProtocolError: key and configuration do not belong together, the token cannot be sent in a header, or the
+            task's URLs are refused; see `secagg.dap.admission.check_endpoints`.
     """
 
     def __init__(
@@ -54,7 +57,9 @@ class Collector:
         clock: Callable[[], float] = time.time,
         retries: Retries = Retries(),  # noqa: B008  # immutable
         sleep: Callable[[float], None] = time.sleep,
+        allow_http: bool = False,
     ) -> None:
+        check_endpoints(task, allow_http=allow_http)
         self._collecting = Collecting(task, private_key, config, token, clock, retries)
         self._sleep = sleep
         self._owned = http is None
@@ -123,6 +128,7 @@ class AsyncCollector:
         clock: POSIX seconds.
         retries: see `Collector`.
         sleep: a coroutine function that waits for a number of seconds.
+        allow_http: see `Collector`.
 
     Raises:
         LocalProtocolError: see `Collector`.
@@ -139,7 +145,9 @@ class AsyncCollector:
         clock: Callable[[], float] = time.time,
         retries: Retries = Retries(),  # noqa: B008  # immutable
         sleep: Callable[[float], Any] = anyio.sleep,
+        allow_http: bool = False,
     ) -> None:
+        check_endpoints(task, allow_http=allow_http)
         self._collecting = Collecting(task, private_key, config, token, clock, retries)
         self._sleep = sleep
         self._owned = http is None

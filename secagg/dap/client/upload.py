@@ -20,6 +20,7 @@ from ...arguments import whole
 from ...errors import RemoteProtocolError, SecAggError
 from ...http.steps import ANSWER_BYTES, Request, Response, Retries, Steps, Unreachable, run, run_async
 from ...shamir import RandomBytes
+from ..admission import check_endpoints
 from ..media_types import UPLOAD_ERRORS
 from ..messages import ReportError, Role, UploadErrors
 from ..reports import encode_upload, randomize, report_size, seal_reports
@@ -264,6 +265,10 @@ class Client:
         retries: how often and how patiently a server is asked where the network fails or the server is busy.
         max_body: bytes of a request with several reports; a single report may be longer.
         sleep: waits for a number of seconds.
+        allow_http: whether http may lead to other machines than this one, in a network where nobody listens.
+
+    Raises:
+        LocalProtocolError: the task's URLs are refused; see `secagg.dap.admission.check_endpoints`.
     """
 
     def __init__(
@@ -276,7 +281,9 @@ class Client:
         retries: Retries = Retries(),  # noqa: B008  # immutable
         max_body: int = MAX_BODY,
         sleep: Callable[[float], None] = time.sleep,
+        allow_http: bool = False,
     ) -> None:
+        check_endpoints(task, allow_http=allow_http)
         self._uploader = _Uploader(task, clock, rand, retries, max_body)
         self._sleep = sleep
         self._owned = http is None
@@ -328,6 +335,10 @@ class AsyncClient:
         retries: see `Client`.
         max_body: see `Client`.
         sleep: a coroutine function that waits for a number of seconds.
+        allow_http: see `Client`.
+
+    Raises:
+        LocalProtocolError: see `Client`.
     """
 
     def __init__(
@@ -340,7 +351,9 @@ class AsyncClient:
         retries: Retries = Retries(),  # noqa: B008  # immutable
         max_body: int = MAX_BODY,
         sleep: Callable[[float], Any] = anyio.sleep,
+        allow_http: bool = False,
     ) -> None:
+        check_endpoints(task, allow_http=allow_http)
         self._uploader = _Uploader(task, clock, rand, retries, max_body)
         self._sleep = sleep
         self._owned = http is None

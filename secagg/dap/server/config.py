@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 
 from ...errors import LocalProtocolError, SecAggError
 from ...http.bounds import Bounds
+from ...http.urls import parse_server_url
 from ..aggregator.schedule import Settings
 from ..messages import Role
 from ..store.engine import Store
@@ -409,10 +410,8 @@ class Config:
             raise ConfigError(f"{where} must not hold a password: put it into ~/.pgpass or PGPASSWORD")
         if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
             raise ConfigError(f'{where} must name a file, such as "sqlite:///{self.path.stem}.db"')
-        if self.helper is not None and "@" in (self.helper.proxy or ""):
-            raise ConfigError(
-                f"{self.path}: [helper] proxy must not hold a password: let the proxy know us by our address"
-            )
+        if self.helper is not None and self.helper.proxy is not None:
+            self._check_proxy(self.helper.proxy)
         largest = max(self.limits.upload_bytes, self.limits.request_bytes)
         if self.limits.buffered_bytes < largest:
             raise ConfigError(
@@ -420,6 +419,15 @@ class Config:
             )
         if (self.server.certificate is None) != (self.server.private_key is None):
             raise ConfigError(f"{self.path}: [server] needs both certificate and private_key, or neither")
+
+    def _check_proxy(self, url: str) -> None:
+        where = f"{self.path}: [helper] proxy"
+        if "@" in url:
+            raise ConfigError(f"{where} must not hold a password: let the proxy know us by our address")
+        try:
+            parse_server_url(url)
+        except LocalProtocolError as error:
+            raise ConfigError(f"{where} must be the URL of a server: {error}") from None
 
 
 def _there(file: Path, create: bool) -> bool:

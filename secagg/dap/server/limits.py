@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ...errors import SecAggError
+from ..admission import UPLOAD_BYTES
 from ..problems import NO_TYPE, DapProblem
 
 
@@ -20,7 +21,7 @@ class Limits:
         key_cache: how many seconds Clients may keep our HPKE configurations.
     """
 
-    upload_bytes: int = 1 << 24
+    upload_bytes: int = UPLOAD_BYTES
     request_bytes: int = 1 << 26
     waiting_reports: int = 10_000
     requests: int = 16

@@ -10,8 +10,9 @@ from secagg.dap.aggregator import peer as peer_module
 from secagg.dap.aggregator.peer import HttpPeer, PeerUnavailable
 from secagg.dap.media_types import JOB_RESP, SHARE
 from secagg.dap.problems import DapProblem
+from secagg.dap.vdafs import vdaf
 
-from ...support.world import World
+from ...support.world import BUCKETS, World
 
 NewWorld = Callable[..., World]
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -33,9 +34,11 @@ def test_an_answer_that_does_not_end_is_not_read_to_its_end(
     ask: Callable[[Handler], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peer_module, "MAX_BYTES", 1000)
+    share = vdaf("Histogram", length=BUCKETS).prio3().OUT_SHARE_SIZE
     headers = {"Content-Type": JOB_RESP, "Location": "/jobs/a"}
+    ask(lambda request: httpx.Response(200, headers=headers, content=bytes(1000 + share)))
     with pytest.raises(PeerUnavailable, match="more than"):
-        ask(lambda request: httpx.Response(200, headers=headers, content=bytes(1001)))
+        ask(lambda request: httpx.Response(200, headers=headers, content=bytes(1001 + share)))
 
 
 @pytest.mark.parametrize("status", [400, 429, 503])

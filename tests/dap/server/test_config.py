@@ -243,8 +243,10 @@ def test_a_ca_that_is_none(line: str, tmp_path: Path) -> None:
 
 
 def test_a_proxy_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"\[helper\] proxy cannot be used"):
-        Process(made(tmp_path, with_line("helper", 'proxy = "gopher://x"')))
+    for url in ("gopher://x", "http://b\u00fccher..example:3128", "proxy:3128"):
+        with pytest.raises(ConfigError, match=r"\[helper\] proxy must be the URL of a server: "):
+            made(tmp_path, with_line("helper", f'proxy = "{url}"'))
+    Process(made(tmp_path, with_line("helper", 'proxy = "http://b\u00fccher.example:3128"'))).close()
 
 
 def test_without_a_key_it_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
