@@ -72,6 +72,7 @@ class _File:
     @contextmanager
     def _locked(self) -> Iterator[int]:
         """The folder's descriptor, while this thread has the lock."""
+        require_folder(self.path)
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             _check_folder(folder, self.path.parent)
@@ -357,6 +358,7 @@ def create(path: str | PathLike[str], content: bytes) -> None:
         FileExistsError: there is such a file or link already; it stays as it is.
         OSError: the file cannot be written, and was not made.
     """
+    require_folder(path)
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         _write(file, content)
@@ -367,6 +369,20 @@ def create(path: str | PathLike[str], content: bytes) -> None:
     finally:
         os.close(file)
     _sync_folder(Path(path).parent)
+
+
+def require_folder(path: str | PathLike[str]) -> None:
+    """Check that there is a folder for a file: an error that names the file alone would not say what is missing.
+
+    Args:
+        path: the file, which may be made.
+
+    Raises:
+        FileNotFoundError: the folder does not exist; the error names it.
+    """
+    folder = Path(path).parent
+    if not folder.exists():
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder: make it first", str(folder))
 
 
 def make_folder(path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import secagg
 
-GROUND = {"errors", "arguments", "codec", "durable"}
+GROUND = {"errors", "arguments", "codec", "durable", "text"}
 KERNELS = {"_kernels", "masking", "shamir", "vector"}
 
 # Which top-level parts of secagg each part may load, itself included.
@@ -18,6 +18,7 @@ MAY_LOAD = {
     "extras": {"extras"},
     "arguments": {"arguments", "errors"},
     "codec": {"codec", "arguments", "errors"},
+    "text": {"text", "errors"},
     "durable": {"durable", "arguments", "errors"},
     "vector": {"_kernels", "vector", "arguments", "errors"},
     "masking": {"_kernels", "masking", "vector", "arguments", "errors"},

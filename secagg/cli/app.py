@@ -95,9 +95,10 @@ class Later:
         """The command, under this name.
 
         Raises:
-            CommandError: a package of an extra is not installed.
+            CommandError: a package of an extra is not installed, or SECAGG_ISA names no instruction set of this CPU.
         """
         module, _, attribute = self.place.partition(":")
+        _load_kernels()
         try:
             found = getattr(import_module(f"{__package__}.{module}"), attribute)
         except ModuleNotFoundError as error:
@@ -112,6 +113,16 @@ class Later:
         alone = App()
         alone.command(name)(found)
         return get_command(alone)
+
+
+def _load_kernels() -> None:
+    """Before anything that needs them, which would fail in the middle of an import."""
+    try:
+        import_module("secagg._kernels")
+    except ValueError as error:
+        raise CommandError(f"SECAGG_ISA: {error}") from None
+    except RuntimeError as error:  # their self-test, which says what to do
+        raise CommandError(str(error)) from None
 
 
 class LaterGroup(Group):

@@ -31,5 +31,5 @@ def keygen(
     except FileExistsError:
         raise CommandError(f"{output} exists already, and a key is never overwritten") from None
     except OSError as error:
-        raise CommandError(f"cannot write {output}: {error.strerror}") from None
+        raise CommandError(f"cannot write {error.filename or output}: {error.strerror}") from None
     print(identity.verification_key.hex())

@@ -14,6 +14,7 @@ from typing import Any
 from ..durable import create
 from ..errors import RemoteProtocolError, require
 from ..shamir import RandomBytes
+from ..text import read_text
 from .admission import UPLOAD_BYTES, check_endpoints, check_report_size
 from .base64url import base64url, from_base64url
 from .hpke import AEAD_AES_128_GCM, KDF_HKDF_SHA256, KEM_X25519_HKDF_SHA256, PrivateKey, check_suite
@@ -275,6 +276,7 @@ def load_key(path: Path) -> CollectorKey:
 
     Raises:
         RemoteProtocolError: the file holds no Collector's key.
+        LocalProtocolError: it is too long, or not UTF-8.
         OSError: the file cannot be read.
     """
     return key_from_document(_json(path))
@@ -289,17 +291,15 @@ def write_secret(path: Path, text: str) -> None:
 
     Raises:
         FileExistsError: there is a file already; it is left as it is.
+        OSError: the file cannot be written, as where its folder does not exist.
     """
     create(path, text.encode())
 
 
 def _json(path: Path) -> object:
-    with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
+    text = read_text(path, limit=MAX_BYTES)
     try:
-        if len(data) > MAX_BYTES:
-            raise ValueError
-        return json.loads(data, object_pairs_hook=_unrepeated)
+        return json.loads(text, object_pairs_hook=_unrepeated)
     except (ValueError, RecursionError):
         raise RemoteProtocolError(f"{path} is not a file of `secagg dap`") from None
 

@@ -23,8 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ..arguments import octets, whole
 from ..codec import Ids
-from ..durable import create
+from ..durable import create, require_folder
 from ..errors import LocalProtocolError, require
+from ..text import read_text
 from .nonces import Nonces
 
 VERIFICATION_KEY_BYTES = 32
@@ -155,11 +156,11 @@ class Roster:
             path: the file.
 
         Raises:
-            LocalProtocolError: the file does not exist, a line is something else, or an id comes twice.
+            LocalProtocolError: the file does not exist or is not UTF-8, a line is something else, or an id comes twice.
         """
         try:
-            text = path.read_text("utf-8")
-        except (OSError, ValueError) as error:
+            text = read_text(path)
+        except OSError as error:
             raise LocalProtocolError(f"cannot read a roster from {path}: {type(error).__name__}") from None
         keys: dict[int, bytes] = {}
         for number, line in enumerate(text.split("\n"), 1):
@@ -181,7 +182,11 @@ class Roster:
 
         Args:
             path: the file; an existing one is overwritten.
+
+        Raises:
+            OSError: the file cannot be written, as where its folder does not exist.
         """
+        require_folder(path)
         path.write_text("".join(f"{u} {self._keys[u].public_bytes_raw().hex()}\n" for u in self.users.tolist()))
 
     def __contains__(self, u: int) -> bool:

@@ -121,13 +121,28 @@ def test_refused_with_a_reason(document: object, reason: str) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b'{"kind": 1, "kind": 1}', b"\xff", b"[" * 100_000, b" " * (1 << 20) + b"{}"],
+    [b"", b"{", b'{"kind": 1, "kind": 1}', b"[" * 100_000],
 )
 def test_what_is_no_file_of_ours(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(content)
     with pytest.raises(RemoteProtocolError, match=r"a\.json is not a file of `secagg dap`"):
         task_file.load(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff", r"a\.json is not UTF-8 text, in line 1: save it as UTF-8"),
+        (b" " * (1 << 20) + b"{}", r"a\.json has more than 1,048,576 bytes"),
+    ],
+)
+def test_what_is_no_text_of_ours(content: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    for load in (task_file.load, task_file.load_key):
+        with pytest.raises(LocalProtocolError, match=reason):
+            load(path)
 
 
 def test_a_key_file_needs_its_key() -> None:

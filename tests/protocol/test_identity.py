@@ -486,6 +486,6 @@ def test_a_file_with_a_malformed_or_repeated_key_is_refused(tmp_path: Path) -> N
 
 def test_a_roster_that_is_no_text_or_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe1 00")
-    for name in ("binary", "missing", "."):
-        with pytest.raises(LocalProtocolError, match="cannot read a roster"):
+    for name, reason in (("binary", "not UTF-8"), ("missing", "cannot read a roster"), (".", "cannot read a roster")):
+        with pytest.raises(LocalProtocolError, match=reason):
             Roster.read(tmp_path / name)

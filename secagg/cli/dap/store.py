@@ -10,6 +10,7 @@ import typer
 
 from ...dap.server.config import Config
 from ...dap.store.migrations import VERSION
+from ...durable import require_folder
 from ..app import App, CommandError, require
 from ..console import show, show_json
 from .common import ConfigOption, JsonOption, opened
@@ -63,6 +64,7 @@ def backup(
             "this store is a PostgreSQL database: back it up with pg_dump, which also copies it as it is at one moment"
         )
     require(file.exists(), f"there is no store {file}")
+    require_folder(output)
     try:
         os.close(os.open(output, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:

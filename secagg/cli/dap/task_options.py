@@ -141,9 +141,11 @@ def configuration(
     """A task's configuration; `info` is random if None."""
     tags = {tag.decode(): known for tag, known in DIALECTS.items()}
     text = base64url(os.urandom(16)) if info is None else info
-    require(0 < len(text.encode()) < 1 << 8, "--info has 1 .. 255 bytes")
+    encoded = text.encode(errors="replace")
+    require(encoded.decode() == text, "--info must be UTF-8 text")
+    require(0 < len(encoded) < 1 << 8, "--info has 1 .. 255 bytes")
     return task_configuration(
-        task_info=text.encode(),
+        task_info=encoded,
         leader_url=leader,
         helper_url=helper,
         batch_mode=MODES[choose("--batch-mode", tuple(MODES), batch_mode)],

@@ -14,6 +14,7 @@ from ...dap.client.upload import Client, UploadInterrupted, UploadResult
 from ...dap.task import Task
 from ...dap.vdafs import MultihotCountVec, SumVec
 from ...errors import SecAggError
+from ...text import decode_text, read_text
 from ..app import CommandError, require
 from ..console import integer, progress_bar, show, show_json
 from .common import AllowHttpOption, CaOption, JsonOption, http_client, load
@@ -96,7 +97,7 @@ def _checked(task: Task, values: list[Any]) -> Any:
 
 
 def _lines(source: Path) -> list[str]:
-    text = sys.stdin.read() if str(source) == "-" else source.read_text()
+    text = decode_text(sys.stdin.buffer.read(), "stdin") if str(source) == "-" else read_text(source)
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .config import Config, ConfigError
+from .config import Config, ConfigError, is_address
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -29,13 +29,15 @@ def bound(config: Config, table: str, address: str) -> Iterator[socket.socket]:
     Raises:
         ConfigError: nobody can listen there.
     """
+    if not is_address(address):
+        raise ConfigError(f'{address!r} is no address to listen on: write it like "127.0.0.1:8080" or "[::]:443"')
     host, port = split_address(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind((host, port))
-        except OSError as error:
-            reason = error.strerror or str(error)
+        except (OSError, TypeError) as error:  # of a host that is no name, too
+            reason = getattr(error, "strerror", None) or str(error)
             raise ConfigError(f"{config.path}: [{table}] cannot listen on {address}: {reason}") from None
         yield sock

@@ -15,9 +15,11 @@ from typing import Any, Self
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from ...durable import require_folder
 from ...errors import LocalProtocolError, SecAggError
 from ...http.bounds import Bounds
 from ...http.urls import parse_server_url
+from ...text import read_text
 from ..aggregator.schedule import Settings
 from ..messages import Role
 from ..store.engine import Store
@@ -53,7 +55,8 @@ def _one_of(words: tuple[str, ...]) -> _Kind:
     return _Kind(f"one of {', '.join(words)}", lambda v: v in words)
 
 
-def _is_address(value: object) -> bool:
+def is_address(value: object) -> bool:
+    """Whether a value is a host and a port, such as "127.0.0.1:8080"."""
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
     return bool(host) and port.isascii() and port.isdigit() and int(port) < 1 << 16
 
@@ -62,7 +65,7 @@ _TEXT = _Kind("text", lambda v: isinstance(v, str) and v != "")
 _TRUTH = _Kind("true or false", lambda v: isinstance(v, bool))
 _SECONDS = _Kind("seconds, above 0 and at most a day", lambda v: type(v) in (int, float) and 0 < v <= 86_400)
 _RATE = _Kind("a number from 1 to 1,000,000", lambda v: type(v) in (int, float) and 1 <= v <= 1_000_000)
-_ADDRESS = _Kind('an address such as "127.0.0.1:8080" or "[::]:443"', _is_address)
+_ADDRESS = _Kind('an address such as "127.0.0.1:8080" or "[::]:443"', is_address)
 
 
 def _option(default: Any, kind: _Kind, comment: str, example: Any = None) -> Any:
@@ -277,11 +280,12 @@ class Config:
 
         Raises:
             ConfigError: a key or a value is not allowed.
+            LocalProtocolError: the file is not UTF-8.
             OSError: the file cannot be read.
         """
         try:
-            given = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            given = tomllib.loads(read_text(path))
+        except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{path} is not TOML: {error}") from None
         name = given.pop("role", None)
         if not isinstance(name, str) or name not in ROLES:
@@ -440,6 +444,7 @@ def _there(file: Path, create: bool) -> bool:
     with _MAKING:
         if create:
             with suppress(FileExistsError):
+                require_folder(file)
                 os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         return file.exists()
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ...errors import LocalProtocolError, require
 from ...shamir import RandomBytes
+from ...text import read_text
 
 SECRET_SIZE = 32
 _SALT = 32
@@ -46,7 +47,7 @@ class Vault:
             OSError: the file cannot be read.
         """
         require(not path.stat().st_mode & 0o077, f"others may read {path}: chmod 600 {path}")
-        return cls.from_text(path.read_text(), str(path))
+        return cls.from_text(read_text(path), str(path))
 
     @classmethod
     def from_text(cls, text: str, source: str) -> "Vault":
