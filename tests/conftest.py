@@ -8,6 +8,7 @@ import pytest
 
 from secagg import _kernels
 
+from .support import processes
 from .support.folders import ROOT
 
 QUICK = ("tests/protocol", "tests/noisy", "tests/test_")  # where a path of quick tests begins
@@ -30,6 +31,16 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for taken, name in sorted(((taken, name) for name, taken in seconds.items()), reverse=True):
         if name and taken > LONG_SECONDS:
             terminalreporter.write_line(f"{taken:6.0f} s  {name}")
+
+
+processes.restore_interrupts()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    processes.mark_children()
+    yield
+    assert processes.end_left_over() == [], "tests have left processes behind: they have been killed now"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,7 +19,7 @@ from secagg.durable import Document, Log
 from secagg.errors import LocalProtocolError
 
 from .support.commands import Command
-from .support.processes import at_once
+from .support.processes import at_once, ran, started
 
 KIND = "test state"
 State = Callable[[Path], str]
@@ -576,7 +576,7 @@ for number in range(1_000_000):
 @pytest.mark.parametrize("kind", ["log", "document"])
 @pytest.mark.parametrize("lines", [1, 7, 40])
 def test_what_was_acknowledged_outlives_a_kill(path: Path, kind: str, lines: int) -> None:
-    with subprocess.Popen([sys.executable, "-c", VICTIM, kind, str(path)], stdout=subprocess.PIPE) as victim:
+    with started(sys.executable, "-c", VICTIM, kind, path, stdout=subprocess.PIPE) as victim:
         assert victim.stdout is not None
         heard = [int(victim.stdout.readline()) for _ in range(lines)]
         victim.kill()
@@ -651,8 +651,8 @@ with document.turn() as contents:
 
 
 def test_a_child_that_is_forked_in_a_turn_does_not_keep_the_lock(path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", FORKS, path], capture_output=True, timeout=30, check=True)
-    assert done.stdout == b"b'x'\n"
+    done = ran(sys.executable, "-c", FORKS, path)
+    assert (done.stdout, done.stderr) == (b"b'x'\n", b"")
 
 
 def test_a_turn_that_fails_lets_others_go_on(path: Path) -> None:

@@ -2,12 +2,13 @@
 
 import json
 import pkgutil
-import subprocess
 import sys
 
 import pytest
 
 import secagg
+
+from .support.processes import ran
 
 GROUND = {"errors", "arguments", "codec", "durable", "text"}
 KERNELS = {"_kernels", "masking", "shamir", "vector"}
@@ -72,8 +73,9 @@ print(json.dumps(sorted(sys.modules)))
 
 
 def loaded(module: str, *, everything_in_it: bool = False) -> list[str]:
-    command = [sys.executable, "-c", _LOADED, module, "all" if everything_in_it else "only"]
-    names: list[str] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    done = ran(sys.executable, "-c", _LOADED, module, "all" if everything_in_it else "only")
+    assert done.returncode == 0, done.stderr
+    names: list[str] = json.loads(done.stdout)
     return names
 
 

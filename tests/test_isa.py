@@ -1,12 +1,13 @@
 """An instruction set caps what every subject uses (csrc/isa.c)."""
 
 import os
-import subprocess
 import sys
 
 import pytest
 
 from secagg import _kernels
+
+from .support.processes import ran
 
 # What each subject takes where the newest row in use is this one, on a CPU that has all older rows.
 SUBJECTS = ("masks", "packing", "hkdf", "agreement", "turboshake")
@@ -34,9 +35,8 @@ def test_a_row_caps_every_subject(isa: str) -> None:
 def test_the_environment_caps_every_subject() -> None:
     script = "from secagg import _kernels; print(*map(_kernels.isa_of, _kernels.SUBJECTS))"
     for name in _kernels.isa_available():
-        run = [sys.executable, "-c", script]
-        names = subprocess.run(run, env=os.environ | {"SECAGG_ISA": name}, check=True, capture_output=True, text=True)
-        assert tuple(names.stdout.split()) == TAKEN[name]
+        done = ran(sys.executable, "-c", script, env=os.environ | {"SECAGG_ISA": name}, text=True)
+        assert tuple(done.stdout.split()) == TAKEN[name], done.stderr
 
 
 def test_without_a_cap_the_newest_is_in_use() -> None:

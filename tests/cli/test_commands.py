@@ -24,6 +24,8 @@ from secagg.cli.report import show_report
 from secagg.cli.vectors import value_bits
 from secagg.protocol.messages import Round
 
+from ..support.processes import ran
+
 SMALL = ("simulate", "--clients", "6", "--length", "40")
 ROUND_NAMES = {
     "semi-honest": ["AdvertiseKeys", "ShareKeys", "MaskedInputCollection", "Unmasking"],
@@ -631,8 +633,7 @@ def test_modulus_text(modulus: int, text: str) -> None:
 
 
 def python_m(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "secagg", *arguments]
-    return subprocess.run(command, capture_output=True, timeout=60, check=False)
+    return ran(sys.executable, "-m", "secagg", *arguments)
 
 
 def test_python_m_secagg_help() -> None:
@@ -685,9 +686,7 @@ def shown_on(master: int) -> str:
 def test_progress_goes_to_a_terminal_and_json_stays_pure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     master, slave = os.openpty()
-    done = subprocess.run(
-        [sys.executable, "-m", "secagg", *SMALL, "--json"], stdout=subprocess.PIPE, stderr=slave, timeout=60, check=True
-    )
+    done = ran(sys.executable, "-m", "secagg", *SMALL, "--json", stderr=slave)
     os.close(slave)
     output = shown_on(master)
     assert "Round 4, Unmasking" in output

@@ -1,12 +1,10 @@
 """`secagg dap`, as the operators of Leader and Helper, Clients and a Collector meet it."""
 
 import json
-import os
 import re
 import shutil
 import sqlite3
 import stat
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -32,6 +30,7 @@ from secagg.http.steps import Progress
 
 from ..support.aggregators import change, serving
 from ..support.commands import Command, plain_environment
+from ..support.processes import ran
 
 URLS = ("--leader", "https://leader.example", "--helper", "https://helper.example")
 HISTOGRAM = ("task", "new", "--vdaf", "histogram", "--length", "4", *URLS, "--min-batch-size", "5")
@@ -460,20 +459,20 @@ def test_measurements_that_are_none(measurements: tuple[str, ...], reason: str, 
 
 def test_without_the_extra_it_says_what_to_install() -> None:
     program = "import sys; sys.modules['sqlalchemy'] = None; from secagg.__main__ import main; main()"
-    done = subprocess.run([sys.executable, "-c", program, "dap", "task", "list"], capture_output=True, text=True)
+    done = ran(sys.executable, "-c", program, "dap", "task", "list", text=True)
     assert done.returncode == 2, done.stderr
     assert done.stderr == (
         "error: this command needs the package sqlalchemy, which is not installed:"
         " pip install '.[dap]' in a checkout of secagg\n"
     )
     for arguments in (("--help",), ("dap", "--help")):
-        done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True)
+        done = ran(sys.executable, "-c", program, *arguments, text=True)
         assert done.returncode == 0, done.stderr
 
 
 def test_without_the_command_line_it_says_what_to_install() -> None:
     program = "import sys; sys.modules['typer'] = None; from secagg.__main__ import main; main()"
-    done = subprocess.run([sys.executable, "-c", program, "info"], capture_output=True, text=True)
+    done = ran(sys.executable, "-c", program, "info", text=True)
     assert done.returncode == 1
     assert done.stderr == (
         "this command needs the package typer, which is not installed: pip install '.[cli]' in a checkout of secagg\n"
@@ -557,7 +556,7 @@ def check_http(url: str) -> None:
 def test_a_server_that_cannot_start_says_why(leader: Path, helper: Path) -> None:
     with serving("helper", "--config", helper, "--listen", "127.0.0.1:0") as (line, _):
         taken = line.rpartition("http://")[2]
-        command = [sys.executable, "-m", "secagg", "dap", "leader", "--config", str(leader), "--listen", taken]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
+        arguments = ("leader", "--config", leader, "--listen", taken)
+        done = ran(sys.executable, "-m", "secagg", "dap", *arguments, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"[server] cannot listen on {taken}: Address already in use" in done.stderr

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from secagg.dap.server.config import SECRET_VARIABLE
 from secagg.dap.vdafs import vdaf
 
 from ..support.commands import Command, plain_environment
+from ..support.processes import PATIENCE, left_over, ran, started
 
 NO_NOISE = "1000"  # the epsilon at which no sample but 0 is to be expected in 1e200 years
 
@@ -136,27 +136,17 @@ def test_missing_matplotlib_and_foreign_secret_are_named(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupt_ends_every_process(tmp_path: Path, number: signal.Signals, code: int) -> None:
     folder = tmp_path / "kept"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "secagg", "dap", "demo", "--reports", "1000000", "--keep", str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,  # so that the signal reaches this process alone
-        preexec_fn=_heed_interrupts,
-    )
-    try:
-        end = time.monotonic() + 120
+    command = (sys.executable, "-m", "secagg", "dap", "demo", "--reports", "1000000", "--keep", folder)
+    with started(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        end = time.monotonic() + PATIENCE
         while not (folder / "collector-1.json").exists():
             assert process.poll() is None
             assert time.monotonic() < end
             time.sleep(0.05)
         process.send_signal(number)
-        out, err = process.communicate(timeout=120)
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its servers, too, where the test has failed
+        out, err = process.communicate(timeout=PATIENCE)
+        assert not [command for command in left_over().values() if str(folder) in command]
     assert (process.returncode, out, err) == (code, b"", b"")
-    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _readable(path)]
-    assert not [command for command in commands if os.fsencode(folder) in command]
 
 
 class Unraisable:
@@ -205,21 +195,8 @@ try:
 except Exit as end:
     sys.exit(end.exit_code)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120)
+    done = ran(sys.executable, "-c", script)
     assert (done.returncode, done.stderr) == (130, b"")
-
-
-def _heed_interrupts() -> None:
-    """A shell starts what runs in the background with SIGINT ignored, and so is what that starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def _readable(path: Path) -> bool:
-    try:
-        path.read_bytes()
-    except OSError:
-        return False
-    return True
 
 
 def test_process_that_ends_is_named_with_its_log(tmp_path: Path) -> None:

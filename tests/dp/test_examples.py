@@ -2,7 +2,6 @@
 
 import importlib
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from secagg import dp
 
 from ..support.folders import ROOT
+from ..support.processes import ran
 
 EXAMPLES = ROOT / "examples"
 
@@ -30,8 +30,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Load:
 
 def rows(name: str, *arguments: str) -> tuple[list[list[float]], str]:
     """The numbers of each line that holds only numbers, and all that was printed."""
-    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = ran(sys.executable, EXAMPLES / f"{name}.py", *arguments, text=True)
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if re.fullmatch(r"[\d.,:% ]+", line) and line.strip()]
     return [[float(cell.strip(":%").replace(",", "")) for cell in line.split()] for line in lines], done.stdout
@@ -95,17 +94,8 @@ def test_local_or_distributed_fails_when_a_session_gives_another_sum(
 
 def test_a_private_mean_is_as_far_off_as_its_noise(tmp_path: Path) -> None:
     plot = tmp_path / "mean.png"
-    command = [
-        sys.executable,
-        str(EXAMPLES / "private_mean.py"),
-        "--users",
-        "9",
-        "--entries",
-        "1000",
-        "--plot",
-        str(plot),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    arguments = ("--users", "9", "--entries", "1000", "--plot", plot)
+    done = ran(sys.executable, EXAMPLES / "private_mean.py", *arguments, text=True)
     assert done.returncode == 0, done.stderr
     cells = [
         line.replace(",", "").split() for line in done.stdout.splitlines() if re.match(r" +[\d.]+ +(no|yes) ", line)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ..support.folders import ROOT
+from ..support.processes import ran
 
 EXAMPLES = ROOT / "examples"
 ROW = re.compile(r" +(\d+) +([\d.]+)% +([\d.]+)% +([\d.e-]+) +([\d.e-]+) +[\d.]+  (.+)")
@@ -20,8 +21,7 @@ pytest.importorskip("matplotlib", reason="needs matplotlib (the `examples` extra
 
 
 def federated_digits(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(EXAMPLES / "federated_digits.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return ran(sys.executable, EXAMPLES / "federated_digits.py", *arguments, text=True)
 
 
 @pytest.fixture

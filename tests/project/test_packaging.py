@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 import tarfile
 from pathlib import Path
@@ -11,6 +10,7 @@ from zipfile import ZipFile
 import pytest
 
 from ..support.folders import ROOT
+from ..support.processes import ran
 
 SOURCE = ROOT
 NOT_SOURCE = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "*.so", "__pycache__")
@@ -35,9 +35,10 @@ pytestmark = pytest.mark.slow
 def run(*command: str | Path, cwd: Path) -> str:
     """Standard output of a command that sees nothing of the environment that these tests run in."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SECAGG_", "COV_"))}
-    result = subprocess.run(command, cwd=cwd, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    result = ran(*command, cwd=cwd, env=environ, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
+    printed: str = result.stdout
+    return printed
 
 
 @pytest.fixture(scope="module")

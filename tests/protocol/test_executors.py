@@ -5,7 +5,6 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from secagg.protocol import unmask
 from secagg.protocol.executors import completed
 from secagg.protocol.unmask import Masks, Removal, Revealed, in_blocks, prg_nonce
 
+from ..support.processes import workers
 from ..support.rounds import Ring, play_until
 
 SESSION = bytes(range(32))
@@ -259,7 +259,7 @@ def before_the_end(model: Model = Model.SEMI_HONEST) -> Server:
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[ProcessPoolExecutor]:
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+    with workers(2) as pool:
         yield pool
 
 
@@ -339,7 +339,7 @@ def test_dask_does_a_killed_workers_tasks_again(dask: Dask) -> None:
 @pytest.mark.usefixtures("small_tasks")
 def test_a_broken_process_pool_can_be_replaced() -> None:
     server = before_the_end()
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with workers(1) as pool:
         pids = [pool.submit(os.getpid).result()]
         server.executor = pool
         server._progress = lambda done, total: os.kill(pids.pop(), signal.SIGKILL) if pids else None

@@ -1,7 +1,6 @@
 """Long-term identities and the roster: what is kept, what is refused, and who can read it."""
 
 import hashlib
-import multiprocessing
 import os
 import pickle
 import random
@@ -15,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 
 from secagg import Identity, LocalProtocolError, Roster
 from secagg.protocol import identity as module
+
+from ..support.processes import workers
 
 P = 2**255 - 19
 D = -121665 * pow(121666, -1, P) % P
@@ -277,8 +278,8 @@ def _claim_all(path: Path) -> int:
 
 
 def test_processes_that_race_claim_each_nonce_once(saved: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        assert sum(pool.map(_claim_all, [saved] * 3, chunksize=1)) == len(NONCES)
+    with workers(3) as pool:
+        assert sum(pool.map(_claim_all, [saved] * 3)) == len(NONCES)
 
 
 def test_a_claim_stands_on_disk_before_it_returns(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:

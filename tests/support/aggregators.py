@@ -9,22 +9,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .processes import PATIENCE, started
+
 
 @contextmanager
 def serving(*arguments: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """A process of an Aggregator, and what its first line says; it must end gracefully, and say no secret."""
-    command = [sys.executable, "-m", "secagg", "dap", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().rstrip("\n"), process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                _, errors = process.communicate(timeout=60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise
+    command = (sys.executable, "-m", "secagg", "dap", *arguments)
+    with started(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().rstrip("\n"), process
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
     assert "127.0.0.1" not in errors.replace("http://127.0.0.1", "")  # an Aggregator's URL, and no client's address

@@ -1,12 +1,50 @@
-"""Processes that do something at the same moment, as tests of what they share need them."""
+"""Processes that tests start: every test's starts here, and none outlives it.
+
+What a shell starts in the background ignores SIGINT, and so would all that the tests start: `restore_interrupts`.
+"""
 
 import multiprocessing
-from collections.abc import Callable, Sequence
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from threading import Barrier
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
+
+PATIENCE = 300.0  # seconds for what a process does, on a machine that is busy with other things
+_RUN = "SECAGG_TEST_RUN"  # in the environment of all that a process of pytest has started: its number
+_STAYS = b"multiprocessing.resource_tracker"  # ends with the process of pytest
+
+
+@contextmanager
+def started(*command: str | Path, **options: Any) -> Iterator["subprocess.Popen[Any]"]:
+    """A process at the head of a session of its own; all of the session is killed when the test is through with it."""
+    with subprocess.Popen([*map(str, command)], start_new_session=True, **options) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def ran(*command: str | Path, **options: Any) -> "subprocess.CompletedProcess[Any]":
+    """What a process says to its end, and its exit code."""
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    with started(*command, **options) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def workers(count: int) -> ProcessPoolExecutor:
+    """Processes that call functions; to be entered."""
+    return ProcessPoolExecutor(count, multiprocessing.get_context("spawn"))
 
 
 def at_once(act: Callable[[_Argument, Barrier], _Result], arguments: Sequence[_Argument]) -> list[_Result]:
@@ -15,3 +53,42 @@ def at_once(act: Callable[[_Argument, Barrier], _Result], arguments: Sequence[_A
     with context.Manager() as manager, context.Pool(len(arguments)) as pool:
         start = manager.Barrier(len(arguments))
         return pool.starmap(act, [(argument, start) for argument in arguments], chunksize=1)
+
+
+# Of the whole run: tests/conftest.py.
+
+
+def restore_interrupts() -> None:
+    """Where SIGINT is ignored, go on ignoring it, but let what is started heed it: a handler is not inherited."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda number, frame: None)
+
+
+def mark_children() -> None:
+    """From now on all that this process starts, and all that those start, can be found."""
+    os.environ[_RUN] = str(os.getpid())
+
+
+def left_over() -> dict[int, str]:
+    """Processes that were started by tests of this process and still run: number, command line and test."""
+    mark = f"{_RUN}={os.getpid()}".encode()
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended just now, or is another user's
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            command = (folder / "cmdline").read_bytes()
+            if mark in environment and int(folder.name) != os.getpid() and _STAYS not in command:
+                tests = [each for each in environment if each.startswith(b"PYTEST_CURRENT_TEST=")]
+                found[int(folder.name)] = b" ".join([*command.split(b"\0"), *tests]).decode(errors="replace")
+    return found
+
+
+def end_left_over() -> list[str]:
+    """What is still there after a while; it is killed."""
+    until = time.monotonic() + 20
+    while (found := left_over()) and time.monotonic() < until:
+        time.sleep(0.1)
+    for pid in found:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return list(found.values())

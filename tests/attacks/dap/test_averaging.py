@@ -31,6 +31,7 @@ from secagg.dap.store import buckets, schema
 from secagg.errors import LocalProtocolError
 
 from ...support.folders import ROOT
+from ...support.processes import started
 from ...support.world import PRECISION, Crash, Fault, World, dump, problem_type, restore
 
 NewWorld = Callable[..., World]
@@ -262,10 +263,8 @@ def kill_while_collecting(world: World, folder: Path, seconds: float) -> None:
         "folder": str(folder),
         "now": world.clock.now,
     }
-    here = str(ROOT)
-    with subprocess.Popen(
-        [sys.executable, "-c", VICTIM, here, json.dumps(arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as victim:
+    command = (sys.executable, "-c", VICTIM, ROOT, json.dumps(arguments))
+    with started(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as victim:
         assert victim.stdout is not None
         assert victim.stdout.readline() == b"ready\n", victim.communicate()
         try:

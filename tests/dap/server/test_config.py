@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import sqlite3
-import subprocess
 import sys
 from io import StringIO
 from pathlib import Path
@@ -28,6 +27,8 @@ from secagg.dap.store.engine import Store
 from secagg.dap.store.keys import list_keys
 from secagg.dap.store.vault import Vault
 from secagg.errors import LocalProtocolError
+
+from ...support.processes import ran
 
 BOTH = pytest.mark.parametrize("role", [Role.LEADER, Role.HELPER])
 MINIMAL = 'role = "leader"\n[store]\ndatabase = "sqlite:///a.db"\nsecret_file = "a.secret"\n'
@@ -207,7 +208,7 @@ def test_a_store_that_another_thread_makes_meanwhile_keeps_its_locks(
         return real(path, flags, *mode, **others)
 
     def pause(seconds: float) -> None:
-        taken.append(subprocess.run([sys.executable, "-c", TAKE_LOCK, str(store)], stderr=subprocess.PIPE).stderr)
+        taken.append(ran(sys.executable, "-c", TAKE_LOCK, store).stderr)
         faster[0].execute("ROLLBACK")
 
     monkeypatch.setattr(os, "open", late)

@@ -23,6 +23,7 @@ from secagg.dap.store.vault import Vault
 from secagg.errors import LocalProtocolError
 
 from ...support.folders import ROOT
+from ...support.processes import PATIENCE, started
 from ...support.world import BUCKETS, MIN_BATCH, START, Urls, World, postgres_schemas
 
 NewWorld = Callable[..., World]
@@ -131,10 +132,15 @@ Store(sys.argv[1], Vault(bytes(32))).close()
 """
 
 
+def errors_of(command: list[str], count: int) -> list[tuple[bytes, int]]:
+    """stderr and exit code of so many processes at once."""
+    with ExitStack() as stack:
+        processes = [stack.enter_context(started(*command, stderr=subprocess.PIPE)) for _ in range(count)]
+        return [(process.communicate(timeout=PATIENCE)[1], process.returncode) for process in processes]
+
+
 def test_processes_that_start_together_make_the_tables_once(dap_urls: Urls) -> None:
-    commands = [[sys.executable, "-c", OPEN, dap_urls.leader]] * 2
-    started = [subprocess.Popen(command, stderr=subprocess.PIPE) for command in commands]
-    assert [(process.communicate()[1], process.returncode) for process in started] == [(b"", 0)] * 2
+    assert errors_of([sys.executable, "-c", OPEN, dap_urls.leader], count=2) == [(b"", 0)] * 2
     store = Store(dap_urls.leader, VAULT, create=False)
     store.close()
 
@@ -162,14 +168,9 @@ def test_threads_open_new_stores_together_again_and_again(tmp_path: Path) -> Non
 
 
 def test_processes_open_new_stores_together_again_and_again(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", OPEN_EACH]
+    piped: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
     with ExitStack() as stack:
-        processes = [
-            stack.enter_context(
-                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
-            )
-            for _ in range(3)
-        ]
+        processes = [stack.enter_context(started(sys.executable, "-c", OPEN_EACH, **piped)) for _ in range(3)]
         assert [said(process) for process in processes] == ["ready"] * 3
         for i in range(NEW_STORES):
             for process in processes:
@@ -360,8 +361,7 @@ def test_worker_processes_count_each_report_once(dap_world: NewWorld, tmp_path: 
         "now": world.clock.now,
     }
     command = [sys.executable, "-c", WORKER, str(ROOT), json.dumps(arguments)]
-    started = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(3)]
-    assert [(process.communicate()[1], process.returncode) for process in started] == [(b"", 0)] * 3
+    assert errors_of(command, count=3) == [(b"", 0)] * 3
     assert world.result(world.collect()).sums == [50] * BUCKETS
 
 
