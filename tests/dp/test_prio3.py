@@ -119,13 +119,13 @@ def test_shares_of_another_shape_are_refused(share: NDArray[np.uint64], modulus:
 def two_aggregators(plan: Plan, *, forgets: bool = False) -> Release:
     """One report through Prio3, then many releases of its shares: the Helper is honest, and the Leader tells the
     Collector its own noise, which is then as good as none."""
-    prio3 = Prio3Histogram(length=2)
+    prio3, rand = Prio3Histogram(length=2), np.random.default_rng(0).bytes
 
     def release(values: NDArray[np.int64]) -> NDArray[np.int64]:
         leader, clean = aggregate_shares(prio3, [int(values[1])])
         helper = np.tile(clean, (RUNS, 1))
         if not forgets:
-            plan.noise_for(AGGREGATOR).add_to(helper, prio3.field.MODULUS)
+            plan.noise_for(AGGREGATOR).add_to(helper, prio3.field.MODULUS, rand=rand)
         shares = helper.reshape(RUNS, 2, 2)
         return np.array([prio3.unshard([leader, share], 1, signed=True) for share in shares]).ravel()
 

@@ -86,9 +86,11 @@ def test_the_sum_minus_the_noises_is_that_of_the_inputs(rotate: bool, model: Mod
 def test_the_error_is_that_of_the_noise(rotate: bool) -> None:
     task = noisy_sum(m=4096, rotate=rotate)
     params, xs = task.params(), vectors(task)
-    noise = task.plan.noise_for(Party.CLIENT)
+    noise, rand = task.plan.noise_for(Party.CLIENT), np.random.default_rng(0).bytes
     result = simulate(
-        params, {u: task.encode(x, params) for u, x in xs.items()}, noises={u: noise.sample() for u in xs}
+        params,
+        {u: task.encode(x, params) for u, x in xs.items()},
+        noises={u: noise.sample(rand=rand, context=b"%d" % u) for u in xs},
     )
     release = task.decode(result.sum, params, task.n)
     error = release.sum - sum(clipped(task, x) for x in xs.values())
@@ -99,9 +101,9 @@ def test_the_error_is_that_of_the_noise(rotate: bool) -> None:
 
 def released_variance(plan: Plan, params: Params, silent: set[int], dropped: set[int]) -> float:
     """Of the noise in the sum of a session in which some add none."""
-    noise, zeros = plan.noise_for(Party.CLIENT), np.zeros(params.m, np.int64)
+    noise, zeros, rand = plan.noise_for(Party.CLIENT), np.zeros(params.m, np.int64), np.random.default_rng(0).bytes
     inputs = {u: np.zeros(params.m, np.uint64) for u in range(1, params.n + 1)}
-    noises = {u: zeros if u in silent else noise.sample() for u in inputs}
+    noises = {u: zeros if u in silent else noise.sample(rand=rand, context=b"%d" % u) for u in inputs}
     result = simulate(params, inputs, noises=noises, drops={Round.MASKED_INPUT_COLLECTION: dropped})
     signed = result.sum.astype(np.int64)
     signed[signed > params.modulus // 2] -= params.modulus
