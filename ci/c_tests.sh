@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154  # scratch is ci/run's
 # Sourced by ci/run: builds the kernels and each program of tests/c in several ways, and runs the programs.
 # Each way is a C compiler with its flags, and what to run the program under.
 

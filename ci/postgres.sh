@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by ci/run and by hand: a PostgreSQL of our own for the tests, gone without a trace once it is stopped.  It
 # listens on a socket in its folder and nowhere else; whoever gets there is trusted.
 #
@@ -9,7 +10,7 @@
 postgres_program() {
     local found
     found=$(compgen -G "/usr/lib/postgresql/*/bin/$1" | sort -V | tail -n 1)
-    [[ -n $found ]] && echo "$found" || command -v "$1"
+    if [[ -n $found ]]; then echo "$found"; else command -v "$1"; fi
 }
 
 # PostgreSQL does not run as root: then it runs as the user that the package has made.

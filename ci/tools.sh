@@ -1,7 +1,8 @@
-# Sourced by ci/run: the tools that it takes from the system, by the names of Debian's packages.
+# shellcheck shell=bash
+# Sourced by ci/run and ci/slow: the tools that they take from the system, by the names of Debian's packages.
 
 die() {
-    printf 'ci/run: %s\n' "$*" >&2
+    printf '%s: %s\n' "$0" "$*" >&2
     exit 1
 }
 
@@ -37,8 +38,18 @@ missing_packages() {
     works links aarch64-linux-gnu-gcc -static || echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     works command -v qemu-aarch64 || echo qemu-user
     works postgres_program postgres || echo postgresql
+    works compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' || echo libfaketime
     works python3 -c 'import ensurepip, venv' || echo python3 python3-venv
     works python3 -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' || echo python3-dev
+}
+
+# What this package and some of its extras need, as pip takes it.
+requirements() {
+    python3 -c '
+import sys, tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+extras = project["optional-dependencies"]
+print(*project["dependencies"], *(each for name in sys.argv[1:] for each in extras[name]), sep="\n")' "$@"
 }
 
 install_packages() {
@@ -61,7 +72,7 @@ install_missing_tools() {
         [[ -z $missing ]] || install_packages $missing
     done
     missing=$(missing_packages)
-    [[ -z $missing ]] || die "still missing after installing:" $missing
+    [[ -z $missing ]] || die "still missing after installing: $missing"
     works python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die 'python3 must be 3.11 or later'
     python3 --version
     gcc --version | head -n 1

@@ -1,7 +1,11 @@
-"""Fixtures shared by all tests, and which of them are quick."""
+"""Fixtures shared by all tests, which of them are quick, nightly or alone, and what is collected."""
 
+import os
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,15 +15,54 @@ from secagg import _kernels
 from .support import processes
 from .support.folders import ROOT
 
-QUICK = ("tests/protocol", "tests/noisy", "tests/test_")  # where a path of quick tests begins
+QUICK = ("tests/protocol", "tests/noisy", "tests/dp", "tests/test_")  # where a path of quick tests begins
+DAP = ("httpx", "prometheus_client", "psycopg", "sqlalchemy", "starlette", "uvicorn")  # packages of the extra
+NEED_DAP = (
+    "tests/attacks/dap",
+    "tests/attacks/test_copied_state.py",
+    "tests/attacks/test_server_off_the_air.py",
+    "tests/bench",
+    "tests/cli",
+    "tests/dap",
+    "tests/fuzz/test_decoders.py",
+    "tests/http",
+    "tests/project",
+    "tests/test_imports.py",
+    "tests/test_public_numbers.py",
+)
+LOST = [package for package in DAP if find_spec(package) is None]
 LONG_SECONDS = 20
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_report_header() -> list[str]:
+    return [f"without {', '.join(LOST)} of the extra `dap`: not collected are {', '.join(NEED_DAP)}"] if LOST else []
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What needs a package that is not there, and whatever is not quick where only that is asked for."""
+    path = collection_path.relative_to(ROOT).as_posix() if collection_path.is_relative_to(ROOT) else ""
+    return True if (LOST or _only_quick(config)) and path.startswith(NEED_DAP) else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         path = item.path.relative_to(ROOT).as_posix()
-        if path.startswith(QUICK) and not item.get_closest_marker("slow"):
+        long = any(item.iter_markers("slow")) or any(item.iter_markers("nightly"))
+        if path.startswith(QUICK) and not path.startswith(NEED_DAP) and not long:
             item.add_marker(pytest.mark.quick)
+    if "nightly" not in _markers(config):
+        nightly = [item for item in items if item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=nightly)
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+
+
+def _only_quick(config: pytest.Config) -> bool:
+    return _markers(config) == "quick"
+
+
+def _markers(config: pytest.Config) -> str:
+    markers: str = config.getoption("markexpr")
+    return markers
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -34,6 +77,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 processes.restore_interrupts()
+if names := os.environ.get("SECAGG_TEST_STARTERS"):  # ci/slow flaky
+    processes.name_starters(Path(names))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,6 +86,13 @@ def no_process_is_left() -> Iterator[None]:
     processes.mark_children()
     yield
     assert processes.end_left_over() == [], "tests have left processes behind: they have been killed now"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_tests_need_no_extra(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if _only_quick(request.config):
+        assert [package for package in DAP if package in sys.modules] == [], "quick tests need no extra"
 
 
 @pytest.fixture(scope="session", autouse=True)

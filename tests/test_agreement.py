@@ -92,6 +92,15 @@ def test_all_shapes(d: int, k: int, seed: int) -> None:
     assert hexes(agreed) == openssl(secrets, publics)
 
 
+@pytest.mark.nightly
+def test_a_million_agreements_are_openssls(isa: str) -> None:
+    for seed in range(1_000_000 // 40_000):
+        rand = np.random.default_rng(seed).bytes
+        secrets, publics = random_secrets(200, seed), [KeyPair.generate(rand).public for _ in range(200)]
+        keys = octets([int.from_bytes(public, "big") for public in publics])
+        assert hexes(agree_all(secrets, keys)) == openssl(secrets, keys)
+
+
 def test_pycryptodome_agrees(isa: str) -> None:
     secrets, publics = random_secrets(32, 7), random_publics(8)
     point = ECC.import_key(b"\2" + bytes(publics[3]), curve_name="P-256").pointQ

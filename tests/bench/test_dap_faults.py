@@ -6,8 +6,9 @@ import pytest
 
 from bench.dap import faults, full_disk
 
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_every_report_is_counted_once_whatever_is_killed(database: str) -> None:
     if database == "postgresql" and "SECAGG_TEST_POSTGRES" not in os.environ:
@@ -15,7 +16,6 @@ def test_every_report_is_counted_once_whatever_is_killed(database: str) -> None:
     faults.run_faults(database, faults.QUICK, seed=int.from_bytes(os.urandom(2)))
 
 
-@pytest.mark.slow
 def test_full_disks_lose_no_report() -> None:
     if os.geteuid() != 0:
         pytest.skip("only root mounts small disks")

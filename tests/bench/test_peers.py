@@ -17,7 +17,8 @@ CASES = ("mask", "masks", "share", "reconstruct", "agree", "client", "unmask")
 
 
 def flower(setting: Setting) -> Any:
-    return pytest.importorskip("bench.peers.flower", exc_type=ImportError).Flower(setting)
+    reason = "needs flwr, of the extra peers: ci/slow peers"
+    return pytest.importorskip("bench.peers.flower", reason, exc_type=ImportError).Flower(setting)
 
 
 @pytest.mark.parametrize("implementation", [Ours, Obvious, flower])

@@ -311,7 +311,7 @@ def test_what_is_released_is_what_was_accepted(dap_urls: Urls, mode: BatchMode) 
     live(dap_urls, mode, examples=3 if "postgresql" in dap_urls.leader else 6, steps=25)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize("mode", BatchMode, ids=lambda mode: mode.name.lower())
 def test_what_is_released_is_what_was_accepted_in_many_lives(dap_urls: Urls, mode: BatchMode) -> None:
     live(dap_urls, mode, examples=30, steps=60)

@@ -33,7 +33,9 @@ REACH = 20_000  # of laws that are summed up
 @pytest.mark.parametrize("epsilon", ["0.1", "1", "3"])
 def test_exact_delta_is_within_the_accountants_bracket(sigma: int, difference: int, epsilon: str) -> None:
     """Privacy loss distributions bound delta from both sides: 1e-4 is their step."""
-    pld = pytest.importorskip("dp_accounting.pld.privacy_loss_distribution", reason="needs dp-accounting")
+    pld = pytest.importorskip(
+        "dp_accounting.pld.privacy_loss_distribution", reason="needs dp-accounting, of the extra oracles"
+    )
     ours = float(scalar_delta(Fraction(sigma**2), difference, Fraction(epsilon)))
     above, below = (
         pld.from_discrete_gaussian_mechanism(
@@ -73,7 +75,9 @@ def weights(right: Sequence[float]) -> NDArray[np.float64]:
 
 def loss(chances: NDArray[np.float64], difference: int, pessimistic: bool) -> Any:
     """dp-accounting's account of noise with these chances on a number that changes by so much."""
-    pld = pytest.importorskip("dp_accounting.pld.privacy_loss_distribution", reason="needs dp-accounting")
+    pld = pytest.importorskip(
+        "dp_accounting.pld.privacy_loss_distribution", reason="needs dp-accounting, of the extra oracles"
+    )
     logs = [float(x) for x in np.log(chances)]
     return pld.from_two_probability_mass_functions(
         dict(enumerate(logs)),
@@ -120,7 +124,7 @@ def test_what_honest_clients_add_together_keeps_to_the_budget_by_the_accountant(
 
 
 def opendp() -> Any:
-    prelude = pytest.importorskip("opendp.prelude", reason="needs opendp")
+    prelude = pytest.importorskip("opendp.prelude", reason="opendp, of the extra oracles")
     prelude.enable_features("contrib")
     return prelude
 

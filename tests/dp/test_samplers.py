@@ -259,7 +259,7 @@ def test_a_million_draws_fit_the_law(law: Sampler, reach: int) -> None:
     check_distribution(law, reach, 10**6)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @distributed
 def test_ten_million_draws_fit_the_law(law: Sampler, reach: int) -> None:
     check_distribution(law, reach, 10**7)

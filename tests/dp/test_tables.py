@@ -242,7 +242,7 @@ def test_a_million_draws_fit_the_law(law: Sampler, weights: Weights, reach: int)
     check_distribution(law, weights, reach, 10**6)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @every_law
 def test_ten_million_draws_fit_the_law(law: Sampler, weights: Weights, reach: int) -> None:
     check_distribution(law, weights, reach, 10**7)

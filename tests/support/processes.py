@@ -7,10 +7,12 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Barrier
 from typing import Any, TypeVar
@@ -67,6 +69,23 @@ def restore_interrupts() -> None:
 def mark_children() -> None:
     """From now on all that this process starts, and all that those start, can be found."""
     os.environ[_RUN] = str(os.getpid())
+
+
+def name_starters(names: Path) -> None:
+    """Write down each test of this process that starts another, a line for each start."""
+
+    def write(event: str, arguments: object = None) -> None:
+        if event == "subprocess.Popen" and (test := os.environ.get("PYTEST_CURRENT_TEST")):
+            with names.open("a") as file:
+                file.write(test.rpartition(" (")[0] + "\n")
+
+    def start(self: BaseProcess) -> None:
+        write("subprocess.Popen")
+        real_start(self)
+
+    real_start = BaseProcess.start
+    BaseProcess.start = start  # type: ignore[method-assign]
+    sys.addaudithook(write)
 
 
 def left_over() -> dict[int, str]:

@@ -35,6 +35,7 @@ from secagg.vdaf.gadgets import PolyEval
 from secagg.vdaf.xof import XofTurboShake128
 
 from ..support.folders import VECTORS
+from ..vectors import make_vdaf
 
 OURS, BAD = (json.loads((VECTORS / name).read_text())["cases"] for name in ("vdaf.json", "bad_vdaf.json"))
 DRAFTS = {20: DRAFT_20, 8: DRAFT_08}
@@ -220,6 +221,14 @@ def test_draft_08(isa: str, name: str, case: str) -> None:
 @pytest.mark.parametrize("case", OURS, ids=lambda case: str(case["name"]))
 def test_committed(isa: str, case: dict[str, Any]) -> None:
     Replay(instance(case["kind"], case, DRAFTS[case["draft"]]), with_operations(case)).run()
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("draft", DRAFTS)
+def test_thousands_of_reports_are_the_twins(draft: int) -> None:
+    for name, parameters, circuit, measurements in make_vdaf.instances(draft):
+        vector = make_vdaf.case(draft, name, parameters, circuit, measurements * 300)
+        Replay(instance(vector["kind"], vector, DRAFTS[draft]), with_operations(vector)).run()
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda case: str(case["name"]))

@@ -230,12 +230,12 @@ def test_crash_between_draw_and_release_gives_the_same_noise(dap_world: NewWorld
     assert transaction == (4 if side == "leader" else 1)
 
 
-@pytest.mark.slow
-def test_kill_between_draw_and_release_gives_the_same_noise(dap_world: NewWorld, tmp_path: Path) -> None:
+@pytest.mark.parametrize("turns", [3, pytest.param(60, marks=pytest.mark.nightly)])
+def test_kill_between_draw_and_release_gives_the_same_noise(dap_world: NewWorld, tmp_path: Path, turns: int) -> None:
     """Leader and Helper in a process of their own, with kill -9 at any moment of their collection."""
     world = dap_world(privacy=PRIVACY, journals=tmp_path)
     rng = random.Random(7)
-    for turn in range(12):
+    for turn in range(turns):
         expected = noised(world, filled(world))
         job = world.leader.collections.create(world.leader_task, world.request(), world.clock.now)
         world.close()
