@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from secagg import _kernels
 
@@ -76,6 +77,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
             terminalreporter.write_line(f"{taken:6.0f} s  {name}")
 
 
+settings.register_profile("tests", settings.default, deadline=None)  # no test is judged by the clock
+settings.load_profile("tests")
 processes.restore_interrupts()
 if names := os.environ.get("SECAGG_TEST_STARTERS"):  # ci/slow flaky
     processes.name_starters(Path(names))
