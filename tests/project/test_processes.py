@@ -1,0 +1,49 @@
+"""What tests start: `tests/support/processes.py`."""
+
+import signal
+import subprocess
+import sys
+import time
+
+from ..support.processes import left_over, ran, restore_interrupts, started
+
+
+def running(mark: str) -> list[str]:
+    return [command for command in left_over().values() if mark in command]
+
+
+def wait_until_gone(mark: str) -> None:
+    """Killed processes are there for a moment more."""
+    until = time.monotonic() + 60
+    while running(mark):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_a_process_takes_those_that_it_has_started_with_it() -> None:
+    with started("bash", "-c", "sleep 98761 & echo; wait", stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+        assert len(running("sleep 98761")) == 2
+        process.kill()
+        process.wait()
+        assert len(running("sleep 98761")) == 1
+    wait_until_gone("sleep 98761")
+
+
+def test_what_is_left_is_named_with_its_test() -> None:
+    with started("sleep", "98762"):
+        (command,) = running("sleep 98762")
+        assert "test_what_is_left_is_named_with_its_test" in command
+    wait_until_gone("sleep 98762")
+
+
+def test_interrupts_are_heeded_where_they_were_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        restore_interrupts()
+        signal.raise_signal(signal.SIGINT)  # still ignored here
+        done = ran(sys.executable, "-c", "import signal; print(signal.getsignal(signal.SIGINT).__name__)", text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done.stdout == "default_int_handler\n"
