@@ -94,7 +94,8 @@ def test_all_shapes(d: int, k: int, seed: int) -> None:
 
 @pytest.mark.nightly
 def test_a_million_agreements_are_openssls(isa: str) -> None:
-    for seed in range(1_000_000 // 40_000):
+    """Of five instruction sets together."""
+    for seed in range(5):
         rand = np.random.default_rng(seed).bytes
         secrets, publics = random_secrets(200, seed), [KeyPair.generate(rand).public for _ in range(200)]
         keys = octets([int.from_bytes(public, "big") for public in publics])
