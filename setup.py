@@ -1,5 +1,7 @@
-"""Builds the two extension modules; everything else is declared in pyproject.toml."""
+"""Builds the two extension modules, and the library of the same kernels that other projects link (docs/c-api.md);
+everything else is declared in pyproject.toml."""
 
+import json
 import subprocess
 import sys
 import sysconfig
@@ -15,6 +17,19 @@ SOURCES = sorted(glob("csrc/**/*.c", recursive=True))
 VDAF = [source for source in SOURCES if source.startswith("csrc/vdaf/")]
 KERNELS = [source for source in SOURCES if source not in VDAF]
 HEADERS = sorted(glob("csrc/**/*.h", recursive=True) + glob("csrc/**/*.inc", recursive=True))
+FLAGS = ["-O2", "-g0", "-fvisibility=hidden"]
+
+# What a shared library has linked of libsecagg.a stays its own: it is not exported in turn.
+KEPT = "" if sys.platform == "darwin" else " -Wl,--exclude-libs,libsecagg.a"
+PKG_CONFIG = """\
+prefix=${pcfiledir}/..
+
+Name: secagg
+Description: The C kernels of secagg
+Version: %s
+Cflags: -I${prefix}/include
+Libs: -L${prefix}/lib -lsecagg%s
+"""
 
 # One wheel serves this Python and all later ones; free-threaded Pythons have no limited API.
 LIMITED = not sysconfig.get_config_var("Py_GIL_DISABLED")
@@ -37,8 +52,17 @@ NEEDS = (
 )
 
 
-class BuildExtensions(build_ext):
-    """Says in a sentence what is missing, where a compiler would say it in pages."""
+class BuildKernels(build_ext):
+    """Builds the modules and the library; says in a sentence what is missing, where a compiler would take pages."""
+
+    def run(self) -> None:
+        super().run()
+        library = Path("." if self.inplace else self.build_lib, "secagg", "lib")
+        library.mkdir(exist_ok=True)
+        (library / "libsecagg.a").unlink(missing_ok=True)
+        objects = self.compiler.object_filenames(KERNELS, output_dir=self.build_temp)
+        self.compiler.create_static_lib(objects, "secagg", output_dir=str(library))
+        (library / "secagg.pc").write_text(PKG_CONFIG % (self.distribution.get_version(), KEPT))
 
     def build_extensions(self) -> None:
         command = [*self.compiler.compiler, *(f"-I{folder}" for folder in self.compiler.include_dirs)]
@@ -49,6 +73,11 @@ class BuildExtensions(build_ext):
                 if not _succeeds([*command, "-c", str(source), "-o", str(source.with_suffix(".o"))]):
                     sys.exit(sentence)
         super().build_extensions()
+
+    def build_extension(self, ext: Extension) -> None:
+        flags = " ".join([*self.compiler.compiler_so, *FLAGS])
+        ext.define_macros.append(("SECAGG_FLAGS", json.dumps(flags)))
+        super().build_extension(ext)
 
 
 def _succeeds(command: list[str]) -> bool:
@@ -62,9 +91,9 @@ def extension(name: str, sources: list[str]) -> Extension:
     return Extension(
         f"secagg.{name}",
         sources=[f"secagg/{name}.pyx", *sources],
-        depends=["secagg/_kernels.pxd", "secagg/include/secagg.h", *HEADERS],
+        depends=["secagg/__init__.pxd", "secagg/_kernels.pxd", "secagg/include/secagg.h", *HEADERS],
         include_dirs=["secagg/include", "csrc"],
-        extra_compile_args=["-O2"],
+        extra_compile_args=FLAGS,
         define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED else [],
         py_limited_api=LIMITED,
     )
@@ -75,6 +104,6 @@ if sys.platform == "win32":
 
 setup(
     ext_modules=cythonize([extension("_kernels", KERNELS), extension("_vdaf", VDAF)], build_dir="build"),
-    cmdclass={"build_ext": BuildExtensions},
+    cmdclass={"build_ext": BuildKernels},
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED else {},
 )

@@ -139,6 +139,13 @@ const char *secagg_isa_available(size_t i) {
     return NULL;
 }
 
+const char *secagg_isa_built(size_t i) {
+    for (unsigned r = 0; r < ROWS; r++)
+        if (rows[r].supported && i-- == 0)
+            return rows[r].name;
+    return NULL;
+}
+
 const char *secagg_isa_with(enum secagg_subject subject, size_t i) {
     for (unsigned r = 0; r < ROWS && (unsigned)subject < SECAGG_SUBJECTS; r++)
         if (rows_present() >> r & 1 && prefers(subject, r) && i-- == 0)

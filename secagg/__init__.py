@@ -46,6 +46,7 @@ __all__ = [
     "Stray",
     "Threat",
     "get_include",
+    "get_library",
     "masking",
     "primitives",
     "rounds_of",
@@ -95,3 +96,8 @@ def __dir__() -> list[str]:
 def get_include() -> str:
     """The folder of `secagg.h`, for C code that calls the kernels."""
     return str(Path(__file__).parent / "include")
+
+
+def get_library() -> str:
+    """The folder of `libsecagg.a` and of `secagg.pc`, which tells `pkg-config` how to compile and link with it."""
+    return str(Path(__file__).parent / "lib")

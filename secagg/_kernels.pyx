@@ -5,46 +5,18 @@ from os import environ
 
 from libc.stdint cimport int8_t, int64_t, uint8_t, uint32_t, uint64_t
 
-cdef extern from "secagg.h" nogil:
-    const char *secagg_isa_available(size_t i)
-    const char *secagg_isa()
-    int secagg_isa_use(const char *name)
-    enum secagg_subject:
-        SECAGG_MASKS
-        SECAGG_PACKING
-        SECAGG_HKDF
-        SECAGG_AGREEMENT
-        SECAGG_TURBOSHAKE
-    const char *secagg_isa_of(secagg_subject subject)
-    const char *secagg_isa_with(secagg_subject subject, size_t i)
-    int secagg_selftest()
-    int secagg_mask_sum_u32(uint32_t *, size_t, const uint8_t *, const int8_t *, size_t, uint64_t, const uint8_t *, uint64_t)
-    int secagg_mask_sum_u64(uint64_t *, size_t, const uint8_t *, const int8_t *, size_t, uint64_t, const uint8_t *, uint64_t)
-    int secagg_expand_u32(uint32_t *, size_t, const uint8_t *, uint64_t, const uint8_t *, uint64_t)
-    int secagg_expand_u64(uint64_t *, size_t, const uint8_t *, uint64_t, const uint8_t *, uint64_t)
-    int secagg_add_u32(uint32_t *, const uint32_t *, size_t, uint64_t)
-    int secagg_add_u64(uint64_t *, const uint64_t *, size_t, uint64_t)
-    int secagg_subtract_u32(uint32_t *, const uint32_t *, size_t, uint64_t)
-    int secagg_subtract_u64(uint64_t *, const uint64_t *, size_t, uint64_t)
-    int secagg_reduce_u32(uint32_t *, size_t, uint64_t)
-    int secagg_reduce_u64(uint64_t *, size_t, uint64_t)
-    int secagg_pack_u32(uint8_t *, const uint32_t *, size_t, uint64_t)
-    int secagg_pack_u64(uint8_t *, const uint64_t *, size_t, uint64_t)
-    int secagg_unpack_u32(uint32_t *, const uint8_t *, size_t, uint64_t)
-    int secagg_unpack_u64(uint64_t *, const uint8_t *, size_t, uint64_t)
-    int secagg_packed_add_u32(uint32_t *, const uint8_t *, size_t, uint64_t)
-    int secagg_packed_add_u64(uint64_t *, const uint8_t *, size_t, uint64_t)
-    int secagg_packed_check(const uint8_t *, size_t, uint64_t)
-    int secagg_scalars_check(const uint8_t *, size_t)
-    int secagg_shamir_share(uint8_t *, const uint8_t *, size_t, const uint8_t *, size_t, const uint32_t *, size_t)
-    int secagg_shamir_lagrange(uint8_t *, const uint32_t *, size_t)
-    int secagg_shamir_combine(uint8_t *, const uint8_t *, const uint8_t *, size_t, size_t)
-    int secagg_p256_lift(uint8_t *, uint8_t *, const uint8_t *, size_t)
-    int secagg_p256_agree(uint8_t *, uint8_t *, const uint8_t *, size_t, const uint8_t *, size_t)
-    int secagg_hkdf_sha256(uint8_t *, size_t, const uint8_t *, size_t, const uint8_t *, size_t, size_t)
-    int secagg_add_signed_u32(uint32_t *, const int64_t *, size_t, uint64_t)
-    int secagg_add_signed_u64(uint64_t *, const int64_t *, size_t, uint64_t)
-    int secagg_add_signed_u128(uint64_t *, const int64_t *, size_t, const uint64_t *)
+from secagg cimport *
+
+cdef extern from *:
+    """
+    #ifdef __clang__
+    #define SECAGG_COMPILER "clang " __clang_version__
+    #else
+    #define SECAGG_COMPILER "gcc " __VERSION__
+    #endif
+    """
+    const char *SECAGG_COMPILER
+    const char *SECAGG_FLAGS  # a macro of setup.py's
 
 cdef extern from "isa.h" nogil:
     struct isa_row "isa":
@@ -78,6 +50,10 @@ cdef int _ok(int status) except -1:
     return 0
 
 
+API_VERSION = secagg_api_version()
+COMPILER = (<bytes>SECAGG_COMPILER).decode()
+FLAGS = (<bytes>SECAGG_FLAGS).decode()
+
 SUBJECTS = {
     "masks": SECAGG_MASKS,
     "packing": SECAGG_PACKING,
@@ -91,6 +67,13 @@ def isa_available():
     names = []
     while secagg_isa_available(len(names)) is not NULL:
         names.append(secagg_isa_available(len(names)).decode())
+    return tuple(names)
+
+
+def isa_built():
+    names = []
+    while secagg_isa_built(len(names)) is not NULL:
+        names.append(secagg_isa_built(len(names)).decode())
     return tuple(names)
 
 

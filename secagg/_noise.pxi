@@ -1,20 +1,5 @@
 """The part of the boundary that draws noise; _kernels.pyx includes it."""
 
-cdef extern from "secagg.h" nogil:
-    struct secagg_random:
-        const uint8_t *seed
-        const uint8_t *nonce
-        const uint64_t *words
-        uint64_t count
-        uint64_t used
-    int secagg_noise_laplace(int64_t *, size_t, uint64_t, uint64_t, secagg_random *)
-    int secagg_noise_gaussian(int64_t *, size_t, const uint64_t *, const uint64_t *, secagg_random *)
-    int secagg_noise_scan(int64_t *, size_t, const uint64_t *, size_t, secagg_random *)
-    int secagg_noise_bitwise(int64_t *, size_t, const uint64_t *, unsigned, secagg_random *)
-    int secagg_noise_search(int64_t *, size_t, size_t *, const uint64_t *, size_t, secagg_random *)
-    int secagg_random_words(uint64_t *, size_t, secagg_random *)
-
-
 cdef uint8_t[12] ZERO_NONCE
 
 

@@ -4,9 +4,17 @@
  * kinds of function take R as a uint64_t in 2 .. 2^64 - 1, with 0 for 2^64.  Inputs described as "mod R" are < R.
  * Scalars are elements of Z_q, q the order of the P-256 group, as 32 bytes, big-endian (SEC 1), and < q.
  *
- * Functions keep no state, allocate nothing that outlives them, and may run in any number of threads.  They return 0,
+ * Functions keep no state of a call, allocate nothing that outlives it, and may run in any number of threads.  They return 0,
  * or -1 for a bad argument, and then have written nothing.  Time does not depend on the contents of vectors, seeds,
- * shares or secrets; it may depend on lengths, R, offsets and x-coordinates. */
+ * shares or secrets; it may depend on lengths, R, offsets and x-coordinates.
+ *
+ * There are two libraries.  libsecagg.a and secagg.pc, in the folder that Python's secagg.get_library() names, are for
+ * programs that are linked; the code is position-independent.  The module secagg._kernels exports the same functions to
+ * those that load it.  The one thing that a library remembers is which instruction sets it uses, and each copy of it
+ * remembers its own: secagg_isa_use() in a program says nothing to the module that Python has loaded in the same
+ * process.
+ *
+ * All functions may be called after fork() in the child, whatever the parent's threads were doing: none takes a lock. */
 #ifndef SECAGG_H
 #define SECAGG_H
 
@@ -17,6 +25,23 @@
 extern "C" {
 #endif
 
+/* The module is compiled with hidden symbols, so that it exports what stands here and no more. */
+#ifdef __GNUC__
+#pragma GCC visibility push(default)
+#endif
+
+/* --- Versions ---------------------------------------------------------------------------------------------------
+ * Under one version of this interface, functions, constants and names of instruction sets are only added, and
+ * subjects before SECAGG_SUBJECTS, which grows; what is here keeps its types, its layout, its meaning and, for equal
+ * arguments, its results to the bit.  Anything else gets a new version.  So a program that was compiled with this
+ * header can use any library of the same version that is not older than it; who loads a library at run time
+ * compares. */
+
+#define SECAGG_API_VERSION 1
+
+/* SECAGG_API_VERSION of the header that the library was compiled with. */
+int secagg_api_version(void);
+
 #define SECAGG_SEED_BYTES 16
 #define SECAGG_NONCE_BYTES 12
 #define SECAGG_SCALAR_BYTES 32
@@ -25,6 +50,9 @@ extern "C" {
 
 /* The i-th instruction set that this build knows and this CPU has, oldest ("portable") first; NULL past the last. */
 const char *secagg_isa_available(size_t i);
+
+/* The i-th instruction set that this build knows, whatever this CPU has, oldest first; NULL past the last. */
+const char *secagg_isa_built(size_t i);
 
 /* Name of the newest in use. */
 const char *secagg_isa(void);
@@ -198,6 +226,10 @@ int secagg_noise_search(int64_t *out, size_t n, size_t *done, const uint64_t *th
 
 /* out[i] := the next word.  Output out[n]. */
 int secagg_random_words(uint64_t *out, size_t n, struct secagg_random *random);
+
+#ifdef __GNUC__
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }

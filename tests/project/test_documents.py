@@ -28,7 +28,10 @@ BLOCKS = [
 
 def test_the_pages_have_examples() -> None:
     with_python = {str(block.id).rpartition("-")[0] for block in BLOCKS}
-    assert with_python == {"README.md", *(f"docs/{name}.md" for name in ("secagg", "prio3", "noise", "kernels"))}
+    assert with_python == {
+        "README.md",
+        *(f"docs/{name}.md" for name in ("secagg", "prio3", "noise", "kernels", "c-api")),
+    }
 
 
 @pytest.mark.parametrize(("code", "printed"), BLOCKS)

@@ -1,8 +1,5 @@
 """sdist and wheel hold what they should, and the wheel works in an empty environment, away from the source tree."""
 
-import os
-import shutil
-import sys
 import tarfile
 from pathlib import Path
 from zipfile import ZipFile
@@ -10,10 +7,7 @@ from zipfile import ZipFile
 import pytest
 
 from ..support.folders import ROOT
-from ..support.processes import ran
-
-SOURCE = ROOT
-NOT_SOURCE = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "*.so", "__pycache__")
+from .conftest import run
 
 # Runs where secagg is importable only as the installed wheel; NIST SP 800-38A, F.5.1, gives the first block.
 MASK_THROUGH_CFFI = """
@@ -32,40 +26,12 @@ assert block.hex() == "874d6191b620e3261bef6864990db6ce", block.hex()
 pytestmark = pytest.mark.slow
 
 
-def run(*command: str | Path, cwd: Path) -> str:
-    """Standard output of a command that sees nothing of the environment that these tests run in."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SECAGG_", "COV_"))}
-    result = ran(*command, cwd=cwd, env=environ, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
-    printed: str = result.stdout
-    return printed
-
-
-@pytest.fixture(scope="module")
-def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the sdist, made from a copy of the source tree, and the wheel, made from the sdist."""
-    source = tmp_path_factory.mktemp("source") / "secagg"
-    shutil.copytree(SOURCE, source, ignore=NOT_SOURCE)
-    out = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--outdir", out, source, cwd=out)
-    return out
-
-
-@pytest.fixture(scope="module")
-def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` of an environment that holds the wheel and its dependencies and nothing else."""
-    environment = tmp_path_factory.mktemp("installed")
-    run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=environment)
-    python, (wheel,) = environment / "bin" / "python", dist.glob("*.whl")
-    run(sys.executable, "-m", "pip", "--python", python, "install", "-q", wheel, cwd=environment)
-    return python.parent
-
-
 def test_wheel_holds_headers_and_types_but_no_source(dist: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     names = ZipFile(wheel).namelist()
     assert {"secagg/include/secagg.h", "secagg/py.typed", "secagg/_kernels.pyi", "secagg/capi.py"} <= set(names)
     assert sum(name.startswith("secagg/_kernels.") and name.endswith(".so") for name in names) == 1
+    assert {"secagg/__init__.pxd", "secagg/lib/libsecagg.a", "secagg/lib/secagg.pc"} <= set(names)
     assert not [name for name in names if name.endswith((".c", ".inc", ".pyx", ".o"))]
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"secagg"}
 
@@ -74,7 +40,7 @@ def test_sdist_holds_source_but_nothing_generated(dist: Path) -> None:
     (sdist,) = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    kernels = {str(path.relative_to(SOURCE)) for path in (SOURCE / "csrc").rglob("*.*")}
+    kernels = {str(path.relative_to(ROOT)) for path in (ROOT / "csrc").rglob("*.*")}
     assert kernels | {"LICENSE", "README.md", "secagg/_kernels.pyx", "secagg/include/secagg.h"} <= names
     assert not [name for name in names if name.endswith((".so", ".o", "_kernels.c"))]
 
@@ -85,7 +51,7 @@ def test_mask_through_cffi_from_the_wheel(installed: Path, tmp_path: Path) -> No
 
 def test_header_is_where_get_include_says(installed: Path, tmp_path: Path) -> None:
     include = run(installed / "python", "-c", "import secagg; print(secagg.get_include())", cwd=tmp_path).strip()
-    assert Path(include, "secagg.h").read_text() == (SOURCE / "secagg/include/secagg.h").read_text()
+    assert Path(include, "secagg.h").read_text() == (ROOT / "secagg/include/secagg.h").read_text()
 
 
 @pytest.mark.parametrize("command", [["secagg"], ["python", "-m", "secagg"]], ids=" ".join)
