@@ -5,14 +5,30 @@ number reaches arithmetic before `whole` or `real` has made a Python number of i
 """
 
 from collections.abc import Callable
-from math import isfinite
+from math import isfinite, prod
 from operator import index
-from typing import Any, SupportsFloat, SupportsIndex
+from typing import Any, Protocol, SupportsFloat, SupportsIndex
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import ArgumentTypeError, LocalProtocolError
+
+
+class _SupportsBuffer(Protocol):
+    """`collections.abc.Buffer`, which Python 3.11 does not have yet."""
+
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+
+class _SupportsDlpack(Protocol):
+    def __dlpack__(self) -> Any: ...
+
+
+Buffer = NDArray[Any] | _SupportsBuffer | _SupportsDlpack
+
+ROW = ("n",)
+_IN_ORDER, _WRITEABLE = 0x101, 0x400  # numpy's flags: C_CONTIGUOUS and ALIGNED, WRITEABLE
 
 _BOOLEANS = (bool, np.bool_)
 _NO_INTEGERS = (*_BOOLEANS, np.ma.MaskedArray)  # all have, or once had, __index__
@@ -29,6 +45,8 @@ def whole(value: SupportsIndex, name: str) -> int:
     Raises:
         ArgumentTypeError: the value is not an integer.
     """
+    if type(value) is int:
+        return value
     if not isinstance(value, _NO_INTEGERS):
         try:
             return index(value)
@@ -106,6 +124,91 @@ def array(values: ArrayLike, name: str, dtype: type[Any] | None = None) -> NDArr
     if nested or isinstance(values, np.ma.MaskedArray):
         raise ArgumentTypeError(f"{name} must not be a masked array: its mask would be lost; fill it first")
     return np.asarray(values, dtype)
+
+
+def buffer(
+    values: Buffer, name: str, kind: np.dtype[Any], shape: tuple[int | str, ...] = ROW, *, writable: bool = False
+) -> NDArray[Any]:
+    """The caller's own memory as an array: never a copy.
+
+    Args:
+        values: a numpy array, or whatever else has a C-contiguous buffer or `__dlpack__`: `bytes`, a `bytearray`,
+            `array.array`, `memoryview`, an array of ctypes. If it is no numpy array, it may have one axis in place of
+            several, of which the lengths of all but one must be given.
+        name: the parameter's name, for the error.
+        kind: the type that items must have. Those of a `bytearray` are uint8.
+        shape: of each axis, its length, or what the error calls it if that is the caller's choice.
+        writable: whether it is to be changed.
+
+    Raises:
+        ArgumentTypeError: this is no buffer, or its items have another type.
+        ValueError: the buffer has another shape, its items do not follow each other or are not aligned, or it is to be
+            changed and is read-only. numpy takes what a `__dlpack__` without versions gives to be so.
+    """
+    need = _IN_ORDER | _WRITEABLE if writable else _IN_ORDER
+    array = values if type(values) is np.ndarray else view(values, name)
+    if array.dtype == kind:
+        if array.ndim != len(shape) and not isinstance(values, np.ndarray):
+            array = _with_axes(array, shape)
+        if array.flags.num & need == need and _is(array.shape, shape):
+            return array
+    raise _refusal(values, array, name, kind, shape)
+
+
+def view(values: Buffer, name: str) -> NDArray[Any]:
+    """The memory of a buffer of any items and axes, as `buffer` takes them.
+
+    Args:
+        values: the buffer.
+        name: the parameter's name, for the error.
+
+    Raises:
+        ArgumentTypeError: the value is no buffer, or a masked array.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        raise ArgumentTypeError(f"{name} must not be a masked array: its mask would be lost; fill it first")
+    try:
+        if isinstance(values, np.ndarray):
+            return values.view(np.ndarray)
+        if hasattr(values, "__dlpack__"):
+            return np.from_dlpack(values)  # type: ignore[arg-type]
+        array = np.asarray(memoryview(values))
+    except (TypeError, ValueError, BufferError, RuntimeError):
+        raise ArgumentTypeError(f"{name} must be an array or another buffer, got {_kind(values)}") from None
+    return array.view(np.uint8) if array.dtype == "S1" else array  # as ctypes.create_string_buffer has them
+
+
+def _with_axes(array: NDArray[Any], wanted: tuple[int | str, ...]) -> NDArray[Any]:
+    """A row of items, cut into axes if it has the right number of them."""
+    row = prod(length for length in wanted if isinstance(length, int))
+    if array.ndim != 1 or not array.flags.c_contiguous or row == 0 or array.size % row:
+        return array
+    return array.reshape([length if isinstance(length, int) else array.size // row for length in wanted])
+
+
+def _is(shape: tuple[int, ...], wanted: tuple[int | str, ...]) -> bool:
+    if len(shape) != len(wanted):
+        return False
+    if wanted is ROW or shape == wanted:
+        return True
+    return all(isinstance(want, str) or length == want for length, want in zip(shape, wanted, strict=True))
+
+
+def _refusal(
+    values: Buffer, array: NDArray[Any], name: str, kind: np.dtype[Any], wanted: tuple[int | str, ...]
+) -> Exception:
+    """What is wanted and what was given; nothing of what is in it."""
+    ours = isinstance(values, np.ndarray)
+    given = f"{'' if ours else _kind(values) + ' of '}{array.dtype}{list(array.shape)}"
+    message = f"{name} must be {kind}[{', '.join(map(str, wanted))}], got {given}"
+    if array.dtype != kind:
+        cast = "" if ours or array.dtype != np.uint8 else f"; cast it: memoryview({name}).cast({kind.char!r})"
+        return ArgumentTypeError(message + cast)
+    if not array.flags.c_contiguous:
+        return ValueError(message + " that is not C-contiguous")
+    if not array.flags.aligned:
+        return ValueError(message + " that is not aligned")
+    return ValueError(message + (" that is read-only, and it is to be changed" if _is(array.shape, wanted) else ""))
 
 
 def in_place(values: NDArray[Any], name: str) -> NDArray[Any]:

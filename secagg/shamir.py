@@ -2,6 +2,9 @@
 
 A scalar is an element of Z_q in 32 big-endian bytes. q is the order of the P-256 group, so that a secret key of that
 group is itself a scalar. x-coordinates are user ids: they are public, distinct and never 0.
+
+As in `secagg.vector`, arrays may be any buffers, which are read where they lie. One that is no array of numpy, such as
+a `bytearray`, may have all its bytes in a row where several axes are wanted.
 """
 
 import os
@@ -13,7 +16,7 @@ from numpy import uint8, uint32
 from numpy.typing import NDArray
 
 from secagg import _kernels
-from secagg.arguments import array, whole
+from secagg.arguments import Buffer, buffer, view, whole
 
 __all__ = [
     "SCALAR_BYTES",
@@ -32,6 +35,7 @@ SCALAR_BYTES = 32
 RandomBytes = Callable[[int], bytes]
 """A source of random bytes, such as `os.urandom`: called with k, it returns k uniform bytes."""
 
+_OCTET, _X = np.dtype(uint8), np.dtype(uint32)
 _Q_WORDS = np.frombuffer(Q.to_bytes(SCALAR_BYTES, "big"), ">u8")
 
 
@@ -56,16 +60,17 @@ def random_scalars(n: int, rand: RandomBytes = os.urandom) -> NDArray[uint8]:
     return scalars
 
 
-def in_field(scalars: NDArray[uint8]) -> bool:
+def in_field(scalars: Buffer) -> bool:
     """Whether all scalars are below q. Nothing else about them is revealed, and the time does not depend on them.
 
     Args:
         scalars: uint8[..., 32].
     """
-    return bool(_kernels.scalars_check(np.ascontiguousarray(array(scalars, "scalars")).reshape(-1, SCALAR_BYTES)))
+    axes = view(scalars, "scalars").shape[:-1] if isinstance(scalars, np.ndarray) else ("n",)
+    return _all_below_q(buffer(scalars, "scalars", _OCTET, (*axes, SCALAR_BYTES)))
 
 
-def share(secrets: NDArray[uint8], t: int, xs: NDArray[uint32], *, rand: RandomBytes = os.urandom) -> NDArray[uint8]:
+def share(secrets: Buffer, t: int, xs: Buffer, *, rand: RandomBytes = os.urandom) -> NDArray[uint8]:
     """Split each secret into one share per x-coordinate; any t shares determine it (SS.share, section 3.1).
 
     The polynomials are independent and uniform among those of degree below t. The highest coefficient may be 0: if it
@@ -81,21 +86,22 @@ def share(secrets: NDArray[uint8], t: int, xs: NDArray[uint32], *, rand: RandomB
         uint8[n, s, 32]: row i holds what the user with x-coordinate xs[i] gets, one share of each secret.
 
     Raises:
-        ValueError: an argument has another type, shape or range.
+        TypeError: the items of a buffer have another type.
+        ValueError: an argument has another shape or range.
     """
-    secrets = _scalars("secrets", secrets, "[s, 32]")
-    xs, t = _coordinates(xs), whole(t, "t")
-    if not 1 <= t <= xs.size:
-        raise ValueError(f"threshold t must be 1 .. n = {xs.size}, got {t}")
-    s = secrets.shape[0]
-    shares = np.zeros((xs.size, s, SCALAR_BYTES), uint8)
+    scalars = _scalars(secrets, "secrets", "s")
+    coordinates, t = _coordinates(xs), whole(t, "t")
+    if not 1 <= t <= coordinates.size:
+        raise ValueError(f"threshold t must be 1 .. n = {coordinates.size}, got {t}")
+    s = len(scalars)
+    shares = np.zeros((coordinates.size, s, SCALAR_BYTES), uint8)
     if s:
         coefficients = random_scalars(s * (t - 1), rand).reshape(s, t - 1, SCALAR_BYTES)
-        _kernels.shamir_share(shares, secrets, coefficients, xs)
+        _kernels.shamir_share(shares, scalars, coefficients, coordinates)
     return shares
 
 
-def lagrange(xs: NDArray[uint32]) -> NDArray[uint8]:
+def lagrange(xs: Buffer) -> NDArray[uint8]:
     """Lagrange's basis polynomials for xs, evaluated at 0; the latest few sets of x-coordinates are remembered.
 
     The cache is what makes reconstructing n secrets cost O(t^2 + nt) instead of O(n t^2) (section 7.2).
@@ -107,12 +113,13 @@ def lagrange(xs: NDArray[uint32]) -> NDArray[uint8]:
         uint8[t, 32], read-only: the product over j != i of xs[j] / (xs[j] - xs[i]) for each i.
 
     Raises:
-        ValueError: xs has another type or shape, is empty, or holds a zero or a duplicate.
+        TypeError: the items of xs have another type.
+        ValueError: xs has another shape, is empty, or holds a zero or a duplicate.
     """
     return _lagrange(_coordinates(xs).tobytes())
 
 
-def reconstruct(shares: NDArray[uint8], xs: NDArray[uint32]) -> NDArray[uint8]:
+def reconstruct(shares: Buffer, xs: Buffer) -> NDArray[uint8]:
     """Recover secrets from shares (SS.recon, section 3.1; many at once as in section 7.2).
 
     Any number of shares that is not below the threshold is enough. With fewer shares, or with a wrong one, the result
@@ -126,15 +133,14 @@ def reconstruct(shares: NDArray[uint8], xs: NDArray[uint32]) -> NDArray[uint8]:
         uint8[s, 32].
 
     Raises:
-        ValueError: an argument has another type, shape or range.
+        TypeError: the items of a buffer have another type.
+        ValueError: an argument has another shape or range.
     """
-    shares = _scalars("shares", shares, "[t, s, 32]")
     coefficients = lagrange(xs)
-    if len(shares) != len(coefficients):
-        raise ValueError(f"there are {len(shares)} rows of shares for {len(coefficients)} x-coordinates")
-    secrets = np.zeros(shares.shape[1:], uint8)
+    scalars = _scalars(shares, "shares", len(coefficients), "s")
+    secrets = np.zeros(scalars.shape[1:], uint8)
     if secrets.size:
-        _kernels.shamir_combine(secrets, coefficients, shares)
+        _kernels.shamir_combine(secrets, coefficients, scalars)
     return secrets
 
 
@@ -162,22 +168,23 @@ def _not_below_q(scalars: NDArray[uint8]) -> NDArray[np.bool_]:
     return exceeds
 
 
-def _scalars(name: str, values: NDArray[uint8], shape: str) -> NDArray[uint8]:
-    given = array(values, name)
-    if given.dtype != uint8 or given.ndim != len(shape.split(",")) or given.shape[-1] != SCALAR_BYTES:
-        raise ValueError(f"{name} must be uint8{shape}, got {given.dtype}{list(given.shape)}")
-    scalars = np.ascontiguousarray(given)
-    if not in_field(scalars):
+def _all_below_q(scalars: NDArray[uint8]) -> bool:
+    return bool(_kernels.scalars_check(scalars.reshape(-1, SCALAR_BYTES)))
+
+
+def _scalars(values: Buffer, name: str, *shape: int | str) -> NDArray[uint8]:
+    scalars = buffer(values, name, _OCTET, (*shape, SCALAR_BYTES))
+    if not _all_below_q(scalars):
         raise ValueError(f"{name} must be below q, the order of the P-256 group")
     return scalars
 
 
-def _coordinates(xs: NDArray[uint32]) -> NDArray[uint32]:
-    xs = array(xs, "xs")
-    if xs.dtype != uint32 or xs.ndim != 1 or xs.size == 0:
-        raise ValueError(f"x-coordinates must be a non-empty uint32[n], got {xs.dtype}{list(xs.shape)}")
+def _coordinates(values: Buffer) -> NDArray[uint32]:
+    xs = buffer(values, "xs", _X)
+    if xs.size == 0:
+        raise ValueError("there must be at least one x-coordinate")
     if not xs.all():
         raise ValueError("x-coordinates must not be 0: the value there is the secret")
     if np.unique(xs).size != xs.size:
         raise ValueError("x-coordinates must be distinct")
-    return np.ascontiguousarray(xs)
+    return xs

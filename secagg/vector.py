@@ -1,6 +1,8 @@
 """Vectors mod R: arithmetic in place, and packing at b = ceil(log2 R) bits an element (architecture, decision 7).
 
-A vector mod R is a contiguous one-dimensional array, uint32 when R <= 2**32 and uint64 when R is 2**32 + 1 .. 2**64.
+A vector mod R is an array, or any other buffer, of one dimension: uint32 when R <= 2**32, uint64 when R is 2**32 + 1 ..
+2**64. Arrays of numpy, `array.array`, `memoryview`, `bytearray`, arrays of ctypes and objects with `__dlpack__` are
+taken as they lie in memory, without a copy, and changed there by the functions that change them.
 Its elements must be below R, except for `reduce`. Only `packed_check` checks this: a larger element gives a wrong
 result, but never an unsafe access. No function's time depends on the elements.
 
@@ -8,8 +10,9 @@ A packed vector is one little-endian number in ceil(n*b/8) bytes. Element i is i
 bits are 0. Eight elements take b whole bytes, so a packed vector can be cut at any multiple of 8 elements: the bytes
 from packed_size(offset, R) on are `pack(vector[offset:], R)`.
 
-Every function raises ValueError for a modulus outside 2 .. 2**64, for arrays that are not contiguous and
-one-dimensional, and for arrays of different lengths. It raises TypeError for a dtype other than `dtype(modulus)`.
+Every function raises ValueError for a modulus outside 2 .. 2**64, for buffers that are not C-contiguous, aligned and
+one-dimensional, for buffers of different lengths, and for one that is read-only and to be changed. It raises TypeError
+for items of another type than `dtype(modulus)`, as those of a `bytearray` are: `memoryview(x).cast("I")` casts it.
 """
 
 from collections.abc import Callable
@@ -20,8 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg import _kernels
-from secagg.arguments import array, in_place, whole
-from secagg.errors import ArgumentTypeError
+from secagg.arguments import Buffer, buffer, whole
 
 __all__ = [
     "add",
@@ -37,7 +39,8 @@ __all__ = [
 ]
 
 Word = NDArray[Any]  # uint32 when R <= 2**32, else uint64
-Bytes = bytes | bytearray | memoryview | NDArray[np.uint8]
+
+OCTET, _U32, _U64, _I64 = (np.dtype(kind) for kind in (np.uint8, np.uint32, np.uint64, np.int64))
 
 _GROUP = 8  # elements that together take whole bytes, whatever b is
 _CUT = 16  # elements that together take whole keystream blocks, too
@@ -53,10 +56,10 @@ def dtype(modulus: int) -> np.dtype[Any]:
     modulus = whole(modulus, "modulus")
     if not 2 <= modulus <= 1 << 64:
         raise ValueError(f"modulus must be 2 .. 2**64, got {modulus}")
-    return np.dtype(np.uint32 if modulus <= 1 << 32 else np.uint64)
+    return _U32 if modulus <= 1 << 32 else _U64
 
 
-def add(a: Word, b: Word, modulus: int) -> None:
+def add(a: Buffer, b: Buffer, modulus: int) -> None:
     """Add in place: a[i] := a[i] + b[i] mod R.
 
     Args:
@@ -64,11 +67,12 @@ def add(a: Word, b: Word, modulus: int) -> None:
         b: b[n] mod R.
         modulus: R.
     """
-    modulus = require_vectors(modulus, a, b)
-    _kernels.add(a, b, modulus)
+    modulus, kind = _ring(modulus)
+    a = buffer(a, "a", kind, writable=True)
+    _kernels.add(a, buffer(b, "b", kind, a.shape), modulus)
 
 
-def add_signed(a: Word, b: NDArray[np.int64], modulus: int) -> None:
+def add_signed(a: Buffer, b: Buffer, modulus: int) -> None:
     """Add in place: a[i] := a[i] + b[i] mod R, where b has signs.
 
     Args:
@@ -77,17 +81,16 @@ def add_signed(a: Word, b: NDArray[np.int64], modulus: int) -> None:
         b: int64[n], any values.
         modulus: R; in this function alone it may also be 2**64 + 1 .. 2**128 - 1.
     """
-    modulus, b = whole(modulus, "modulus"), array(b, "b")
+    modulus = whole(modulus, "modulus")
     if modulus <= 1 << 64:
-        require_vectors(modulus, a)
-        _kernels.add_signed(a, b, modulus)
-    elif in_place(a, "a").dtype != np.uint64:
-        raise TypeError(f"a vector mod {modulus} has dtype uint64, got {a.dtype}")
+        a = buffer(a, "a", dtype(modulus), writable=True)
+        _kernels.add_signed(a, buffer(b, "b", _I64, a.shape), modulus)
     else:
-        _kernels.add_signed_wide(a, b, modulus)
+        a = buffer(a, "a", _U64, ("n", 2), writable=True)
+        _kernels.add_signed_wide(a, buffer(b, "b", _I64, a.shape[:1]), modulus)
 
 
-def subtract(a: Word, b: Word, modulus: int) -> None:
+def subtract(a: Buffer, b: Buffer, modulus: int) -> None:
     """Subtract in place: a[i] := a[i] - b[i] mod R.
 
     Args:
@@ -95,19 +98,20 @@ def subtract(a: Word, b: Word, modulus: int) -> None:
         b: b[n] mod R.
         modulus: R.
     """
-    modulus = require_vectors(modulus, a, b)
-    _kernels.subtract(a, b, modulus)
+    modulus, kind = _ring(modulus)
+    a = buffer(a, "a", kind, writable=True)
+    _kernels.subtract(a, buffer(b, "b", kind, a.shape), modulus)
 
 
-def reduce(a: Word, modulus: int) -> None:
+def reduce(a: Buffer, modulus: int) -> None:
     """Reduce in place: a[i] := a[i] mod R.
 
     Args:
         a: a[n] with any elements, which is changed.
         modulus: R.
     """
-    modulus = require_vectors(modulus, a)
-    _kernels.reduce(a, modulus)
+    modulus, kind = _ring(modulus)
+    _kernels.reduce(buffer(a, "a", kind, writable=True), modulus)
 
 
 def packed_size(n: int, modulus: int) -> int:
@@ -124,7 +128,7 @@ def packed_size(n: int, modulus: int) -> int:
     return (n * (modulus - 1).bit_length() + 7) // 8
 
 
-def pack(vector: Word, modulus: int) -> NDArray[np.uint8]:
+def pack(vector: Buffer, modulus: int) -> NDArray[np.uint8]:
     """Pack a vector into a new array.
 
     Args:
@@ -134,13 +138,14 @@ def pack(vector: Word, modulus: int) -> NDArray[np.uint8]:
     Returns:
         uint8[packed_size(n, R)].
     """
-    modulus = require_vectors(modulus, vector)
+    modulus, kind = _ring(modulus)
+    vector = buffer(vector, "vector", kind)
     packed = np.empty(packed_size(vector.size, modulus), np.uint8)
     _kernels.pack(packed, vector, modulus)
     return packed
 
 
-def unpack(packed: Bytes, n: int, modulus: int, *, offset: int = 0) -> Word:
+def unpack(packed: bytes | Buffer, n: int, modulus: int, *, offset: int = 0) -> Word:
     """Unpack elements offset .. offset + n - 1 of a packed vector into a new array.
 
     Args:
@@ -163,7 +168,7 @@ def unpack(packed: Bytes, n: int, modulus: int, *, offset: int = 0) -> Word:
     return vector
 
 
-def packed_check(packed: Bytes, n: int, modulus: int) -> bool:
+def packed_check(packed: bytes | Buffer, n: int, modulus: int) -> bool:
     """Whether bytes are a packed vector of n elements: of the right length, every element below R, unused bits 0.
 
     Args:
@@ -171,11 +176,11 @@ def packed_check(packed: Bytes, n: int, modulus: int) -> bool:
         n: how many elements.
         modulus: R.
     """
-    n, modulus, packed = whole(n, "n"), whole(modulus, "modulus"), _octets(packed)
-    return len(packed) == packed_size(n, modulus) and _kernels.packed_check(packed, n, modulus)
+    n, modulus, packed = whole(n, "n"), whole(modulus, "modulus"), buffer(packed, "packed", OCTET)
+    return packed.size == packed_size(n, modulus) and _kernels.packed_check(packed, n, modulus)
 
 
-def packed_add(acc: Word, packed: Bytes, modulus: int, *, offset: int = 0, threads: int = 1) -> None:
+def packed_add(acc: Buffer, packed: bytes | Buffer, modulus: int, *, offset: int = 0, threads: int = 1) -> None:
     """Add a slice of a packed vector in place: acc[i] := acc[i] + packed[offset + i] mod R.
 
     Args:
@@ -189,36 +194,29 @@ def packed_add(acc: Word, packed: Bytes, modulus: int, *, offset: int = 0, threa
         ValueError: also if offset is negative or not a multiple of 8, if packed ends before the slice, or if threads
             is below 1.
     """
-    modulus = require_vectors(modulus, acc)
+    modulus, kind = _ring(modulus)
+    vector = buffer(acc, "acc", kind, writable=True)
     offset, threads = whole(offset, "offset"), whole(threads, "threads")
     if threads < 1:
         raise ValueError(f"threads must be at least 1, got {threads}")
-    octets = _slice(packed, offset, acc.size, modulus)
+    octets = _slice(packed, offset, vector.size, modulus)
 
     def add_range(elements: slice) -> None:
         start, end = packed_size(elements.start, modulus), packed_size(elements.stop, modulus)
-        _kernels.packed_add(acc[elements], octets[start:end], modulus)
+        _kernels.packed_add(vector[elements], octets[start:end], modulus)
 
-    over_ranges(add_range, acc.size, min(threads, max(1, octets.size // _THREAD_BYTES_MIN)))
-
-
-def _octets(packed: Bytes) -> Bytes:
-    """The bytes without a copy, as they may be megabytes. Text and masked arrays are refused."""
-    if isinstance(packed, np.ndarray):
-        return array(packed, "packed")
-    if not isinstance(packed, bytes | bytearray | memoryview):
-        raise ArgumentTypeError(f"packed must be bytes or uint8[n], got {type(packed).__name__}")
-    return packed
+    over_ranges(add_range, vector.size, min(threads, max(1, octets.size // _THREAD_BYTES_MIN)))
 
 
-def _slice(packed: Bytes, offset: int, n: int, modulus: int) -> NDArray[np.uint8]:
+def _slice(packed: bytes | Buffer, offset: int, n: int, modulus: int) -> NDArray[np.uint8]:
     """The bytes of elements offset .. offset + n - 1."""
     if offset < 0 or offset % _GROUP:
         raise ValueError(f"offset must be a multiple of {_GROUP} and not negative, got {offset}")
     start, end = packed_size(offset, modulus), packed_size(offset, modulus) + packed_size(n, modulus)
-    if len(_octets(packed)) < end:
-        raise ValueError(f"packed must reach element {offset + n}: {end} bytes, got {len(packed)}")
-    return np.frombuffer(packed, np.uint8)[start:end]
+    octets = buffer(packed, "packed", OCTET)
+    if octets.size < end:
+        raise ValueError(f"packed must reach element {offset + n}: {end} bytes, got {octets.size}")
+    return octets[start:end]
 
 
 def over_ranges(work: Callable[[slice], None], n: int, threads: int) -> None:
@@ -227,25 +225,16 @@ def over_ranges(work: Callable[[slice], None], n: int, threads: int) -> None:
     They are cut at multiples of 16, so that packed elements and keystream blocks stay whole.
     """
     step = max(1, -(-n // (threads * _CUT))) * _CUT
-    ranges = [slice(start, min(start + step, n)) for start in range(0, n, step)]
-    if len(ranges) <= 1:
+    if step >= n:
         work(slice(0, n))
         return
+    ranges = [slice(start, min(start + step, n)) for start in range(0, n, step)]
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(work, ranges):
             pass
 
 
-def require_vectors(modulus: int, *vectors: Word) -> int:
-    """R as a Python integer, if all vectors have the dtype and the one dimension of vectors mod R.
-
-    Otherwise raises TypeError or ValueError.
-    """
+def _ring(modulus: int) -> tuple[int, np.dtype[Any]]:
+    """R as a Python integer, and the type of elements mod R."""
     modulus = whole(modulus, "modulus")
-    expected = dtype(modulus)
-    for vector in vectors:
-        if in_place(vector, "a vector mod R").dtype != expected:
-            raise TypeError(f"a vector mod {modulus} has dtype {expected}, got {vector.dtype}")
-        if vector.ndim != 1:
-            raise ValueError(f"a vector has one dimension, got shape {vector.shape}")
-    return modulus
+    return modulus, dtype(modulus)

@@ -286,34 +286,34 @@ def test_threshold_out_of_range_is_refused(t: int) -> None:
         (to_xs([1, 0]), "must not be 0"),
         (to_xs([1, 2, 1]), "must be distinct"),
         (to_xs([LARGEST_X, LARGEST_X]), "must be distinct"),
-        (to_xs([]), "non-empty"),
-        (np.array([1, 2]), "must be a non-empty uint32"),
-        (to_xs([1, 2]).reshape(1, 2), "must be a non-empty uint32"),
+        (to_xs([]), "at least one"),
+        (np.array([1, 2]), r"xs must be uint32\[n\], got int64\[2\]"),
+        (to_xs([1, 2]).reshape(1, 2), r"xs must be uint32\[n\], got uint32\[1, 2\]"),
     ],
 )
 def test_bad_coordinates_are_refused(xs: NDArray[uint32], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         shamir.share(ONE, 1, xs)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         shamir.lagrange(xs)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         shamir.reconstruct(np.ones((2, 1, 32), uint8), xs)
 
 
 @pytest.mark.parametrize("secrets", [np.zeros(32, uint8), np.zeros((1, 31), uint8), np.zeros((1, 32), np.int8)])
 def test_bad_secret_arrays_are_refused(secrets: NDArray[uint8]) -> None:
-    with pytest.raises(ValueError, match=r"secrets must be uint8\[s, 32\], got"):
+    with pytest.raises((TypeError, ValueError), match=r"secrets must be uint8\[s, 32\], got"):
         shamir.share(secrets, 1, to_xs([1]))
 
 
 @pytest.mark.parametrize("shares", [np.zeros((2, 32), uint8), np.zeros((2, 1, 33), uint8), np.zeros((2, 1, 32))])
 def test_bad_share_arrays_are_refused(shares: NDArray[uint8]) -> None:
-    with pytest.raises(ValueError, match=r"shares must be uint8\[t, s, 32\], got"):
+    with pytest.raises((TypeError, ValueError), match=r"shares must be uint8\[2, s, 32\], got"):
         shamir.reconstruct(shares, to_xs([1, 2]))
 
 
 def test_one_row_of_shares_for_each_coordinate() -> None:
-    with pytest.raises(ValueError, match="there are 3 rows of shares for 2 x-coordinates"):
+    with pytest.raises(ValueError, match=r"shares must be uint8\[2, s, 32\], got uint8\[3, 1, 32\]"):
         shamir.reconstruct(np.zeros((3, 1, 32), uint8), to_xs([1, 2]))
 
 

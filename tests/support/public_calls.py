@@ -106,6 +106,10 @@ def words(length: int = 9) -> Any:
 
 call("masking.expand", n=100, seed=SEED, bits=24, nonce=bytes(12), offset=100)
 call("masking.expand", n=100, seed=SEED, modulus=127, nonce=bytes(12), offset=100)
+BYTES = np.frombuffer(SEED, np.uint8)
+call("masking.expand", n=100, seed=BYTES, bits=24, nonce=BYTES[:12], offset=100)
+call("masking.mask_add", acc=words(), seed=BYTES, bits=24, nonce=BYTES[:12])
+call("masking.mask_sum", acc=words(), seeds=BYTES[None], signs=np.array([1], np.int8), bits=24, nonce=BYTES[:12])
 for ring in ({"bits": 24}, {"modulus": 127}):
     more: dict[str, Any] = {**ring, "nonce": bytes(12), "offset": 100, "threads": 2}
     call("masking.mask_add", acc=words(), seed=SEED, sign=-1, **more)
