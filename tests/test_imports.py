@@ -26,6 +26,7 @@ MAY_LOAD = {
     "shamir": {"_kernels", "shamir", "arguments", "errors"},
     "rounding": {"_kernels", "rounding", "shamir", "arguments", "errors"},
     "reed_solomon": {"_kernels", "reed_solomon", "shamir", "arguments", "errors"},
+    "selftest": {"_kernels", "_vdaf", "selftest"},
     "primitives": {*KERNELS, *GROUND, "primitives"},
     "protocol": {*KERNELS, *GROUND, "primitives", "reed_solomon", "rounding", "protocol"},
     "dp": {*KERNELS, *GROUND, "rounding", "dp"},
@@ -50,6 +51,7 @@ COMMANDS_WITHOUT = [
 WITHOUT = {
     "secagg": ["secagg._kernels", "secagg.protocol", "numpy", "cryptography", "typer"],
     "secagg.masking": ["secagg.protocol", "cryptography", "cffi", "typer", "rich"],
+    "secagg.selftest": ["cryptography", "typer", "rich", "cffi"],
     "secagg.dp": ["secagg.primitives", "secagg.protocol"],
     "secagg.dap.problems": ["secagg.vdaf", "secagg.dp", "secagg.http.steps", "httpx"],
     "secagg.dap.store.journal": ["secagg.vdaf", "secagg.dp", "sqlalchemy"],

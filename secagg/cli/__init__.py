@@ -17,6 +17,7 @@ app = App(
         "keygen": Later("keygen:keygen", "Make a user's long-term key pair, for the active model."),
         "adopt": Later("adopt:adopt", "Use a copy of a ledger, of nonces or of a journal from now on."),
         "info": Later("info:info", "Show versions, CPU and instruction sets."),
+        "selftest": Later("selftest:selftest", "Check every kernel against known answers."),
         "bench": Later("bench:bench", "Measure the kernels beside OpenSSL."),
         "dp": Later("dp:app", "Choose noise: what a privacy budget costs in accuracy."),
         "dap": Later("dap:app", "Run DAP: Leader, Helper, tasks, uploads and collection."),

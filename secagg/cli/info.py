@@ -10,7 +10,7 @@ import numpy as np
 import typer
 from cryptography.hazmat.backends.openssl import backend
 
-from .. import __version__, _kernels, get_include
+from .. import __version__, _kernels, get_include, get_library
 from ..protocol.executors import usable_cpus
 from .console import show_json, show_pairs
 
@@ -36,10 +36,14 @@ def collect() -> dict[str, Any]:
     """Everything that `secagg info` prints, by name."""
     return {
         "secagg": __version__,
+        "c_api": _kernels.API_VERSION,
+        "compiler": _kernels.COMPILER,
+        "compiler_flags": _kernels.FLAGS,
         "instruction_set": _kernels.isa(),
         "chosen_by": "SECAGG_ISA" if os.environ.get("SECAGG_ISA") else "CPU features",
+        "built_in": list(_kernels.isa_built()),
         "available": list(_kernels.isa_available()),
-        "kernels": [f"{subject} {_kernels.isa_of(subject)}" for subject in _kernels.SUBJECTS],
+        "kernels": {subject: _kernels.isa_of(subject) for subject in _kernels.SUBJECTS},
         "self_test": _self_test(),
         "cpu": cpu_model(),
         "threads": usable_cpus(),
@@ -48,6 +52,7 @@ def collect() -> dict[str, Any]:
         "cryptography": cryptography.__version__,
         "openssl": backend.openssl_version_text(),
         "include": get_include(),
+        "library": get_library(),
     }
 
 
@@ -70,4 +75,6 @@ def _self_test() -> str:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        value = [f"{name} {choice}" for name, choice in value.items()]
     return ", ".join(value) if isinstance(value, list) else str(value)

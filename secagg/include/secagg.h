@@ -4,9 +4,9 @@
  * kinds of function take R as a uint64_t in 2 .. 2^64 - 1, with 0 for 2^64.  Inputs described as "mod R" are < R.
  * Scalars are elements of Z_q, q the order of the P-256 group, as 32 bytes, big-endian (SEC 1), and < q.
  *
- * Functions keep no state of a call, allocate nothing that outlives it, and may run in any number of threads.  They return 0,
- * or -1 for a bad argument, and then have written nothing.  Time does not depend on the contents of vectors, seeds,
- * shares or secrets; it may depend on lengths, R, offsets and x-coordinates.
+ * Functions keep no state of a call, allocate nothing that outlives it, and may run in any number of threads.  They
+ * return 0, or -1 for a bad argument, and then have written nothing.  Time does not depend on the contents of vectors,
+ * seeds, shares or secrets; it may depend on lengths, R, offsets and x-coordinates.
  *
  * There are two libraries.  libsecagg.a and secagg.pc, in the folder that Python's secagg.get_library() names, are for
  * programs that are linked; the code is position-independent.  The module secagg._kernels exports the same functions to
@@ -14,7 +14,7 @@
  * remembers its own: secagg_isa_use() in a program says nothing to the module that Python has loaded in the same
  * process.
  *
- * All functions may be called after fork() in the child, whatever the parent's threads were doing: none takes a lock. */
+ * All functions may be called after fork() in the child, whatever the parent's threads were doing: none has a lock. */
 #ifndef SECAGG_H
 #define SECAGG_H
 

@@ -240,7 +240,8 @@ class Removal:
             closing(completed(pool, expand, self._expansions(masks), self._window)) as sums,
         ):
             for expansion, masks_sum in sums:
-                vector.add(acc[expansion.offset : expansion.offset + expansion.n], masks_sum, self._params.modulus)
+                aligned = np.require(masks_sum, requirements="A")  # as what comes over a network need not be
+                vector.add(acc[expansion.offset : expansion.offset + expansion.n], aligned, self._params.modulus)
                 self._step()
         return acc
 

@@ -57,6 +57,13 @@ static void test_cap(const char *name) {
     check(secagg_isa_use("abacus") == -1 && strcmp(secagg_isa(), name) == 0, "an unknown name changes nothing");
 }
 
+static int is_built(const char *name) {
+    size_t i = 0;
+    while (secagg_isa_built(i) && strcmp(secagg_isa_built(i), name) != 0)
+        i++;
+    return secagg_isa_built(i) != NULL;
+}
+
 /* A row without kernels of its own would be a name for another. */
 static int is_of_use(const char *name) {
     for (unsigned s = 0; s < SECAGG_SUBJECTS; s++)
@@ -79,8 +86,10 @@ int main(int argc, char **argv) {
     for (; secagg_isa_available(n); n++) {
         test_cap(secagg_isa_available(n));
         check(is_of_use(secagg_isa_available(n)), "a row is of use");
+        check(is_built(secagg_isa_available(n)), "what is available is built in");
     }
     check(strcmp(secagg_isa_available(0), "portable") == 0, "the oldest is portable");
+    check(secagg_api_version() == SECAGG_API_VERSION, "the header is the library's");
     check(secagg_isa_use(NULL) == 0 && age(secagg_isa()) == n - 1, "the newest is the default");
     check(secagg_isa_of(SECAGG_SUBJECTS) == NULL && secagg_isa_with(SECAGG_SUBJECTS, 0) == NULL, "no such subject");
     if (failures == 0)

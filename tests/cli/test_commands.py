@@ -539,10 +539,15 @@ def test_info_json() -> None:
     assert facts["secagg"] == secagg.__version__
     assert facts["instruction_set"] == _kernels.isa()
     assert facts["available"] == list(_kernels.isa_available())
-    assert facts["kernels"][0] == f"masks {_kernels.isa_of('masks')}"
+    assert set(facts["available"]) <= set(facts["built_in"])
+    assert facts["kernels"] == {subject: _kernels.isa_of(subject) for subject in _kernels.SUBJECTS}
+    assert facts["c_api"] == _kernels.API_VERSION >= 1
+    assert facts["compiler"].startswith(("gcc ", "clang "))
+    assert "-fvisibility=hidden" in facts["compiler_flags"].split()
     assert facts["self_test"] == "passed"
     assert facts["threads"] >= 1
     assert (Path(facts["include"]) / "secagg.h").is_file()
+    assert (Path(facts["library"]) / "secagg.pc").is_file()
     assert facts["openssl"].startswith("OpenSSL ")
 
 
@@ -551,6 +556,10 @@ def test_info_text_has_one_line_per_fact() -> None:
     lines = run("info").splitlines()
     assert len(lines) == len(facts)
     assert next(line for line in lines if line.startswith("available")).endswith(", ".join(facts["available"]))
+    assert next(line for line in lines if line.startswith("kernels")).split()[1:3] == [
+        "masks",
+        f"{facts['kernels']['masks']},",
+    ]
 
 
 def test_info_tells_a_failed_self_test(monkeypatch: pytest.MonkeyPatch) -> None:

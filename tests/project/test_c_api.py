@@ -78,7 +78,7 @@ def test_a_shared_library_keeps_what_it_links_to_itself(installed: Path, tmp_pat
     assert exported(tmp_path / "libmask.so") == {"mask"}
 
 
-def test_each_copy_chooses_for_itself(installed: Path, tools: Path, tmp_path: Path) -> None:
+def test_each_copy_chooses_for_itself(installed: Path, tmp_path: Path) -> None:
     """The header says so: a program's copy caps its instruction sets, and Python's own keeps all."""
     script = (
         "import ctypes, sys; from secagg import _kernels\n"
