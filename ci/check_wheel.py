@@ -11,7 +11,15 @@ from elftools.elf.elffile import ELFFile
 
 MOST_BYTES = 1_000_000
 MODULES = {"secagg/_kernels.abi3.so", "secagg/_vdaf.abi3.so"}
-NEEDED = {*MODULES, "secagg/py.typed", "secagg/_kernels.pyi", "secagg/_kernels.pxd", "secagg/include/secagg.h"}
+NEEDED = {
+    *MODULES,
+    "secagg/py.typed",
+    "secagg/_kernels.pyi",
+    "secagg/__init__.pxd",
+    "secagg/include/secagg.h",
+    "secagg/lib/libsecagg.a",
+    "secagg/lib/secagg.pc",
+}
 SOURCES = (".c", ".inc", ".pyx", ".pxi", ".o")
 # What it takes from the system: musl's loader takes the plain name for itself.
 LIBRARIES = {"libc.so.6", "libpthread.so.0", "libc.so", "ld-linux-aarch64.so.1"}

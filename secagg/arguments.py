@@ -4,6 +4,7 @@ numpy's scalars look like Python's numbers but overflow at their own width: `np.
 number reaches arithmetic before `whole` or `real` has made a Python number of it.
 """
 
+import sys
 from collections.abc import Callable
 from math import isfinite, prod
 from operator import index
@@ -31,7 +32,6 @@ ROW = ("n",)
 _IN_ORDER, _WRITEABLE = 0x101, 0x400  # numpy's flags: C_CONTIGUOUS and ALIGNED, WRITEABLE
 
 _BOOLEANS = (bool, np.bool_)
-_NO_INTEGERS = (*_BOOLEANS, np.ma.MaskedArray)  # all have, or once had, __index__
 _NO_REALS = (*_BOOLEANS, str, bytes, bytearray, np.ndarray, np.complexfloating)  # all have, or once had, __float__
 
 
@@ -47,7 +47,7 @@ def whole(value: SupportsIndex, name: str) -> int:
     """
     if type(value) is int:
         return value
-    if not isinstance(value, _NO_INTEGERS):
+    if not (isinstance(value, _BOOLEANS) or is_masked(value)):  # they have, or once had, __index__
         try:
             return index(value)
         except TypeError:
@@ -120,8 +120,8 @@ def array(values: ArrayLike, name: str, dtype: type[Any] | None = None) -> NDArr
     Raises:
         ArgumentTypeError: the array is masked, and its mask would be lost.
     """
-    nested = isinstance(values, list | tuple) and any(isinstance(value, np.ma.MaskedArray) for value in values)
-    if nested or isinstance(values, np.ma.MaskedArray):
+    nested = isinstance(values, list | tuple) and any(is_masked(value) for value in values)
+    if nested or is_masked(values):
         raise ArgumentTypeError(f"{name} must not be a masked array: its mask would be lost; fill it first")
     return np.asarray(values, dtype)
 
@@ -165,7 +165,7 @@ def view(values: Buffer, name: str) -> NDArray[Any]:
     Raises:
         ArgumentTypeError: the value is no buffer, or a masked array.
     """
-    if isinstance(values, np.ma.MaskedArray):
+    if is_masked(values):
         raise ArgumentTypeError(f"{name} must not be a masked array: its mask would be lost; fill it first")
     try:
         if isinstance(values, np.ndarray):
@@ -221,9 +221,15 @@ def in_place(values: NDArray[Any], name: str) -> NDArray[Any]:
     Raises:
         ArgumentTypeError: the value is not an array, or the array is masked.
     """
-    if not isinstance(values, np.ndarray) or isinstance(values, np.ma.MaskedArray):
+    if not isinstance(values, np.ndarray) or is_masked(values):
         raise ArgumentTypeError(f"{name} must be an array without a mask, got {_kind(values)}")
     return values
+
+
+def is_masked(value: object) -> bool:
+    """Whether a value is an array with a mask. As long as nobody has loaded `numpy.ma`, which takes time, none is."""
+    loaded = sys.modules.get("numpy.ma")
+    return loaded is not None and isinstance(value, loaded.MaskedArray)
 
 
 def assign(instance: object, check: Callable[[Any, str], Any], **values: Any) -> None:

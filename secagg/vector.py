@@ -16,7 +16,6 @@ for items of another type than `dtype(modulus)`, as those of a `bytearray` are: 
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -228,6 +227,8 @@ def over_ranges(work: Callable[[slice], None], n: int, threads: int) -> None:
     if step >= n:
         work(slice(0, n))
         return
+    from concurrent.futures import ThreadPoolExecutor  # here, since it takes time that most callers need not spend
+
     ranges = [slice(start, min(start + step, n)) for start in range(0, n, step)]
     with ThreadPoolExecutor(threads) as pool:
         for _ in pool.map(work, ranges):
