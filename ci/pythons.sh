@@ -1,4 +1,5 @@
-# Sourced by ci/wheels: other Pythons, of Debian's packages, unpacked into a folder and run by their own loader.  Nothing
+# shellcheck shell=bash
+# Sourced by ci/wheels and ci/slow: other Pythons, of Debian's packages, unpacked into a folder and run by their own loader.  Nothing
 # is installed on this machine, and nothing of it is used, so that a Python may be newer or for another processor.
 
 # unpack_python FOLDER SUITE ARCHITECTURE VERSION: fails where the suite or its Python cannot be had.
@@ -16,6 +17,15 @@ unpack_python() {
         "python$version-minimal" "libpython$version-stdlib" libstdc++6 || return
     for deb in "$folder"/cache/archives/*.deb; do dpkg-deb --extract "$deb" "$folder/root"; done
     rm -r "$folder/cache"
+}
+
+# give_packages PIP FOLDER ARCHITECTURE VERSION PACKAGE...: in FOLDER/site, as wheels, with what they need.
+give_packages() {
+    local pip=$1 folder=$2 machine=x86_64 version=$4
+    [[ $3 != arm64 ]] || machine=aarch64
+    # The platforms of manylinux are steps of glibc: a package may be built for any of them.
+    "$pip" install -q --target "$folder/site" --only-binary :all: --python-version "$version" \
+        --platform "manylinux_2_28_$machine" --platform "manylinux2014_$machine" "${@:5}"
 }
 
 # run_python FOLDER VERSION ARGUMENT...: with the packages in FOLDER/site; by the emulator in $emulator if that is set.

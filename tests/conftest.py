@@ -28,6 +28,7 @@ NEED_DAP = (
     "tests/fuzz/test_decoders.py",
     "tests/http",
     "tests/project",
+    "tests/test_durable.py",
     "tests/test_imports.py",
     "tests/test_public_numbers.py",
 )
