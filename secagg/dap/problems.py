@@ -14,6 +14,7 @@ from .messages import TASK_ID_SIZE
 URN = "urn:ietf:params:ppm:dap:error:"
 MEDIA_TYPE = "application/problem+json"
 WAITING = "Secagg-Waiting"  # a header of our own: what a job that is not ready waits for, in words
+REFUSED = "Secagg-Refused"  # a header of our own: the collected batches of reports that are refused, in words
 NO_TYPE = "about:blank"  # nothing is known beyond the status
 TITLES = {
     "invalidMessage": "A message could not be parsed or otherwise was invalid.",

@@ -1,6 +1,7 @@
 """A task: what the four roles must agree on before the first report, and all that follows from it."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 
 from ..arguments import convert, octets, real, whole
@@ -194,6 +195,15 @@ class Task:
         time = whole(time, "time")
         return time // self.time_precision if self.dialect.in_seconds else time
 
+    def interval_text(self, interval: Interval) -> str:
+        """An interval in words.
+
+        Args:
+            interval: in time_precision.
+        """
+        start, end = (time_text(moment * self.time_precision) for moment in (interval.start, interval.end))
+        return f"from {start} until {end}"
+
     def input_share_info(self, role: Role) -> bytes:
         """HPKE's info of a Client's input share (section 4.4.2.1).
 
@@ -296,6 +306,18 @@ def task_configuration(
         vdaf_configuration=vdaf.encode(),
         extensions=tuple(TaskExtension(kind, data) for kind, data in optional if data is not None),
     )
+
+
+def time_text(seconds: float) -> str:
+    """A time as ISO 8601 in UTC.
+
+    Args:
+        seconds: POSIX seconds.
+    """
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return f"{int(seconds)} s after 1970"
 
 
 def report_share(report: Report) -> ReportShare:

@@ -66,6 +66,22 @@ def refusing(*errors: ReportError | None) -> Reply:
     return reply
 
 
+def late(ids: Ids, request: httpx.Request) -> httpx.Response:
+    response = refusing(ReportError.BATCH_COLLECTED, None)(ids, request)
+    response.headers["Secagg-Refused"] = "collected\x1b, and takes no more reports: the batch from A until B"
+    return response
+
+
+def test_an_upload_says_which_batch_was_collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(*TASK, "--output", tmp_path)
+    script_leader(monkeypatch, late)
+    code, out, err = outcome("upload", "--task", tmp_path / "client.json", "0", "1")
+    assert (code, err) == (1, "")
+    assert out.splitlines()[:2] == ["1 accepted", "1 refused: batch_collected"]
+    assert out.splitlines()[2].endswith("and takes no more reports: the batch from A until B")
+    assert "\x1b" not in out
+
+
 def test_an_upload_says_what_was_accepted_refused_and_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

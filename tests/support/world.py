@@ -313,9 +313,7 @@ class World:
         errors = self.leader.check_upload(self.task, self.keys(Role.LEADER), reports, self.clock.now)
         good = [i for i in range(len(reports)) if i not in errors]
         stored = self.leader.add_reports(self.leader_task, [reports[i] for i in good])
-        errors.update(
-            (i, ReportError.REPORT_REPLAYED) for i, is_stored in zip(good, stored, strict=True) if not is_stored
-        )
+        errors.update((i, ReportError.BATCH_COLLECTED) for i, batch in zip(good, stored, strict=True) if batch)
         return [errors.get(i) for i in range(len(reports))]
 
     def upload_many(self, count: int, **report: Any) -> list[Report]:

@@ -15,6 +15,7 @@ from ...dap import task_file
 from ...dap.client.upload import TIMEOUT
 from ...dap.server.config import Config
 from ...dap.store.engine import Store
+from ...dap.task import time_text as time_text
 from ...errors import RemoteProtocolError
 from ..app import CommandError, require
 
@@ -58,14 +59,6 @@ def instant(option: str, text: str) -> int:
         seconds = -1
     require(seconds >= 0, f"{option} must be a time such as 2026-01-31, 2026-01-31T12:00Z or POSIX seconds: {text!r}")
     return seconds
-
-
-def time_text(seconds: float) -> str:
-    """A time as ISO 8601 in UTC."""
-    try:
-        return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return f"{int(seconds)} s after 1970"
 
 
 def duration_text(seconds: float) -> str:

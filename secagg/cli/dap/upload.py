@@ -105,7 +105,8 @@ def _joined(total: UploadResult, result: UploadResult, start: int) -> UploadResu
     """The outcomes of the measurements before `start` and of those from there on, together."""
     errors = {start + i: reason for i, reason in result.errors.items()}
     unknown = (*total.unknown, *(start + i for i in result.unknown))
-    return UploadResult(total.accepted + result.accepted, {**total.errors, **errors}, unknown)
+    collected = result.collected or total.collected
+    return UploadResult(total.accepted + result.accepted, {**total.errors, **errors}, unknown, collected)
 
 
 def _interrupted(error: UploadInterrupted, start: int, total: UploadResult, count: int) -> str:
@@ -132,6 +133,8 @@ def _show(total: UploadResult, json: bool) -> None:
         show_json({"accepted": total.accepted, "refused": refused, "unknown": [i + 1 for i in total.unknown]})
     else:
         show(f"{total.accepted:,} accepted", *(f"{n:,} refused: {reason}" for reason, n in _counted(named.values())))
+        if total.collected:
+            show(f"the Leader says: {total.collected}")
         if total.unknown:
             show(f"{len(total.unknown):,} unknown: the Leader refuses them now, and may have taken them at a first try")
     if total.errors or total.unknown:

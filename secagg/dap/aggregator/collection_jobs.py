@@ -1,6 +1,11 @@
 """Collection jobs of the Leader (section 4.6): the Leader collects a batch, then asks the Helper for its share.
 
 As in `leader`, each step begins with a lease and ends with one transaction.
+
+A report that a Client was told is accepted is in the collection of its batch. So a collection by time waits for all
+reports of its interval, and lest more come for ever, the interval takes none while it waits: once there are enough, the
+job closes it, and uploads are refused as if the batch were collected. If the job fails after all, or is deleted before
+the batch is collected, the interval takes reports again: nothing of it was released.
 """
 
 import json
@@ -17,6 +22,7 @@ from ..problems import NO_TYPE, URN, DapProblem, to_document
 from ..store import buckets, collections
 from ..store.collections import CollectionJob
 from ..store.engine import Store, Tx
+from ..store.leader_jobs import find_problem
 from ..store.reports import count_open_reports_in_batch, list_ready_batches
 from ..store.tasks import KnownTasks, TaskRecord, lock_task
 from ..task import Task
@@ -52,7 +58,7 @@ class CollectionJobs:
     def create(self, record: TaskRecord, body: bytes, now: float, *, rand: RandomBytes = os.urandom) -> CollectionJob:
         """Accept a CollectionJobReq (section 4.6.1); the same bytes find the same job.
 
-        A job that has failed with too few reports, or for want of the Helper's share, starts anew.
+        A job that has failed with too few reports, or for want of the Helper, starts anew.
 
         Args:
             record: the task.
@@ -103,7 +109,8 @@ class CollectionJobs:
         return job
 
     def delete(self, record: TaskRecord, job_id: bytes) -> None:
-        """Delete a job (section 4.6.3). A batch that it has collected stays collected, and its budget stays spent.
+        """Delete a job (section 4.6.3). A batch that it has collected stays collected, and its budget stays spent; an
+        interval that it has closed before takes reports again.
 
         Args:
             record: the task.
@@ -162,7 +169,7 @@ class CollectionJobs:
                 return current
 
             # Wait until all aggregation jobs of the batch are complete and it has enough reports (section 4.6.1).
-            batch = self._ready(tx, record, request, now)
+            batch = self._ready(tx, record, current, request, now)
             if isinstance(batch, Later):
                 collections.update_collection_job(tx, job, due=batch.due, waiting=batch.reason)
                 return None
@@ -184,42 +191,64 @@ class CollectionJobs:
         log_release(self._store, record, batch, held.count)
         return ready
 
-    def _ready(self, tx: Tx, record: TaskRecord, request: CollectionJobReq, now: float) -> "Interval | bytes | Later":
+    def _ready(
+        self, tx: Tx, record: TaskRecord, job: CollectionJob, request: CollectionJobReq, now: float
+    ) -> "Interval | bytes | Later":
         """The batch to collect, or when to look again.
 
         Raises:
-            DapProblem: there are too few reports, and no more can come.
+            DapProblem: there are too few reports, and no more can come; or reports are not aggregated for too long.
         """
         # Leader-selected: the oldest ready batch whose reports are all aggregated, and enough of them verified.
         task = record.task
         if not task.by_time:
-            selected = list_ready_batches(tx, record, now - self._settings.patience)
-            done = (batch for batch in selected if not count_open_reports_in_batch(tx, record, batch))
-            ready = next(
-                (batch for batch in done if buckets.count_reports(tx, record, batch) >= task.min_batch_size), None
-            )
-            reason = f"no batch has {task.min_batch_size:,} reports yet that are aggregated"
-            return Later(now + 1.0, reason) if ready is None else ready
+            oldest: bytes | None = None
+            for batch in list_ready_batches(tx, record, now - self._settings.patience):
+                if count_open_reports_in_batch(tx, record, batch):
+                    oldest = oldest or batch
+                elif buckets.count_reports(tx, record, batch) >= task.min_batch_size:
+                    return batch
+            if oldest is not None:
+                return self._await_reports(tx, record, job, oldest, now)
+            return Later(now + 1.0, f"no batch has {task.min_batch_size:,} reports yet that are aggregated")
 
-        # By time: first complete the aggregation jobs that overlap the batch (section 4.6.1).
+        # By time. An overlap is also returned, so that `release` states it.
         interval = batch_interval(task, request.query.config)
-        waiting = count_open_reports_in_batch(tx, record, interval)
-        if waiting:
-            return Later(now + 0.25, f"{waiting:,} reports of the batch are not aggregated yet")
+        if buckets.overlaps_collected(tx, record, interval):
+            return interval
 
-        # Enough verified reports. An overlap is also returned, so that `release` states it.
-        count = buckets.count_reports(tx, record, interval)
-        if count >= task.min_batch_size or buckets.overlaps_collected(tx, record, interval):
+        # Enough verified reports; once the interval is over, those that may yet be verified count, too. It takes no
+        # more, and the aggregation jobs that overlap it are completed first (section 4.6.1).
+        count, waiting = buckets.count_reports(tx, record, interval), count_open_reports_in_batch(tx, record, interval)
+        end = interval.end * task.time_precision
+        over = end + SKEW
+        if waiting and (count if now < over else count + waiting) >= task.min_batch_size:
+            collections.close_interval(tx, job, interval)
+            return self._await_reports(tx, record, job, interval, now)
+        if count >= task.min_batch_size:
             return interval
 
         # Too few: wait while more may come, then fail with invalidBatchSize.
-        end = interval.end * task.time_precision
-        over = end + SKEW
         if now >= over:
-            detail = f"{too_small(task, count)}; its interval is over, so ask for a longer one"
+            detail = f"{too_small(task, count + waiting)}; its interval is over, so ask for a longer one"
             raise DapProblem("invalidBatchSize", detail, task_id=task.id)
+        if waiting:
+            return Later(now + 0.25, _not_aggregated(tx, record, interval, waiting))
         still = f"newest interval still open, for {ceil(end - now):,} s" if now < end else "its interval has just ended"
         return Later(min(over, now + LOOK_AGAIN), f"{too_small(task, count)}; {still}")
+
+    def _await_reports(
+        self, tx: Tx, record: TaskRecord, job: CollectionJob, batch: Interval | bytes, now: float
+    ) -> "Later":
+        """Wait until the last reports of a batch are aggregated, but not if none was for too long."""
+        waiting = count_open_reports_in_batch(tx, record, batch)
+        reason = _not_aggregated(tx, record, batch, waiting)
+        asked = now if job.asked is None or job.open_reports != waiting else job.asked
+        if now - asked >= self._settings.give_up:
+            detail = f"for {now - asked:,.0f} s {reason}; ask again with the same query"
+            raise DapProblem(NO_TYPE, detail, task_id=record.task.id)
+        collections.update_collection_job(tx, job, open_reports=waiting, asked=asked)
+        return Later(now + 0.25, reason)
 
     def _finish(self, record: TaskRecord, job: CollectionJob) -> None:
         """Obtain the Helper's share, and store the result."""
@@ -275,8 +304,7 @@ class CollectionJobs:
         with self._store.write() as tx:
             if collections.lock_collection_job(tx, job) is None:
                 return
-            document = to_document(problem).decode()
-            collections.update_collection_job(tx, job, problem=document, due=None, share_location=None)
+            collections.fail_collection_job(tx, job, to_document(problem).decode())
         log.warning("%s has failed: %s", _named(record), problem)
 
 
@@ -320,7 +348,13 @@ def _decode_request(task: Task, body: bytes) -> CollectionJobReq:
 def _may_begin_anew(job: CollectionJob) -> bool:
     """Whether the same request begins a failed job anew: for want of reports, or of the Helper unless they disagree."""
     kind = str(json.loads(job.problem or "{}").get("type", "")).removeprefix(URN)
-    return kind == "invalidBatchSize" or (job.share_request is not None and kind not in _CONFLICTS)
+    return kind in ("invalidBatchSize", NO_TYPE) or (job.share_request is not None and kind not in _CONFLICTS)
+
+
+def _not_aggregated(tx: Tx, record: TaskRecord, batch: Interval | bytes, count: int) -> str:
+    """What a collection waits for, in words; and what the Helper says, if it does not take them."""
+    problem = find_problem(tx, record, batch)
+    return f"{count:,} reports of the batch are not aggregated yet{f': {problem}' if problem else ''}"
 
 
 def _refused(task: Task, problem: DapProblem) -> DapProblem:

@@ -19,6 +19,7 @@ from ..messages import (
     AggregationJobExtension,
     AggregationJobInitReq,
     AggregationJobResp,
+    Interval,
     Report,
     ReportError,
     Role,
@@ -108,7 +109,7 @@ class Leader:
                 errors[i] = error
         return errors
 
-    def add_reports(self, record: TaskRecord, reports: Sequence[Report]) -> list[bool]:
+    def add_reports(self, record: TaskRecord, reports: Sequence[Report]) -> list[Interval | None]:
         """Store reports; once this returns, they are on disk.
 
         Args:
@@ -116,7 +117,7 @@ class Leader:
             reports: those that `check_upload` does not refuse.
 
         Returns:
-            Of each report, whether it is stored; it is not if its batch is collected.
+            Of each report, the batch that refuses it because it is collected or was; None if it is stored.
         """
         with self.store.write() as tx:
             return add_reports(tx, record, [upload_of(record.task, report) for report in reports])
@@ -206,7 +207,7 @@ class Leader:
             # Section 3.1: the job is not ready, so the Leader polls it when the Helper says.
             if answer.body is None:
                 with self.store.write() as tx:
-                    postpone_job(tx, job, now + answer.retry_after, answer.location)
+                    postpone_job(tx, job, now + answer.retry_after, "the Helper is not ready", answer.location)
                 return JobDone(0, {})
             # Each VerifyResp either continues its report or rejects it.
             outcomes, location = self._outcomes(record, answer, inits), answer.location
@@ -303,7 +304,7 @@ class Leader:
             log.warning("%s refuses a job of %d reports, which is halved: %s", _helper(record), count, problem)
             with self.store.write() as tx:
                 half = split_job(tx, job, range(count // 2, count), now)
-                postpone_job(tx, job, now, None)
+                postpone_job(tx, job, now, str(problem))
             if half is not None:
                 self._refused[half] = accepted_before
             return JobDone(0, {}, problem)
@@ -322,7 +323,7 @@ class Leader:
         named = f"an aggregation job of task {record.task.text} waits for {_helper(record)}"
         log.warning("%s: %s; attempt %d, the next in %.0f s", named, problem, job.attempts + 1, delay)
         with self.store.write() as tx:
-            postpone_job(tx, job, now + delay, None)
+            postpone_job(tx, job, now + delay, str(problem))
 
 
 @dataclass(frozen=True, repr=False)

@@ -23,6 +23,7 @@ from ...shamir import RandomBytes
 from ..admission import check_endpoints
 from ..media_types import UPLOAD_ERRORS
 from ..messages import ReportError, Role, UploadErrors
+from ..problems import REFUSED, printable
 from ..reports import encode_upload, randomize, report_size, seal_reports
 from ..task import Task
 from .answers import problem, require_media_type, require_success, send
@@ -57,11 +58,13 @@ class UploadResult:
         errors: why it refused others, by their position among the measurements.
         unknown: positions of reports that it has either accepted or refused. Measured and sent anew, they may count
             twice.
+        collected: what the Leader says of the collected batches that refused reports, in words; may be empty.
     """
 
     accepted: int
     errors: Mapping[int, ReportError]
     unknown: Sequence[int] = ()
+    collected: str = ""
 
 
 class UploadInterrupted(SecAggError):
@@ -117,11 +120,12 @@ class _Upload:
     errors: dict[int, ReportError] = field(default_factory=dict)
     unknown: set[int] = field(default_factory=set)
     renewed: set[int] = field(default_factory=set)  # whose report was made anew, which happens once
+    collected: str = ""
 
     @property
     def result(self) -> UploadResult:
         unknown = self.unknown.union(() if self.sent is None else self.sent.positions)
-        return UploadResult(self.accepted, dict(sorted(self.errors.items())), tuple(sorted(unknown)))
+        return UploadResult(self.accepted, dict(sorted(self.errors.items())), tuple(sorted(unknown)), self.collected)
 
     def settle(self, errors: Mapping[int, ReportError]) -> bool:
         """Enter an answer of the Leader, with its errors by position. Returns whether a configuration is outdated."""
@@ -193,6 +197,7 @@ class _Uploader:
 
         # Some attempt may have arrived although its answer was lost.
         sent.doubtful = doubtful or response.doubtful
+        upload.collected = printable(response.headers.get(REFUSED.lower(), "")) or upload.collected
         try:
             return self._errors(sent, response)
         except SecAggError:

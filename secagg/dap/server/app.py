@@ -21,7 +21,7 @@ from ..aggregator.helper import Helper
 from ..aggregator.leader import Leader
 from ..dialect import DAP_09, DAP_18
 from ..media_types import is_media_type
-from ..problems import NO_TYPE, DapProblem
+from ..problems import NO_TYPE, REFUSED, DapProblem
 from .common import Context, answering, find_task, problem_response
 from .helper import HelperResources
 from .leader import LeaderResources
@@ -72,7 +72,7 @@ def _app(context: Context, routes: list[Route], *lifespans: Any) -> Starlette:
         allow_origins=["*"],
         allow_methods=["GET", "POST", "PUT"],
         allow_headers=["Content-Type"],
-        expose_headers=["Location", "Retry-After"],
+        expose_headers=["Location", "Retry-After", REFUSED],
     )
     app = Starlette(
         routes=[*routes, *common],

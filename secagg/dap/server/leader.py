@@ -1,7 +1,7 @@
 """The Leader's resources: reports and collection jobs."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import asynccontextmanager
 from math import ceil
 from typing import Any, TypeVar
@@ -16,8 +16,8 @@ from ...errors import RemoteProtocolError
 from ..aggregator.collection_jobs import COLLECTION_JOB_ID_SIZE, LOOK_AGAIN
 from ..aggregator.leader import Leader
 from ..media_types import COLLECTION_REQ, COLLECTION_RESP, UPLOAD_ERRORS
-from ..messages import Report, ReportError, ReportUploadStatus, UploadErrors
-from ..problems import NO_TYPE, WAITING, DapProblem
+from ..messages import Interval, Report, ReportError, ReportUploadStatus, UploadErrors
+from ..problems import NO_TYPE, REFUSED, WAITING, DapProblem
 from ..reports import decode_upload, split_upload
 from ..store.collections import CollectionJob
 from ..store.tasks import TaskRecord
@@ -93,33 +93,38 @@ class LeaderResources:
 
         # Take the reports, a slice of them at a time.
         statuses: list[ReportUploadStatus] = []
+        collected: dict[Interval, None] = {}  # batches that refuse reports, in the order of the request
         async with request_body(context, request, dialect.upload_media_type, context.limits.upload_bytes) as body:
             if not context.directory.keys_remembered:
                 await run_in_threadpool(context.directory.key_pairs)
             bounds = await self._off_loop(body, split_upload, task, body)
             for first in range(0, len(bounds) - 1, UPLOAD_SLICE):
                 last = min(first + UPLOAD_SLICE, len(bounds) - 1)
-                statuses += await self._take(record, body[bounds[first] : bounds[last]], now)
+                statuses += await self._take(record, body[bounds[first] : bounds[last]], now, collected)
 
         # An empty body if all were accepted; otherwise the errors, in the order of the request.
         if not statuses:
             return Response(status_code=200)
+        headers = {REFUSED: _collected_text(task, collected)} if collected else {}
         if not dialect.bulk:
-            raise _dap09_problem(statuses[0].error, task.id)
+            raise _dap09_problem(statuses[0].error, task.id, headers.get(REFUSED))
         content = await run_in_threadpool(UploadErrors(tuple(statuses)).encode)
-        return Response(content, headers={"Content-Type": UPLOAD_ERRORS})
+        return Response(content, headers={**headers, "Content-Type": UPLOAD_ERRORS})
 
-    async def _take(self, record: TaskRecord, body: bytes, now: float) -> list[ReportUploadStatus]:
-        """Store those reports of a slice that nothing speaks against; why others are refused, in their order."""
+    async def _take(
+        self, record: TaskRecord, body: bytes, now: float, collected: dict[Interval, None]
+    ) -> list[ReportUploadStatus]:
+        """Store those reports of a slice that nothing speaks against; why others are refused, in their order. Collected
+        batches that refuse some are added to `collected`."""
         # Decode them, and check each report by itself.
         reports, errors = await self._off_loop(body, self._checked, record.task, body, now)
 
-        # Store the reports; those of a collected batch are discarded as report_replayed.
+        # Store the reports; those of a collected batch are discarded.
         good = [i for i in range(len(reports)) if i not in errors]
-        stored = await self._writer.write(record, [reports[i] for i in good])
-        errors.update(
-            (i, ReportError.REPORT_REPLAYED) for i, is_stored in zip(good, stored, strict=True) if not is_stored
-        )
+        for i, batch in zip(good, await self._writer.write(record, [reports[i] for i in good]), strict=True):
+            if batch is not None:
+                errors[i] = ReportError.BATCH_COLLECTED
+                collected[batch] = None
 
         # Count the outcomes.
         self._context.metrics.count_uploads(record.task, len(reports) - len(errors), errors.values())
@@ -178,7 +183,7 @@ class LeaderResources:
         if wait > LOOK_AGAIN:  # not a wait for reports but a worker's lease, which may end at any moment
             wait = 1.0
         if job.waiting is not None:
-            headers[WAITING] = job.waiting
+            headers[WAITING] = job.waiting.encode("ascii", "replace").decode()  # it may have words of the Helper's
         return Response(headers={**headers, "Retry-After": str(max(1, ceil(wait)))})
 
 
@@ -188,6 +193,13 @@ _DAP09_ERRORS = {
 }
 
 
-def _dap09_problem(error: ReportError, task_id: bytes) -> DapProblem:
+def _dap09_problem(error: ReportError, task_id: bytes, collected: str | None) -> DapProblem:
     kind, detail = _DAP09_ERRORS.get(error, ("reportRejected", error.name.lower().replace("_", " ")))
-    return DapProblem(kind, detail, task_id=task_id)
+    return DapProblem(kind, collected or detail, task_id=task_id)
+
+
+def _collected_text(task: Task, collected: Collection[Interval]) -> str:
+    """What refuses the reports of these batches."""
+    first, *others = collected
+    more = f" and {len(others):,} more" if others else ""
+    return f"collected, and takes no more reports: the batch {task.interval_text(first)}{more}"

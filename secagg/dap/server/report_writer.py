@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from starlette.concurrency import run_in_threadpool
 
 from ..aggregator.leader import Leader
-from ..messages import Report
+from ..messages import Interval, Report
 from ..store.tasks import TaskRecord
 from .limits import UploadQueueFull
 
-_Waiting = tuple[TaskRecord, Sequence[Report], "asyncio.Future[list[bool]]"]
+_Waiting = tuple[TaskRecord, Sequence[Report], "asyncio.Future[list[Interval | None]]"]
 
 
 class UploadWriter:
@@ -30,7 +30,7 @@ class UploadWriter:
         self._something = asyncio.Event()
         self._stopping = False
 
-    async def write(self, record: TaskRecord, reports: Sequence[Report]) -> list[bool]:
+    async def write(self, record: TaskRecord, reports: Sequence[Report]) -> list[Interval | None]:
         """Store reports; once this returns, they are on disk.
 
         Args:
@@ -38,7 +38,7 @@ class UploadWriter:
             reports: those that were checked.
 
         Returns:
-            Of each report, whether it is stored; it is not if its batch is collected.
+            Of each report, the batch that refuses it because it is collected or was; None if it is stored.
 
         Raises:
             UploadQueueFull: too many reports wait already; nothing was stored.
@@ -48,7 +48,7 @@ class UploadWriter:
             return []
         if self._stopping or (self._count and self._count + len(reports) > self._max_waiting):
             raise UploadQueueFull(f"{self._count:,} reports wait for the disk")
-        done: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[list[Interval | None]] = asyncio.get_running_loop().create_future()
         self._waiting.append((record, reports, done))
         self._count += len(reports)
         self._something.set()

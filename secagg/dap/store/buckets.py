@@ -3,25 +3,30 @@
 The transaction that adds checks that each report is counted once, and that nothing is added to a collected batch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import ColumnElement, bindparam, delete, exists, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, exists, insert, or_, select, union_all, update
 
 from ...errors import ReportRejected
 from ...vdaf import Rows
 from ..messages import CHECKSUM_SIZE, BatchMode, Interval, ReportError, checksum
 from .engine import Tx
-from .schema import aggregated, buckets, collected
+from .schema import aggregated, buckets, collected, collection_jobs
 from .tasks import TaskRecord, lock_task
 
 _STREAMED = 100  # buckets in memory at once
-_NEAR = select(collected.c.start, collected.c.end).where(  # made once: every upload asks it
-    collected.c.task == bindparam("key"),
-    collected.c.start <= bindparam("last"),
-    collected.c.end > bindparam("first"),
-)
+
+
+def _near(table: Table) -> Select[tuple[int, int]]:
+    """Intervals of a task that have any of the buckets from `first` to `last`."""
+    own, bounds = table.c.task == bindparam("key"), (table.c.start, table.c.end)
+    return select(*bounds).where(own, table.c.start <= bindparam("last"), table.c.end > bindparam("first"))
+
+
+_COLLECTED = _near(collected)
+_CLOSED = union_all(_COLLECTED, _near(collection_jobs))  # made once: every upload asks it
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -247,8 +252,24 @@ def list_collected_buckets(tx: Tx, record: TaskRecord, ids: Sequence[bytes]) -> 
         chosen = or_(*(collected.c.batch == bucket for bucket in distinct))
         return set(tx.execute(select(collected.c.batch).where(collected.c.task == record.key, chosen)).scalars())
     starts = {int.from_bytes(bucket, "big"): bucket for bucket in distinct}
-    near = tx.execute(_NEAR, {"key": record.key, "first": min(starts), "last": max(starts)}).all()
+    near = tx.execute(_COLLECTED, {"key": record.key, "first": min(starts), "last": max(starts)}).all()
     return {bucket for start, bucket in starts.items() if any(row.start <= start < row.end for row in near)}
+
+
+def list_closed_buckets(tx: Tx, record: TaskRecord, starts: Collection[int]) -> dict[int, Interval]:
+    """Those of these buckets that take no more reports, with the interval that is collected or was.
+
+    Args:
+        tx: a transaction.
+        record: the task, by time.
+        starts: the start of each bucket, in time_precision.
+    """
+    if not starts:
+        return {}
+    near = tx.execute(_CLOSED, {"key": record.key, "first": min(starts), "last": max(starts)}).all()
+    intervals = [Interval(row.start, row.end - row.start) for row in near]
+    found = {start: next((each for each in intervals if start in each), None) for start in starts}
+    return {start: interval for start, interval in found.items() if interval is not None}
 
 
 def xor(a: bytes, b: bytes) -> bytes:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, func, insert, select, update
 
+from ..messages import Interval
 from .engine import Tx
 from .schema import aggregate_shares, collection_jobs, ledger
 from .tasks import TaskRecord
@@ -24,7 +25,10 @@ class CollectionJob:
         waiting: what it waits for, in words; None if that is not known.
         attempts: how often it was leased before.
         due: when somebody may work on it again; None once it has ended.
-        asked: since when the Helper's share is awaited, in POSIX seconds; None before.
+        open_reports: how many of its batch were not aggregated when that number was seen to change last; None if it
+            waits for none.
+        asked: since when the Helper's share is awaited, or before that for any of these reports, in POSIX seconds;
+            None before.
         share_location: where the Helper keeps its share, once the Helper has said so.
     """
 
@@ -38,6 +42,7 @@ class CollectionJob:
     waiting: str | None
     attempts: int
     due: float | None
+    open_reports: int | None
     asked: float | None
     share_location: str | None
 
@@ -134,6 +139,30 @@ def lock_collection_job(tx: Tx, job: CollectionJob) -> CollectionJob | None:
     return None if row is None or row.due is None else _job(row)
 
 
+def close_interval(tx: Tx, job: CollectionJob, interval: Interval) -> None:
+    """Let a job's interval take no more reports, until the job has failed or is deleted. The caller holds `lock_task`
+    alone.
+
+    Args:
+        tx: a transaction that writes.
+        job: the job.
+        interval: of its query.
+    """
+    update_collection_job(tx, job, start=interval.start, end=interval.end)
+
+
+def fail_collection_job(tx: Tx, job: CollectionJob, problem: str) -> None:
+    """End a job without a result. Its interval takes reports again, unless it is collected.
+
+    Args:
+        tx: a transaction that writes.
+        job: the job.
+        problem: as a problem document.
+    """
+    ended = {"due": None, "start": None, "end": None, "open_reports": None, "share_location": None}
+    update_collection_job(tx, job, problem=problem, **ended)
+
+
 def update_collection_job(tx: Tx, job: CollectionJob, **values: "object") -> None:
     """Change columns of a job.
 
@@ -147,7 +176,8 @@ def update_collection_job(tx: Tx, job: CollectionJob, **values: "object") -> Non
 
 
 def delete_collection_job(tx: Tx, job: CollectionJob) -> None:
-    """Delete a job. Its batch stays collected, and its budget stays spent.
+    """Delete a job. A batch that it has collected stays collected, and its budget stays spent; an interval that it has
+    closed before takes reports again.
 
     Args:
         tx: a transaction that writes.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, exists, insert, select, update
 
-from ..messages import BATCH_ID_SIZE
+from ..messages import BATCH_ID_SIZE, Interval
 from .engine import Tx
 from .reports import batch_target
 from .schema import batches, collected, jobs, reports, tasks
@@ -120,16 +120,33 @@ def lease_job(tx: Tx, now: float, seconds: float, without: Collection[int] = ())
     return Job(row.key, row.task, row.batch, row.resource, row.attempts)
 
 
-def postpone_job(tx: Tx, job: Job, due: float, resource: str | None) -> None:
+def postpone_job(tx: Tx, job: Job, due: float, problem: str, resource: str | None = None) -> None:
     """Give a leased job back until a later time.
 
     Args:
         tx: a transaction that writes.
         job: the job.
         due: when somebody may work on it again, in POSIX seconds.
+        problem: why it is postponed, in words.
         resource: where the Helper keeps the job; None if the request has to be sent again.
     """
-    tx.execute(update(jobs).where(jobs.c.key == job.key).values(due=due, resource=resource))
+    tx.execute(update(jobs).where(jobs.c.key == job.key).values(due=due, problem=problem, resource=resource))
+
+
+def find_problem(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> str | None:
+    """Why a job of a batch was postponed, in words; None if none was.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+        batch: its interval or its ID.
+    """
+    if isinstance(batch, bytes):
+        own = jobs.c.batch == batch
+    else:
+        own = exists().where(reports.c.job == jobs.c.key, reports.c.bucket.between(batch.start, batch.end - 1))
+    postponed = (jobs.c.task == record.key) & jobs.c.problem.is_not(None) & own
+    return tx.execute(select(jobs.c.problem).where(postponed).limit(1)).scalar_one_or_none()  # type: ignore[no-any-return]
 
 
 def list_job_reports(tx: Tx, job: Job) -> list[bytes]:

@@ -21,11 +21,21 @@ def _know_journals(connection: Connection) -> None:
 
 
 def _know_when_shares_were_asked_for(connection: Connection) -> None:
-    table = schema.collection_jobs
+    _add_columns(connection, schema.collection_jobs, "asked", "share_location")
+
+
+def _close_intervals(connection: Connection) -> None:
+    _add_columns(connection, schema.jobs, "problem")
+    _add_columns(connection, schema.collection_jobs, "start", "end", "open_reports")
+    schema.collection_jobs_end.create(connection, checkfirst=True)
+
+
+def _add_columns(connection: Connection, table: Table, *names: str) -> None:
     known = {column["name"] for column in inspect(connection).get_columns(table.name)}
-    for name in {"asked", "share_location"} - known:  # a new store has all columns of this program
-        kind = table.c[name].type.compile(connection.dialect)
-        connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}")
+    for name in names:
+        if name not in known:  # a new store has all columns of this program
+            kind = table.c[name].type.compile(connection.dialect)
+            connection.exec_driver_sql(f'ALTER TABLE {table.name} ADD COLUMN "{name}" {kind}')
 
 
 def _watch_tasks(connection: Connection) -> None:
@@ -36,6 +46,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _create,
     _know_journals,
     _know_when_shares_were_asked_for,
+    _close_intervals,
     _watch_tasks,
 )
 VERSION = len(MIGRATIONS)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import exists, func, select, true
 
 from ..messages import Interval
-from .buckets import bucket_id, list_collected_buckets
+from .buckets import list_closed_buckets
 from .engine import Tx
 from .schema import batches, collected, jobs, reports
 from .tasks import TaskRecord, lock_task
@@ -30,9 +30,9 @@ class Upload:
     body: bytes
 
 
-def add_reports(tx: Tx, record: TaskRecord, uploads: Sequence[Upload]) -> list[bool]:
-    """Store the reports whose batch is not collected (section 4.4.2.2). A known ID changes nothing: uploads are
-    idempotent.
+def add_reports(tx: Tx, record: TaskRecord, uploads: Sequence[Upload]) -> list[Interval | None]:
+    """Store the reports whose batch is not collected, and not being collected (section 4.4.2.2). A known ID changes
+    nothing: uploads are idempotent.
 
     Args:
         tx: a transaction that writes.
@@ -40,23 +40,18 @@ def add_reports(tx: Tx, record: TaskRecord, uploads: Sequence[Upload]) -> list[b
         uploads: the reports.
 
     Returns:
-        Of each report, whether its batch was open.
+        Of each report, the batch that refuses it; None if it is stored.
     """
     lock_task(tx, record.key, alone=False)
-    late = (
-        list_collected_buckets(tx, record, [bucket_id(upload.bucket) for upload in uploads])
-        if record.task.by_time
-        else set()
-    )
-    accepted = [bucket_id(upload.bucket) not in late for upload in uploads]
+    closed = list_closed_buckets(tx, record, {upload.bucket for upload in uploads}) if record.task.by_time else {}
     rows = [
         {"task": record.key, "id": upload.id, "bucket": upload.bucket, "body": upload.body}
-        for upload, is_accepted in zip(uploads, accepted, strict=True)
-        if is_accepted
+        for upload in uploads
+        if upload.bucket not in closed
     ]
     if rows:
         tx.insert_new(reports, rows, reports.c.id)
-    return accepted
+    return [closed.get(upload.bucket) for upload in uploads]
 
 
 def count_open_reports_in_batch(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> int:

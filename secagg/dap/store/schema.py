@@ -61,6 +61,7 @@ jobs = Table(
     Column("task", ForeignKey("tasks.key"), nullable=False),
     Column("batch", LargeBinary),  # the batch ID, in leader-selected mode
     Column("resource", Text),  # where the Helper keeps it
+    Column("problem", Text),  # why it was postponed, in words
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("due", Float, nullable=False),  # nobody else may work on it before
     sqlite_autoincrement=True,  # a number is never used again: a worker that is late must not end another job
@@ -176,7 +177,10 @@ collection_jobs = Table(
     Column("finished", Boolean, nullable=False, server_default=text("false")),
     Column("problem", Text),
     Column("waiting", Text),  # what for, in words
-    Column("asked", Float),  # since when the Helper's share is awaited
+    Column("start", BigInteger),  # of its interval, from when that takes no more reports until the job has failed
+    Column("end", BigInteger),
+    Column("open_reports", BigInteger),  # of its batch, when their number was seen to change last
+    Column("asked", Float),  # since when the Helper's share is awaited, or before that for any of these reports
     Column("share_location", Text),  # where the Helper keeps its share
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("due", Float),  # nobody else may work on it before; NULL once it has ended
@@ -184,6 +188,7 @@ collection_jobs = Table(
 )
 Index("collection_jobs_digest", collection_jobs.c.task, collection_jobs.c.digest, unique=True)
 Index("collection_jobs_due", collection_jobs.c.due)
+collection_jobs_end = Index("collection_jobs_end", collection_jobs.c.task, collection_jobs.c.end)
 
 aggregate_shares = Table(
     "aggregate_shares",

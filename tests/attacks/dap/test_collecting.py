@@ -119,7 +119,7 @@ def test_nothing_is_added_to_a_collected_batch(dap_world: NewWorld, mode: BatchM
     world = dap_world(batch_mode=mode, batch_size=4)
     first = collected(world)
     late = [world.report(1) for _ in range(4)]
-    assert world.upload(*late) == [ReportError.REPORT_REPLAYED if mode is BatchMode.TIME_INTERVAL else None] * 4
+    assert world.upload(*late) == [ReportError.BATCH_COLLECTED if mode is BatchMode.TIME_INTERVAL else None] * 4
     world.aggregate_all()
     assert world.collect().response == first
 
@@ -132,7 +132,7 @@ def test_report_that_comes_while_its_batch_is_collected_is_in_it_or_refused(dap_
     outcomes: list[ReportError | None] = []
     world.peer.meanwhile = lambda: outcomes.extend(world.upload(world.report()))
     assert world.result(world.collect()).count == 4
-    assert outcomes == [ReportError.REPORT_REPLAYED]
+    assert outcomes == [ReportError.BATCH_COLLECTED]
 
 
 @MODES

@@ -396,7 +396,7 @@ def test_collected_report_is_refused_after_garbage_collection_too(dap_world: New
     for store in (world.leader_store, world.helper_store):
         garbage.GarbageCollector(store).run(world.clock.now)
     assert world.count("leader", schema.reports) == world.count("helper", schema.aggregated) == 0
-    assert world.upload(*reports) == [ReportError.REPORT_REPLAYED] * 3
+    assert world.upload(*reports) == [ReportError.BATCH_COLLECTED] * 3
     init = AggregationJobInitReq.decode(world.peer.seen[0])
     other = AggregationJobInitReq(0, b"", (), init.verify_inits[:2]).encode()
     _, job = world.helper.create_job(world.helper_task, world.keys(Role.HELPER), other, world.clock.now)

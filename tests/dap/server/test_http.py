@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from secagg.dap.messages import (
     CollectionJobResp,
     HpkeConfig,
     HpkeConfigList,
+    Interval,
     Report,
     ReportError,
     ReportUploadStatus,
@@ -199,6 +201,29 @@ def test_upload_errors_come_in_the_requests_order_and_name_only_what_failed(serv
     assert world.waiting() == 2
 
 
+def interval_of(world: World, start: int) -> str:
+    """The bucket that begins then, as the Leader writes it."""
+    moments = (datetime.fromtimestamp((start + i) * world.task.time_precision, UTC) for i in (0, 1))
+    return "from {:%Y-%m-%dT%H:%M:%SZ} until {:%Y-%m-%dT%H:%M:%SZ}".format(*moments)
+
+
+def test_upload_to_a_collected_batch_is_refused_with_the_batch(serve: Serve) -> None:
+    served = serve()
+    world, start = served.world, served.world.bucket
+    for bucket in (start, start - 1):
+        world.upload_many(MIN_BATCH, time=bucket)
+        world.aggregate_all()
+        world.result(world.collect(world.request(bucket)))
+    late = [world.report(time=bucket) for bucket in (start - 2, start, start - 1, start)]
+    response = served.upload(*late)
+    assert upload_errors(response) == [
+        (report.report_metadata.report_id, ReportError.BATCH_COLLECTED) for report in late[1:]
+    ]
+    expected = f"collected, and takes no more reports: the batch {interval_of(world, start)} and 1 more"
+    assert response.headers["secagg-refused"] == expected
+    assert "secagg-refused" not in served.upload(world.report(public=extensions(5), time=start)).headers
+
+
 def test_upload_of_another_media_type_is_refused(serve: Serve) -> None:
     served = serve()
     for given in ("application/dap-report", "application/octet-stream", ""):
@@ -328,7 +353,7 @@ def test_upload_waits_not_when_the_writer_is_full(serve: Serve, monkeypatch: pyt
     entered, go_on = threading.Event(), threading.Event()
     add_reports = served.world.leader.add_reports
 
-    def slow(*args: Any) -> list[bool]:
+    def slow(*args: Any) -> list[Interval | None]:
         entered.set()
         assert go_on.wait(10)
         return add_reports(*args)
@@ -567,6 +592,24 @@ def test_aggregate_share_is_created_once_for_the_same_bytes(serve: Serve) -> Non
     problem(served.helper.post(url, content=body[:-1], headers=SHARE | PEER), 400, "invalidMessage", served)
 
 
+def test_what_the_helper_says_reaches_the_collector_in_any_script(serve: Serve) -> None:
+    served = serve()
+    world = served.world
+    world.upload_many(MIN_BATCH)
+    world.leader.create_jobs(world.clock.now)
+
+    def fail() -> None:
+        raise PeerUnavailable("fermé 閉")
+
+    world.peer.meanwhile = fail
+    world.step_job()
+    served.collect()
+    world.leader.collections.work(world.clock.now)
+    response = served.collect()
+    assert response.status_code == 200
+    assert response.headers["secagg-waiting"].endswith("are not aggregated yet: ferm? ?")
+
+
 # Clients that speak DAP-09.
 
 
@@ -595,6 +638,22 @@ def test_dap_09_keys_are_listed_letter_by_letter(serve: Serve) -> None:
         assert response.headers["content-type"] == "application/dap-hpke-config-list"
         assert HpkeConfigList.decode(response.content).configs == (served.world.configs[role],)
     assert served.leader.get("/hpke_config").headers["content-type"] == PPM + "hpke-config-list"
+
+
+def test_dap_09_upload_to_a_collected_batch_is_refused_with_the_batch(serve: Serve) -> None:
+    served = serve(dialect=DAP_09)
+    world = served.world
+    start = world.bucket
+    world.upload_many(MIN_BATCH)
+    world.aggregate_all()
+    world.result(world.collect())
+    response = served.leader.put(
+        f"{served.task}/reports",
+        content=encode_upload(world.task, [world.report()]),
+        headers={"Content-Type": "application/dap-report"},
+    )
+    problem(response, 400, "reportRejected", served)
+    assert f"the batch {interval_of(world, start)}" in response.json()["detail"]
 
 
 def test_dap_09_problems_are_documents_of_their_own(serve: Serve) -> None:
