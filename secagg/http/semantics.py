@@ -2,6 +2,7 @@
 
 import re
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 TEMPORARY = frozenset({408, 425, 429, 502, 503, 504})
 """Status codes that say: the same request may succeed later."""
@@ -25,6 +26,25 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
         return max(0.0, parsedate_to_datetime(value).timestamp() - now)
     except (ValueError, OverflowError):
         return None
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Whether two URLs have the same scheme, user, host and port, however they are spelled (RFC 9110, section 4.3.1).
+
+    Args:
+        one: an absolute URL.
+        other: the same.
+
+    Raises:
+        ValueError: one of them is not a URL.
+    """
+    return _origin(one) == _origin(other)
+
+
+def _origin(url: str) -> tuple[str | int | None, ...]:
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.username, parts.password, parts.hostname, port
 
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"

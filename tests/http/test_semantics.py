@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.http.semantics import parse_media_type
+from secagg.http.semantics import parse_media_type, same_origin
 
 TOKEN = st.text("abcXYZ019!#$&'*+-.^_`|~", min_size=1, max_size=8)
 QUOTED = st.text('abc XYZ;=,\\"\t/', max_size=8)
@@ -60,3 +60,23 @@ def test_any_text_is_a_media_type_or_none(text: str) -> None:
 
 def test_a_long_text_takes_no_long_time() -> None:
     assert parse_media_type("a/b" + ";" * 100_000 + "x") is None
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ("HTTPS://A.Example:443/c?d", True),
+        ("https://a.example", True),
+        ("https://a.example:8443/b", False),
+        ("http://a.example/b", False),
+        ("http://a.example:443/b", False),
+        ("https://b.example/b", False),
+        ("https://u@a.example/b", False),
+        ("https://u:p@a.example/b", False),
+        ("/b", False),
+        ("", False),
+    ],
+)
+def test_an_origin_is_the_same_however_it_is_spelled(other: str, same: bool) -> None:
+    assert same_origin("https://a.example/b", other) is same
+    assert same_origin(other, "https://a.example/b") is same

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import httpx
 
 from ...errors import RemoteProtocolError, SecAggError
-from ...http.semantics import TEMPORARY, parse_retry_after
+from ...http.semantics import TEMPORARY, parse_retry_after, same_origin
 from ...http.steps import Failure, Request, Response, perform
 from ..media_types import JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ, is_media_type
 from ..problems import from_response
@@ -167,7 +167,7 @@ def _location(url: str, given: str) -> str:
     """The absolute URL of a Location. It must be on the same host: our token goes nowhere else."""
     try:
         location = urljoin(url, given)
-        elsewhere = urlsplit(location)[:2] != urlsplit(url)[:2]
+        elsewhere = not same_origin(location, url)
     except ValueError:
         raise PeerUnavailable("the Helper's Location is not a URL") from None
     if elsewhere:

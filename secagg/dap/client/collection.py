@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from ...arguments import real
 from ...dp import Place
 from ...errors import RemoteProtocolError, SecAggError, require
-from ...http.semantics import parse_retry_after
+from ...http.semantics import parse_retry_after, same_origin
 from ...http.steps import ANSWER_BYTES, Progress, Request, Response, Retries, Steps, Wait
 from ..hpke import HpkeError, PrivateKey
 from ..media_types import COLLECTION_REQ, COLLECTION_RESP
@@ -265,7 +265,7 @@ class Collecting:
 
     def _require_job(self, job: str) -> None:
         """Check that a job's URL is at the Leader: our token goes nowhere else."""
-        if urlsplit(job)[:2] != urlsplit(self._url)[:2]:
+        if not same_origin(job, self._url):
             where = f"at {job!r}, which is not the Leader's" if job else "nowhere"
             raise RemoteProtocolError(f"the Leader says that the collection job is {where}")
 
