@@ -292,7 +292,8 @@ class CollectionJobs:
             asked = now if current.asked is None else current.asked  # None in stores of older versions
             asked_for = now - asked
             if asked_for < self._settings.give_up:
-                collections.update_collection_job(tx, job, due=now + delay, asked=asked)
+                due = min(now + delay, asked + self._settings.give_up)  # however long the Helper wants to be left alone
+                collections.update_collection_job(tx, job, due=due, asked=asked)
         if asked_for >= self._settings.give_up:
             detail = f"the Helper has given no share for {asked_for:,.0f} s: {problem}; ask again with the same query"
             self._fail(record, job, DapProblem(NO_TYPE, detail, task_id=record.task.id))
