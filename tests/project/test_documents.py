@@ -1,43 +1,160 @@
-"""The documents keep their promises: their Python runs and prints what they say, and their links lead somewhere."""
+"""The documents keep their promises: their examples run and print what they say, and their links lead somewhere."""
 
+import contextlib
+import os
 import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
+from docs.generate import cli
+
 from ..support.folders import ROOT
 
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "bench/README.md", "bench/RESULTS.md")]
-PAGES += sorted((ROOT / "docs").glob("*.md")) + sorted((ROOT / "bench" / "results").rglob("*.md"))
-_BLOCK = re.compile(r"```python\n(.*?)```\n(?:\n((?:    [^\n]*\n)+))?", re.DOTALL)
+PAGES += sorted((ROOT / "docs").rglob("*.md")) + sorted((ROOT / "bench" / "results").rglob("*.md"))
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# A block and what it prints, if that follows, indented; what a shell prints may have empty lines.
+_PYTHON = re.compile(r"```python\n(.*?)```\n(?:\n((?:    [^\n]*\n)+))?", re.DOTALL)
+_SHELL = re.compile(r"```sh\n(.*?)```\n(?:\n((?:(?:    [^\n]*)?\n)+))?", re.DOTALL)
+_RUN_BY = re.compile(r"<!-- run by (tests/\S+) -->")
+_INDENTED = re.compile(r"^    (secagg .*(?:\n {8}.*)*)", re.MULTILINE)
+_INLINE = re.compile(r"`(secagg [^`]+)`")
 _LINK = re.compile(r"(?<!`)\]\(([^)\s]+)\)")
+OPTIONS = {
+    name: {option for param in command.params for option in (*param.opts, *param.secondary_opts)}
+    for name, command in cli.commands()
+}
 
 
 def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-BLOCKS = [
-    pytest.param(code, printed, id=f"{name_of(page)}-{number}")
-    for page in PAGES
-    if page.parent in (ROOT, ROOT / "docs")  # elsewhere they need clusters
-    for number, (code, printed) in enumerate(_BLOCK.findall(page.read_text()), 1)
-]
+def python_blocks(page: Path) -> list[tuple[str, str]]:
+    """A page's examples in Python, and what each prints."""
+    return _PYTHON.findall(page.read_text())
+
+
+def shell_blocks(page: Path) -> list[tuple[str, str]]:
+    """A page's examples for a shell that no other test runs, and what each prints."""
+    text = page.read_text()
+    return [] if _RUN_BY.search(text) else _SHELL.findall(text)
+
+
+_HERE = [page for page in PAGES if not page.is_relative_to(ROOT / "bench")]  # there they need clusters
+WITH_PYTHON = [page for page in _HERE if python_blocks(page)]
+WITH_SHELL = [page for page in _HERE if shell_blocks(page)]
 
 
 def test_the_pages_have_examples() -> None:
-    with_python = {str(block.id).rpartition("-")[0] for block in BLOCKS}
-    assert with_python == {
-        "README.md",
-        *(f"docs/{name}.md" for name in ("secagg", "prio3", "noise", "kernels", "c-api")),
-    }
+    assert len(WITH_PYTHON) >= 9
+    assert len(WITH_SHELL) >= 4
 
 
-@pytest.mark.parametrize(("code", "printed"), BLOCKS)
-def test_an_example_prints_what_the_page_says(code: str, printed: str, capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(code, "example", "exec"), {})
-    assert capsys.readouterr().out.strip() == dedent(printed).strip()
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_fenced_example_is_run(page: Path) -> None:
+    """Here, if it is Python or a shell's; else the page names the tests that run it, and they name the page."""
+    languages = {language for language, _ in _FENCED.findall(page.read_text())}
+    run_by = _RUN_BY.search(page.read_text())
+    if run_by:
+        assert page.name in (ROOT / run_by.group(1)).read_text()
+    else:
+        assert languages <= {"python", "sh"}
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=name_of)
+def test_an_example_prints_what_the_page_says(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The examples of a page go on from one another."""
+    names: dict[str, object] = {}
+    for code, printed in python_blocks(page):
+        exec(compile(code, name_of(page), "exec"), names)
+        assert capsys.readouterr().out.strip() == dedent(printed).strip()
+
+
+def with_servers(page: Path) -> bool:
+    return any(" &\n" in code or "dap demo" in code for code, _ in shell_blocks(page))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=name_of(page), marks=[pytest.mark.slow] if with_servers(page) else [])
+        for page in WITH_SHELL
+    ],
+)
+def test_a_shell_example_runs(page: Path, tmp_path: Path) -> None:
+    """All of a page in one shell, in an empty folder."""
+    printed = [dedent(text).strip() for _, text in shell_blocks(page)]
+    said = run_in_shell([on_free_ports(code) for code, _ in shell_blocks(page)], tmp_path)
+    for wanted, got in zip(printed, said, strict=True):
+        same = OutputChecker().check_output(f"{wanted}\n", f"{got.strip()}\n", ELLIPSIS | NORMALIZE_WHITESPACE)
+        assert not wanted or same, got
+
+
+def run_in_shell(scripts: list[str], folder: Path) -> list[str]:
+    """What each of the scripts prints; nothing that they start outlives them."""
+    (folder / "secagg").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m secagg "$@"\n')
+    (folder / "secagg").chmod(0o755)
+    environ = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    end = "--- end of a block"
+    script = "set -eu\n" + "".join(f"{each}echo '{end}'\n" for each in scripts)
+    home = folder / "home"
+    home.mkdir()
+    with (folder / "stderr").open("w") as stderr:
+        shell = subprocess.Popen(
+            ["bash", "-c", script],
+            cwd=home,
+            env=environ,
+            text=True,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+        )
+    try:
+        said, _ = shell.communicate(timeout=600)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(shell.pid, signal.SIGKILL)
+        shell.wait()
+    assert shell.returncode == 0, said + (folder / "stderr").read_text()
+    return said.split(f"{end}\n")[:-1]
+
+
+_PORTS: dict[str, str] = {}
+
+
+def on_free_ports(code: str) -> str:
+    """The same with ports that are free here in place of 8080 and 8081."""
+    for port in ("8080", "8081"):
+        if f":{port}" in code and port not in _PORTS:
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+                _PORTS[port] = str(listener.getsockname()[1])
+    return re.sub(r"(127\.0\.0\.1:)(\d+)", lambda match: match.group(1) + _PORTS[match.group(2)], code)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_exist_with_these_options(page: Path) -> None:
+    """Of all that a page shows, also where it cannot be run here."""
+    text = page.read_text()
+    for line in [*_INDENTED.findall(text), *_INLINE.findall(text)]:
+        words = shlex.split(line.replace("\\\n", " "), comments=True)
+        command, options = " ".join(words[: command_length(words)]), words[command_length(words) :]
+        unknown = {option for option in options if option.startswith("--") and option != "--"} - {"--help"}
+        assert not unknown - OPTIONS[command], f"{name_of(page)}: {line}"
+
+
+def command_length(words: list[str]) -> int:
+    """How many words name a command."""
+    return max(count for count in range(1, len(words) + 1) if " ".join(words[:count]) in OPTIONS)
 
 
 def anchors(page: Path) -> set[str]:

@@ -1,0 +1,1 @@
+"""The documentation. MkDocs reads the pages; `generate` makes what nobody types."""

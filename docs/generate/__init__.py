@@ -1,0 +1,1 @@
+"""What makes the parts of the documentation that nobody types: drawings, tables, references, and the site's hooks."""

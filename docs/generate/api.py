@@ -1,0 +1,63 @@
+"""The API reference: a page for each public module, from its docstrings."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+
+import secagg
+
+WITHOUT = ("secagg.cli",)  # its commands have a reference of their own
+PACKAGES = ("secagg.protocol", "secagg.vdaf", "secagg.dp", "secagg.noisy", "secagg.http", "secagg.dap")
+
+
+def modules() -> list[str]:
+    """All public modules, packages before what is in them."""
+    found = pkgutil.walk_packages(secagg.__path__, "secagg.", onerror=_fail)
+    names = (module.name for module in found if not module.name.startswith(WITHOUT))
+    return ["secagg", *(name for name in sorted(names) if "._" not in name)]
+
+
+def page_of(module: str) -> str:
+    """The page of a module."""
+    return f"api/{module}.md"
+
+
+def page(name: str) -> str:
+    """A module's page: what mkdocstrings makes of it, and for a package with names of other modules, where they are."""
+    return f"# {name}\n\n::: {name}\n\n" + "\n".join(_exported(importlib.import_module(name)))
+
+
+def nav() -> list[dict[str, object]]:
+    """The entries of the site's navigation: modules at the top, then each package with what is in it."""
+    return [*_entries("secagg", [name for name in modules() if not name.startswith(PACKAGES)])] + [
+        {package: [*_entries(package, [name for name in modules() if f"{name}.".startswith(f"{package}.")])]}
+        for package in PACKAGES
+    ]
+
+
+def _entries(package: str, names: list[str]) -> Iterator[dict[str, object]]:
+    for name in names:
+        yield {name.removeprefix(f"{package}."): page_of(name)}
+
+
+def _exported(module: ModuleType) -> Iterator[str]:
+    """Of the names in a package's `__all__`, a line for each that is defined elsewhere."""
+    values = {name: getattr(module, name) for name in getattr(module, "__all__", ())}
+    elsewhere = {name: value for name, value in values.items() if _home(value) not in (None, module.__name__)}
+    if elsewhere:
+        yield "It exports:\n"
+    for name, value in elsewhere.items():
+        if isinstance(value, ModuleType):
+            yield f"- [`{name}`]({value.__name__}.md)"
+        else:
+            yield f"- [`{name}`][{_home(value)}.{value.__name__}]"
+
+
+def _home(value: object) -> str | None:
+    home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+    return home if home and home.startswith("secagg") and hasattr(value, "__name__") else None
+
+
+def _fail(name: str) -> None:
+    raise ImportError(f"cannot import {name}: the API reference takes the extras `dap` and `dask`")
