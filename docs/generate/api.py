@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 import secagg
 
@@ -24,11 +25,21 @@ def page_of(module: str) -> str:
 
 
 def page(name: str) -> str:
-    """A module's page: what mkdocstrings makes of it, and for a package with names of other modules, where they are."""
-    return f"# {name}\n\n::: {name}\n\n" + "\n".join(_exported(importlib.import_module(name)))
+    """A module's page: what mkdocstrings makes of it, and for names that other modules define, where those are."""
+    module = importlib.import_module(name)
+    elsewhere = _elsewhere(module)
+    if not elsewhere:
+        return f"# {name}\n\n::: {name}\n"
+    here = [each for each in module.__all__ if each not in elsewhere]
+    return f"# {name}\n\n::: {name}\n    options:\n      members: {here or 'false'}\n\nIt exports:\n\n" + "\n".join(
+        f"- [`{name}`]({value.__name__}.md)"
+        if isinstance(value, ModuleType)
+        else f"- [`{name}`][{_home(value)}.{value.__name__}]"
+        for name, value in elsewhere.items()
+    )
 
 
-def nav() -> list[dict[str, object]]:
+def nav() -> list[dict[str, Any]]:
     """The entries of the site's navigation: modules at the top, then each package with what is in it."""
     return [*_entries("secagg", [name for name in modules() if not name.startswith(PACKAGES)])] + [
         {package: [*_entries(package, [name for name in modules() if f"{name}.".startswith(f"{package}.")])]}
@@ -36,25 +47,18 @@ def nav() -> list[dict[str, object]]:
     ]
 
 
-def _entries(package: str, names: list[str]) -> Iterator[dict[str, object]]:
+def _entries(package: str, names: list[str]) -> Iterator[dict[str, Any]]:
     for name in names:
         yield {name.removeprefix(f"{package}."): page_of(name)}
 
 
-def _exported(module: ModuleType) -> Iterator[str]:
-    """Of the names in a package's `__all__`, a line for each that is defined elsewhere."""
+def _elsewhere(module: ModuleType) -> dict[str, Any]:
+    """Of the names in a package's `__all__`, those that other modules define."""
     values = {name: getattr(module, name) for name in getattr(module, "__all__", ())}
-    elsewhere = {name: value for name, value in values.items() if _home(value) not in (None, module.__name__)}
-    if elsewhere:
-        yield "It exports:\n"
-    for name, value in elsewhere.items():
-        if isinstance(value, ModuleType):
-            yield f"- [`{name}`]({value.__name__}.md)"
-        else:
-            yield f"- [`{name}`][{_home(value)}.{value.__name__}]"
+    return {name: value for name, value in values.items() if _home(value) not in (None, module.__name__)}
 
 
-def _home(value: object) -> str | None:
+def _home(value: Any) -> str | None:
     home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
     return home if home and home.startswith("secagg") and hasattr(value, "__name__") else None
 

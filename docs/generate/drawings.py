@@ -97,7 +97,7 @@ def rounds() -> Iterator[str]:
             "whose inputs are there: U_3",
         ),
         ("3  ConsistencyCheck", "U_4", "a signature on U_3", "everybody's signatures on U_3"),
-        ("4  Unmasking", "U_5", "U_3: shares of b.  Those who left: shares of s.", ""),
+        ("4  Unmasking", "U_5", "shares: of b for those in U_3, of s for those who left", ""),
     ]
     yield rect(user - 54, 12, 108, 30, "box") + text(user, 32, "each user", "m b")
     yield rect(server - 54, 12, 108, 30, "box") + text(server, 32, "the server", "m b")

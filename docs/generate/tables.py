@@ -60,14 +60,14 @@ def traffic(params: Params) -> Traffic:
 
 def parameters() -> Iterator[str]:
     """For each number of users and each threat: what `Params` takes, and what a session weighs."""
-    header = ("n", "who may lie", "t", "`min_users`", "may drop out", "R", "client sends", "client receives")
+    header = ("n", "who may lie", "t", "min_users", "may drop out", "R", "client sends", "client receives")
     yield from table(header, (_row(n, *case) for n in COUNTS for case in _CASES))
 
 
 _CASES = (
-    ("nobody; up to n_C clients and the server pool what they see", Model.SEMI_HONEST, Threat.COLLUDING),
+    ("nobody, but n_C clients and the server pool what they see", Model.SEMI_HONEST, Threat.COLLUDING),
     ("the server alone", Model.ACTIVE, Threat.SERVER_ONLY),
-    ("the server and up to n_C clients", Model.ACTIVE, Threat.COLLUDING),
+    ("the server and n_C clients", Model.ACTIVE, Threat.COLLUDING),
 )
 
 

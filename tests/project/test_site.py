@@ -92,7 +92,17 @@ def pages_in(entry: Any) -> Iterator[str]:
 def test_a_package_says_where_its_names_are() -> None:
     assert "- [`Client`][secagg.protocol.client.Client]" in api.page("secagg")
     assert "- [`masking`](secagg.masking.md)" in api.page("secagg")
+    assert "members: ['get_include']" in api.page("secagg")
     assert "It exports" not in api.page("secagg.masking")
+
+
+def test_docstrings_are_plain_text() -> None:
+    pytest.importorskip("griffe", reason="the extra `docs` is not installed")
+    from docs.generate import docstrings
+
+    assert docstrings.plain("2**64 of `2**b`, <name>\n\n    a ** b <c>") == (
+        "2\\*\\*64 of `2**b`, &lt;name>\n\n    a ** b <c>"
+    )
 
 
 SECTIONS = dict(re.findall(r"^###? (secagg.*)\n((?:(?!##).*\n)*)", cli.page(), re.MULTILINE))
@@ -321,6 +331,7 @@ def test_a_page_is_shown_whole(show: Show, name: str, width: int, scheme: str) -
     page, faults = show(name, width, scheme)
     folder = os.environ.get("SECAGG_SCREENSHOTS")
     if folder:
+        page.wait_for_timeout(500)  # for what fades in
         page.screenshot(
             path=Path(folder) / f"{name.partition('/')[0]}-{width}-{scheme}.png", full_page=name != SHOWN[2]
         )
