@@ -31,11 +31,14 @@ def page(name: str) -> str:
     if not elsewhere:
         return f"# {name}\n\n::: {name}\n"
     here = [each for each in module.__all__ if each not in elsewhere]
-    return f"# {name}\n\n::: {name}\n    options:\n      members: {here or 'false'}\n\nIt exports:\n\n" + "\n".join(
-        f"- [`{name}`]({value.__name__}.md)"
-        if isinstance(value, ModuleType)
-        else f"- [`{name}`][{_home(value)}.{value.__name__}]"
-        for name, value in elsewhere.items()
+    return (
+        f"# {name}\n\n::: {name}\n    options:\n      members: {here or 'false'}\n\n## From its modules\n\n"
+        + "\n".join(
+            f"- [`{name}`]({value.__name__}.md)"
+            if isinstance(value, ModuleType)
+            else f"- [`{name}`][{_home(value)}.{value.__name__}]"
+            for name, value in elsewhere.items()
+        )
     )
 
 
