@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -14,9 +15,15 @@ PACKAGES = ("secagg.protocol", "secagg.vdaf", "secagg.dp", "secagg.noisy", "seca
 
 def modules() -> list[str]:
     """All public modules, packages before what is in them."""
+    return sorted(_found())
+
+
+@cache
+def _found() -> dict[str, bool]:
+    """The names of all public modules, and whether they are packages."""
     found = pkgutil.walk_packages(secagg.__path__, "secagg.", onerror=_fail)
-    names = (module.name for module in found if not module.name.startswith(WITHOUT))
-    return ["secagg", *(name for name in sorted(names) if "._" not in name)]
+    public = (module for module in found if "._" not in module.name and not module.name.startswith(WITHOUT))
+    return {"secagg": True, **{module.name: module.ispkg for module in public}}
 
 
 def page_of(module: str) -> str:
@@ -25,10 +32,13 @@ def page_of(module: str) -> str:
 
 
 def page(name: str) -> str:
-    """A module's page: what mkdocstrings makes of it, and for names that other modules define, where those are."""
-    module = importlib.import_module(name)
-    elsewhere = _elsewhere(module)
-    if not elsewhere:
+    """A module's page: what mkdocstrings makes of it, and for a package's names from its modules, where those are.
+
+    mkdocstrings reads sources, so that only packages are imported.
+    """
+    module = importlib.import_module(name) if _found()[name] else None
+    elsewhere = _elsewhere(module) if module else {}
+    if not module or not elsewhere:
         return f"# {name}\n\n::: {name}\n"
     here = [each for each in module.__all__ if each not in elsewhere]
     return (
@@ -67,4 +77,4 @@ def _home(value: Any) -> str | None:
 
 
 def _fail(name: str) -> None:
-    raise ImportError(f"cannot import {name}: the API reference takes the extras `dap` and `dask`")
+    raise ImportError(f"cannot import {name}: the API reference takes the extra `docs`")
