@@ -103,7 +103,8 @@ def run_in_shell(scripts: list[str], folder: Path) -> list[str]:
     """What each of the scripts prints; nothing that they start outlives them."""
     (folder / "secagg").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m secagg "$@"\n')
     (folder / "secagg").chmod(0o755)
-    environ = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    path = f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environ = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
     end = "--- end of a block"
     script = "set -eu\n" + "".join(f"{each}echo '{end}'\n" for each in scripts)
     home = folder / "home"
