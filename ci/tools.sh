@@ -46,10 +46,15 @@ missing_packages() {
 # What this package and some of its extras need, as pip takes it.
 requirements() {
     python3 -c '
-import sys, tomllib
+import re, sys, tomllib
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
-extras = project["optional-dependencies"]
-print(*project["dependencies"], *(each for name in sys.argv[1:] for each in extras[name]), sep="\n")' "$@"
+wanted, found = sys.argv[1:], dict.fromkeys(project["dependencies"])
+for extra in wanted:
+    for each in project["optional-dependencies"][extra]:
+        own = re.fullmatch(r"secagg\[(.*)\]", each)
+        wanted += own[1].split(",") if own else []
+        found |= {} if own else {each: None}
+print(*found, sep="\n")' "$@"
 }
 
 install_packages() {
