@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from inspect import cleandoc
 from typing import Any
 
 from typer.main import get_command
 
-from secagg.cli import app, console
+from secagg.cli import app
+from secagg.cli.layout import parts
 
 _INTRODUCTION = """# Command reference
 
@@ -24,13 +24,7 @@ def commands() -> Iterator[tuple[str, Any]]:
 
 def page() -> str:
     """The whole reference."""
-    exit_codes = cleandoc(console.__doc__ or "").rpartition("\n\n")[2]
-    return (
-        _INTRODUCTION
-        + exit_codes
-        + "\n\n"
-        + "\n".join(line for name, each in commands() for line in _lines(name, each))
-    )
+    return _INTRODUCTION + "\n".join(line for name, each in commands() for line in _lines(name, each))
 
 
 def _below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
@@ -41,7 +35,8 @@ def _below(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 def _lines(name: str, command: Any) -> Iterator[str]:
     yield f"{'#' * (2 + (name.count(' ') > 1))} {name}\n"
-    yield from _prose(cleandoc(command.help or ""))
+    about, codes, examples = parts(command.help or "")
+    yield from (_plain(paragraph) + "\n" for paragraph in about)
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]
     for title, params, row in (("argument", arguments, _argument), ("option", options, _option)):
@@ -49,15 +44,9 @@ def _lines(name: str, command: Any) -> Iterator[str]:
             yield f"| {title} | what it is | default |\n|---|---|---|"
             yield from (row(each) for each in params)
             yield ""
-
-
-def _prose(text: str) -> Iterator[str]:
-    """The paragraphs of a help text; those after `\\b` are set as they are."""
-    for paragraph in text.split("\n\n"):
-        if paragraph.startswith("\b"):
-            yield "```text\n" + paragraph.lstrip("\b\n") + "\n```\n"
-        else:
-            yield _plain(paragraph) + "\n"
+    yield "Exit codes: " + "; ".join(f"{code} {_plain(meaning)}" for code, meaning in codes.items()) + ".\n"
+    if examples:
+        yield "```text\n" + "\n".join(examples) + "\n```\n"
 
 
 def _option(option: Any) -> str:

@@ -34,12 +34,12 @@ def help_text(
         commands: name and line of help of each, if it is a group.
         width: columns of a line.
     """
-    paragraphs, codes, examples = _parts(about)
+    paragraphs, codes, examples = parts(about)
     sections = {
         "Arguments": [_plain(*record) for record in arguments],
         "Options": [_plain(*record) for record in options],
         "Commands": list(commands),
-        "Exit codes": [(str(code), meaning) for code, meaning in sorted({**EXIT_CODES, **codes}.items())],
+        "Exit codes": [(str(code), meaning) for code, meaning in codes.items()],
     }
     text = "".join("\n" + _wrapped(paragraph, width, "  ") for paragraph in paragraphs)
     text += "".join(f"\n{title}:\n" + _rows(rows, width) for title, rows in sections.items() if rows)
@@ -48,8 +48,12 @@ def help_text(
     return text
 
 
-def _parts(text: str) -> tuple[list[str], dict[int, str], list[str]]:
-    """What a docstring says of a command, in paragraphs, the exit codes of its own by number, and its examples."""
+def parts(text: str) -> tuple[list[str], dict[int, str], list[str]]:
+    """What a docstring says of a command, in paragraphs; all exit codes and what they mean; and its examples.
+
+    Args:
+        text: the docstring.
+    """
     about, codes, examples = [], {}, []
     for paragraph in re.split(r"\n[ \t]*\n", inspect.cleandoc(text)):
         lines = paragraph.removeprefix("\b\n").splitlines()
@@ -61,7 +65,7 @@ def _parts(text: str) -> tuple[list[str], dict[int, str], list[str]]:
             codes = {int(code): meaning for code, _, meaning in (item.partition(" ") for item in own.split("; "))}
         else:
             about.append(" ".join(lines))
-    return about, codes, examples
+    return about, dict(sorted({**EXIT_CODES, **codes}.items())), examples
 
 
 def _plain(names: str, text: str) -> tuple[str, str]:

@@ -93,7 +93,7 @@ def pages_in(entry: Any) -> Iterator[str]:
 def test_a_package_says_where_its_names_are() -> None:
     assert "- [`Client`][secagg.protocol.client.Client]" in api.page("secagg")
     assert "- [`masking`](secagg.masking.md)" in api.page("secagg")
-    assert "members: ['get_include']" in api.page("secagg")
+    assert "members: ['get_include', 'get_library']" in api.page("secagg")
     assert "From its modules" not in api.page("secagg.masking")
 
 
