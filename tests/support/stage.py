@@ -27,7 +27,6 @@ from secagg.dap.messages import (
     ReportError,
     VerifyResp,
 )
-from secagg.http.semantics import TEMPORARY
 
 from .world import Clock
 
@@ -424,7 +423,7 @@ def _refused(status: int, stage: Stage, request: httpx.Request) -> httpx.Respons
 
 def refuses(status: int) -> Behaviour:
     """A refusal with this status, for now or for good as RFC 9110 has it."""
-    if status in TEMPORARY or status >= 500:
+    if status in (408, 425, 429) or status >= 500:
         return Behaviour(f"busy {status}", Kind.PASSING, partial(_busy, status))
     return Behaviour(f"refuses {status}", Kind.REFUSING, partial(_refused, status))
 

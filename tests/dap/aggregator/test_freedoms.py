@@ -42,6 +42,7 @@ LATEST = 5.0  # seconds after `give_up` at which the Collector must have been to
 SETTINGS = Settings(job_size=4, lease=10.0, backoff=4.0, patience=5.0, give_up=GIVE_UP)
 
 
+SAYS = {Kind.PASSING: "the Helper has given no share for 2", Kind.REFUSING: "the Helper refuses its share"}
 _BEHAVIOURS = st.one_of(st.sampled_from(BEHAVIOURS), st.integers(400, 599).map(refuses))
 
 
@@ -150,7 +151,10 @@ class Play:
         """Everything that is due; then time moves to what is due next."""
         self.leader.create_jobs(self.clock.now)
         keys = self.world.keys(Role.LEADER)
-        worked = len(list(iter(lambda: self.logged(lambda: self.leader.work_job(keys, self.clock.now)), None)))
+        worked = 0
+        while self.logged(lambda: self.leader.work_job(keys, self.clock.now)) is not None:
+            worked += 1
+            assert worked < 100, "jobs are tried again without a pause"
         self.help()
         self.logged(lambda: self.leader.collections.work(self.clock.now))
         with self.world.leader_store.read() as tx:
@@ -276,7 +280,11 @@ def test_every_behaviour_is_told_while_it_lasts_and_forgiven_afterwards(urls: Ur
             for behaviour in BEHAVIOURS:
                 play.upload(MIN_BATCH + 1)
                 play.behave(behaviour, resource)
-                assert (play.collect().problem is None) == (behaviour is FREE), behaviour
+                before, job = play.stage.faults, play.collect()
+                assert (job.problem is None) == (behaviour is FREE), behaviour
+                assert play.stage.faults - before < 50, "it is asked again without longer and longer pauses"
+                if resource == SHARES and behaviour.kind in SAYS:
+                    assert SAYS[behaviour.kind] in (job.problem or ""), behaviour
                 play.settle()
                 play.next_batch()
 
