@@ -365,7 +365,8 @@ def test_a_drawing_follows_the_switch_of_colours(show: Show) -> None:
 @built
 def test_the_search_finds_a_page(show: Show) -> None:
     page, faults = show("index.html", 1280, "light")
-    page.locator("input[name=query]").fill("dropped")
+    page.locator(".md-search-result__meta", has_text="Type to start").wait_for(state="attached")  # the index is there
+    page.locator("input[name=query]").press_sequentially("dropped")
     page.locator(".md-search-result__item").first.wait_for()
     assert faults == []
 
