@@ -4,7 +4,6 @@ those that it cannot take. One table of functions, one of kinds, one of faults."
 import ctypes
 import inspect
 import math
-import subprocess
 import sys
 from array import array
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import pytest
 
 from secagg import _kernels, masking, shamir, vector
 
+from .support.processes import ran
 from .support.public_calls import rand
 
 Array = Any  # of numpy; its stubs do not say on Python 3.11 that this is a buffer
@@ -384,5 +384,5 @@ os._exit(0)
 
 
 def test_a_fork_while_threads_are_in_kernels() -> None:
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True)
+    done = ran(sys.executable, "-W", "ignore", "-c", FORK, text=True)
     assert done.returncode == 0, done.stderr

@@ -18,6 +18,7 @@ from secagg import _kernels, _vdaf, selftest
 from secagg.selftest import CHECKS, Check
 
 from .support.folders import ROOT
+from .support.processes import ran
 from .vectors.make_selftest import answers
 
 SHA256_CONSTANTS = b"".join(k.to_bytes(4, "little") for k in (0x428A2F98, 0x71374491, 0xB5C0FBCF, 0xE9B5DBA5))
@@ -79,9 +80,8 @@ def test_a_kernel_that_computes_wrongly_is_named(check: Check, monkeypatch: pyte
         assert len(named) == 1, isa
 
 
-def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    run = [sys.executable, *arguments]
-    return subprocess.run(run, env=os.environ | environment, capture_output=True, text=True)
+def command(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return ran(sys.executable, *arguments, env=os.environ | environment, text=True)
 
 
 def test_the_command_prints_that_all_is_well() -> None:
@@ -110,13 +110,8 @@ def test_a_miscompiled_library_fails(tmp_path: Path, start: list[str]) -> None:
     wrong = bytes([SHA256_CONSTANTS[0] ^ 1]) + SHA256_CONSTANTS[1:]
     library.unlink(missing_ok=True)
     library.write_bytes(code.replace(SHA256_CONSTANTS, wrong))
-    done = subprocess.run(
-        [sys.executable, *start, "selftest"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
+    environ = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = ran(sys.executable, *start, "selftest", cwd=tmp_path, env=environ, text=True)
     assert done.returncode == 1, done.stderr
     assert "FAILED  hkdf: hkdf_sha256 on portable\n" in done.stdout
     assert not re.search("^FAILED  (?!hkdf: )", done.stdout, re.MULTILINE)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ..support.processes import PATIENCE, ran, started
+
 PROGRAM = (sys.executable, "-m", "secagg")
 SMALL = ("--clients", "4", "--length", "10", "--threshold", "3", "--corrupt", "0")
 NEW = ("dap", "task", "new", "--vdaf", "Count", "--leader", "https://l.example", "--helper", "https://h.example",
@@ -39,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a Leader and a task."""
     folder = tmp_path_factory.mktemp("made")
     for command in (("dap", "init", "--role", "leader"), (*NEW, "--output", "made")):
-        subprocess.run([*PROGRAM, *command], cwd=folder, check=True, capture_output=True, timeout=120)
+        ran(*PROGRAM, *command, cwd=folder).check_returncode()
     return folder
 
 
@@ -49,24 +51,13 @@ def ended(command: tuple[str, ...], made: Path, new: Path, *, reads: bool, **var
     if not reads:
         os.close(read_end)
     words = [word.replace("NEW", str(new)) for word in command]
-    process = subprocess.Popen(
-        [*PROGRAM, *words],
-        cwd=made,
-        stdout=write_end,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "", **variables},
-        start_new_session=True,
-    )
-    os.close(write_end)
-    try:
+    environ = {**os.environ, "PYTHONUNBUFFERED": "", **variables}
+    with started(*PROGRAM, *words, cwd=made, stdout=write_end, stderr=subprocess.PIPE, env=environ) as process:
+        os.close(write_end)
         if reads:
             with os.fdopen(read_end, "rb", buffering=0) as reader:
                 reader.read(1)
-        stderr = process.communicate(timeout=120)[1]
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, 9)
-            process.wait()
+        stderr = process.communicate(timeout=PATIENCE)[1]
     return process.returncode, stderr
 
 
@@ -100,19 +91,10 @@ def test_an_error_is_one_although_nobody_reads(made: Path, tmp_path: Path) -> No
 def test_a_full_disk_is_told() -> None:
     with Path("/dev/full").open("wb") as full:
         buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
-        done = subprocess.run(
-            [*PROGRAM, "--version"], stdout=full, stderr=subprocess.PIPE, env=buffered, check=False, timeout=120
-        )
+        done = ran(*PROGRAM, "--version", stdout=full, env=buffered)
     assert (done.returncode, done.stderr) == (2, b"error: the output cannot be written: No space left on device\n")
 
 
 def test_no_stdout_at_all(made: Path) -> None:
-    done = subprocess.run(
-        f"exec {' '.join(PROGRAM)} --version >&-",
-        shell=True,
-        cwd=made,
-        stderr=subprocess.PIPE,
-        check=False,
-        timeout=120,
-    )
+    done = ran("sh", "-c", f"exec {' '.join(PROGRAM)} --version >&-", cwd=made)
     assert (done.returncode, done.stderr) == (0, b"")

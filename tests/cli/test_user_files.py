@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from secagg.dap.server.config import SECRET_VARIABLE
 from secagg.dp import Ledger, PureDp
 
 from ..support.commands import Command, plain_environment
+from ..support.processes import ran
 
 COMMAND, TOP = Command("dap"), Command()
 run, run_json, refused = COMMAND.run, COMMAND.run_json, COMMAND.refused
@@ -140,7 +140,7 @@ def test_a_host_that_nobody_can_listen_on_is_one_line(host: str, folder: Path) -
 def test_an_instruction_set_that_is_none_is_one_line(command: tuple[str, ...], isa: str, tmp_path: Path) -> None:
     environment = os.environ | {"SECAGG_ISA": isa}
     program = [sys.executable, "-m", "secagg", *command]
-    ended = subprocess.run(program, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    ended = ran(*program, env=environment, cwd=tmp_path, text=True)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("error: SECAGG_ISA: ")
@@ -149,5 +149,5 @@ def test_an_instruction_set_that_is_none_is_one_line(command: tuple[str, ...], i
 
 def test_an_instruction_set_that_is_one_is_taken() -> None:
     program = [sys.executable, "-m", "secagg", "info", "--json"]
-    told = subprocess.run(program, env=os.environ | {"SECAGG_ISA": "portable"}, capture_output=True, check=True)
+    told = ran(*program, env=os.environ | {"SECAGG_ISA": "portable"})
     assert json.loads(told.stdout)["instruction_set"] == "portable"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ..support.folders import ROOT
+from ..support.processes import ran
 
 INCLUDES = [f"-I{ROOT / folder}" for folder in ("secagg/include", "csrc")]
 CLANG = next(filter(shutil.which, ("clang", *(f"clang-{version}" for version in range(40, 10, -1)))), None)
@@ -17,9 +18,7 @@ ARMV8 = ROOT / "csrc/mask/mask_armv8.c"
 
 def run(*command: str | Path) -> tuple[int, str]:
     """Exit status and everything printed."""
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    done = ran(*command, stderr=subprocess.STDOUT, text=True)
     return done.returncode, done.stdout
 
 

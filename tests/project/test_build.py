@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from ..support.folders import ROOT
+from ..support.processes import ran
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +48,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_is_missing_is_said_in_a_sentence(source: Path, compiler: str, sentence: str) -> None:
     environ = {**os.environ, "CC": compiler.format(source=source)}
     command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", "out", "--build-temp", "out"]
-    done = subprocess.run(command, cwd=source, env=environ, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = ran(*command, cwd=source, env=environ, text=True)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith(sentence)

@@ -1,12 +1,9 @@
 """The documents keep their promises: their examples run and print what they say, and their links lead somewhere."""
 
-import contextlib
 import os
 import re
 import shlex
-import signal
 import socket
-import subprocess
 import sys
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
 from pathlib import Path
@@ -17,6 +14,7 @@ import pytest
 from docs.generate import cli
 
 from ..support.folders import ROOT
+from ..support.processes import ran
 
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "bench/README.md", "bench/RESULTS.md")]
 PAGES += sorted((ROOT / "docs").rglob("*.md")) + sorted((ROOT / "bench" / "results").rglob("*.md"))
@@ -110,23 +108,9 @@ def run_in_shell(scripts: list[str], folder: Path) -> list[str]:
     home = folder / "home"
     home.mkdir()
     with (folder / "stderr").open("w") as stderr:
-        shell = subprocess.Popen(
-            ["bash", "-c", script],
-            cwd=home,
-            env=environ,
-            text=True,
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-        )
-    try:
-        said, _ = shell.communicate(timeout=600)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(shell.pid, signal.SIGKILL)
-        shell.wait()
-    assert shell.returncode == 0, said + (folder / "stderr").read_text()
+        shell = ran("bash", "-c", script, cwd=home, env=environ, text=True, stderr=stderr)
+    assert shell.returncode == 0, shell.stdout + (folder / "stderr").read_text()
+    said: str = shell.stdout
     return said.split(f"{end}\n")[:-1]
 
 

@@ -1,11 +1,17 @@
 """What tests start: `tests/support/processes.py`."""
 
+import re
 import signal
 import subprocess
 import sys
 import time
 
+from ..support.folders import ROOT
 from ..support.processes import left_over, ran, restore_interrupts, started
+
+# The others are a program of its own, which tests run, and a test that is written for it.
+PLACES = {"tests/support/processes.py", "tests/mutants/running.py", "tests/mutants/test_table.py"}
+STARTS = re.compile(r"\bsubprocess\.(run|call|check_\w+|Popen)\(|\bos\.(system|popen)\(|ProcessPoolExecutor\(")
 
 
 def running(mark: str) -> list[str]:
@@ -47,3 +53,8 @@ def test_interrupts_are_heeded_where_they_were_ignored() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert done.stdout == "default_int_handler\n"
+
+
+def test_tests_start_processes_in_one_place() -> None:
+    others = {str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "tests").rglob("*.py")}
+    assert {name for name, text in others.items() if STARTS.search(text)} <= PLACES

@@ -9,7 +9,6 @@ import http.server
 import os
 import re
 import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from docs.generate import api, benchmarks, cli, drawings, files, tables
 from secagg import Model
 
 from ..support.folders import ROOT
+from ..support.processes import ran
 from ..support.rounds import run
 
 # What is generated
@@ -119,7 +119,10 @@ def test_the_reference_has_every_command() -> None:
 def help_of(command: str) -> str:
     """What a command says of itself, on lines that are long enough."""
     shown = [sys.executable, "-m", "secagg", *command.split(), "--help"]
-    return subprocess.run(shown, env=os.environ | {"COLUMNS": "300"}, capture_output=True, text=True, check=True).stdout
+    done = ran(*shown, env=os.environ | {"COLUMNS": "300"}, text=True)
+    done.check_returncode()
+    said: str = done.stdout
+    return said
 
 
 @pytest.mark.parametrize("command", ["simulate", "dp calibrate", "dap task new", "dap upload"])

@@ -1,18 +1,19 @@
 """SIGHUP opens the log file again, as after a rotation, and does nothing else: tested with real processes."""
 
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+
+from ...support.processes import ran, started
 
 PROGRAM = (sys.executable, "-m", "secagg", "dap")
 PATIENCE = 60.0  # seconds, on a busy machine
@@ -21,24 +22,15 @@ PATIENCE = 60.0  # seconds, on a busy machine
 @contextmanager
 def running(*arguments: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A server or a worker, and the line by which it says that it is there; no process of its group is left."""
-    process = subprocess.Popen(
-        [*PROGRAM, *arguments], cwd=folder, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
+    with started(*PROGRAM, *arguments, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process, process.stdout.readline()
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """With a Leader that logs to a file."""
-    subprocess.run([*PROGRAM, "init", "--role", "leader"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    ran(*PROGRAM, "init", "--role", "leader", cwd=tmp_path).check_returncode()
     return tmp_path
 
 
@@ -137,9 +129,7 @@ def test_without_a_file_nothing_happens(folder: Path) -> None:
 
 def test_a_file_that_cannot_be_opened_is_refused_at_the_start_and_kept_later(folder: Path) -> None:
     change(folder, ('file = "leader.log"', 'file = "logs/leader.log"'))
-    refused = subprocess.run(
-        [*PROGRAM, "leader", "--config", "leader.toml"], cwd=folder, capture_output=True, check=False
-    )
+    refused = ran(*PROGRAM, "leader", "--config", "leader.toml", cwd=folder)
     assert refused.returncode == 2
     assert b"[log] file logs/leader.log cannot be written: No such file" in refused.stderr
     (folder / "logs").mkdir()
