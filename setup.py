@@ -56,6 +56,11 @@ class BuildKernels(build_ext):
     """Builds the modules and the library; says in a sentence what is missing, where a compiler would take pages."""
 
     def run(self) -> None:
+        # Python takes a module that was built for it alone before one for all Pythons, and so an old one before a new.
+        own = sysconfig.get_config_var("EXT_SUFFIX")
+        for folder in (Path("secagg"), Path(self.build_lib, "secagg")) if LIMITED else ():
+            for module in ("_kernels", "_vdaf"):
+                (folder / f"{module}{own}").unlink(missing_ok=True)
         super().run()
         library = Path("." if self.inplace else self.build_lib, "secagg", "lib")
         library.mkdir(exist_ok=True)

@@ -22,7 +22,7 @@ NEEDED = {
 }
 SOURCES = (".c", ".inc", ".pyx", ".pxi", ".o")
 # What it takes from the system: musl's loader takes the plain name for itself.
-LIBRARIES = {"libc.so.6", "libpthread.so.0", "libc.so", "ld-linux-aarch64.so.1"}
+LIBRARIES = {"manylinux": {"libc.so.6", "libpthread.so.0", "ld-linux-aarch64.so.1"}, "musllinux": {"libc.so"}}
 # The oldest systems: glibc 2.28 is of 2018, musl 1.2 of 2020.
 OLDEST = {"manylinux": (2, 28), "musllinux": (1, 2)}
 
@@ -37,14 +37,14 @@ def faults(platform: str, wheel: Path) -> list[str]:
         found += [f"{name} is missing" for name in sorted(NEEDED - names)]
         found += [f"{name} has no place in it" for name in sorted(names) if name.endswith(SOURCES)]
         for name in sorted(MODULES & names):
-            found += _module_faults(name, ELFFile(io.BytesIO(archive.read(name))))
+            found += _module_faults(name, ELFFile(io.BytesIO(archive.read(name))), LIBRARIES[platform.split("-")[0]])
     return found
 
 
-def _module_faults(name: str, module: Any) -> list[str]:
+def _module_faults(name: str, module: Any, libraries: set[str]) -> list[str]:
     found = [f"{name} is not stripped"] if module.get_section_by_name(".symtab") is not None else []
     needed = {tag.needed for tag in module.get_section_by_name(".dynamic").iter_tags("DT_NEEDED")}
-    return [*found, *(f"{name} needs {library}" for library in sorted(needed - LIBRARIES))]
+    return [*found, *(f"{name} needs {library}" for library in sorted(needed - libraries))]
 
 
 def _tag_faults(platform: str, wheel: Path) -> list[str]:

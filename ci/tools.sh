@@ -37,6 +37,7 @@ missing_packages() {
     works valgrind true && works links gcc -include valgrind/memcheck.h || echo valgrind libc6-dbg
     works links aarch64-linux-gnu-gcc -static || echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     works command -v qemu-aarch64 || echo qemu-user
+    works command -v pkg-config || echo pkg-config
     works postgres_program postgres || echo postgresql
     works compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' || echo libfaketime
     works python3 -c 'import ensurepip, venv' || echo python3 python3-venv

@@ -15,18 +15,24 @@ def main() -> None:
     try:
         from .cli import main as command_line
     except ModuleNotFoundError as error:
-        sys.exit(not_installed(error) or f"error: {error}")
+        sys.exit(_refused(not_installed(error) or str(error)))
     command_line()
 
 
-def _selftest() -> int | str:
+def _selftest() -> int:
     try:
         from . import selftest
     except RuntimeError as error:  # the kernels compute so wrongly that they cannot be imported
-        return f"FAILED  {error}"
+        print("FAILED ", error)
+        return 1
     except ValueError as error:
-        return f"error: SECAGG_ISA: {error}"
+        return _refused(f"SECAGG_ISA: {error}")
     return selftest.main()
+
+
+def _refused(reason: str) -> int:
+    print("error:", reason, file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

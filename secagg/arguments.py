@@ -173,8 +173,9 @@ def view(values: Buffer, name: str) -> NDArray[Any]:
         if hasattr(values, "__dlpack__"):
             return np.from_dlpack(values)  # type: ignore[arg-type]
         array = np.asarray(memoryview(values))
-    except (TypeError, ValueError, BufferError, RuntimeError):
-        raise ArgumentTypeError(f"{name} must be an array or another buffer, got {_kind(values)}") from None
+    except (TypeError, ValueError, BufferError, RuntimeError) as error:
+        reason = f": {error}" if hasattr(values, "__dlpack__") else ""  # its own, such as where the array is
+        raise ArgumentTypeError(f"{name} must be an array or another buffer, got {_kind(values)}{reason}") from None
     return array.view(np.uint8) if array.dtype == "S1" else array  # as ctypes.create_string_buffer has them
 
 

@@ -3,7 +3,17 @@
 # Packages that commands import, beside those that are always there.
 _PACKAGES = {
     "cli": ("typer", "click", "rich"),
-    "dap": ("httpx", "idna", "starlette", "uvicorn", "sqlalchemy", "psycopg", "prometheus_client"),
+    "dap": (
+        "httpx",
+        "idna",
+        "starlette",
+        "uvicorn",
+        "uvloop",
+        "httptools",
+        "sqlalchemy",
+        "psycopg",
+        "prometheus_client",
+    ),
 }
 
 

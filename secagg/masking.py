@@ -174,5 +174,8 @@ def mask_add(
         ValueError: as for `mask_sum`.
     """
     seeds = buffer(seed, "seed", OCTET, (SEED_BYTES,)).reshape(1, SEED_BYTES)
-    signs = np.array([whole(sign, "sign")], _SIGN)
+    sign = whole(sign, "sign")
+    if sign not in (1, -1):
+        raise ValueError(f"sign must be 1 or -1, got {sign}")
+    signs = np.array([sign], _SIGN)
     mask_sum(acc, seeds, signs, bits=bits, modulus=modulus, nonce=nonce, offset=offset, threads=threads)

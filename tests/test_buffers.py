@@ -18,7 +18,7 @@ import pytest
 from secagg import _kernels, masking, shamir, vector
 
 from .support.processes import ran
-from .support.public_calls import rand
+from .support.randomness import rand
 
 Array = Any  # of numpy; its stubs do not say on Python 3.11 that this is a buffer
 CODES: dict[str, Any] = {

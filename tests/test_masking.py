@@ -325,3 +325,9 @@ def test_unknown_instruction_set() -> None:
     with pytest.raises(ValueError, match="abacus"):
         _kernels.isa_use("abacus")
     assert _kernels.isa() == before
+
+
+@pytest.mark.parametrize("sign", [0, 2, -3, 255, 257, 10**30])
+def test_a_sign_that_is_none_is_refused(sign: int) -> None:
+    with pytest.raises(ValueError, match="sign must be 1 or -1"):
+        masking.mask_add(np.zeros(4, np.uint32), bytes(16), sign, bits=20)

@@ -84,7 +84,7 @@ int secagg_p256_agree(uint8_t *agreed, uint8_t *valid, const uint8_t *scalars, s
     if (d == 0)
         return -1;
     const struct p256_kernel *use = secagg_isa_row(SECAGG_AGREEMENT)->agreement;
-    struct p256_plan *plan = p256_plan_make(scalars, d);
+    struct p256_plan *plan = secagg_p256_plan_make(scalars, d);
     if (plan == NULL)
         return -1;
     size_t bytes = (use->scratch_bytes(plan) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -98,6 +98,6 @@ int secagg_p256_agree(uint8_t *agreed, uint8_t *valid, const uint8_t *scalars, s
     }
     free(products);
     free(scratch);
-    p256_plan_free(plan);
+    secagg_p256_plan_free(plan);
     return status;
 }

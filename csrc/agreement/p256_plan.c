@@ -59,7 +59,7 @@ static unsigned bits_of(const scalar_t *s, unsigned at, unsigned width) {
 
 static void recode(int8_t *digit, scalar_t s, unsigned width, size_t windows) {
     if (s.limb[3] >> 63)
-        s = scalar_negate(&s);
+        s = secagg_scalar_negate(&s);
     unsigned carry = 0, half = 1u << (width - 1);
     for (size_t j = 0; j < windows; j++) {
         unsigned value = bits_of(&s, (unsigned)j * width, width) + carry;
@@ -234,7 +234,7 @@ static int build(struct builder *b, const uint8_t *scalars) {
     return sort(b);
 }
 
-struct p256_plan *p256_plan_make(const uint8_t *scalars, size_t d) {
+struct p256_plan *secagg_p256_plan_make(const uint8_t *scalars, size_t d) {
     struct builder *b = calloc(1, sizeof *b);
     struct p256_plan *plan = calloc(1, sizeof *plan);
     int built = 0;
@@ -250,11 +250,11 @@ struct p256_plan *p256_plan_make(const uint8_t *scalars, size_t d) {
     free(b);
     if (built)
         return plan;
-    p256_plan_free(plan);
+    secagg_p256_plan_free(plan);
     return NULL;
 }
 
-void p256_plan_free(struct p256_plan *plan) {
+void secagg_p256_plan_free(struct p256_plan *plan) {
     if (plan == NULL)
         return;
     free(plan->additions);

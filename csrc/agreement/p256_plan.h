@@ -22,8 +22,8 @@ struct p256_plan {
 };
 
 /* For scalars[d][32], big-endian, 1 .. q - 1; NULL if one is not, or if there is no memory. */
-struct p256_plan *p256_plan_make(const uint8_t *scalars, size_t d);
+struct p256_plan *secagg_p256_plan_make(const uint8_t *scalars, size_t d);
 
-void p256_plan_free(struct p256_plan *plan);
+void secagg_p256_plan_free(struct p256_plan *plan);
 
 #endif

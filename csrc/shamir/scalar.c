@@ -14,14 +14,14 @@ static scalar_t reduce(uint64_t v[SCALAR_LIMBS + 1]) {
     return a;
 }
 
-scalar_t scalar_from_lazy(const scalar_lazy_t *a) {
+scalar_t secagg_scalar_from_lazy(const scalar_lazy_t *a) {
     scalar_lazy_t v = *a;
     scalar_t result = reduce(v.limb);
     wipe(&v, sizeof v);
     return result;
 }
 
-scalar_split_t scalar_split(const scalar_t *a) {
+scalar_split_t secagg_scalar_split(const scalar_t *a) {
     const uint64_t mask = (1ull << SPLIT_BITS) - 1, *v = a->limb;
     return (scalar_split_t){{
         v[0] & mask,
@@ -33,7 +33,7 @@ scalar_split_t scalar_split(const scalar_t *a) {
 }
 
 /* Horner's rule over the rows, for the low and the high halves of the columns apart; then low + 2^64 * high. */
-scalar_t scalar_from_sum(const scalar_sum_t *sum) {
+scalar_t secagg_scalar_from_sum(const scalar_sum_t *sum) {
     scalar_lazy_t low = {{0}}, high = {{0}};
     uint128_t column[SCALAR_LIMBS] = {0};
     for (int i = SPLIT_LIMBS - 1; i >= 0; i--) {
@@ -44,20 +44,20 @@ scalar_t scalar_from_sum(const scalar_sum_t *sum) {
             column[l] = sum->column[i][l] >> 64;
         scalar_lazy_muladd(&high, 1ull << SPLIT_BITS, column);
     }
-    scalar_t a = scalar_from_lazy(&low);
+    scalar_t a = secagg_scalar_from_lazy(&low);
     memset(column, 0, sizeof column);
     scalar_lazy_muladd(&high, 1ull << 32, column);
     for (int l = 0; l < SCALAR_LIMBS; l++)
         column[l] = a.limb[l];
     scalar_lazy_muladd(&high, 1ull << 32, column);
-    a = scalar_from_lazy(&high);
+    a = secagg_scalar_from_lazy(&high);
     wipe(&low, sizeof low);
     wipe(&high, sizeof high);
     wipe(column, sizeof column);
     return a;
 }
 
-scalar_t scalar_add(const scalar_t *a, const scalar_t *b) {
+scalar_t secagg_scalar_add(const scalar_t *a, const scalar_t *b) {
     uint64_t v[SCALAR_LIMBS + 1];
     uint128_t sum = 0;
     for (int l = 0; l < SCALAR_LIMBS; l++) {
@@ -71,7 +71,7 @@ scalar_t scalar_add(const scalar_t *a, const scalar_t *b) {
 }
 
 /* q + (2^256 - 1 - a) + 1, without the carry out. */
-scalar_t scalar_negate(const scalar_t *a) {
+scalar_t secagg_scalar_negate(const scalar_t *a) {
     static const uint64_t q[SCALAR_LIMBS] = {Q0, Q1, Q2, Q3};
     scalar_t result;
     uint128_t sum = (uint128_t)1 << 64;
@@ -83,8 +83,8 @@ scalar_t scalar_negate(const scalar_t *a) {
 }
 
 /* Horner's rule over the 52-bit limbs of b. */
-scalar_t scalar_mul(const scalar_t *a, const scalar_t *b) {
-    scalar_split_t split = scalar_split(b);
+scalar_t secagg_scalar_mul(const scalar_t *a, const scalar_t *b) {
+    scalar_split_t split = secagg_scalar_split(b);
     scalar_lazy_t product = {{0}};
     uint128_t column[SCALAR_LIMBS];
     for (int i = SPLIT_LIMBS - 1; i >= 0; i--) {
@@ -92,17 +92,17 @@ scalar_t scalar_mul(const scalar_t *a, const scalar_t *b) {
             column[l] = (uint128_t)a->limb[l] * split.limb[i];
         scalar_lazy_muladd(&product, 1ull << SPLIT_BITS, column);
     }
-    return scalar_from_lazy(&product);
+    return secagg_scalar_from_lazy(&product);
 }
 
 /* Fermat: a^(q-2).  The exponent is public. */
-scalar_t scalar_invert(const scalar_t *a) {
+scalar_t secagg_scalar_invert(const scalar_t *a) {
     static const uint64_t exponent[SCALAR_LIMBS] = {Q0 - 2, Q1, Q2, Q3};
     scalar_t power = {{1}};
     for (int bit = 255; bit >= 0; bit--) {
-        power = scalar_mul(&power, &power);
+        power = secagg_scalar_mul(&power, &power);
         if (exponent[bit / 64] >> (bit % 64) & 1)
-            power = scalar_mul(&power, a);
+            power = secagg_scalar_mul(&power, a);
     }
     return power;
 }

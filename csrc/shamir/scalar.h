@@ -96,7 +96,7 @@ static inline void scalar_lazy_muladd(scalar_lazy_t *a, uint64_t m, const uint12
     scalar_fold(v);
 }
 
-scalar_t scalar_from_lazy(const scalar_lazy_t *a);
+scalar_t secagg_scalar_from_lazy(const scalar_lazy_t *a);
 
 /* --- Sums of products -------------------------------------------------------------------------------------------- */
 
@@ -115,7 +115,7 @@ typedef struct {
     uint128_t column[SPLIT_LIMBS][SCALAR_LIMBS];
 } scalar_sum_t;
 
-scalar_split_t scalar_split(const scalar_t *a);
+scalar_split_t secagg_scalar_split(const scalar_t *a);
 
 /* sum := sum + a[0] * b[0] + ... + a[terms - 1] * b[terms - 1], for a constant number of terms: each column is read and
  * written once for all of them. */
@@ -127,22 +127,22 @@ static inline void scalar_sum_muladd(scalar_sum_t *sum, const scalar_split_t *a,
     }
 }
 
-scalar_t scalar_from_sum(const scalar_sum_t *sum);
+scalar_t secagg_scalar_from_sum(const scalar_sum_t *sum);
 
 /* --- Reduced numbers ---------------------------------------------------------------------------------------------- */
 
-/* scalar_mul and scalar_invert do not erase their temporaries: they are for what x-coordinates alone decide. */
+/* secagg_scalar_mul and secagg_scalar_invert do not erase their temporaries: they are for what x-coordinates alone decide. */
 
 /* a + b mod q, for a, b < q. */
-scalar_t scalar_add(const scalar_t *a, const scalar_t *b);
+scalar_t secagg_scalar_add(const scalar_t *a, const scalar_t *b);
 
 /* q - a, for a < q: -a mod q, though not reduced for a = 0. */
-scalar_t scalar_negate(const scalar_t *a);
+scalar_t secagg_scalar_negate(const scalar_t *a);
 
 /* a * b mod q. */
-scalar_t scalar_mul(const scalar_t *a, const scalar_t *b);
+scalar_t secagg_scalar_mul(const scalar_t *a, const scalar_t *b);
 
 /* 1 / a mod q; 0 for a = 0. */
-scalar_t scalar_invert(const scalar_t *a);
+scalar_t secagg_scalar_invert(const scalar_t *a);
 
 #endif

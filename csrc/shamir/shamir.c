@@ -60,7 +60,7 @@ static scalar_t evaluate(const uint8_t *secret, const uint8_t *coefficients, siz
         scalar_lazy_muladd(&value, x->power[x->terms], column);
         end = start;
     }
-    scalar_t result = scalar_from_lazy(&value);
+    scalar_t result = secagg_scalar_from_lazy(&value);
     wipe(&value, sizeof value);
     wipe(column, sizeof column);
     return result;
@@ -110,7 +110,7 @@ static inline void multiply(product_t *p, uint32_t factor) {
 
 static scalar_t finish(product_t *p) {
     scalar_lazy_muladd(&p->value, p->pending, NOTHING);
-    return scalar_from_lazy(&p->value);
+    return secagg_scalar_from_lazy(&p->value);
 }
 
 /* The product of all xs. */
@@ -132,7 +132,7 @@ static scalar_t denominator(const uint32_t *xs, size_t t, size_t i) {
         multiply(&p, j == i ? 1 : distance);
     }
     scalar_t magnitude = finish(&p);
-    return negative ? scalar_negate(&magnitude) : magnitude;
+    return negative ? secagg_scalar_negate(&magnitude) : magnitude;
 }
 
 static int is_zero(const scalar_t *a) { return (a->limb[0] | a->limb[1] | a->limb[2] | a->limb[3]) == 0; }
@@ -142,15 +142,15 @@ static int is_zero(const scalar_t *a) { return (a->limb[0] | a->limb[1] | a->lim
 static int divide_by_all(uint8_t *quotients, const scalar_t *a, const scalar_t *d, scalar_t *products, size_t t) {
     products[0] = d[0];
     for (size_t i = 1; i < t; i++)
-        products[i] = scalar_mul(&products[i - 1], &d[i]);
+        products[i] = secagg_scalar_mul(&products[i - 1], &d[i]);
     if (is_zero(&products[t - 1]))
         return -1;
-    scalar_t rest = scalar_invert(&products[t - 1]);
-    rest = scalar_mul(&rest, a);
+    scalar_t rest = secagg_scalar_invert(&products[t - 1]);
+    rest = secagg_scalar_mul(&rest, a);
     for (size_t i = t - 1; i > 0; i--) {
-        scalar_t quotient = scalar_mul(&rest, &products[i - 1]);
+        scalar_t quotient = secagg_scalar_mul(&rest, &products[i - 1]);
         scalar_put(quotients, i, &quotient);
-        rest = scalar_mul(&rest, &d[i]);
+        rest = secagg_scalar_mul(&rest, &d[i]);
     }
     scalar_put(quotients, 0, &rest);
     return 0;
@@ -183,7 +183,7 @@ static void sum_products(scalar_sum_t *sum, const uint8_t *coefficients, const u
         scalar_split_t split[TERMS] = {{{0}}};
         for (size_t k = 0; k < terms; k++) {
             scalar_t coefficient = scalar_at(coefficients, i + k);
-            split[k] = scalar_split(&coefficient);
+            split[k] = secagg_scalar_split(&coefficient);
         }
         for (size_t j = 0; j < count; j++) {
             scalar_t share[TERMS];
@@ -204,8 +204,8 @@ static void combine_block(uint8_t *secrets, const uint8_t *coefficients, const u
         sum_products(sum, coefficients + i * SECAGG_SCALAR_BYTES, shares + i * s * SECAGG_SCALAR_BYTES, terms, s,
                      count);
         for (size_t j = 0; j < count; j++) {
-            part = scalar_from_sum(&sum[j]);
-            secret[j] = scalar_add(&secret[j], &part);
+            part = secagg_scalar_from_sum(&sum[j]);
+            secret[j] = secagg_scalar_add(&secret[j], &part);
         }
     }
     for (size_t j = 0; j < count; j++)

@@ -130,6 +130,10 @@ class LaterGroup(Group):
 
     later: ClassVar[Mapping[str, Later]] = {}
 
+    def __init__(self, **others: Any) -> None:
+        super().__init__(**others)
+        self.commands: Any = dict.fromkeys(self.later)  # whose names are proposed for one that is none
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Their names."""
         return list(self.later)

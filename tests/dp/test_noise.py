@@ -195,7 +195,7 @@ def test_moduli_out_of_range_are_refused(modulus: int) -> None:
     [([0] * 4, 1 << 64, "share must be an array without a mask, got list"),
      (np.ma.MaskedArray(np.zeros(4, np.int64), True), None, "share must be an array without a mask, got MaskedArray"),
      (np.zeros(4, np.uint64), 2.0**64, "modulus must be an integer, got float"),
-     (np.zeros(4, np.uint32), 1 << 64, "has dtype uint64, got uint32")],
+     (np.zeros(4, np.uint32), 1 << 64, r"must be uint64\[n\], got uint32\[4\]")],
 )  # fmt: skip
 def test_arguments_of_other_types_are_refused(share: Any, modulus: Any, reason: str) -> None:
     with pytest.raises(TypeError, match=reason):

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     without_python.write_text(_WITHOUT_PYTHON)
     without_python.chmod(0o700)
     return folder
+
+
+def test_a_module_of_an_older_build_is_not_left_before_the_new(source: Path) -> None:
+    old = source / "secagg" / f"_kernels{sysconfig.get_config_var('EXT_SUFFIX')}"
+    old.touch()
+    command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", "out", "--build-temp", "out"]
+    ran(*command, cwd=source, env=os.environ | {"CC": "/nowhere/cc"})
+    assert not old.exists()
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from secagg.protocol.layout import Layout
 from secagg.vdaf.circuits import Count
 
 from .public_parameters import public_callables
+from .randomness import rand
 from .tasks import make_task
 
 REPLACE_ONE = dp.Neighbours.REPLACE_ONE
@@ -80,11 +81,6 @@ def on(receiver: Callable[[], Any], owner: str, **values: Any) -> None:
         return getattr(made, method)(**given), made
 
     call(owner, function, **values)
-
-
-def rand(size: int) -> bytes:
-    """The same for the same size."""
-    return hashlib.shake_128(b"randomness of the tests").digest(size)
 
 
 def source(seed: object) -> Callable[[int], bytes]:
