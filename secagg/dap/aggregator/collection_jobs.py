@@ -171,7 +171,8 @@ class CollectionJobs:
             # Wait until all aggregation jobs of the batch are complete and it has enough reports (section 4.6.1).
             batch = self._ready(tx, record, current, request, now)
             if isinstance(batch, Later):
-                collections.update_collection_job(tx, job, due=batch.due, waiting=batch.reason)
+                wait = {"open_reports": batch.open_reports, "asked": batch.asked}
+                collections.update_collection_job(tx, job, due=batch.due, waiting=batch.reason, **wait)
                 return None
 
             # Merge the batch buckets, and seal our own aggregate share (section 4.6.4).
@@ -247,8 +248,7 @@ class CollectionJobs:
         if now - asked >= self._settings.give_up:
             detail = f"for {now - asked:,.0f} s {reason}; ask again with the same query"
             raise DapProblem(NO_TYPE, detail, task_id=record.task.id)
-        collections.update_collection_job(tx, job, open_reports=waiting, asked=asked)
-        return Later(now + 0.25, reason)
+        return Later(now + 0.25, reason, waiting, asked)
 
     def _finish(self, record: TaskRecord, job: CollectionJob) -> None:
         """Obtain the Helper's share, and store the result."""
@@ -327,10 +327,14 @@ class Later:
     Attributes:
         due: when to look again, in POSIX seconds.
         reason: what the batch waits for, for the Collector.
+        open_reports: how many reports are not aggregated yet, if the job fails should they never be.
+        asked: since when there are so many, in POSIX seconds.
     """
 
     due: float
     reason: str
+    open_reports: int | None = None
+    asked: float | None = None
 
 
 def _decode_request(task: Task, body: bytes) -> CollectionJobReq:

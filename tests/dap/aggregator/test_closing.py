@@ -184,3 +184,19 @@ def test_an_interval_whose_share_is_refused_stays_closed(world: World) -> None:
     world.peer.meanwhile = refuse
     world.collect(steps=1)
     assert world.upload(world.report()) == [ReportError.BATCH_COLLECTED]
+
+
+def test_a_wait_for_reports_begins_anew_with_each_batch(dap_world: NewWorld) -> None:
+    world = dap_world(batch_mode=BatchMode.LEADER_SELECTED, settings=Settings(backoff=5.0, give_up=GIVE_UP))
+    world.upload(*(unreadable(world, world.clock.bucket) for _ in range(MIN_BATCH)))
+    world.leader.create_jobs(world.clock.now)
+    job = world.collect(steps=1)
+    assert job.waiting == f"{MIN_BATCH} reports of the batch are not aggregated yet"
+    world.aggregate_all()  # they are rejected, and no batch has reports
+    assert world.collect(steps=1).waiting == f"no batch has {MIN_BATCH:,} reports yet that are aggregated"
+    world.clock.now += 10 * GIVE_UP
+    world.upload_many(MIN_BATCH)
+    world.leader.create_jobs(world.clock.now)
+    assert world.collect(steps=1).problem is None
+    world.aggregate_all()
+    assert world.result(world.collect()).count == MIN_BATCH
