@@ -1,11 +1,10 @@
 """What Leader and Helper do alike for a collection: check the request, and release a batch's aggregate share once."""
 
 import logging
-import time
 from hashlib import sha256
 
 from ...dp import Place
-from ...errors import RemoteProtocolError
+from ...errors import RemoteProtocolError, SecAggError
 from ..base64url import base64url
 from ..hpke import seal
 from ..messages import CollectionJobReq, HpkeCiphertext, Interval, increasing
@@ -17,7 +16,7 @@ from ..store.buckets import Batch
 from ..store.engine import Store, Tx
 from ..store.journal import Entry
 from ..store.tasks import TaskRecord
-from ..task import Task
+from ..task import Task, time_text
 
 log = logging.getLogger(__name__)
 
@@ -160,7 +159,8 @@ def collections_left(tx: Tx, record: TaskRecord) -> int:
 
 
 def log_release(store: Store, record: TaskRecord, batch: Interval | bytes, count: int) -> None:
-    """Say that a batch was released here, and what is left of the budget. Call this once the release is committed.
+    """Say that a batch was released here, and what is left of the budget. Call this once the release is committed: it
+    does not fail.
 
     Args:
         store: of this Aggregator.
@@ -175,8 +175,12 @@ def log_release(store: Store, record: TaskRecord, batch: Interval | bytes, count
         noise = f"{'with our noise' if by_us else 'randomized by Clients'}, {privacy.mechanism}, {privacy.budget}"
     log.info("task %s: batch %s was released: %d reports, %s", task.text, _batch_text(task, batch), count, noise)
     if privacy is not None:
-        with store.read() as tx:
-            used, left = spent(tx, record), collections_left(tx, record)
+        try:
+            with store.read() as tx:
+                used, left = spent(tx, record), collections_left(tx, record)
+        except (SecAggError, OSError) as error:  # of the database or the journal
+            log.warning("task %s: what is left of its budget is not known: %s", task.text, error)
+            return
         level = logging.INFO if left else logging.WARNING
         log.log(level, "task %s: %d collections of its budget are spent, %d are left", task.text, used, left)
 
@@ -184,8 +188,7 @@ def log_release(store: Store, record: TaskRecord, batch: Interval | bytes, count
 def _batch_text(task: Task, batch: Interval | bytes) -> str:
     if isinstance(batch, bytes):
         return base64url(batch)
-    ends = (time.gmtime(at * task.time_precision) for at in (batch.start, batch.end))
-    return "/".join(time.strftime("%Y-%m-%dT%H:%M:%SZ", end) for end in ends)
+    return "/".join(time_text(at * task.time_precision) for at in (batch.start, batch.end))
 
 
 def journal_release(store: Store, record: TaskRecord, batch: bytes) -> None:

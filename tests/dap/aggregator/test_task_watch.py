@@ -14,6 +14,7 @@ from secagg.dap.aggregator.health import Health, helper_state
 from secagg.dap.aggregator.helper_check import HelperState, ask_helper
 from secagg.dap.aggregator.peer import HttpPeer, PeerUnavailable
 from secagg.dap.aggregator.peer_health import PAUSES, PeerHealth
+from secagg.dap.aggregator.release import log_release
 from secagg.dap.aggregator.task_watch import AGAIN, TaskWatch
 from secagg.dap.messages import Role
 from secagg.dap.privacy.extension import Mechanism, Privacy
@@ -270,3 +271,27 @@ def test_releases_and_the_budget_are_in_both_logs(
     assert [line for line in said[1] if "left" in line[1]] == [
         ("WARNING", f"task {task}: 2 collections of its budget are spent, 0 are left")
     ] * 2
+
+
+def test_a_release_of_an_interval_without_end_is_logged_too(
+    dap_world: Callable[..., World], caplog: pytest.LogCaptureFixture
+) -> None:
+    world = dap_world()
+    world.upload_many(3)
+    world.aggregate_all()
+    with caplog.at_level(logging.INFO):
+        assert world.collect(world.request(0, 1 << 60), steps=1).finished
+    assert f"batch 1970-01-01T00:00:00Z/{100 << 60} s after 1970 was released: 3 reports" in caplog.text
+
+
+def test_a_release_stands_though_the_log_cannot_tell_the_budget(
+    dap_world: Callable[..., World], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = dap_world(privacy=NOISY)
+
+    def fails() -> Any:
+        raise StoreUnavailable("the database does not answer")
+
+    monkeypatch.setattr(world.leader_store, "read", fails)
+    log_release(world.leader_store, world.leader_task, bytes(32), 3)
+    assert "what is left of its budget is not known: the database does not answer" in caplog.text
