@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 COLLECTION_JOB_ID_SIZE = 16
 LOOK_AGAIN = 5.0  # seconds between looks whether a batch has enough reports
+_AWAITED = "the Helper's share is awaited"
 MAX_COLLECTION_JOBS = 1000  # without a result, of one task: waiting or failed
 _CONFLICTS = {"batchMismatch", "batchOverlap", "batchInvalid", "invalidBatchSize", BUDGET_SPENT}  # no retry helps
 
@@ -184,9 +185,8 @@ class CollectionJobs:
             selector = BatchSelector(record.task.batch_mode, config)
             share_request = AggregateShareReq(request, selector, held.count, held.checksum).encode()
             response = held.count.to_bytes(8, "big") + held.interval.encode() + sealed.encode()
-            waiting = "the Helper's share is awaited"
             collections.update_collection_job(
-                tx, job, share_request=share_request, response=response, waiting=waiting, asked=now
+                tx, job, share_request=share_request, response=response, waiting=_AWAITED, asked=now
             )
             ready = collections.lock_collection_job(tx, job)
         log_release(self._store, record, batch, held.count)
@@ -291,11 +291,14 @@ class CollectionJobs:
                 return
             asked = now if current.asked is None else current.asked  # None in stores of older versions
             asked_for = now - asked
+            reason = str(problem)
+            if problem.kind == "resting":  # what it rests for tells more
+                reason = (current.waiting or "").removeprefix(_AWAITED).removeprefix(": ") or reason
             if asked_for < self._settings.give_up:
                 due = min(now + delay, asked + self._settings.give_up)  # however long the Helper wants to be left alone
-                collections.update_collection_job(tx, job, due=due, asked=asked)
+                collections.update_collection_job(tx, job, due=due, asked=asked, waiting=f"{_AWAITED}: {reason}")
         if asked_for >= self._settings.give_up:
-            detail = f"the Helper has given no share for {asked_for:,.0f} s: {problem}; ask again with the same query"
+            detail = f"the Helper has given no share for {asked_for:,.0f} s: {reason}; ask again with the same query"
             self._fail(record, job, DapProblem(NO_TYPE, detail, task_id=record.task.id))
         elif not isinstance(problem, ShareNotReady):
             log.warning("%s: %s; attempt %d, the next in %.0f s", _named(record), problem, job.attempts + 1, delay)

@@ -503,4 +503,4 @@ def test_collector_hears_what_a_collection_waits_for(dap_world: NewWorld) -> Non
     world.clock.now += 10
     world.leader.collections.work(world.clock.now)
     waiting = world.leader.collections.find(world.leader_task, job.id)
-    assert (waiting.waiting, waiting.finished) == ("the Helper's share is awaited", False)
+    assert (waiting.waiting, waiting.finished) == ("the Helper's share is awaited: the request is lost", False)

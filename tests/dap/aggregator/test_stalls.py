@@ -344,3 +344,11 @@ def test_a_share_is_given_up_while_the_helper_rests(scripted: tuple[World, Scrip
     found = leader.collections.find(world.leader_task, job.id)
     assert found.problem is not None
     assert "has given no share" in found.problem
+    assert "the Helper does not answer; ask again" in found.problem
+
+
+def test_the_collector_reads_why_the_share_does_not_come(scripted: tuple[World, Scripted]) -> None:
+    world, peer = scripted
+    ready(world)
+    peer.refusal = PeerUnavailable("the Helper does not answer")
+    assert world.collect(steps=1).waiting == "the Helper's share is awaited: the Helper does not answer"
