@@ -185,9 +185,8 @@ class CollectionJobs:
             selector = BatchSelector(record.task.batch_mode, config)
             share_request = AggregateShareReq(request, selector, held.count, held.checksum).encode()
             response = held.count.to_bytes(8, "big") + held.interval.encode() + sealed.encode()
-            collections.update_collection_job(
-                tx, job, share_request=share_request, response=response, waiting=_AWAITED, asked=now
-            )
+            asks = {"share_request": share_request, "response": response, "waiting": _AWAITED, "asked": now}
+            collections.update_collection_job(tx, job, **asks, attempts=1)  # this step is the first that asks
             ready = collections.lock_collection_job(tx, job)
         log_release(self._store, record, batch, held.count)
         return ready
@@ -284,11 +283,11 @@ class CollectionJobs:
 
     def _postpone(self, record: TaskRecord, job: CollectionJob, now: float, problem: PeerUnavailable) -> None:
         """Ask the Helper again later, or fail if it was asked for too long."""
-        delay = self._settings.delay(job.attempts, problem.retry_after)
         with self._store.write() as tx:
             current = collections.lock_collection_job(tx, job)
             if current is None:
                 return
+            delay = self._settings.delay(max(0, current.attempts - 1), problem.retry_after)
             asked = now if current.asked is None else current.asked  # None in stores of older versions
             asked_for = now - asked
             reason = str(problem)
@@ -301,7 +300,7 @@ class CollectionJobs:
             detail = f"the Helper has given no share for {asked_for:,.0f} s: {reason}; ask again with the same query"
             self._fail(record, job, DapProblem(NO_TYPE, detail, task_id=record.task.id))
         elif not isinstance(problem, ShareNotReady):
-            log.warning("%s: %s; attempt %d, the next in %.0f s", _named(record), problem, job.attempts + 1, delay)
+            log.warning("%s: %s; attempt %d, the next in %.0f s", _named(record), problem, current.attempts, delay)
 
     def _fail(self, record: TaskRecord, job: CollectionJob, problem: DapProblem) -> None:
         """End the job with the problem that the Collector is told (section 4.6.1)."""

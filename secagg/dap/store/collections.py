@@ -23,7 +23,7 @@ class CollectionJob:
         finished: whether the job has its result.
         problem: why it has failed, as a problem document.
         waiting: what it waits for, in words; None if that is not known.
-        attempts: how often it was leased before.
+        attempts: how often it was leased before; once the Helper's share is asked for, how often since then.
         due: when somebody may work on it again; None once it has ended.
         open_reports: how many of its batch were not aggregated when that number was seen to change last; None if it
             waits for none.

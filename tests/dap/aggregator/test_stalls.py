@@ -352,3 +352,19 @@ def test_the_collector_reads_why_the_share_does_not_come(scripted: tuple[World, 
     ready(world)
     peer.refusal = PeerUnavailable("the Helper does not answer")
     assert world.collect(steps=1).waiting == "the Helper's share is awaited: the Helper does not answer"
+
+
+def test_looks_for_reports_are_no_attempts_to_get_the_share(scripted: tuple[World, Scripted]) -> None:
+    world, peer = scripted
+    world.upload_many(6)
+    assert world.collect(steps=20).waiting == "6 reports of the batch are not aggregated yet"
+    world.aggregate_all()
+    peer.refusal = PeerUnavailable("the Helper does not answer")
+    dues = list[float]()
+    for _ in range(4):
+        job = world.leader.collections.work(world.clock.now)
+        assert job is not None
+        assert job.due is not None
+        dues.append(job.due - world.clock.now)
+        world.clock.now = job.due
+    assert dues == [1.0, 2.0, 4.0, 5.0]
