@@ -1,7 +1,7 @@
 """Which Helpers answer. One that does not must not keep two or more workers from the jobs of all others."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
@@ -65,11 +65,12 @@ class PeerHealth:
         return [record.key for record in tasks.list_all(tx) if record.task.helper_url in urls] if urls else []
 
     @contextmanager
-    def call(self, url: str) -> Iterator[None]:
+    def call(self, url: str, passing: Collection[str] = ()) -> Iterator[None]:
         """A call to a Helper, whose outcome counts.
 
         Args:
             url: the Helper's.
+            passing: kinds of failures that count neither for nor against it.
 
         Raises:
             PeerUnavailable: the Helper rests, or enough calls wait for it.
@@ -82,11 +83,11 @@ class PeerHealth:
             self._on_error("resting")
             reason = "has failed, and is left alone for a while" if rests else "is asked by as many workers as may be"
             raise PeerUnavailable(f"the Helper {reason}", kind="resting")
-        failed = False
+        failed: bool | None = False
         try:
             yield
         except PeerUnavailable as error:
-            failed = True
+            failed = None if error.kind in passing else True
             self._on_error(error.kind)
             raise
         except DapProblem:
@@ -95,7 +96,8 @@ class PeerHealth:
         finally:
             with self._lock:
                 state.calls -= 1
-                self._count(state, failed)
+                if failed is not None:
+                    self._count(state, failed)
 
     def _may_call(self, state: _State) -> bool:
         several = len(self._states) > 1

@@ -12,6 +12,7 @@ from .peer import Peer, PeerUnavailable
 from .peer_health import PAUSES, PeerHealth
 
 LEASE = 300.0  # seconds after which a check that a process has begun is taken for lost
+_PASSING = {"busy", "wrong answer"}  # of a check: a Helper that knows no such request may still do its jobs
 AGAIN = 86_400.0  # seconds after which a Helper that is ready is asked again: it may lose a task
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class TaskWatch:
     def _ask(self, peer: Peer, health: PeerHealth, record: TaskRecord, check: Check, now: float) -> None:
         url = record.task.helper_url
         try:
-            with health.call(url):
+            with health.call(url, _PASSING):
                 state, reason = ask_helper(peer, record)
         except PeerUnavailable as error:
             if error.kind == "resting":  # since we looked: it was not asked

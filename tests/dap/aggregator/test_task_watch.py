@@ -166,6 +166,20 @@ def test_a_helper_that_does_not_answer_rests_and_is_not_asked(watched: Watched) 
     assert not watched.health.unavailable()
 
 
+@pytest.mark.parametrize("status", [500, 200])
+def test_a_wrong_answer_to_the_check_puts_no_jobs_to_rest(status: int, watched: Watched) -> None:
+    watched.answers.status = status
+    with suppress(PeerUnavailable), watched.health.call("http://helper.test"):
+        raise PeerUnavailable("it does not answer", kind="unreachable")
+    while len(watched.answers.seen) < 4:
+        watched.step(0.5)
+    assert not watched.health.unavailable()
+    for _ in range(2):
+        with suppress(PeerUnavailable), watched.health.call("http://helper.test"):
+            raise PeerUnavailable("it does not answer", kind="unreachable")
+    assert watched.health.unavailable()  # what failed before still counts
+
+
 def test_a_helper_that_rests_for_its_jobs_is_not_asked(watched: Watched) -> None:
     for _ in range(3):
         with suppress(PeerUnavailable), watched.health.call("http://helper.test"):
