@@ -24,6 +24,7 @@ class HelperState(StrEnum):
     NO_TASK = "no task"
     TOKEN_REFUSED = "token refused"
     UNREACHABLE = "unreachable"
+    BUSY = "busy"
     UNCLEAR = "unclear"
 
     @property
@@ -34,7 +35,7 @@ class HelperState(StrEnum):
     @property
     def fails(self) -> bool:
         """Whether reports wait for nothing while it is so."""
-        return self in (HelperState.NO_TASK, HelperState.TOKEN_REFUSED, HelperState.UNREACHABLE)
+        return self not in (HelperState.READY, HelperState.UNCLEAR)
 
 
 _WAIT = "reports are accepted, and wait"
@@ -43,6 +44,7 @@ _ADVICE = {
     HelperState.NO_TASK: f"does not have the task: its operator has to add it there, by `secagg dap task add`; {_WAIT}",
     HelperState.TOKEN_REFUSED: f"refuses our token: the task's files at both must be of one `task new`; {_WAIT}",
     HelperState.UNREACHABLE: f"does not answer: is its URL right, does it run, can this machine reach it? {_WAIT}",
+    HelperState.BUSY: f"answers that it is busy or fails: is its URL right? If it lasts, ask its operator; {_WAIT}",
     HelperState.UNCLEAR: "answers, but not so that one can tell: ask its operator whether the task is there",
 }
 
@@ -62,7 +64,7 @@ def ask_helper(peer: Peer, record: TaskRecord) -> tuple[HelperState, str]:
         peer.poll_job(record, f"{task.helper_url}/tasks/{task.text}/aggregation_jobs/{NO_JOB}?step=0")
     except DapProblem as problem:
         return _state(problem), str(problem)
-    return HelperState.READY, ""
+    return HelperState.UNCLEAR, "it succeeds for a job that does not exist"
 
 
 def state_of(error: PeerUnavailable) -> HelperState:
@@ -71,7 +73,8 @@ def state_of(error: PeerUnavailable) -> HelperState:
     Args:
         error: of the call.
     """
-    return HelperState.UNCLEAR if error.kind == "wrong answer" else HelperState.UNREACHABLE
+    states = {"wrong answer": HelperState.UNCLEAR, "busy": HelperState.BUSY}
+    return states.get(error.kind, HelperState.UNREACHABLE)
 
 
 def _state(problem: DapProblem) -> HelperState:

@@ -33,7 +33,7 @@ NOISY = Privacy(Mechanism.DISCRETE_LAPLACE, PureDp("1"), PureDp("2"))
 
 
 class Answers:
-    """A Helper that answers as the test says, and what it was asked."""
+    """A Helper that answers as the test says, with a problem of a kind or with nothing; and what it was asked."""
 
     def __init__(self, status: int = 404, kind: str | None = "unrecognizedAggregationJob") -> None:
         self.status, self.kind = status, kind
@@ -46,6 +46,8 @@ class Answers:
         self.meanwhile()
         if self.fails:
             raise httpx.ConnectError("nobody is there")
+        if self.kind == "":
+            return httpx.Response(self.status)
         document = {} if self.kind is None else {"type": self.kind if ":" in self.kind else URN + self.kind}
         return httpx.Response(self.status, headers={"Content-Type": MEDIA_TYPE}, content=json.dumps(document))
 
@@ -125,9 +127,11 @@ def test_the_request_changes_nothing_and_shows_our_token(watched: Watched) -> No
         (404, None, HelperState.UNCLEAR),
         (405, None, HelperState.UNCLEAR),
         (400, "invalidMessage", HelperState.UNCLEAR),
-        (500, None, HelperState.UNREACHABLE),
-        (429, None, HelperState.UNREACHABLE),
-        (302, None, HelperState.UNREACHABLE),
+        (500, None, HelperState.BUSY),
+        (429, None, HelperState.BUSY),
+        (302, None, HelperState.BUSY),
+        (200, None, HelperState.UNCLEAR),  # no success is right for a job that does not exist
+        (204, "", HelperState.UNCLEAR),
     ],
 )
 def test_what_an_answer_means(status: int, kind: str | None, state: HelperState, watched: Watched) -> None:
