@@ -2,7 +2,7 @@
 
 from ..arguments import flag, whole
 from ..errors import LocalProtocolError, require
-from ..http.urls import parse_server_url
+from ..http.urls import ServerUrl, parse_server_url
 from .reports import report_size
 from .task import Task
 
@@ -21,7 +21,7 @@ def check_endpoints(task: Task, *, allow_http: bool = False) -> None:
         LocalProtocolError: the task is refused; the message says what to do.
     """
     allow_http = flag(allow_http, "allow_http")
-    leader, helper = parse_server_url(task.leader_url), parse_server_url(task.helper_url)
+    leader, helper = _server(task.leader_url, "Leader"), _server(task.helper_url, "Helper")
     require(
         leader != helper,
         f"Leader and Helper are both at {leader.base}: they must be servers of two operators who do not collude, with a"
@@ -53,3 +53,10 @@ def check_report_size(task: Task, upload_bytes: int = UPLOAD_BYTES) -> None:
         f"a report of this task has {size:,} bytes, and its Leader takes uploads of {limit:,} at most: ask for"
         f" {smaller.get(task.vdaf.NAME, 'less')}, or have the Leader's operator raise upload_bytes in [limits]",
     )
+
+
+def _server(url: str, name: str) -> ServerUrl:
+    try:
+        return parse_server_url(url)
+    except LocalProtocolError as error:
+        raise LocalProtocolError(f"the {name}'s URL is no URL of a server: {error}") from None

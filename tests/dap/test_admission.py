@@ -1,6 +1,7 @@
 """What each party refuses of a task: one server in both roles, http to other machines, reports that cannot arrive."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,6 +52,14 @@ def test_http_to_another_machine_must_be_allowed(party: Callable[..., Any], whos
     with pytest.raises(LocalProtocolError, match=rf"the {whose.title()}'s URL, {url.replace('[', '.')[:12]}.* is http"):
         party(task)
     party(task, allow_http=True)
+
+
+@pytest.mark.parametrize("url", [b"http://127.1:8081", b"http://[fe80::1%25eth0]:8080", b"https://example.org:/x"])
+def test_a_url_that_programs_read_differently_is_refused(party: Callable[..., Any], url: bytes) -> None:
+    task = make_task()
+    task = Task(task.id, replace(task.configuration, helper_aggregator_endpoint=url))
+    with pytest.raises(LocalProtocolError, match=r"the Helper's URL is no URL of a server: (write|its address)"):
+        party(task)
 
 
 @pytest.mark.parametrize("url", ["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080/dap"])

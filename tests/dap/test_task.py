@@ -178,6 +178,10 @@ def test_endpoints_that_no_path_can_be_put_after_are_refused(whose: str, url: by
         (b"http://127.0.0.1:8080", "http://127.0.0.1:8080"),
         (b"https://[::1]:8443/a/b//", "https://[::1]:8443/a/b"),
         (b"HTTPS://Leader.Example/%20", "HTTPS://Leader.Example/%20"),
+        # No party takes such a task any more; one that has it must still be able to read it.
+        (b"http://127.1:8081", "http://127.1:8081"),
+        (b"http://[fe80::1%25eth0]:8080/", "http://[fe80::1%25eth0]:8080"),
+        (b"https://example.org:/x", "https://example.org:/x"),
     ],
 )
 def test_endpoints(url: bytes, base: str) -> None:
