@@ -14,6 +14,8 @@ from .engine import Tx
 from .schema import batches, collected, jobs, reports
 from .tasks import TaskRecord, lock_task
 
+_IDS = 1000  # in one statement: databases bound its parameters
+
 
 @dataclass(frozen=True, repr=False)
 class Upload:
@@ -32,7 +34,7 @@ class Upload:
 
 def add_reports(tx: Tx, record: TaskRecord, uploads: Sequence[Upload]) -> list[Interval | None]:
     """Store the reports whose batch is not collected, and not being collected (section 4.4.2.2). A known ID changes
-    nothing: uploads are idempotent.
+    nothing: uploads are idempotent, also while the batch waits for its last reports.
 
     Args:
         tx: a transaction that writes.
@@ -51,7 +53,17 @@ def add_reports(tx: Tx, record: TaskRecord, uploads: Sequence[Upload]) -> list[I
     ]
     if rows:
         tx.insert_new(reports, rows, reports.c.id)
-    return [closed.get(upload.bucket) for upload in uploads]
+    waiting = _list_open(tx, record, [upload.id for upload in uploads if upload.bucket in closed])
+    return [None if upload.id in waiting else closed.get(upload.bucket) for upload in uploads]
+
+
+def _list_open(tx: Tx, record: TaskRecord, ids: Sequence[bytes]) -> set[bytes]:
+    """Those of these report IDs that are stored and not aggregated yet."""
+    found = set[bytes]()
+    for i in range(0, len(ids), _IDS):
+        chosen = (reports.c.task == record.key) & reports.c.id.in_(ids[i : i + _IDS]) & reports.c.body.is_not(None)
+        found.update(tx.execute(select(reports.c.id).where(chosen)).scalars())
+    return found
 
 
 def count_open_reports_in_batch(tx: Tx, record: TaskRecord, batch: "Interval | bytes") -> int:

@@ -200,3 +200,16 @@ def test_a_wait_for_reports_begins_anew_with_each_batch(dap_world: NewWorld) -> 
     assert world.collect(steps=1).problem is None
     world.aggregate_all()
     assert world.result(world.collect()).count == MIN_BATCH
+
+
+def test_a_report_that_comes_again_while_its_interval_is_closed_is_accepted_again(world: World) -> None:
+    start = world.bucket
+    world.upload_many(MIN_BATCH)
+    world.aggregate_all()
+    waits = world.report()
+    world.upload(waits)
+    world.collect(world.request(start), steps=1)
+    assert world.upload(world.report(), waits) == [ReportError.BATCH_COLLECTED, None]
+    world.aggregate_all()
+    assert world.result(world.collect(world.request(start))).count == MIN_BATCH + 1
+    assert world.upload(waits) == [ReportError.BATCH_COLLECTED]
