@@ -3,11 +3,27 @@
 The transaction that adds checks that each report is counted once, and that nothing is added to a collected batch.
 """
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import attrgetter
 
 import numpy as np
-from sqlalchemy import ColumnElement, Select, Table, bindparam, delete, exists, insert, or_, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Select,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from ...errors import ReportRejected
 from ...vdaf import Rows
@@ -252,8 +268,7 @@ def list_collected_buckets(tx: Tx, record: TaskRecord, ids: Sequence[bytes]) -> 
         chosen = or_(*(collected.c.batch == bucket for bucket in distinct))
         return set(tx.execute(select(collected.c.batch).where(collected.c.task == record.key, chosen)).scalars())
     starts = {int.from_bytes(bucket, "big"): bucket for bucket in distinct}
-    near = tx.execute(_COLLECTED, {"key": record.key, "first": min(starts), "last": max(starts)}).all()
-    return {bucket for start, bucket in starts.items() if any(row.start <= start < row.end for row in near)}
+    return {starts[start] for start in _find_intervals(tx, _COLLECTED, record, starts)}
 
 
 def list_closed_buckets(tx: Tx, record: TaskRecord, starts: Collection[int]) -> dict[int, Interval]:
@@ -266,10 +281,25 @@ def list_closed_buckets(tx: Tx, record: TaskRecord, starts: Collection[int]) -> 
     """
     if not starts:
         return {}
-    near = tx.execute(_CLOSED, {"key": record.key, "first": min(starts), "last": max(starts)}).all()
-    intervals = [Interval(row.start, row.end - row.start) for row in near]
-    found = {start: next((each for each in intervals if start in each), None) for start in starts}
-    return {start: interval for start, interval in found.items() if interval is not None}
+    return _find_intervals(tx, _CLOSED, record, starts)
+
+
+def _find_intervals(tx: Tx, near: Executable, record: TaskRecord, starts: Collection[int]) -> dict[int, Interval]:
+    """Of each start, an interval that has it; those that none has are left out."""
+    rows = tx.execute(near, {"key": record.key, "first": min(starts), "last": max(starts)}).all()
+    intervals = [Interval(row.start, row.end - row.start) for row in sorted(rows, key=attrgetter("start"))]
+    begun = [interval.start for interval in intervals]
+    longest = list(accumulate(intervals, _last_to_end))
+    found = {}
+    for start in starts:
+        i = bisect_right(begun, start)
+        if i and start < longest[i - 1].end:  # of those that have begun by then, the last to end
+            found[start] = longest[i - 1]
+    return found
+
+
+def _last_to_end(one: Interval, other: Interval) -> Interval:
+    return one if one.end >= other.end else other
 
 
 def xor(a: bytes, b: bytes) -> bytes:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -15,8 +16,8 @@ from sqlalchemy import Column, Integer, MetaData, Table, create_engine, inspect,
 
 from secagg.dap.aggregator.leader import Leader
 from secagg.dap.aggregator.schedule import Settings
-from secagg.dap.messages import BatchMode, ReportError, Role
-from secagg.dap.store import engine, migrations, schema
+from secagg.dap.messages import BatchMode, Interval, ReportError, Role
+from secagg.dap.store import buckets, engine, migrations, schema
 from secagg.dap.store.engine import Store, StoreUnavailable
 from secagg.dap.store.tasks import find_task
 from secagg.dap.store.vault import Vault
@@ -448,3 +449,37 @@ def test_leader_waits_for_a_full_batch_but_not_for_ever(dap_world: NewWorld) -> 
     assert world.collect(steps=3).finished is False
     world.clock.now += world.leader.settings.patience
     assert world.result(world.collect(steps=3)).count == 5
+
+
+class Counted(int):
+    """A number that counts how often it is compared with others."""
+
+    comparisons = 0
+
+    def __lt__(self, other: int) -> bool:
+        Counted.comparisons += 1
+        return int(self) < other
+
+    def __ge__(self, other: int) -> bool:
+        Counted.comparisons += 1
+        return int(self) >= other
+
+
+def test_closed_buckets_are_found_without_comparing_each_with_each_interval(dap_world: NewWorld) -> None:
+    world, rand, many = dap_world(), Random(1), 400
+    intervals = {Interval(rand.randrange(10 * many), rand.choice([1, 2, 3, 200])) for _ in range(many)}
+    starts = {Counted(start) for start in range(0, 10 * many, 7)}
+    with world.leader_store.write() as tx:
+        for interval in intervals:
+            buckets.mark_collected(tx, world.leader_task, interval, bytes(32))
+    with world.leader_store.read() as tx:
+        Counted.comparisons = 0
+        found = buckets.list_closed_buckets(tx, world.leader_task, starts)
+        comparisons = Counted.comparisons
+        ids = [buckets.bucket_id(start) for start in starts]
+        collected = buckets.list_collected_buckets(tx, world.leader_task, ids)
+    assert found.keys() == {start for start in map(int, starts) if any(start in each for each in intervals)}
+    assert 0 < len(found) < len(starts)
+    assert all(start in interval and interval in intervals for start, interval in found.items())
+    assert collected == {buckets.bucket_id(start) for start in found}
+    assert comparisons < 30 * len(starts)
