@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 
 from ..store.engine import Store
-from ..store.task_watch import Check, end_check, is_due, lease_check, notice_tasks
+from ..store.task_watch import Check, end_check, has_new_tasks, is_check_due, lease_check, notice_tasks
 from ..store.tasks import KnownTasks, TaskRecord
 from .helper_check import HelperState, ask_helper, state_of
 from .peer import Peer, PeerUnavailable
@@ -42,14 +42,19 @@ class TaskWatch:
         Returns:
             Whether a Helper was asked.
         """
+        # A transaction that writes is for what there is to write: on SQLite it keeps all others waiting.
         with self._store.read() as tx:
-            if not is_due(tx, now):
-                return False
-        self._notice(now)
+            new = has_new_tasks(tx)
+        if new:
+            self._notice(now)
         if self._peer is None or self._health is None:
             return False
+        with self._store.read() as tx:
+            resting = self._health.resting_tasks(tx, self._tasks)
+            if not is_check_due(tx, now, resting):
+                return False
         with self._store.write() as tx:
-            check = lease_check(tx, now, LEASE, self._health.resting_tasks(tx, self._tasks))
+            check = lease_check(tx, now, LEASE, resting)
             record = None if check is None else self._tasks.find(tx, check.task)
         if check is None or record is None:
             return False

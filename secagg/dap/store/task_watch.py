@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import Select, exists, select, update
 
 from .engine import Tx
 from .schema import task_watch, tasks
@@ -34,15 +35,30 @@ class Check:
 _NEW = ~tasks.c.deleted & ~exists().where(task_watch.c.task == tasks.c.key)
 
 
-def is_due(tx: Tx, now: float) -> bool:
-    """Whether there are tasks that nobody has noticed, or whose check is due.
+def _due(now: float, others: Collection[int]) -> "Select[Any]":
+    alive = exists().where(tasks.c.key == task_watch.c.task, ~tasks.c.deleted)
+    due = select(task_watch).where(task_watch.c.due <= now, task_watch.c.task.not_in(others), alive)
+    return due.order_by(task_watch.c.due).limit(1)
+
+
+def has_new_tasks(tx: Tx) -> bool:
+    """Whether there are tasks that nobody has noticed.
+
+    Args:
+        tx: a transaction.
+    """
+    return tx.execute(select(tasks.c.key).where(_NEW).limit(1)).one_or_none() is not None
+
+
+def is_check_due(tx: Tx, now: float, others: Collection[int]) -> bool:
+    """Whether there is a check that `lease_check` would give.
 
     Args:
         tx: a transaction.
         now: POSIX seconds.
+        others: numbers of tasks that are left out.
     """
-    new, due = select(tasks.c.key).where(_NEW), select(task_watch.c.task).where(task_watch.c.due <= now)
-    return any(tx.execute(found.limit(1)).one_or_none() is not None for found in (new, due))
+    return tx.execute(_due(now, others)).one_or_none() is not None
 
 
 def notice_tasks(tx: Tx, now: float) -> list[tuple[int, float]]:
@@ -70,9 +86,7 @@ def lease_check(tx: Tx, now: float, lease: float, others: Collection[int]) -> Ch
         lease: in seconds.
         others: numbers of tasks that are left out.
     """
-    alive = exists().where(tasks.c.key == task_watch.c.task, ~tasks.c.deleted)
-    due = select(task_watch).where(task_watch.c.due <= now, task_watch.c.task.not_in(others), alive)
-    row = tx.execute(due.order_by(task_watch.c.due).limit(1).with_for_update(skip_locked=True)).one_or_none()
+    row = tx.execute(_due(now, others).with_for_update(skip_locked=True)).one_or_none()
     if row is None:
         return None
     this = task_watch.c.task == row.task

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from secagg.dap.aggregator.directory import Directory
 from secagg.dap.aggregator.health import Health, helper_state
@@ -313,3 +314,22 @@ def test_a_release_stands_though_the_log_cannot_tell_the_budget(
     monkeypatch.setattr(world.leader_store, "read", fails)
     log_release(world.leader_store, world.leader_task, bytes(32), 3)
     assert "what is left of its budget is not known: the database does not answer" in caplog.text
+
+
+@pytest.mark.parametrize("case", ["the Helper's own", "not due", "the Helper rests", "the task is deleted"])
+def test_a_watch_writes_only_what_there_is_to_write(
+    case: str, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = watched.world
+    store = world.helper_store if case == "the Helper's own" else world.leader_store
+    watch = TaskWatch(store) if case == "the Helper's own" else watched.watch
+    watch.step(START)
+    with store.write() as tx:
+        tx.execute(update(schema.task_watch).values(due=START + (case == "not due")))
+        if case == "the task is deleted":
+            delete_task(tx, world.task.id)
+    for _ in range(3 * (case == "the Helper rests")):
+        with suppress(PeerUnavailable), watched.health.call("http://helper.test"):
+            raise PeerUnavailable("it does not answer", kind="unreachable")
+    monkeypatch.setattr(store, "write", lambda: pytest.fail("there is nothing to write"))
+    assert not watch.step(START)
