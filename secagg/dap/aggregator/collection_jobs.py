@@ -28,7 +28,16 @@ from ..store.tasks import KnownTasks, TaskRecord, lock_task
 from ..task import Task
 from .input_shares import SKEW
 from .peer import Peer, PeerUnavailable
-from .release import BUDGET_SPENT, batch_interval, check_request, journal_release, log_release, release, too_small
+from .release import (
+    BUDGET_SPENT,
+    batch_interval,
+    check_budget,
+    check_request,
+    journal_release,
+    log_release,
+    release,
+    too_small,
+)
 from .schedule import Settings
 
 log = logging.getLogger(__name__)
@@ -197,7 +206,8 @@ class CollectionJobs:
         """The batch to collect, or when to look again.
 
         Raises:
-            DapProblem: there are too few reports, and no more can come; or reports are not aggregated for too long.
+            DapProblem: there are too few reports, and no more can come; reports are not aggregated for too long; or
+                the budget is spent.
         """
         # Leader-selected: the oldest ready batch whose reports are all aggregated, and enough of them verified.
         task = record.task
@@ -223,6 +233,7 @@ class CollectionJobs:
         end = interval.end * task.time_precision
         over = end + SKEW
         if waiting and (count if now < over else count + waiting) >= task.min_batch_size:
+            check_budget(tx, record)  # or it would take no reports while it waits for a refusal
             collections.close_interval(tx, job, interval)
             return self._await_reports(tx, record, job, interval, now)
         if count >= task.min_batch_size:

@@ -123,9 +123,8 @@ def release(
         raise DapProblem("batchOverlap", detail, task_id=task.id)
 
     # Spend the budget: the entry in the ledger belongs to the caller's transaction, as do mark and sealed share.
+    check_budget(tx, record)
     if task.privacy is not None:
-        if not affords(task.privacy, task.privacy.plan(task.vdaf), spent(tx, record)):
-            raise DapProblem(BUDGET_SPENT, "the task's privacy budget allows no more collections", task_id=task.id)
         collections.add_release(tx, record, name, now)
 
     # Mark the buckets as collected, and encrypt the aggregate share to the Collector (section 4.6.7).
@@ -134,6 +133,21 @@ def release(
         record.secrets.collector_config.public_key, task.agg_share_info(role), task.agg_share_aad(request), share
     )
     return HpkeCiphertext(record.secrets.collector_config.id, enc, payload)
+
+
+def check_budget(tx: Tx, record: TaskRecord) -> None:
+    """Check that the budget allows one more collection, in a task that has one.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+
+    Raises:
+        DapProblem: it is spent.
+    """
+    task = record.task
+    if task.privacy is not None and not affords(task.privacy, task.privacy.plan(task.vdaf), spent(tx, record)):
+        raise DapProblem(BUDGET_SPENT, "the task's privacy budget allows no more collections", task_id=task.id)
 
 
 def spent(tx: Tx, record: TaskRecord) -> int:

@@ -9,7 +9,9 @@ from secagg.dap.aggregator.input_shares import SKEW
 from secagg.dap.aggregator.peer import PeerUnavailable
 from secagg.dap.aggregator.schedule import Settings
 from secagg.dap.messages import BatchMode, Report, ReportError
+from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dap.store.collections import CollectionJob
+from secagg.dp import PureDp
 
 from ...support.world import MIN_BATCH, PRECISION, Fault, World, problem_type
 
@@ -213,3 +215,17 @@ def test_a_report_that_comes_again_while_its_interval_is_closed_is_accepted_agai
     world.aggregate_all()
     assert world.result(world.collect(world.request(start))).count == MIN_BATCH + 1
     assert world.upload(waits) == [ReportError.BATCH_COLLECTED]
+
+
+def test_an_interval_that_the_budget_does_not_afford_stays_open(dap_world: NewWorld) -> None:
+    world = dap_world(privacy=Privacy(Mechanism.DISCRETE_LAPLACE, PureDp("1"), PureDp("1")))
+    world.upload_many(MIN_BATCH)
+    world.aggregate_all()
+    assert world.collect().finished
+    world.clock.now += PRECISION
+    start = world.clock.bucket
+    world.upload_many(MIN_BATCH, time=start)
+    world.aggregate_all()
+    assert world.upload(world.report(time=start)) == [None]
+    assert problem_type(world.collect(world.request(start), steps=1)) == "budgetSpent"
+    assert world.upload(world.report(time=start)) == [None]
