@@ -46,7 +46,7 @@ COLLECTION_JOB_ID_SIZE = 16
 LOOK_AGAIN = 5.0  # seconds between looks whether a batch has enough reports
 _AWAITED = "the Helper's share is awaited"
 MAX_COLLECTION_JOBS = 1000  # without a result, of one task: waiting or failed
-_CONFLICTS = {"batchMismatch", "batchOverlap", "batchInvalid", "invalidBatchSize", BUDGET_SPENT}  # no retry helps
+_CONFLICTS = {"batchMismatch", "batchOverlap", "batchInvalid", BUDGET_SPENT}  # no retry helps
 
 
 class CollectionJobs:

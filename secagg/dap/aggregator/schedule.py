@@ -18,7 +18,8 @@ class Settings:
             double.
         patience: seconds after which a batch that the Leader selects is released although it is not full, if it is
             large enough.
-        give_up: seconds after which a collection job fails if the Helper gives no share.
+        give_up: seconds after which a collection job fails if the Helper gives no share, or if it waits for the last
+            reports of its batch and none of them is aggregated.
     """
 
     job_size: int = 500

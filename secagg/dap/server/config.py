@@ -142,7 +142,8 @@ class LeaderJobs:
     give_up: float = _option(
         600,
         _SECONDS,
-        "Seconds after which a collection fails if the Helper gives no share, until it is asked for again.",
+        "Seconds after which a collection fails if the Helper gives no share, or if none of its last reports is\n"
+        "aggregated, until it is asked for again.",
     )
     lease: float = _option(
         120,
