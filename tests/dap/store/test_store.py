@@ -69,9 +69,14 @@ def test_old_store_is_upgraded_with_all_that_is_in_it(
     assert world.result(world.collect()).count == 4
 
 
-LATER = {  # columns and indices of later versions than these
-    3: (("jobs.problem", "collection_jobs.start", "collection_jobs.end", "collection_jobs.open_reports"), ["end"]),
-    2: (("collection_jobs.asked", "collection_jobs.share_location"), []),
+LATER: dict[int, list[str]] = {  # what takes a store of the next version back to these
+    4: ["DROP TABLE task_watch"],
+    3: [
+        "DROP INDEX collection_jobs_end",
+        "ALTER TABLE jobs DROP COLUMN problem",
+        *(f'ALTER TABLE collection_jobs DROP COLUMN "{name}"' for name in ("start", "end", "open_reports")),
+    ],
+    2: [f"ALTER TABLE collection_jobs DROP COLUMN {name}" for name in ("asked", "share_location")],
 }
 
 
@@ -85,11 +90,8 @@ def test_a_store_of_an_old_version_collects_what_it_began(dap_urls: Urls, dap_wo
     engine = create_engine(dap_urls.leader)
     with engine.begin() as connection:
         for version in range(len(TODAY) - 1, old - 1, -1):
-            columns, indices = LATER[version]
-            for name in indices:
-                connection.exec_driver_sql(f"DROP INDEX collection_jobs_{name}")
-            for table, name in (column.split(".") for column in columns):
-                connection.exec_driver_sql(f'ALTER TABLE {table} DROP COLUMN "{name}"')
+            for statement in LATER[version]:
+                connection.exec_driver_sql(statement)
         connection.exec_driver_sql(f"UPDATE secagg_store SET version = {old}")
     engine.dispose()
     world.restart()
