@@ -181,7 +181,7 @@ class CollectionJobs:
             # Wait until all aggregation jobs of the batch are complete and it has enough reports (section 4.6.1).
             batch = self._ready(tx, record, current, request, now)
             if isinstance(batch, Later):
-                wait = {"open_reports": batch.open_reports, "asked": batch.asked}
+                wait = {"batch": batch.batch, "open_reports": batch.open_reports, "asked": batch.asked}
                 collections.update_collection_job(tx, job, due=batch.due, waiting=batch.reason, **wait)
                 return None
 
@@ -254,11 +254,13 @@ class CollectionJobs:
         """Wait until the last reports of a batch are aggregated, but not if none was for too long."""
         waiting = count_open_reports_in_batch(tx, record, batch)
         reason = _not_aggregated(tx, record, batch, waiting)
-        asked = now if job.asked is None or job.open_reports != waiting else job.asked
+        chosen = batch if isinstance(batch, bytes) else None
+        same = (job.batch, job.open_reports) == (chosen, waiting)
+        asked = job.asked if same and job.asked is not None else now
         if now - asked >= self._settings.give_up:
             detail = f"for {now - asked:,.0f} s {reason}; ask again with the same query"
             raise DapProblem(NO_TYPE, detail, task_id=record.task.id)
-        return Later(now + 0.25, reason, waiting, asked)
+        return Later(now + 0.25, reason, chosen, waiting, asked)
 
     def _finish(self, record: TaskRecord, job: CollectionJob) -> None:
         """Obtain the Helper's share, and store the result."""
@@ -340,12 +342,14 @@ class Later:
     Attributes:
         due: when to look again, in POSIX seconds.
         reason: what the batch waits for, for the Collector.
-        open_reports: how many reports are not aggregated yet, if the job fails should they never be.
+        batch: its ID, in leader-selected mode, while only its last reports are awaited.
+        open_reports: how many these are.
         asked: since when there are so many, in POSIX seconds.
     """
 
     due: float
     reason: str
+    batch: bytes | None = None
     open_reports: int | None = None
     asked: float | None = None
 

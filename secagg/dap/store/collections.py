@@ -25,6 +25,7 @@ class CollectionJob:
         waiting: what it waits for, in words; None if that is not known.
         attempts: how often it was leased before; once the Helper's share is asked for, how often since then.
         due: when somebody may work on it again; None once it has ended.
+        batch: the ID of the batch whose last reports it waits for, in leader-selected mode.
         open_reports: how many of its batch were not aggregated when that number was seen to change last; None if it
             waits for none.
         asked: since when the Helper's share is awaited, or before that for any of these reports, in POSIX seconds;
@@ -42,6 +43,7 @@ class CollectionJob:
     waiting: str | None
     attempts: int
     due: float | None
+    batch: bytes | None
     open_reports: int | None
     asked: float | None
     share_location: str | None
@@ -159,7 +161,7 @@ def fail_collection_job(tx: Tx, job: CollectionJob, problem: str) -> None:
         job: the job.
         problem: as a problem document.
     """
-    ended = {"due": None, "start": None, "end": None, "open_reports": None, "share_location": None}
+    ended = dict.fromkeys(("due", "start", "end", "batch", "open_reports", "share_location"))
     update_collection_job(tx, job, problem=problem, **ended)
 
 

@@ -42,12 +42,17 @@ def _watch_tasks(connection: Connection) -> None:
     schema.task_watch.create(connection, checkfirst=True)
 
 
+def _know_which_batch_is_waited_for(connection: Connection) -> None:
+    _add_columns(connection, schema.collection_jobs, "batch")
+
+
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _create,
     _know_journals,
     _know_when_shares_were_asked_for,
     _close_intervals,
     _watch_tasks,
+    _know_which_batch_is_waited_for,
 )
 VERSION = len(MIGRATIONS)
 

@@ -179,6 +179,7 @@ collection_jobs = Table(
     Column("waiting", Text),  # what for, in words
     Column("start", BigInteger),  # of its interval, from when that takes no more reports until the job has failed
     Column("end", BigInteger),
+    Column("batch", LargeBinary),  # the ID of the batch whose last reports it waits for, in leader-selected mode
     Column("open_reports", BigInteger),  # of its batch, when their number was seen to change last
     Column("asked", Float),  # since when the Helper's share is awaited, or before that for any of these reports
     Column("share_location", Text),  # where the Helper keeps its share

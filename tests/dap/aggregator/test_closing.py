@@ -204,6 +204,23 @@ def test_a_wait_for_reports_begins_anew_with_each_batch(dap_world: NewWorld) -> 
     assert world.result(world.collect()).count == MIN_BATCH
 
 
+def test_a_wait_for_reports_begins_anew_with_another_batch_of_as_many(dap_world: NewWorld) -> None:
+    world = dap_world(batch_mode=BatchMode.LEADER_SELECTED, settings=Settings(backoff=5.0, give_up=GIVE_UP))
+    for make in (unreadable, lambda world, start: world.report(time=start)):
+        world.upload(*(make(world, world.bucket) for _ in range(MIN_BATCH)))
+        world.leader.create_jobs(world.clock.now)
+        world.clock.now += 1.0
+    world.collect(steps=1)
+    world.clock.now += 0.9 * GIVE_UP
+    assert world.collect(steps=1).problem is None
+    assert world.step_job() is not None  # the first batch has no reports any more
+    world.clock.now += 0.9 * GIVE_UP
+    job = world.collect(steps=1)
+    assert (job.problem, job.waiting) == (None, f"{MIN_BATCH} reports of the batch are not aggregated yet")
+    world.aggregate_all()
+    assert world.result(world.collect()).count == MIN_BATCH
+
+
 def test_a_report_that_comes_again_while_its_interval_is_closed_is_accepted_again(world: World) -> None:
     start = world.bucket
     world.upload_many(MIN_BATCH)
