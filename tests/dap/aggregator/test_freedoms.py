@@ -108,7 +108,7 @@ class Play:
         """Reports into the bucket; those of a Client, by HTTP, if that has not passed."""
         values = [self.rand.randrange(BUCKETS) for _ in range(count)]
         if by_client and self.clock.bucket == self.bucket:
-            with Client(self.world.task, http=self.http, clock=self.clock) as client:
+            with Client(self.world.task, http=self.http, clock=self.clock, allow_http=True) as client:
                 for value in values:
                     before = self.report_ids()
                     assert client.upload([value]).accepted == 1
