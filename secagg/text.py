@@ -1,10 +1,12 @@
 """Text files that people write: UTF-8, with or without the byte order mark that some editors put first."""
 
+from codecs import BOM_UTF8
 from pathlib import Path
 
 from .errors import LocalProtocolError, require
 
 FILE_BYTES_MAX = 1 << 30
+_CHUNK = 1 << 20
 
 
 def read_text(path: Path, *, limit: int = FILE_BYTES_MAX) -> str:
@@ -18,10 +20,12 @@ def read_text(path: Path, *, limit: int = FILE_BYTES_MAX) -> str:
         LocalProtocolError: the file is longer, or is not UTF-8.
         OSError: the file cannot be read.
     """
+    data = bytearray()
     with path.open("rb") as file:
-        data = file.read(limit + 1)
+        while chunk := file.read(min(_CHUNK, limit + 1 - len(data))):  # as large as it is, and not as it may be
+            data += chunk
     require(len(data) <= limit, f"{path} has more than {limit:,} bytes")
-    return decode_text(data, str(path))
+    return decode_text(bytes(data), str(path))
 
 
 def decode_text(data: bytes, source: str) -> str:
@@ -34,8 +38,9 @@ def decode_text(data: bytes, source: str) -> str:
     Raises:
         LocalProtocolError: they are not UTF-8.
     """
+    lines = data.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+        return lines.decode()
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = lines.count(b"\n", 0, error.start) + 1
         raise LocalProtocolError(f"{source} is not UTF-8 text, in line {line}: save it as UTF-8") from None

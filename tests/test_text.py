@@ -1,6 +1,7 @@
 """Text files that people write, as their editors save them."""
 
 import re
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,19 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
             write(missing)
         assert error.value.filename == str(missing.parent)
     require_folder(tmp_path / "file")
+
+
+def test_reading_takes_as_much_memory_as_the_file(tmp_path: Path) -> None:
+    (tmp_path / "small").write_text("x = 1\n")
+    tracemalloc.start()
+    try:
+        read_text(tmp_path / "small")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("data", [b"\xef\xbb\xbfa\nb\n\xff", b"a\rb\r\xff", b"a\r\nb\r\n\xff"])
+def test_the_line_is_that_of_an_editor(data: bytes) -> None:
+    with pytest.raises(LocalProtocolError, match="in line 3: "):
+        decode_text(data, "it")

@@ -2,7 +2,8 @@
 
 A host is judged in the form in which it is connected to: an internationalised name as A-labels (RFC 5891), an address
 in its one canonical spelling. Everything that some programs read as one host and others as another is refused: names
-and passwords before an @, percent-encoded hosts, and IPv4 addresses in other notations than four decimal numbers.
+and passwords before an @, percent-encodings, steps up and down a path, and IPv4 addresses in other notations than four
+decimal numbers.
 """
 
 import re
@@ -31,7 +32,7 @@ class ServerUrl:
         host: in lower case and ASCII, without brackets and without a dot at its end.
         port: stated or not.
         path: without the slashes at its end.
-        text: the URL as it was written, but for a host in A-labels.
+        text: the URL as it was written, but for a host in A-labels and without a dot at its end.
     """
 
     scheme: str
@@ -68,10 +69,12 @@ def parse_server_url(text: str) -> ServerUrl:
         raise LocalProtocolError("write it like https://dap.example.org/path, without a query")
     scheme, written, port = found[1].lower(), found[2], found[3]
     require(port is None or 0 < int(port) < 1 << 16, "its port must be 1 .. 65535")
+    path = found[4].rstrip("/")
+    require("%" not in path and not {".", ".."} & set(path.split("/")), "its path must not have %, or . and .. alone")
     ascii_host = written if written.isascii() else _a_labels(written)
     host = _canonical(ascii_host)
-    spelled = text[: found.start(2)] + ascii_host + text[found.end(2) :]
-    return ServerUrl(scheme, host, int(port or _PORTS[scheme]), found[4].rstrip("/"), spelled)
+    spelled = text[: found.start(2)] + ascii_host.removesuffix(".") + text[found.end(2) :]
+    return ServerUrl(scheme, host, int(port or _PORTS[scheme]), path, spelled)
 
 
 def _a_labels(name: str) -> str:

@@ -80,6 +80,9 @@ NONE = [
     ("http://local%68ost", "write it like"),
     ("http://localhost\\evil.org", "letters, digits and hyphens"),
     ("http://a..b", "letters, digits and hyphens"),
+    ("https://a.example/x/../y", "must not have"),
+    ("https://a.example/./y", "must not have"),
+    ("https://a.example/%79", "must not have"),
     ("http://.localhost", "letters, digits and hyphens"),
     ("http://localhost..", "letters, digits and hyphens"),
     ("http://-a.example", "letters, digits and hyphens"),
@@ -201,7 +204,7 @@ def test_other_places(other: str) -> None:
             "https://xn--bcher-kva.example:443/A//",
             "https://xn--bcher-kva.example:443/A",
         ),
-        ("HTTPS://Leader.Example/%20", "HTTPS://Leader.Example/%20", "HTTPS://Leader.Example/%20"),
+        ("HTTPS://Leader.Example/~x", "HTTPS://Leader.Example/~x", "HTTPS://Leader.Example/~x"),
         ("https://[::1]:8443/a/", "https://[::1]:8443/a/", "https://[::1]:8443/a"),
         ("https://leader_1:8443", "https://leader_1:8443", "https://leader_1:8443"),
     ],
@@ -210,3 +213,9 @@ def test_a_url_is_kept_as_it_was_written_but_for_a_labels(written: str, kept: st
     url = parse_server_url(written)
     assert (url.text, url.base) == (kept, base)
     assert parse_server_url(kept) == url
+
+
+def test_a_dot_at_the_end_of_a_host_is_not_connected_to() -> None:
+    """It would make another name of `localhost`, which whoever answers names may lead elsewhere."""
+    url = parse_server_url("http://localhost.:8080/x")
+    assert (url.text, url.loopback) == ("http://localhost:8080/x", True)

@@ -41,10 +41,17 @@ class Health:
 
     def describe(self) -> dict[str, Any]:
         """As JSON has it: `status` is ok, attention or failing; times are ISO 8601, ages in seconds."""
-        with self._turn:
+        latest = self._latest
+        if not self._turn.acquire(blocking=latest is None):  # while one looks, others take what was seen last
+            assert latest is not None
+            return latest[1]
+        try:
             if self._latest is None or time.monotonic() - self._latest[0] >= KEPT:
-                self._latest = time.monotonic(), self._look()
+                seen = self._look()
+                self._latest = time.monotonic(), seen
             return self._latest[1]
+        finally:
+            self._turn.release()
 
     def _look(self) -> dict[str, Any]:
         role, now = self._role.name.lower(), self._clock()

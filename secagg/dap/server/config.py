@@ -86,7 +86,11 @@ class Server:
     )
     private_key: str | None = _option(None, _TEXT, "TLS: the certificate's private key, PEM.", "tls.key")
     metrics: str | None = _option(
-        None, _ADDRESS, "Where to show metrics; without this line at /metrics beside all else.", "127.0.0.1:9100"
+        None,
+        _ADDRESS,
+        "Where to show /metrics and /healthz/detail, which names the tasks and the Helper's\n"
+        "state; without this line beside all else.",
+        "127.0.0.1:9100",
     )
     shutdown: float = _option(30, _SECONDS, "Seconds that requests under way have to finish when the server stops.")
 

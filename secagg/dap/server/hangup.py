@@ -1,10 +1,13 @@
 """SIGHUP: the log file is opened again, as after a rotation, and nothing else happens."""
 
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
+
+log = logging.getLogger(__name__)
 
 _HANGUP = {signal.SIGHUP}
 
@@ -63,4 +66,7 @@ def held() -> Iterator[None]:
 
 def _act(act: Callable[[], object], hangups: "SimpleQueue[bool]") -> None:
     while hangups.get():
-        act()
+        try:
+            act()
+        except Exception:  # or the next SIGHUP would find nobody
+            log.exception("a SIGHUP was not acted on")

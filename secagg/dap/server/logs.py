@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -83,7 +84,8 @@ class LogFile(logging.FileHandler):
         finally:
             self.release()
         if before is not None:
-            before.close()
+            with suppress(OSError):  # what it holds cannot be written, as on a full disk: that line is lost
+                before.close()
 
 
 def reopen() -> None:

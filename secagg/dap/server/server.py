@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from multiprocessing import parent_process
 from pathlib import Path
@@ -147,7 +147,8 @@ def _reopen_logs(supervisor: Multiprocess) -> None:
     logs.reopen()
     for process in list(supervisor.processes):
         if process.pid is not None and process.process.is_alive():
-            os.kill(process.pid, signal.SIGHUP)
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGHUP)
 
 
 def app() -> Starlette:

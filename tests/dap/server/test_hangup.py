@@ -1,5 +1,7 @@
 """SIGHUP opens the log file again, as after a rotation, and does nothing else: tested with real processes."""
 
+import logging
+import os
 import signal
 import subprocess
 import sys
@@ -9,9 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 import httpx
 import pytest
+
+from secagg.dap.server.hangup import on_hangup
+from secagg.dap.server.logs import LogFile
 
 from ...support.processes import ran, started
 
@@ -152,3 +158,28 @@ def writers(file: Path) -> set[int]:
             except OSError:  # it has ended, or is not ours
                 continue
     return found
+
+
+def test_a_line_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    """As where the disk is full: whoever acts on SIGHUP is there for the next one."""
+    handler = LogFile(Path("/dev/full"))
+    assert handler.stream is not None
+    handler.stream.write("a line that is still to be written")
+    handler.baseFilename = str(tmp_path / "log")
+    handler.reopen()
+    handler.emit(logging.makeLogRecord({"msg": "the next"}))
+    handler.close()
+    assert (tmp_path / "log").read_text() == "the next\n"
+
+
+def test_an_action_that_fails_leaves_the_next_hangup_heard() -> None:
+    calls: SimpleQueue[int] = SimpleQueue()
+
+    def act() -> None:
+        calls.put(1)
+        raise OSError("the disk is full")
+
+    with on_hangup(act):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert calls.get(timeout=PATIENCE) == 1
