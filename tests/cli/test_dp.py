@@ -118,7 +118,7 @@ def test_epsilon_for_the_example_of_the_post(error: str) -> None:
 @pytest.mark.parametrize("confidence", ["0.5", "0.95", "0.999"])
 def test_the_confidence_that_is_asked_for_is_kept(confidence: str) -> None:
     """|Laplace(1 / epsilon)| exceeds e with a chance of exp(-e epsilon)."""
-    report = ("--task", "sum", "--max-value", "1", "--place", "central", "--confidence", confidence)
+    report = ("--task", "sum", "--max-measurement", "1", "--place", "central", "--confidence", confidence)
     exponent = -math.log(1 - float(confidence))
     found = run_json("epsilon-for", "--relative-error", "10%", "--count", "10000", *report)
     assert float(Fraction(found["budget"]["epsilon"])) == pytest.approx(exponent / 1000, rel=0.01)

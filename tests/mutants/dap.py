@@ -154,7 +154,7 @@ MUTANTS = (
     ),
     Mutant(
         "spent-budget-is-no-limit",
-        "secagg.dap.aggregator.release:release",
+        "secagg.dap.aggregator.release:check_budget",
         "not affords(task.privacy, task.privacy.plan(task.vdaf), spent(tx, record))",
         "False",
         "A batch is released although the budget is spent.",

@@ -544,7 +544,7 @@ MUTANTS = (
     ),
     Mutant(
         "seeds-are-cut-to-bytes",
-        "secagg.masking:_exactly",
+        "secagg.masking:_numbers",
         "given.dtype != kind and (not np.array_equal(exact, given))",
         "False",
         "A seed or sign that does not fit its type is taken as another one.",
