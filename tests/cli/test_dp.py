@@ -124,7 +124,7 @@ def test_the_confidence_that_is_asked_for_is_kept(confidence: str) -> None:
     assert float(Fraction(found["budget"]["epsilon"])) == pytest.approx(exponent / 1000, rel=0.01)
     noisy = run_json("calibrate", "--epsilon", "0.001", *report)
     assert noisy["error"]["absolute"] == pytest.approx(1000 * exponent, rel=0.01)
-    (row,) = run_json("tradeoff", "--epsilons", "0.001", "--reports", "1000", *report)
+    (row,) = run_json("tradeoff", "--epsilon", "0.001", "--reports", "1000", *report)
     assert int(row["error"]) == pytest.approx(1000 * exponent, rel=0.01)
 
 
