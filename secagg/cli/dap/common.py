@@ -15,7 +15,6 @@ from ...dap import task_file
 from ...dap.client.upload import TIMEOUT
 from ...dap.server.config import Config
 from ...dap.store.engine import Store
-from ...dap.task import time_text as time_text
 from ...errors import RemoteProtocolError
 from ..app import CommandError, require
 

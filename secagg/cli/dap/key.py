@@ -11,9 +11,10 @@ from ...dap import task_file
 from ...dap.aggregator.key_rotation import new_key, retire_key
 from ...dap.base64url import base64url
 from ...dap.store.keys import KeyPair, list_keys
+from ...dap.task import time_text
 from ..app import App
 from ..console import integer, show, show_json, table
-from .common import ConfigOption, JsonOption, duration, opened, time_text, write_new
+from .common import ConfigOption, JsonOption, duration, opened, write_new
 
 app = App(
     help="""HPKE keys that Clients seal reports to. Running servers notice a change within seconds.

@@ -14,7 +14,6 @@ from ...dap.aggregator.health import helper_state
 from ...dap.aggregator.release import collections_left
 from ...dap.base64url import from_base64url
 from ...dap.messages import TASK_ID_SIZE, HpkeConfig, Role
-from ...dap.privacy.extension import MAX_REPORTS, collections_allowed
 from ...dap.server.config import Config
 from ...dap.store.engine import Tx
 from ...dap.store.reports import count_open_reports
@@ -39,11 +38,9 @@ from .common import (
     ConfigOption,
     JsonOption,
     duration,
-    duration_text,
     instant,
     load,
     opened,
-    time_text,
     write_new,
 )
 from .task_options import (
@@ -57,6 +54,7 @@ from .task_options import (
     size_warning,
 )
 from .task_options import configuration as configured
+from .task_text import described, in_words, mode_text, state_in_words, vdaf_text
 
 app = App(
     help="""Tasks: what is measured, how it is added up, and how private results are.
@@ -211,9 +209,9 @@ def new(
     for file, loaded in configs.items():
         _add(file, next(party for party in parties.values() if _role(party) is loaded.role), allow_http)
     if json:
-        show_json({**_described(parties["client"].task), "parties": documents})
+        show_json({**described(parties["client"].task), "parties": documents})
         return
-    show_pairs(_in_words(parties["client"].task))
+    show_pairs(in_words(parties["client"].task))
     show("", *(f"{output}/{name}.json  {_PURPOSES[name]}" for name in documents))
 
 
@@ -262,13 +260,13 @@ def show_one(
         return
     with opened(config) as (loaded, store), store.read() as tx:
         record = _stored(tx, task, config)
-        state: dict[str, Any] = {"collections_left": _left(tx, record)}
+        state: dict[str, Any] = {"collections_left": collections_left(tx, record)}
         if loaded.role is Role.LEADER:
             state |= {"waiting": count_open_reports(tx, record), "helper_check": helper_state(tx, record)}
     if json:
-        show_json({**_described(record.task), **state})
+        show_json({**described(record.task), **state})
     else:
-        show_pairs([*_in_words(record.task), *_state_in_words(state)])
+        show_pairs([*in_words(record.task), *state_in_words(state)])
 
 
 def _stored(tx: Tx, task: str, config: Path) -> TaskRecord:
@@ -279,18 +277,6 @@ def _stored(tx: Tx, task: str, config: Path) -> TaskRecord:
     if record is None:
         raise CommandError(f"there is no task {task} here; see `secagg dap task list --config {config}`")
     return record
-
-
-def _state_in_words(state: dict[str, Any]) -> list[tuple[str, str]]:
-    pairs = []
-    if state["collections_left"] is not None:
-        pairs.append(("left", f"{state['collections_left']:,} collections of the total"))
-    if "helper_check" in state:
-        check = state["helper_check"]
-        said = f" ({check['reason']})" if check["fails"] and check["reason"] else ""
-        when = "" if check["checked"] is None else f"; asked at {check['checked']}"
-        pairs += [("waiting", f"{state['waiting']:,} reports"), ("helper is", f"{check['advice']}{said}{when}")]
-    return pairs
 
 
 def list_tasks(config: ConfigOption, json: JsonOption = False) -> None:
@@ -394,92 +380,20 @@ def _add(path: Path, party: Party, allow_http: bool) -> None:
 
 def _show_task(task: Task, json: bool) -> None:
     if json:
-        show_json(_described(task))
+        show_json(described(task))
     else:
-        show_pairs(_in_words(task))
-
-
-def _vdaf_text(task: Task) -> str:
-    given = ", ".join(f"{name} = {value}" for name, value in vars(task.vdaf).items())
-    return f"{task.vdaf.NAME}({given})" if given else task.vdaf.NAME
-
-
-def _mode_text(task: Task) -> str:
-    return task.batch_mode.name.lower().replace("_", "-")
-
-
-def _sizes_text(task: Task) -> str:
-    text = f"{task.min_batch_size:,} reports or more"
-    if task.max_batch_size >= MAX_REPORTS:
-        return text
-    return f"{text}, at most {task.max_batch_size:,}, whose sum is sure to be in the field"
-
-
-def _interval(task: Task) -> tuple[float, float] | None:
-    """Start and end of the task interval in POSIX seconds; None for any time."""
-    interval = task.interval
-    return None if interval is None else (interval.start * task.time_precision, interval.end * task.time_precision)
-
-
-def _in_words(task: Task) -> list[tuple[str, str]]:
-    interval = _interval(task)
-    when = "any time" if interval is None else f"from {time_text(interval[0])} until {time_text(interval[1])}"
-    seen = task.dialect.binds_task
-    pairs = [
-        ("task", task.text),
-        (
-            "info",
-            "".join(c if c.isprintable() else "?" for c in task.configuration.task_info.decode("utf-8", "replace")),
-        ),
-        ("leader", task.leader_url),
-        ("helper", task.helper_url),
-        ("vdaf", _vdaf_text(task)),
-        ("batches", f"{_sizes_text(task)}, {_mode_text(task)}"),
-        ("times", f"rounded to {duration_text(task.time_precision)}; {when}"),
-        ("clients", f"speak {task.dialect.tag.decode()}"),
-    ]
-    if task.privacy is None:
-        return [*pairs, ("privacy", "none: results are exact")]
-    return pairs + task.privacy.report(task.vdaf, seen=seen)
-
-
-def _described(task: Task) -> dict[str, Any]:
-    interval, privacy = _interval(task), task.privacy
-    return {
-        "task_id": task.text,
-        "leader": task.leader_url,
-        "helper": task.helper_url,
-        "vdaf": {"name": task.vdaf.NAME, **vars(task.vdaf)},
-        "batch_mode": _mode_text(task),
-        "min_batch_size": task.min_batch_size,
-        "time_precision": task.time_precision,
-        "interval": interval and {"start": time_text(interval[0]), "end": time_text(interval[1])},
-        "dialect": task.dialect.tag.decode(),
-        "privacy": None
-        if privacy is None
-        else {
-            "mechanism": str(privacy.mechanism),
-            "budget": str(privacy.budget),
-            "total": str(privacy.total),
-            "collections": collections_allowed(privacy, task.vdaf),
-            "report": [list(pair) for pair in privacy.report(task.vdaf, seen=task.dialect.binds_task)],
-        },
-    }
-
-
-def _left(tx: Tx, record: TaskRecord) -> int | None:
-    return None if record.task.privacy is None else collections_left(tx, record)
+        show_pairs(in_words(task))
 
 
 def _row(tx: Tx, record: TaskRecord) -> dict[str, Any]:
     task, privacy = record.task, record.task.privacy
     return {
         "task_id": task.text,
-        "vdaf": _vdaf_text(task),
-        "batch_mode": _mode_text(task),
+        "vdaf": vdaf_text(task),
+        "batch_mode": mode_text(task),
         "min_batch_size": task.min_batch_size,
         "mechanism": None if privacy is None else str(privacy.mechanism),
         "budget": None if privacy is None else str(privacy.budget),
-        "collections_left": _left(tx, record),
+        "collections_left": collections_left(tx, record),
         "waiting": count_open_reports(tx, record),
     }
