@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import func, select
-
 from ..messages import Role
+from ..store.collections import find_oldest_collection_job
 from ..store.engine import Store, StoreUnavailable, Tx
+from ..store.helper_jobs import find_oldest_job
 from ..store.reports import count_open_reports, find_oldest_open_bucket
-from ..store.schema import collection_jobs, helper_jobs
 from ..store.task_watch import find_check
 from ..store.tasks import KnownTasks, TaskRecord
+from ..task import time_text
 from .helper_check import HelperState
 from .release import collections_left
 
@@ -58,7 +58,7 @@ class Health:
         try:
             with self._store.read() as tx:
                 tasks = [self._task(tx, record, now) for record in self._tasks.list_all(tx)]
-                oldest = self._oldest_job(tx)
+                oldest = find_oldest_job(tx) if self._role is Role.HELPER else find_oldest_collection_job(tx)
         except StoreUnavailable as error:
             log.warning("the health is not known: %s", error)
             return {"status": "failing", "role": role, "database": "does not answer"}
@@ -73,22 +73,13 @@ class Health:
 
     def _task(self, tx: Tx, record: TaskRecord, now: float) -> dict[str, Any]:
         task = record.task
-        left = None if task.privacy is None else collections_left(tx, record)
-        found: dict[str, Any] = {"task_id": task.text, "collections_left": left}
+        found: dict[str, Any] = {"task_id": task.text, "collections_left": collections_left(tx, record)}
         if self._role is Role.HELPER:
             return found
         bucket = find_oldest_open_bucket(tx, record)
         oldest = None if bucket is None else max(0.0, now - bucket * task.time_precision)
         waiting = {"waiting_reports": count_open_reports(tx, record), "oldest_report_seconds": oldest}
         return {**found, **waiting, "helper": helper_state(tx, record)}
-
-    def _oldest_job(self, tx: Tx) -> float | None:
-        """When the oldest job was made that waits for something: at the Leader of its collection jobs."""
-        table = collection_jobs if self._role is Role.LEADER else helper_jobs
-        created: float | None = tx.execute(
-            select(func.min(table.c.created)).where(table.c.due.is_not(None))
-        ).scalar_one()
-        return created
 
 
 def helper_state(tx: Tx, record: TaskRecord) -> dict[str, Any]:
@@ -104,12 +95,11 @@ def helper_state(tx: Tx, record: TaskRecord) -> dict[str, Any]:
         advice = "was not asked yet whether it has the task: that takes a server with [workers] threads, or a worker"
         return {"url": url, "state": None, "fails": False, "advice": advice, "reason": None, "checked": None}
     state = HelperState(check.helper)
-    checked = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(check.checked))
     return {
         "url": url,
         "state": state.value,
         "fails": state.fails,
         "advice": state.advice,
         "reason": check.reason or None,
-        "checked": checked,
+        "checked": time_text(check.checked),
     }

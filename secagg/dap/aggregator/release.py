@@ -161,14 +161,15 @@ def spent(tx: Tx, record: TaskRecord) -> int:
     return max(known, collections.count_releases(tx, record))
 
 
-def collections_left(tx: Tx, record: TaskRecord) -> int:
-    """How many more collections the budget of a task with noise allows.
+def collections_left(tx: Tx, record: TaskRecord) -> int | None:
+    """How many more collections the budget of a task allows; None if it has no noise.
 
     Args:
         tx: a transaction.
         record: the task.
     """
-    assert record.task.privacy is not None
+    if record.task.privacy is None:
+        return None
     return max(0, collections_allowed(record.task.privacy, record.task.vdaf) - spent(tx, record))
 
 

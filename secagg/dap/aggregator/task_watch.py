@@ -1,12 +1,12 @@
 """Tasks that were added are noticed: the log says so, and the Leader asks the Helper whether it has them, too."""
 
 import logging
-import time
 from dataclasses import replace
 
 from ..store.engine import Store
 from ..store.task_watch import Check, end_check, has_new_tasks, is_check_due, lease_check, notice_tasks
 from ..store.tasks import KnownTasks, TaskRecord
+from ..task import time_text
 from .helper_check import HelperState, ask_helper, state_of
 from .peer import Peer, PeerUnavailable
 from .peer_health import PAUSES, PeerHealth
@@ -93,8 +93,7 @@ def _added(record: TaskRecord, created: float) -> str:
     task, privacy = record.task, record.task.privacy
     mode = task.batch_mode.name.lower().replace("_", "-")
     noise = "exact results" if privacy is None else f"{privacy.mechanism}, {privacy.budget} a collection"
-    when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(created))
     return (
-        f"task {task.text} was added at {when}: {task.vdaf.NAME}, {task.min_batch_size:,} reports or more, {mode},"
-        f" {noise}, Leader {task.leader_url}, Helper {task.helper_url}"
+        f"task {task.text} was added at {time_text(created)}: {task.vdaf.NAME}, {task.min_batch_size:,} reports or"
+        f" more, {mode}, {noise}, Leader {task.leader_url}, Helper {task.helper_url}"
     )

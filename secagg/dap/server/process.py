@@ -114,7 +114,7 @@ class Process:
             records = self._tasks.list_all(tx)
             depth = count_open_reports(tx)
             oldest = [(record.task.time_precision, find_oldest_open_bucket(tx, record)) for record in records]
-            left = [(r.task, collections_left(tx, r)) for r in records if r.task.privacy is not None]
+            left = [(r.task, count) for r in records if (count := collections_left(tx, r)) is not None]
         times = [precision * bucket for precision, bucket in oldest if bucket is not None]
         self.metrics.queue_depth.set(depth)
         self.metrics.oldest_seconds.set(max(0.0, self._clock() - min(times)) if times else 0.0)
