@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# Sourced by ci/wheels and ci/slow: other Pythons, of Debian's packages, unpacked into a folder and run by their own loader.  Nothing
-# is installed on this machine, and nothing of it is used, so that a Python may be newer or for another processor.
+# Sourced by ci/wheels and ci/slow: other Pythons, of Debian's packages, unpacked into a folder and run by their own
+# loader.  Nothing is installed on this machine, and nothing of it is used, so that a Python may be newer or for another
+# processor.
 
 # unpack_python FOLDER SUITE ARCHITECTURE VERSION: fails where the suite or its Python cannot be had.
 unpack_python() {

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by ci/run and ci/slow: the tools that they take from the system, by the names of Debian's packages.
+# Sourced by ci/run, ci/slow, ci/docs and ci/wheels: the tools that they take from the system, by the names of Debian's packages.
 
 die() {
     printf '%s: %s\n' "$0" "$*" >&2
@@ -30,6 +30,9 @@ missing_clang_packages() {
     fi
 }
 
+# Debian's chromium, which ci/docs looks at the site with.
+missing_browser() { works command -v chromium || echo chromium; }
+
 missing_packages() {
     works command -v git || echo git
     works links gcc -fsanitize=address,undefined || echo gcc libc6-dev
@@ -38,6 +41,7 @@ missing_packages() {
     works links aarch64-linux-gnu-gcc -static || echo gcc-aarch64-linux-gnu libc6-dev-arm64-cross
     works command -v qemu-aarch64 || echo qemu-user
     works command -v pkg-config || echo pkg-config
+    missing_browser
     works postgres_program postgres || echo postgresql
     works compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' || echo libfaketime
     works python3 -c 'import ensurepip, venv' || echo python3 python3-venv

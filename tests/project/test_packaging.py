@@ -1,5 +1,7 @@
 """sdist and wheel hold what they should, and the wheel works in an empty environment, away from the source tree."""
 
+import re
+import sys
 import tarfile
 from pathlib import Path
 from zipfile import ZipFile
@@ -7,6 +9,7 @@ from zipfile import ZipFile
 import pytest
 
 from ..support.folders import ROOT
+from ..support.processes import ran
 from .conftest import run
 
 # Runs where secagg is importable only as the installed wheel; NIST SP 800-38A, F.5.1, gives the first block.
@@ -34,6 +37,14 @@ def test_wheel_holds_headers_and_types_but_no_source(dist: Path) -> None:
     assert {"secagg/__init__.pxd", "secagg/lib/libsecagg.a", "secagg/lib/secagg.pc"} <= set(names)
     assert not [name for name in names if name.endswith((".c", ".inc", ".pyx", ".o"))]
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"secagg"}
+
+
+@pytest.mark.parametrize(("system", "needs"), [("manylinux", []), ("musllinux", ["libc.so.6"])])
+def test_a_module_for_glibc_is_none_for_musl(dist: Path, system: str, needs: list[str]) -> None:
+    (wheel,) = dist.glob("*.whl")
+    said = ran(sys.executable, ROOT / "ci/check_wheel.py", f"{system}-x86_64", wheel, text=True).stderr
+    assert "is missing" not in said
+    assert sorted(set(re.findall(r"_kernels\.abi3\.so needs (\S+)", said))) == needs
 
 
 def test_sdist_holds_source_but_nothing_generated(dist: Path) -> None:
