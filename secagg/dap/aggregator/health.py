@@ -7,12 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ..messages import Role
-from ..store.collections import find_oldest_collection_job
 from ..store.engine import Store, StoreUnavailable, Tx
-from ..store.helper_jobs import find_oldest_job
 from ..store.reports import count_open_reports, find_oldest_open_bucket
 from ..store.task_watch import find_check
 from ..store.tasks import KnownTasks, TaskRecord
+from ..store.waiting import find_oldest_job
 from ..task import time_text
 from .helper_check import HelperState
 from .release import collections_left
@@ -58,7 +57,7 @@ class Health:
         try:
             with self._store.read() as tx:
                 tasks = [self._task(tx, record, now) for record in self._tasks.list_all(tx)]
-                oldest = find_oldest_job(tx) if self._role is Role.HELPER else find_oldest_collection_job(tx)
+                oldest = find_oldest_job(tx, self._role)
         except StoreUnavailable as error:
             log.warning("the health is not known: %s", error)
             return {"status": "failing", "role": role, "database": "does not answer"}

@@ -113,17 +113,6 @@ def count_unfinished_collection_jobs(tx: Tx, record: TaskRecord) -> int:
     return int(tx.execute(select(func.count()).select_from(collection_jobs).where(open_ones)).scalar_one())
 
 
-def find_oldest_collection_job(tx: Tx) -> float | None:
-    """When the oldest job was made that has not ended, in POSIX seconds; None if there is none.
-
-    Args:
-        tx: a transaction.
-    """
-    waiting = collection_jobs.c.due.is_not(None)
-    created: float | None = tx.execute(select(func.min(collection_jobs.c.created)).where(waiting)).scalar_one()
-    return created
-
-
 def lease_collection_job(tx: Tx, now: float, seconds: float) -> CollectionJob | None:
     """Lease the job that has been due for longest; None if none is due.
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, select, update
 
 from .engine import Tx
 from .schema import helper_jobs
@@ -90,17 +90,6 @@ def lock_job(tx: Tx, record: TaskRecord, job_id: bytes) -> HelperJob:
         job_id: of a job that is there.
     """
     return _job(tx.execute(select(helper_jobs).where(_this(record.key, job_id)).with_for_update()).one())
-
-
-def find_oldest_job(tx: Tx) -> float | None:
-    """When the oldest job was made that has not ended, in POSIX seconds; None if there is none.
-
-    Args:
-        tx: a transaction.
-    """
-    waiting = helper_jobs.c.due.is_not(None)
-    created: float | None = tx.execute(select(func.min(helper_jobs.c.created)).where(waiting)).scalar_one()
-    return created
 
 
 def lease_job(tx: Tx, now: float, seconds: float) -> HelperJob | None:
