@@ -9,7 +9,6 @@ from functools import partial
 from secagg import LocalProtocolError, RemoteProtocolError
 from secagg.codec import Struct
 from secagg.dap import messages as m
-from secagg.dap.base64url import base64url, from_base64url
 from secagg.dap.dialect import DAP_09
 from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dap.problems import MEDIA_TYPE, NO_TYPE, DapProblem, from_response, to_document
@@ -17,6 +16,7 @@ from secagg.dap.reports import choose_config, decode_upload, encode_upload
 from secagg.dap.task import Task, task_configuration
 from secagg.dap.vdafs import vdaf
 from secagg.dp import PureDp
+from secagg.http.base64url import base64url, from_base64url
 
 Check = Callable[[bytes], bool]
 

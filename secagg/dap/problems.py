@@ -7,8 +7,8 @@ from http import HTTPStatus
 from typing import Any
 
 from ..errors import RemoteProtocolError, SecAggError
+from ..http.base64url import base64url, from_base64url
 from ..http.semantics import parse_media_type, parse_retry_after
-from .base64url import base64url, from_base64url
 from .messages import TASK_ID_SIZE
 
 URN = "urn:ietf:params:ppm:dap:error:"

@@ -9,9 +9,9 @@ from ..arguments import convert, octets, real, whole
 from ..codec import Opaque
 from ..dp import Place
 from ..errors import LocalProtocolError, RemoteProtocolError, require
+from ..http.base64url import base64url, from_base64url
 from ..http.urls import parse_server_url
 from ..vdaf import PingPong, Prio3
-from .base64url import base64url, from_base64url
 from .dialect import DAP_18, DIALECT_EXTENSION, DIALECTS, Dialect
 from .messages import (
     NO_EXTENSIONS,

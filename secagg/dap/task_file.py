@@ -13,10 +13,10 @@ from typing import Any
 
 from ..durable import create
 from ..errors import RemoteProtocolError, require
+from ..http.base64url import base64url, from_base64url
 from ..shamir import RandomBytes
 from ..text import read_text
 from .admission import UPLOAD_BYTES, check_endpoints, check_report_size
-from .base64url import base64url, from_base64url
 from .hpke import AEAD_AES_128_GCM, KDF_HKDF_SHA256, KEM_X25519_HKDF_SHA256, PrivateKey, check_suite
 from .messages import TASK_ID_SIZE, HpkeConfig, Role, TaskConfiguration
 from .secrets import TaskSecrets, token_hash

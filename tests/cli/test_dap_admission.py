@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from secagg.dap import task_file
-from secagg.dap.base64url import base64url
 from secagg.dap.server.config import SECRET_VARIABLE
 from secagg.dap.task_file import CollectorKey
+from secagg.http.base64url import base64url
 
 from ..support.commands import Command, plain_environment
 from ..support.tasks import make_task

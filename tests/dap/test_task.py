@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.dap.base64url import base64url, from_base64url
 from secagg.dap.dialect import DAP_09, DAP_18, DIALECT_EXTENSION
 from secagg.dap.messages import (
     BatchMode,
@@ -28,6 +27,7 @@ from secagg.dap.task import TASK_INTERVAL_EXTENSION, Task, report_share
 from secagg.dap.vdafs import Histogram, vdaf
 from secagg.dp import PureDp
 from secagg.errors import LocalProtocolError, RemoteProtocolError
+from secagg.http.base64url import base64url, from_base64url
 from secagg.vdaf import DRAFT_08, DRAFT_20
 
 from ..support.tasks import TASK_ID, make_task

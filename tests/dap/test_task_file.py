@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from secagg.dap import task_file
-from secagg.dap.base64url import base64url
 from secagg.dap.messages import BatchMode, HpkeConfig, Role
 from secagg.dap.secrets import token_hash
 from secagg.dap.task_file import AggregatorParty, ClientParty, CollectorKey, CollectorParty, new_parties
 from secagg.errors import LocalProtocolError, RemoteProtocolError, SecAggError
+from secagg.http.base64url import base64url
 
 from ..support.tasks import make_task
 

@@ -729,8 +729,8 @@ call(
     vdaf_configuration=b"",
     extensions=(),
 )
-call("dap.base64url.base64url", data=ONES)
-call("dap.base64url.from_base64url", text="AAAA", size=3)
+call("http.base64url.base64url", data=ONES)
+call("http.base64url.from_base64url", text="AAAA", size=3)
 call("dap.vdafs.Histogram", length=100, chunk_length=100)
 call("dap.vdafs.MultihotCountVec", length=127, chunk_length=100, max_weight=100)
 call("dap.vdafs.Sum", max_measurement=127)

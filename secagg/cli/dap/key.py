@@ -9,9 +9,9 @@ import typer
 
 from ...dap import task_file
 from ...dap.aggregator.key_rotation import new_key, retire_key
-from ...dap.base64url import base64url
 from ...dap.store.keys import KeyPair, list_keys
 from ...dap.task import time_text
+from ...http.base64url import base64url
 from ..app import App
 from ..console import integer, show, show_json, table
 from .common import ConfigOption, JsonOption, duration, opened, write_new

@@ -12,7 +12,6 @@ from ...dap import task_file
 from ...dap.admission import UPLOAD_BYTES, check_endpoints, check_report_size
 from ...dap.aggregator.health import helper_state
 from ...dap.aggregator.release import collections_left
-from ...dap.base64url import from_base64url
 from ...dap.messages import TASK_ID_SIZE, HpkeConfig, Role
 from ...dap.server.config import Config
 from ...dap.store.engine import Tx
@@ -21,6 +20,7 @@ from ...dap.store.tasks import KnownTasks, TaskRecord, add_task, delete_task, fi
 from ...dap.task import Task
 from ...dap.task_file import AggregatorParty, CollectorKey, CollectorParty, Party
 from ...errors import RemoteProtocolError
+from ...http.base64url import from_base64url
 from ..app import App, CommandError, require, warn
 from ..console import integer_option, show, show_json, show_pairs, table
 from ..dp import (

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from ...dap.base64url import base64url
 from ...dap.dialect import DIALECTS
 from ...dap.messages import BatchMode, Interval, TaskConfiguration
 from ...dap.privacy.extension import MAX_REPORTS, Mechanism, Privacy, least_noise
@@ -13,6 +12,7 @@ from ...dap.task import Task, task_configuration
 from ...dap.vdafs import VDAFS, Vdaf, vdaf
 from ...dp import ApproxDp, Budget, PureDp, Unit, ZCdp
 from ...errors import LocalProtocolError
+from ...http.base64url import base64url
 from ...http.urls import parse_server_url
 from ..app import CommandError, require
 from ..dp import choose, choose_budget

@@ -8,7 +8,7 @@ freedom there: it may answer 404 or 400 with no type, and then we cannot tell.
 from enum import StrEnum
 from http import HTTPStatus
 
-from ..base64url import base64url
+from ...http.base64url import base64url
 from ..problems import DapProblem
 from ..store.tasks import TaskRecord
 from .helper import JOB_ID_SIZE

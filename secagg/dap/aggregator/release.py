@@ -5,7 +5,7 @@ from hashlib import sha256
 
 from ...dp import Place
 from ...errors import RemoteProtocolError, SecAggError
-from ..base64url import base64url
+from ...http.base64url import base64url
 from ..hpke import seal
 from ..messages import CollectionJobReq, HpkeCiphertext, Interval, increasing
 from ..privacy.extension import affords, collections_allowed

@@ -17,10 +17,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ...errors import RemoteProtocolError
+from ...http.base64url import base64url, from_base64url
 from ...http.bodies import Bodies, Disconnected, Refusal
 from ...http.bounds import Bounds
 from ..aggregator.directory import Directory
-from ..base64url import base64url, from_base64url
 from ..media_types import is_media_type
 from ..messages import TASK_ID_SIZE
 from ..metrics import Metrics

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ...durable import Log
 from ...errors import RemoteProtocolError
-from ..base64url import base64url, from_base64url
+from ...http.base64url import base64url, from_base64url
 from ..messages import BATCH_ID_SIZE, TASK_ID_SIZE, Interval
 
 _INTERVAL_SIZE = 16

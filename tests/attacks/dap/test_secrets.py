@@ -11,7 +11,6 @@ import pytest
 from secagg.dap.aggregator.directory import Directory
 from secagg.dap.aggregator.peer import HttpPeer
 from secagg.dap.aggregator.worker import Workers
-from secagg.dap.base64url import base64url
 from secagg.dap.messages import AggregationJobInitReq, Interval, Role
 from secagg.dap.metrics import Metrics
 from secagg.dap.problems import DapProblem
@@ -21,6 +20,7 @@ from secagg.dap.server.limits import Limits
 from secagg.dap.store.engine import StoreUnavailable
 from secagg.dap.store.keys import KeyPair
 from secagg.errors import SecAggError
+from secagg.http.base64url import base64url
 
 from ...support.world import COLLECTOR_TOKEN, PEER_TOKEN, Crash, Fault, World, dump, serving
 

@@ -15,7 +15,6 @@ import pytest
 
 from secagg.dap.aggregator.directory import SETTLED, Directory
 from secagg.dap.aggregator.peer import PeerUnavailable
-from secagg.dap.base64url import base64url
 from secagg.dap.dialect import DAP_09
 from secagg.dap.hpke import PrivateKey
 from secagg.dap.messages import (
@@ -40,6 +39,7 @@ from secagg.dap.server.common import Context
 from secagg.dap.server.limits import Limits
 from secagg.dap.store.engine import StoreUnavailable
 from secagg.dap.store.keys import KeyPair, add_key
+from secagg.http.base64url import base64url
 from secagg.http.bodies import Bodies
 from secagg.http.bounds import Bounds
 

@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 
-from secagg.dap.base64url import base64url
 from secagg.dap.dialect import DAP_09
 from secagg.dap.messages import (
     AggregateShareReq,
@@ -29,6 +28,7 @@ from secagg.dap.messages import (
     VerifyInit,
 )
 from secagg.dap.reports import encode_upload
+from secagg.http.base64url import base64url
 
 from .test_http import COLLECTION, COLLECTOR, JOB, PEER, PPM, SHARE, UPLOAD, Serve, Served, problem, serve
 
