@@ -178,9 +178,7 @@ class Nonces:
         rand: gives so many random bytes.
     """
 
-    def __init__(
-        self, clock: Callable[[], float] = time.monotonic, rand: Callable[[int], bytes] = os.urandom
-    ) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, rand: Callable[[int], bytes] = os.urandom) -> None:
         self._clock = clock
         self._rand = rand
         self._key = rand(32)

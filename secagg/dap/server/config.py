@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 
 from ...durable import require_folder
 from ...errors import LocalProtocolError, SecAggError
+from ...http import logs
 from ...http.bounds import Bounds
 from ...http.urls import parse_server_url
 from ...text import read_text
@@ -25,13 +26,13 @@ from ..messages import Role
 from ..store.engine import Store
 from ..store.journal import Journal
 from ..store.vault import Vault
-from . import logs
 from .limits import Limits
 
 SECRET_VARIABLE = "SECAGG_DAP_SECRET"
 ROLES = {"leader": Role.LEADER, "helper": Role.HELPER}
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
+_QUIET = ("sqlalchemy",)  # below a warning: rows
 _MAKING = Lock()
 
 
@@ -373,7 +374,7 @@ class Config:
         """
         file = None if self.log.file is None else self.file(self.log.file)
         try:
-            logs.configure(self.log.level, self.log.format, self.role.name.lower(), file=file)
+            logs.configure(self.log.level, self.log.format, self.role.name.lower(), file=file, quiet=_QUIET)
         except OSError as error:
             raise ConfigError(f"{self.path}: [log] file {file} cannot be written: {error.strerror}") from None
 

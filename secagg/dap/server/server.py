@@ -28,12 +28,12 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from ...errors import SecAggError
+from ...http import logs
+from ...http.hangup import act_on_hangup, held, on_hangup
 from ...http.server import configured
 from ..aggregator.worker import Workers
-from . import logs
 from .addresses import bound
 from .config import Config, ConfigError
-from .hangup import act_on_hangup, held, on_hangup
 from .metrics_server import metrics_served
 from .process import GAUGE_SECONDS, Process
 

@@ -17,7 +17,6 @@ from secagg.dap.aggregator.directory import SETTLED, Directory
 from secagg.dap.aggregator.key_rotation import new_key, retire_key
 from secagg.dap.aggregator.leader import Leader
 from secagg.dap.messages import Role
-from secagg.dap.server import logs
 from secagg.dap.server.addresses import split_address
 from secagg.dap.server.config import SECRET_VARIABLE, Config, ConfigError, tables, template
 from secagg.dap.server.limits import Limits
@@ -27,6 +26,7 @@ from secagg.dap.store.engine import Store
 from secagg.dap.store.keys import list_keys
 from secagg.dap.store.vault import Vault
 from secagg.errors import LocalProtocolError
+from secagg.http import logs
 
 from ...support.processes import ran
 
@@ -350,7 +350,7 @@ def logged() -> Any:
     handlers, levels = root.handlers[:], {name: logging.getLogger(name).level for name in names}
 
     def configure(level: str, form: str) -> StringIO:
-        logs.configure(level, form, "leader", stream)
+        logs.configure(level, form, "leader", stream, quiet=["sqlalchemy"])
         return stream
 
     yield configure

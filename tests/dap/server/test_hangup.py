@@ -16,8 +16,8 @@ from queue import SimpleQueue
 import httpx
 import pytest
 
-from secagg.dap.server.hangup import on_hangup
-from secagg.dap.server.logs import LogFile
+from secagg.http.hangup import on_hangup
+from secagg.http.logs import LogFile
 
 from ...support.processes import ran, started
 

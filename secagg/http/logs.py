@@ -8,18 +8,19 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-_QUIET = ("httpx", "httpcore", "sqlalchemy", "asyncio")  # below a warning: URLs, headers, rows
+_QUIET = ("httpx", "httpcore", "asyncio")  # below a warning: URLs, headers
 _LINE_BREAKS = {ord(c): " " for c in "\r\n\v\f\x1b\x85\u2028\u2029"}
 
 log = logging.getLogger(__name__)
 
 
 class TextFormatter(logging.Formatter):
-    """`2026-01-31T12:00:00Z INFO secagg.dap.aggregator.worker: message`, then a traceback if there is one."""
+    """`2026-01-31T12:00:00Z INFO secagg.service.journal: message`, then a traceback if there is one."""
 
     converter = staticmethod(time.gmtime)
 
@@ -95,7 +96,14 @@ def reopen() -> None:
             handler.reopen()
 
 
-def configure(level: str, form: str, role: str, stream: IO[str] | None = None, file: Path | None = None) -> None:
+def configure(
+    level: str,
+    form: str,
+    role: str,
+    stream: IO[str] | None = None,
+    file: Path | None = None,
+    quiet: Iterable[str] = (),
+) -> None:
     """Send what this process logs to stderr, or to a file.
 
     Args:
@@ -104,6 +112,7 @@ def configure(level: str, form: str, role: str, stream: IO[str] | None = None, f
         role: that each JSON line names.
         stream: to write to instead of stderr.
         file: to write to instead of either.
+        quiet: loggers of other packages that may tell secrets below a warning.
 
     Raises:
         OSError: the file cannot be written.
@@ -113,7 +122,7 @@ def configure(level: str, form: str, role: str, stream: IO[str] | None = None, f
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name in _QUIET:
+    for name in (*_QUIET, *quiet):
         logging.getLogger(name).setLevel(logging.WARNING)
     # uvicorn names the clients' addresses in its access log, and below info.
     logging.getLogger("uvicorn").setLevel(max(root.level, logging.INFO))
