@@ -10,7 +10,7 @@ import secagg
 
 from .support.processes import ran
 
-GROUND = {"errors", "arguments", "codec", "durable", "text"}
+GROUND = {"errors", "arguments", "codec", "durable", "text", "settings"}
 KERNELS = {"_kernels", "masking", "shamir", "vector"}
 
 # Which top-level parts of secagg each part may load, itself included.
@@ -20,6 +20,7 @@ MAY_LOAD = {
     "arguments": {"arguments", "errors"},
     "codec": {"codec", "arguments", "errors"},
     "text": {"text", "errors"},
+    "settings": {"settings", "text", "errors"},
     "durable": {"durable", "arguments", "errors"},
     "vector": {"_kernels", "vector", "arguments", "errors"},
     "masking": {"_kernels", "masking", "vector", "arguments", "errors"},
@@ -33,6 +34,18 @@ MAY_LOAD = {
     "vdaf": {*KERNELS, *GROUND, "_vdaf", "vdaf"},
     "noisy": {*KERNELS, *GROUND, "primitives", "reed_solomon", "rounding", "protocol", "dp", "noisy"},
     "http": {*GROUND, "http"},
+    "service": {
+        *KERNELS,
+        *GROUND,
+        "primitives",
+        "reed_solomon",
+        "rounding",
+        "protocol",
+        "dp",
+        "noisy",
+        "http",
+        "service",
+    },
     "dap": {*KERNELS, *GROUND, "_vdaf", "vdaf", "rounding", "dp", "http", "dap"},
 }
 

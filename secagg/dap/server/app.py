@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from ...http.metrics_server import operators_routes
 from ..aggregator.helper import Helper
 from ..aggregator.leader import Leader
 from ..dialect import DAP_09, DAP_18
@@ -25,7 +26,6 @@ from ..problems import NO_TYPE, REFUSED, DapProblem
 from .common import Context, answering, find_task, problem_response
 from .helper import HelperResources
 from .leader import LeaderResources
-from .metrics_server import operators_routes
 
 
 def leader_app(leader: Leader, context: Context, lifespan: Any = None) -> Starlette:

@@ -4,10 +4,8 @@ The secret is never in this file: it is in a file of its own, or in the environm
 """
 
 import os
-import tomllib
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, Self
@@ -16,11 +14,24 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from ...durable import require_folder
-from ...errors import LocalProtocolError, SecAggError
+from ...errors import LocalProtocolError
 from ...http import logs
 from ...http.bounds import Bounds
 from ...http.urls import parse_server_url
-from ...text import read_text
+from ...settings import (
+    ADDRESS,
+    RATE,
+    SECONDS,
+    TEXT,
+    TRUTH,
+    ConfigError,
+    load_toml,
+    one_of,
+    option,
+    read_table,
+    template_lines,
+    whole_kind,
+)
 from ..aggregator.schedule import Settings
 from ..messages import Role
 from ..store.engine import Store
@@ -36,86 +47,48 @@ _QUIET = ("sqlalchemy",)  # below a warning: rows
 _MAKING = Lock()
 
 
-class ConfigError(SecAggError):
-    """A configuration has a value that it may not have; the message names file, table and key."""
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """What a value must be: in words, and as a check."""
-
-    words: str
-    holds: Callable[[Any], bool]
-
-
-def _whole(low: int, high: int) -> _Kind:
-    return _Kind(f"a whole number from {low:,} to {high:,}", lambda v: type(v) is int and low <= v <= high)
-
-
-def _one_of(words: tuple[str, ...]) -> _Kind:
-    return _Kind(f"one of {', '.join(words)}", lambda v: v in words)
-
-
-def is_address(value: object) -> bool:
-    """Whether a value is a host and a port, such as "127.0.0.1:8080"."""
-    host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    return bool(host) and port.isascii() and port.isdigit() and int(port) < 1 << 16
-
-
-_TEXT = _Kind("text", lambda v: isinstance(v, str) and v != "")
-_TRUTH = _Kind("true or false", lambda v: isinstance(v, bool))
-_SECONDS = _Kind("seconds, above 0 and at most a day", lambda v: type(v) in (int, float) and 0 < v <= 86_400)
-_RATE = _Kind("a number from 1 to 1,000,000", lambda v: type(v) in (int, float) and 1 <= v <= 1_000_000)
-_ADDRESS = _Kind('an address such as "127.0.0.1:8080" or "[::]:443"', is_address)
-
-
-def _option(default: Any, kind: _Kind, comment: str, example: Any = None) -> Any:
-    """A key of a table. A key without default may be left out; the example shows it commented out."""
-    return field(default=default, metadata={"kind": kind, "comment": comment, "example": example})
-
-
 @dataclass(frozen=True)
 class Server:
     """Table [server]."""
 
-    listen: str = _option("127.0.0.1:8080", _ADDRESS, "Where to listen; port 0 takes a free one.")
-    processes: int = _option(
-        1, _whole(1, 256), "Server processes. HPKE opening scales by processes: about one for each CPU core."
+    listen: str = option("127.0.0.1:8080", ADDRESS, "Where to listen; port 0 takes a free one.")
+    processes: int = option(
+        1, whole_kind(1, 256), "Server processes. HPKE opening scales by processes: about one for each CPU core."
     )
-    certificate: str | None = _option(
-        None, _TEXT, "TLS: the certificate chain, PEM. Without it a proxy in front has to speak TLS.", "tls.crt"
+    certificate: str | None = option(
+        None, TEXT, "TLS: the certificate chain, PEM. Without it a proxy in front has to speak TLS.", "tls.crt"
     )
-    private_key: str | None = _option(None, _TEXT, "TLS: the certificate's private key, PEM.", "tls.key")
-    metrics: str | None = _option(
+    private_key: str | None = option(None, TEXT, "TLS: the certificate's private key, PEM.", "tls.key")
+    metrics: str | None = option(
         None,
-        _ADDRESS,
+        ADDRESS,
         "Where to show /metrics and /healthz/detail, which names the tasks and the Helper's\n"
         "state; without this line beside all else.",
         "127.0.0.1:9100",
     )
-    shutdown: float = _option(30, _SECONDS, "Seconds that requests under way have to finish when the server stops.")
+    shutdown: float = option(30, SECONDS, "Seconds that requests under way have to finish when the server stops.")
 
 
 @dataclass(frozen=True)
 class Database:
     """Table [store]."""
 
-    database: str = _option(
-        "",
-        _TEXT,
+    database: str = option(
+        MISSING,
+        TEXT,
         "A SQLite file beside this one, or PostgreSQL: postgresql+psycopg://user@host/name, its password in\n"
         "~/.pgpass or PGPASSWORD. Leader and Helper never share one.",
     )
-    secret_file: str | None = _option(
+    secret_file: str | None = option(
         None,
-        _TEXT,
+        TEXT,
         "The secret that keys, tokens and shares in the database are sealed under, and that the noise follows from:\n"
         f"64 hexadecimal digits, mode 600. Without this line it is taken from the environment, {SECRET_VARIABLE}.\n"
         "Keep a copy, but never beside a backup of the database.",
     )
-    journal: str = _option(
+    journal: str = option(
         "releases.journal",
-        _TEXT,
+        TEXT,
         "A line for each batch that was released, so that a backup that is restored gives nothing away. Keep it out\n"
         "of backups: it must never be older than the database.",
     )
@@ -125,13 +98,11 @@ class Database:
 class HelperClient:
     """Table [helper]: the Leader's connections to Helpers."""
 
-    ca: str | None = _option(
-        None, _TEXT, "Certificates, PEM, that a Helper's must lead to; else the system's.", "ca.pem"
-    )
-    timeout: float = _option(60, _SECONDS, "Seconds to wait for a Helper's answer.")
-    connections: int = _option(16, _whole(1, 1000), "Connections at once.")
-    proxy: str | None = _option(
-        None, _TEXT, "An HTTP proxy; variables such as HTTPS_PROXY do not count.", "http://proxy:3128"
+    ca: str | None = option(None, TEXT, "Certificates, PEM, that a Helper's must lead to; else the system's.", "ca.pem")
+    timeout: float = option(60, SECONDS, "Seconds to wait for a Helper's answer.")
+    connections: int = option(16, whole_kind(1, 1000), "Connections at once.")
+    proxy: str | None = option(
+        None, TEXT, "An HTTP proxy; variables such as HTTPS_PROXY do not count.", "http://proxy:3128"
     )
 
 
@@ -139,20 +110,20 @@ class HelperClient:
 class LeaderJobs:
     """Table [jobs] of a Leader."""
 
-    job_size: int = _option(500, _whole(1, 10_000), "Reports in an aggregation job, at most.")
-    backoff: float = _option(60, _SECONDS, "Seconds before a failed step is tried again, at most.")
-    patience: float = _option(
-        60, _SECONDS, "Seconds that a batch which the Leader selects may take to fill; then min_batch_size is enough."
+    job_size: int = option(500, whole_kind(1, 10_000), "Reports in an aggregation job, at most.")
+    backoff: float = option(60, SECONDS, "Seconds before a failed step is tried again, at most.")
+    patience: float = option(
+        60, SECONDS, "Seconds that a batch which the Leader selects may take to fill; then min_batch_size is enough."
     )
-    give_up: float = _option(
+    give_up: float = option(
         600,
-        _SECONDS,
+        SECONDS,
         "Seconds after which a collection fails if the Helper gives no share, or if none of its last reports is\n"
         "aggregated, until it is asked for again.",
     )
-    lease: float = _option(
+    lease: float = option(
         120,
-        _SECONDS,
+        SECONDS,
         "Seconds after which a step that a worker does is taken for lost, and done by another; twice [helper] timeout\n"
         "at least.",
     )
@@ -162,8 +133,8 @@ class LeaderJobs:
 class HelperJobs:
     """Table [jobs] of a Helper."""
 
-    later: bool = _option(
-        False, _TRUTH, "Answer aggregation jobs when the Leader polls, from workers, instead of at once."
+    later: bool = option(
+        False, TRUTH, "Answer aggregation jobs when the Leader polls, from workers, instead of at once."
     )
 
 
@@ -171,38 +142,36 @@ class HelperJobs:
 class Workers:
     """Table [workers]."""
 
-    threads: int = _option(
-        1, _whole(0, 64), "Worker threads in each server process; 0 leaves all work to `secagg dap worker`."
+    threads: int = option(
+        1, whole_kind(0, 64), "Worker threads in each server process; 0 leaves all work to `secagg dap worker`."
     )
-    metrics: str | None = _option(None, _ADDRESS, "Where `secagg dap worker` shows its own metrics.", "127.0.0.1:9100")
+    metrics: str | None = option(None, ADDRESS, "Where `secagg dap worker` shows its own metrics.", "127.0.0.1:9100")
 
 
 @dataclass(frozen=True)
 class LimitsTable:
     """Table [limits]."""
 
-    upload_bytes: int = _option(Limits.upload_bytes, _whole(1 << 10, 1 << 30), "Of a request with reports.")
-    request_bytes: int = _option(Limits.request_bytes, _whole(1 << 10, 1 << 30), "Of any other request.")
-    waiting_reports: int = _option(
-        Limits.waiting_reports, _whole(1, 10_000_000), "Uploaded reports that may wait for the disk; then 503."
+    upload_bytes: int = option(Limits.upload_bytes, whole_kind(1 << 10, 1 << 30), "Of a request with reports.")
+    request_bytes: int = option(Limits.request_bytes, whole_kind(1 << 10, 1 << 30), "Of any other request.")
+    waiting_reports: int = option(
+        Limits.waiting_reports, whole_kind(1, 10_000_000), "Uploaded reports that may wait for the disk; then 503."
     )
-    requests: int = _option(
-        Limits.requests, _whole(1, 10_000), "Requests of Leader or Collector worked on at once; then 503."
+    requests: int = option(
+        Limits.requests, whole_kind(1, 10_000), "Requests of Leader or Collector worked on at once; then 503."
     )
-    head_seconds: float = _option(
-        Bounds.head_seconds, _SECONDS, "Seconds for which a request's head may be on its way."
+    head_seconds: float = option(Bounds.head_seconds, SECONDS, "Seconds for which a request's head may be on its way.")
+    body_rate: float = option(
+        Bounds.body_rate, RATE, "Bytes a second that a request's content must come at, on an average of 10 seconds."
     )
-    body_rate: float = _option(
-        Bounds.body_rate, _RATE, "Bytes a second that a request's content must come at, on an average of 10 seconds."
-    )
-    buffered_bytes: int = _option(
+    buffered_bytes: int = option(
         Bounds.buffered_bytes,
-        _whole(1 << 10, 1 << 36),
+        whole_kind(1 << 10, 1 << 36),
         "Of the contents of all requests of a process together; then 503. At least upload_bytes and request_bytes.",
     )
-    connections: int = _option(
+    connections: int = option(
         Bounds.connections,
-        _whole(1, 1_000_000),
+        whole_kind(1, 1_000_000),
         "Connections of a server process; then the one that is idle for longest makes room for a new one.",
     )
 
@@ -211,9 +180,9 @@ class LimitsTable:
 class Keys:
     """Table [keys]."""
 
-    cache: int = _option(
+    cache: int = option(
         Limits.key_cache,
-        _whole(1, 30 * 86_400),
+        whole_kind(1, 30 * 86_400),
         "Seconds for which Clients may keep our HPKE configurations. After a rotation the old key is accepted for\n"
         "twice as long.",
     )
@@ -223,10 +192,10 @@ class Keys:
 class Logs:
     """Table [log]."""
 
-    level: str = _option("info", _one_of(LEVELS), f"{', '.join(LEVELS[:-1])} or {LEVELS[-1]}.")
-    format: str = _option("text", _one_of(FORMATS), "text, or json: one object a line.")
-    file: str | None = _option(
-        None, _TEXT, "Where to write lines, in place of stderr; on SIGHUP the file is opened again.", "leader.log"
+    level: str = option("info", one_of(LEVELS), f"{', '.join(LEVELS[:-1])} or {LEVELS[-1]}.")
+    format: str = option("text", one_of(FORMATS), "text, or json: one object a line.")
+    file: str | None = option(
+        None, TEXT, "Where to write lines, in place of stderr; on SIGHUP the file is opened again.", "leader.log"
     )
 
 
@@ -289,10 +258,7 @@ class Config:
             LocalProtocolError: the file is not UTF-8.
             OSError: the file cannot be read.
         """
-        try:
-            given = tomllib.loads(read_text(path))
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{path} is not TOML: {error}") from None
+        given = load_toml(path)
         name = given.pop("role", None)
         if not isinstance(name, str) or name not in ROLES:
             raise ConfigError(f'{path}: role must be "leader" or "helper", before the first table')
@@ -300,7 +266,7 @@ class Config:
         unknown = sorted(given.keys() - known)
         if unknown:
             raise ConfigError(f"{path}: a {name} has no [{unknown[0]}]: tables are {', '.join(known)}")
-        read = {table: _read(path, table, kind, given.get(table, {})) for table, kind in known.items()}
+        read = {table: read_table(path, table, kind, given.get(table, {})) for table, kind in known.items()}
         config = cls(path, ROLES[name], **read)
         config._check()
         return config
@@ -455,21 +421,6 @@ def _there(file: Path, create: bool) -> bool:
         return file.exists()
 
 
-def _read(path: Path, table: str, kind: type[Any], given: object) -> Any:
-    if not isinstance(given, dict):
-        raise ConfigError(f"{path}: {table} must be a table: write [{table}] before its keys")
-    known = {option.name: option for option in fields(kind)}
-    for key, value in given.items():
-        if key not in known:
-            raise ConfigError(f"{path}: [{table}] has no key {key}: its keys are {', '.join(known)}")
-        wanted: _Kind = known[key].metadata["kind"]
-        if not wanted.holds(value):
-            raise ConfigError(f"{path}: [{table}] {key} must be {wanted.words}, got {value!r}")
-    if kind is Database and "database" not in given:
-        raise ConfigError(f"{path}: [{table}] database is missing")
-    return kind(**given)
-
-
 def template(role: Role, values: dict[str, dict[str, Any]]) -> str:
     """The text of a configuration file, with a comment before each key.
 
@@ -481,24 +432,5 @@ def template(role: Role, values: dict[str, dict[str, Any]]) -> str:
     lines = [f"# Configuration of a DAP {name.capitalize()}. Relative paths start at this file's folder.", ""]
     lines.append(f'role = "{name}"')
     for table, kind in tables(role).items():
-        lines += ["", f"[{table}]"]
-        for option in fields(kind):
-            lines += _lines(option, values.get(table, {}).get(option.name, option.default))
+        lines += template_lines(table, kind, values.get(table, {}))
     return "\n".join(lines) + "\n"
-
-
-def _lines(option: "Field[Any]", value: Any) -> list[str]:
-    comment = [f"# {line}" for line in option.metadata["comment"].splitlines()]
-    if value is None:
-        return [*comment, f"# {option.name} = {_toml(option.metadata['example'] or '...')}"]
-    return [*comment, f"{option.name} = {_toml(value)}"]
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        if any(not c.isprintable() for c in value):
-            raise LocalProtocolError("a configuration's text must be printable")
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return str(value)

@@ -5,13 +5,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ...http.capacity import Capacity
 from ..aggregator.helper import JOB_ID_SIZE, Helper
 from ..media_types import JOB_CONTINUE_REQ, JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ
 from ..problems import DapProblem
 from ..store.helper_jobs import HelperJob
 from ..store.tasks import TaskRecord
 from .common import QUERY_BYTES, Context, answering, authenticate, find_task, location, request_body, resource_id
-from .limits import Capacity
 
 
 class HelperResources:

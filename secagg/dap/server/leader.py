@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...errors import RemoteProtocolError
+from ...http.capacity import Capacity
 from ..aggregator.collection_jobs import COLLECTION_JOB_ID_SIZE, LOOK_AGAIN
 from ..aggregator.leader import Leader
 from ..media_types import COLLECTION_REQ, COLLECTION_RESP, UPLOAD_ERRORS
@@ -34,7 +35,6 @@ from .common import (
     resource_id,
     stored_problem,
 )
-from .limits import Capacity
 from .report_writer import UploadWriter
 
 UPLOAD_SLICE = 1000

@@ -1,12 +1,9 @@
 """How much one process accepts before it answers that it is busy."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ...errors import SecAggError
 from ..admission import UPLOAD_BYTES
-from ..problems import NO_TYPE, DapProblem
 
 
 @dataclass(frozen=True)
@@ -26,32 +23,6 @@ class Limits:
     waiting_reports: int = 10_000
     requests: int = 16
     key_cache: int = 86_400
-
-
-class Capacity:
-    """How many requests may be worked on at once.
-
-    Args:
-        amount: all that there is.
-    """
-
-    def __init__(self, amount: int) -> None:
-        self._free = amount
-
-    @contextmanager
-    def reserve(self) -> Iterator[None]:
-        """Count as one of these until the block is left.
-
-        Raises:
-            DapProblem: there are as many already.
-        """
-        if self._free < 1:
-            raise DapProblem(NO_TYPE, "too many requests at once; try again later", status=503, retry_after=1)
-        self._free -= 1
-        try:
-            yield
-        finally:
-            self._free += 1
 
 
 class UploadQueueFull(SecAggError):

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ...errors import SecAggError
 from ...http.bodies import Bodies
+from ...settings import ConfigError
 from ..aggregator.directory import Directory
 from ..aggregator.health import Health
 from ..aggregator.helper import Helper
@@ -27,7 +28,7 @@ from ..store.reports import count_open_reports, find_oldest_open_bucket
 from ..store.tasks import KnownTasks
 from .app import helper_app, leader_app
 from .common import Context
-from .config import Config, ConfigError, HelperClient, HelperJobs
+from .config import Config, HelperClient, HelperJobs
 
 CONNECT_SECONDS = 10.0  # to a Helper, at most
 GAUGE_SECONDS = 10.0  # between looks at what the store holds

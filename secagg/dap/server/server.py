@@ -8,10 +8,8 @@ step, and writes the uploads that wait. After a kill, the next start goes on fro
 
 import logging
 import os
-import resource
 import signal
 import socket
-import ssl
 import sys
 import tempfile
 import threading
@@ -29,12 +27,13 @@ from uvicorn.supervisors import Multiprocess
 
 from ...errors import SecAggError
 from ...http import logs
+from ...http.addresses import bound
 from ...http.hangup import act_on_hangup, held, on_hangup
+from ...http.metrics_server import metrics_served
 from ...http.server import configured
+from ...http.serving import ReadyServer, allow_files, check_certificate, handled_signals, ignored_signals, listening_url
 from ..aggregator.worker import Workers
-from .addresses import bound
-from .config import Config, ConfigError
-from .metrics_server import metrics_served
+from .config import Config
 from .process import GAUGE_SECONDS, Process
 
 _CONFIG = "SECAGG_DAP_CONFIG"  # tells a server process its file
@@ -55,18 +54,22 @@ def serve(config: Config, announce: Callable[[str], None], listen: str | None = 
     Raises:
         ConfigError, LocalProtocolError, StoreUnavailable: nothing can be served; the message says what to do.
     """
-    _check_tls(config)
-    _allow_files(config.limits.connections + _OTHER_FILES)
+    table, here = config.server, f"{config.path}: [server]"
+    if table.certificate is not None and table.private_key is not None:
+        check_certificate(here, config.file(table.certificate), config.file(table.private_key))
+    allow_files(config.limits.connections + _OTHER_FILES)
     with (
         on_hangup(logs.reopen),
         closing(Process(config)) as process,
-        bound(config, "server", listen or config.server.listen) as sock,
-        metrics_served(config, "server", config.server.metrics, process.metrics.text, process.health.describe),
+        bound(f"{config.path}: [server]", listen or config.server.listen) as sock,
+        metrics_served(
+            f"{config.path}: [server]", config.server.metrics, process.metrics.text, process.health.describe
+        ),
     ):
-        url = _url(config, sock)
-        if config.server.processes == 1:
-            with _ignored_signals():
-                _Server(_uvicorn(config, process.app()), lambda: announce(url)).run([sock])
+        url = listening_url(sock, tls=table.certificate is not None)
+        if table.processes == 1:
+            with ignored_signals():
+                ReadyServer(_uvicorn(config, process.app()), lambda: announce(url)).run([sock])
         else:
             _serve_by_processes(config, sock, lambda: announce(url))
 
@@ -82,12 +85,12 @@ def work(config: Config, threads: int, announce: Callable[[str], None]) -> None:
     Raises:
         ConfigError, LocalProtocolError, StoreUnavailable: nothing can be done; the message says what to do.
     """
-    stop = threading.Event()
+    here, stop = f"{config.path}: [workers]", threading.Event()
     with (
         on_hangup(logs.reopen),
         closing(Process(config, threads=threads)) as process,
-        _signals(lambda number, frame: stop.set()),
-        metrics_served(config, "workers", config.workers.metrics, process.metrics.text, process.health.describe),
+        handled_signals(lambda number, frame: stop.set()),
+        metrics_served(here, config.workers.metrics, process.metrics.text, process.health.describe),
         _working(process.workers(threads)),
     ):
         announce(f"{threads} threads")
@@ -107,32 +110,12 @@ def _working(workers: Workers) -> Iterator[None]:
         workers.stop()
 
 
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-        self._failure: OSError | None = None
-
-    def run(self, sockets: list[socket.socket] | None = None) -> None:
-        super().run(sockets)
-        if self._failure is not None:
-            raise self._failure
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            try:
-                self._ready()
-            except OSError as error:  # nobody reads it: stop in order
-                self._failure, self.should_exit = error, True
-
-
 def _serve_by_processes(config: Config, sock: socket.socket, ready: Callable[[], None]) -> None:
     file = str(config.path.absolute())
     with (
         tempfile.TemporaryDirectory(prefix="secagg-metrics-") as folder,
         _environment({_CONFIG: file, _METRICS: folder}),
-        _ignored_signals(),
+        ignored_signals(),
     ):
         supervised = _uvicorn(config, f"{__name__}:app", factory=True, workers=config.server.processes)
         supervisor = Multiprocess(supervised, sockets=[sock])
@@ -183,49 +166,6 @@ def _uvicorn(config: Config, app: Any, **others: Any) -> uvicorn.Config:
         ssl_keyfile=None if table.private_key is None else config.file(table.private_key),
         **others,
     )
-
-
-def _allow_files(wanted: int) -> None:
-    """Raise the soft limit of open files, which is often 1,024: else connections beyond it could not make room for one
-    another, and the store could not be opened."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < wanted:
-        log.warning("%d files may be open, %d may be needed: raise the limit, or lower connections", hard, wanted)
-        wanted = hard
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _url(config: Config, sock: socket.socket) -> str:
-    host, port = sock.getsockname()[:2]
-    host_text = f"[{host}]" if ":" in host else host
-    return f"{'http' if config.server.certificate is None else 'https'}://{host_text}:{port}"
-
-
-def _check_tls(config: Config) -> None:
-    table = config.server
-    if table.certificate is None or table.private_key is None:
-        return
-    try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(config.file(table.certificate), config.file(table.private_key), password="")
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"{config.path}: [server] certificate and private_key cannot be used: {error}") from None
-
-
-def _ignored_signals() -> Any:
-    """uvicorn raises the signal that stopped it again once it has stopped; here a graceful stop is a success."""
-    return _signals(lambda number, frame: None)
-
-
-@contextmanager
-def _signals(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 @contextmanager

@@ -17,8 +17,7 @@ from secagg.dap.aggregator.directory import SETTLED, Directory
 from secagg.dap.aggregator.key_rotation import new_key, retire_key
 from secagg.dap.aggregator.leader import Leader
 from secagg.dap.messages import Role
-from secagg.dap.server.addresses import split_address
-from secagg.dap.server.config import SECRET_VARIABLE, Config, ConfigError, tables, template
+from secagg.dap.server.config import SECRET_VARIABLE, Config, tables, template
 from secagg.dap.server.limits import Limits
 from secagg.dap.server.process import Process
 from secagg.dap.store import engine
@@ -27,6 +26,8 @@ from secagg.dap.store.keys import list_keys
 from secagg.dap.store.vault import Vault
 from secagg.errors import LocalProtocolError
 from secagg.http import logs
+from secagg.http.addresses import split_address
+from secagg.settings import ConfigError
 
 from ...support.processes import ran
 

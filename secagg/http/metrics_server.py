@@ -15,10 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ...http.bounds import Bounds
-from ...http.server import configured
 from .addresses import bound
-from .config import Config
+from .bounds import Bounds
+from .server import configured
 
 CONNECTIONS = 20
 
@@ -28,15 +27,14 @@ Description = Callable[[], dict[str, Any]]
 
 
 @contextmanager
-def metrics_served(config: Config, table: str, address: str | None, text: Text, health: Description) -> Iterator[None]:
+def metrics_served(place: str, address: str | None, text: Text, health: Description) -> Iterator[None]:
     """GET /metrics and /healthz/detail on an address, from a thread, until the block is left.
 
     Args:
-        config: that the address stands in.
-        table: its table there.
+        place: where the address stands, such as `leader.toml: [server]`, for the error.
         address: host and port; None to serve nothing.
         text: all numbers in Prometheus' format.
-        health: how the Aggregator is in detail.
+        health: how the server is in detail.
 
     Raises:
         ConfigError: nobody can listen there.
@@ -44,7 +42,7 @@ def metrics_served(config: Config, table: str, address: str | None, text: Text, 
     if address is None:
         yield
         return
-    with bound(config, table, address) as sock:
+    with bound(place, address) as sock:
         app = Starlette(routes=operators_routes(text, health))
         server = uvicorn.Server(
             configured(app, Bounds(connections=CONNECTIONS), lifespan="off", timeout_graceful_shutdown=1)
@@ -63,7 +61,7 @@ def operators_routes(text: Text, health: Description | None) -> list[Route]:
 
     Args:
         text: all numbers in Prometheus' format.
-        health: how the Aggregator is in detail; None to do without.
+        health: how the server is in detail; None to do without.
     """
 
     async def metrics(request: Request) -> Response:

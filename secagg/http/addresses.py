@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .config import Config, ConfigError, is_address
+from ..settings import ConfigError, is_address
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -18,12 +18,11 @@ def split_address(address: str) -> tuple[str, int]:
 
 
 @contextmanager
-def bound(config: Config, table: str, address: str) -> Iterator[socket.socket]:
+def bound(place: str, address: str) -> Iterator[socket.socket]:
     """A socket that is bound to an address, until the block is left.
 
     Args:
-        config: that the address stands in.
-        table: its table there, for the error.
+        place: where the address stands, such as `leader.toml: [server]`, for the error.
         address: host and port; port 0 takes a free one.
 
     Raises:
@@ -39,5 +38,5 @@ def bound(config: Config, table: str, address: str) -> Iterator[socket.socket]:
             sock.bind((host, port))
         except (OSError, TypeError) as error:  # of a host that is no name, too
             reason = getattr(error, "strerror", None) or str(error)
-            raise ConfigError(f"{config.path}: [{table}] cannot listen on {address}: {reason}") from None
+            raise ConfigError(f"{place} cannot listen on {address}: {reason}") from None
         yield sock
