@@ -11,12 +11,13 @@ from secagg.codec import Struct
 from secagg.dap import messages as m
 from secagg.dap.dialect import DAP_09
 from secagg.dap.privacy.extension import Mechanism, Privacy
-from secagg.dap.problems import MEDIA_TYPE, NO_TYPE, DapProblem, from_response, to_document
+from secagg.dap.problems import DapProblem, from_response, to_document
 from secagg.dap.reports import choose_config, decode_upload, encode_upload
 from secagg.dap.task import Task, task_configuration
 from secagg.dap.vdafs import vdaf
 from secagg.dp import PureDp
 from secagg.http.base64url import base64url, from_base64url
+from secagg.http.problems import MEDIA_TYPE, NO_TYPE
 
 Check = Callable[[bytes], bool]
 

@@ -1,6 +1,5 @@
 """Problem documents (RFC 9457): how a DAP server states an error, and the one exception that stands for them."""
 
-import json
 from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
@@ -8,14 +7,12 @@ from typing import Any
 
 from ..errors import RemoteProtocolError, SecAggError
 from ..http.base64url import base64url, from_base64url
-from ..http.semantics import parse_media_type, parse_retry_after
+from ..http.problems import NO_TYPE, phrase, read_problem, without, write_problem
 from .messages import TASK_ID_SIZE
 
 URN = "urn:ietf:params:ppm:dap:error:"
-MEDIA_TYPE = "application/problem+json"
 WAITING = "Secagg-Waiting"  # a header of our own: what a job that is not ready waits for, in words
 REFUSED = "Secagg-Refused"  # a header of our own: the collected batches of reports that are refused, in words
-NO_TYPE = "about:blank"  # nothing is known beyond the status
 TITLES = {
     "invalidMessage": "A message could not be parsed or otherwise was invalid.",
     "unrecognizedTask": "The task ID is unknown.",
@@ -34,10 +31,6 @@ TITLES = {
     "reportTooEarly": "The report's timestamp is too far in the future.",
 }
 """Section 3.6: the types in DAP's namespace. A server may send no others in it."""
-
-_LONGEST_BODY = 1 << 16
-_LONGEST_TEXT = 2000  # characters of a peer's text that are shown
-_STANDARD = {"type", "title", "status", "detail", "instance", "taskid"}
 
 
 class DapProblem(SecAggError):
@@ -76,20 +69,14 @@ class DapProblem(SecAggError):
 
 
 def to_document(problem: DapProblem) -> bytes:
-    """The body of a response with MEDIA_TYPE (section 3.6); the caller sends status and Retry-After.
+    """The body of a response of `http.problems.MEDIA_TYPE` (section 3.6); the caller sends status and Retry-After.
 
     Args:
         problem: what went wrong.
     """
-    document = {
-        "type": URN + problem.type if problem.type in TITLES else problem.type,
-        "title": _title(problem.type, problem.status),
-        "status": problem.status,
-        "detail": problem.detail or None,
-        "taskid": None if problem.task_id is None else base64url(problem.task_id),
-        **problem.members,
-    }
-    return json.dumps({name: value for name, value in document.items() if value is not None}).encode()
+    members = {"taskid": None if problem.task_id is None else base64url(problem.task_id), **problem.members}
+    kind = URN + problem.type if problem.type in TITLES else problem.type
+    return write_problem(kind, _title(problem.type, problem.status), problem.status, problem.detail, members)
 
 
 def from_response(status: int, headers: Mapping[str, str], body: bytes, now: float) -> DapProblem:
@@ -101,34 +88,18 @@ def from_response(status: int, headers: Mapping[str, str], body: bytes, now: flo
         body: the response's content.
         now: POSIX seconds, for a Retry-After that is a date.
     """
-    document = _document(headers.get("content-type", ""), body)
-    given = document.get("type")
-    kind = given if isinstance(given, str) and given else NO_TYPE
-    detail = next((text for text in map(document.get, ("detail", "title")) if isinstance(text, str) and text), "")
-    members = {name: value for name, value in document.items() if name not in _STANDARD | _RESERVED}
+    stated = read_problem(headers, body, now)
     return DapProblem(
-        printable(kind.removeprefix(URN)) or NO_TYPE,
-        printable(detail),
+        stated.type.removeprefix(URN) or NO_TYPE,
+        stated.detail,
         status=status,
-        task_id=_task_id(document.get("taskid")),
-        retry_after=parse_retry_after(headers.get("retry-after"), now),
-        **members,
+        task_id=_task_id(stated.members.get("taskid")),
+        retry_after=stated.retry_after,
+        **without(stated.members, _RESERVED),
     )
 
 
-_RESERVED = {"self", "retry_after", "task_id"}  # names of DapProblem's own arguments
-
-
-def _document(content_type: str, body: bytes) -> dict[str, Any]:
-    """The problem document of a body; empty if the body is none."""
-    media_type = parse_media_type(content_type)
-    if media_type is None or media_type[0] != MEDIA_TYPE or len(body) > _LONGEST_BODY:
-        return {}
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
+_RESERVED = {"taskid", "self", "retry_after", "task_id"}  # the last three are names of DapProblem's own arguments
 
 
 def _task_id(text: object) -> bytes | None:
@@ -139,18 +110,4 @@ def _task_id(text: object) -> bytes | None:
 
 
 def _title(kind: str, status: int) -> str:
-    if kind in TITLES:
-        return TITLES[kind]
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown status"
-
-
-def printable(text: str) -> str:
-    """A peer's text without control characters, which would reach a terminal, and cut at 2,000 characters.
-
-    Args:
-        text: what the peer sent.
-    """
-    return "".join(c if c.isprintable() else " " for c in text[:_LONGEST_TEXT])
+    return TITLES.get(kind) or phrase(status)

@@ -9,18 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .coordinator import Coordinator
     from .deadlines import Deadlines
-    from .participant import AsyncParticipant, Participant
-    from .policy import Policy
     from .setup import SessionSetup
 
-__all__ = ["AsyncParticipant", "Coordinator", "Deadlines", "Participant", "Policy", "SessionSetup"]
+__all__ = ["Coordinator", "Deadlines", "SessionSetup"]
 
 _HOME_OF = {
-    "AsyncParticipant": "participant",
     "Coordinator": "coordinator",
     "Deadlines": "deadlines",
-    "Participant": "participant",
-    "Policy": "policy",
     "SessionSetup": "setup",
 }
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.dap.problems import MEDIA_TYPE, DapProblem, from_response, to_document
+from secagg.dap.problems import DapProblem, from_response, to_document
+from secagg.http.problems import MEDIA_TYPE
 from secagg.http.semantics import parse_retry_after
 
 TASK_ID = bytes(range(32))

@@ -16,9 +16,10 @@ from hashlib import sha256
 from math import ceil
 
 from ...errors import RemoteProtocolError
+from ...http.problems import NO_TYPE
 from ...shamir import RandomBytes
 from ..messages import AggregateShare, AggregateShareReq, BatchSelector, CollectionJobReq, Interval
-from ..problems import NO_TYPE, URN, DapProblem, to_document
+from ..problems import URN, DapProblem, to_document
 from ..store import buckets, collections
 from ..store.collections import CollectionJob
 from ..store.engine import Store, Tx

@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import NoReturn
 
 from ...errors import RemoteProtocolError
+from ...http.problems import NO_TYPE
 from ...vdaf import Rows
 from ..hpke import PrivateKey
 from ..messages import (
@@ -26,7 +27,7 @@ from ..messages import (
     VerifyResp,
     increasing,
 )
-from ..problems import NO_TYPE, DapProblem
+from ..problems import DapProblem
 from ..store import buckets, collections, helper_jobs
 from ..store.buckets import Outputs
 from ..store.collections import HelperShare

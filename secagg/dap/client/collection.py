@@ -8,13 +8,14 @@ from urllib.parse import urljoin
 from ...arguments import real
 from ...dp import Place
 from ...errors import RemoteProtocolError, SecAggError, require
+from ...http.problems import NO_TYPE, printable
 from ...http.semantics import parse_retry_after, same_origin
 from ...http.steps import ANSWER_BYTES, Progress, Request, Response, Retries, Steps, Wait
 from ..hpke import HpkeError, PrivateKey
 from ..media_types import COLLECTION_REQ, COLLECTION_RESP
 from ..messages import CollectionJobReq, CollectionJobResp, HpkeCiphertext, HpkeConfig, Interval, Query, Role
 from ..privacy.estimates import error_bars, estimates
-from ..problems import NO_TYPE, WAITING, printable
+from ..problems import WAITING
 from ..task import Task
 from .answers import problem, require_media_type, require_success, send
 

@@ -18,12 +18,13 @@ import httpx
 
 from ...arguments import whole
 from ...errors import RemoteProtocolError, SecAggError
+from ...http.problems import printable
 from ...http.steps import ANSWER_BYTES, Request, Response, Retries, Steps, Unreachable, run, run_async
 from ...shamir import RandomBytes
 from ..admission import check_endpoints
 from ..media_types import UPLOAD_ERRORS
 from ..messages import ReportError, Role, UploadErrors
-from ..problems import REFUSED, printable
+from ..problems import REFUSED
 from ..reports import encode_upload, randomize, report_size, seal_reports
 from ..task import Task
 from .answers import problem, require_media_type, require_success, send

@@ -18,11 +18,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ...http.metrics_server import operators_routes
+from ...http.problems import NO_TYPE
 from ..aggregator.helper import Helper
 from ..aggregator.leader import Leader
 from ..dialect import DAP_09, DAP_18
 from ..media_types import is_media_type
-from ..problems import NO_TYPE, REFUSED, DapProblem
+from ..problems import REFUSED, DapProblem
 from .common import Context, answering, find_task, problem_response
 from .helper import HelperResources
 from .leader import LeaderResources

@@ -20,11 +20,12 @@ from ...errors import RemoteProtocolError
 from ...http.base64url import base64url, from_base64url
 from ...http.bodies import Bodies, Disconnected, Refusal
 from ...http.bounds import Bounds
+from ...http.problems import MEDIA_TYPE, NO_TYPE
 from ..aggregator.directory import Directory
 from ..media_types import is_media_type
 from ..messages import TASK_ID_SIZE
 from ..metrics import Metrics
-from ..problems import MEDIA_TYPE, NO_TYPE, DapProblem, to_document
+from ..problems import DapProblem, to_document
 from ..secrets import token_matches
 from ..store.engine import StoreUnavailable
 from ..store.tasks import TaskRecord

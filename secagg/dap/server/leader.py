@@ -14,11 +14,12 @@ from starlette.routing import Route
 
 from ...errors import RemoteProtocolError
 from ...http.capacity import Capacity
+from ...http.problems import NO_TYPE
 from ..aggregator.collection_jobs import COLLECTION_JOB_ID_SIZE, LOOK_AGAIN
 from ..aggregator.leader import Leader
 from ..media_types import COLLECTION_REQ, COLLECTION_RESP, UPLOAD_ERRORS
 from ..messages import Interval, Report, ReportError, ReportUploadStatus, UploadErrors
-from ..problems import NO_TYPE, REFUSED, WAITING, DapProblem
+from ..problems import REFUSED, WAITING, DapProblem
 from ..reports import decode_upload, split_upload
 from ..store.collections import CollectionJob
 from ..store.tasks import TaskRecord

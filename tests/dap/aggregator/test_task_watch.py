@@ -19,7 +19,7 @@ from secagg.dap.aggregator.release import log_release
 from secagg.dap.aggregator.task_watch import AGAIN, TaskWatch
 from secagg.dap.messages import Role
 from secagg.dap.privacy.extension import Mechanism, Privacy
-from secagg.dap.problems import MEDIA_TYPE, URN
+from secagg.dap.problems import URN
 from secagg.dap.secrets import TaskSecrets
 from secagg.dap.server.app import helper_app
 from secagg.dap.server.common import Context
@@ -27,6 +27,7 @@ from secagg.dap.store import schema
 from secagg.dap.store.engine import StoreUnavailable
 from secagg.dap.store.tasks import delete_task
 from secagg.dp import PureDp
+from secagg.http.problems import MEDIA_TYPE
 
 from ...support.world import COLLECTOR_TOKEN, PEER_TOKEN, START, World, bound, serving, url_of
 
