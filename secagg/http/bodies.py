@@ -16,6 +16,9 @@ Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 
 
+Write = Callable[[bytes], Awaitable[None]]
+
+
 class Refusal(SecAggError):
     """A request is refused for what it takes, before the application has looked into it.
 
@@ -60,24 +63,69 @@ class Bodies:
             Refusal: it is longer or declares that it will be (413), comes too slowly (408), or finds no room (503).
             Disconnected: the peer went away.
         """
-        declared = dict(scope["headers"]).get(b"content-length", b"")
-        if declared.isdigit() and int(declared[:20]) > max_bytes:
-            raise _too_long(max_bytes)
+        check_declared(scope, max_bytes)
         arrival = _Arrival(self._bounds)
-        self._arriving[arrival] = None
         try:
-            try:
-                await arrival.read(receive, max_bytes, partial(self._take, arrival))
-            finally:
-                self._arriving.pop(arrival, None)
+            await self._read(arrival, receive, max_bytes, partial(self._take, arrival), arrival.keep)
             # A long one is copied on a thread: the event loop would stand still.
             yield arrival.content() if arrival.held < LONG_BYTES else await asyncio.to_thread(arrival.content)
         finally:
             self._free += arrival.held
 
+    @asynccontextmanager
+    async def spool(
+        self, scope: Scope, receive: Receive, max_bytes: int, write: Write, in_memory: int
+    ) -> AsyncIterator[None]:
+        """Pass on a request's content as it arrives.
+
+        A content of at most `in_memory` bytes is taken to stay in memory, and takes its room until the context ends. A
+        longer one takes no room: of each there is one part at a time, of some 100 KiB at most, since no more is taken
+        from the peer while a part is written. The peer's time stands still meanwhile.
+
+        Args:
+            scope: ASGI's, of the request.
+            receive: ASGI's.
+            max_bytes: that the content may have.
+            write: is called with each part in turn.
+            in_memory: the largest content that stays in memory.
+
+        Raises:
+            Refusal: it is longer or declares that it will be (413), comes too slowly (408), or finds no room (503).
+            Disconnected: the peer went away.
+        """
+        check_declared(scope, max_bytes)
+        arrival = _Arrival(self._bounds)
+
+        def take(size: int) -> None:
+            if arrival.arrived + size <= in_memory:
+                self._take(arrival, size)
+            else:
+                self._release(arrival)
+
+        try:
+            await self._read(arrival, receive, max_bytes, take, write)
+            yield
+        finally:
+            self._release(arrival)
+
+    async def _read(
+        self, arrival: "_Arrival", receive: Receive, max_bytes: int, take: Callable[[int], None], write: Write
+    ) -> None:
+        self._arriving[arrival] = None
+        try:
+            await arrival.read(receive, max_bytes, take, write)
+        finally:
+            self._arriving.pop(arrival, None)
+
+    def _release(self, arrival: "_Arrival") -> None:
+        """From now on the content takes no room, and need not give up any."""
+        self._arriving.pop(arrival, None)
+        self._free += arrival.held
+        arrival.held = 0
+
     def _take(self, arrival: "_Arrival", size: int) -> None:
         while self._free < size:
-            oldest = next(iter(self._arriving))
+            oldest = next(iter(self._arriving))  # this one at the latest
             if oldest is arrival or not oldest.is_slow():
                 raise _no_room()
             del self._arriving[oldest]
@@ -90,7 +138,8 @@ class _Arrival:
     """One request's content on its way."""
 
     def __init__(self, bounds: Bounds) -> None:
-        self.held = 0
+        self.held = 0  # bytes that take room
+        self.arrived = 0
         self._bounds = bounds
         self._loop = asyncio.get_running_loop()
         self._started = self._loop.time()
@@ -109,7 +158,7 @@ class _Arrival:
             self._waiting.reschedule(self._loop.time())
         return held
 
-    async def read(self, receive: Receive, max_bytes: int, take: Callable[[int], None]) -> None:
+    async def read(self, receive: Receive, max_bytes: int, take: Callable[[int], None], write: Write) -> None:
         """Until it is whole; each window must bring what the rate asks for."""
         window = self._bounds.body_window
         start, until = 0, self._started + window
@@ -117,14 +166,18 @@ class _Arrival:
         while more:
             event = await self._next(receive, until)
             if event is not None:
-                more = self._add(event, max_bytes, take)
+                part, more = self._taken(event, max_bytes, take)
+                since = self._loop.time()
+                await write(part)
+                until += self._loop.time() - since
+                self._check_not_given_up()
             if more and self._loop.time() >= until:
-                if self.held - start < self._bounds.body_rate * window:
+                if self.arrived - start < self._bounds.body_rate * window:
                     rate = self._bounds.body_rate
                     raise Refusal(
                         HTTPStatus.REQUEST_TIMEOUT, f"a request's content must come at {rate:g} bytes a second"
                     )
-                start, until = self.held, self._loop.time() + window
+                start, until = self.arrived, self._loop.time() + window
 
     async def _next(self, receive: Receive, until: float) -> Any:
         """ASGI's next event; None if there is none in time."""
@@ -135,25 +188,47 @@ class _Arrival:
             event = None
         finally:
             self._waiting = None
-        if self._given_up:
-            raise _no_room()
+        self._check_not_given_up()
         return event
 
-    def _add(self, event: Any, max_bytes: int, take: Callable[[int], None]) -> bool:
-        """Keep what an event brings; whether more is to come."""
+    def _check_not_given_up(self) -> None:
+        if self._given_up:
+            raise _no_room()
+
+    def _taken(self, event: Any, max_bytes: int, take: Callable[[int], None]) -> tuple[bytes, bool]:
+        """What an event brings, and whether more is to come."""
         if event["type"] == "http.disconnect":
             raise Disconnected("the peer went away")
-        part = event.get("body", b"")
-        if self.held + len(part) > max_bytes:
+        part: bytes = event.get("body", b"")
+        if self.arrived + len(part) > max_bytes:
             raise _too_long(max_bytes)
         take(len(part))
+        self.arrived += len(part)
+        return part, bool(event.get("more_body", False))
+
+    async def keep(self, part: bytes) -> None:
+        """Write a part into memory."""
         self._content += part
-        return bool(event.get("more_body", False))
 
     def content(self) -> bytes:
         content = bytes(self._content)
         self._content.clear()
         return content
+
+
+def check_declared(scope: Scope, max_bytes: int) -> None:
+    """Refuse a request that says that it is too long, before its content comes.
+
+    Args:
+        scope: ASGI's, of the request.
+        max_bytes: that the content may have.
+
+    Raises:
+        Refusal: it declares more (413).
+    """
+    declared = dict(scope["headers"]).get(b"content-length", b"")
+    if declared.isdigit() and int(declared[:20]) > max_bytes:
+        raise _too_long(max_bytes)
 
 
 def _too_long(max_bytes: int) -> Refusal:
