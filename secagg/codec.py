@@ -13,9 +13,10 @@ Decoding takes every byte or raises `RemoteProtocolError`; it allocates no more 
 declared length is compared with what is left before anything is read.
 """
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from math import prod
+from math import isfinite, prod
 from operator import index
 from typing import Any, Protocol, Self, cast, get_type_hints
 
@@ -142,6 +143,66 @@ class Opaque:
         value = reader.take_sized(self.prefix)
         if len(value) < self.min_bytes:
             raise RemoteProtocolError(f"a field has {len(value)} bytes, at least {self.min_bytes} expected")
+        return value
+
+
+@dataclass(frozen=True)
+class Text:
+    """UTF-8 after its length, which has `prefix` bytes."""
+
+    prefix: int
+
+    def write(self, value: str) -> bytes:
+        return Opaque(self.prefix).write(value.encode())
+
+    def read(self, reader: Reader) -> str:
+        try:
+            return str(reader.take_sized(self.prefix), "utf-8")
+        except UnicodeDecodeError:
+            raise RemoteProtocolError("a text is not UTF-8") from None
+
+
+@dataclass(frozen=True)
+class Real:
+    """A finite number: IEEE 754's binary64, big-endian."""
+
+    def write(self, value: float) -> bytes:
+        return struct.pack(">d", value)
+
+    def read(self, reader: Reader) -> float:
+        (value,) = struct.unpack(">d", reader.take(8))
+        if not isfinite(value):
+            raise RemoteProtocolError("a number is not finite")
+        return float(value)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """uint8: 0 or 1."""
+
+    def write(self, value: bool) -> bytes:
+        return bytes([value])
+
+    def read(self, reader: Reader) -> bool:
+        (value,) = reader.take(1)
+        if value > 1:
+            raise RemoteProtocolError(f"{value} is no truth value")
+        return value == 1
+
+
+@dataclass(frozen=True)
+class Version:
+    """uint8: the version of a format, which must be this one."""
+
+    version: int
+
+    def write(self, value: int) -> bytes:
+        return bytes([value])
+
+    def read(self, reader: Reader) -> int:
+        (value,) = reader.take(1)
+        if value != self.version:
+            raise RemoteProtocolError(f"version {value} of a format, expected version {self.version}")
         return value
 
 
