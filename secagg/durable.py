@@ -128,11 +128,7 @@ class _File:
             return data, False
         kind, place, body = parsed
         require(kind == self.kind, f"{self.path} is a {kind} and not a {self.kind}")
-        if place != _place(os.fstat(file)):
-            raise LocalProtocolError(
-                f"{self.path} is a copy, or was moved from another disk: it may lack what was written to the original"
-                f" since. If the original is used no more and lacks nothing, say so: secagg adopt {self.path}"
-            )
+        _require_original(place == _place(os.fstat(file)), self.path)
         return body, True
 
     def _size(self, file: int) -> int:
@@ -394,6 +390,66 @@ def make_folder(path: Path) -> None:
     _sync_folder(path.parent)
 
 
+def open_own(path: Path, flags: int) -> int:
+    """Open a file of state that has another format than documents and logs; the same is checked as of theirs.
+
+    Args:
+        path: the file.
+        flags: as for `os.open`; no link is followed.
+
+    Returns:
+        The descriptor.
+
+    Raises:
+        LocalProtocolError: it is no regular file of this user with one name, or others may write to its folder.
+        OSError: the file does not exist, or the system cannot open it.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _check_folder(folder, path.parent)
+        return _open(folder, path, flags)
+    finally:
+        os.close(folder)
+
+
+def write_all(file: int, data: bytes | memoryview) -> None:
+    """Write all bytes to a descriptor."""
+    _write(file, data)
+
+
+def mark(kind: str, place: tuple[int, int]) -> bytes:
+    """The first line of a file of state: `adopt` renews it.
+
+    Args:
+        kind: the kind of state in lower-case letters.
+        place: device and inode of the file.
+    """
+    device, inode = place
+    return f"secagg {kind}, version 1, device {device}, inode {inode}\n".encode()
+
+
+def check_mark(data: bytes, path: Path, kind: str, place: tuple[int, int]) -> int:
+    """Check the mark at the beginning of a file of state.
+
+    Args:
+        data: the file's first bytes, 128 or all.
+        path: the file, for errors.
+        kind: the kind that it must be.
+        place: device and inode that it has.
+
+    Returns:
+        How many bytes the mark has.
+
+    Raises:
+        LocalProtocolError: the file is another kind of state, is damaged, or is a copy.
+    """
+    parsed = _parsed(data, path)
+    require(parsed is not None and parsed[0] == kind, f"{path} is no {kind}")
+    assert parsed is not None
+    _require_original(parsed[1] == place, path)
+    return len(data) - len(parsed[2])
+
+
 def read(path: str | PathLike[str], limit: int) -> bytes | None:
     """A file's contents; None if it does not exist.
 
@@ -466,7 +522,15 @@ def _place(status: os.stat_result) -> tuple[int, int]:
 
 
 def _mark(kind: str, status: os.stat_result) -> bytes:
-    return f"secagg {kind}, version 1, device {status.st_dev}, inode {status.st_ino}\n".encode()
+    return mark(kind, _place(status))
+
+
+def _require_original(original: bool, path: Path) -> None:
+    require(
+        original,
+        f"{path} is a copy, or was moved from another disk: it may lack what was written to the original since. If the"
+        f" original is used no more and lacks nothing, say so: secagg adopt {path}",
+    )
 
 
 def _parsed(data: bytes, path: Path) -> tuple[str, tuple[int, int], bytes] | None:
@@ -488,7 +552,7 @@ def _read(file: int, start: int, size: int) -> bytes:
     return b"".join(chunks)
 
 
-def _write(file: int, data: bytes) -> None:
+def _write(file: int, data: bytes | memoryview) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(file, rest) :]
