@@ -64,12 +64,13 @@ class Pki:
         require(self._roster.key(u) == identity.verification_key, f"the roster has another key for user {u}")
         return identity
 
-    def split(self, data: bytes) -> tuple[bytes, bytes]:
-        """A client's message and its signature."""
-        return (data, b"") if self._roster is None else (data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:])
+    def split(self, data: bytes | memoryview) -> tuple[memoryview, bytes]:
+        """A client's message, not copied, and its signature."""
+        view = memoryview(data)
+        return (view, b"") if self._roster is None else (view[:-SIGNATURE_BYTES], bytes(view[-SIGNATURE_BYTES:]))
 
     def reason_to_doubt(
-        self, scope: bytes, u: int, kind: type[Answer] | None, message: bytes, signature: bytes
+        self, scope: bytes, u: int, kind: type[Answer] | None, message: memoryview, signature: bytes
     ) -> str | None:
         """Why it is not proven that u sent this message in this setup or session; None if it is proven.
 
@@ -82,7 +83,7 @@ class Pki:
             message: header and body, of any content.
             signature: u's signature; empty in the semi-honest model.
         """
-        body = memoryview(message)[2:]
+        body = message[2:]
         if self._roster is None:
             foreign = kind not in (None, AdvertiseKeys) and len(body) >= SESSION_BYTES and body[:SESSION_BYTES] != scope
             return "the message belongs to another session" if foreign else None

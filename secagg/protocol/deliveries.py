@@ -4,13 +4,18 @@ A transport that retries delivers messages twice, late and out of order. Equal b
 nobody's fault. A user who answers one round in two ways has lied.
 """
 
+import hashlib
 import os
 from typing import NamedTuple
 
+import numpy as np
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from ..codec import Octets
+from ..errors import require
 from .messages import Round
 
+DIGEST_BYTES = 32
 _CHUNK = 1 << 30  # `cryptography` takes less than 2**31 bytes at a time
 
 
@@ -39,7 +44,7 @@ class StrayMessage(Exception):
 
 
 class Deliveries:
-    """A tag of 16 bytes for each message that was accepted, and the first stray of each client and round.
+    """A tag or the SHA-256 of each message that was accepted, and the first stray of each client and round.
 
     Attributes:
         strays: at most one for each client and round, so that nobody can fill the memory.
@@ -49,9 +54,10 @@ class Deliveries:
         self.strays: list[Stray] = []
         self._noted: set[tuple[int, Round]] = set()
         self._accepted: dict[Round, dict[int, bytes]] = {current: {} for current in Round}
+        self._digests: dict[Round, dict[int, bytes]] = {current: {} for current in Round}
         self._mac = AESGCM(os.urandom(16))
 
-    def tag(self, data: bytes) -> bytes:
+    def tag(self, data: bytes | memoryview) -> bytes:
         """A tag that is equal for equal bytes only, whoever chooses them without knowing this server's key.
 
         It is GMAC (NIST SP 800-38D) under one nonce, which is sound as long as nobody sees a tag. SHA-256 takes five
@@ -62,17 +68,39 @@ class Deliveries:
             self._mac.encrypt(bytes(12), b"", view[start : start + _CHUNK]) for start in range(0, len(view), _CHUNK)
         )
 
-    def accept(self, u: int, current: Round, tag: bytes) -> None:
-        """Remember the tag of u's message of a round."""
-        self._accepted[current][u] = tag
+    def accept(self, u: int, current: Round, data: bytes | memoryview, digest: bytes | None = None) -> None:
+        """Remember u's message of a round: by its SHA-256 if the caller has that, otherwise by its tag."""
+        if digest is None:
+            self._accepted[current][u] = self.tag(data)
+        else:
+            self._digests[current][u] = digest
+
+    def digests(self, users: list[int], current: Round) -> Octets:
+        """The SHA-256 of messages of a round, uint8[k, 32].
+
+        Raises:
+            LocalProtocolError: one of them came without it.
+        """
+        known = self._digests[current]
+        require(all(u in known for u in users), "a message came without its digest")
+        return np.frombuffer(b"".join(known[u] for u in users), np.uint8).reshape(-1, DIGEST_BYTES)
 
     def answered(self, u: int, current: Round) -> bool:
         """Whether u's message of a round was accepted."""
-        return u in self._accepted[current]
+        return u in self._accepted[current] or u in self._digests[current]
 
-    def repeats(self, u: int, tag: bytes) -> bool:
+    def repeats(self, u: int, data: bytes | memoryview, digest: bytes | None = None) -> bool:
         """Whether u's message of any round had these bytes."""
-        return any(accepted.get(u) == tag for accepted in self._accepted.values())
+        tags = [accepted[u] for accepted in self._accepted.values() if u in accepted]
+        digests = [accepted[u] for accepted in self._digests.values() if u in accepted]
+        if tags and self.tag(data) in tags:
+            return True
+        return bool(digests) and (hashlib.sha256(data).digest() if digest is None else digest) in digests
+
+    def restore(self, strays: list[Stray]) -> None:
+        """Put these strays in place of all that were noted."""
+        self.strays[:] = strays
+        self._noted = {(stray.client, stray.round) for stray in strays}
 
     def note(self, stray: Stray) -> None:
         """Note a stray if it is the first of its client and round."""

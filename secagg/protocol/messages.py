@@ -191,7 +191,7 @@ def encode(message: Message) -> bytes:
     return message.encode(bytes((VERSION, message.TYPE)))
 
 
-def decode(data: bytes, expected: type[M]) -> M:
+def decode(data: bytes | memoryview, expected: type[M]) -> M:
     """The message of type `expected` that `data` is; anything else raises `RemoteProtocolError`."""
     if len(data) < 2 or data[0] != VERSION:
         raise RemoteProtocolError(f"not a message of protocol version {VERSION}")
@@ -200,7 +200,7 @@ def decode(data: bytes, expected: type[M]) -> M:
     return expected.decode(memoryview(data)[2:])
 
 
-def type_of(data: bytes) -> int | None:
+def type_of(data: bytes | memoryview) -> int | None:
     """The type of message that the header declares; None if it is not a header of this protocol version."""
     return data[1] if len(data) >= 2 and data[0] == VERSION else None
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from .. import shamir, vector
 from ..arguments import octets, whole
 from ..codec import Ids, Octets
-from ..errors import Abort, LocalProtocolError, RemoteProtocolError
+from ..errors import Abort, LocalProtocolError, RemoteProtocolError, require
 from ..primitives import KeyPair, are_public_keys, self_mask
 from .authentication import PARAMS_DIFFER, Pki
+from .checkpoint import VERSION, Checkpoint, Remark, pairs
 from .deliveries import Deliveries, Stray, StrayMessage
 from .identity import SIGNATURE_BYTES, Roster
 from .messages import (
@@ -46,6 +47,12 @@ from .reconstruct import Reconstruction, WrongShare, blame
 from .unmask import Progress, Removal, Revealed, seed_array
 
 _CIPHERTEXT = np.dtype(("V", CIPHERTEXT_BYTES))  # one item, so that numpy moves it whole
+
+
+def _unchanging(data: bytes | memoryview) -> bytes | memoryview:
+    """The bytes themselves where nobody can change them through this name, and otherwise a copy."""
+    plain = isinstance(data, memoryview) and data.readonly and data.c_contiguous and data.format == "B"
+    return data if plain else octets(data, "data")
 
 
 class Fault(NamedTuple):
@@ -140,7 +147,7 @@ class Server:
     @property
     def ready(self) -> bool:
         """Whether enough users have answered, so that `end_round` does not abort."""
-        return bool(self._rounds) and len(self._answered) >= self._needed
+        return bool(self._rounds) and len(self._answered) >= self.needed
 
     @property
     def sum(self) -> NDArray[Any]:
@@ -162,7 +169,12 @@ class Server:
             raise LocalProtocolError("there are no survivors until the last round has ended")
         return tuple(self._u3.tolist())
 
-    def receive(self, client_id: int, data: bytes) -> None:
+    @property
+    def needed(self) -> int:
+        """How many users must answer this round; 0 once the session has ended."""
+        return self._needed_in(self._rounds[0]) if self._rounds else 0
+
+    def receive(self, client_id: int, data: bytes | memoryview, *, digest: bytes | None = None) -> None:
         """Take a message that, as the transport says, comes from this client.
 
         The bytes of a message that was accepted in any round may come again at any time, and change nothing. All other
@@ -181,18 +193,20 @@ class Server:
 
         Args:
             client_id: the user id of the client.
-            data: the message's bytes.
+            data: the message's bytes. A read-only memoryview, such as one of a file, is not copied; its bytes must stay
+                as they are until this returns.
+            digest: the SHA-256 of the bytes, where the caller has it: `checkpoint` needs it of every masked input.
 
         Raises:
             LocalProtocolError: the session has ended, or there is no client with this id.
         """
-        client_id, data = whole(client_id, "client id"), octets(data, "data")
+        client_id, data = whole(client_id, "client id"), _unchanging(data)
+        digest = None if digest is None else octets(digest, "digest")
         if client_id not in self._pki:
             raise LocalProtocolError(f"client ids must be {self._pki.users_text}, got {client_id}")
 
         # Equal bytes change nothing, even after the end.
-        tag = self._deliveries.tag(data)
-        if self._deliveries.repeats(client_id, tag):
+        if self._deliveries.repeats(client_id, data, digest):
             return
         if not self._rounds:
             raise LocalProtocolError("this session has ended")
@@ -200,7 +214,7 @@ class Server:
         # A stray leaves the client in the session; a fault drops it, unless it has answered this round already.
         current = self._rounds[0].ROUND
         try:
-            self._receive(client_id, data, tag)
+            self._receive(client_id, data, digest)
         except StrayMessage as stray:
             self._deliveries.note(Stray(client_id, current, stray.reason))
         except RemoteProtocolError as error:
@@ -236,10 +250,6 @@ class Server:
         self._expected, self._answered, self._rounds = set(users.tolist()), set(), rounds[1:]
         return requests
 
-    @property
-    def _needed(self) -> int:
-        return self._needed_in(self._rounds[0])
-
     def _needed_in(self, answer: type[Answer]) -> int:
         """How many users must answer: a quorum, but for masked inputs as many as the sum must contain."""
         return self.params.min_users if answer is MaskedInputCollection else self.params.quorum
@@ -250,11 +260,73 @@ class Server:
         hint = f" (from {len(strays)} more there are only strays: maybe {PARAMS_DIFFER})"
         return f"{current}{hint if strays else ''}"
 
+    def checkpoint(self) -> bytes:
+        """All that round 2, MaskedInputCollection, has told so far: the sum of the masked inputs, and whose they are.
+
+        A server of the same session that has received the messages of rounds 0 and 1, and has ended these rounds with
+        the same users, goes on from it: see `resume`.
+
+        Raises:
+            LocalProtocolError: another round is due, or a masked input came without its digest.
+        """
+        self._require_masked_inputs()
+        users = sorted(self._answered)
+        return Checkpoint(
+            version=VERSION,
+            session=self._session,
+            u2_hash=self._u2_hash,
+            users=np.array(users, np.uint32),
+            digests=self._deliveries.digests(users, Round.MASKED_INPUT_COLLECTION),
+            refused=np.setdiff1d(self._u2, sorted(self._expected)).astype(np.uint32),
+            unopened=pairs(self._unopened),
+            y=vector.pack(self._sum, self.params.modulus).tobytes(),
+            faults=tuple(Remark(*fault) for fault in self.faults),
+            strays=tuple(Remark(*stray) for stray in self.strays),
+        ).encode()
+
+    def resume(self, data: bytes | memoryview) -> dict[int, bytes]:
+        """Go on from a checkpoint, in place of the masked inputs that are in it.
+
+        Args:
+            data: what `checkpoint` gave.
+
+        Returns:
+            The SHA-256 of each message that is in the checkpoint, by user id.
+
+        Raises:
+            RemoteProtocolError: the bytes are no checkpoint of this session and this U2.
+            LocalProtocolError: another round is due, or a masked input has come already.
+        """
+        # It is of this round, and its lists are those of a server that has U2.
+        self._require_masked_inputs()
+        require(not self._answered and self._expected == set(self._u2.tolist()), "a masked input has come already")
+        saved = Checkpoint.decode(data if isinstance(data, memoryview) else octets(data, "data"))
+        self._check_session(saved.session)
+        saved.check(self._u2, self._u2_hash, self.params)
+        unopened = {u: saved.dealers_of(u) for u in saved.users.tolist()}
+        held = {u: self._dealers_held(u, dealers) for u, dealers in unopened.items()}
+
+        # The sum, who is in it, and what was noted on the way.
+        self._sum = vector.unpack(saved.y, self.params.m, self.params.modulus)
+        self._held.update(held)
+        self._unopened = {WrongShare(*pair) for pair in saved.unopened.tolist()}
+        self._answered = set(saved.users.tolist())
+        self._expected -= set(saved.refused.tolist())
+        self.faults[:] = [Fault(*remark.fields) for remark in saved.faults]
+        self._deliveries.restore([Stray(*remark.fields) for remark in saved.strays])
+        digests = dict(zip(saved.users.tolist(), map(bytes, saved.digests), strict=True))
+        for u, digest in digests.items():
+            self._deliveries.accept(u, Round.MASKED_INPUT_COLLECTION, b"", digest)
+        return digests
+
+    def _require_masked_inputs(self) -> None:
+        require(self.round is Round.MASKED_INPUT_COLLECTION, "a checkpoint is of MaskedInputCollection only")
+
     def _report(self, fault: Fault) -> None:
         if (fault.client, fault.round) not in ((known.client, known.round) for known in self.faults):
             self.faults.append(fault)
 
-    def _receive(self, u: int, data: bytes, tag: bytes) -> None:
+    def _receive(self, u: int, data: bytes | memoryview, digest: bytes | None) -> None:
         # Strays: a round that has ended, and what is not proven to be u's.
         due = self._rounds[0]
         message, signature = self._pki.split(data)
@@ -281,7 +353,7 @@ class Server:
         self._TAKE[type(answer)](self, u, answer)
         self._signatures[u] = signature
         self._answered.add(u)
-        self._deliveries.accept(u, due.ROUND, tag)
+        self._deliveries.accept(u, due.ROUND, data, digest)
 
     def _signatures_of(self, users: Ids) -> Octets:
         """The users' signatures of the round that ends; none in the semi-honest model."""
