@@ -154,6 +154,14 @@ class Fields:
         """Of all members that are not null."""
         return {name for name, value in self._members.items() if value is not None}
 
+    def raw(self, name: str) -> Any:
+        """What is there, of any type.
+
+        Args:
+            name: of the member.
+        """
+        return self._members.get(name)
+
     def text(self, name: str) -> str:
         """A text.
 

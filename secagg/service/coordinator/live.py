@@ -1,0 +1,300 @@
+"""A session on the event loop: who waits for its news, who sends to it, and when its rounds are to end.
+
+Messages come in by the thousand, and most change nothing that anybody waits for. So those who wait are woken only when
+a round or the session ends, and the session is asked for a decision at most once in TICK_GAP seconds.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from io import BytesIO
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from ...errors import LocalProtocolError
+from ..journal import JournalFailed
+from ..problems import ONE_AT_A_TIME, ServiceProblem
+from ..refusals import Kind
+from ..running import RunningSession
+from .metrics import Metrics
+from .threads import Threads
+
+TICK_GAP = 0.01
+RETRY_SECONDS = 1.0  # after a decision has failed
+LONGEST_SLEEP = 3600.0  # between two looks at the clock, which may be set
+SUM_SECONDS = 60.0  # for which a sum stays in memory after it was read
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Published(NamedTuple):
+    """A result as it is read by many.
+
+    Attributes:
+        survivors: U3.
+        sha256: of the sum.
+        npy: the sum in NumPy's format.
+    """
+
+    survivors: tuple[int, ...]
+    sha256: str
+    npy: bytes
+
+
+class LiveSession:
+    """A running session, and all that wait for it.
+
+    Args:
+        running: the session.
+        threads: where it works.
+        metrics: counts what it does.
+        clock: POSIX seconds.
+        gone: is called once, when the session is to be removed (True) or opened again (False).
+
+    Attributes:
+        running: as above.
+        name: of the session.
+        changed: set once a round or the session has ended, and then replaced by another.
+    """
+
+    def __init__(
+        self,
+        running: RunningSession,
+        threads: Threads,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        gone: "Callable[[LiveSession, bool], Awaitable[None]]",
+    ) -> None:
+        self.running = running
+        self.name = running.setup.name
+        self.changed = asyncio.Event()
+        self._threads = threads
+        self._metrics = metrics
+        self._clock = clock
+        self._gone = gone
+        self._loop = asyncio.get_running_loop()
+        self._due = asyncio.Event()
+        self._seen = (running.status, running.round)
+        self._users: dict[str | int, int] = {}
+        self._sending: set[str | int] = set()
+        self._polls: dict[int, asyncio.Event] = {}
+        self._failed = False
+        self._ending: asyncio.Future[None] | None = None
+        self._published: asyncio.Future[Published] | None = None
+        self._forgetting: asyncio.TimerHandle | None = None
+        self._unsubscribe = running.subscribe(self._tell)
+        self._following = asyncio.create_task(self._follow(), name=f"session {self.name}")
+
+    # Who speaks.
+
+    def user_of(self, who: str | int) -> int:
+        """The user id of a participant who has joined. It blocks.
+
+        Args:
+            who: the name, or in the active model the user id.
+
+        Raises:
+            Refused: the participant has not joined.
+        """
+        if who not in self._users:
+            self._users[who] = self.running.user_of(who)
+        return self._users[who]
+
+    @contextmanager
+    def sending(self, who: str | int) -> Iterator[None]:
+        """A participant sends something; until the block is left it may not send more.
+
+        Args:
+            who: the name or user id.
+
+        Raises:
+            ServiceProblem: it is sending something already (429).
+        """
+        if who in self._sending:
+            raise ServiceProblem(ONE_AT_A_TIME, "wait for the answer to your other request", retry_after=1)
+        self._sending.add(who)
+        try:
+            yield
+        finally:
+            self._sending.discard(who)
+
+    # Who waits.
+
+    @contextmanager
+    def polling(self, user: int) -> Iterator[asyncio.Event]:
+        """A participant waits for news; the event is set once another request of the same user waits in its place.
+
+        Args:
+            user: the user id.
+        """
+        replaced = asyncio.Event()
+        if user in self._polls:
+            self._polls[user].set()
+        self._polls[user] = replaced
+        self._metrics.polls.inc()
+        try:
+            yield replaced
+        finally:
+            self._metrics.polls.dec()
+            if self._polls.get(user) is replaced:
+                del self._polls[user]
+
+    def _tell(self) -> None:
+        """From any thread: something has changed."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._look)
+
+    def _look(self) -> None:
+        self._due.set()
+        now = self.running.status, self.running.round
+        if now != self._seen:
+            self._count(now)
+            self._seen = now
+            self.changed.set()
+            self.changed = asyncio.Event()
+
+    def _count(self, now: tuple[str, Any]) -> None:
+        status, before = now[0], self._seen[1]
+        if before is not None and status != "aborted":
+            self._metrics.rounds.labels(str(before)).inc()
+        if status != self._seen[0]:
+            self._metrics.ended.labels(str(status)).inc()
+        log.info("session %s: %s", self.name, now[1] if now[1] is not None else status)
+
+    # What it was for.
+
+    async def published(self) -> Published:
+        """The result; all who read it at about the same time get one copy.
+
+        Raises:
+            Refused: there is none.
+            ServiceProblem: as for `work`.
+        """
+        if self._published is None:
+            self._published = asyncio.ensure_future(self.work(_publish, self.running))
+        try:
+            return await asyncio.shield(self._published)
+        except Exception:
+            self._published = None
+            raise
+        finally:
+            if self._forgetting is not None:
+                self._forgetting.cancel()
+            self._forgetting = self._loop.call_later(SUM_SECONDS, self._forget)
+
+    def _forget(self) -> None:
+        self._published = self._forgetting = None
+
+    # What it does.
+
+    async def work(self, act: Callable[..., T], *arguments: Any) -> T:
+        """What a method of the session gives, on a thread that answers many requests.
+
+        Args:
+            act: the method.
+            arguments: its own.
+
+        Raises:
+            ServiceProblem: the session's journal has failed, or the session is being opened again (503).
+        """
+        return await self._guarded(self._threads.quick, act, *arguments)
+
+    async def deliver(self, act: Callable[..., T], *arguments: Any) -> T:
+        """The same on a thread that waits for the disk.
+
+        Args:
+            act: the method.
+            arguments: its own.
+
+        Raises:
+            ServiceProblem: as for `work`.
+        """
+        return await self._guarded(self._threads.deliveries, act, *arguments)
+
+    async def write(self, act: Callable[[bytes], None], part: bytes) -> None:
+        """Write a part of a message to disk, on a thread.
+
+        Args:
+            act: the method.
+            part: what to write.
+
+        Raises:
+            ServiceProblem: as for `work`.
+            OSError: the disk does not take it.
+        """
+        await self._guarded(self._threads.writes, act, part)
+
+    async def _guarded(self, run: Callable[..., Awaitable[T]], act: Callable[..., T], *arguments: Any) -> T:
+        try:
+            return await run(partial(act, *arguments))
+        except JournalFailed as error:
+            await self._fail(error)
+            raise _away() from None
+        except LocalProtocolError:
+            if self._failed:
+                raise _away() from None
+            raise
+
+    async def _fail(self, error: Exception) -> None:
+        """The journal has failed: another object goes on from what is on disk."""
+        if not self._failed:
+            self._failed = True
+            log.error("session %s: %s", self.name, error)
+            self._metrics.failures.inc()
+            self._unsubscribe()
+            self._following.cancel()
+            self.changed.set()
+            self._ending = asyncio.ensure_future(self._gone(self, False))
+
+    async def _follow(self) -> None:
+        """Ask for decisions when they are due, until the session is to be removed."""
+        while True:
+            self._due.clear()
+            pause = await self._tick()
+            if pause is None:
+                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(pause, LONGEST_SLEEP)):
+                    await self._due.wait()
+            await asyncio.sleep(TICK_GAP)
+        self._unsubscribe()
+        self.changed.set()
+        await self._gone(self, True)
+
+    async def _tick(self) -> float | None:
+        """Seconds until the next look; None if the session has been over for long enough."""
+        try:
+            if self.running.expired:
+                return None
+            until = await self._threads.ticks(self.running.tick)
+        except JournalFailed as error:
+            await self._fail(error)
+            return LONGEST_SLEEP
+        except Exception:  # of the executor, such as a worker that died
+            log.exception("session %s: a decision could not be carried out; it will be tried again", self.name)
+            return RETRY_SECONDS
+        return LONGEST_SLEEP if until is None else max(0.0, until - self._clock())
+
+    async def stop(self) -> None:
+        """Follow the session no more, and let nobody wait."""
+        self._unsubscribe()
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        self._following.cancel()
+        await asyncio.gather(self._following, return_exceptions=True)
+        self.changed.set()
+
+
+def _publish(running: RunningSession) -> Published:
+    result, file = running.result(), BytesIO()
+    np.save(file, result.sum.astype(result.sum.dtype.newbyteorder("<"), copy=False), allow_pickle=False)
+    return Published(result.survivors, result.sha256, file.getvalue())
+
+
+def _away() -> ServiceProblem:
+    return ServiceProblem(str(Kind.BUSY), "the session is being opened again; try again later", retry_after=1)

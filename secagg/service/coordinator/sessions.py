@@ -1,0 +1,164 @@
+"""All sessions of a coordinator on the event loop: opened at its start, made, and removed once they are old."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TypeVar
+
+import anyio
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from ...errors import SecAggError
+from ..problems import NO_SESSION, ServiceProblem
+from ..resources import SESSION_NAME
+from ..running import RunningSession
+from ..setup import SessionSetup
+from .live import LiveSession
+from .metrics import Metrics
+from .registry import Registry
+from .threads import Threads
+
+REOPEN_SECONDS = 5.0  # between attempts to open a session whose disk has failed
+
+T = TypeVar("T")
+
+STATUSES = ("running", "finished", "aborted")
+
+log = logging.getLogger(__name__)
+
+
+class Sessions:
+    """The sessions by name.
+
+    Args:
+        registry: the folder.
+        threads: where they work.
+        metrics: counts what they do.
+        clock: POSIX seconds.
+
+    Attributes:
+        clock: as above.
+    """
+
+    def __init__(
+        self, registry: Registry, threads: Threads, metrics: Metrics, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.clock = clock
+        self._registry = registry
+        self._threads = threads
+        self._metrics = metrics
+        self._live: dict[str, LiveSession] = {}
+        self._stopped = False
+
+    async def start(self) -> None:
+        """Go on with all that are in the folder.
+
+        Raises:
+            OSError: the folder cannot be made or read.
+            LocalProtocolError: the folder is not one that only we can write to.
+        """
+        await anyio.to_thread.run_sync(self._registry.open_all)
+        for running in self._registry.sessions:
+            self._follow(running)
+
+    async def stop(self) -> None:
+        """Let go of all sessions; nobody works with them any more."""
+        self._stopped = True
+        for live in list(self._live.values()):
+            await live.stop()
+        self._live.clear()
+        await anyio.to_thread.run_sync(self._registry.close)
+
+    @property
+    def all(self) -> list[LiveSession]:
+        """All of them, the latest first."""
+        return sorted(self._live.values(), key=lambda live: (-live.running.setup.created, live.name))
+
+    def find(self, request: Request) -> LiveSession:
+        """The session that a request names.
+
+        Args:
+            request: with the path parameter `session`.
+
+        Raises:
+            ServiceProblem: there is no such session.
+        """
+        name: str = request.path_params["session"]
+        if SESSION_NAME.fullmatch(name) is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        if name not in self._live:
+            raise ServiceProblem(NO_SESSION, f"there is no session {name} here")
+        return self._live[name]
+
+    async def create(self, setup: SessionSetup) -> LiveSession:
+        """A new session, which is on disk when this returns.
+
+        Args:
+            setup: all that is fixed.
+
+        Raises:
+            ServiceProblem: there is a session of this name, or there are as many as there may be.
+            LocalProtocolError: what is in the folder of this name is no session.
+            OSError: the disk cannot take it.
+        """
+        running = await self._threads.deliveries(lambda: self._registry.create(setup))
+        log.info("session %s: made, for %d users", setup.name, setup.params.n)
+        return self._follow(running)
+
+    async def work(self, act: Callable[[], T]) -> T:
+        """What takes a few milliseconds, on a thread.
+
+        Args:
+            act: what to do.
+        """
+        return await self._threads.quick(act)
+
+    def count(self) -> dict[str, int]:
+        """How many sessions there are by status."""
+        found = Counter(str(live.running.status) for live in self._live.values())
+        return {status: found[status] for status in STATUSES}
+
+    def refresh(self) -> None:
+        """Set the gauges."""
+        for status, number in self.count().items():
+            self._metrics.sessions.labels(status).set(number)
+
+    @property
+    def unopened(self) -> dict[str, str]:
+        """Sessions that could not be opened, and why."""
+        return dict(self._registry.unopened)
+
+    def _follow(self, running: RunningSession) -> LiveSession:
+        live = LiveSession(running, self._threads, self._metrics, self.clock, self._gone)
+        self._live[live.name] = live
+        self.refresh()
+        return live
+
+    async def _gone(self, live: LiveSession, old: bool) -> None:
+        """A session is over for long enough, or its journal has failed."""
+        if self._live.get(live.name) is live:
+            del self._live[live.name]
+        if old:
+            await self._remove(live.name)
+        else:
+            await self._reopen(live.name)
+        self.refresh()
+
+    async def _remove(self, name: str) -> None:
+        try:
+            await self._threads.deliveries(lambda: self._registry.remove(name))
+            log.info("session %s: removed", name)
+        except (SecAggError, OSError) as error:
+            log.error("session %s cannot be removed: %s", name, error)
+
+    async def _reopen(self, name: str) -> None:
+        while not self._stopped:
+            running = await self._threads.deliveries(lambda: self._registry.reopen(name))
+            if running is not None:
+                log.info("session %s: opened again", name)
+                self._follow(running)
+                return
+            await anyio.sleep(REOPEN_SECONDS)
