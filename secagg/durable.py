@@ -4,8 +4,9 @@ A `Document` is replaced whole at each change, a `Log` grows by one record at a 
 
 - **The place** is fixed when the object is made: an absolute path without symbolic links. All links to a file, and a
   program that changes its directory, lead to the same state.
-- **The lock** is a file beside the state, FILE.lock, which is never replaced and never removed. Processes and threads
-  take turns: the owner of the lock reads, decides and writes, and what it wrote is on disk when its turn ends.
+- **The lock** is a file beside the state, FILE.lock, which is never replaced, and is removed only with the state,
+  by its owner. Processes and threads take turns: the owner of the lock reads, decides and writes, and what it wrote is
+  on disk when its turn ends.
 - **Only the owner has access.** Files are made with mode 600, and an existing file gets this mode when it is opened. A
   file of another user is refused. A second name (a hard link) is refused as well: a document that is replaced would
   change under one of its names only.
@@ -48,11 +49,13 @@ class Contents:
         body: the contents without the mark; None if there is no file.
         marked: False for the file of an older program, which wrote no marks.
         replace: replaces the body, or makes the file; the new body is on disk when it returns.
+        remove: removes the file and its lock; both are gone from the disk when it returns.
     """
 
     body: bytes | None
     marked: bool
     replace: Callable[[bytes], None]
+    remove: Callable[[], None]
 
 
 class _File:
@@ -172,7 +175,7 @@ class Document(_File):
             if file is None:
                 if self._place is not None:
                     raise self._lost()
-                yield Contents(None, True, lambda body: self._put(folder, body))
+                yield self._contents(folder, None, True)
                 return
             try:
                 body, marked = self._checked(file, _read(file, 0, self._size(file)))
@@ -182,10 +185,20 @@ class Document(_File):
             if self._place != place:
                 os.fsync(folder)  # whoever put it there may have died before
             self._place = place
-            yield Contents(body, marked, lambda body: self._put(folder, body))
+            yield self._contents(folder, body, marked)
+
+    def _contents(self, folder: int, body: bytes | None, marked: bool) -> Contents:
+        return Contents(body, marked, lambda new: self._put(folder, new), lambda: self._remove(folder))
 
     def _put(self, folder: int, body: bytes) -> None:
         self._place = _place(self._replace(folder, body))
+
+    def _remove(self, folder: int) -> None:
+        """The file, what a crash has left of a new one, and then the lock: who waits for it finds that it was removed,
+        and does not go on."""
+        for name in (self.path.name, f"{self.path.name}.new", f"{self.path.name}.lock"):
+            _remove(folder, name)
+            os.fsync(folder)
 
 
 class Log(_File):
