@@ -10,10 +10,16 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from secagg import Identity, LocalProtocolError, Params, RemoteProtocolError, Roster
 from secagg.codec import IDS, Fixed, Ids, Items, Octets, Opaque, Struct, UInt
 from secagg.dap.privacy.extension import Privacy
+from secagg.protocol.authentication import Pki
 from secagg.protocol.messages import Answer, Message, Request, decode, encode
+from secagg.protocol.params import Model
+from secagg.protocol.saved import Header
+from secagg.protocol.stored import Owner, decode_memory, encode_memory
 
 from .dap import DAP, takes_struct
 from .reports import REPORTS
@@ -90,11 +96,46 @@ def loads_identity(file: bytes) -> bool:
     return True
 
 
+N = 3
+
+
+@cache
+def identities() -> dict[int, Identity]:
+    """The users of the corpus's sessions."""
+    return {u: Identity(Ed25519PrivateKey.from_private_bytes(bytes([u] * 32))) for u in range(1, N + 1)}
+
+
+def roster_of(people: dict[int, Identity]) -> Roster:
+    return Roster({u: identity.verification_key for u, identity in people.items()})
+
+
+def parameters(model: Model) -> Params:
+    return Params(n=N, t=2, n_corrupt=0, m=3, modulus=1 << 12, model=model, nonce=bytes(16), context=b"context")
+
+
+@cache
+def owner() -> Owner:
+    """Whose stored memory the fuzzer makes: user 1 of the session in the active model, which has every stage."""
+    params = parameters(Model.ACTIVE)
+    return Owner(params, 1, Pki(params, roster_of(identities())), identities()[1].verification_key)
+
+
+def takes_memory(data: bytes) -> bool:
+    try:
+        memory = decode_memory(data, owner())
+    except LocalProtocolError:
+        return False
+    assert encode_memory(memory, owner().params) == data
+    return True
+
+
 DECODERS: dict[str, Check] = {
     **{kind.__name__: partial(takes_message, kind) for kind in MESSAGES},
     "Params": partial(takes_struct, Params),
     "Sample": partial(takes_struct, Sample),
     "Privacy": partial(takes_struct, Privacy),
+    "Header": partial(takes_struct, Header),
+    "Memory": takes_memory,
     "Roster": takes_roster,
     "Identity": takes_identity,
     **{name: check for name, (check, _) in {**REPORTS, **DAP}.items()},

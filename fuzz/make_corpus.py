@@ -7,37 +7,29 @@ its format by chance. The same bytes come out every time.
 import random
 import shutil
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from secagg import Client, Identity, Model, Params, Roster, Server
+from secagg import Client, Identity, Model, Params, Server
 from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dp import ApproxDp, PureDp, Unit, ZCdp
+from secagg.protocol.client_state import Memory
 from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.messages import Round
+from secagg.protocol.saved import Header
+from secagg.protocol.stored import encode_memory
 
 from .dap import DAP
-from .decoders import CORPUS, MESSAGES, Colour, Sample
+from .decoders import CORPUS, MESSAGES, Colour, N, Sample, identities, owner, parameters, roster_of
 from .reports import REPORTS
 
-N, LOST = 3, 3
+LOST = N
 DER = (Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 NAMES = {kind.TYPE: kind.__name__ for kind in MESSAGES}
-
-
-def identities() -> dict[int, Identity]:
-    return {u: Identity(Ed25519PrivateKey.from_private_bytes(bytes([u] * 32))) for u in range(1, N + 1)}
-
-
-def roster_of(people: dict[int, Identity]) -> Roster:
-    return Roster({u: identity.verification_key for u, identity in people.items()})
-
-
-def parameters(model: Model) -> Params:
-    return Params(n=N, t=2, n_corrupt=0, m=3, modulus=1 << 12, model=model, nonce=bytes(16), context=b"context")
 
 
 def parties(params: Params) -> tuple[Server, dict[int, Client]]:
@@ -59,6 +51,8 @@ def session(params: Params) -> dict[str, bytes]:
     server, clients = parties(params)
     signature = SIGNATURE_BYTES if params.model is Model.ACTIVE else 0
     messages: dict[str, bytes] = {}
+    if params.model is Model.ACTIVE:
+        write_memory(clients[1])
     requests = dict.fromkeys(clients, b"")
     while server.round is not None:
         if server.round is Round.MASKED_INPUT_COLLECTION:
@@ -67,6 +61,8 @@ def session(params: Params) -> dict[str, bytes]:
             answer = clients[u].receive(request) if request else clients[u].start()
             server.receive(u, answer)
             message = answer[: len(answer) - signature]
+            if u == 1 and params.model is Model.ACTIVE:
+                write_memory(clients[u])
             messages |= {NAMES[data[1]]: data for data in (request, message) if data}
         requests = server.end_round()
     return messages
@@ -75,6 +71,20 @@ def session(params: Params) -> dict[str, bytes]:
 def write(decoder: str, name: str, data: bytes) -> None:
     (CORPUS / decoder).mkdir(parents=True, exist_ok=True)
     (CORPUS / decoder / name).write_bytes(data)
+
+
+def write_memory(client: Client) -> None:
+    """What the client would have on disk now."""
+    name = "before" if client.answered is None else f"after_{client.answered.name.lower()}"
+    write("Memory", name, encode_memory(client._memory(), client.params))
+
+
+def write_header() -> None:
+    digest = sha256(owner().params.encode()).digest()
+    key = owner().verification_key
+    header = Header(1, digest, owner().pki.roster_hash, 1, key, b"binding", 1, 7, 1_700_000_000, bytes(range(12)))
+    write("Header", "active", header.encode())
+    write("Memory", "ended", encode_memory(Memory(2, None, None, None, None), owner().params))
 
 
 def write_files() -> None:
@@ -112,6 +122,7 @@ def main() -> None:
     write("Sample", "every_codec", sample.encode())
     write_files()
     write_privacy()
+    write_header()
     for name, (_, message) in REPORTS.items():
         write(name, "histogram", message)
     for name, (_, message) in DAP.items():

@@ -1,19 +1,24 @@
 """A client that adds its share of the noise, and books on its own ledger what each session costs its data."""
 
 import os
+import time
+from collections.abc import Callable
 from hashlib import sha256
-from typing import Any
+from os import PathLike
+from typing import Any, Self
 
 from numpy.typing import ArrayLike, NDArray
 
 from ..arguments import array
 from ..codec import UInt
 from ..dp import BudgetExceeded, Ledger, Party, Plan
-from ..errors import LocalProtocolError, SecAggError, require
-from ..protocol.client import Client
+from ..errors import LocalProtocolError, require
+from ..protocol.client import MAX_AGE, Client
 from ..protocol.identity import Identity, Roster
 from ..protocol.messages import Round
 from ..protocol.params import Params
+from ..protocol.randomness import drawn_seed, noise_secret
+from ..protocol.saved import Counter, Key
 from ..shamir import RandomBytes
 from .bound import Counts, InputBound
 from .sum import NoisySum
@@ -45,7 +50,8 @@ class NoisyClient:
             counts around 0, or all of 0 .. params.max_value.
         identity: u's long-term key pair; see `Client`.
         roster: everyone's verification keys; see `Client`.
-        rand: source of random bytes for keys, shares and the seed of the noise.
+        rand: source of random bytes; it is asked once, for the secret seed that keys, shares and noise follow from.
+            Equal inputs of one client get equal noise, of which one is sent; other inputs get unrelated noise.
 
     Attributes:
         params: the session's parameters.
@@ -82,8 +88,9 @@ class NoisyClient:
         self.plan = plan
         self._bound = bound or Counts(plan.sensitivity, params.m, params.max_value)
         self._ledger = ledger
-        self._rand = rand
-        self._client: Client | None = Client(params, user_id, identity=identity, roster=roster, rand=rand)
+        seed = drawn_seed(rand)
+        self._noise_secret: bytes | None = noise_secret(seed)
+        self._client: Client | None = Client(params, user_id, identity=identity, roster=roster, rand=lambda _: seed)
         self.user_id = self._client.user_id
         if x is not None:
             self.set_input(x)
@@ -96,7 +103,8 @@ class NoisyClient:
                 returns.
 
         Raises:
-            LocalProtocolError: x is not such an input. An earlier input stays.
+            LocalProtocolError: x is not such an input, or round 2 was answered already, or the client is saved. An
+                earlier input stays.
         """
         # The input is one that the plan's noise covers.
         values = array(x, "x")
@@ -112,13 +120,19 @@ class NoisyClient:
         )
 
         # This user's share of the noise.
-        noise = self.plan.noise_for(Party.CLIENT).sample(rand=self._rand, context=self._noise_context(values))
+        noise = self.plan.noise_for(Party.CLIENT).sample(rand=self._secret, context=self._noise_context(values))
         self._machine().set_input(values, noise)
 
     def _noise_context(self, x: NDArray[Any]) -> bytes:
         """What this user's noise is bound to: if `rand` repeats itself, other values still get unrelated noise."""
         user, values = UInt(4).write(self.user_id), sha256(x.tobytes()).digest()
         return self.params.encode(b"secagg noisy client") + user + values
+
+    def _secret(self, size: int) -> bytes:
+        """What this client's noise is drawn from, as long as its input can be set."""
+        if self._noise_secret is None:
+            raise LocalProtocolError("the input of a client that is saved, or has sent it, cannot be set any more")
+        return self._noise_secret
 
     @property
     def session(self) -> bytes | None:
@@ -140,10 +154,12 @@ class NoisyClient:
             The first message for the server.
 
         Raises:
-            BudgetExceeded: the rest of the budget does not pay for the session; the user has not joined.
+            BudgetExceeded: the rest of the budget does not pay for the session; the user has not joined, and the file
+                of a saved client is removed.
         """
         client = self._machine()
         if not self._ledger.affords(self.plan.guarantee, total_variation=self.plan.total_variation):
+            self.leave()
             self._client = None
             raise BudgetExceeded(
                 f"a session at {self.plan.guarantee} would exceed {self._ledger.total} after"
@@ -167,31 +183,128 @@ class NoisyClient:
             BudgetExceeded: other sessions have spent the budget in the meantime. The masked input is dropped, and the
                 machine has ended.
         """
-        # The machine answers. Whatever interrupts it, other than an error of the protocol, ends this client as well.
-        client, self._client = self._machine(), None
-        before = client.answered
+        client = self._machine()
         try:
-            answer = client.receive(data)
-        except SecAggError:
-            self._client = client
-            raise
+            return client.receive(data, before=self._pay)
+        finally:
+            if client.finished:
+                self._noise_secret = None
 
-        # A masked input is on the ledger before it leaves this machine; no other answer costs anything.
-        if client.answered is Round.MASKED_INPUT_COLLECTION and before is not client.answered:
-            self._spend(client)
-        self._client = client
-        return answer
+    @property
+    def answer(self) -> bytes | None:
+        """The bytes of the last answer; see `Client.answer`."""
+        return self._client.answer if self._client is not None else None
 
     def forget_answer(self) -> None:
         """Drop the bytes of the last answer; see `Client.forget_answer`."""
         self._machine().forget_answer()
 
-    def _spend(self, client: Client) -> None:
-        """Book the release. Whatever prevents it ends the machine, so that its masked input never leaves."""
-        assert client.session is not None
-        self._ledger.spend(self.plan.guarantee, client.session.hex(), total_variation=self.plan.total_variation)
+    def save(
+        self,
+        path: str | PathLike[str],
+        *,
+        key: Key,
+        counter: Counter | None = None,
+        clock: Callable[[], float] = time.time,
+        rand: RandomBytes = os.urandom,
+    ) -> None:
+        """Put the client away, as `Client.save`, with its input, its noise and what the session costs.
+
+        The masked input is made, the ledger pays, the state is written, and the answer returned, in this order. After a
+        crash between any two of them, the same request gets the same bytes, and the session is paid for once.
+
+        Args:
+            path: as for `Client.save`, and so are the others.
+            key: 32 secret bytes, or the path of their file.
+            counter: notices an older file that was put back.
+            clock: POSIX seconds.
+            rand: source of the nonces of encryption, and of a key that is made.
+
+        Raises:
+            LocalProtocolError: as for `Client.save`.
+            OSError: a file cannot be written.
+        """
+        binding = _cost_binding(self.plan)
+        self._machine().save(path, key=key, counter=counter, binding=binding, clock=clock, rand=rand)
+        self._noise_secret = None
+
+    @classmethod
+    def load(
+        cls,
+        path: str | PathLike[str],
+        *,
+        params: Params,
+        plan: Plan | NoisySum[Any],
+        user_id: int,
+        ledger: Ledger,
+        key: Key,
+        identity: Identity | None = None,
+        roster: Roster | None = None,
+        counter: Counter | None = None,
+        max_age: float = MAX_AGE,
+        clock: Callable[[], float] = time.time,
+        rand: RandomBytes = os.urandom,
+    ) -> Self:
+        """The client that was put away, as `Client.load`.
+
+        Args:
+            path: the file.
+            params: the session's parameters.
+            plan: a plan of the same cost as the one that the client was saved with.
+            user_id: u.
+            ledger: this user's own ledger, with the file that it had.
+            key: as for `save`.
+            identity: u's long-term key pair; in the active model only.
+            roster: everyone's verification keys; in the active model only.
+            counter: the counter that `save` was given.
+            max_age: how many seconds after `save` the state is still good; an older file is removed.
+            clock: POSIX seconds.
+            rand: source of the nonces of encryption.
+
+        Raises:
+            LocalProtocolError: as for `Client.load`, also where the plan has another cost.
+            OSError: the file cannot be read.
+        """
+        client = cls(params, plan, user_id, ledger=ledger, identity=identity, roster=roster)
+        client._noise_secret = None
+        client._client = Client.load(
+            path,
+            params=params,
+            user_id=user_id,
+            key=key,
+            identity=identity,
+            roster=roster,
+            counter=counter,
+            binding=_cost_binding(client.plan),
+            max_age=max_age,
+            clock=clock,
+            rand=rand,
+        )
+        return client
+
+    def leave(self) -> None:
+        """Leave the session; see `Client.leave`."""
+        self._noise_secret = None
+        if self._client is not None:
+            self._client.leave()
+
+    def _pay(self, current: Round) -> None:
+        """Book the release before the masked input leaves. Whatever prevents it ends the machine, so that it never
+        leaves; no other answer costs anything."""
+        if current is Round.MASKED_INPUT_COLLECTION:
+            client = self._machine()
+            assert client.session is not None
+            self._ledger.spend(self.plan.guarantee, client.session.hex(), total_variation=self.plan.total_variation)
+            self._noise_secret = None
 
     def _machine(self) -> Client:
         if self._client is None:
             raise LocalProtocolError("this client has ended")
         return self._client
+
+
+def _cost_binding(plan: Plan) -> bytes:
+    """What a saved state is bound to besides, so that it is loaded by this class alone, and for the same cost."""
+    cost = {"guarantee": type(plan.guarantee).__name__, **vars(plan.guarantee), "tv": plan.total_variation}
+    text = ", ".join(f"{name} = {value}" for name, value in cost.items())
+    return sha256(b"secagg noisy client v1\0" + text.encode()).digest()

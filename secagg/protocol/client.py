@@ -8,22 +8,27 @@ gets the same bytes again; if it is another, it is refused.
 
 import hashlib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import repeat
-from typing import Any, ClassVar
+from os import PathLike
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import masking, shamir, vector
-from ..arguments import array, octets, whole
-from ..codec import Ids, Octets
-from ..errors import Abort, LocalProtocolError, RemoteProtocolError
-from ..primitives import KeyPair, PublicKey, load_public_keys, mask_seed, seal, self_mask, share_key, unseal
+from ..arguments import octets, real, whole
+from ..codec import Ids
+from ..errors import Abort, LocalProtocolError, RemoteProtocolError, require
+from ..primitives import mask_seed, self_mask, share_key
 from ..shamir import RandomBytes
 from .authentication import PARAMS_DIFFER, Pki
+from .ciphertexts import open_shares, seal_shares
+from .client_state import Advertised, Answered, Checked, Masked, Memory, Peer, Shared, State
 from .identity import Identity, Roster
+from .inputs import checked_input, with_noise
 from .messages import (
     CIPHERTEXT_BYTES,
     ROUNDS,
@@ -48,62 +53,14 @@ from .messages import (
     users_hash,
 )
 from .params import Params
+from .randomness import Randomness
+from .requests import check_keys, check_session, check_users
+from .saved import ClientFile, Counter, Key
+from .stored import Owner
 from .unmask import pairwise_signs, prg_nonce, seed_array
 
+MAX_AGE = 30 * 86400.0  # seconds that a saved client is kept
 S_SK, B = 0, 1  # the two secrets that each user shares, in the order of Fig. 4's plaintext
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class _Advertised:
-    """After round 0: the user's own keys."""
-
-    c: KeyPair
-    s: KeyPair
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class _Peer:
-    """What round 1 agreed with another user v: the key that opens e_{v,u}, and the seed s_{u,v} of p_{u,v}."""
-
-    unseal_key: bytes
-    mask_seed: bytes
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class _Shared:
-    """After round 1. `own_shares` are u's shares of its own s_sk and b."""
-
-    session: bytes
-    users: Ids
-    peers: dict[int, _Peer]
-    b_seed: bytes
-    own_shares: Octets
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class _Masked:
-    """After round 2: U2, and the shares [k, 2, 32] of (s_sk, b) that u holds, one row for each of `dealers`."""
-
-    session: bytes
-    users: Ids
-    dealers: Ids
-    shares: Octets
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class _Checked:
-    """After round 3 (active model): U3, which u has signed and will not change."""
-
-    masked: _Masked
-    u3: Ids
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class _Answered:
-    """The SHA-256 of the last request, and the bytes that answered it: no answer is computed twice."""
-
-    request: bytes
-    answer: bytes
 
 
 class Client:
@@ -118,7 +75,8 @@ class Client:
         x: the input, if it is known already; see `set_input`.
         identity: u's long-term key pair; in the active model only.
         roster: everyone's verification keys, from the trusted party; in the active model only.
-        rand: source of random bytes for this session's keys and shares, such as `os.urandom`.
+        rand: source of random bytes, such as `os.urandom`; it is asked once, for the 32 bytes of the secret seed that
+            all keys and shares of the session follow from.
 
     Raises:
         LocalProtocolError: an argument is wrong, or a method is called at the wrong moment.
@@ -142,14 +100,15 @@ class Client:
         self.user_id = user_id
         self._identity = self._pki.check_identity(self.user_id, identity)
         self._scope = self._pki.setup
-        self._rand = rand
+        self._randomness: Randomness | None = Randomness.drawn(rand, self._pki.setup)
         self._x: NDArray[Any] | None = None
-        self._state: object = None
+        self._state: State | None = None
         self._requests = ROUNDS[params.model]
         self._rounds_answered = 0  # how many rounds were answered, round 0 among them
-        self._last_answer: _Answered | None = None
+        self._last_answer: Answered | None = None
         self._started = False
         self._session: bytes | None = None
+        self._file: ClientFile | None = None  # of a client that is saved
         if x is not None:
             self.set_input(x)
 
@@ -162,14 +121,13 @@ class Client:
                 checked; `params.room` bounds the sum of all clients' noise.
 
         Raises:
-            LocalProtocolError: x or the noise does not fit the parameters, or round 2 was answered already.
+            LocalProtocolError: x or the noise does not fit the parameters, round 2 was answered already, or the client
+                is saved: a copy of it could be given another input under the same masks.
         """
-        if self.finished or isinstance(self._state, _Masked | _Checked):
+        require(self._file is None, "the input of a saved client cannot be set any more")
+        if self.finished or isinstance(self._state, Masked | Checked):
             raise LocalProtocolError("the input was sent in round 2: it cannot be set any more")
-        checked = _checked_input(x, self.params)
-        if noise is not None:
-            _add_noise(checked, noise, self.params)
-        self._x = checked
+        self._x = with_noise(checked_input(x, self.params), noise, self.params)
 
     @property
     def session(self) -> bytes | None:
@@ -205,16 +163,17 @@ class Client:
         if announced is not None and (differing := self.params.difference(Params.decode(announced))):
             raise RemoteProtocolError(f"the server's Params differ from this client's in {', '.join(differing)}")
         self._started = True
-        if self._identity is not None:
-            self._identity.claim(self.params.nonce)  # used twice, it would let a server replay a session
 
         # Fig. 4, round 0: (c_pk, c_sk) and (s_pk, s_sk) <- KA.gen; sends c_pk || s_pk, in the active model || sigma_u.
-        state = _Advertised(KeyPair.generate(self._rand), KeyPair.generate(self._rand))
-        message = self._encode(AdvertiseKeys(state.c.public, state.s.public))
-        self._state, self._rounds_answered = state, 1
+        with self._turn():
+            if self._identity is not None:
+                self._identity.claim(self.params.nonce)  # used twice, it would let a server replay a session
+            state = Advertised.drawn(self._drawn)
+            message = self._encode(AdvertiseKeys(state.c.public, state.s.public))
+            self._state, self._rounds_answered, self._last_answer = state, 1, Answered(b"", message)
         return message
 
-    def receive(self, data: bytes) -> bytes:
+    def receive(self, data: bytes, *, before: Callable[[Round], None] | None = None) -> bytes:
         """Take the server's next request and return the answer to send.
 
         A transport may deliver a request twice. The request that was answered last gets the same bytes again, also
@@ -222,6 +181,8 @@ class Client:
 
         Args:
             data: the request's bytes.
+            before: called with the round once its answer is made, and before it is written or returned. What it raises
+                ends the machine, and the answer never leaves.
 
         Returns:
             The answer's bytes.
@@ -230,7 +191,9 @@ class Client:
             RemoteProtocolError: the request is not what Fig. 4 allows here. If the round was answered already, to
                 another request, nothing has changed and the client goes on; see `finished`.
             Abort: too few users, or too few shares, are left.
-            LocalProtocolError: the input is due and missing, or the machine has ended.
+            LocalProtocolError: the input is due and missing, or the machine has ended; or another process went on with
+                the state of this saved client.
+            OSError: the state of a saved client cannot be written.
         """
         # A request that was answered gets the same answer, and another one to the same round never gets any.
         data = octets(data, "data")
@@ -242,21 +205,172 @@ class Client:
         self._check_unanswered(data)
 
         # The step of Fig. 4 that this round asks for.
-        state, self._state, self._last_answer = self._state, None, None  # any error ends the machine
-        try:
+        with self._turn():
+            state, self._state, self._last_answer = self._state, None, None
             request = decode(data, self._requests[self._rounds_answered - 1])
             after, answer = self._HANDLERS[type(request)](self, state, request)
             encoded = self._encode(answer)
-        except BaseException:
-            self._x = None
-            raise
-        self._rounds_answered += 1
-        self._state, self._last_answer = after, _Answered(digest, encoded)
+            if before is not None:
+                before(answer.ROUND)
+            self._rounds_answered += 1
+            self._state, self._last_answer = after, Answered(digest, encoded)
         return encoded
 
+    @property
+    def answer(self) -> bytes | None:
+        """The bytes of the last answer, to be sent again, also after `load`; None if there is none, or if it was
+        forgotten."""
+        return None if self._last_answer is None else self._last_answer.answer
+
     def forget_answer(self) -> None:
-        """Drop the bytes of the last answer, once the server is known to have them; the request is refused then."""
+        """Drop the bytes of the last answer, once the server is known to have them; the request is refused then.
+
+        After the last round, this removes the file of a saved client; before, its next state replaces the answer.
+
+        Raises:
+            LocalProtocolError: another process went on with the state of this saved client.
+            OSError: the file cannot be removed.
+        """
         self._last_answer = None
+        if self._file is not None and self.answered is Round.UNMASKING:
+            self.leave()
+
+    def save(
+        self,
+        path: str | PathLike[str],
+        *,
+        key: Key,
+        counter: Counter | None = None,
+        binding: bytes = b"",
+        clock: Callable[[], float] = time.time,
+        rand: RandomBytes = os.urandom,
+    ) -> None:
+        """Put the client away, before `start` and with its input, so that `load` brings it back in another process.
+
+        From now on `start` and `receive` write the state after a round before they return the round's answer, and raise
+        an error in place of answering if another process went on with the file. What ends the machine for a reason of
+        this machine, such as a full disk, leaves the file: load it again. What the server did wrong ends it for good.
+
+        Args:
+            path: the file, which must not exist, in a folder that others may not write to. FILE.lock stands beside it.
+            key: 32 secret bytes that the state is encrypted under; or the path of a file that holds them, which is made
+                with mode 600 if it does not exist. Such a file protects where one of the two files leaks alone.
+            counter: notices an older file that was put back; one counter for this file.
+            binding: what else the state belongs to, at most 255 bytes, not secret; `load` must be given the same.
+            clock: POSIX seconds.
+            rand: source of the nonces of encryption, 12 bytes for each write, and of a key that is made. No bytes may
+                come twice under one key.
+
+        Raises:
+            LocalProtocolError: the client has started, has no input or is saved already; the file exists; the key, its
+                file or the folder is refused.
+            OSError: a file cannot be written.
+        """
+        require(self._file is None, "this client is saved already")
+        require(not self._started, "a client is saved before it starts: an older state of it would not be on disk")
+        require(self._x is not None, "a client is saved with its input: call set_input() before")
+        owner = self._owner(binding)
+        file = ClientFile(path, owner, key, counter=counter, rand=rand, make_key=True)
+        file.make(self._memory(), int(clock()))
+        self._file = file
+
+    @classmethod
+    def load(
+        cls,
+        path: str | PathLike[str],
+        *,
+        params: Params,
+        user_id: int,
+        key: Key,
+        identity: Identity | None = None,
+        roster: Roster | None = None,
+        counter: Counter | None = None,
+        binding: bytes = b"",
+        max_age: float = MAX_AGE,
+        clock: Callable[[], float] = time.time,
+        rand: RandomBytes = os.urandom,
+    ) -> Self:
+        """The client that was put away, after the last round that it answered; `answer` has that round's bytes.
+
+        Args:
+            path: the file.
+            params: the session's parameters; as for `Client`, and so are user_id, identity and roster.
+            user_id: u.
+            key: as for `save`; a file that does not exist is refused.
+            identity: u's long-term key pair; in the active model only.
+            roster: everyone's verification keys; in the active model only.
+            counter: the counter that `save` was given.
+            binding: as for `save`.
+            max_age: how many seconds after `save` the state is still good; an older file is removed.
+            clock: POSIX seconds.
+            rand: as for `save`.
+
+        Raises:
+            LocalProtocolError: the file is of other Params, of another roster, user, identity or binding, or sealed
+                under another key; it is damaged, a copy, too old, or older than its counter; there is none; or `Client`
+                refuses an argument.
+            OSError: the file cannot be read.
+        """
+        client = cls(params, user_id, identity=identity, roster=roster)
+        client._file = ClientFile(path, client._owner(binding), key, counter=counter, rand=rand)
+        client._remember(client._file.load(clock(), real(max_age, "max_age")))
+        return client
+
+    def leave(self) -> None:
+        """Leave the session: the machine ends, drops all that it knows, and removes the file of a saved client.
+
+        Raises:
+            LocalProtocolError: another process went on with the state of this saved client; its file stays.
+            OSError: the file cannot be removed.
+        """
+        self._started = True
+        self._end()
+        if self._file is not None:
+            self._file.remove()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """A round's work. Once it is done, the state of a saved client is on disk. Any error ends the machine; on disk
+        it ends where the server is at fault, and otherwise the round has not been."""
+        try:
+            with nullcontext() if self._file is None else self._file.turn() as write:
+                try:
+                    yield
+                except (RemoteProtocolError, Abort):
+                    self._end()
+                    if write is not None:
+                        with suppress(OSError):  # then the file stays as it was, and nothing was answered
+                            write(self._memory())
+                    raise
+                if write is not None:
+                    write(self._memory())
+        except BaseException:
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        self._state = self._randomness = self._x = self._last_answer = None
+
+    def _memory(self) -> Memory:
+        return Memory(self._rounds_answered, self._state, self._randomness, self._x, self._last_answer, self._session)
+
+    def _remember(self, memory: Memory) -> None:
+        self._rounds_answered, self._state, self._last_answer = memory.rounds, memory.state, memory.last
+        self._randomness, self._x, self._started = memory.randomness, memory.x, memory.rounds > 0
+        if memory.session is not None:
+            self._session = self._scope = memory.session
+
+    def _owner(self, binding: bytes) -> Owner:
+        key = b"" if self._identity is None else self._identity.verification_key
+        binding = octets(binding, "binding")
+        require(len(binding) <= 255, f"a binding has at most 255 bytes, got {len(binding)}")
+        return Owner(self.params, self.user_id, self._pki, key, binding)
+
+    @property
+    def _drawn(self) -> Randomness:
+        """What rounds 0 and 1 draw from."""
+        assert self._randomness is not None
+        return self._randomness
 
     def _check_unanswered(self, data: bytes) -> None:
         """Raises `RemoteProtocolError` for a request to a round that was answered. A second answer would reveal what
@@ -273,64 +387,62 @@ class Client:
             return encode(answer)
         return encode(answer) + self._identity.sign(signed(self._scope, self.user_id, answer))
 
-    def _share_keys(self, state: _Advertised, request: ShareKeysRequest) -> tuple[_Shared, ShareKeys]:
+    def _share_keys(self, state: Advertised, request: ShareKeysRequest) -> tuple[Shared, ShareKeys]:
         """Round 1: check everyone's keys, share s_sk and b, and agree on every key that the session needs."""
         # Fig. 4, round 1: check that |U1| >= t, that all public keys differ, and every sigma_v.
         u, users = self.user_id, request.users
-        _check_users(users, u, self.params.quorum)
+        check_users(users, u, self.params.quorum)
         if len(users) > self.params.n or not all(v in self._pki for v in users.tolist()):
             raise RemoteProtocolError(
                 f"user ids must be {self._pki.users_text}, and no more than n of them: {PARAMS_DIFFER}, for one in n"
             )
         neighbours = self.params.graph.neighbours(u, users)
-        public_keys = _check_keys(request, u, state, neighbours)
+        public_keys = check_keys(request, u, state, neighbours)
         advertised = (AdvertiseKeys(bytes(keys[0]), bytes(keys[1])) for keys in request.keys)
         self._pki.check_all(self._pki.setup, users, advertised, request.signatures)
         session = self._scope = self._session = session_id(self.params, self._pki.roster_hash, request)
 
         # Sample b_u; the server gets a commitment to it, beside what Fig. 4 sends.
-        b = shamir.random_scalars(1, self._rand)
+        rand = self._drawn.of_round(Round.SHARE_KEYS, hashlib.sha256(encode(request)).digest())
+        b = shamir.random_scalars(1, rand)
         own = self_mask(b.tobytes(), session, u)
 
         # SS.share s_u^sk and b_u, t-out-of-|U1|, among the holders.
         holders = self.params.graph.holders(u, users)
         secrets = np.concatenate([np.frombuffer(state.s.secret, np.uint8).reshape(1, 32), b])
-        shares = shamir.share(secrets, self.params.t, holders, rand=self._rand)
+        shares = shamir.share(secrets, self.params.t, holders, rand=rand)
 
         # e_{u,v} = AE.enc(KA.agree(c_u^sk, c_v^pk), u || v || shares), and already s_{u,v} for round 2's p_{u,v}.
-        peers: dict[int, _Peer] = {}
+        peers: dict[int, Peer] = {}
         ciphertexts = np.empty((len(neighbours), CIPHERTEXT_BYTES), np.uint8)
         for row, v in enumerate(neighbours.tolist()):
             c_pk, s_pk = public_keys[v]
             agreed = state.c.agree(c_pk)
-            peers[v] = _Peer(
+            peers[v] = Peer(
                 share_key(agreed, session, sender=v, recipient=u), mask_seed(state.s.agree(s_pk), session, u, v)
             )
-            plaintext = _route(u, v) + shares[row + (v > u)].tobytes()
-            ciphertexts[row] = np.frombuffer(
-                seal(share_key(agreed, session, sender=u, recipient=v), plaintext), np.uint8
-            )
+            key = share_key(agreed, session, sender=u, recipient=v)
+            ciphertexts[row] = seal_shares(key, u, v, shares[row + (v > u)])
 
+        self._randomness = None  # no later round draws anything
         own_shares = shares[np.searchsorted(holders, u)]
-        return _Shared(session, users, peers, own.seed, own_shares), ShareKeys(session, own.commitment, ciphertexts)
+        return Shared(session, users, peers, own.seed, own_shares), ShareKeys(session, own.commitment, ciphertexts)
 
-    def _mask_input(
-        self, state: _Shared, request: MaskedInputCollectionRequest
-    ) -> tuple[_Masked, MaskedInputCollection]:
+    def _mask_input(self, state: Shared, request: MaskedInputCollectionRequest) -> tuple[Masked, MaskedInputCollection]:
         """Round 2: open the shares of everyone in U2 and send y_u."""
         # Fig. 4, round 2: learn U2, and abort if it is too small.
         u = self.user_id
-        _check_session(request.session, state.session)
-        _check_users(request.users, u, self.params.quorum, within=state.users)
+        check_session(request.session, state.session)
+        check_users(request.users, u, self.params.quorum, within=state.users)
 
         # Decrypt e_{v,u} now, and not in round 4: what does not open is a share that u does not hold.
         senders = self.params.graph.neighbours(u, request.users)
-        opened, shares = self._open(state, senders, request.ciphertexts)
+        opened, shares = open_shares(state.peers, senders, u, request.ciphertexts)
         dealers = np.append(senders[opened], np.uint32(u))
         if len(dealers) < self.params.t:
             raise Abort("too few shares can be opened", len(dealers), self.params.t)
         order = np.argsort(dealers)
-        masked = _Masked(
+        masked = Masked(
             state.session, request.users, dealers[order], np.concatenate([shares, state.own_shares[None]])[order]
         )
 
@@ -338,23 +450,7 @@ class Client:
         y = self._masked_input(state, senders)
         return masked, MaskedInputCollection(state.session, users_hash(request.users), y, senders[~opened])
 
-    def _open(self, state: _Shared, senders: Ids, ciphertexts: Octets) -> tuple[NDArray[np.bool_], Octets]:
-        """Which of the e_{v,u} open, v over senders, and the shares [k, 2, 32] in those that do.
-
-        A ciphertext that does not open is a missing share: aborting for it would let any user end the session.
-        """
-        if len(ciphertexts) != len(senders):
-            raise RemoteProtocolError(f"{len(ciphertexts)} ciphertexts for {len(senders)} senders")
-        shares = np.zeros((len(senders), 2, 32), np.uint8)
-        opened = np.zeros(len(senders), np.bool_)
-        for row, v in enumerate(senders.tolist()):
-            plaintext = unseal(state.peers[v].unseal_key, ciphertexts[row].tobytes())
-            if plaintext is not None and plaintext[:8] == _route(v, self.user_id):
-                shares[row] = np.frombuffer(plaintext, np.uint8, offset=8).reshape(2, 32)
-                opened[row] = shamir.in_field(shares[row])
-        return opened, shares[opened]
-
-    def _masked_input(self, state: _Shared, senders: Ids) -> bytes:
+    def _masked_input(self, state: Shared, senders: Ids) -> bytes:
         """y_u = x_u + PRG(b_u) + sum over v of D_{u,v} PRG(s_{u,v}), D = 1 for u > v and -1 for u < v; packed."""
         if self._x is None:
             raise LocalProtocolError("the input is due: call set_input() before round 2")
@@ -366,16 +462,16 @@ class Client:
         masking.mask_sum(y, seed_array(seeds), signs, modulus=self.params.modulus, nonce=prg_nonce(state.session))
         return vector.pack(y, self.params.modulus).tobytes()
 
-    def _check_consistency(self, state: _Masked, request: ConsistencyCheckRequest) -> tuple[_Checked, ConsistencyCheck]:
+    def _check_consistency(self, state: Masked, request: ConsistencyCheckRequest) -> tuple[Checked, ConsistencyCheck]:
         """Round 3 (active model): sign U3, once."""
         # Fig. 4, round 3: check that U3 is a subset of U2, contains u, and has at least t members; sign it.
         self._check_u3(state, request.session, request.users)
-        return _Checked(state, request.users), ConsistencyCheck(state.session, users_hash(request.users))
+        return Checked(state, request.users), ConsistencyCheck(state.session, users_hash(request.users))
 
-    def _unmask(self, state: _Masked | _Checked, request: UnmaskingRequest) -> tuple[None, Unmasking]:
+    def _unmask(self, state: Masked | Checked, request: UnmaskingRequest) -> tuple[None, Unmasking]:
         """Round 4: one share of each dealer, of b for those in U3, of s_sk for the others: never both."""
         # Fig. 4, round 4: in the active model check U4 and every sigma'_v on u's own U3, in the semi-honest one U3.
-        if isinstance(state, _Checked):
+        if isinstance(state, Checked):
             masked, u3 = state.masked, state.u3
             self._check_u4(state, request)
         else:
@@ -387,86 +483,20 @@ class Client:
         kind = np.where(np.isin(masked.dealers, u3), B, S_SK)
         return None, Unmasking(masked.session, masked.shares[np.arange(len(kind)), kind])
 
-    def _check_u3(self, state: _Masked, session: bytes, u3: Ids) -> None:
-        _check_session(session, state.session)
-        _check_users(u3, self.user_id, self.params.min_users, within=state.users)
+    def _check_u3(self, state: Masked, session: bytes, u3: Ids) -> None:
+        check_session(session, state.session)
+        check_users(u3, self.user_id, self.params.min_users, within=state.users)
 
-    def _check_u4(self, state: _Checked, request: UnmaskingRequest) -> None:
+    def _check_u4(self, state: Checked, request: UnmaskingRequest) -> None:
         """A quorum of U3 has signed the U3 that u has."""
-        _check_session(request.session, state.masked.session)
-        _check_users(request.users, None, self.params.quorum, within=state.u3)
+        check_session(request.session, state.masked.session)
+        check_users(request.users, None, self.params.quorum, within=state.u3)
         agreed = repeat(ConsistencyCheck(state.masked.session, users_hash(state.u3)), len(request.users))
         self._pki.check_all(state.masked.session, request.users, agreed, request.signatures)
 
-    _HANDLERS: ClassVar[dict[type[Request], Callable[..., tuple[object, Answer]]]] = {
+    _HANDLERS: ClassVar[dict[type[Request], Callable[..., tuple[State | None, Answer]]]] = {
         ShareKeysRequest: _share_keys,
         MaskedInputCollectionRequest: _mask_input,
         ConsistencyCheckRequest: _check_consistency,
         UnmaskingRequest: _unmask,
     }
-
-
-def _checked_input(x: ArrayLike, params: Params) -> NDArray[Any]:
-    """A copy of x in the dtype of vectors mod R, every element in range."""
-    values = array(x, "x")
-    if values.shape != (params.m,) or values.dtype.kind not in "iu":
-        raise LocalProtocolError(f"input must be integers of shape [{params.m}], got {values.dtype} {values.shape}")
-    if values.min() < 0 or values.max() > params.max_value:
-        raise LocalProtocolError(f"every element of the input must be 0 .. {params.max_value}")
-    return values.astype(params.dtype)
-
-
-def _add_noise(x: NDArray[Any], noise: ArrayLike, params: Params) -> None:
-    """x := x + noise mod R, in place."""
-    values = array(noise, "noise")
-    if values.shape != x.shape or values.dtype != np.int64:
-        raise LocalProtocolError(f"noise must be int64 of shape [{params.m}], got {values.dtype} {values.shape}")
-    if params.room == 0:
-        raise LocalProtocolError("these params leave no room for noise; see Params.for_inputs(room=...)")
-    vector.add_signed(x, np.ascontiguousarray(values), params.modulus)
-
-
-def _route(sender: int, recipient: int) -> bytes:
-    """u || v, the first eight bytes of Fig. 4's plaintext."""
-    return sender.to_bytes(4, "big") + recipient.to_bytes(4, "big")
-
-
-def _check_users(users: Ids, u: int | None, needed: int, within: Ids | None = None) -> None:
-    """Check a list U_k: strictly ascending, a subset of U_{k-1}, with u itself in it, and long enough."""
-    if np.any(users[1:] <= users[:-1]):
-        raise RemoteProtocolError("the list of users is not strictly ascending")
-    if within is not None and not np.isin(users, within).all():
-        raise RemoteProtocolError("the list names users that the round before did not name")
-    if u is not None and u not in users:
-        raise RemoteProtocolError("the list of users omits this user itself")
-    if len(users) < needed:
-        reason = "too few users are left (but the server goes on: its quorum or min_users may differ)"
-        raise Abort(reason, len(users), needed)
-
-
-def _check_session(session: bytes, expected: bytes) -> None:
-    if session != expected:
-        raise RemoteProtocolError(f"the request belongs to another session, or {PARAMS_DIFFER}")
-
-
-def _check_keys(
-    request: ShareKeysRequest, u: int, own: _Advertised, neighbours: Ids
-) -> dict[int, tuple[PublicKey, PublicKey]]:
-    """Every neighbour's two public keys, once all 2|U1| keys differ and u's own are as u sent them."""
-    # u's own keys are in the list as u sent them, and all keys differ.
-    users, keys = request.users, request.keys
-    if len(keys) != len(users):
-        raise RemoteProtocolError(f"{len(keys)} key pairs for {len(users)} users")
-    if keys[users == u].tobytes() != own.c.public + own.s.public:
-        raise RemoteProtocolError("the list does not hold this user's own keys")
-    if len({key.tobytes() for key in keys.reshape(-1, 32)}) != 2 * len(users):
-        raise RemoteProtocolError("two of the public keys are equal")
-
-    # Each neighbour's c_v^pk and s_v^pk are x-coordinates of points.
-    points = load_public_keys(keys[np.searchsorted(users, neighbours)].reshape(-1, 32))
-    pairs: dict[int, tuple[PublicKey, PublicKey]] = {}
-    for v, c_pk, s_pk in zip(neighbours.tolist(), points[::2], points[1::2], strict=True):
-        if c_pk is None or s_pk is None:
-            raise RemoteProtocolError("a public key is not on the curve", client=v)
-        pairs[v] = c_pk, s_pk
-    return pairs

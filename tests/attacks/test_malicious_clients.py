@@ -13,8 +13,9 @@ import pytest
 from secagg import Abort, Client, Model, Params, Round, shamir, vector
 from secagg.codec import Ids, Octets
 from secagg.primitives import KeyPair
-from secagg.protocol import client as client_module
-from secagg.protocol.client import S_SK, _Advertised, _Checked, _Masked
+from secagg.protocol import ciphertexts
+from secagg.protocol.client import S_SK
+from secagg.protocol.client_state import Advertised, Checked, Masked
 from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.messages import AdvertiseKeys, Answer, MaskedInputCollection, decode, encode, signed, signed_body
 from secagg.protocol.reconstruct import WrongShare
@@ -263,14 +264,14 @@ def test_ciphertexts_that_do_not_open_for_n_minus_t_plus_one(model: Model, how: 
 
 def test_ciphertexts_for_others(model: Model) -> None:
     """Sealed for a recipient, but u || v inside names another: it counts as one that does not open."""
-    route = client_module._route
+    route = ciphertexts._route
     swapped = dict(zip(range(1, N + 1), [2, 1, *range(3, N + 1)], strict=True))
 
     class Misled(Session):
         def _answer(self, u: int, request: bytes) -> bytes:
             with pytest.MonkeyPatch.context() as patch:
                 if u == 12 and self.server.round is Round.SHARE_KEYS:
-                    patch.setattr(client_module, "_route", lambda sender, v: route(sender, swapped[v]))
+                    patch.setattr(ciphertexts, "_route", lambda sender, v: route(sender, swapped[v]))
                 return super()._answer(u, request)
 
     Misled(model, {12}).gives_the_sum_of(EVERYONE).names_nobody().disputes((1, 12), (2, 12))
@@ -421,10 +422,10 @@ def test_shares_that_were_not_asked_for(model: Model) -> None:
     class Eager(Session):
         def _answer(self, u: int, request: bytes) -> bytes:
             state = self.clients[u]._state
-            masked = state.masked if isinstance(state, _Checked) else state
+            masked = state.masked if isinstance(state, Checked) else state
             answer = super()._answer(u, request)
             if u == 1 and self.server.round is Round.UNMASKING:
-                assert isinstance(masked, _Masked)
+                assert isinstance(masked, Masked)
                 return rewrite(shares=lambda _: masked.shares[:, S_SK])(self.clients[u], answer)
             return answer
 
@@ -453,12 +454,12 @@ def advertise(s_sk: int | None = None, c_sk: int | None = None) -> Alter:
 
     def alter(client: Client, data: bytes) -> bytes:
         state = client._state
-        assert isinstance(state, _Advertised)
+        assert isinstance(state, Advertised)
         chosen = [
             pair if k is None else KeyPair.from_secret(k.to_bytes(32, "big"))
             for pair, k in ((state.c, c_sk), (state.s, s_sk))
         ]
-        client._state = _Advertised(*chosen)
+        client._state = Advertised(*chosen)
         return client._encode(AdvertiseKeys(chosen[0].public, chosen[1].public))
 
     return alter

@@ -11,9 +11,10 @@ from fuzz.decoders import CORPUS, DECODERS, MESSAGES, Sample
 from secagg import Params
 from secagg.codec import Struct
 from secagg.dap.privacy.extension import Privacy
+from secagg.protocol.saved import Header
 
 FILES = sorted(path for path in CORPUS.glob("*/*"))
-STRUCTS: list[type[Struct]] = [*MESSAGES, Params, Sample, Privacy, *DAP_STRUCTS]
+STRUCTS: list[type[Struct]] = [*MESSAGES, Params, Sample, Privacy, Header, *DAP_STRUCTS]
 LENGTH = b"\xff\xff\xff\xff"
 
 

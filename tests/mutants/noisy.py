@@ -92,15 +92,15 @@ MUTANTS = (
     ),
     Mutant(
         "booked-with-the-last-answer",
-        "secagg.noisy.client:NoisyClient.receive",
-        "client.answered is Round.MASKED_INPUT_COLLECTION",
-        "client.answered is Round.UNMASKING",
+        "secagg.noisy.client:NoisyClient._pay",
+        "current is Round.MASKED_INPUT_COLLECTION",
+        "current is Round.UNMASKING",
         "The cost is booked after the masked input has left.",
         _CLIENT,
     ),
     Mutant(
         "booked-without-total-variation",
-        "secagg.noisy.client:NoisyClient._spend",
+        "secagg.noisy.client:NoisyClient._pay",
         "self._ledger.spend(self.plan.guarantee, client.session.hex(), total_variation=self.plan.total_variation)",
         "self._ledger.spend(self.plan.guarantee, client.session.hex())",
         "The distance of the samples from their law is not paid for.",
@@ -108,7 +108,7 @@ MUTANTS = (
     ),
     Mutant(
         "booked-under-the-nonce",
-        "secagg.noisy.client:NoisyClient._spend",
+        "secagg.noisy.client:NoisyClient._pay",
         "client.session.hex()",
         "self.params.nonce.hex()",
         "A second session under the same nonce is free, and its noise can be averaged with the first one's.",

@@ -20,7 +20,7 @@ MUTANTS = (
     # What a client checks in the server's requests.
     Mutant(
         "users-may-be-listed-twice",
-        "secagg.protocol.client:_check_users",
+        "secagg.protocol.requests:check_users",
         "np.any(users[1:] <= users[:-1])",
         "np.any(users[1:] < users[:-1])",
         "A server reaches a quorum by naming a user twice.",
@@ -28,7 +28,7 @@ MUTANTS = (
     ),
     Mutant(
         "dropped-users-come-back",
-        "secagg.protocol.client:_check_users",
+        "secagg.protocol.requests:check_users",
         "within is not None and (not np.isin(users, within).all())",
         "False",
         "A server names users who dropped out before.",
@@ -36,7 +36,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-client-may-be-left-out",
-        "secagg.protocol.client:_check_users",
+        "secagg.protocol.requests:check_users",
         "u is not None and u not in users",
         "False",
         "A server lists a client as dropped and gets its s_sk from the others.",
@@ -44,7 +44,7 @@ MUTANTS = (
     ),
     Mutant(
         "one-user-too-few",
-        "secagg.protocol.client:_check_users",
+        "secagg.protocol.requests:check_users",
         "len(users) < needed",
         "len(users) < needed - 1",
         "A client goes on with one user fewer than a quorum.",
@@ -68,7 +68,7 @@ MUTANTS = (
     ),
     Mutant(
         "own-keys-may-be-replaced",
-        "secagg.protocol.client:_check_keys",
+        "secagg.protocol.requests:check_keys",
         "keys[users == u].tobytes() != own.c.public + own.s.public",
         "False",
         "A server shows a client other keys for itself.",
@@ -76,7 +76,7 @@ MUTANTS = (
     ),
     Mutant(
         "one-key-for-two-purposes",
-        "secagg.protocol.client:_check_keys",
+        "secagg.protocol.requests:check_keys",
         "len({key.tobytes() for key in keys.reshape(-1, 32)}) != 2 * len(users)",
         "False",
         "Two of the public keys are equal.",
@@ -85,22 +85,22 @@ MUTANTS = (
     Mutant(
         "ciphertexts-of-another-session",
         "secagg.protocol.client:Client._mask_input",
-        "_check_session(request.session, state.session)",
+        "check_session(request.session, state.session)",
         "None",
         "A client takes a request of another session.",
         _CLIENT,
     ),
     Mutant(
         "reflected-ciphertexts",
-        "secagg.protocol.client:Client._open",
-        "plaintext is not None and plaintext[:8] == _route(v, self.user_id)",
+        "secagg.protocol.ciphertexts:open_shares",
+        "plaintext is not None and plaintext[:8] == _route(v, u)",
         "plaintext is not None",
         "A client takes a share that names another sender or recipient.",
         _CLIENT,
     ),
     Mutant(
         "shares-beyond-the-field",
-        "secagg.protocol.client:Client._open",
+        "secagg.protocol.ciphertexts:open_shares",
         "shamir.in_field(shares[row])",
         "True",
         "A client passes on a share that is no element of the field.",
@@ -141,8 +141,8 @@ MUTANTS = (
     Mutant(
         "signers-of-no-quorum",
         "secagg.protocol.client:Client._check_u4",
-        "_check_users(request.users, None, self.params.quorum, within=state.u3)",
-        "_check_users(request.users, None, 1, within=state.u3)",
+        "check_users(request.users, None, self.params.quorum, within=state.u3)",
+        "check_users(request.users, None, 1, within=state.u3)",
         "One signature of U3 is enough.",
         (f"{_BAD_SERVER}::test_server_cannot_go_on_with_fewer_users_than_the_quorum",),
     ),
@@ -172,7 +172,7 @@ MUTANTS = (
     ),
     Mutant(
         "input-beyond-the-largest",
-        "secagg.protocol.client:_checked_input",
+        "secagg.protocol.inputs:checked_input",
         "values.min() < 0 or values.max() > params.max_value",
         "values.min() < 0",
         "An input wraps around in the sum.",
@@ -180,7 +180,7 @@ MUTANTS = (
     ),
     Mutant(
         "noise-without-room",
-        "secagg.protocol.client:_add_noise",
+        "secagg.protocol.inputs:with_noise",
         "params.room == 0",
         "False",
         "Noise is added in a session that has no room for it.",

@@ -268,7 +268,7 @@ def test_of_two_sessions_at_once_the_second_is_left_when_the_first_has_spent(tmp
     with pytest.raises(BudgetExceeded):
         second[1][1].receive(requests[1])
     assert second[1][1].finished
-    assert second[1][1].session is None
+    assert second[1][1].answer is None
     with pytest.raises(LocalProtocolError, match="has ended"):
         second[1][1].receive(requests[1])
     assert len(shared.spent) == 1
@@ -288,17 +288,22 @@ def test_a_ledger_that_cannot_be_written_ends_the_client(tmp_path: Path) -> None
     assert clients[1].finished
 
 
-def test_each_input_gets_noise_of_its_own_from_the_given_source() -> None:
+def test_the_given_source_is_asked_once_and_all_noise_follows_from_it_and_the_input() -> None:
     params, asked = TASK.params(), []
 
     def rand(size: int) -> bytes:
         asked.append(size)
         return bytes([len(asked) % 256]) * size
 
-    client = NoisyClient(params, TASK, 1, ledger=ledger(1), rand=rand)
-    client.set_input(TASK.encode(X, params))
-    client.set_input(TASK.encode(X, params))
-    assert asked == [16, 16]
+    def noisy(client: NoisyClient, x: Any) -> Any:
+        client.set_input(x)
+        return client._client._x.tolist()  # type: ignore[union-attr]
+
+    first, second = (NoisyClient(params, TASK, 1, ledger=ledger(1), rand=rand) for _ in range(2))
+    assert asked == [32, 32]
+    x = TASK.encode(X, params)
+    assert noisy(first, x) == noisy(first, x) != noisy(second, x)
+    assert asked == [32, 32]
 
 
 def test_a_source_that_repeats_itself_gives_unrelated_noise_to_other_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,14 +327,14 @@ SAMPLE = Noise.sample
 
 
 def test_every_entry_gets_the_whole_noise_of_the_plan() -> None:
-    """The weight's entry like all others: over 400 inputs the noise of each has the variance of the plan's law."""
+    """The weight's entry like all others: over 400 clients the noise of each has the variance of the plan's law."""
     task = NoisySum.like(np.zeros(4), clip=1.0, budget=ApproxDp(1, "1e-6"), n=5, max_weight=3)
     params = task.params(nonce=bytes(16))  # with the secrets below, the same noise in every run
     x = task.encode(np.zeros(4), params, 2).astype(np.int64)
-    client = NoisyClient(params, task, 1, ledger=Ledger(task.budget), rand=Random(1).randbytes)
+    rand = Random(1).randbytes
     noises = np.zeros((400, task.length))
     for noise in noises:
-        client.set_input(x)
+        client = NoisyClient(params, task, 1, x, ledger=Ledger(task.budget), rand=rand)
         assert client._client is not None
         assert client._client._x is not None
         noisy = client._client._x.astype(object)
@@ -370,26 +375,21 @@ def test_local_noise_works_too() -> None:
 BEYOND = "the input is beyond the plan's sensitivity"
 
 
-def test_an_input_of_many_clips_is_refused() -> None:
+def test_an_input_of_many_clips_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every entry is in range, the vector is 31.6 clips long: rho would be 1,000 times what the ledger books."""
     task = NoisySum.like(np.zeros(1000), clip=1.0, budget=ApproxDp("0.5", "1e-6"), n=9)
     params = task.params()
     longest = np.full(1000, params.max_value)
     clips = np.linalg.norm((longest - task.steps) * task.step)
     assert clips == pytest.approx(31.6, abs=0.1)
-    asked: list[int] = []
-
-    def rand(size: int) -> bytes:
-        asked.append(size)
-        return bytes(size)
-
-    for plan in (task, task.plan):
+    client = NoisyClient(params, task, 1, ledger=Ledger(task.budget))
+    with monkeypatch.context() as patch:
+        patch.delattr(Plan, "noise_for")  # no noise is drawn, and nothing leaves
+        for plan in (task, task.plan):
+            with pytest.raises(LocalProtocolError, match=BEYOND):
+                NoisyClient(params, plan, 1, longest, ledger=Ledger(task.budget))
         with pytest.raises(LocalProtocolError, match=BEYOND):
-            NoisyClient(params, plan, 1, longest, ledger=Ledger(task.budget), rand=rand)
-    client = NoisyClient(params, task, 1, ledger=Ledger(task.budget), rand=rand)
-    with pytest.raises(LocalProtocolError, match=BEYOND):
-        client.set_input(longest)
-    assert not asked  # no noise was drawn, nothing has left
+            client.set_input(longest)
     client.set_input(task.encode(np.full(1000, 5.0), params))
 
 

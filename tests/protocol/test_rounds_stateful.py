@@ -30,7 +30,7 @@ from secagg import (
     rounds_of,
     vector,
 )
-from secagg.protocol.client import _Shared
+from secagg.protocol.client_state import Shared
 from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.messages import (
     Answer,
@@ -188,7 +188,7 @@ class Session(RuleBasedStateMachine):
         self.last: dict[int, tuple[bytes, bytes]] = {}
         self.told: dict[int, list[bytes]] = {u: [] for u in self.clients}
         self.own: dict[int, NDArray[Any]] = {}
-        self.shared: dict[int, _Shared] = {}
+        self.shared: dict[int, Shared] = {}
         self.others = list(FOREIGN[self.MODEL])
         self.seen: list[bytes] = []
         self.requests = dict.fromkeys(self.clients, b"")
@@ -353,7 +353,7 @@ class Session(RuleBasedStateMachine):
         if request:
             self.last[u] = request, answer
             self.told[u].append(request)
-        if isinstance(client._state, _Shared):
+        if isinstance(client._state, Shared):
             self.shared[u] = client._state
         return answer
 

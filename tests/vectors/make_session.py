@@ -21,7 +21,8 @@ COMMENT = (
     "Every message of three users and the server, user 3 dropping out before MaskedInputCollection. A sum is right with"
     " any masks that cancel, so only these bytes pin which masks a round uses: without the self mask, with another"
     " counter, with the signs swapped or with another session id, two parties of the same program agree all the same."
-    " rand: the bytes that a user draws: c_sk, s_sk, b, and the coefficients for s_sk and b."
+    " rand: what a user draws, its secret seed. c_sk and s_sk follow from it, and from it and the request of ShareKeys"
+    " b and the coefficients for s_sk and b."
 )
 SOURCE = "tests/vectors/make_session.py: pycryptodome, hashlib and Python integers"
 U1, U3 = [1, 2, 3], [1, 2]
@@ -56,15 +57,28 @@ def scalars(label: str, n: int) -> list[int]:
     return [int.from_bytes(hashlib.sha256(f"{label} {i}".encode()).digest(), "big") % Q for i in range(n)]
 
 
+def drawn(seed: bytes, setup: bytes, round_: int, request: bytes | None, n: int) -> list[int]:
+    """The first n scalars of a round's stream: AES-256 in counter mode, none of them q or more."""
+    digest = b"" if request is None else hashlib.sha256(request).digest()
+    key = hkdf(seed, 32, b"secagg v1 randomness\0" + setup + bytes([round_]) + digest)
+    stream = AES.new(key, AES.MODE_CTR, nonce=b"", initial_value=0).encrypt(bytes(32 * n))
+    values = [int.from_bytes(stream[i : i + 32], "big") for i in range(0, len(stream), 32)]
+    assert all(value < Q for value in values)
+    return values
+
+
 @dataclass
 class User:
     u: int
     x: list[int]
-    rand: list[int]
+    seed: bytes
     e: dict[int, bytes] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.c_sk, self.s_sk, self.b, *self.coefficients = self.rand
+    def advertise(self, setup: bytes) -> None:
+        self.c_sk, self.s_sk = drawn(self.seed, setup, 0, None, 2)
+
+    def share(self, setup: bytes, request: bytes) -> None:
+        self.b, *self.coefficients = drawn(self.seed, setup, 1, request, 1 + 2 * (T - 1))
 
     @property
     def keys(self) -> bytes:
@@ -90,9 +104,14 @@ class Session:
 
     def __init__(self, params: dict[str, Any], users: dict[int, User]) -> None:
         self.params, self.users = params, users
+        setup = hashlib.sha256(b"secagg setup v1" + sized(4, encode_params(params)) + NO_ROSTER).digest()
+        for user in users.values():
+            user.advertise(setup)
         self.keys = ids(U1) + sized(4, b"".join(users[u].keys for u in U1)) + NO_ITEMS
         header = b"secagg session v1" + sized(4, encode_params(params)) + NO_ROSTER
         self.id = hashlib.sha256(header + self.keys).digest()
+        for u in U1:
+            users[u].share(setup, self.share_keys_request(u))
         for u in U1:
             users[u].e = {v: self.encrypt(users[u], users[v]) for v in others(u)}
 
@@ -162,7 +181,7 @@ class Session:
 
 def user(u: int, name: str, max_value: int) -> User:
     x = [x % (max_value + 1) for x in scalars(f"x of {u}, {name}", M)]
-    return User(u, x, scalars(f"{u}, {name}", 3 + 2 * (T - 1)))
+    return User(u, x, hashlib.sha256(f"seed of {u}, {name}".encode()).digest())
 
 
 def case(name: str, modulus: int, max_value: int, room: int, context: bytes) -> dict[str, Any]:
@@ -184,9 +203,7 @@ def case(name: str, modulus: int, max_value: int, room: int, context: bytes) -> 
         "params": params,
         "params_encoded": encode_params(params).hex(),
         "session": session.id.hex(),
-        "users": {
-            u: {"rand": "".join(number(r, 32).hex() for r in user.rand), "x": user.x} for u, user in users.items()
-        },
+        "users": {u: {"rand": user.seed.hex(), "x": user.x} for u, user in users.items()},
         "rounds": session.rounds(),
         "survivors": U3,
         "sum": [sum(column) % modulus for column in zip(*(users[u].x for u in U3), strict=True)],
