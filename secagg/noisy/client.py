@@ -144,6 +144,11 @@ class NoisyClient:
         """Whether the machine has ended, with success or without."""
         return self._client is None or self._client.finished
 
+    @property
+    def answered(self) -> Round | None:
+        """The last round that was answered; see `Client.answered`."""
+        return self._client.answered if self._client is not None else None
+
     def start(self, announced: bytes | None = None) -> bytes:
         """Round 0, as `Client.start`.
 

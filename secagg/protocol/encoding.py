@@ -68,6 +68,18 @@ class Encoding(ABC, Generic[Arrays]):
         """
         return self._binding.bind(context)
 
+    def check(self, params: Params, *, unbound: bool = False) -> None:
+        """Check that a session's parameters are those of this encoding.
+
+        Args:
+            params: the session's parameters.
+            unbound: accept parameters that name no encoding.
+
+        Raises:
+            LocalProtocolError: they are not. If the session is bound to another encoding, the error says what differs.
+        """
+        self._check_params(params, unbound)
+
     @property
     @abstractmethod
     def _binding(self) -> Binding:

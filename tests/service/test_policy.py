@@ -144,7 +144,8 @@ def policies(session: Params) -> st.SearchStrategy[tuple[Policy, set[str]]]:
     """A policy whose bounds are near a session's numbers, and the fields that are beyond them."""
 
     def make(offsets: dict[str, int]) -> tuple[Policy, set[str]]:
-        wanted, beyond = {"min_inputs": 0}, set()
+        wanted: dict[str, Any] = {"min_inputs": 0}
+        beyond: set[str] = set()
         for rule, offset in offsets.items():
             field, sign = BOUNDS[rule]
             wanted[rule] = max(0, getattr(session, field) + offset)

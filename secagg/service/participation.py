@@ -1,0 +1,387 @@
+"""The steps of one user through one session, without I/O: what it asks the coordinator, and what it makes of answers.
+
+    join -> the policy agrees -> start or resume -> (send the answer of a round, fetch the next request)* -> the result
+
+Every message that is sent is on disk before (`Client.save`): a participant that is restarted loads the saved client,
+sends its last answer again, byte for byte, and goes on. What ends a participation decides what becomes of the state:
+
+- the end of the session, and every refusal that puts this user out: the state is removed and wiped;
+- a lie of the coordinator, or too few users (`Abort`): the same;
+- a caller who cancels: the state is removed as long as the user is not in U2. After that it stays, since others would
+  reveal its key; the same call resumes;
+- no answer, a crash, or another process that uses the same state: the state stays.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from json import loads
+from pathlib import Path
+from typing import Any
+
+from ..arguments import optional, real
+from ..errors import LocalProtocolError, RemoteProtocolError, SecAggError, require
+from ..http.semantics import parse_media_type, parse_retry_after
+from ..http.steps import Progress, Response, Steps, Wait
+from ..protocol.identity import Identity, Roster
+from ..protocol.messages import Round, rounds_of
+from ..protocol.nonces import Nonces
+from ..protocol.params import Params
+from ..shamir import RandomBytes
+from .calls import Call, Calls
+from .contribution import Contribution, check_form, form_bytes, read_sum, sum_bytes
+from .inputs import Input, Key, Machine, Place
+from .policy import Policy
+from .problems import refusal
+from .refusals import Kind, Refused
+from .resources import (
+    JSON,
+    OCTETS,
+    ROUND,
+    ROUND_NAMES,
+    SESSION_NAME,
+    SESSIONS,
+    Announcement,
+    Fields,
+    Listed,
+    ResultForm,
+    answer_path,
+    join_path,
+    request_path,
+    result_path,
+    sum_path,
+)
+from .sizes import request_bytes
+
+ANNOUNCEMENT_BYTES = 1 << 18  # Params have a context of up to 64 KiB
+LIST_BYTES = 1 << 20
+POLL_PAUSE = 1.0  # seconds between two polls that the coordinator answers at once
+LONGEST_PAUSE = 60.0  # seconds between two polls, whatever the coordinator asks for
+_OUT = frozenset({Kind.LATE, Kind.NOT_NEEDED, Kind.OTHER_ANSWER, Kind.FAULTY, Kind.ABORTED, Kind.OVER})
+
+
+@dataclass(frozen=True)
+class Standing(Progress):
+    """How a participant stands.
+
+    Attributes:
+        waited: seconds since it began.
+        pause: seconds until the coordinator is asked again.
+        reason: what it waits for, or what has happened.
+        session: the session's name; empty as long as there is none.
+        round: the last round that it has answered; None for none.
+    """
+
+    session: str = ""
+    round: Round | None = None
+
+
+class ParticipationPending(SecAggError):
+    """The time that was given is over, and the session is not. The state is kept: the same call goes on."""
+
+
+@dataclass(frozen=True, repr=False)
+class Site:
+    """What a participant has whatever the session is.
+
+    Attributes:
+        user: its user id in the roster, in the active model; otherwise None.
+        identity: in the active model.
+        roster: in the active model.
+        policy: what it accepts.
+        state: the folder of states and nonces.
+        key: that states are sealed under, or the file of that key.
+        rand: source of random bytes.
+        wait: seconds that a coordinator may hold a long poll.
+    """
+
+    user: int | None
+    identity: Identity | None
+    roster: Roster | None
+    policy: Policy
+    state: Path
+    key: Key
+    rand: RandomBytes
+    wait: float
+
+
+class Participation:
+    """One user's way through one session.
+
+    Args:
+        calls: the requests to the coordinator.
+        site: what the participant has.
+        given: the input.
+        session: its name; None for the only one that the user may join.
+        timeout: seconds until `ParticipationPending`; None to wait as long as the session takes.
+    """
+
+    def __init__(self, calls: Calls, site: Site, given: Input, session: str | None, timeout: float | None) -> None:
+        self._calls = calls
+        self._clock = calls.clock
+        self._site = site
+        self._input = given
+        self._policy = given.fitted(site.policy)
+        self._session = session or ""
+        self._timeout = optional(real)(timeout, "timeout")
+        self._begun = calls.clock()
+        self._digest = b""
+        self._in_u3 = False  # its input is in the sum, if there is one
+
+    def steps(self) -> Steps[Contribution]:
+        """Everything, in order."""
+        if not self._session:
+            self._session = yield from self._only_session()
+        announcement = yield from self._join()
+        machine = self._machine(announcement)
+        late = False
+        try:
+            yield from self._play(machine, announcement)
+        except (GeneratorExit, KeyboardInterrupt):
+            if machine.answered is None or machine.answered < Round.SHARE_KEYS:
+                _leave(machine)
+            raise
+        except _Ended as ended:
+            _leave(machine)
+            raise ended.error from None
+        except Refused as refused:
+            if refused.kind in _OUT:
+                _leave(machine)
+            if refused.kind is not Kind.LATE or not self._in_u3:
+                raise
+            late = True
+        if late:
+            yield from self._wait_for_end(announcement)
+        contribution = yield from self._result(announcement)
+        _leave(machine)
+        return contribution
+
+    # --- Before the protocol ----------------------------------------------------------------------------------------
+
+    def _only_session(self) -> Steps[str]:
+        """The name of the one session that this user may join; it waits until there is one."""
+        while True:
+            response = yield from self._calls.ask(Call("GET", SESSIONS, max_bytes=LIST_BYTES))
+            names = _names(self._json(response))
+            if len(names) == 1:
+                return names[0]
+            require(not names, f"there are several sessions to join: name one of {', '.join(names[:20])}")
+            yield from self._pause(response, "waiting for a session")
+
+    def _join(self) -> Steps[Announcement]:
+        """Take part, and check what the coordinator asks for: nothing of the protocol was sent yet."""
+        call = Call("POST", join_path(self._session), self._session, max_bytes=ANNOUNCEMENT_BYTES)
+        announcement = Announcement.from_json(self._json((yield from self._calls.ask(call))))
+        if announcement.session != self._session or self._site.user not in (None, announcement.user):
+            raise RemoteProtocolError("the coordinator's announcement is for another session, or another user")
+        params = announcement.params
+        self._policy.check(params, announcement.roster_hash, noisy=self._input.noisy)
+        self._input.check(params)
+        self._digest = sha256(params.encode()).digest()
+        yield self._standing("joined")
+        return announcement
+
+    def _machine(self, announcement: Announcement) -> Machine:
+        """The saved client, or a new one."""
+        place = self._place(announcement)
+        if place.file.exists():
+            return self._input.load(place)
+        over = announcement.round is not Round.ADVERTISE_KEYS
+        require(not over, f"session {self._session} has begun without this user, or is over")
+        if self._site.identity is None:  # an identity claims nonces by itself
+            self._claim(announcement.params)
+        return self._input.client(place)
+
+    def _place(self, announcement: Announcement) -> Place:
+        site, who = self._site, f"{self._calls.name}\n{self._session}\n{announcement.user}"
+        file = site.state / f"{sha256(who.encode()).hexdigest()[:32]}.client"
+        return Place(
+            announcement.params, announcement.user, site.identity, site.roster, file, site.key, self._clock, site.rand
+        )
+
+    def _claim(self, params: Params) -> None:
+        """The session's nonce is used once, in all runs of this participant."""
+        state = self._site.state
+        owner = sha256(b"secagg service participant v1" + self._calls.name.encode()).digest()
+        fresh = Nonces(state / "participant", owner, state).claim(params.nonce)
+        require(fresh, f"this participant has taken part in session {self._session} already, or in one with its nonce")
+
+    # --- The protocol -----------------------------------------------------------------------------------------------
+
+    def _play(self, machine: Machine, announcement: Announcement) -> Steps[None]:
+        """Answer each round."""
+        params = announcement.params
+        last = rounds_of(params)[-1]
+        if machine.answered is None:
+            answer: bytes | None = self._started(machine, params)
+        elif machine.finished and machine.answer is None:
+            raise _Ended(LocalProtocolError(f"this user has left session {self._session} after an error"))
+        else:
+            answer = machine.answer  # of a run before: its acknowledgement may have been lost
+        while True:
+            current = machine.answered
+            assert current is not None
+            if answer is not None:
+                yield from self._deliver(announcement, current, answer)
+            yield self._standing("answered", current)
+            request = yield from self._next(announcement, current)
+            if request is None:
+                return
+            if current is last:
+                raise _Ended(RemoteProtocolError("the coordinator asks on although the last round was answered"))
+            answer = self._answered(machine, request)
+
+    def _started(self, machine: Machine, params: Params) -> bytes:
+        """The client's first message. What prevents it ends the participation: nothing was sent."""
+        try:
+            return machine.start(params.encode())
+        except SecAggError as error:
+            raise _Ended(error) from None
+
+    def _answered(self, machine: Machine, request: bytes) -> bytes:
+        """The client's answer. What it refuses ends the participation, unless another process has the state."""
+        try:
+            return machine.receive(request)
+        except LocalProtocolError:
+            raise
+        except SecAggError as error:
+            raise _Ended(error) from None
+
+    def _deliver(self, announcement: Announcement, current: Round, answer: bytes) -> Steps[None]:
+        path = answer_path(self._session, announcement.user, current)
+        call = Call("POST", path, self._session, self._digest, current, answer, OCTETS)
+        self._check((yield from self._calls.ask(call)))
+        self._in_u3 = current >= Round.MASKED_INPUT_COLLECTION
+
+    def _next(self, announcement: Announcement, after: Round) -> Steps[bytes | None]:
+        """The next request; None once the session has finished."""
+        params = announcement.params
+        later = [current for current in rounds_of(params) if current > after]
+        size = max(ANNOUNCEMENT_BYTES, request_bytes(params, later[0]) if later else 0)
+        path = request_path(self._session, announcement.user, after, self._site.wait)
+        call = Call("GET", path, self._session, self._digest, max_bytes=size)
+        while True:
+            asked = self._clock()
+            response = self._check((yield from self._calls.ask(call)))
+            if response.status != 204:
+                return self._request(response, later[0] if later else None)
+            yield from self._pause(response, f"waiting for others after {after}", after, asked)
+
+    def _request(self, response: Response, expected: Round | None) -> bytes | None:
+        """The bytes of a request, or None from a coordinator that says that the session has finished."""
+        if _media_type(response) == JSON:
+            finished = _document(response).get("status") == "finished"
+            if not finished:
+                raise RemoteProtocolError("the coordinator answers neither with a request nor with the session's end")
+            return None
+        named = response.headers.get(ROUND.lower(), "")
+        if _media_type(response) != OCTETS or expected is None or named != ROUND_NAMES[expected]:
+            raise RemoteProtocolError("the coordinator's answer is no request of the next round: is the URL right?")
+        return response.content
+
+    def _wait_for_end(self, announcement: Announcement) -> Steps[None]:
+        """Until there is a sum: this user's input is in it, although the user missed a later round."""
+        path = request_path(self._session, announcement.user, rounds_of(announcement.params)[-1], self._site.wait)
+        call = Call("GET", path, self._session, self._digest, max_bytes=ANNOUNCEMENT_BYTES)
+        while True:
+            response = yield from self._calls.ask(call)
+            if response.successful and response.status != 204:
+                self._request(response, None)
+                return
+            with _late():
+                self._check(response)
+            yield from self._pause(response, "waiting for the sum, for which this user comes too late to help")
+
+    # --- After the protocol -----------------------------------------------------------------------------------------
+
+    def _result(self, announcement: Announcement) -> Steps[Contribution]:
+        """The sum, where participants may read it."""
+        params, user = announcement.params, announcement.user
+        if not announcement.results:
+            return Contribution(self._session, user, params)
+        call = Call("GET", result_path(self._session), self._session, self._digest, max_bytes=form_bytes(params))
+        form = ResultForm.from_json(self._json((yield from self._calls.ask(call))))
+        check_form(form, self._session, params)
+        call = Call("GET", sum_path(self._session), self._session, self._digest, max_bytes=sum_bytes(params))
+        total = read_sum(self._check((yield from self._calls.ask(call))).content, form, params)
+        decoded = self._input.decode(total, params, len(form.survivors))
+        return Contribution(self._session, user, params, form.survivors, total, decoded)
+
+    # --- HTTP -------------------------------------------------------------------------------------------------------
+
+    def _check(self, response: Response) -> Response:
+        """A successful answer; a refusal is raised."""
+        if not response.successful:
+            raise refusal(response.status, response.headers, response.content, self._clock())
+        return response
+
+    def _json(self, response: Response) -> object:
+        """What a successful answer in JSON holds."""
+        if _media_type(self._check(response)) != JSON:
+            raise RemoteProtocolError("the coordinator's answer is not JSON: is the URL right?")
+        return _document(response)
+
+    def _pause(
+        self, response: Response, reason: str, answered: Round | None = None, asked: float | None = None
+    ) -> Steps[None]:
+        """Wait before the next poll as long as the coordinator asks, and not at all if it has waited itself."""
+        now = self._clock()
+        if self._timeout is not None and now - self._begun >= self._timeout:
+            raise ParticipationPending(
+                f"{reason}, for {now - self._begun:,.0f} s: the same call goes on where this one has ended"
+            )
+        waited = asked is not None and now - asked >= POLL_PAUSE
+        least = 0.0 if waited else POLL_PAUSE
+        pause = min(LONGEST_PAUSE, max(least, parse_retry_after(response.headers.get("retry-after"), now) or 0.0))
+        yield self._standing(reason, answered, pause)
+        if pause > 0:
+            yield Wait(pause)
+
+    def _standing(self, reason: str, answered: Round | None = None, pause: float = 0.0) -> Standing:
+        return Standing(self._clock() - self._begun, pause, reason, self._session, answered)
+
+
+def _leave(machine: Machine) -> None:
+    """Remove the state. Another process may have gone on with it, which keeps it then."""
+    with suppress(LocalProtocolError, OSError):
+        machine.leave()
+
+
+class _Ended(Exception):
+    """The client has ended by an error of the protocol, and its state is of no more use."""
+
+    def __init__(self, error: SecAggError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@contextmanager
+def _late() -> Iterator[None]:
+    """Go on where the coordinator says that this user is out of the round."""
+    try:
+        yield
+    except Refused as refused:
+        if refused.kind is not Kind.LATE:
+            raise
+
+
+def _media_type(response: Response) -> str:
+    parsed = parse_media_type(response.headers.get("content-type", ""))
+    return "" if parsed is None else parsed[0]
+
+
+def _document(response: Response) -> Any:
+    try:
+        return loads(response.content)
+    except (ValueError, RecursionError):
+        raise RemoteProtocolError("the coordinator's answer is not JSON") from None
+
+
+def _names(document: object) -> list[str]:
+    """The names of the sessions that may be joined now."""
+    listed = Fields(document, "the list of sessions").array("sessions")
+    names = [each.session for each in map(Listed.from_json, listed) if each.round is Round.ADVERTISE_KEYS]
+    if not all(map(SESSION_NAME.fullmatch, names)):
+        raise RemoteProtocolError("the coordinator's list has a name that no session can have")
+    return names
