@@ -23,7 +23,7 @@ from secagg.service.policy import Policy, PolicyRefusal
 from secagg.service.refusals import Kind, Refused
 from secagg.service.resources import ROUND_NAMES, Announcement
 
-from ..support.coordinators import URL, Coordinator, Crash, Player, as_json, identities, play, problem, step
+from ..support.memory_coordinator import URL, Coordinator, Crash, Player, as_json, identities, play, problem, step
 
 N, M = 4, 3
 TOKENS = {f"site{u}": f"token-of-site-{u}-and-more" for u in range(1, N + 1)}
