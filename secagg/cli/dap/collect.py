@@ -17,7 +17,8 @@ from ...dap.task_file import CollectorParty
 from ...http.steps import Progress
 from ..app import CommandError, require
 from ..console import console, number_option, show, show_json, show_pairs, table
-from .common import AllowHttpOption, CaOption, JsonOption, duration, http_client, instant, load
+from ..durations import duration
+from .common import AllowHttpOption, CaOption, JsonOption, http_client, instant, load
 
 NOT_YET = 3  # the exit code where the batch is not ready; 2 is for errors
 REMINDER_SECONDS = 60.0  # between lines that say what is waited for, where stderr is no terminal

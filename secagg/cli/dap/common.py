@@ -32,18 +32,7 @@ AllowHttpOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _T = TypeVar("_T")
-
-
-def duration(option: str, text: str) -> int:
-    """The seconds of a duration such as 90, 90s, 5m, 1h or 30d."""
-    match = re.fullmatch(r"(\d{1,12})([smhd]?)", text.strip(), re.ASCII)
-    require(match is not None, f"{option} must be a duration such as 90s, 5m, 1h or 30d, got {text!r}")
-    assert match is not None
-    seconds = int(match[1]) * _UNITS[match[2] or "s"]
-    require(seconds >= 1, f"{option} must be at least a second")
-    return seconds
 
 
 def instant(option: str, text: str) -> int:
@@ -58,12 +47,6 @@ def instant(option: str, text: str) -> int:
         seconds = -1
     require(seconds >= 0, f"{option} must be a time such as 2026-01-31, 2026-01-31T12:00Z or POSIX seconds: {text!r}")
     return seconds
-
-
-def duration_text(seconds: float) -> str:
-    """A duration in the largest unit that it is a multiple of."""
-    unit = max((unit for unit, size in _UNITS.items() if seconds % size == 0), key=_UNITS.__getitem__, default="s")
-    return f"{int(seconds) // _UNITS[unit]} {unit}"
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from ...dap.task import time_text
 from ...http.base64url import base64url
 from ..app import App
 from ..console import integer, show, show_json, table
-from .common import ConfigOption, JsonOption, duration, opened, write_new
+from ..durations import duration
+from .common import ConfigOption, JsonOption, opened, write_new
 
 app = App(
     help="""HPKE keys that Clients seal reports to. Running servers notice a change within seconds.

@@ -33,11 +33,11 @@ from ..dp import (
     RhoOption,
     SpanOption,
 )
+from ..durations import duration
 from .common import (
     AllowHttpOption,
     ConfigOption,
     JsonOption,
-    duration,
     instant,
     load,
     opened,

@@ -4,7 +4,7 @@ from typing import Any
 
 from ...dap.privacy.extension import MAX_REPORTS, collections_allowed
 from ...dap.task import Task, time_text
-from .common import duration_text
+from ..durations import duration_text
 
 
 def vdaf_text(task: Task) -> str:
