@@ -1,8 +1,10 @@
 """Numbers and bytes at the public edge: the same value in plain Python, or an error that says what is expected."""
 
+import sys
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -73,6 +75,11 @@ def test_large_integers_stay_integers_among_objects() -> None:
     values = [-1, (1 << 63) + 1, 1 << 100]
     assert arguments.array(values, "x", object).tolist() == values
     assert arguments.array(values[:2], "x", object).tolist() == values[:2]
+
+
+def test_an_array_is_taken_while_another_thread_loads_what_masks_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "numpy.ma", ModuleType("numpy.ma"))
+    assert arguments.array([1, 2], "x").tolist() == [1, 2]
 
 
 def test_masked_arrays_in_a_list_are_refused_as_well() -> None:
