@@ -7,15 +7,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .contribution import Contribution
     from .coordinator import Coordinator
     from .deadlines import Deadlines
+    from .participant import AsyncParticipant, Participant
+    from .policy import Policy
     from .setup import SessionSetup
 
-__all__ = ["Coordinator", "Deadlines", "SessionSetup"]
+__all__ = [
+    "AsyncParticipant",
+    "Contribution",
+    "Coordinator",
+    "Deadlines",
+    "Participant",
+    "Policy",
+    "SessionSetup",
+]
 
 _HOME_OF = {
+    "AsyncParticipant": "participant",
+    "Contribution": "contribution",
     "Coordinator": "coordinator",
     "Deadlines": "deadlines",
+    "Participant": "participant",
+    "Policy": "policy",
     "SessionSetup": "setup",
 }
 
