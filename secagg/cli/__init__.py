@@ -20,6 +20,8 @@ app = App(
         "selftest": Later("selftest:selftest", "Check every kernel against known answers."),
         "bench": Later("bench:bench", "Measure the kernels beside OpenSSL."),
         "dp": Later("dp:app", "Choose noise: what a privacy budget costs in accuracy."),
+        "serve": Later("service.serve:serve", "Run a coordinator, for sessions between machines."),
+        "session": Later("service:app", "Make a coordinator's sessions, and read their sums."),
         "dap": Later("dap:app", "Run DAP: Leader, Helper, tasks, uploads and collection."),
     },
 )
@@ -46,6 +48,7 @@ def _secagg(
       secagg keygen --output user7.key
       secagg bench
       secagg dp epsilon-for --relative-error 2% --count 500 --task histogram
+      secagg serve --init coordinator --participants ada,bo,cy,di
       secagg dap init --role leader --dir leader
     """
 

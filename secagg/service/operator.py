@@ -1,0 +1,168 @@
+"""The operator's side of a coordinator: sessions made, looked at, read and aborted, over HTTP."""
+
+import json
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from io import BytesIO
+from typing import Any
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RemoteProtocolError
+from ..http.steps import Request, Response, Retries, Steps, Wait, run, send
+from ..http.urls import ServerUrl
+from .authentication import bearer
+from .problems import UNFINISHED, from_response
+from .resources import (
+    JSON,
+    SESSIONS,
+    Fields,
+    Listed,
+    ResultForm,
+    abort_path,
+    result_path,
+    session_path,
+    sum_path,
+)
+from .session import little_endian
+
+LIST_BYTES = 1 << 26
+STATUS_BYTES = 1 << 28  # ids of a million users, several times
+NPY_HEADER_BYTES = 1 << 12
+WAIT_SECONDS = 1.0
+
+_RETRIES = Retries(attempts=4, longest=10.0)
+
+
+class Operator:
+    """Asks a coordinator for what only its operator may. Methods block.
+
+    Args:
+        url: the coordinator's.
+        token: the operator's.
+        http: sends requests.
+        clock: POSIX seconds.
+        sleep: waits for a number of seconds.
+
+    Every method raises:
+        ServiceProblem: the coordinator refuses.
+        Unreachable, Busy: it does not answer, or is busy for long.
+        RemoteProtocolError: its answer is none.
+    """
+
+    def __init__(
+        self,
+        url: ServerUrl,
+        token: str,
+        http: httpx.Client,
+        *,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._base = url.base
+        self._headers = {"Authorization": bearer(token)}
+        self._http = http
+        self._clock = clock
+        self._sleep = sleep
+
+    def start(self, members: dict[str, Any]) -> dict[str, Any]:
+        """Make a session.
+
+        Args:
+            members: as docs/service.md names them.
+
+        Returns:
+            Its status, with the URL to give to participants.
+        """
+        return _object(self._ask("POST", SESSIONS, json.dumps(members).encode()))
+
+    def sessions(self) -> list[Listed]:
+        """All sessions, the latest first."""
+        document = _object(self._ask("GET", SESSIONS, max_bytes=LIST_BYTES))
+        return [Listed.from_json(each) for each in Fields(document, "the list of sessions").array("sessions")]
+
+    def status(self, session: str) -> dict[str, Any]:
+        """How a session stands.
+
+        Args:
+            session: its name.
+        """
+        return _object(self._ask("GET", session_path(session), max_bytes=STATUS_BYTES))
+
+    def abort(self, session: str, reason: str) -> dict[str, Any]:
+        """End a session without a sum.
+
+        Args:
+            session: its name.
+            reason: a sentence that everybody is told.
+        """
+        content = json.dumps({"reason": reason}).encode()
+        return _object(self._ask("POST", abort_path(session), content, max_bytes=STATUS_BYTES))
+
+    def result(self, session: str, *, wait: bool = False) -> ResultForm:
+        """What is known of the sum.
+
+        Args:
+            session: its name.
+            wait: whether to wait until there is one; otherwise a session that has none raises `ServiceProblem`.
+        """
+        response = run(self._http, self._until_finished(session, wait), self._sleep)
+        return ResultForm.from_json(_object(response))
+
+    def _until_finished(self, session: str, wait: bool) -> Steps[Response]:
+        while True:
+            response = yield from send(
+                self._request("GET", result_path(session), max_bytes=STATUS_BYTES), clock=self._clock, retries=_RETRIES
+            )
+            if response.successful:
+                return response
+            problem = from_response(response.status, response.headers, response.content, self._clock())
+            if problem.type != UNFINISHED or not wait:
+                raise problem
+            yield Wait(max(WAIT_SECONDS, problem.retry_after or 0.0))
+
+    def sum(self, form: ResultForm) -> NDArray[Any]:
+        """The sum, whose hash is the one that was stated.
+
+        Args:
+            form: what `result` gave.
+        """
+        largest = NPY_HEADER_BYTES + 8 * form.length
+        content = self._ask("GET", sum_path(form.session), max_bytes=largest).content
+        try:
+            total: NDArray[Any] = np.load(BytesIO(content), allow_pickle=False)
+        except (ValueError, EOFError, OSError):
+            raise RemoteProtocolError("the coordinator's sum is no array in NumPy's format") from None
+        return _checked(total, form)
+
+    def _ask(self, method: str, path: str, content: bytes = b"", *, max_bytes: int = 1 << 20) -> Response:
+        request = self._request(method, path, content, max_bytes=max_bytes)
+        response = run(self._http, send(request, clock=self._clock, retries=_RETRIES), self._sleep)
+        if not response.successful:
+            raise from_response(response.status, response.headers, response.content, self._clock())
+        return response
+
+    def _request(self, method: str, path: str, content: bytes = b"", *, max_bytes: int) -> Request:
+        headers = {**self._headers, "Content-Type": JSON} if content else self._headers
+        return Request(method, self._base + path, headers, content, max_bytes)
+
+
+def _object(response: Response) -> dict[str, Any]:
+    try:
+        document = json.loads(response.content)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise RemoteProtocolError("the coordinator's answer is no JSON object: is the URL right?")
+    return document
+
+
+def _checked(total: NDArray[Any], form: ResultForm) -> NDArray[Any]:
+    if total.shape != (form.length,) or str(total.dtype) != form.dtype:
+        raise RemoteProtocolError("the coordinator's sum has another length or type than it says")
+    if sha256(little_endian(total)).hexdigest() != form.sha256:
+        raise RemoteProtocolError("the coordinator's sum has another hash than it says")
+    return total
