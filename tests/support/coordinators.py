@@ -180,7 +180,7 @@ class Party:
         params: bytes | None = None,
         bend: Callable[[RequestScope], RequestScope] = lambda scope: scope,
         nonce: bytes | None = None,
-        **headers: str,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """Send a request; `bend` changes what is signed, or whose token it is."""
         own = {CONTENT_DIGEST: content_digest(sha256(content).digest())} if method == "POST" else {}
@@ -189,7 +189,9 @@ class Party:
             own["Authorization"] = sign(self.identity, scope, self.fresh_nonce() if nonce is None else nonce)
         elif self.token is not None:
             own["Authorization"] = bearer(self.token)
-        response = self.kept.http.request(method, self.kept.url + path, content=content, headers={**own, **headers})
+        response = self.kept.http.request(
+            method, self.kept.url + path, content=content, headers={**own, **(headers or {})}
+        )
         self.nonce = response.headers.get(NONCE)
         return response
 
@@ -233,18 +235,18 @@ class Table:
     clients: dict[int, Client] = field(default_factory=dict)
     inputs: dict[int, NDArray[np.uint32]] = field(default_factory=dict)
     roster: Roster | None = None
+    first: dict[int, bytes] = field(default_factory=dict)
 
     def start(self) -> dict[int, bytes]:
-        """Everybody's answer to AdvertiseKeys."""
-        answers = {}
-        for party in self.parties:
+        """Everybody's answer to AdvertiseKeys, the same whenever it is asked for."""
+        for party in self.parties if not self.clients else ():
             self.inputs[party.user] = np.full(self.params.m, party.user, np.uint32)
             client = Client(
                 self.params, party.user, self.inputs[party.user], identity=party.identity, roster=self.roster
             )
             self.clients[party.user] = client
-            answers[party.user] = client.start()
-        return answers
+            self.first[party.user] = client.start()
+        return self.first
 
     def play(self, until: Round | None = None) -> dict[int, bytes]:
         """Everybody answers each round before `until`; their answers to that round, which are not sent."""
