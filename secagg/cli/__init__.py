@@ -21,6 +21,7 @@ app = App(
         "bench": Later("bench:bench", "Measure the kernels beside OpenSSL."),
         "dp": Later("dp:app", "Choose noise: what a privacy budget costs in accuracy."),
         "serve": Later("service.serve:serve", "Run a coordinator, for sessions between machines."),
+        "join": Later("service.join:join", "Contribute a vector to a session of a coordinator."),
         "session": Later("service:app", "Make a coordinator's sessions, and read their sums."),
         "dap": Later("dap:app", "Run DAP: Leader, Helper, tasks, uploads and collection."),
     },

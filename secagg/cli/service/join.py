@@ -27,7 +27,7 @@ from ..vectors import read_vector
 
 _KEY_BYTES_MAX = 1 << 16
 _PEM = b"-----BEGIN "
-_TOKEN = re.compile(rb"\s*([!-~]{16,200})\s*")
+_TOKEN = re.compile(rb"\s*([!-~]{20,200})\s*")
 LEFT_OUT, PENDING = 1, 3  # exit codes
 
 
@@ -164,7 +164,8 @@ class _Told:
     def __call__(self, progress: Progress) -> None:
         assert isinstance(progress, Standing)
         self.joined = self.joined or progress.session != ""
-        line = f"session {progress.session}: {progress.reason}" if progress.session else progress.reason
+        line = progress.reason if progress.reason != "answered" else f"{progress.round} answered"
+        line = f"session {progress.session}: {line}" if progress.session else line
         if line != self._last:
             self._last = line
             print(line, file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 import json as json_module
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +14,8 @@ from ...service.authentication import make_token, token_hash
 from ...service.coordinator.config import Config, template
 from ...service.coordinator.process import serve as serve_coordinator
 from ...service.setup import check_name
-from ..app import CommandError, require
-from ..console import show_json, show_pairs
+from ..app import CommandError, fail, require
+from ..console import integer_option, show_json, show_pairs
 from .common import JsonOption, names_of
 
 CONFIG, TOKEN, PARTICIPANTS, TOKENS = "coordinator.toml", "operator.token", "participants.txt", "tokens"
@@ -40,12 +41,19 @@ def serve(
     listen: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
     ] = None,
+    demo: Annotated[
+        int | None,
+        integer_option(help="Run a coordinator and so many participants here, 10 .. 200, and lose three of them."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Run the coordinator until it is interrupted or terminated. One line on stdout says when it answers, and where.
 
     With --init it is set up first: a commented configuration, the operator's token (mode 600), and a token for each
     participant. Participants of the active model need none: they sign with their keys of `secagg keygen`.
+
+    --demo takes no set-up: coordinator and participants are processes on this machine, with keys and states in a
+    temporary folder. Three participants are killed in different rounds; the sum is printed beside the truth.
 
     It answers what is under way when it stops; after a crash it goes on where it was. Logs go to stderr, or to [log]
     file. SIGHUP opens that again, and reads the participants again.
@@ -55,10 +63,17 @@ def serve(
       secagg serve --init coordinator --participants ada,bo,cy,di
       secagg serve --config coordinator/coordinator.toml
       secagg serve --config coordinator/coordinator.toml --listen 127.0.0.1:0 --json
+      secagg serve --demo 20
+
+    Exit codes: 1 the sum of --demo is wrong.
     """
-    require((config is None) != (init is None), "give --config to serve, or --init to set up a coordinator")
+    chosen = [given for given in (config, init, demo) if given is not None]
+    require(len(chosen) == 1, "give --config to serve, --init to set up a coordinator, or --demo to see one at work")
+    require(demo is None or listen is None, "--demo listens where it likes: leave out --listen")
     require(participants is None or init is not None, "--participants goes with --init")
     names = [] if participants is None else names_of("--participants", participants)
+    if demo is not None:
+        _demonstrate(demo, json)
     if init is not None:
         _set_up(init, names, listen, json)
     if config is not None:
@@ -69,6 +84,39 @@ def serve(
 
 def _announce(url: str, as_json: bool) -> None:
     print(json_module.dumps({"listening": url}) if as_json else f"listening on {url}", flush=True)
+
+
+def _demonstrate(n: int, json: bool) -> None:
+    """Run it, and print the sum beside the truth."""
+    from ...service.demo import demonstrate
+
+    done = demonstrate(n, lambda line: print(line, file=sys.stderr, flush=True))
+    if json:
+        show_json(
+            {
+                "session": done.session,
+                "participants": done.n,
+                "lost": {str(u): str(current) for u, current in done.lost.items()},
+                "survivors": list(done.survivors),
+                "sum": done.sum.tolist(),
+                "truth": done.truth.tolist(),
+                "right": done.right,
+                "told": done.told,
+                "seconds": round(done.seconds, 3),
+            }
+        )
+    else:
+        show_pairs(
+            [
+                ("vectors in the sum", f"{len(done.survivors)} of {done.n}"),
+                ("the sum", " ".join(map(str, done.sum.tolist()))),
+                ("the truth", " ".join(map(str, done.truth.tolist()))),
+                ("participants who read it", str(done.told)),
+                ("seconds", f"{done.seconds:.1f}"),
+            ]
+        )
+    if not done.right:
+        fail("the sum differs from the one in the clear", code=1)
 
 
 def _set_up(folder: Path, names: list[str], listen: str | None, json: bool) -> None:
