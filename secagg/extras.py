@@ -1,19 +1,12 @@
 """How optional parts are installed."""
 
+_HTTP = ("httpx", "idna", "starlette", "uvicorn", "uvloop", "httptools", "prometheus_client")
+
 # Packages that commands import, beside those that are always there.
 _PACKAGES = {
     "cli": ("typer", "click", "rich"),
-    "dap": (
-        "httpx",
-        "idna",
-        "starlette",
-        "uvicorn",
-        "uvloop",
-        "httptools",
-        "sqlalchemy",
-        "psycopg",
-        "prometheus_client",
-    ),
+    "dap": (*_HTTP, "sqlalchemy", "psycopg"),
+    "service": _HTTP,
 }
 
 
@@ -26,14 +19,16 @@ def install_command(extra: str) -> str:
     return f"pip install '.[{extra}]' in a checkout of secagg"
 
 
-def not_installed(error: ModuleNotFoundError) -> str | None:
+def not_installed(error: ModuleNotFoundError, wanted: str = "") -> str | None:
     """A sentence that says what to install; None if this package is of no extra.
 
     Args:
         error: of an import.
+        wanted: the extra to name where several have the package.
     """
     package = (error.name or "").partition(".")[0]
-    for extra, packages in _PACKAGES.items():
-        if package in packages:
-            return f"this command needs the package {package}, which is not installed: {install_command(extra)}"
-    return None
+    extras = [extra for extra, packages in _PACKAGES.items() if package in packages]
+    if not extras:
+        return None
+    command = install_command(wanted if wanted in extras else extras[0])
+    return f"this command needs the package {package}, which is not installed: {command}"

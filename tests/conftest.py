@@ -21,6 +21,7 @@ DAP = ("httpx", "prometheus_client", "psycopg", "sqlalchemy", "starlette", "uvic
 DASK = ("prometheus_client",)  # which Dask loads where it is there
 NEED_DAP = (
     "tests/attacks/dap",
+    "tests/attacks/service",
     "tests/attacks/test_copied_state.py",
     "tests/attacks/test_server_off_the_air.py",
     "tests/bench",
@@ -29,6 +30,7 @@ NEED_DAP = (
     "tests/fuzz/test_decoders.py",
     "tests/http",
     "tests/project",
+    "tests/service",
     "tests/test_durable.py",
     "tests/test_imports.py",
     "tests/test_public_numbers.py",

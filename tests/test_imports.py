@@ -54,6 +54,7 @@ COMMANDS_WITHOUT = [
     "secagg._kernels",
     "secagg.dap",
     "secagg.dp",
+    "secagg.service",
     "secagg.protocol",
     "secagg.cli.console",
     "numpy",
@@ -73,8 +74,14 @@ WITHOUT = {
     "secagg.dap.client.collector": ["sqlalchemy", "starlette", "uvicorn"],
     "secagg.dap.server.config": ["starlette", "uvicorn", "httpx"],
     "secagg.dap.server.helper": ["secagg.dap.aggregator.leader", "secagg.dap.server.leader", "httpx", "uvicorn"],
+    "secagg.service": ["secagg.protocol", "secagg.http", "starlette", "uvicorn", "httpx"],
+    "secagg.service.authentication": ["starlette", "uvicorn", "httpx"],
+    "secagg.service.resources": ["starlette", "uvicorn", "httpx"],
+    "secagg.service.problems": ["starlette", "uvicorn", "httpx"],
+    "secagg.service.coordinator.config": ["httpx", "sqlalchemy", "secagg.dp", "secagg.noisy"],
     "secagg.cli": COMMANDS_WITHOUT,
     "secagg.cli.dap": COMMANDS_WITHOUT,
+    "secagg.cli.service": COMMANDS_WITHOUT,
 }
 
 _LOADED = """

@@ -102,7 +102,7 @@ class Later:
         try:
             found = getattr(import_module(f"{__package__}.{module}"), attribute)
         except ModuleNotFoundError as error:
-            reason = not_installed(error)
+            reason = not_installed(error, module.partition(".")[0])
             if reason is None:
                 raise
             raise CommandError(reason) from None
