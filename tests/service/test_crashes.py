@@ -1,0 +1,73 @@
+"""The power is cut before each step that a session of four takes on its disk, and comes back.
+
+Whatever the disk has kept of what was not synced: nobody hears two requests in one round, what was acknowledged
+counts, and the sum is that of U3.
+"""
+
+import pytest
+
+from secagg import Model, Round
+from secagg.service import journal, running
+from secagg.service.deadlines import Deadlines
+
+from ..support.coordinated import Coordinated, make_setup
+from ..support.forgetful import ForgetfulDisk, Memory, PowerCut
+
+DEADLINES = Deadlines(grace=10.0)
+PARTS = 3
+EVERYONE, REMAINING = (1, 2, 3, 4), (1, 2, 3)
+
+
+@pytest.fixture(autouse=True)
+def small_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages of round 1 on are files, and there is a checkpoint in the middle of round 2."""
+    monkeypatch.setattr(journal, "INLINE_BYTES", 100)
+    monkeypatch.setattr(running, "CHECKPOINT_BYTES", 250)
+
+
+def play(world: Coordinated) -> None:
+    """A whole session; user 4 says nothing after ShareKeys."""
+    while world.running is None or world.running.status == "running":
+        if world.running is None:
+            world.open()
+        current = world.session.round
+        late = current is not None and current >= Round.MASKED_INPUT_COLLECTION
+        world.play_round(REMAINING if late else EVERYONE)
+        if world.session.round is current and world.session.status == "running":
+            world.clock.now += 301.0  # user 4 keeps everybody waiting
+            world.session.tick()
+
+
+def play_through(world: Coordinated, disk: ForgetfulDisk, memory: Memory) -> int:
+    """The same, although the power is cut; how often it was."""
+    cuts = 0
+    while True:
+        try:
+            play(world)
+        except PowerCut:
+            cuts += 1
+            world.running = None
+            disk.restart(memory)
+        else:
+            return cuts
+
+
+def check(world: Coordinated) -> None:
+    assert world.session.status == "finished", world.session.describe()["reason"]
+    world.check_result()
+    assert world.session.result().survivors == REMAINING
+
+
+@pytest.mark.parametrize("start", range(PARTS))
+@pytest.mark.parametrize("memory", Memory, ids=lambda memory: memory.value)
+@pytest.mark.parametrize("model", Model, ids=lambda model: model.name.lower())
+def test_a_power_cut_before_any_step(model: Model, memory: Memory, start: int) -> None:
+    for cut_at in range(start, 1000, PARTS):
+        disk = ForgetfulDisk(cut_at)
+        world = Coordinated(make_setup(model, deadlines=DEADLINES), disk)
+        disk.cut_at = cut_at
+        cuts = play_through(world, disk, memory)
+        check(world)
+        if not cuts:
+            break
+    assert 100 < cut_at < 900
