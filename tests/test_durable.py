@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
@@ -340,6 +340,48 @@ def test_a_log_that_is_replaced_or_shortened_in_use_is_refused(path: Path) -> No
     durable.adopt(path)
     with pytest.raises(LocalProtocolError, match="was removed or replaced"):
         use()
+
+
+def test_a_document_is_removed_with_its_lock_and_what_a_crash_has_left(path: Path, events: list[str]) -> None:
+    """The file first, the lock last; both are gone from the disk when it returns. It can be made anew."""
+    change(path)
+    path.with_name("state.new").write_bytes(b"x")
+    events.clear()
+    opened = document(path)
+    with opened.turn() as contents:
+        events.clear()
+        contents.remove()
+        assert events == ["folder"] * 3
+        assert os.listdir(path.parent) == []
+    with pytest.raises(LocalProtocolError, match="was removed or replaced"), opened.turn():
+        pass
+    assert change(path) == ""
+
+
+def test_who_waits_for_a_document_that_is_removed_does_not_go_on(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lock is of a file without a name, which excludes nobody."""
+    change(path)
+    opened, refused, flock = Event(), list[str](), fcntl.flock
+
+    def noted(lock: int, operation: int) -> None:
+        opened.set()
+        flock(lock, operation)
+
+    def wait() -> None:
+        try:
+            change(path)
+        except LocalProtocolError as error:
+            refused.append(str(error))
+
+    thread = Thread(target=wait)
+    with document(path).turn() as contents:
+        monkeypatch.setattr(fcntl, "flock", noted)
+        thread.start()
+        opened.wait()  # it has the file of the lock open, and waits, or is about to
+        contents.remove()
+    thread.join()
+    assert refused == [f"{path}.lock was removed meanwhile: start again"]
+    assert change(path) == ""
 
 
 # --- bounds -----------------------------------------------------------------------------------------------------
