@@ -12,6 +12,8 @@ from copy import deepcopy
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -207,6 +209,37 @@ def _client() -> Client:
     return Client(params(), 3, rand=source(3))
 
 
+def _in_a_folder(act: Callable[..., Any]) -> Callable[..., Any]:
+    """A call that writes to the path that it is given, in a folder of its own."""
+
+    def function(**given: Any) -> Any:
+        with TemporaryDirectory() as folder:
+            return act(Path(folder, "client"), **given)
+
+    return function
+
+
+def _client_with_input() -> Client:
+    return Client(params(), 3, np.arange(4), rand=source(3))
+
+
+@_in_a_folder
+def _saved(path: Path, key: bytes, binding: bytes) -> Any:
+    _client_with_input().save(path, key=key, binding=binding, rand=source(1), clock=lambda: 0.0)
+    return path.read_bytes().partition(b"\n")[2]
+
+
+@_in_a_folder
+def _loaded(path: Path, **given: Any) -> Any:
+    client = _client_with_input()
+    client.save(path, key=ONES, binding=b"binding", clock=lambda: 0.0)
+    answer = client.start()
+    loaded = Client.load(path, params=params(), clock=lambda: 100.0, **given)
+    return loaded.answer == answer, loaded.answered
+
+
+call("protocol.client.Client.save", _saved, key=ONES, binding=b"binding")
+call("protocol.client.Client.load", _loaded, user_id=3, key=ONES, binding=b"binding", max_age=127)
 call("protocol.client.Client.receive", lambda data: _advertised(_client)[0].receive(data), data=_advertised(_client)[1])
 on(_client, "protocol.client.Client.start", announced=params().encode())
 
@@ -485,6 +518,26 @@ def _noisy_request() -> bytes:
 
 
 call("noisy.client.NoisyClient.receive", _received, data=_noisy_request())
+
+
+@_in_a_folder
+def _noisy_saved(path: Path, key: bytes) -> Any:
+    noisy_client(x=np.zeros(4, int)).save(path, key=key, rand=source(1), clock=lambda: 0.0)
+    return path.read_bytes().partition(b"\n")[2]
+
+
+@_in_a_folder
+def _noisy_loaded(path: Path, **given: Any) -> Any:
+    client = noisy_client(x=np.zeros(4, int))
+    client.save(path, key=ONES, clock=lambda: 0.0)
+    answer = client.start()
+    plan, ledger = noisy_sum().plan, dp.Ledger(ZCDP)
+    loaded = noisy.NoisyClient.load(path, params=noisy_params(), plan=plan, ledger=ledger, clock=lambda: 100.0, **given)
+    return loaded.answer == answer, loaded.finished
+
+
+call("noisy.client.NoisyClient.save", _noisy_saved, key=ONES)
+call("noisy.client.NoisyClient.load", _noisy_loaded, user_id=3, key=ONES, max_age=127)
 
 # Prio3. One report of each kind of message, in the order in which they are made.
 
