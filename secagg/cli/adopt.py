@@ -10,13 +10,16 @@ from .console import show
 
 
 def adopt(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A ledger, a file of nonces or a journal of releases.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A ledger, a file of nonces, a saved client or a journal of releases."),
+    ],
 ) -> None:
     """Use a copy of private state as the state itself, after a file was moved, restored or put on another disk.
 
-    A ledger, a file of nonces or a journal knows which file it is, and copies are refused: a copy lacks what was
-    written to the original later. Adopt a copy only if it is the newest, and if the original is no longer used.
-    Otherwise a budget is spent twice, or a nonce is used twice.
+    A ledger, a file of nonces, a saved client or a journal knows which file it is, and copies are refused: a copy
+    lacks what was written to the original later. Adopt a copy only if it is the newest, and if the original is no
+    longer used. Otherwise a budget is spent twice, a nonce is used twice, or a client answers a round twice.
 
     \b
     Example:

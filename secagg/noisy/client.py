@@ -146,7 +146,7 @@ class NoisyClient:
 
     @property
     def answered(self) -> Round | None:
-        """The last round that was answered; see `Client.answered`."""
+        """The last round that this client answered; None before `start`."""
         return self._client.answered if self._client is not None else None
 
     def start(self, announced: bytes | None = None) -> bytes:
@@ -163,7 +163,9 @@ class NoisyClient:
                 of a saved client is removed.
         """
         client = self._machine()
-        if not self._ledger.affords(self.plan.guarantee, total_variation=self.plan.total_variation):
+        if client.answered is None and not self._ledger.affords(
+            self.plan.guarantee, total_variation=self.plan.total_variation
+        ):
             self.leave()
             self._client = None
             raise BudgetExceeded(
@@ -227,7 +229,7 @@ class NoisyClient:
 
         Raises:
             LocalProtocolError: as for `Client.save`.
-            OSError: a file cannot be written.
+            OSError: as for `Client.save`.
         """
         binding = _cost_binding(self.plan)
         self._machine().save(path, key=key, counter=counter, binding=binding, clock=clock, rand=rand)

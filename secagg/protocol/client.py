@@ -264,14 +264,19 @@ class Client:
         Raises:
             LocalProtocolError: the client has started, has no input or is saved already; the file exists; the key, its
                 file or the folder is refused.
-            OSError: a file cannot be written.
+            OSError: a file cannot be written. The client has ended: its state may be in the file.
         """
         require(self._file is None, "this client is saved already")
         require(not self._started, "a client is saved before it starts: an older state of it would not be on disk")
         require(self._x is not None, "a client is saved with its input: call set_input() before")
-        owner = self._owner(binding)
-        file = ClientFile(path, owner, key, counter=counter, rand=rand, make_key=True)
-        file.make(self._memory(), int(clock()))
+        file = ClientFile(path, self._owner(binding), key, counter=counter, rand=rand, make_key=True)
+        try:
+            file.make(self._memory(), int(clock()))
+        except LocalProtocolError:
+            raise  # nothing was written
+        except BaseException:  # the file may be there, and whoever loads it must be the only one to go on
+            self.leave()
+            raise
         self._file = file
 
     @classmethod

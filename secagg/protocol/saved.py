@@ -272,8 +272,9 @@ def _key_in(path: Path, rand: RandomBytes | None) -> bytes:
             create(path, octets(rand(KEY_BYTES), "what rand returns"))
     try:
         with path.open("rb") as file:
-            others = os.fstat(file.fileno()).st_mode & 0o077
-            require(not others, f"{path} must be readable by its owner only: chmod 600 {path}")
+            status = os.fstat(file.fileno())
+            require(status.st_uid == os.geteuid(), f"{path} belongs to another user: run as that user")
+            require(not status.st_mode & 0o077, f"{path} must be readable by its owner only: chmod 600 {path}")
             return file.read(KEY_BYTES + 1)
     except OSError as error:
         raise LocalProtocolError(f"cannot read a key from {path}: {type(error).__name__}") from None

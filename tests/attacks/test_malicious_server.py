@@ -244,7 +244,7 @@ def test_server_cannot_make_a_client_drop_itself_by_leaving_out_its_signature() 
     """U4 without the client changes nothing: it is in the U3 that it has signed, and reveals no share of its s_sk."""
     session = Session(Model.ACTIVE, Round.UNMASKING)
     loot: Loot = defaultdict(set)
-    held = session.clients[2]._state.masked  # type: ignore[attr-defined]
+    held = session.clients[2]._state.masked  # type: ignore[union-attr]
     session.obey(2, part(session.request(2), ids([1, 3, 4, 5, 6])))
     collect(loot, 2, held, session.sent(Unmasking, 2))
     assert set(loot) == {(v, "b") for v in EVERYONE}

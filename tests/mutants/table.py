@@ -5,5 +5,6 @@ from .dp import MUTANTS as DP
 from .mutant import Mutant
 from .noisy import MUTANTS as NOISY
 from .protocol import MUTANTS as PROTOCOL
+from .saved import MUTANTS as SAVED
 
-MUTANTS: tuple[Mutant, ...] = (*DP, *NOISY, *DAP, *PROTOCOL)
+MUTANTS: tuple[Mutant, ...] = (*DP, *NOISY, *DAP, *PROTOCOL, *SAVED)

@@ -199,6 +199,18 @@ def test_who_cannot_pay_does_not_join_and_leaves_no_file(tmp_path: Path) -> None
     client.leave()
 
 
+def test_a_start_that_comes_late_removes_nothing(tmp_path: Path) -> None:
+    """The ledger cannot pay for a second session; the first one goes on."""
+    session = Session(Model.SEMI_HONEST, tmp_path)
+    session.play(Round.UNMASKING)
+    client = session.load()
+    assert client.answered is Round.MASKED_INPUT_COLLECTION
+    with pytest.raises(LocalProtocolError, match="has started already"):
+        client.start()
+    session.play(None)
+    assert session.server.survivors == (1, 2, 3, 4, 5)
+
+
 @MODELS
 def test_a_bad_request_costs_nothing_and_ends_the_client_for_good(model: Model, tmp_path: Path) -> None:
     session = Session(model, tmp_path)

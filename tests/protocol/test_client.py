@@ -190,8 +190,8 @@ def test_client_refuses_a_request_of_a_later_round() -> None:
 
 def sealed_for_2(clients: dict[int, Client], session: bytes, plaintext: bytes) -> bytes:
     """A ciphertext that user 1 could make for user 2."""
-    pair: KeyPair = clients[1]._state.c  # type: ignore[attr-defined]
-    other: KeyPair = clients[2]._state.c  # type: ignore[attr-defined]
+    pair: KeyPair = clients[1]._state.c  # type: ignore[union-attr]
+    other: KeyPair = clients[2]._state.c  # type: ignore[union-attr]
     return seal(share_key(pair.agree(point(other.public)), session, 1, 2), plaintext)
 
 
@@ -253,7 +253,7 @@ def test_a_well_sealed_bad_share_is_a_missing_share(plaintext: bytes) -> None:
 def test_client_never_reveals_both_shares_of_one_user() -> None:
     """Of each dealer exactly one share leaves: of b for those in U3, of s_sk for the others."""
     _, clients, requests = play_until(Round.UNMASKING, PARAMS, {Round.MASKED_INPUT_COLLECTION: {4}})
-    held = clients[2]._state.shares  # type: ignore[attr-defined]
+    held = clients[2]._state.shares  # type: ignore[union-attr]
     answer = decode(clients[2].receive(requests[2]), Unmasking)
     kind = {1: 1, 2: 1, 3: 1, 4: 0, 5: 1}
     assert [bytes(share) for share in answer.shares] == [held[v - 1, kind[v]].tobytes() for v in kind]

@@ -130,11 +130,11 @@ def test_a_client_lets_go_of_sums_with_min_users_inputs(model: Model, quorum: Se
 def test_t_shares_reveal_a_secret(t: int, users: int, quorum: Setting) -> None:
     quorum(users)
     before = play_until(Round.SHARE_KEYS, make(t=t))
-    secret: bytes = before[1][1]._state.s.secret  # type: ignore[attr-defined]
+    secret: bytes = before[1][1]._state.s.secret  # type: ignore[union-attr]
     _, clients, requests = after(before)
     for u, request in requests.items():
         clients[u].receive(request)
-    shares = np.stack([client._state.shares[:1, 0] for client in clients.values()])  # type: ignore[attr-defined]
+    shares = np.stack([client._state.shares[:1, 0] for client in clients.values()])  # type: ignore[union-attr]
     xs = np.arange(1, N + 1, dtype=np.uint32)
     assert shamir.reconstruct(shares[:t], xs[:t]).tobytes() == secret
     assert shamir.reconstruct(shares[: t - 1], xs[: t - 1]).tobytes() != secret

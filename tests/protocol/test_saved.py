@@ -264,6 +264,35 @@ def test_bad_arguments(path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.parametrize("step", ["write", "fsync", "replace"])
+def test_a_client_that_may_be_in_a_file_does_not_go_on_without_it(
+    step: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, client = recorded(Model.SEMI_HONEST), recorded(Model.SEMI_HONEST).fresh()
+    with monkeypatch.context() as patch:
+
+        def fails(*_: Any, **__: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(os, step, fails)
+        with pytest.raises(OSError, match="No space left"):
+            client.save(path, key=KEY)
+    with pytest.raises(LocalProtocolError, match="has started already"):
+        client.start()
+    assert client.finished
+    assert client._randomness is None
+    session.saved(path)
+
+
+def test_a_client_that_was_refused_a_file_goes_on_without_it(path: Path) -> None:
+    session = recorded(Model.SEMI_HONEST)
+    session.saved(path)
+    client = session.fresh()
+    with pytest.raises(LocalProtocolError, match="holds a client already"):
+        client.save(path, key=KEY)
+    session.play(client, session.rounds)
+
+
 # --- the key in a file ------------------------------------------------------------------------------------------
 
 
@@ -282,6 +311,16 @@ def test_a_missing_file_of_the_key_is_made_for_its_owner_alone(path: Path) -> No
     key.chmod(0o640)
     with pytest.raises(LocalProtocolError, match="must be readable by its owner only: chmod 600"):
         session.load(path, key=key)
+
+
+def test_a_key_of_another_user_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, user = path.with_name("key"), os.geteuid()
+    durable.create(key, KEY)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: user + 1)
+        with pytest.raises(LocalProtocolError, match="key belongs to another user"):
+            recorded(Model.SEMI_HONEST).saved(path, key=key)
+    recorded(Model.SEMI_HONEST).saved(path, key=key)
 
 
 @pytest.mark.parametrize("content", [b"", bytes(31), bytes(33), bytes(1 << 20)])
