@@ -15,11 +15,14 @@ from pathlib import Path
 
 from ..durable import check_mark, mark
 from ..errors import LocalProtocolError, RemoteProtocolError, require
-from .records import ALL_DURABLE, INLINE_BYTES, Body, Framed, Kind, frame, frames, is_torn
+from .records import ALL_DURABLE, Body, Framed, Kind, frame, frames, is_torn
 from .storage import File, Storage
 
 KIND = "session journal"
 NAME = "journal"
+INLINE_BYTES = 1 << 16
+"""The largest body that lies in its record."""
+
 JOURNAL_BYTES = 1 << 30
 BODY_BYTES = 1 << 33
 _MARK_BYTES = 128

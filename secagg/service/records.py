@@ -19,9 +19,6 @@ from ..protocol.messages import Round
 
 HEADER = struct.Struct(">IBQ")
 _CRC_BYTES = 4
-INLINE_BYTES = 1 << 16
-"""The largest body that lies in its record."""
-
 ALL_DURABLE = (1 << 64) - 1
 """For records of a file that is on disk as a whole before it has its name."""
 

@@ -5,6 +5,6 @@ from .dp import MUTANTS as DP
 from .mutant import Mutant
 from .noisy import MUTANTS as NOISY
 from .protocol import MUTANTS as PROTOCOL
-from .saved import MUTANTS as SAVED
+from .sessions import MUTANTS as SESSIONS
 
-MUTANTS: tuple[Mutant, ...] = (*DP, *NOISY, *DAP, *PROTOCOL, *SAVED)
+MUTANTS: tuple[Mutant, ...] = (*DP, *NOISY, *DAP, *PROTOCOL, *SESSIONS)

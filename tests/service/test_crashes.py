@@ -1,8 +1,10 @@
-"""The power is cut before each step that a session of four takes on its disk, and comes back.
+"""The power is cut before each step that a session takes on its disk, and comes back.
 
 Whatever the disk has kept of what was not synced: nobody hears two requests in one round, what was acknowledged
 counts, and the sum is that of U3.
 """
+
+import random
 
 import pytest
 
@@ -15,7 +17,6 @@ from ..support.forgetful import ForgetfulDisk, Memory, PowerCut
 
 DEADLINES = Deadlines(grace=10.0)
 PARTS = 3
-EVERYONE, REMAINING = (1, 2, 3, 4), (1, 2, 3)
 
 
 @pytest.fixture(autouse=True)
@@ -25,16 +26,20 @@ def small_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "CHECKPOINT_BYTES", 250)
 
 
+def remaining(world: Coordinated) -> tuple[int, ...]:
+    return tuple(world.users)[:-1]
+
+
 def play(world: Coordinated) -> None:
-    """A whole session; user 4 says nothing after ShareKeys."""
+    """A whole session; the last user says nothing after ShareKeys."""
     while world.running is None or world.running.status == "running":
         if world.running is None:
             world.open()
         current = world.session.round
         late = current is not None and current >= Round.MASKED_INPUT_COLLECTION
-        world.play_round(REMAINING if late else EVERYONE)
+        world.play_round(remaining(world) if late else world.users)
         if world.session.round is current and world.session.status == "running":
-            world.clock.now += 301.0  # user 4 keeps everybody waiting
+            world.clock.now += 301.0  # it keeps everybody waiting
             world.session.tick()
 
 
@@ -55,7 +60,7 @@ def play_through(world: Coordinated, disk: ForgetfulDisk, memory: Memory) -> int
 def check(world: Coordinated) -> None:
     assert world.session.status == "finished", world.session.describe()["reason"]
     world.check_result()
-    assert world.session.result().survivors == REMAINING
+    assert world.session.result().survivors == remaining(world)
 
 
 @pytest.mark.parametrize("start", range(PARTS))
@@ -63,11 +68,33 @@ def check(world: Coordinated) -> None:
 @pytest.mark.parametrize("model", Model, ids=lambda model: model.name.lower())
 def test_a_power_cut_before_any_step(model: Model, memory: Memory, start: int) -> None:
     for cut_at in range(start, 1000, PARTS):
-        disk = ForgetfulDisk(cut_at)
-        world = Coordinated(make_setup(model, deadlines=DEADLINES), disk)
-        disk.cut_at = cut_at
-        cuts = play_through(world, disk, memory)
-        check(world)
-        if not cuts:
+        if not cut_once(model, 4, memory, cut_at):
             break
     assert 100 < cut_at < 900
+
+
+def cut_once(model: Model, n: int, memory: Memory, cut_at: int) -> bool:
+    """A session in which the power is cut before this step; False if it has fewer."""
+    disk = ForgetfulDisk(cut_at)
+    world = Coordinated(make_setup(model, n, deadlines=DEADLINES), disk)
+    disk.cut_at = cut_at
+    cuts = play_through(world, disk, memory)
+    check(world)
+    return cuts > 0
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("start", range(PARTS))
+@pytest.mark.parametrize("model", Model, ids=lambda model: model.name.lower())
+def test_a_power_cut_in_a_session_of_eight(model: Model, start: int) -> None:
+    for cut_at in range(start, 3000, PARTS):
+        if not cut_once(model, 8, Memory.ANYTHING, cut_at):
+            break
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("memory", Memory, ids=lambda memory: memory.value)
+@pytest.mark.parametrize("model", Model, ids=lambda model: model.name.lower())
+def test_a_power_cut_in_a_session_of_a_hundred(model: Model, memory: Memory) -> None:
+    for _ in range(8):
+        cut_once(model, 100, memory, random.randrange(6000))

@@ -12,8 +12,8 @@ import pytest
 from secagg.durable import adopt
 from secagg.errors import LocalProtocolError
 from secagg.service import journal as journals
-from secagg.service.journal import NAME, Journal, JournalFailed
-from secagg.service.records import INLINE_BYTES, Body, Kind, frame
+from secagg.service.journal import INLINE_BYTES, NAME, Journal, JournalFailed
+from secagg.service.records import Body, Kind, frame
 from secagg.service.storage import Disk
 
 from ..support.forgetful import ForgetfulDisk, Memory, PowerCut
