@@ -147,6 +147,14 @@ class Opaque:
 
 
 @dataclass(frozen=True)
+class Lent(Opaque):
+    """The same, read without a copy: a view of the message, which is good as long as that is."""
+
+    def read(self, reader: Reader) -> memoryview:  # type: ignore[override]
+        return self._taken(reader)
+
+
+@dataclass(frozen=True)
 class Text:
     """UTF-8 after its length, which has `prefix` bytes."""
 

@@ -5,7 +5,7 @@ open: signatures of round 2 are not passed on. A checkpoint has these, the SHA-2
 when it comes again, and what was noted on the way.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import vector
-from ..codec import Fixed, Ids, Items, Octets, Opaque, Struct, Text, UInt, Vector, Version
+from ..codec import Fixed, Ids, Items, Octets, Reader, Struct, Text, UInt, Vector, Version
 from ..errors import RemoteProtocolError
 from .deliveries import DIGEST_BYTES
 from .messages import SESSION_BYTES, Round, UserIds, UsersHash
 from .params import Params
 
 VERSION = 1
+_SLICE = 1 << 17  # elements; eight of them take whole bytes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,7 +39,7 @@ class Remark(Struct):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Checkpoint(Struct):
-    """A checkpoint on the wire.
+    """A checkpoint on the wire, without the packed sum of the masked inputs mod R, which follows it to the end.
 
     Attributes:
         version: of this format.
@@ -48,7 +49,6 @@ class Checkpoint(Struct):
         digests: the SHA-256 of each of their messages, uint8[k, 32].
         refused: the users of U2 who are out because of what they sent, ascending.
         unopened: the ciphertexts that did not open, as (holder, dealer), ascending.
-        y: the sum of the masked inputs mod R, packed.
         faults: all that the server has noted as faults since the session began.
         strays: the same of strays.
     """
@@ -60,14 +60,27 @@ class Checkpoint(Struct):
     digests: Annotated[Octets, Items((DIGEST_BYTES,))]
     refused: UserIds
     unopened: Annotated[Ids, Items((2,), "u4")]
-    y: Annotated[bytes, Opaque(4)]
     faults: Annotated[tuple[Remark, ...], Vector(Remark, 4)]
     strays: Annotated[tuple[Remark, ...], Vector(Remark, 4)]
 
-    def check(self, u2: Ids, u2_hash: bytes, params: Params) -> None:
+    @classmethod
+    def split(cls, data: bytes | memoryview) -> tuple["Checkpoint", memoryview]:
+        """A checkpoint, and the packed sum.
+
+        Args:
+            data: the bytes.
+
+        Raises:
+            RemoteProtocolError: the bytes do not begin with a checkpoint.
+        """
+        reader = Reader(data)
+        return cls.read(reader), reader.take_rest()
+
+    def check(self, y: memoryview, u2: Ids, u2_hash: bytes, params: Params) -> None:
         """Check that a server with this U2 can go on from here.
 
         Args:
+            y: the packed sum.
             u2: U2, ascending.
             u2_hash: its hash.
             params: the session's parameters.
@@ -84,12 +97,18 @@ class Checkpoint(Struct):
         _check(bool(np.isin(self.unopened[:, 0], self.users).all()), "a ciphertext did not open for nobody in the sum")
         keys = self.unopened[:, 0].astype(np.uint64) << np.uint64(32) | self.unopened[:, 1]
         _check(_ascending(keys), "the list of unopened ciphertexts is not ascending")
-        _check(vector.packed_check(self.y, params.m, params.modulus), "the sum is no vector of this session")
+        _check(vector.packed_check(y, params.m, params.modulus), "the sum is no vector of this session")
 
     def dealers_of(self, holder: int) -> Ids:
         """Whose ciphertexts did not open for a user, ascending."""
         dealers: Ids = self.unopened[self.unopened[:, 0] == holder, 1]
         return dealers
+
+
+def packed_slices(total: NDArray[Any], modulus: int) -> Iterator[bytes]:
+    """A vector's packed bytes, piece by piece, so that they are never in memory as a whole."""
+    for start in range(0, len(total), _SLICE):
+        yield vector.pack(total[start : start + _SLICE], modulus).tobytes()
 
 
 def pairs(unopened: Iterable[tuple[int, int]]) -> Ids:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, ClassVar, TypeVar
 
-from ..codec import IDS, Fixed, Ids, Items, Octets, Opaque, Struct
+from ..codec import IDS, Fixed, Ids, Items, Lent, Octets, Struct
 from ..errors import RemoteProtocolError
 from .identity import SIGNATURE_BYTES
 from .params import Model, Params
@@ -108,7 +108,7 @@ class MaskedInputCollection(Answer):
     ROUND = Round.MASKED_INPUT_COLLECTION
     session: SessionId
     u2_hash: UsersHash
-    y: Annotated[bytes, Opaque(4)]
+    y: Annotated[bytes | memoryview, Lent(4)]
     unopened: UserIds
 
 

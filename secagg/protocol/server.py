@@ -5,8 +5,9 @@ returns each client's next request. A bad message does not end the session: its 
 `faults`. A message may come twice. A message that proves nothing against its sender is listed in `strays`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from itertools import chain
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..codec import Ids, Octets
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError, require
 from ..primitives import KeyPair, are_public_keys, self_mask
 from .authentication import PARAMS_DIFFER, Pki
-from .checkpoint import VERSION, Checkpoint, Remark, pairs
+from .checkpoint import VERSION, Checkpoint, Remark, packed_slices, pairs
 from .deliveries import Deliveries, Stray, StrayMessage
 from .identity import SIGNATURE_BYTES, Roster
 from .messages import (
@@ -269,9 +270,13 @@ class Server:
         Raises:
             LocalProtocolError: another round is due, or a masked input came without its digest.
         """
+        return b"".join(self.checkpoint_parts())
+
+    def checkpoint_parts(self) -> Iterator[bytes]:
+        """The same, piece by piece: it is as long as a masked input. No message may be received meanwhile."""
         self._require_masked_inputs()
         users = sorted(self._answered)
-        return Checkpoint(
+        head = Checkpoint(
             version=VERSION,
             session=self._session,
             u2_hash=self._u2_hash,
@@ -279,10 +284,10 @@ class Server:
             digests=self._deliveries.digests(users, Round.MASKED_INPUT_COLLECTION),
             refused=np.setdiff1d(self._u2, sorted(self._expected)).astype(np.uint32),
             unopened=pairs(self._unopened),
-            y=vector.pack(self._sum, self.params.modulus).tobytes(),
             faults=tuple(Remark(*fault) for fault in self.faults),
             strays=tuple(Remark(*stray) for stray in self.strays),
-        ).encode()
+        )
+        return chain([head.encode()], packed_slices(self._sum, self.params.modulus))
 
     def resume(self, data: bytes | memoryview) -> dict[int, bytes]:
         """Go on from a checkpoint, in place of the masked inputs that are in it.
@@ -300,14 +305,14 @@ class Server:
         # It is of this round, and its lists are those of a server that has U2.
         self._require_masked_inputs()
         require(not self._answered and self._expected == set(self._u2.tolist()), "a masked input has come already")
-        saved = Checkpoint.decode(data if isinstance(data, memoryview) else octets(data, "data"))
+        saved, y = Checkpoint.split(_unchanging(data))
         self._check_session(saved.session)
-        saved.check(self._u2, self._u2_hash, self.params)
+        saved.check(y, self._u2, self._u2_hash, self.params)
         unopened = {u: saved.dealers_of(u) for u in saved.users.tolist()}
         held = {u: self._dealers_held(u, dealers) for u, dealers in unopened.items()}
 
         # The sum, who is in it, and what was noted on the way.
-        self._sum = vector.unpack(saved.y, self.params.m, self.params.modulus)
+        self._sum = vector.unpack(y, self.params.m, self.params.modulus)
         self._held.update(held)
         self._unopened = {WrongShare(*pair) for pair in saved.unopened.tolist()}
         self._answered = set(saved.users.tolist())

@@ -22,8 +22,6 @@ _CRC_BYTES = 4
 ALL_DURABLE = (1 << 64) - 1
 """For records of a file that is on disk as a whole before it has its name."""
 
-NO_ROUND = 255
-
 
 class Kind(IntEnum):
     """What a record says."""
@@ -32,9 +30,8 @@ class Kind(IntEnum):
     JOINED = 2
     MESSAGE = 3
     ENDED = 4
-    ABORTED = 5
-    CHECKPOINT = 6
-    OVER = 7
+    CHECKPOINT = 5
+    OVER = 6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -83,15 +80,6 @@ class EndedRecord(Struct):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AbortedRecord(Struct):
-    """The session ends without a sum; `round` is NO_ROUND if none was due."""
-
-    at: Annotated[float, Real()]
-    round: Annotated[int, UInt(1)]
-    reason: Annotated[str, Text(2)]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
 class CheckpointRecord(Struct):
     """The masked inputs so far, which the journal has no more."""
 
@@ -103,7 +91,7 @@ class CheckpointRecord(Struct):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class OverRecord(Struct):
-    """What remains of a session that is over."""
+    """What remains of a session that has finished or was aborted: this decision."""
 
     memory: Annotated[bytes, Opaque(4)]
     has_result: Annotated[bool, Truth()]

@@ -9,7 +9,7 @@ round with the same users.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -21,8 +21,6 @@ from ..errors import Abort, LocalProtocolError, RemoteProtocolError, require
 from ..protocol.messages import Round
 from .journal import NAME, Journal, JournalFailed, Spool, content, is_ours
 from .records import (
-    NO_ROUND,
-    AbortedRecord,
     Body,
     CheckpointRecord,
     EndedRecord,
@@ -33,12 +31,13 @@ from .records import (
 )
 from .refusals import Kind as Refusal
 from .refusals import Refused
-from .session import Aborted, Checkpoint, Decision, Ended, Opened, Result, Session, Status, little_endian
+from .session import Aborted, Decision, Ended, Opened, Result, Session, Status, little_endian
 from .setup import SessionSetup
 from .storage import Disk, Storage
 
-CHECKPOINT_BYTES = 1 << 26
-"""After so many bytes of masked inputs a checkpoint takes their place."""
+CHECKPOINT_BYTES, CHECKPOINT_INPUTS = 1 << 26, 8
+"""After so many bytes and so many masked inputs a checkpoint takes their place: it is as long as one of them, and so
+adds an eighth at most to what is written."""
 
 Clock = Callable[[], float]
 _NOTHING = Body(bytes(32), 0, 0, b"")
@@ -159,9 +158,6 @@ class RunningSession:
         self._checkpoint, self._result = replay.checkpoint, replay.result
         if self._session.status is Status.RUNNING:
             self._session.wait_at_least(self._clock() + self.setup.deadlines.grace)
-        elif not replay.archived:
-            with self._durably():
-                self._archive(None)
 
     # What is fixed, and how far it is.
 
@@ -302,7 +298,8 @@ class RunningSession:
         with self._durably():
             while self._line and self._line[0].place <= synced:
                 self._take(self._line.popleft())
-            if self._input_bytes >= CHECKPOINT_BYTES and not self._session.closing:
+            enough = self._input_bytes >= CHECKPOINT_BYTES and len(self._inputs) >= CHECKPOINT_INPUTS
+            if enough and not self._session.closing:
                 self._settle()
                 self._make_checkpoint()
 
@@ -402,9 +399,6 @@ class RunningSession:
         """Put a decision on disk, and let it count."""
         now = self._clock()
         if isinstance(decision, Aborted):
-            number = NO_ROUND if decision.round is None else int(decision.round)
-            self._append(Kind.ABORTED, AbortedRecord(now, number, decision.reason).encode())
-            self._journal.sync()
             self._session.abort(decision, now)
             self._archive(None)
             return
@@ -452,7 +446,7 @@ class RunningSession:
     def _make_checkpoint(self) -> None:
         """Put the sum so far in place of the masked inputs; nothing is on its way meanwhile."""
         made = self._session.checkpoint()
-        body = self._stored(made.data)
+        body = self._stored(made.parts)
         record = CheckpointRecord(made.goal_met is not None, made.goal_met or 0.0, made.received_bytes, body)
         self._journal.rewrite(_is_no_masked_input, [(Kind.CHECKPOINT, record.encode())])
         old = [*self._inputs, *([] if self._checkpoint is None else [self._checkpoint])]
@@ -461,18 +455,19 @@ class RunningSession:
 
     def _archive(self, result: Result | None) -> None:
         """Drop all messages of a session that is over; what remains is on disk before anybody hears of it."""
-        body = _NOTHING if result is None else self._stored(little_endian(result.sum))
+        body = _NOTHING if result is None else self._stored([little_endian(result.sum)])
         record = OverRecord(self._session.remember(), result is not None, body)
         self._journal.rewrite(lambda kind, _: kind is Kind.SETUP, [(Kind.OVER, record.encode())])
         self._session.result, self._result = None, None if result is None else body
         self._inputs, self._input_bytes, self._checkpoint = [], 0, None
         self._journal.forget(self._journal.named - {body.number})
 
-    def _stored(self, data: bytes | memoryview) -> Body:
+    def _stored(self, parts: Iterable[bytes | memoryview]) -> Body:
         """Bytes as a body, which is on disk once the record with it is."""
         spool = self._journal.spool()
         try:
-            spool.write(data)
+            for part in parts:
+                spool.write(part)
             body = spool.seal()
             self._journal.name(body)
         finally:
@@ -652,17 +647,12 @@ class _Replay:
         if not session.is_last_round:  # the sum takes long, and is worked out once the session is open
             session.open(session.work_out(), record.at)
 
-    def _take_aborted(self, data: bytes) -> None:
-        record = AbortedRecord.decode(data)
-        current = None if record.round == NO_ROUND else Round(record.round)
-        self._machine.abort(Aborted(current, record.reason), record.at)
-
     def _take_checkpoint(self, data: bytes) -> None:
         record = CheckpointRecord.decode(data)
         self.checkpoint = record.body
         with self._content(record.body) as view:
             goal_met = record.goal_met if record.has_goal else None
-            self._machine.resume(Checkpoint(view, goal_met, record.received_bytes))
+            self._machine.resume(view, goal_met, record.received_bytes)
 
     def _take_over(self, data: bytes) -> None:
         record = OverRecord.decode(data)
@@ -677,7 +667,6 @@ class _Replay:
         Kind.JOINED: _take_joined,
         Kind.MESSAGE: _take_message,
         Kind.ENDED: _take_ended,
-        Kind.ABORTED: _take_aborted,
         Kind.CHECKPOINT: _take_checkpoint,
         Kind.OVER: _take_over,
     }

@@ -7,7 +7,7 @@ with the same arguments in the same order gets the same requests, byte for byte:
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -114,12 +114,12 @@ class Checkpoint:
     """What stands in place of masked inputs.
 
     Attributes:
-        data: of `Server.checkpoint`.
+        parts: of the server's, which together are its bytes.
         goal_met: when the goal of the round was met; None if it was not.
         received_bytes: of all messages so far.
     """
 
-    data: bytes | memoryview
+    parts: Iterator[bytes]
     goal_met: float | None
     received_bytes: int
 
@@ -496,22 +496,24 @@ class Session:
     # What is kept of masked inputs, and of a session that is over.
 
     def checkpoint(self) -> Checkpoint:
-        """What stands in place of the masked inputs so far; see `Server.checkpoint`."""
-        return Checkpoint(self._running().checkpoint(), self._goal_met, self.received_bytes)
+        """What stands in place of the masked inputs so far; see `Server.checkpoint`. Nothing may come meanwhile."""
+        return Checkpoint(self._running().checkpoint_parts(), self._goal_met, self.received_bytes)
 
-    def resume(self, checkpoint: Checkpoint) -> None:
+    def resume(self, data: bytes | memoryview, goal_met: float | None, received_bytes: int) -> None:
         """Go on from a checkpoint, in place of the masked inputs that are in it.
 
         Args:
-            checkpoint: of this session.
+            data: of the server.
+            goal_met: as `Checkpoint` has it.
+            received_bytes: as well.
 
         Raises:
             RemoteProtocolError: the checkpoint is another session's.
             LocalProtocolError: another round is due.
         """
         server = self._running()
-        self._taken[Round.MASKED_INPUT_COLLECTION] |= server.resume(checkpoint.data)
-        self._goal_met, self.received_bytes = checkpoint.goal_met, checkpoint.received_bytes
+        self._taken[Round.MASKED_INPUT_COLLECTION] |= server.resume(data)
+        self._goal_met, self.received_bytes = goal_met, received_bytes
         self._note_faulty(set(self._requests) - server.waiting - server.answered)
 
     def remember(self) -> bytes:

@@ -113,7 +113,7 @@ REJECTIONS: dict[str, tuple[type[Answer], Callable[[Any], dict[str, Any]], str]]
         "only 2 ciphertexts opened",
     ),
     "a short vector": (MaskedInputCollection, lambda a: {"y": a.y[:-1]}, "wrong length"),
-    "a long vector": (MaskedInputCollection, lambda a: {"y": a.y + b"\0"}, "wrong length"),
+    "a long vector": (MaskedInputCollection, lambda a: {"y": bytes(a.y) + b"\0"}, "wrong length"),
     "an empty vector": (MaskedInputCollection, lambda a: {"y": b""}, "wrong length"),
     "an entry not below R": (MaskedInputCollection, lambda a: {"y": b"\xfd\xff" + bytes(6)}, "an entry >= R"),
     "dirty padding": (MaskedInputCollection, lambda a: {"y": bytes(7) + b"\x10"}, "dirty padding"),

@@ -174,11 +174,11 @@ def test_a_rewritten_journal_keeps_what_it_is_told_to(tmp_path: Path) -> None:
     disk, folder = Disk(), tmp_path / "state" / "session"
     journal = filled(disk, folder)
     journal.append(Kind.ENDED, b"waits")
-    journal.rewrite(lambda kind, body: bytes(body) != b"one", [(Kind.ABORTED, b"new")])
+    journal.rewrite(lambda kind, body: bytes(body) != b"one", [(Kind.OVER, b"new")])
     journal.append(Kind.JOINED, b"after")
     journal.sync()
     journal.close()
-    expected = [FILLED[0], FILLED[2], (Kind.ENDED, b"waits"), (Kind.ABORTED, b"new"), (Kind.JOINED, b"after")]
+    expected = [FILLED[0], FILLED[2], (Kind.ENDED, b"waits"), (Kind.OVER, b"new"), (Kind.JOINED, b"after")]
     assert opened(disk, folder)[1] == expected
 
 

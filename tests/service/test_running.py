@@ -3,7 +3,7 @@
 import os
 import sys
 import threading
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,7 @@ def begun(model: Model = Model.SEMI_HONEST, n: int = 4, m: int = 5, **deadlines:
 
 def until(world: Coordinated, round: Round) -> Coordinated:
     """All answer until this round is due."""
-    while world.session.round is not round:
-        world.play_round(world.users)
+    world.play_until(lambda: world.session.round is round)
     return world
 
 
@@ -53,7 +52,7 @@ def refused(act: Any) -> Refused:
 def test_a_session_on_the_disk(tmp_path: Path, model: Model, m: int) -> None:
     world = Coordinated(make_setup(model, m=m), Disk(), tmp_path / "state" / "session")
     world.open()
-    while world.session.status == "running":
+    for _ in range(4 + (model is Model.ACTIVE)):
         world.play_round(EVERYONE)
         world.reopen()
     world.check_result()
@@ -66,7 +65,7 @@ def test_a_session_on_the_disk(tmp_path: Path, model: Model, m: int) -> None:
 @MODELS
 def test_requests_are_the_same_after_a_restart(model: Model) -> None:
     world = begun(model)
-    while world.session.status == "running":
+    for _ in range(5):
         world.play_round(EVERYONE)
         if world.session.status == "running":
             before = {u: world.session.opened(u, None) for u in EVERYONE}
@@ -175,8 +174,7 @@ def test_a_message_after_the_decision_is_late_for_ever(model: Model) -> None:
         late = refused(lambda: world.send(4, Round.MASKED_INPUT_COLLECTION))
         assert (late.kind, "wipe" in late.detail) == (Kind.LATE, True)
         world.reopen()
-    while world.session.status == "running":
-        world.play_round((1, 2, 3))
+    world.finish((1, 2, 3))
     world.check_result()
     assert world.session.result().survivors == (1, 2, 3)
 
@@ -202,23 +200,27 @@ def test_a_decision_counts_all_that_stands_before_it_in_the_journal() -> None:
 # Many threads.
 
 
+def _failed(player: Future[None]) -> bool:
+    return player.done() and player.exception() is not None
+
+
 @MODELS
 def test_many_threads_at_once(tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journals, "INLINE_BYTES", 500)
     monkeypatch.setattr(runs, "CHECKPOINT_BYTES", 3000)
+    monkeypatch.setattr(runs, "CHECKPOINT_INPUTS", 2)
     count = 12
     setup = make_setup(model, n=count, m=300, deadlines=Deadlines(goal=count - 2, grace=0.0))
     world = Coordinated(setup, Disk(), tmp_path / "session")
     world.open()
-    changed = threading.Event()
+    changed, stopped = threading.Event(), threading.Event()
     world.session.subscribe(changed.set)
     for u in world.users:
         world.join(u)
 
     def play(u: int) -> None:
-        while world.session.status == "running" and world.users[u].refused is None:
+        while world.session.status == "running" and world.users[u].refused is None and not stopped.is_set():
             try:
-                world.step(u)
                 world.step(u)
             except Refused as refused:
                 if refused.kind not in (Kind.LATE, Kind.NOT_NEEDED):
@@ -226,10 +228,13 @@ def test_many_threads_at_once(tmp_path: Path, model: Model, monkeypatch: pytest.
 
     with ThreadPoolExecutor(count) as pool:
         players = [pool.submit(play, u) for u in world.users]
-        while world.session.status == "running":
-            changed.wait(0.05)
-            changed.clear()
-            world.session.tick()
+        try:
+            while world.session.status == "running" and not any(map(_failed, players)):
+                changed.wait(0.05)
+                changed.clear()
+                world.session.tick()
+        finally:
+            stopped.set()
         for player in players:
             player.result()
     world.check_result()
@@ -348,6 +353,7 @@ def test_a_sum_that_was_not_worked_out_is_after_a_restart() -> None:
 @MODELS
 def test_masked_inputs_are_kept_until_a_checkpoint(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "CHECKPOINT_BYTES", 450)
+    monkeypatch.setattr(runs, "CHECKPOINT_INPUTS", 2)
     world = until(begun(model, m=200), Round.MASKED_INPUT_COLLECTION)
     disk = world.storage
     assert isinstance(disk, ForgetfulDisk)
@@ -371,8 +377,7 @@ def test_masked_inputs_are_kept_until_a_checkpoint(model: Model, monkeypatch: py
     assert world.session.describe()["rounds"]["MaskedInputCollection"] == [1, 2, 3]
     assert not any(disk.contains(each) for each in inputs.values())
     world.reopen()
-    while world.session.status == "running":
-        world.play_round((1, 2, 3))
+    world.finish((1, 2, 3))
     world.check_result()
 
 
@@ -382,8 +387,7 @@ def test_no_message_outlives_the_session(model: Model, monkeypatch: pytest.Monke
     world = begun(model, m=100)
     disk = world.storage
     assert isinstance(disk, ForgetfulDisk)
-    while world.session.status == "running":
-        world.play_round(EVERYONE)
+    world.finish()
     for u in EVERYONE:
         for body in world.users[u].answers.values():
             assert not disk.contains(body[40:70])
@@ -414,8 +418,7 @@ def test_no_message_outlives_an_aborted_session(monkeypatch: pytest.MonkeyPatch)
 def test_a_result_is_kept_for_a_while() -> None:
     world = begun(keep=100.0)
     assert refused(world.session.result).kind is Kind.EARLY
-    while world.session.status == "running":
-        world.play_round(EVERYONE)
+    world.finish()
     assert world.session.tick() == world.clock.now + 100.0
     world.clock.now += 99.0
     world.check_result()
@@ -432,8 +435,7 @@ def test_a_result_is_kept_for_a_while() -> None:
 def test_a_result_that_is_damaged(tmp_path: Path) -> None:
     world = Coordinated(make_setup(m=40_000), Disk(), tmp_path / "session")
     world.open()
-    while world.session.status == "running":
-        world.play_round(EVERYONE)
+    world.finish()
     (path,) = tmp_path.glob("session/body-*")
     data = bytearray(path.read_bytes())
     data[7] ^= 1
@@ -511,8 +513,7 @@ def test_a_deadline_that_passed_while_the_coordinator_was_away() -> None:
     world.clock.now += 10_000.0
     world.open()
     assert world.session.tick() == world.clock.now + 10.0
-    while world.session.status == "running":
-        world.play_round(EVERYONE)
+    world.finish()
     world.check_result()
 
 

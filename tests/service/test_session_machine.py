@@ -112,6 +112,7 @@ class SessionMachine(RuleBasedStateMachine):
         if small:
             self.patch.setattr(journal, "INLINE_BYTES", 100)
             self.patch.setattr(running, "CHECKPOINT_BYTES", 250)
+            self.patch.setattr(running, "CHECKPOINT_INPUTS", 2)
         self.disk = ForgetfulDisk(seed)
         params = make_setup(self.MODEL, n, 3).params
         goal = None if spare == 0 else max(params.min_users, n - spare + 1)

@@ -1,7 +1,7 @@
 """Participants and a coordinator's session without HTTP: real clients, a journal on any disk, a clock that stands."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -182,6 +182,18 @@ class Coordinated:
             if self.users[u].refused is None:
                 self.step(u)
         self.session.tick()
+
+    def play_until(self, over: Callable[[], bool], users: Iterable[int] | None = None) -> None:
+        """Rounds until this holds; a session has five."""
+        for _ in range(6):
+            if over():
+                return
+            self.play_round(self.users if users is None else users)
+        assert over(), self.session.describe()
+
+    def finish(self, users: Iterable[int] | None = None) -> None:
+        """All rounds that are left, with these users."""
+        self.play_until(lambda: self.session.status != "running", users)
 
     def expected(self, survivors: Iterable[int]) -> NDArray[Any]:
         """The sum of these users' inputs."""

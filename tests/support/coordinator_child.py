@@ -19,7 +19,7 @@ from .coordinated import Clock, post
 
 def main(folder: Path) -> None:
     """Go on with the session in this folder until somebody kills this process."""
-    journal.INLINE_BYTES, running.CHECKPOINT_BYTES = 200, 1000
+    journal.INLINE_BYTES, running.CHECKPOINT_BYTES, running.CHECKPOINT_INPUTS = 200, 1000, 2
     session = RunningSession.open(folder, clock=Clock())
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
