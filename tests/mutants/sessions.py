@@ -27,6 +27,14 @@ MUTANTS = (
         _RUNNING,
     ),
     Mutant(
+        "records-are-written-and-not-synced",
+        "secagg.service.journal:Journal._sync_all",
+        "self._file.sync()",
+        "None",
+        "A crash of the machine forgets what was acknowledged and decided.",
+        _JOURNAL,
+    ),
+    Mutant(
         "a-body-is-named-before-it-is-durable",
         "secagg.service.journal:Spool.seal",
         "self._file.sync()",

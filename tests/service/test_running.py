@@ -197,6 +197,38 @@ def test_a_decision_counts_all_that_stands_before_it_in_the_journal() -> None:
     assert world.session.opened(4, None) == before is not None
 
 
+def test_the_machine_gets_messages_in_the_journals_order() -> None:
+    """User 2 sends user 1's keys as its own: whose come first is the one who has them."""
+    world = begun()
+    deliveries = []
+    for u in (1, 2):
+        spool = world.session.spool(u, Round.ADVERTISE_KEYS)
+        spool.write(world.users[1].answers[Round.ADVERTISE_KEYS])
+        deliveries.append(world.session._enter(u, Round.ADVERTISE_KEYS, spool.seal()))
+    assert deliveries[1] is not None
+    assert refused(lambda: world.session._finish_delivery(deliveries[1])).kind is Kind.FAULTY
+    for _ in range(2):
+        told = world.session.describe()
+        assert (told["answered"], told["faulty"]) == ([1], [2])
+        world.reopen()
+
+
+def test_a_grace_goes_on_after_a_restart() -> None:
+    world = begun(goal=3, grace=10.0)
+    for u in (1, 2, 3):
+        world.clock.now += 1.0
+        world.send(u, Round.ADVERTISE_KEYS)
+    met = world.clock.now
+    world.reopen()
+    assert world.session.tick() == met + 10.0
+    world.clock.now += 9.0
+    world.session.tick()
+    assert world.session.round is Round.ADVERTISE_KEYS
+    world.clock.now += 1.0
+    world.session.tick()
+    assert world.session.describe()["rounds"] == {"AdvertiseKeys": [1, 2, 3]}
+
+
 # Many threads.
 
 
