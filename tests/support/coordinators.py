@@ -1,6 +1,10 @@
 """A coordinator on loopback, and parties that speak to it by hand, so that tests can bend each part of a request."""
 
+import json
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -43,6 +47,8 @@ from secagg.service.resources import (
     request_path,
 )
 
+from .processes import started
+
 PATIENCE = 60.0  # seconds for what takes milliseconds on a quiet machine
 NAMES = ("ada", "bo", "cy", "di", "eve", "fay")
 
@@ -56,14 +62,13 @@ class Kept:
         url: at which it is served.
         operator: the operator's token.
         tokens: the participants', by name.
-        server: uvicorn's.
+        http: that all requests are sent by.
     """
 
     coordinator: Coordinator
     url: str
     operator: str
     tokens: Mapping[str, str]
-    server: uvicorn.Server
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=PATIENCE))
 
     @property
@@ -117,7 +122,7 @@ def kept(
             while not server.started:
                 assert thread.is_alive(), "the coordinator does not start"
                 time.sleep(0.002)
-            value = Kept(coordinator, url, operator, tokens, server)
+            value = Kept(coordinator, url, operator, tokens)
             stack.callback(value.http.close)
             yield value
         finally:
@@ -268,6 +273,22 @@ class Table:
         assert opened is not None
         assert opened > after
         return response.content
+
+
+@contextmanager
+def process(*arguments: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """`secagg serve` as an operator starts it, and its URL; it must end gracefully, and stderr is left to the test."""
+    command = (sys.executable, "-m", "secagg", "serve", "--json", *arguments)
+    with started(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        line = running.stdout.readline()
+        assert line, running.communicate()
+        yield json.loads(line)["listening"], running
+        if running.poll() is None:
+            running.send_signal(signal.SIGTERM)
+            _, errors = running.communicate(timeout=PATIENCE)
+            assert running.returncode == 0, errors
+            assert "Traceback" not in errors
 
 
 def seated(kept: Kept, n: int = 4, *, active: bool = False, length: int = 5, **members: Any) -> Table:

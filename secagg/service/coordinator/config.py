@@ -21,6 +21,7 @@ from ...settings import (
     TEXT,
     TRUTH,
     ConfigError,
+    is_address,
     load_toml,
     one_of,
     option,
@@ -254,7 +255,8 @@ class Config:
         Raises:
             ConfigError: it would.
         """
-        if self.server.certificate is None and not self.server.allow_http and not _is_loopback(address):
+        open_to_all = is_address(address) and not _is_loopback(address)
+        if self.server.certificate is None and not self.server.allow_http and open_to_all:
             raise ConfigError(
                 f"{self.path}: [server] needs certificate and private_key to listen on {address}: others could read"
                 " every token. Where a proxy in front speaks TLS, say allow_http = true"

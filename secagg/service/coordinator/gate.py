@@ -128,7 +128,7 @@ class Gate:
         if name is None and header is None:
             raise _unauthenticated("show your token as 'Authorization: Bearer ...'")
         if name is None:
-            raise ServiceProblem(FORBIDDEN, "this takes the token of a participant")
+            raise ServiceProblem(FORBIDDEN, "the token is not a participant's")
         return name
 
     def _signed(self, request: Request) -> Signed:
