@@ -65,7 +65,7 @@ def test_participants_that_cannot_name_a_file(tmp_path: Path, name: str) -> None
 
 
 def test_serve_is_refused_in_one_line(tmp_path: Path) -> None:
-    assert "give --config to serve, or --init" in serve.refused()
+    assert "give --config to serve, --init to set up" in serve.refused()
     assert "--participants goes with --init" in serve.refused("--config", "x", "--participants", "ada")
     assert "has a name twice" in serve.refused("--init", tmp_path / "c", "--participants", "ada,ada")
     assert "No such file" in serve.refused("--config", tmp_path / "missing.toml")
