@@ -46,6 +46,7 @@ SESSION_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 ROUND_NAMES = {current: current.name.lower().replace("_", "-") for current in Round}
 """Rounds in paths, headers and JSON."""
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ROUNDS = {name: current for current, name in ROUND_NAMES.items()}
 
 
@@ -168,7 +169,7 @@ class Fields:
         Args:
             name: of the member.
         """
-        return self._take(name, "text", lambda value: value if isinstance(value, str) else None)
+        return self._take(name, "text", _text)
 
     def whole(self, name: str) -> int:
         """A whole number.
@@ -233,7 +234,7 @@ class Fields:
         Args:
             name: of the member.
         """
-        return self._take(name, "the name of a round", lambda value: _ROUNDS.get(value) if _is_text(value) else None)
+        return self._take(name, "the name of a round", lambda value: _ROUNDS.get(_text(value) or ""))
 
     def optional(self, take: Callable[[str], T], name: str) -> T | None:
         """What one of these methods gives; None for a member that is missing or null.
@@ -260,8 +261,9 @@ def _number(value: object) -> float | None:
         return None
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+def _text(value: object) -> str | None:
+    """Text that UTF-8 has: JSON can write halves of surrogate pairs."""
+    return value if isinstance(value, str) and _SURROGATE.search(value) is None else None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from secagg.http.problems import MEDIA_TYPE
 from secagg.service.problems import TYPES, URN, ServiceProblem, from_response, of_refusal, refusal, to_document
 from secagg.service.refusals import Kind, Refused
 
+from ..support.folders import ROOT
+
 HEADERS = {"content-type": MEDIA_TYPE, "retry-after": "7"}
 
 
@@ -26,6 +28,13 @@ def test_a_refusal_comes_out_as_it_went_in(kind: Kind) -> None:
 def test_every_refusal_has_a_type_and_no_two_share_one() -> None:
     assert {str(kind) for kind in Kind} <= set(TYPES)
     assert all(400 <= status < 600 and title for status, title in TYPES.values())
+
+
+def test_every_type_and_its_status_is_documented() -> None:
+    page = (ROOT / "docs" / "service.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for name, (status, _) in TYPES.items():
+        assert any(f"`{name}`" in row and f"| {status} |" in row for row in rows), name
 
 
 def test_types_are_uris_of_ours() -> None:
