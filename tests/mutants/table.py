@@ -1,5 +1,6 @@
 """All mutants, by subject."""
 
+from .coordinator import MUTANTS as COORDINATOR
 from .dap import MUTANTS as DAP
 from .dp import MUTANTS as DP
 from .mutant import Mutant
@@ -7,4 +8,4 @@ from .noisy import MUTANTS as NOISY
 from .protocol import MUTANTS as PROTOCOL
 from .sessions import MUTANTS as SESSIONS
 
-MUTANTS: tuple[Mutant, ...] = (*DP, *NOISY, *DAP, *PROTOCOL, *SESSIONS)
+MUTANTS: tuple[Mutant, ...] = (*DP, *NOISY, *DAP, *PROTOCOL, *COORDINATOR)

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import sha256
@@ -31,11 +32,19 @@ def begun(here: Kept, party: Party, current: Round, content: bytes, stack: ExitS
     before = uploads(here)
     connection = stack.enter_context(socket.create_connection((url.host, url.port or 0), timeout=PATIENCE))
     connection.sendall(head.encode() + content[: len(content) // 2])
-    until = time.monotonic() + PATIENCE
-    while uploads(here) == before:
-        assert time.monotonic() < until
-        time.sleep(0.002)
+    wait_for(lambda: uploads(here) > before, "the answer is not taken")
     return connection
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def wait_for(holds: Callable[[], bool], what: str) -> None:
+    until = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < until, what
+        time.sleep(0.002)
 
 
 def uploads(here: Kept) -> float:
@@ -74,14 +83,11 @@ def test_who_breaks_off_leaves_nothing(tmp_path: Path) -> None:
         table = seated(here, length=200_000)
         answers = table.play(Round.MASKED_INPUT_COLLECTION)
         folder = tmp_path / "state" / table.session
-        before = sorted(path.name for path in folder.iterdir())
+        before = files(folder)
         with ExitStack() as stack:
             begun(here, table.parties[0], Round.MASKED_INPUT_COLLECTION, answers[1], stack)
-            assert sorted(path.name for path in folder.iterdir()) != before  # half of it is on disk
-        until = time.monotonic() + PATIENCE
-        while sorted(path.name for path in folder.iterdir()) != before:
-            assert time.monotonic() < until
-            time.sleep(0.01)
+            wait_for(lambda: files(folder) != before, "nothing of it goes to disk")
+        wait_for(lambda: files(folder) == before, "half of a message stays on disk")
         assert here.status(table.session)["answered"] == []
 
 

@@ -86,13 +86,24 @@ def test_nobody_has_to_ask_for_a_session_to_be_removed(tmp_path: Path) -> None:
 
 def test_a_deadline_that_passes_ends_the_round_without_any_request(tmp_path: Path) -> None:
     with kept(tmp_path / "state") as here:
-        table = seated(here, seconds={"advertise-keys": 0.2})
+        table = seated(here, seconds={"advertise-keys": 3})
         answers = table.start()
         for party in table.parties[:3]:
             assert party.answer(FIRST, answers[party.user]).status_code == 204
         assert table.parties[0].next(FIRST).headers["SecAgg-Round"] == "share-keys"
         late = table.parties[3].answer(FIRST, answers[4])
         assert (late.status_code, problem_type(late)) == (410, "late")
+
+
+def test_the_goal_ends_the_round_once_its_grace_is_over(tmp_path: Path) -> None:
+    with kept(tmp_path / "state") as here:
+        table = seated(here, goal=3, grace=0)
+        answers = table.start()
+        for party in table.parties[:3]:
+            assert party.answer(FIRST, answers[party.user]).status_code == 204
+        assert table.parties[0].next(FIRST).headers["SecAgg-Round"] == "share-keys"
+        told = table.parties[3].answer(FIRST, answers[4])
+        assert (told.status_code, problem_type(told)) == (410, "not-needed")
 
 
 def test_too_few_by_the_deadline_end_the_session(tmp_path: Path) -> None:
