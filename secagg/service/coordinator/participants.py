@@ -17,9 +17,8 @@ from ...http.capacity import Capacity
 from ...http.problems import NO_TYPE
 from ...http.semantics import parse_media_type
 from ...protocol.messages import Round
-from ..journal import Spool
+from ..journal import INLINE_BYTES, Spool
 from ..problems import FORBIDDEN, MALFORMED, ServiceProblem
-from ..records import INLINE_BYTES
 from ..refusals import Kind, Refused
 from ..resources import OCTETS, ROUND, ROUND_NAMES, Announcement, parse_round
 from ..sizes import answer_bytes
