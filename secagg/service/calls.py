@@ -23,7 +23,7 @@ from ..shamir import RandomBytes
 from .authentication import NO_PARAMS, NONCE_BYTES, RequestScope, bearer, content_digest, coordinator_name, sign
 from .resources import CONTENT_DIGEST, NONCE, SESSIONS
 
-FIRST_ATTEMPTS = 5
+FIRST_ATTEMPTS = 4
 """As long as a coordinator has not answered at all: its URL may be wrong."""
 
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"  # of OpenSSL

@@ -259,14 +259,19 @@ class Participation:
         params = announcement.params
         later = [current for current in rounds_of(params) if current > after]
         size = max(ANNOUNCEMENT_BYTES, request_bytes(params, later[0]) if later else 0)
-        path = request_path(self._session, announcement.user, after, self._site.wait)
-        call = Call("GET", path, self._session, self._digest, max_bytes=size)
         while True:
             asked = self._clock()
-            response = self._check((yield from self._calls.ask(call)))
+            response = self._check((yield from self._poll(announcement, after, size)))
             if response.status != 204:
                 return self._request(response, later[0] if later else None)
             yield from self._pause(response, f"waiting for others after {after}", after, asked)
+
+    def _poll(self, announcement: Announcement, after: Round, size: int) -> Steps[Response]:
+        """Ask for the next request once. The coordinator may hold the answer, but not beyond our timeout."""
+        left = self._site.wait if self._timeout is None else self._begun + self._timeout - self._clock()
+        wait = max(0.0, min(self._site.wait, round(left, 3)))
+        path = request_path(self._session, announcement.user, after, wait)
+        return (yield from self._calls.ask(Call("GET", path, self._session, self._digest, max_bytes=size)))
 
     def _request(self, response: Response, expected: Round | None) -> bytes | None:
         """The bytes of a request, or None from a coordinator that says that the session has finished."""
@@ -282,10 +287,9 @@ class Participation:
 
     def _wait_for_end(self, announcement: Announcement) -> Steps[None]:
         """Until there is a sum: this user's input is in it, although the user missed a later round."""
-        path = request_path(self._session, announcement.user, rounds_of(announcement.params)[-1], self._site.wait)
-        call = Call("GET", path, self._session, self._digest, max_bytes=ANNOUNCEMENT_BYTES)
+        last = rounds_of(announcement.params)[-1]
         while True:
-            response = yield from self._calls.ask(call)
+            response = yield from self._poll(announcement, last, ANNOUNCEMENT_BYTES)
             if response.successful and response.status != 204:
                 self._request(response, None)
                 return
