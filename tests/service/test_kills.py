@@ -1,141 +1,176 @@
-"""The coordinator's process is killed again and again, at whatever it is doing, and started anew."""
+"""Processes that are killed in the middle of a session: participants, and the coordinator under its participants."""
 
 import json
-import random
 import signal
+import socket
+import subprocess
 import sys
-import time
-from contextlib import AbstractContextManager, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from subprocess import PIPE, Popen
-from typing import Any, NoReturn
+from queue import Queue
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from secagg import Model, Round
-from secagg.service.running import RunningSession
-from secagg.service.session import Opened
+from secagg import Model, Round, rounds_of
+from secagg.cli.service.serve import CONFIG, TOKEN, TOKENS
+from secagg.http.steps import Progress
+from secagg.service.coordinator import Coordinator
+from secagg.service.participant import Contribution, Standing
 
-from ..support.coordinated import START, User, make_setup
-from ..support.folders import ROOT
-from ..support.processes import started
+from ..support.commands import Command
+from ..support.coordinators import NAMES, PATIENCE, Kept, kept, process
+from ..support.processes import ran, started
+from ..support.sites import Sites, sum_over, vector
 
-
-class Killed(Exception):
-    """The process was killed before it answered."""
-
-
-class Child:
-    """The coordinator's process; `kill_after` says how many commands later it is killed, and how long after the command
-    came."""
-
-    def __init__(self, folder: Path, rand: random.Random) -> None:
-        self.folder = folder
-        self.kills = 0
-        self.kill_after: tuple[int, float] | None = None
-        self._rand = rand
-        self._context: AbstractContextManager[Popen[str]] | None = None
-        self._start()
-
-    def _start(self) -> None:
-        command = sys.executable, "-m", "tests.support.coordinator_child", self.folder
-        self._context = started(*command, stdin=PIPE, stdout=PIPE, text=True, cwd=ROOT)
-        self._process = self._context.__enter__()
-        assert self._read() == "ready"
-
-    def ask(self, *command: Any) -> Any:
-        """What the process says; `Killed` if it says nothing."""
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(command) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:  # it was killed after its last answer
-            self._restart()
-        if self.kill_after is not None:
-            commands, seconds = self.kill_after
-            self.kill_after = (commands - 1, seconds) if commands else None
-            if not commands:
-                time.sleep(seconds)
-                self._kill()
-        return self._read()
-
-    def _kill(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
-        self.kills += 1
-
-    def _read(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line.endswith("\n"):
-            self._restart()
-        return json.loads(line)
-
-    def _restart(self) -> NoReturn:
-        assert self._process.wait() == -signal.SIGKILL
-        self.close()
-        self._start()
-        raise Killed
-
-    def close(self) -> None:
-        if self._context is not None:
-            with suppress(BrokenPipeError):
-                self._context.__exit__(None, None, None)
-            self._context = None
+MODELS = pytest.mark.parametrize("model", list(Model), ids=lambda model: model.name.lower())
 
 
-def persist(child: Child, *command: Any) -> Any:
-    """Ask until there is an answer, as a participant does."""
+def command(sites: Sites, session: str, u: int) -> list[str | Path]:
+    """`secagg join` for a user, with files of its own."""
+    folder = sites.folder
+    key, source = folder / f"{u}.key", folder / f"{u}.npy"
+    np.save(source, vector(u))
+    words: list[str | Path] = [sys.executable, "-m", "secagg", "join", sites.kept.url, "--session", session, "--json"]
+    if sites.model is Model.ACTIVE:
+        assert sites.roster is not None
+        sites.roster.write(folder / "roster.txt")
+        if not key.exists():
+            sites.identities[u].save(key)
+        words += ["--roster", folder / "roster.txt"]
+    else:
+        key.touch(0o600)
+        key.write_text(sites.kept.tokens[NAMES[u - 1]])
+    return [*words, "--key", key, "--input", source, "--state", folder / "state"]
+
+
+def killed_after(running: "subprocess.Popen[str]", current: Round) -> bool:
+    """Kill a process once it says that it has answered a round; False if it has come to its end before."""
+    assert running.stderr is not None
+    for line in running.stderr:
+        if line.rstrip().endswith(f"{current} answered"):
+            running.send_signal(signal.SIGKILL)
+            return True
+    return False
+
+
+@pytest.mark.alone
+@MODELS
+def test_a_participant_that_is_killed_in_each_round_goes_on_where_it_was(tmp_path: Path, model: Model) -> None:
+    """User 4 is a process, and another after each round; the others wait for it."""
+
+    def contribute(u: int) -> Contribution:
+        with sites.participant(u) as participant:
+            return participant.contribute(session, vector(u))
+
+    with kept(tmp_path / "coordinator") as running, ThreadPoolExecutor(3) as pool:
+        sites = Sites(running, tmp_path, model)
+        session, params = sites.create()
+        others = [pool.submit(contribute, u) for u in (1, 2, 3)]
+        words = command(sites, session, 4)
+        for current in rounds_of(params)[:-1]:
+            with started(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as joining:
+                assert killed_after(joining, current)
+        done = ran(*words, text=True)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["survivors"] == [1, 2, 3, 4]
+        for each in others:
+            contribution = each.result(PATIENCE)
+            assert contribution.sum is not None
+            assert contribution.sum.tolist() == sum_over([1, 2, 3, 4])
+    assert list((tmp_path / "state").glob("*.client")) == []
+
+
+@pytest.mark.alone
+@MODELS
+def test_participants_go_on_under_a_coordinator_that_is_killed_in_each_round(tmp_path: Path, model: Model) -> None:
+    """User 4 holds the round up until the coordinator has been killed and started again, five times or so."""
+    Command("serve").run("--init", tmp_path / "c", "--participants", ",".join(NAMES[:4]))
+    config, port = tmp_path / "c" / CONFIG, free_port()
+    reached: Queue[Any] = Queue()
+    go_on: Queue[None] = Queue()
+
+    def hold(told: Progress) -> None:
+        assert isinstance(told, Standing)
+        if told.reason in ("joined", "answered"):
+            reached.put(told.round)
+            go_on.get(timeout=PATIENCE)
+
+    def contribute(u: int) -> Contribution:
+        with sites.participant(u) as participant:
+            return participant.contribute(session, vector(u), progress=hold if u == 4 else None)
+
+    with ThreadPoolExecutor(4) as pool, ExitStack() as stack:
+        url, running = stack.enter_context(process("--config", config, "--listen", f"127.0.0.1:{port}"))
+        sites = Sites(speaking(url, tmp_path / "c"), tmp_path, model)
+        session, params = sites.create()
+        everybody: list[Future[Contribution]] = [pool.submit(contribute, u) for u in sites.users]
+        for expected in (None, *rounds_of(params)):
+            assert reached.get(timeout=PATIENCE) == expected
+            running.send_signal(signal.SIGKILL)
+            running.wait()
+            again, running = stack.enter_context(process("--config", config, "--listen", f"127.0.0.1:{port}"))
+            assert again == url
+            go_on.put(None)
+        for each in everybody:
+            contribution = each.result(PATIENCE)
+            assert contribution.sum is not None
+            assert contribution.sum.tolist() == sum_over([1, 2, 3, 4])
+        sites.kept.http.close()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def speaking(url: str, folder: Path) -> Kept:
+    """The secrets of a coordinator whose process is another."""
+    tokens = {name: (folder / TOKENS / f"{name}.token").read_text().strip() for name in NAMES[:4]}
+    return Kept(cast(Coordinator, None), url, (folder / TOKEN).read_text().strip(), tokens)
+
+
+_COUNTED = """
+import ctypes, json, os, resource, subprocess, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: whatever is started is ours in the end
+done = subprocess.run([sys.executable, "-m", "secagg", *sys.argv[1:]], stdout=subprocess.PIPE, text=True)
+try:
     while True:
-        try:
-            return child.ask(*command)
-        except Killed:
-            pass
+        os.wait()
+except ChildProcessError:
+    pass
+taken = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps({"code": done.returncode, "cpu": taken.ru_utime + taken.ru_stime, "out": done.stdout}))
+"""
 
 
-def play(child: Child, users: dict[int, User], kills: int, rand: random.Random) -> Any:
-    """A whole session, in which the process is killed so many times."""
-    status = "running"
-    while status == "running":
-        for u, user in users.items():
-            if child.kill_after is None and child.kills < kills:
-                child.kill_after = rand.randrange(6), rand.choice([0.0, 0.0005, 0.001, 0.002, 0.005])
-            assert persist(child, "join", user.name) == u
-            user.begin()
-            opened = persist(child, "opened", u, user.last)
-            if opened is not None:
-                user.hear(Opened(Round(opened[0]), bytes.fromhex(opened[1])))
-            for round in user.to_send():
-                assert persist(child, "post", u, round, user.answers[round].hex()) is None
-                user.acknowledged.add(round)
-        status, _ = persist(child, "tick")
-    return persist(child, "sum")
+@pytest.mark.alone
+def test_the_demonstration_loses_three_of_twenty_and_takes_less_than_20_cpu_seconds() -> None:
+    done = ran(sys.executable, "-c", _COUNTED, "serve", "--demo", "20", "--json", text=True)
+    assert done.returncode == 0, done.stderr
+    counted = json.loads(done.stdout)
+    assert counted["code"] == 0, done.stderr
+    shown = json.loads(counted["out"])
+    assert shown["right"] is True
+    assert shown["sum"] == shown["truth"]
+    assert shown["participants"] == 20
+    lost = {int(u): current for u, current in shown["lost"].items()}
+    assert list(lost.values()) == ["AdvertiseKeys", "ShareKeys", "MaskedInputCollection"]
+    counted_in = {u for u, current in lost.items() if current == "MaskedInputCollection"}
+    assert lost.keys() - counted_in - set(shown["survivors"]) == lost.keys() - counted_in
+    assert counted_in <= set(shown["survivors"])
+    assert done.stderr.count("is killed, after") == 3
+    assert counted["cpu"] <= 20
 
 
-def run(folder: Path, model: Model, n: int, kills: int, seed: int) -> None:
-    """Everybody hears one request a round, and the sum is that of all."""
-    setup, rand = make_setup(model, n, 40), random.Random(seed)
-    RunningSession.create(folder, setup).close()
-    users = {u: User(setup, u) for u in range(1, n + 1)}
-    child = Child(folder, rand)
-    try:
-        survivors, total = play(child, users, kills, rand)
-        assert child.kills == kills
-    finally:
-        child.close()
-    assert survivors == list(users)
-    assert total == np.sum([user.x for user in users.values()], axis=0).tolist()
-    assert setup.created == START
-
-
-@pytest.mark.parametrize("model", Model, ids=lambda model: model.name.lower())
-def test_five_kills(tmp_path: Path, model: Model) -> None:
-    run(tmp_path / "session", model, 4, 5, seed=int(model))
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("n", [8, 100])
-@pytest.mark.parametrize("model", Model, ids=lambda model: model.name.lower())
-def test_many_kills(tmp_path: Path, model: Model, n: int) -> None:
-    run(tmp_path / "session", model, n, 12 if n == 8 else 40, random.randrange(1 << 32))
+def test_a_demonstration_of_too_few_is_refused() -> None:
+    serve = Command("serve")
+    assert "takes 10 .. 200 participants, got 9" in serve.refused("--demo", "9")
+    assert "--demo listens where it likes" in serve.refused("--demo", "20", "--listen", "127.0.0.1:0")
+    assert "give --config to serve, --init to set up a coordinator, or --demo" in serve.refused(
+        "--demo", "20", "--init", "x"
+    )
