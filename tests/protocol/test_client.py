@@ -372,3 +372,33 @@ def test_an_input_after_round_2_is_refused() -> None:
     clients[1].receive(requests[1])
     with pytest.raises(LocalProtocolError, match="cannot be set any more"):
         clients[1].set_input([0, 0, 0, 0])
+
+
+def test_a_caller_is_told_of_each_answer_before_it_leaves() -> None:
+    """Once for each, and not for one that is given again."""
+    told: list[Round] = []
+    server, clients, requests = play_until(Round.SHARE_KEYS, PARAMS)
+    while server.round is not None:
+        for u, request in requests.items():
+            for _ in range(2):
+                answer = clients[u].receive(request, before=told.append if u == 1 else None)
+            server.receive(u, answer)
+        requests = server.end_round()
+    assert told == [Round.SHARE_KEYS, Round.MASKED_INPUT_COLLECTION, Round.UNMASKING]
+
+
+@pytest.mark.parametrize("current", REQUESTS)
+@pytest.mark.parametrize("error", [OSError, LocalProtocolError, KeyboardInterrupt])
+def test_an_answer_that_the_caller_stops_never_leaves(current: Round, error: type[BaseException]) -> None:
+    _, clients, requests = play_until(current, PARAMS)
+
+    def stop(_: Round) -> None:
+        assert clients[1].answer is None
+        raise error
+
+    with pytest.raises(error):
+        clients[1].receive(requests[1], before=stop)
+    assert clients[1].finished
+    assert clients[1].answer is None
+    with pytest.raises(LocalProtocolError, match="has ended"):
+        clients[1].receive(requests[1])
