@@ -48,6 +48,9 @@ class Deadlines:
         for each, value in self.seconds.items():
             require(0 < value <= SECONDS_MAX, f"the deadline of {each} must be above 0 and a year at most, got {value}")
 
+    def __reduce__(self) -> tuple[type["Deadlines"], tuple[int | None, dict[Round, float], float, float]]:
+        return Deadlines, (self.goal, dict(self.seconds), self.grace, self.keep)  # a proxy cannot be pickled
+
     def check(self, params: Params) -> None:
         """Check that these deadlines can be met in a session.
 
@@ -64,4 +67,5 @@ class Deadlines:
 
     def enough(self, may_answer: int) -> int:
         """How many answers meet the goal where so many users may still answer."""
+        may_answer = whole(may_answer, "may_answer")
         return may_answer if self.goal is None else min(self.goal, may_answer)

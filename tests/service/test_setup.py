@@ -1,5 +1,7 @@
 """What is fixed when a session is created."""
 
+import copy
+import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -109,6 +111,11 @@ def test_default_deadlines() -> None:
 def test_deadlines_that_are_none(arguments: dict[str, Any]) -> None:
     with pytest.raises(LocalProtocolError):
         Deadlines(**arguments)
+
+
+def test_deadlines_are_copied_and_pickled() -> None:
+    deadlines = Deadlines(goal=3, seconds={Round.SHARE_KEYS: 7.0})
+    assert pickle.loads(pickle.dumps(deadlines)) == copy.deepcopy(deadlines) == deadlines
 
 
 def test_numbers_become_pythons_own() -> None:

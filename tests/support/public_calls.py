@@ -29,6 +29,8 @@ from secagg.dap.vdafs import Histogram, Sum
 from secagg.http.steps import Progress, Response, Retries, Wait
 from secagg.primitives import KeyPair
 from secagg.protocol.layout import Layout
+from secagg.service.deadlines import Deadlines
+from secagg.service.setup import SessionSetup
 from secagg.vdaf.circuits import Count
 
 from .public_parameters import public_callables
@@ -252,7 +254,27 @@ def _taken(**given: Any) -> Any:
     return {**vars(server), "_deliveries": None}, server.strays, accepted
 
 
-call("protocol.server.Server.receive", _taken, client_id=3, data=_client().start())
+call("protocol.server.Server.receive", _taken, client_id=3, data=_client().start(), digest=ONES)
+
+
+def _masking() -> Server:
+    """A server in round 2, of which two of three users have sent their masked inputs."""
+    clients = {u: Client(params(), u, np.arange(4), rand=source(u)) for u in (1, 2, 3)}
+    server = Server(params())
+    requests = dict.fromkeys(clients, b"")
+    for _ in range(2):
+        for u, client in clients.items():
+            server.receive(u, client.receive(requests[u]) if requests[u] else client.start())
+        requests = server.end_round()
+    return server
+
+
+def _resumed(data: bytes) -> Any:
+    server = _masking()
+    return server.resume(data), server.checkpoint()
+
+
+call("protocol.server.Server.resume", _resumed, data=_masking().checkpoint())
 on(identity, "protocol.identity.Identity.sign", message=b"message")
 
 
@@ -789,6 +811,21 @@ call("dap.vdafs.MultihotCountVec", length=127, chunk_length=100, max_weight=100)
 call("dap.vdafs.Sum", max_measurement=127)
 call("dap.vdafs.SumVec", length=100, max_measurement=127, chunk_length=100)
 call("dap.vdafs.decode_vdaf", vdaf_type=4, configuration=Histogram(100, 5).encode())
+
+# The service.
+
+call("service.deadlines.Deadlines", goal=100, seconds={Round.SHARE_KEYS: 100}, grace=100, keep=100)
+on(lambda: Deadlines(goal=120), "service.deadlines.Deadlines.enough", may_answer=127)
+_SETUP: dict[str, Any] = {
+    "name": "sums",
+    "params": params(),
+    "roster": None,
+    "invited": None,
+    "deadlines": Deadlines(),
+    "created": 100,
+}
+call("service.setup.SessionSetup", **_SETUP, results_for_participants=False)
+call("service.setup.SessionSetup.decode", data=SessionSetup(**_SETUP).encode())
 
 _RESULT = "made by this package alone, for callers to read"
 EXCEPTIONS = {
