@@ -302,11 +302,14 @@ class Journal:
             return frozenset(self._named)
 
     def forget(self, numbers: Iterable[int]) -> None:
-        """Remove the files of bodies that no record names any more."""
-        for number in numbers:
+        """Remove the files of bodies that no record names any more; they are gone from the disk when this returns."""
+        gone = list(numbers)
+        for number in gone:
             with self._changed:
                 self._named.discard(number)
             self.discard(number)
+        if gone:
+            self.sync_names()
 
     def discard(self, number: int) -> None:
         """Remove a body's file, unless a record names it."""

@@ -84,6 +84,7 @@ class RunningSession:
         self._checkpoint: Body | None = None
         self._result: Body | None = None
         self._working = False
+        self._told = session.status, session.round
         self._subscribers: list[Callable[[], None]] = []
 
     @classmethod
@@ -168,23 +169,29 @@ class RunningSession:
 
     @property
     def status(self) -> str:
-        """ "running", "finished" or "aborted"."""
-        return self._session.status
+        """ "running", "finished" or "aborted", as it is on disk. Neither this nor `round` waits for anything."""
+        return self._told[0]
 
     @property
     def round(self) -> Round | None:
         """The round that is due; None once the session is over."""
-        return self._session.round
+        return self._told[1]
 
     @property
     def expired(self) -> bool:
         """Whether the session is over and its result's age as well: `remove` is due."""
-        ended = self._session.ended
+        ended = None if self._told[0] is Status.RUNNING else self._session.ended
         return ended is not None and self._clock() >= ended + self.setup.deadlines.keep
 
     def describe(self) -> dict[str, Any]:
-        """How the session stands; see `Session.describe`."""
+        """How the session stands; see `Session.describe`.
+
+        Raises:
+            JournalFailed: the disk did not take what has happened.
+        """
         with self._lock:
+            if not isinstance(self._failure, LocalProtocolError):
+                self._check()
             return self._session.describe()
 
     # Participants.
@@ -401,6 +408,7 @@ class RunningSession:
         if isinstance(decision, Aborted):
             self._session.abort(decision, now)
             self._archive(None)
+            self._told = self._session.status, self._session.round
             return
         if decision.round is Round.MASKED_INPUT_COLLECTION:
             self._make_checkpoint()
@@ -434,6 +442,7 @@ class RunningSession:
             self._session.open(requests, self._clock() if last else self._decided_at)
             if last:
                 self._archive(self._session.result)
+            self._told = self._session.status, self._session.round
 
     def _next_time(self) -> float | None:
         with self._lock:

@@ -539,6 +539,31 @@ def test_a_journal_that_failed_is_opened_again() -> None:
     assert world.session.round is Round.SHARE_KEYS
 
 
+@pytest.mark.parametrize("end", ["abort", "finish"])
+def test_an_end_that_the_disk_did_not_take_is_not_told(end: str) -> None:
+    world = until(begun(), Round.UNMASKING)
+    for u in EVERYONE:
+        world.fetch(u)
+        world.send(u, Round.UNMASKING)
+    disk = world.storage
+    assert isinstance(disk, ForgetfulDisk)
+
+    def fails(old: Path, new: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    disk.rename = fails  # type: ignore[method-assign]
+    with pytest.raises(JournalFailed):
+        world.session.tick() if end == "finish" else world.session.abort("no")
+    assert (world.session.status, world.session.round) == ("running", Round.UNMASKING)
+    for act in (world.session.describe, world.session.result, lambda: world.session.opened(1, None)):
+        with pytest.raises(JournalFailed):
+            act()
+    del disk.rename
+    world.reopen()
+    world.session.tick()
+    world.check_result()
+
+
 def test_a_deadline_that_passed_while_the_coordinator_was_away() -> None:
     world = until(begun(grace=10.0), Round.MASKED_INPUT_COLLECTION)
     world.session.close()
