@@ -16,6 +16,7 @@ from pathlib import Path
 from ..durable import check_mark, mark
 from ..errors import LocalProtocolError, RemoteProtocolError, require
 from .records import ALL_DURABLE, Body, Framed, Kind, frame, frames, is_torn
+from .refusals import Refused
 from .storage import File, Storage
 
 KIND = "session journal"
@@ -363,8 +364,8 @@ def _path(folder: Path, number: int) -> Path:
 def _take(take: Take, record: Framed, path: Path) -> None:
     try:
         take(record.kind, record.body)
-    except RemoteProtocolError as error:
-        raise LocalProtocolError(f"{path} is damaged: {error}") from None
+    except (RemoteProtocolError, Refused, ValueError, LookupError) as error:
+        raise LocalProtocolError(f"{path} is damaged: a record {record.kind.name} cannot be: {error}") from None
 
 
 def _written(storage: Storage, folder: Path, entries: Iterable[Entry]) -> tuple[File, int]:

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from secagg import LocalProtocolError, Model, Round
 from secagg.service import journal as journals
 from secagg.service import running as runs
 from secagg.service.deadlines import Deadlines
 from secagg.service.journal import JournalFailed
+from secagg.service.records import Kind as RecordKind
 from secagg.service.refusals import Kind, Refused
 from secagg.service.running import RunningSession, remove
 from secagg.service.setup import SessionSetup
@@ -490,6 +493,53 @@ def test_what_a_crash_has_left_is_removed(tmp_path: Path) -> None:
     with pytest.raises(LocalProtocolError, match="no part of a session"):
         remove(folder)
     assert (folder / "notes.txt").exists()
+
+
+# What is read.
+
+
+def history(over: bool) -> list[tuple[RecordKind, bytes]]:
+    """The records of a session; of one that is over, what remains."""
+    world = begun()
+    world.play_until(lambda: world.session.round is Round.MASKED_INPUT_COLLECTION)
+    world.fetch(1)
+    world.send(1, Round.MASKED_INPUT_COLLECTION)
+    with world.session._lock:
+        world.session._settle()
+        world.session._make_checkpoint()
+    world.finish() if over else world.play_round(EVERYONE)
+    records: list[tuple[RecordKind, bytes]] = []
+    journals.Journal.open(world.storage, world.folder, lambda kind, body: records.append((kind, bytes(body))))
+    return records
+
+
+HISTORIES = [history(False), history(True)]
+
+
+@given(st.sampled_from(HISTORIES), st.data())
+def test_records_that_cannot_be_are_refused_in_one_way(
+    records: list[tuple[RecordKind, bytes]], data: st.DataObject
+) -> None:
+    """Whatever the records are: the session goes on from them, or the journal is damaged."""
+    records = list(records)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(records) - 1))
+        kind, body = records[place]
+        bit = data.draw(st.integers(0, max(0, 8 * len(body) - 1)))
+        flipped = (int.from_bytes(body) ^ 1 << bit).to_bytes(len(body) + 1)[-len(body) :] if body else body
+        other = data.draw(st.sampled_from(records))
+        records[place] = data.draw(
+            st.sampled_from([(kind, flipped), (kind, body[: bit // 8]), (other[0], body), other, (kind, b"")])
+        )
+    disk, folder = ForgetfulDisk(), Path("/state/session")
+    disk.make_folder(folder)
+    journals.Journal.create(disk, folder, records)
+    try:
+        session = RunningSession.open(folder, storage=disk)
+    except LocalProtocolError:
+        return
+    session.describe()
+    session.tick()
 
 
 # A disk that fails.
