@@ -67,12 +67,13 @@ def test_a_signature_covers_every_field_and_the_nonce() -> None:
     assert not verify(roster, SCOPE, replace(signed, nonce=bytes([1] * NONCE_BYTES)))
     assert set(OTHER) == {field.name for field in fields(RequestScope)}
     for name, value in OTHER.items():
-        assert not verify(roster, replace(SCOPE, **{name: value}), signed), name  # type: ignore[arg-type]
+        changed = replace(SCOPE, **{name: value})  # type: ignore[arg-type]
+        assert not verify(roster, changed, signed), name
+        assert to_sign(changed, NONCE) != to_sign(SCOPE, NONCE), name  # also where the user's key is another
 
 
 def test_a_boundary_cannot_be_moved() -> None:
-    one = replace(SCOPE, session="ab", method="C")
-    other = replace(SCOPE, session="a", method="bC")
+    one, other = replace(SCOPE, method="GET", path="/a"), replace(SCOPE, method="GET/", path="a")
     assert to_sign(one, NONCE) != to_sign(other, NONCE)
     assert to_sign(SCOPE, NONCE).startswith(LABEL)
 
