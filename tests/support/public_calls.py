@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from starlette.routing import Route
 
 from secagg import Client, Identity, Params, Quantizer, Roster, Round, Server, dp, noisy, vdaf
 from secagg.dap.client.collection import Collecting
@@ -29,8 +30,7 @@ from secagg.dap.vdafs import Histogram, Sum
 from secagg.http.steps import Progress, Response, Retries, Wait
 from secagg.primitives import KeyPair
 from secagg.protocol.layout import Layout
-from secagg.service.deadlines import Deadlines
-from secagg.service.setup import SessionSetup
+from secagg.service.coordinator import Coordinator
 from secagg.vdaf.circuits import Count
 
 from .public_parameters import public_callables
@@ -812,20 +812,37 @@ call("dap.vdafs.Sum", max_measurement=127)
 call("dap.vdafs.SumVec", length=100, max_measurement=127, chunk_length=100)
 call("dap.vdafs.decode_vdaf", vdaf_type=4, configuration=Histogram(100, 5).encode())
 
-# The service.
 
-call("service.deadlines.Deadlines", goal=100, seconds={Round.SHARE_KEYS: 100}, grace=100, keep=100)
-on(lambda: Deadlines(goal=120), "service.deadlines.Deadlines.enough", may_answer=127)
-_SETUP: dict[str, Any] = {
-    "name": "sums",
-    "params": params(),
-    "roster": None,
-    "invited": None,
-    "deadlines": Deadlines(),
-    "created": 100,
-}
-call("service.setup.SessionSetup", **_SETUP, results_for_participants=False)
-call("service.setup.SessionSetup.decode", data=SessionSetup(**_SETUP).encode())
+def _coordinator(**given: Any) -> Any:
+    """What a coordinator knows of tokens, and what it shows."""
+    options: dict[str, Any] = {"operator": ONES, "participants": {"ada": SEED * 2}, "metrics_here": True} | given
+    made = Coordinator("/nowhere", url="https://coordinator.example", **options)
+    paths = [route.path for route in made._app.routes if isinstance(route, Route)]
+    return made._gate._operator._names, made._gate._participants._names, paths
+
+
+def _participants_set(**given: Any) -> Any:
+    made = Coordinator("/nowhere", url="https://coordinator.example", operator=ONES)
+    made.set_participants(**given)
+    return made._gate._participants._names
+
+
+call(
+    "service.coordinator.coordinator.Coordinator",
+    _coordinator,
+    operator=ONES,
+    participants={"ada": SEED * 2},
+    metrics_here=True,
+)
+call("service.coordinator.coordinator.Coordinator.set_participants", _participants_set, participants={"ada": ONES})
+call(
+    "service.coordinator.limits.Limits",
+    uploads=100,
+    threads=100,
+    sessions=100,
+    request_bytes=100,
+    poll_seconds=100.0,
+)
 
 _RESULT = "made by this package alone, for callers to read"
 EXCEPTIONS = {

@@ -13,6 +13,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
+from ...arguments import flag
 from ...errors import require
 from ...http.bodies import Bodies
 from ...http.bounds import Bounds
@@ -100,7 +101,7 @@ class Coordinator:
             self.metrics,
             nonces,
             health=self.describe,
-            metrics_here=metrics_here,
+            metrics_here=flag(metrics_here, "metrics_here"),
             lifespan=self._lifespan,
         )
 

@@ -15,6 +15,7 @@ from ..problems import FORBIDDEN, MALFORMED, UNFINISHED, ServiceProblem
 from ..refusals import Kind, Refused
 from ..resources import (
     CONTENT_DIGEST,
+    JSON,
     OCTETS,
     ROUND_NAMES,
     Fields,
@@ -23,7 +24,6 @@ from ..resources import (
     deadlines_to_json,
     session_path,
 )
-from ..setup import SessionSetup
 from .common import json_response, whole_content
 from .creation import read_setup
 from .gate import Gate
@@ -70,9 +70,9 @@ class OperatorsResources:
             live = await self._sessions.create(setup)
         except LocalProtocolError as error:  # of a folder that is no session
             raise ServiceProblem(MALFORMED, str(error)) from None
-        status = _status(live.running.setup, await live.work(live.running.describe))
         where = f"{self._url}{session_path(setup.name)}"
-        return json_response({**status, "url": where}, HTTPStatus.CREATED, Location=where)
+        status = await live.work(_status, live, where)
+        return Response(status, HTTPStatus.CREATED, {"Location": where}, JSON)
 
     async def list(self, request: Request) -> Response:
         """GET /v1/sessions: all for the operator; for a participant those that it has a place in.
@@ -96,7 +96,7 @@ class OperatorsResources:
         live = self._sessions.find(request)
         if not self._gate.is_operator(request):
             await self._check_participant(request, live)
-        return json_response(_status(live.running.setup, await live.work(live.running.describe)))
+        return Response(await live.work(_status, live), media_type=JSON)
 
     async def abort(self, request: Request) -> Response:
         """POST .../abort.
@@ -119,7 +119,7 @@ class OperatorsResources:
             await live.deliver(live.running.abort, reason)
         except LocalProtocolError as error:  # it has ended meanwhile, or its sum is being worked out
             raise ServiceProblem(str(Kind.OVER), str(error), status=HTTPStatus.CONFLICT) from None
-        return json_response(_status(live.running.setup, await live.work(live.running.describe)))
+        return Response(await live.work(_status, live), media_type=JSON)
 
     # --- Results ----------------------------------------------------------------------------------------------------
 
@@ -185,10 +185,11 @@ def _listed(live: LiveSession) -> Listed:
     return Listed(setup.name, str(running.status), running.round, model, params.n, params.m, setup.label)
 
 
-def _status(setup: SessionSetup, described: dict[str, Any]) -> dict[str, Any]:
-    """What is told of a session: ids and numbers."""
+def _status(live: LiveSession, url: str | None = None) -> str:
+    """What is told of a session, as JSON: ids and numbers. It blocks, and is long where the session is large."""
+    setup, described = live.running.setup, live.running.describe()
     params, current = setup.params, described["round"]
-    return {
+    told = {
         **described,
         "session": described["name"],
         "round": None if current is None else _BY_WORD[current],
@@ -198,7 +199,9 @@ def _status(setup: SessionSetup, described: dict[str, Any]) -> dict[str, Any]:
         "modulus": params.modulus,
         "deadlines": deadlines_to_json(setup.deadlines),
         "results": setup.results_for_participants,
+        **({} if url is None else {"url": url}),
     }
+    return json.dumps(told) + "\n"
 
 
 def _model(model: Model) -> str:
