@@ -1,7 +1,8 @@
 """What a site accepts: each rule by itself, and over any sessions and any policies."""
 
 import pickle
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from secagg import LocalProtocolError, Model, Params, Threat
 from secagg.protocol.graph import CompleteGraph
 from secagg.service.policy import Policy, PolicyRefusal
+
+from ..support.folders import ROOT
 
 HASH = bytes(range(32))
 
@@ -296,3 +299,9 @@ def test_a_file_that_cannot_be_is_refused_by_its_name(tmp_path: Path, text: str,
     path = written(tmp_path, text)
     with pytest.raises(LocalProtocolError, match=f"^{path}.*{reason}"):
         Policy.read(path)
+
+
+def test_the_documentation_has_every_key_and_no_other() -> None:
+    page = (ROOT / "docs" / "service.md").read_text()
+    section = page.partition("### What a site accepts")[2].partition("\n### ")[0]
+    assert re.findall(r"^    (\w+) = ", section, re.M) == [field.name for field in fields(Policy)]
