@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from numpy.typing import ArrayLike, NDArray
 
 from ..arguments import array
-from ..dp import BudgetExceeded, Ledger
+from ..dp import Ledger
 from ..errors import ArgumentTypeError, require
 from ..noisy import NoisyClient, NoisySum
 from ..protocol.client import Client
@@ -240,9 +240,6 @@ class Noisy:
 
     def client(self, place: Place) -> Machine:
         """See `Input`."""
-        plan = self._noisy_sum.plan
-        if not self._ledger.affords(plan.guarantee, total_variation=plan.total_variation):
-            raise BudgetExceeded(f"a session at {plan.guarantee} would exceed {self._ledger.total}: it is not joined")
         encoded = self._noisy_sum.encode(self._model, place.params, self._weight, rand=self._rand)
         client = NoisyClient(
             place.params, self._noisy_sum, place.user, encoded, ledger=self._ledger, **place._who, rand=place.rand

@@ -66,14 +66,6 @@ MUTANTS = (
         "In the semi-honest model a session can be played again with its nonce.",
         (f"{_STEPS}::test_a_user_takes_part_in_a_session_once",),
     ),
-    Mutant(
-        "budget-is-asked-too-late",
-        "secagg.service.inputs:Noisy.client",
-        "not self._ledger.affords(plan.guarantee, total_variation=plan.total_variation)",
-        "False",
-        "A session that the ledger does not pay for leaves a state behind.",
-        (f"{_STEPS}::test_a_session_that_the_ledger_does_not_pay_for_is_not_begun",),
-    ),
     # What is sent, and where.
     Mutant(
         "redirections-are-answers",
@@ -105,7 +97,7 @@ MUTANTS = (
         "answer = machine.answer",
         "answer = None",
         "An answer whose acknowledgement was lost never arrives.",
-        (f"{_STEPS}::test_each_step_may_be_the_last_before_a_restart",),
+        (f"{_STEPS}::test_each_request_may_be_the_one_that_a_restart_prevents",),
     ),
     Mutant(
         "request-of-any-round",

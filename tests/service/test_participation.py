@@ -253,6 +253,25 @@ def test_each_exchange_may_be_lost_once(tmp_path: Path, model: Model, arrived: b
         assert isinstance(outcome(players[0]), Contribution)
 
 
+def test_each_request_may_be_the_one_that_a_restart_prevents(tmp_path: Path, model: Model) -> None:
+    """The process is gone when the answer is on disk and has not left; another sends it."""
+    for last in range(exchanges(tmp_path / "before", model)):
+        world = World(tmp_path / str(last), model)
+        players, count = world.everybody(), iter(range(1000))
+
+        def dying(request: Request, world: World = world, count: Iterator[int] = count, last: int = last) -> Reply:
+            if next(count) == last:
+                raise Crash
+            return world.coordinator(request)
+
+        players[0].handler = dying
+        play(world.coordinator, players, until=lambda players=players: players[0].over)  # type: ignore[misc]
+        again = world.player(1)
+        play(world.coordinator, world.players.values())
+        world.check({1, 2, 3, 4})
+        assert outcome(again).included is True
+
+
 def test_each_step_may_be_the_last_before_a_restart(tmp_path: Path, model: Model) -> None:
     """The process is gone after any of its steps, and another goes on with the same state."""
     for last in range(200):
