@@ -11,15 +11,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from ..errors import Abort, LocalProtocolError, RemoteProtocolError, require
+from ..errors import Abort, LocalProtocolError, require
 from ..protocol.messages import Round
-from .journal import NAME, Journal, JournalFailed, Spool, content, is_ours
+from .journal import NAME, Journal, JournalFailed, Spool, is_ours
 from .records import (
     Body,
     CheckpointRecord,
@@ -31,7 +31,8 @@ from .records import (
 )
 from .refusals import Kind as Refusal
 from .refusals import Refused
-from .session import Aborted, Decision, Ended, Opened, Result, Session, Status, little_endian
+from .replay import Replay
+from .session import Aborted, Decision, Opened, Result, Session, Status, little_endian
 from .setup import SessionSetup
 from .storage import Disk, Storage
 
@@ -83,6 +84,7 @@ class RunningSession:
         self._input_bytes = 0
         self._checkpoint: Body | None = None
         self._result: Body | None = None
+        self._idle = threading.Condition(self._lock)  # no round is being worked out
         self._working = False
         self._told = session.status, session.round
         self._subscribers: list[Callable[[], None]] = []
@@ -146,7 +148,7 @@ class RunningSession:
         disk = Disk() if storage is None else storage
         with ExitStack() as stack:
             stack.enter_context(disk.lock(folder))
-            replay = _Replay(disk, folder, executor)
+            replay = Replay(disk, folder, executor)
             journal = Journal.open(disk, folder, replay.take)
             stack.callback(journal.close)
             session = replay.finished(journal)
@@ -154,7 +156,7 @@ class RunningSession:
         running._go_on(replay)
         return running
 
-    def _go_on(self, replay: "_Replay") -> None:
+    def _go_on(self, replay: "Replay") -> None:
         self._inputs, self._input_bytes = replay.inputs, sum(body.size for body in replay.inputs)
         self._checkpoint, self._result = replay.checkpoint, replay.result
         if self._session.status is Status.RUNNING:
@@ -372,9 +374,10 @@ class RunningSession:
             reason: a sentence.
 
         Raises:
-            LocalProtocolError: the session is over.
+            LocalProtocolError: the session is over, or its sum is being worked out.
         """
-        with self._lock:
+        with self._idle:
+            self._idle.wait_for(lambda: not self._working or self._session.is_last_round)
             self._check()
             require(self._session.status is Status.RUNNING, "the session is over")
             require(not self._working, "the sum is being worked out: abort is too late")
@@ -426,8 +429,9 @@ class RunningSession:
         try:
             self._open_next()
         finally:
-            with self._lock:
+            with self._idle:
                 self._working = False
+                self._idle.notify_all()
 
     def _open_next(self) -> None:
         assert self._session.round is not None
@@ -591,91 +595,3 @@ def _is_no_masked_input(kind: Kind, data: memoryview) -> bool:
     if kind is Kind.CHECKPOINT:
         return False
     return kind is not Kind.MESSAGE or MessageRecord.decode(data).round is not Round.MASKED_INPUT_COLLECTION
-
-
-class _Replay:
-    """The machine as the records of a journal make it."""
-
-    def __init__(self, storage: Storage, folder: Path, executor: Executor | None) -> None:
-        self.inputs: list[Body] = []
-        self.checkpoint: Body | None = None
-        self.result: Body | None = None
-        self.archived = False
-        self._numbers: set[int] = set()
-        self._storage = storage
-        self._folder = folder
-        self._executor = executor
-        self._session: Session | None = None
-
-    def take(self, kind: Kind, data: memoryview) -> None:
-        """Take the next record."""
-        if (self._session is None) != (kind is Kind.SETUP) or self.archived:
-            raise RemoteProtocolError(f"a record {kind.name} is out of place")
-        self._TAKE[kind](self, bytes(data))
-
-    def finished(self, journal: Journal) -> Session:
-        """The machine; the journal knows the files that it names."""
-        require(self._session is not None, "the journal has no setup")
-        assert self._session is not None
-        for number in self._numbers:
-            journal.name(Body(bytes(32), 0, number, b""))
-        journal.clear()
-        return self._session
-
-    @property
-    def _machine(self) -> Session:
-        assert self._session is not None
-        return self._session
-
-    def _content(self, body: Body) -> AbstractContextManager[memoryview]:
-        if body.number:
-            self._numbers.add(body.number)
-        return content(self._storage, self._folder, body)
-
-    def _take_setup(self, data: bytes) -> None:
-        setup = SessionSetup.decode(data)
-        self._session = Session(setup, setup.created, self._executor)
-
-    def _take_joined(self, data: bytes) -> None:
-        record = JoinedRecord.decode(data)
-        user = self._machine.join(record.name if self._machine.setup.roster is None else record.user)
-        if user != record.user:
-            raise RemoteProtocolError("a participant has another id")
-
-    def _take_message(self, data: bytes) -> None:
-        record = MessageRecord.decode(data)
-        with self._content(record.body) as view, suppress(Refused):  # as it was refused when it came
-            self._machine.receive(record.user, record.round, record.body.digest, view, record.at)
-        if record.round is Round.MASKED_INPUT_COLLECTION:
-            self.inputs.append(record.body)
-
-    def _take_ended(self, data: bytes) -> None:
-        record = EndedRecord.decode(data)
-        session = self._machine
-        session.close(Ended(record.round, tuple(record.users.tolist())))
-        if not session.is_last_round:  # the sum takes long, and is worked out once the session is open
-            session.open(session.work_out(), record.at)
-
-    def _take_checkpoint(self, data: bytes) -> None:
-        record = CheckpointRecord.decode(data)
-        self.checkpoint = record.body
-        with self._content(record.body) as view:
-            goal_met = record.goal_met if record.has_goal else None
-            self._machine.resume(view, goal_met, record.received_bytes)
-
-    def _take_over(self, data: bytes) -> None:
-        record = OverRecord.decode(data)
-        self._session, self.archived = Session.recall(self._machine.setup, record.memory), True
-        if record.has_result:
-            self.result = record.result
-            if record.result.number:
-                self._numbers.add(record.result.number)
-
-    _TAKE: ClassVar[dict[Kind, Callable[["_Replay", bytes], None]]] = {
-        Kind.SETUP: _take_setup,
-        Kind.JOINED: _take_joined,
-        Kind.MESSAGE: _take_message,
-        Kind.ENDED: _take_ended,
-        Kind.CHECKPOINT: _take_checkpoint,
-        Kind.OVER: _take_over,
-    }

@@ -101,7 +101,7 @@ MUTANTS = (
     ),
     Mutant(
         "times-of-the-replay",
-        "secagg.service.running:_Replay._take_message",
+        "secagg.service.replay:Replay._take_message",
         "record.at",
         "0.0",
         "After a restart the grace has passed already.",
