@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from .bounds import Bounds
 
 FEED_BYTES = 1 << 16
-"""Bytes that the parser takes at once, so that no callback of the event loop is long."""
+"""Bytes that are read from a connection, and that the parser takes, at once: no callback of the event loop is long."""
 
 PIPELINED_MAX = 16
 """Requests that a peer may send before the first of them is answered."""
@@ -46,7 +46,7 @@ def configured(app: Any, bounds: Bounds, **options: Any) -> uvicorn.Config:
         options: uvicorn's own.
     """
     fixed: dict[str, Any] = {
-        "http": partial(BoundedProtocol, bounds, {}, {}),
+        "http": partial(ReadInPieces, bounds, {}, {}),
         "ws": "none",
         "loop": f"{__name__}:event_loop",
         "log_config": None,
@@ -68,6 +68,37 @@ def event_loop() -> asyncio.AbstractEventLoop:
 
     loop.create_server = bounded
     return loop  # type: ignore[no-any-return]
+
+
+class ReadInPieces(asyncio.BufferedProtocol):
+    """A BoundedProtocol that is given FEED_BYTES at once: an event loop may read four times as many by itself, which a
+    thousand connections would all hold at the same time.
+
+    Args:
+        bounds: see `BoundedProtocol`, as for the others.
+        idle: see there.
+        arriving: see there.
+        args: uvicorn's.
+        options: uvicorn's.
+    """
+
+    _buffer = memoryview(bytearray(FEED_BYTES))  # of all: what is read is copied at once
+
+    def __init__(self, bounds: Bounds, idle: "_Ordered", arriving: "_Ordered", *args: Any, **options: Any) -> None:
+        self._protocol = BoundedProtocol(bounds, idle, arriving, *args, **options)
+        self.connection_made = self._protocol.connection_made  # type: ignore[method-assign, assignment]
+        self.connection_lost = self._protocol.connection_lost  # type: ignore[method-assign]
+        self.eof_received = self._protocol.eof_received  # type: ignore[method-assign]
+        self.pause_writing = self._protocol.pause_writing  # type: ignore[method-assign]
+        self.resume_writing = self._protocol.resume_writing  # type: ignore[method-assign]
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where to read to."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So many bytes were read."""
+        self._protocol.data_received(bytes(self._buffer[:nbytes]))
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -156,6 +187,12 @@ class BoundedProtocol(HttpToolsProtocol):
             super().data_received(piece)
         if self.transport.is_closing() and not (self._refused or self._lost):
             self._close_soon()
+        self._wait_for_the_application()
+
+    def _wait_for_the_application(self) -> None:
+        """Read no more of a content before the application asks for more of it: uvicorn would read ahead."""
+        if not (self._in_head or self._refused or self.transport.is_closing()) and self.cycle.body:
+            self.flow.pause_reading()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:

@@ -376,3 +376,26 @@ def test_a_few_requests_in_a_row_are_answered_in_order(serve: Serve) -> None:
     assert [line for line in got.replace(b"HTTP", b"\nHTTP").splitlines() if line.endswith(b"bytes")] == [
         b"%d bytes" % n for n in [*range(1, 9), 0]
     ]
+
+
+# --- Reading ahead ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "secagg.http.server:event_loop"])
+def test_of_a_content_that_nobody_takes_little_is_read(loop: str) -> None:
+    """A thousand contents on their way must not lie in memory before anybody has asked for them."""
+    done = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.to_thread(done.wait)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    with serving(app, Bounds(), loop=loop) as served:
+        connection = served.connect(HEAD + b"Content-Length: %d\r\n\r\n" % (64 * MIB))
+        connection.settimeout(0.5)
+        with suppress(TimeoutError):
+            connection.sendall(bytes(64 * MIB))
+        (protocol,) = served.server.server_state.connections
+        assert 0 < len(protocol.cycle.body) <= 1 << 16  # type: ignore[union-attr]
+        done.set()
