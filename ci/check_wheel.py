@@ -19,6 +19,9 @@ NEEDED = {
     "secagg/include/secagg.h",
     "secagg/lib/libsecagg.a",
     "secagg/lib/secagg.pc",
+    "secagg/service/coordinator/page/index.html",
+    "secagg/service/coordinator/page/page.css",
+    "secagg/service/coordinator/page/page.js",
 }
 SOURCES = (".c", ".inc", ".pyx", ".pxi", ".o")
 # What it takes from the system: musl's loader takes the plain name for itself.

@@ -19,12 +19,14 @@ from ..resources import SESSIONS
 from .common import WithNonce, answering, no_resource
 from .metrics import Metrics
 from .operator import OperatorsResources
+from .page.resources import PageResources
 from .participants import ParticipantsResources
 
 
 def coordinator_app(
     participants: ParticipantsResources,
     operator: OperatorsResources,
+    page: PageResources,
     metrics: Metrics,
     nonces: Nonces,
     *,
@@ -37,6 +39,7 @@ def coordinator_app(
     Args:
         participants: their resources.
         operator: the operator's.
+        page: those of the page in a browser.
         metrics: counts requests.
         nonces: gives one with each answer.
         health: how the coordinator is, in detail.
@@ -63,6 +66,7 @@ def coordinator_app(
         return await (create if request.method == "POST" else listed)(request)
 
     routes.append(Route(SESSIONS, sessions, methods=["GET", "POST"]))
+    routes += page.routes(metrics)
     if metrics_here:
         routes += operators_routes(metrics.text, health)
     app = Starlette(

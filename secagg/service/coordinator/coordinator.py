@@ -27,6 +27,7 @@ from .gate import Gate
 from .limits import Limits
 from .metrics import Metrics
 from .operator import OperatorsResources
+from .page.resources import PageResources
 from .participants import ParticipantsResources
 from .registry import Registry
 from .sessions import Sessions
@@ -98,6 +99,7 @@ class Coordinator:
         self._app = coordinator_app(
             ParticipantsResources(self.sessions, self._gate, bodies, limits, self.metrics, self._stopping),
             OperatorsResources(self.sessions, self._gate, bodies, limits, self.url),
+            PageResources(self.sessions, self._gate, bodies, self.url, self._stopping, ticks, rand),
             self.metrics,
             nonces,
             health=self.describe,

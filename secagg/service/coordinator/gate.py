@@ -10,7 +10,17 @@ from starlette.requests import Request
 
 from ...protocol.identity import Roster
 from ...protocol.messages import Round
-from ..authentication import NO_PARAMS, Nonces, RequestScope, Signed, Tokens, parse_content_digest, parse_signed, verify
+from ..authentication import (
+    NO_PARAMS,
+    Nonces,
+    RequestScope,
+    Signed,
+    Tokens,
+    bearer,
+    parse_content_digest,
+    parse_signed,
+    verify,
+)
 from ..problems import FORBIDDEN, MALFORMED, UNAUTHENTICATED, ServiceProblem
 from ..resources import CONTENT_DIGEST
 from ..setup import SessionSetup
@@ -55,6 +65,14 @@ class Gate:
             request: of anybody.
         """
         return self._operator.check(_header(request)) is not None
+
+    def is_operators_token(self, token: str) -> bool:
+        """Whether this is the operator's token, compared in constant time.
+
+        Args:
+            token: that somebody typed.
+        """
+        return self._operator.check(bearer(token)) is not None
 
     def check_operator(self, request: Request) -> None:
         """Refuse all but the operator.

@@ -60,6 +60,7 @@ class LiveSession:
         running: as above.
         name: of the session.
         changed: set once a round or the session has ended, and then replaced by another.
+        news: how often anything has changed.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class LiveSession:
         self.running = running
         self.name = running.setup.name
         self.changed = asyncio.Event()
+        self.news = 0
         self._threads = threads
         self._metrics = metrics
         self._clock = clock
@@ -151,6 +153,7 @@ class LiveSession:
 
     def _look(self) -> None:
         self._due.set()
+        self.news += 1
         now = self.running.status, self.running.round
         if now != self._seen:
             self._count(now)
