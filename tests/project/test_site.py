@@ -8,14 +8,13 @@ import functools
 import http.server
 import os
 import re
-import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 from xml.etree import ElementTree
 
@@ -24,6 +23,7 @@ import pytest
 from docs.generate import api, benchmarks, cli, drawings, files, tables
 from secagg import Model
 
+from ..support.browser import SCROLLS, View, browser
 from ..support.folders import ROOT
 from ..support.processes import ran
 from ..support.rounds import run
@@ -257,63 +257,16 @@ def address() -> Iterator[str]:
         thread.join()
 
 
-class View(NamedTuple):
-    """A page in the browser, and what went wrong on it."""
-
-    page: Any
-    faults: list[str]
-
-
 Show = Callable[[str, int, str], View]
-
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
 def show(address: str) -> Iterator[Show]:
     """Opens a page of the site at a width, for a reader who prefers a scheme."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="the extra `docs` is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
-
-        def open_page(name: str, width: int, scheme: str) -> View:
-            for context in browser.contexts:
-                context.close()
-            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-            page = context.new_page()
-            page.set_default_timeout(120_000)
-            faults = watched(page, address)
-            page.goto(address + name, wait_until="networkidle")
-            return View(page, faults)
-
-        yield open_page
-        browser.close()
+    with browser() as open_page:
+        yield lambda name, width, scheme: open_page(address, name, width, scheme, wait_until="networkidle")
 
 
-def watched(page: Any, address: str) -> list[str]:
-    """What goes wrong on a page from now on: errors, and requests that fail or go elsewhere."""
-    faults: list[str] = []
-
-    def note(fault: str | None) -> None:
-        faults.extend([fault] if fault else [])
-
-    page.on("console", lambda message: note(message.text if message.type == "error" else None))
-    page.on("pageerror", lambda error: note(f"error: {error}"))
-    page.on("requestfailed", lambda request: note(f"failed: {request.url}"))
-    page.on("response", lambda answer: note(None if answer.ok else f"{answer.status}: {answer.url}"))
-    page.on("request", lambda sent: note(None if sent.url.startswith((address, "data:", "blob:")) else sent.url))
-    return faults
-
-
-SCROLLS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 DRAWN = """drawing => ({
     box: [drawing.getBoundingClientRect().width, drawing.getBoundingClientRect().height],
     paper: getComputedStyle(drawing.querySelector('.paper')).fill,

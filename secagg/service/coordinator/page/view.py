@@ -63,7 +63,7 @@ def ranges(ids: Iterable[int]) -> str:
             found[-1][1] = user
         else:
             found.append([user, user])
-    texts = [f"{first}" if first == last else f"{first}\N{EN DASH}{last}" for first, last in found[:RANGES_MAX]]
+    texts = [f"{first}" if first == last else f"{first}-{last}" for first, last in found[:RANGES_MAX]]
     return ", ".join(texts) + (", and more" if len(found) > RANGES_MAX else "")
 
 

@@ -1,0 +1,85 @@
+"""Somebody who looks at a coordinator's page, without a browser: what a browser would send, and what it is told."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import httpx
+
+from secagg.service.coordinator.page.guard import HEADER
+
+from .coordinators import PATIENCE, Kept
+
+SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin", HEADER: "1"}
+
+
+class Event(NamedTuple):
+    """An event of the stream.
+
+    Attributes:
+        kind: its name.
+        data: what its JSON says.
+    """
+
+    kind: str
+    data: Any
+
+
+class Onlooker:
+    """A browser with cookies of its own, to be entered.
+
+    Args:
+        kept: the coordinator.
+    """
+
+    def __init__(self, kept: Kept) -> None:
+        self.kept = kept
+        self.http = httpx.Client(timeout=PATIENCE)
+
+    def __enter__(self) -> "Onlooker":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.http.close()
+
+    def ask(self, method: str, path: str, headers: dict[str, str] | None = None, **options: Any) -> httpx.Response:
+        """A request as the page makes it, or with other header fields."""
+        own = SAME_ORIGIN if headers is None else headers
+        return self.http.request(method, self.kept.url + path, headers=own, **options)
+
+    def sign_in(self, token: str | None = None, headers: dict[str, str] | None = None) -> httpx.Response:
+        """With the operator's token, or with another."""
+        typed = {"token": self.kept.operator if token is None else token}
+        return self.ask("POST", "/page/visit", headers, json=typed)
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether the page would show sessions."""
+        answer: bool = self.ask("GET", "/page/visit").json()["signed_in"]
+        return answer
+
+    @contextmanager
+    def events(self) -> Iterator[Iterator[Event]]:
+        """The stream."""
+        with self.http.stream("GET", f"{self.kept.url}/page/events") as response:
+            assert response.status_code == 200, response.read()
+            assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+            yield parsed(response.iter_lines())
+
+
+def parsed(lines: Iterator[str]) -> Iterator[Event]:
+    """The events in the lines of a stream."""
+    kind = ""
+    for line in lines:
+        name, _, value = line.partition(": ")
+        assert name in ("", "event", "data"), line
+        if name == "event":
+            kind = value
+        elif name == "data":
+            yield Event(kind, json.loads(value))
+
+
+def until(events: Iterator[Event], kind: str, wanted: Callable[[Any], bool] = lambda data: True) -> Any:
+    """What the next event of this kind says for which that is so."""
+    return next(event.data for event in events if event.kind == kind and wanted(event.data))
