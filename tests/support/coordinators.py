@@ -91,6 +91,19 @@ class Kept:
         return described
 
 
+class Server(uvicorn.Server):
+    """It lets go of those who wait for news before it waits for requests under way, as `secagg serve` does."""
+
+    def __init__(self, coordinator: Coordinator, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._coordinator = coordinator
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        self._coordinator.let_go()
+        await super().shutdown(sockets)
+
+
 @contextmanager
 def kept(
     folder: Path,
@@ -115,7 +128,7 @@ def kept(
             folder, url=url, operator=token_hash(operator), participants=hashes, limits=limits, bounds=bounds, **options
         )
         app = coordinator if wrap is None else wrap(coordinator)
-        server = uvicorn.Server(configured(app, bounds, lifespan="on", timeout_graceful_shutdown=5))
+        server = Server(coordinator, configured(app, bounds, lifespan="on", timeout_graceful_shutdown=5))
         thread = threading.Thread(target=server.run, args=([sock],))
         thread.start()
         try:

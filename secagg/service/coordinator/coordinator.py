@@ -45,7 +45,8 @@ class Coordinator:
         outer.mount("/secagg", coordinator)
 
     The application around it enters `running()` for as long as it serves, on the same event loop: a mounted application
-    is not told of the start and the end. Where it is served alone, it is told, and enters `running()` by itself.
+    is not told of the start and the end. Where it is served alone, it is told, and enters `running()` by itself. A
+    server that stops calls `let_go()` first, as `secagg serve` does, or it waits for all who look at the page.
 
     Args:
         folder: of state, for this coordinator alone; it is made if it is missing.

@@ -14,9 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 
 from secagg import Params, Round
 from secagg.http.bounds import Bounds
@@ -280,16 +278,15 @@ def test_a_session_moves_through_its_rounds(onlooker: Onlooker) -> None:
     with onlooker.events() as events:
         assert until(events, "clock") > 1e9
         table = seated(onlooker.kept, label="a label")
-        mine = lambda data: data["name"] == table.session  # noqa: E731
         assert table.session in until(events, "list", lambda data: data["names"])["names"]
-        joined = until(events, "session", lambda data: mine(data) and data["users"]["in"]["count"] == 4)
+        joined = until(events, "session", lambda data: data["users"]["in"]["count"] == 4)
         assert (joined["label"], joined["round"], joined["users"]["waiting"]["ids"]) == (
             "a label",
             "AdvertiseKeys",
             "1-4",
         )
         table.play()
-        finished = until(events, "session", lambda data: mine(data) and data["status"] == "finished")
+        finished = until(events, "session", lambda data: data["status"] == "finished")
     assert finished["survivors"] == 4
     assert finished["sha256"] == onlooker.kept.status(table.session)["sha256"]
     assert [each["users"] for each in finished["rounds"]] == [4, 4, 4, 4]
@@ -323,21 +320,14 @@ def test_signing_out_ends_the_stream(onlooker: Onlooker) -> None:
 
 
 def test_a_coordinator_that_stops_ends_the_stream(tmp_path: Path) -> None:
-    def stoppable(coordinator: Coordinator) -> Starlette:
-        async def let_go(request: Request) -> Response:
-            coordinator.let_go()
-            return Response()
-
-        routes = [Route("/let-go", let_go), Mount("/", coordinator)]
-        return Starlette(routes=routes, lifespan=lambda app: coordinator.running())
-
-    with kept(tmp_path / "state", wrap=stoppable) as here, Onlooker(here) as onlooker:
-        onlooker.sign_in()
-        with onlooker.events() as events:
+    with ExitStack() as stack:
+        with kept(tmp_path / "state") as here:
+            onlooker = stack.enter_context(Onlooker(here))
+            onlooker.sign_in()
+            events = stack.enter_context(onlooker.events())
             next(events)
-            here.http.get(f"{here.url}/let-go")
-            assert until(events, "end") == "stopping"
-            assert next(events, None) is None
+        assert until(events, "end") == "stopping"
+        assert next(events, None) is None
 
 
 def test_streams_are_bounded_and_a_place_is_free_again(here: Kept) -> None:

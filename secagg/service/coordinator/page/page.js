@@ -42,7 +42,8 @@ async function signIn(event) {
   part("token").value = "";
   try {
     const answer = await visit("POST", { token });
-    if (!answer.ok) return ask((await answer.json()).detail);
+    const { detail } = await answer.json();
+    if (!answer.ok) return ask(detail);
     const { signed_in } = await (await visit("GET")).json();
     if (!signed_in) return ask("The browser has not kept the cookie: open this page under the coordinator's own URL.");
     listen();
@@ -54,7 +55,7 @@ async function signIn(event) {
 
 async function signOut() {
   stop();
-  await visit("DELETE").catch(() => {});
+  await visit("DELETE").then(answer => answer.json()).catch(() => {});
   ask("");
 }
 
