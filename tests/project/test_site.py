@@ -8,6 +8,7 @@ import functools
 import http.server
 import os
 import re
+import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from docs.generate import api, benchmarks, cli, drawings, files, tables
+from docs.generate import api, benchmarks, cli, drawings, files, screenshot, tables
 from secagg import Model
 
 from ..support.browser import SCROLLS, View, browser
@@ -163,6 +164,15 @@ def test_every_page_is_in_the_navigation() -> None:
     listed = set(re.findall(r"(?:- |: )([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
     written = {str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md")}
     assert listed == written | set(files.PAGES.values()) | {"cli.md", "benchmarks.md"}
+
+
+def test_the_picture_of_a_coordinators_page() -> None:
+    """Of its script's size, and no burden; what is in it, `python -m docs.generate.screenshot` decides."""
+    data = screenshot.FILE.read_bytes()
+    assert data.startswith(b"\x89PNG\r\n\x1a\n")
+    assert struct.unpack(">II", data[16:24]) == (screenshot.WIDTH, screenshot.HEIGHT)
+    assert len(data) < 150_000
+    assert f"(assets/{screenshot.FILE.name})" in (ROOT / "docs" / "service.md").read_text()
 
 
 # What is built
