@@ -1,6 +1,7 @@
 """Somebody who looks at a coordinator's page, without a browser: what a browser would send, and what it is told."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -81,5 +82,10 @@ def parsed(lines: Iterator[str]) -> Iterator[Event]:
 
 
 def until(events: Iterator[Event], kind: str, wanted: Callable[[Any], bool] = lambda data: True) -> Any:
-    """What the next event of this kind says for which that is so."""
-    return next(event.data for event in events if event.kind == kind and wanted(event.data))
+    """What the next event of this kind says for which that is so; the stream's clock wakes whoever waits in vain."""
+    limit = time.monotonic() + PATIENCE
+    for event in events:
+        if event.kind == kind and wanted(event.data):
+            return event.data
+        assert time.monotonic() < limit, f"no event {kind} has come"
+    raise AssertionError(f"the stream has ended before an event {kind}")
