@@ -32,11 +32,12 @@ class Onlooker:
 
     Args:
         kept: the coordinator.
+        options: of httpx.
     """
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(self, kept: Kept, **options: Any) -> None:
         self.kept = kept
-        self.http = httpx.Client(timeout=PATIENCE)
+        self.http = httpx.Client(timeout=PATIENCE, **options)
 
     def __enter__(self) -> "Onlooker":
         return self

@@ -23,6 +23,7 @@ from secagg.service.resources import SESSIONS
 from ...support.certificates import write_certificate
 from ...support.commands import Command
 from ...support.coordinators import NAMES, PATIENCE, Kept, Party, process, seated, sum_of
+from ...support.onlooker import Onlooker, until
 
 serve = Command("serve")
 FIRST = Round.ADVERTISE_KEYS
@@ -68,6 +69,23 @@ def test_a_session_behind_a_certificate(tmp_path: Path) -> None:
                 table.play()
                 assert table.parties[0].next(Round.UNMASKING).json() == {"status": "finished"}
                 assert sum_of(here, table.session).tolist() == [10] * 5
+
+
+def test_a_page_behind_a_certificate_until_the_process_stops(tmp_path: Path) -> None:
+    config = set_up(tmp_path / "c")
+    write_certificate(tmp_path / "c")
+    edit(config, {"# certificate = ": "certificate = ", "# private_key = ": "private_key = "})
+    trusted = ssl.create_default_context(cafile=str(tmp_path / "c" / "tls.crt"))
+    with process("--config", config) as (url, running):
+        here = client_of(tmp_path / "c", url, verify=trusted)
+        with here.http, Onlooker(here, verify=trusted) as onlooker:
+            assert "; Secure" in onlooker.sign_in().headers["set-cookie"]
+            assert onlooker.signed_in
+            with onlooker.events() as events:
+                assert until(events, "list") == {"names": [], "unopened": []}
+                running.send_signal(signal.SIGTERM)
+                assert until(events, "end") == "stopping"
+        assert running.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("active", [False, True], ids=["semi-honest", "active"])
