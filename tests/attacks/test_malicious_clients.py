@@ -152,7 +152,8 @@ def rewrite(**changes: Callable[[Any], Any]) -> Alter:
 
     def alter(client: Client, data: bytes) -> bytes:
         answer = answer_in(client, data)
-        fields = vars(answer)
+        views = {name: bytes(value) for name, value in vars(answer).items() if isinstance(value, memoryview)}
+        fields = vars(answer) | views
         changed = {name: change(fields[name]) for name, change in changes.items()}
         return client._encode(type(answer)(**fields | changed))
 
