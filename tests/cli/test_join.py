@@ -161,7 +161,7 @@ def test_an_unreachable_server(here: Here) -> None:
 
 def test_a_session_that_is_unknown_or_over(here: Here) -> None:
     assert "there is no session" in join.refused(*here.arguments("--session", "nobodys")).lower()
-    session, _ = here.sites.create(seconds={"advertise-keys": 0.2})
+    session, _ = here.sites.create(goal=3, grace=0)
     with here.others(session) as others:
         for each in others:
             each.result()
