@@ -228,10 +228,12 @@ def in_place(values: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def is_masked(value: object) -> bool:
-    """Whether a value is an array with a mask. As long as nobody has loaded `numpy.ma`, which takes time, none is; nor
-    while another thread is loading it."""
-    masked = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
-    return masked is not None and isinstance(value, masked)
+    """Whether a value is an array with a mask. As long as nobody has loaded `numpy.ma`, which takes time, none is.
+
+    Another thread may be loading it at this moment: it is among the modules then, and has no class yet.
+    """
+    kind = getattr(sys.modules.get("numpy.ma"), "MaskedArray", None)
+    return kind is not None and isinstance(value, kind)
 
 
 def assign(instance: object, check: Callable[[Any, str], Any], **values: Any) -> None:

@@ -102,13 +102,6 @@ def test_what_is_true_or_false_only_by_custom_is_no_truth_value(value: Any) -> N
         arguments.flag(value, "signed")
 
 
-def test_another_thread_may_be_loading_what_masked_arrays_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    """numpy loads `numpy.ma` when it is first needed, and its name is there before its contents are."""
-    monkeypatch.setitem(sys.modules, "numpy.ma", ModuleType("numpy.ma"))
-    assert arguments.array([1, 2], "x").tolist() == [1, 2]
-    assert arguments.whole(np.uint8(3), "n") == 3
-
-
 def test_arrays_that_are_changed_in_place_are_the_caller_s_own() -> None:
     values = np.zeros(2)
     assert arguments.in_place(values, "acc") is values

@@ -79,6 +79,7 @@ WITHOUT = {
     "secagg.service.resources": ["starlette", "uvicorn", "httpx"],
     "secagg.service.problems": ["starlette", "uvicorn", "httpx"],
     "secagg.service.coordinator.config": ["httpx", "sqlalchemy", "secagg.dp", "secagg.noisy"],
+    "secagg.service.participant": ["secagg.service.coordinator", "secagg.service.journal", "starlette", "uvicorn"],
     "secagg.cli": COMMANDS_WITHOUT,
     "secagg.cli.dap": COMMANDS_WITHOUT,
     "secagg.cli.service": COMMANDS_WITHOUT,

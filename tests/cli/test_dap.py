@@ -17,7 +17,8 @@ import pytest
 from sqlalchemy import text
 
 from secagg.cli.dap.collect import parse_interval, waiting
-from secagg.cli.dap.common import duration, duration_text, instant
+from secagg.cli.dap.common import instant
+from secagg.cli.durations import duration, duration_text
 from secagg.dap import task_file
 from secagg.dap.messages import BatchMode
 from secagg.dap.privacy.extension import Mechanism

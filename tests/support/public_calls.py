@@ -31,6 +31,9 @@ from secagg.http.steps import Progress, Response, Retries, Wait
 from secagg.primitives import KeyPair
 from secagg.protocol.layout import Layout
 from secagg.service.coordinator import Coordinator
+from secagg.service.deadlines import Deadlines
+from secagg.service.policy import Policy
+from secagg.service.setup import SessionSetup
 from secagg.vdaf.circuits import Count
 
 from .public_parameters import public_callables
@@ -812,6 +815,21 @@ call("dap.vdafs.Sum", max_measurement=127)
 call("dap.vdafs.SumVec", length=100, max_measurement=127, chunk_length=100)
 call("dap.vdafs.decode_vdaf", vdaf_type=4, configuration=Histogram(100, 5).encode())
 
+# The service.
+
+call("service.deadlines.Deadlines", goal=100, seconds={Round.SHARE_KEYS: 100}, grace=100, keep=100)
+on(lambda: Deadlines(goal=120), "service.deadlines.Deadlines.enough", may_answer=127)
+_SETUP: dict[str, Any] = {
+    "name": "sums",
+    "params": params(),
+    "roster": None,
+    "invited": None,
+    "deadlines": Deadlines(),
+    "created": 100,
+}
+call("service.setup.SessionSetup", **_SETUP, results_for_participants=False)
+call("service.setup.SessionSetup.decode", data=SessionSetup(**_SETUP).encode())
+
 
 def _coordinator(**given: Any) -> Any:
     """What a coordinator knows of tokens, and what it shows."""
@@ -843,6 +861,26 @@ call(
     request_bytes=100,
     poll_seconds=100.0,
 )
+call("protocol.encoding.Encoding.check", quantizer().check, params=quantizer().params(100, nonce=NONCE), unbound=False)
+call(
+    "service.policy.Policy",
+    n_min=100,
+    n_max=127,
+    min_users=100,
+    n_corrupt=100,
+    t=100,
+    min_inputs=100,
+    m=100,
+    max_value=100,
+    room=100,
+    noise=True,
+    context=b"context",
+    roster=ONES,
+    complete_graph=False,
+    allow_http=False,
+)
+for _method in ("check", "differences"):
+    on(lambda: Policy(noise=False), f"service.policy.Policy.{_method}", params=params(), roster_hash=ONES, noisy=False)
 
 _RESULT = "made by this package alone, for callers to read"
 EXCEPTIONS = {
@@ -869,5 +907,12 @@ EXCEPTIONS = {
     "noisy.sum.NoisySum.params(others)": "those of Params.for_inputs",
     "dap.client.upload.AsyncClient.upload": "measurements go to Prio3.shard_batch as they are",
     "dap.client.upload.Client.upload": "measurements go to Prio3.shard_batch as they are",
+    "service.contribution.Contribution": _RESULT,
+    "service.participation.Standing": _RESULT,
+    "service.policy.Policy.filled(known)": "those of Policy",
+    "service.participant.Participant(key)": "a path, or bytes that Client.save checks",
+    "service.participant.AsyncParticipant(key)": "a path, or bytes that Client.save checks",
+    "service.participant.Participant.contribute": "takes a coordinator: tests/service/test_participation.py",
+    "service.participant.AsyncParticipant.contribute": "takes a coordinator: tests/service/test_participation.py",
     "dap.vdafs.vdaf": "parameters go to the VDAF's own class as they are",
 }
