@@ -135,9 +135,10 @@ def speaking(url: str, folder: Path) -> Kept:
 
 
 _COUNTED = """
-import ctypes, json, os, resource, subprocess, sys
+import ctypes, json, os, resource, sys
+from tests.support.processes import ran
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: whatever is started is ours in the end
-done = subprocess.run([sys.executable, "-m", "secagg", *sys.argv[1:]], stdout=subprocess.PIPE, text=True)
+done = ran(sys.executable, "-m", "secagg", *sys.argv[1:], stderr=None, text=True)
 try:
     while True:
         os.wait()
