@@ -508,7 +508,6 @@ def test_a_saved_client_of_other_parameters_is_not_used(world: World) -> None:
         (Policy(max_value=9), "max_value is 16383, and this site wants at most 9"),
         (Policy(noise=True), "noise is left out"),
     ],
-    ids=str,
 )
 def test_a_weaker_session_is_refused_before_anything_of_the_protocol_is_sent(
     world: World, policy: Policy, reason: str
@@ -651,7 +650,6 @@ def test_a_session_that_the_ledger_does_not_pay_for_is_not_begun(tmp_path: Path,
         ({"session": "Round"}, "a session's name has small letters"),
         ({"session": "../x"}, "a session's name has small letters"),
     ],
-    ids=str,
 )
 def test_arguments_that_make_no_sense_are_refused_before_anything_is_asked(
     tmp_path: Path, arguments: dict[str, Any], reason: str
@@ -710,7 +708,6 @@ def test_a_url_of_a_session_names_the_session(tmp_path: Path) -> None:
         (Response(302, {"location": "https://other.example"}, b""), "redirects us"),
         (RemoteProtocolError("a server's answer has more than 3 bytes"), "more than 3 bytes"),
     ],
-    ids=str,
 )
 def test_an_answer_that_is_none_is_refused(world: World, reply: Reply, reason: str) -> None:
     player = world.player(1)
