@@ -1,6 +1,7 @@
 """Running a command of `secagg` in this process, as tests do: what it prints, and by which line it is refused."""
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,18 @@ def plain_environment(*others: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def loggers_as_before() -> Iterator[None]:
+    """A server that is started here, or fails to start, logs to what stands for stderr: nothing may do so later."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
 class Command:
     """A command by its words, such as `Command("dap", "demo")`."""
 
@@ -31,7 +44,8 @@ class Command:
 
     def outcome(self, *arguments: str | Path) -> tuple[int, str, str]:
         """Exit code, stdout and stderr; what was not raised on purpose is a failure of the test."""
-        result = CliRunner().invoke(app, [*self._words, *map(str, arguments)])
+        with loggers_as_before():
+            result = CliRunner().invoke(app, [*self._words, *map(str, arguments)])
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result.exit_code, result.stdout, result.stderr
 

@@ -212,7 +212,7 @@ def test_sessions_that_do_not_exist(here: Kept) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/", 404), ("GET", "/v1/sessions/", 404), ("GET", "/v1/sessions/UPPER", 404),
+    [("GET", "/v1", 404), ("GET", "/v1/sessions/", 404), ("GET", "/v1/sessions/UPPER", 404),
      ("PUT", "/v1/sessions", 405), ("DELETE", "/v1/sessions/one", 405), ("GET", "/v1/sessions/one/join", 405),
      ("POST", "/v1/sessions/one/users/1/answers/round-1", 404), ("GET", "/v1/sessions/one/users/01/request", 404),
      ("GET", "/v1/sessions/one/users/4294967296/request", 404), ("GET", "/v1/sessions/one/users/x/request", 404)],
