@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 from ..durable import check_mark, mark
@@ -160,10 +161,15 @@ class Journal:
         try:
             with storage.read(path, JOURNAL_BYTES + _MARK_BYTES) as data:
                 size = check_mark(bytes(data[:_MARK_BYTES]), path, KIND, file.place)
+                whole = False
                 for record in frames(data, size):
-                    _take(take, record, path)
+                    if record.kind is Kind.WHOLE:
+                        whole = True
+                    else:
+                        _take(take, record, path)
                     size = record.end
-                require(is_torn(data, size), f"{path} is damaged: put back the disk's last good state of the folder")
+                good = whole and is_torn(data, size)
+                require(good, f"{path} is damaged: put back the disk's last good state of the folder")
                 torn = size < len(data)
             if torn:
                 file.truncate(size)
@@ -258,8 +264,9 @@ class Journal:
         try:
             with self._storage.read(path, JOURNAL_BYTES + _MARK_BYTES) as data:
                 start = bytes(data[:_MARK_BYTES]).index(b"\n") + 1
-                kept = ((each.kind, bytes(each.body)) for each in frames(data, start) if keep(each.kind, each.body))
-                file, size = _written(self._storage, self._folder, _chained(kept, entries))
+                old = (each for each in frames(data, start) if each.kind is not Kind.WHOLE)
+                kept = ((each.kind, bytes(each.body)) for each in old if keep(each.kind, each.body))
+                file, size = _written(self._storage, self._folder, chain(kept, entries))
         except OSError as error:
             self._failure = error
             self._check()
@@ -379,7 +386,7 @@ def _written(storage: Storage, folder: Path, entries: Iterable[Entry]) -> tuple[
         head = mark(KIND, file.place)
         file.write(head)
         size = len(head)
-        for kind, body in entries:
+        for kind, body in chain(entries, [(Kind.WHOLE, b"")]):
             record = frame(kind, body, ALL_DURABLE)
             file.write(record)
             size += len(record)
@@ -392,11 +399,6 @@ def _written(storage: Storage, folder: Path, entries: Iterable[Entry]) -> tuple[
         file.close()
         raise
     return file, size
-
-
-def _chained(kept: Iterable[Entry], entries: Iterable[Entry]) -> Iterator[Entry]:
-    yield from kept
-    yield from entries
 
 
 def is_ours(name: str) -> bool:

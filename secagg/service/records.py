@@ -1,12 +1,19 @@
 """The records of a session's journal, and how they lie in the file.
 
-    record = length (4 bytes) || kind (1) || durable (8) || body (length) || CRC-32 of all that (4)
+    record = head || body (length) || CRC-32 of head and body (4 bytes)
+    head   = length (4 bytes) || kind (1) || durable (8) || CRC-32 of these (4)
 
 `durable` is how many bytes of the file were on disk when the record was made. What a crash has left of records that
 were not on disk yet is cut off. A record that is damaged although a later one knows that it was on disk is an error:
-without it the session would go on as if it had not been.
+without it the session would go on as if it had not been. So a head has a CRC of its own: where it is good, it tells
+where the next record begins, and where it is not, that is looked for at every byte.
+
+A file that replaces another is on disk as a whole before it has its name. Its last record is WHOLE: whatever is missing
+before that was damaged. Of the last record that was appended nobody knows whether it was on disk: if it is damaged, it
+is cut off.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -17,8 +24,9 @@ from typing import Annotated, NamedTuple
 from ..codec import IDS, Fixed, Ids, Nested, Opaque, Real, Struct, Text, Truth, UInt
 from ..protocol.messages import Round
 
-HEADER = struct.Struct(">IBQ")
+_HEAD = struct.Struct(">IBQ")
 _CRC_BYTES = 4
+HEAD_BYTES = _HEAD.size + _CRC_BYTES
 ALL_DURABLE = (1 << 64) - 1
 """For records of a file that is on disk as a whole before it has its name."""
 
@@ -32,6 +40,13 @@ class Kind(IntEnum):
     ENDED = 4
     CHECKPOINT = 5
     OVER = 6
+    WHOLE = 7
+    """The end of what was on disk before the file had its name; it has no body."""
+
+
+_KIND_PLACE = 4
+_HEADS = re.compile(b"[%s](?:\\x00{4}|\\xff{8})" % bytes(Kind))
+"""What may be a head from its fifth byte on: a kind, and a `durable` below 4 GiB or ALL_DURABLE."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -112,6 +127,12 @@ class Framed(NamedTuple):
     end: int
 
 
+class _Head(NamedTuple):
+    length: int
+    kind: Kind
+    durable: int
+
+
 def frame(kind: Kind, body: bytes, durable: int) -> bytes:
     """A record's bytes.
 
@@ -120,43 +141,61 @@ def frame(kind: Kind, body: bytes, durable: int) -> bytes:
         body: of the record.
         durable: how many bytes of the file are on disk.
     """
-    framed = HEADER.pack(len(body), kind, durable) + body
-    return framed + zlib.crc32(framed).to_bytes(_CRC_BYTES, "big")
+    head = _HEAD.pack(len(body), kind, durable)
+    framed = head + _crc(head) + body
+    return framed + _crc(framed)
 
 
 def frames(data: memoryview, start: int) -> Iterator[Framed]:
-    """The records from a place on, up to the first that is not whole."""
+    """The records from a place on, up to the first that is not whole.
+
+    Args:
+        data: the file.
+        start: where a record begins.
+    """
     while (found := _frame_at(data, start)) is not None:
         yield found
         start = found.end
 
 
 def is_torn(data: memoryview, start: int) -> bool:
-    """Whether what begins here, and is no record, was never on disk as a whole.
+    """Whether what begins here, and is no record, was never on disk as a whole, as far as anything tells.
 
     Args:
         data: the file.
         start: where the last good record ends.
     """
     place = start
-    while place + HEADER.size <= len(data):
-        length, _, durable = HEADER.unpack_from(data, place)
-        found = _frame_at(data, place)
-        if found is not None and durable > start:
+    while (head := _head_at(data, place)) is not None:
+        if head.durable > start:
             return False
-        place = place + HEADER.size + length + _CRC_BYTES if found is None else found.end
-    return True
+        place += HEAD_BYTES + head.length + _CRC_BYTES  # in its body is no record, whatever the sender has put there
+
+    # Here a head is damaged or missing, and the next may begin at any byte.
+    heads = (_head_at(data, match.start() - _KIND_PLACE) for match in _HEADS.finditer(data, place + _KIND_PLACE))
+    return not any(head is not None and head.durable > start for head in heads)
+
+
+def _crc(data: bytes | memoryview) -> bytes:
+    return zlib.crc32(data).to_bytes(_CRC_BYTES, "big")
+
+
+def _head_at(data: memoryview, start: int) -> _Head | None:
+    """The head that begins here; None if there is none."""
+    end = start + HEAD_BYTES
+    if end > len(data) or _crc(data[start : start + _HEAD.size]) != data[start + _HEAD.size : end]:
+        return None
+    length, kind, durable = _HEAD.unpack_from(data, start)
+    if kind not in Kind._value2member_map_ or not (durable <= start or durable == ALL_DURABLE):
+        return None
+    return _Head(length, Kind(kind), durable)
 
 
 def _frame_at(data: memoryview, start: int) -> Framed | None:
-    if start + HEADER.size > len(data):
+    head = _head_at(data, start)
+    if head is None:
         return None
-    length, kind, _ = HEADER.unpack_from(data, start)
-    end = start + HEADER.size + length + _CRC_BYTES
-    if end > len(data):
+    end = start + HEAD_BYTES + head.length + _CRC_BYTES
+    if end > len(data) or _crc(data[start : end - _CRC_BYTES]) != data[end - _CRC_BYTES : end]:
         return None
-    if zlib.crc32(data[start : end - _CRC_BYTES]) != int.from_bytes(data[end - _CRC_BYTES : end], "big"):
-        return None
-    if kind not in Kind._value2member_map_:
-        return None
-    return Framed(Kind(kind), data[start + HEADER.size : end - _CRC_BYTES], end)
+    return Framed(head.kind, data[start + HEAD_BYTES : end - _CRC_BYTES], end)

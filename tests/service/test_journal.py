@@ -5,6 +5,7 @@ import shutil
 import stat
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from secagg.durable import adopt
 from secagg.errors import LocalProtocolError
 from secagg.service import journal as journals
 from secagg.service.journal import INLINE_BYTES, NAME, Journal, JournalFailed
-from secagg.service.records import Body, Kind, frame
+from secagg.service.records import ALL_DURABLE, HEAD_BYTES, Body, Kind, frame
 from secagg.service.storage import Disk
 
 from ..support.forgetful import ForgetfulDisk, Memory, PowerCut
@@ -104,14 +105,17 @@ def test_what_is_no_journal(tmp_path: Path) -> None:
         opened(disk, folder)
 
 
-@pytest.mark.parametrize("cut", range(1, 60))
+ONE, TWO = len(frame(Kind.JOINED, b"one", 0)), len(frame(Kind.JOINED, b"two" * 10, 0))
+
+
+@pytest.mark.parametrize("cut", range(1, ONE + TWO + 1))
 def test_a_torn_record_is_cut_off(tmp_path: Path, cut: int) -> None:
     disk, folder = Disk(), tmp_path / "state" / "session"
     filled(disk, folder).close()
     size = (folder / NAME).stat().st_size
     os.truncate(folder / NAME, size - cut)
     journal, records = opened(disk, folder)
-    assert records == FILLED[: 2 if cut <= 47 else 1]
+    assert records == FILLED[: 2 if cut <= TWO else 1]
     journal.append(Kind.ENDED, b"next")
     journal.sync()
     journal.close()
@@ -126,26 +130,69 @@ def test_zeros_behind_the_records_are_cut_off(tmp_path: Path) -> None:
     assert (folder / NAME).stat().st_size < 4096
 
 
-def test_a_record_that_was_on_disk_and_is_damaged(tmp_path: Path) -> None:
-    """Without it, the session would go on as if a message had not come, or a round had not ended."""
-    disk, folder = Disk(), tmp_path / "state" / "session"
-    journal = filled(disk, folder)
+def decided(folder: Path) -> bytes:
+    """The file of a journal with a decision between other records, each of which knows that those before it are on
+    disk."""
+    journal = filled(Disk(), folder)
     journal.append(Kind.ENDED, b"a decision")
     journal.sync()
     journal.append(Kind.JOINED, b"later")
     journal.sync()
     journal.close()
-    data = bytearray((folder / NAME).read_bytes())
-    for place in range(data.index(b"one"), data.index(b"later") - 20):
+    return (folder / NAME).read_bytes()
+
+
+def test_a_record_that_was_on_disk_and_is_damaged(tmp_path: Path) -> None:
+    """Without it, the session would go on as if a message had not come, or a round had not ended."""
+    folder = tmp_path / "state" / "session"
+    data = decided(folder)
+    first, later = data.index(b"setup") - HEAD_BYTES, data.index(b"later") - HEAD_BYTES
+    for bit in range(8 * first, 8 * later):
         damaged = bytearray(data)
-        damaged[place] ^= 1
+        damaged[bit // 8] ^= 1 << bit % 8
         (folder / NAME).write_bytes(damaged)
-        try:
-            _, records = opened(disk, folder)
-        except LocalProtocolError:
-            continue
-        lengths = [data.index(each) - 13 for each in (b"two", b"a decision")]  # then the end cannot be told
-        assert any(start <= place < start + 4 for start in lengths), (place, records)
+        with pytest.raises(LocalProtocolError, match="damaged"):
+            opened(Disk(), folder)
+        assert (folder / NAME).read_bytes() == damaged
+
+
+@pytest.mark.parametrize("size", [16, 512])
+def test_zeros_where_records_were(tmp_path: Path, size: int) -> None:
+    """As of a sector that was lost; the record at the end is whole."""
+    disk, folder = Disk(), tmp_path / "state" / "session"
+    journal = filled(disk, folder)
+    for number in range(40):
+        journal.sync(journal.append(Kind.ENDED, os.urandom(30 + number)))
+    journal.close()
+    data = (folder / NAME).read_bytes()
+    last = len(data) - len(frame(Kind.ENDED, bytes(69), 0))
+    assert last > 2000
+    for start in range(data.index(b"setup") - HEAD_BYTES, last - size, 16):
+        (folder / NAME).write_bytes(data[:start] + bytes(size) + data[start + size :])
+        with pytest.raises(LocalProtocolError, match="damaged"):
+            opened(disk, folder)
+
+
+def test_what_is_left_of_a_rewritten_journal(tmp_path: Path) -> None:
+    """It was on disk before it had its name: a session that is over does not begin anew."""
+    disk, folder = Disk(), tmp_path / "state" / "session"
+    journal = filled(disk, folder)
+    journal.rewrite(lambda kind, _: kind is Kind.SETUP, [(Kind.OVER, b"how it went")])
+    journal.close()
+    data = (folder / NAME).read_bytes()
+    for size in range(data.index(b"setup") - HEAD_BYTES, len(data)):
+        (folder / NAME).write_bytes(data[:size])
+        with pytest.raises(LocalProtocolError, match="damaged"):
+            opened(disk, folder)
+
+
+def test_a_sender_cannot_make_a_torn_record_look_like_damage(tmp_path: Path) -> None:
+    disk, folder = Disk(), tmp_path / "state" / "session"
+    journal = filled(disk, folder)
+    journal.sync(journal.append(Kind.MESSAGE, 3 * frame(Kind.ENDED, b"", ALL_DURABLE)))
+    journal.close()
+    os.truncate(folder / NAME, (folder / NAME).stat().st_size - 1)
+    assert opened(disk, folder)[1] == FILLED
 
 
 def test_records_that_were_written_at_once_may_be_torn_anywhere(tmp_path: Path) -> None:
@@ -164,9 +211,10 @@ def test_records_that_were_written_at_once_may_be_torn_anywhere(tmp_path: Path) 
 def test_an_unknown_kind_of_record_is_damage(tmp_path: Path) -> None:
     disk, folder = Disk(), tmp_path / "state" / "session"
     filled(disk, folder).close()
-    record = bytearray(frame(Kind.OVER, b"", 0))
+    head = (0).to_bytes(4, "big") + b"\x63" + bytes(8)
+    record = head + zlib.crc32(head).to_bytes(4, "big")
     with (folder / NAME).open("ab") as file:
-        file.write(bytes(record[:4]) + b"\x63" + bytes(record[5:]))
+        file.write(record + zlib.crc32(record).to_bytes(4, "big"))
     assert opened(disk, folder)[1] == FILLED
 
 
