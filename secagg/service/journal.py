@@ -122,6 +122,7 @@ class Journal:
         self._appended = self._synced = 0  # records
         self._syncing = False
         self._failure: OSError | None = None
+        self._closed = False
         self._changed = threading.Condition()
         self._last_number = 0
         self._named: set[int] = set()
@@ -191,6 +192,7 @@ class Journal:
 
         Raises:
             JournalFailed: the disk has refused a record before, or the journal is full.
+            LocalProtocolError: the journal is closed.
         """
         with self._changed:
             self._check()
@@ -244,6 +246,7 @@ class Journal:
         self._synced, self._durable = appended, size
 
     def _check(self) -> None:
+        require(not self._closed, "the journal is closed")
         if self._failure is not None:
             raise JournalFailed(f"the disk did not take a record of {self._folder / NAME}: {self._failure}")
 
@@ -258,8 +261,11 @@ class Journal:
 
         Raises:
             JournalFailed: the disk did not take it.
+            LocalProtocolError: the journal is closed.
         """
         self.sync()
+        with self._changed:
+            self._check()
         path = self._folder / NAME
         try:
             with self._storage.read(path, JOURNAL_BYTES + _MARK_BYTES) as data:
@@ -280,11 +286,16 @@ class Journal:
         return Spool(self)
 
     def new_file(self) -> tuple[int, File]:
-        """A file for a body, and its number."""
+        """A file for a body, and its number.
+
+        Raises:
+            JournalFailed: the journal has failed. Another object may go on with the folder, and use the same numbers.
+            LocalProtocolError: the journal is closed.
+        """
         with self._changed:
+            self._check()
             self._last_number += 1
-            number = self._last_number
-        return number, self._storage.create(_path(self._folder, number))
+            return self._last_number, self._storage.create(_path(self._folder, self._last_number))
 
     def sync_names(self) -> None:
         """Put the names of bodies' files on disk."""
@@ -320,12 +331,13 @@ class Journal:
             self.sync_names()
 
     def discard(self, number: int) -> None:
-        """Remove a body's file, unless a record names it."""
+        """Remove a body's file, unless a record names it, or the journal has failed or is closed: then the file of this
+        number may be another one's. What is left is removed when the journal is opened."""
         with self._changed:
-            if number in self._named:
+            if self._closed or self._failure is not None or number in self._named:
                 return
-        with suppress(FileNotFoundError):
-            self._storage.remove(_path(self._folder, number))
+            with suppress(FileNotFoundError):
+                self._storage.remove(_path(self._folder, number))
 
     def clear(self) -> None:
         """Remove all files of bodies that no record names: what a crash has left."""
@@ -334,7 +346,7 @@ class Journal:
     def close(self) -> None:
         """Let go of the file; nothing can be appended any more."""
         with self._changed:
-            self._failure = self._failure or OSError("the journal is closed")
+            self._closed = True
         self._file.close()
 
 

@@ -166,12 +166,10 @@ def is_torn(data: memoryview, start: int) -> bool:
         start: where the last good record ends.
     """
     place = start
-    while (head := _head_at(data, place)) is not None:
-        if head.durable > start:
-            return False
+    while (head := _head_at(data, place)) is not None and head.durable <= start:
         place += HEAD_BYTES + head.length + _CRC_BYTES  # in its body is no record, whatever the sender has put there
 
-    # Here a head is damaged or missing, and the next may begin at any byte.
+    # From here on a head that knows better may begin at any byte.
     heads = (_head_at(data, match.start() - _KIND_PLACE) for match in _HEADS.finditer(data, place + _KIND_PLACE))
     return not any(head is not None and head.durable > start for head in heads)
 

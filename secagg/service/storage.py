@@ -34,7 +34,7 @@ class File(Protocol):
         """Leave the first bytes only."""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file; it may be called again."""
 
 
 class Storage(Protocol):
@@ -85,6 +85,7 @@ class DiskFile:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._closed = False
 
     @property
     def place(self) -> tuple[int, int]:
@@ -105,8 +106,10 @@ class DiskFile:
         os.ftruncate(self._descriptor, size)
 
     def close(self) -> None:
-        """Let go of the file."""
-        os.close(self._descriptor)
+        """Let go of the file; once more does nothing, as its descriptor may be another file's by then."""
+        if not self._closed:
+            self._closed = True
+            os.close(self._descriptor)
 
 
 class Disk:

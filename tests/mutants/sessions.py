@@ -223,11 +223,11 @@ MUTANTS = (
         _JOURNAL,
     ),
     Mutant(
-        "damage-behind-a-good-head-is-cut-off",
+        "what-a-sender-sent-is-a-record",
         "secagg.service.records:is_torn",
-        "return False",
-        "break",
-        "A record with a damaged body is taken for one that was never on disk, and what follows is dropped.",
+        "HEAD_BYTES + head.length + _CRC_BYTES",
+        "HEAD_BYTES",
+        "A participant's message, half on disk when the power goes, keeps the session from being opened.",
         _JOURNAL,
     ),
     Mutant(
@@ -244,6 +244,14 @@ MUTANTS = (
         "whole and is_torn(data, size)",
         "is_torn(data, size)",
         "A session whose last record is damaged begins anew.",
+        _JOURNAL,
+    ),
+    Mutant(
+        "a-failed-journal-removes-the-files-of-the-next",
+        "secagg.service.journal:Journal.discard",
+        "self._closed or self._failure is not None or number in self._named",
+        "number in self._named",
+        "A message that the session has taken is gone from the disk.",
         _JOURNAL,
     ),
     Mutant(

@@ -375,3 +375,60 @@ def test_a_body_that_no_record_names_is_removed() -> None:
     spool = again.spool()
     spool.write(bytes(INLINE_BYTES + 1))
     assert spool.seal().number > 1
+
+
+@pytest.mark.parametrize("end", ["failed", "closed"])
+def test_a_journal_that_is_no_more_leaves_the_files_of_the_next(tmp_path: Path, end: str) -> None:
+    """Another object goes on with the folder, and numbers its files alike."""
+    disk, folder = Disk(), tmp_path / "state" / "session"
+    old = filled(disk, folder)
+    late, later = old.spool(), old.spool()
+    late.write(bytes(INLINE_BYTES + 1))
+
+    def fails() -> None:
+        raise OSError(5, "Input/output error")
+
+    if end == "failed":
+        old._file.sync = fails  # type: ignore[method-assign]
+        with pytest.raises(JournalFailed):
+            old.sync(old.append(Kind.JOINED, b"three"))
+    else:
+        old.close()
+    new, _ = opened(disk, folder)
+    new.clear()
+    spool = new.spool()
+    spool.write(b"new" + bytes(INLINE_BYTES))
+    body = spool.seal()
+    assert body.number == 1
+    late.discard()
+    with pytest.raises(JournalFailed if end == "failed" else LocalProtocolError):
+        later.write(bytes(INLINE_BYTES + 1))
+    later.discard()
+    with new.content(body) as view:
+        assert bytes(view[:3]) == b"new"
+    assert sorted(path.name for path in folder.iterdir()) == ["body-0000000000000001", NAME]
+
+
+def test_a_closed_journal_is_not_rewritten(tmp_path: Path) -> None:
+    disk, folder = Disk(), tmp_path / "state" / "session"
+    journal = filled(disk, folder)
+    journal.close()
+    before = (folder / NAME).read_bytes()
+    with pytest.raises(LocalProtocolError, match="closed"):
+        journal.rewrite(lambda kind, _: kind is Kind.SETUP, [(Kind.OVER, b"new")])
+    assert (folder / NAME).read_bytes() == before
+
+
+def test_a_file_is_closed_once(tmp_path: Path) -> None:
+    """Its number may be another file's by the second time."""
+    file = Disk().create(tmp_path / "file")
+    number = file._descriptor
+    file.close()
+    other = os.open(tmp_path, os.O_RDONLY)
+    try:
+        os.dup2(other, number)
+        file.close()
+        os.fstat(number)
+    finally:
+        for each in {other, number}:
+            os.close(each)
