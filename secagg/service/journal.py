@@ -347,6 +347,7 @@ class Journal:
         """Let go of the file; nothing can be appended any more."""
         with self._changed:
             self._closed = True
+            self._changed.wait_for(lambda: not self._syncing)  # whose descriptor it is
         self._file.close()
 
 

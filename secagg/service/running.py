@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import Abort, LocalProtocolError, require
+from ..errors import Abort, require
 from ..protocol.messages import Round
 from .journal import NAME, Journal, JournalFailed, Spool, is_ours
 from .records import (
@@ -77,7 +77,8 @@ class RunningSession:
         self._resources = resources
         self._storage = storage
         self._lock = threading.RLock()
-        self._failure: BaseException | None = None
+        self._failure: Exception | None = None  # since then only the disk knows how the session stands
+        self._closed = False
         self._entering: dict[tuple[int, Round], _Delivery] = {}
         self._line: deque[_Delivery] = deque()  # in the journal, and not yet in the machine
         self._inputs: list[Body] = []  # masked inputs that are in no checkpoint
@@ -192,8 +193,7 @@ class RunningSession:
             JournalFailed: the disk did not take what has happened.
         """
         with self._lock:
-            if not isinstance(self._failure, LocalProtocolError):
-                self._check()
+            self._check_failure()
             return self._session.describe()
 
     # Participants.
@@ -296,6 +296,7 @@ class RunningSession:
         with self._durably():
             self._journal.sync(delivery.place)
         with self._lock:
+            self._check()
             self._take_durable()
         self._tell()
         if delivery.refused is not None:
@@ -357,7 +358,8 @@ class RunningSession:
 
         Raises:
             JournalFailed: the disk did not take the decision.
-            Exception: what the executor raises; call `tick` again.
+            LocalProtocolError: the session is closed.
+            Exception: what the executor raises while the sum is worked out; call `tick` again.
         """
         with self._lock:
             self._check()
@@ -435,14 +437,18 @@ class RunningSession:
 
     def _open_next(self) -> None:
         assert self._session.round is not None
+        last = self._session.is_last_round
         try:
             requests = self._session.work_out()
         except Abort as error:
             with self._lock, self._durably():
                 self._decide(Aborted(self._session.round, str(error)))
             return
+        except Exception as error:
+            if last:  # of the executor: the step can be taken again
+                raise
+            raise self._failed(error) from error
         with self._lock, self._durably():
-            last = self._session.is_last_round
             self._session.open(requests, self._clock() if last else self._decided_at)
             if last:
                 self._archive(self._session.result)
@@ -539,7 +545,7 @@ class RunningSession:
     def close(self) -> None:
         """Let go of the folder; `open` goes on from there."""
         with self._lock:
-            self._failure = self._failure or LocalProtocolError("the session is closed")
+            self._closed = True
             self._resources.close()
 
     def remove(self) -> None:
@@ -551,21 +557,35 @@ class RunningSession:
         return self._journal.append(kind, body)
 
     def _check(self) -> None:
-        if isinstance(self._failure, LocalProtocolError):
-            raise self._failure
+        require(not self._closed, "the session is closed")
+        self._check_failure()
+
+    def _check_failure(self) -> None:
         if self._failure is not None:
             raise JournalFailed(f"the session must be opened again: {self._failure}")
 
+    def _failed(self, error: Exception) -> JournalFailed:
+        """Nobody hears any more from this object: the machine may be ahead of the disk, or behind it."""
+        with self._lock:
+            require(not self._closed, "the session is closed")
+            self._failure = self._failure or error
+        return JournalFailed(f"the session must be opened again: {error}")
+
     @contextmanager
     def _durably(self) -> Iterator[None]:
-        """Where the disk fails, nobody hears any more from this object: what is on disk is known once it is read."""
+        """What changes machine and disk: either both, or only what is on disk counts.
+
+        Raises:
+            JournalFailed: something went wrong, whatever it was.
+            LocalProtocolError: the session is closed, or was closed meanwhile.
+        """
+        self._check()
         try:
             yield
         except Refused:
             raise
         except Exception as error:
-            self._failure = self._failure or error
-            raise
+            raise self._failed(error) from error
 
 
 def remove(folder: Path, *, storage: Storage | None = None) -> None:

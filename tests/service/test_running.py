@@ -591,6 +591,75 @@ def test_a_journal_that_failed_is_opened_again() -> None:
     assert world.session.round is Round.SHARE_KEYS
 
 
+@pytest.mark.parametrize(
+    "error", [LocalProtocolError("a body is damaged"), ValueError("a mistake")], ids=["known", "other"]
+)
+@pytest.mark.parametrize("where", ["receive", "close", "work_out", "open"])
+def test_whatever_goes_wrong_the_session_is_opened_again(where: str, error: Exception) -> None:
+    """The machine may be ahead of the disk, so that nobody hears from it; and no call waits for what cannot come."""
+    world = begun()
+    for u in EVERYONE[:-1]:
+        world.send(u, Round.ADVERTISE_KEYS)
+
+    def fails(*arguments: Any) -> Any:
+        raise error
+
+    setattr(world.session._session, where, fails)
+
+    def goes_on() -> None:
+        world.send(4, Round.ADVERTISE_KEYS)
+        world.session.tick()
+
+    with pytest.raises(JournalFailed, match=str(error)):
+        goes_on()
+    for act in (world.session.tick, world.session.describe, lambda: world.session.opened(1, None)):
+        with pytest.raises(JournalFailed, match="opened again"):
+            act()
+    world.reopen()
+    assert world.session.describe()["answered"] == ([1, 2, 3, 4] if where == "receive" else [])  # it was decided
+    world.finish()
+    world.check_result()
+
+
+def test_a_session_that_was_closed_meanwhile_writes_no_more(tmp_path: Path) -> None:
+    """Its folder is no longer locked: another object may go on with it."""
+    world = Coordinated(make_setup(), Disk(), tmp_path / "session")
+    world.open()
+    until(world, Round.UNMASKING)
+    for u in EVERYONE:
+        world.fetch(u)
+        world.send(u, Round.UNMASKING)
+    old = world.session
+    real, before = old._session.work_out, (world.folder / "journal").read_bytes
+
+    def work_out() -> dict[int, bytes]:
+        world.reopen()
+        found.append(before())
+        return real()
+
+    found: list[bytes] = []
+    old._session.work_out = work_out  # type: ignore[method-assign]
+    with pytest.raises(LocalProtocolError, match="closed"):
+        old.tick()
+    assert found == [before()]
+    assert old.describe()["round"] == "Unmasking"
+    world.session.tick()
+    world.check_result()
+
+
+def test_a_delivery_to_a_session_that_was_closed_meanwhile() -> None:
+    world = begun()
+    spool = world.session.spool(1, Round.ADVERTISE_KEYS)
+    spool.write(world.users[1].answers[Round.ADVERTISE_KEYS])
+    old, delivery = world.session, world.session._enter(1, Round.ADVERTISE_KEYS, spool.seal())
+    assert delivery is not None
+    old._journal.sync()
+    world.reopen()
+    with pytest.raises(LocalProtocolError, match="closed"):
+        old._finish_delivery(delivery)
+    assert world.session.describe()["answered"] == [1]
+
+
 @pytest.mark.parametrize("end", ["abort", "finish"])
 def test_an_end_that_the_disk_did_not_take_is_not_told(end: str) -> None:
     world = until(begun(), Round.UNMASKING)
