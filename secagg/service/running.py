@@ -588,6 +588,17 @@ class RunningSession:
             raise self._failed(error) from error
 
 
+def is_leftover(folder: Path) -> bool:
+    """Whether a folder is what a crash has left of a session that was being made or removed: it has no journal, and
+    nothing that is not a session's.
+
+    Args:
+        folder: that exists.
+    """
+    names = Disk().names(folder)
+    return NAME not in names and all(map(is_ours, names))
+
+
 def remove(folder: Path, *, storage: Storage | None = None) -> None:
     """Remove a session's folder, or what a crash has left of one that was being made or removed.
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...errors import LocalProtocolError
 from ..journal import JournalFailed
-from ..problems import ONE_AT_A_TIME, ServiceProblem
+from ..problems import NO_SESSION, ONE_AT_A_TIME, ServiceProblem
 from ..refusals import Kind
 from ..running import RunningSession
 from .metrics import Metrics
@@ -85,7 +85,9 @@ class LiveSession:
         self._users: dict[str | int, int] = {}
         self._sending: set[str | int] = set()
         self._polls: dict[int, asyncio.Event] = {}
-        self._failed = False
+        self._let_go = False  # another object goes on with the session, or none
+        self._removed = False
+        self._ticking: asyncio.Future[float | None] | None = None
         self._ending: asyncio.Future[None] | None = None
         self._published: asyncio.Future[Published] | None = None
         self._forgetting: asyncio.TimerHandle | None = None
@@ -203,7 +205,8 @@ class LiveSession:
             arguments: its own.
 
         Raises:
-            ServiceProblem: the session's journal has failed, or the session is being opened again (503).
+            ServiceProblem: the session's journal has failed, or the session is being opened again (503), or it is
+                removed (404).
         """
         return await self._guarded(self._threads.quick, act, *arguments)
 
@@ -239,14 +242,16 @@ class LiveSession:
             await self._fail(error)
             raise _away() from None
         except LocalProtocolError:
-            if self._failed:
+            if self._removed:
+                raise ServiceProblem(NO_SESSION, f"there is no session {self.name} here any more") from None
+            if self._let_go:
                 raise _away() from None
             raise
 
     async def _fail(self, error: Exception) -> None:
         """The journal has failed: another object goes on from what is on disk."""
-        if not self._failed:
-            self._failed = True
+        if not self._let_go:
+            self._let_go = True
             log.error("session %s: %s", self.name, error)
             self._metrics.failures.inc()
             self._unsubscribe()
@@ -265,6 +270,7 @@ class LiveSession:
                 async with asyncio.timeout(min(pause, LONGEST_SLEEP)):
                     await self._due.wait()
             await asyncio.sleep(TICK_GAP)
+        self._let_go = self._removed = True
         self._unsubscribe()
         self.changed.set()
         await self._gone(self, True)
@@ -274,7 +280,9 @@ class LiveSession:
         try:
             if self.running.expired:
                 return None
-            until = await self._threads.ticks(self.running.tick)
+            self._ticking = asyncio.ensure_future(self._threads.ticks(self.running.tick))
+            self._ticking.add_done_callback(_heard)
+            until = await asyncio.shield(self._ticking)
         except JournalFailed as error:
             await self._fail(error)
             return LONGEST_SLEEP
@@ -284,13 +292,22 @@ class LiveSession:
         return LONGEST_SLEEP if until is None else max(0.0, until - self._clock())
 
     async def stop(self) -> None:
-        """Follow the session no more, and let nobody wait."""
+        """Follow the session no more, and let nobody wait. No thread works on a decision when this returns."""
+        self._let_go = True
         self._unsubscribe()
         if self._forgetting is not None:
             self._forgetting.cancel()
         self._following.cancel()
-        await asyncio.gather(self._following, return_exceptions=True)
         self.changed.set()
+        await asyncio.gather(self._following, return_exceptions=True)
+        if self._ticking is not None:
+            await asyncio.gather(self._ticking, return_exceptions=True)
+
+
+def _heard(ticking: asyncio.Future[Any]) -> None:
+    """Whoever asked for this may have stopped listening."""
+    if not ticking.cancelled():
+        ticking.exception()
 
 
 def _publish(running: RunningSession) -> Published:

@@ -13,7 +13,7 @@ from ...errors import LocalProtocolError, SecAggError
 from ..problems import NAME_TAKEN, ServiceProblem
 from ..refusals import Kind
 from ..resources import SESSION_NAME
-from ..running import RunningSession, remove
+from ..running import RunningSession, is_leftover, remove
 from ..setup import SessionSetup
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ class Registry:
         executor: runs the removal of masks; see `Server`.
 
     Attributes:
-        unopened: the sessions whose folder could not be opened, and why.
+        unopened: the sessions whose folder could not be opened or removed, and why.
     """
 
     def __init__(
@@ -48,6 +48,15 @@ class Registry:
         self._lock = Lock()  # of the dictionary
         self._sessions: dict[str, RunningSession] = {}
         self._making: set[str] = set()
+        self._old: set[str] = set()  # could not be removed
+
+    def is_unopened(self, name: str) -> bool:
+        """Whether there is a session of this name that could not be opened yet.
+
+        Args:
+            name: of the session.
+        """
+        return name in self.unopened and name not in self._old
 
     def open_all(self) -> None:
         """Go on with all sessions in the folder. One that cannot be opened is logged, and holds up no other.
@@ -58,14 +67,27 @@ class Registry:
         """
         make_folder(self._folder)
         for path in sorted(self._folder.iterdir()):
-            if SESSION_NAME.fullmatch(path.name) is not None and path.is_dir():
+            named = SESSION_NAME.fullmatch(path.name) is not None and path.is_dir()
+            if named and not self._removed_leftovers(path):
                 self._open(path.name)
+
+    def _removed_leftovers(self, folder: Path) -> bool:
+        """Whether this was what a crash has left of a session that was being made or removed, of which nobody knows."""
+        try:
+            if not is_leftover(folder):
+                return False
+            remove(folder)
+        except (LocalProtocolError, OSError) as error:
+            log.error("session %s: what is left of it cannot be removed: %s", folder.name, error)
+            return False
+        log.info("session %s: removed what a crash had left of it", folder.name)
+        return True
 
     def _open(self, name: str) -> RunningSession | None:
         try:
             session = RunningSession.open(self._folder / name, clock=self._clock, executor=self._executor)
-        except (SecAggError, OSError) as error:
-            log.error("session %s cannot be opened: %s", name, error)
+        except Exception as error:
+            log.error("session %s cannot be opened: %s", name, error, exc_info=not _is_expected(error))
             self.unopened[name] = str(error)
             return None
         self.unopened.pop(name, None)
@@ -114,9 +136,14 @@ class Registry:
         """
         with self._lock:
             failed = self._sessions.pop(name, None)
-        if failed is not None:
-            failed.close()
-        return self._open(name)
+            self._making.add(name)
+        try:
+            if failed is not None:
+                failed.close()
+            return self._open(name)
+        finally:
+            with self._lock:
+                self._making.discard(name)
 
     def remove(self, name: str) -> None:
         """Remove a session with its folder.
@@ -134,6 +161,7 @@ class Registry:
         try:
             remove(self._folder / name)
         except (LocalProtocolError, OSError) as error:
+            self._old.add(name)
             self.unopened[name] = str(error)
             raise
 
@@ -143,3 +171,8 @@ class Registry:
             sessions, self._sessions = self._sessions, {}
         for session in sessions.values():
             session.close()
+
+
+def _is_expected(error: Exception) -> bool:
+    """Whether the words of an error say enough."""
+    return isinstance(error, (SecAggError, OSError))

@@ -1,11 +1,13 @@
 """All sessions of a coordinator on the event loop: opened at its start, made, and removed once they are old."""
 
+import asyncio
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 from starlette.exceptions import HTTPException
@@ -13,6 +15,7 @@ from starlette.requests import Request
 
 from ...errors import SecAggError
 from ..problems import NO_SESSION, ServiceProblem
+from ..refusals import Kind
 from ..resources import SESSION_NAME
 from ..running import RunningSession
 from ..setup import SessionSetup
@@ -22,6 +25,7 @@ from .registry import Registry
 from .threads import Threads
 
 REOPEN_SECONDS = 5.0  # between attempts to open a session whose disk has failed
+OFTEN_SECONDS = 60.0  # a session that fails within them is not opened again at once
 
 T = TypeVar("T")
 
@@ -51,7 +55,10 @@ class Sessions:
         self._threads = threads
         self._metrics = metrics
         self._live: dict[str, LiveSession] = {}
-        self._stopped = False
+        self._reopening: set[str] = set()
+        self._reopened: dict[str, float] = {}  # when, on the loop's clock
+        self._ending: set[asyncio.Task[Any]] = set()  # remove sessions, or open them again
+        self._stopping = asyncio.Event()
 
     async def start(self) -> None:
         """Go on with all that are in the folder.
@@ -60,16 +67,18 @@ class Sessions:
             OSError: the folder cannot be made or read.
             LocalProtocolError: the folder is not one that only we can write to.
         """
+        self._stopping.clear()
         await anyio.to_thread.run_sync(self._registry.open_all)
         for running in self._registry.sessions:
             self._follow(running)
 
     async def stop(self) -> None:
         """Let go of all sessions; nobody works with them any more."""
-        self._stopped = True
+        self._stopping.set()
         for live in list(self._live.values()):
             await live.stop()
         self._live.clear()
+        await asyncio.gather(*self._ending, return_exceptions=True)
         await anyio.to_thread.run_sync(self._registry.close)
 
     @property
@@ -84,14 +93,16 @@ class Sessions:
             request: with the path parameter `session`.
 
         Raises:
-            ServiceProblem: there is no such session.
+            ServiceProblem: there is no such session; or there is one, which cannot be opened now (503).
         """
         name: str = request.path_params["session"]
         if SESSION_NAME.fullmatch(name) is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        if name not in self._live:
-            raise ServiceProblem(NO_SESSION, f"there is no session {name} here")
-        return self._live[name]
+        if name in self._live:
+            return self._live[name]
+        if name in self._reopening or self._registry.is_unopened(name):
+            raise ServiceProblem(str(Kind.BUSY), f"session {name} cannot be opened now", retry_after=REOPEN_SECONDS)
+        raise ServiceProblem(NO_SESSION, f"there is no session {name} here")
 
     async def create(self, setup: SessionSetup) -> LiveSession:
         """A new session, which is on disk when this returns.
@@ -139,15 +150,20 @@ class Sessions:
 
     async def _gone(self, live: LiveSession, old: bool) -> None:
         """A session is over for long enough, or its journal has failed."""
-        if self._live.get(live.name) is live:
-            del self._live[live.name]
-        if old:
-            await self._remove(live.name)
-        else:
-            await self._reopen(live.name)
+        if self._live.get(live.name) is not live:  # the coordinator has stopped
+            return
+        del self._live[live.name]
+        task = asyncio.current_task()
+        assert task is not None
+        self._ending.add(task)
+        try:
+            await (self._remove if old else self._reopen)(live.name)
+        finally:
+            self._ending.discard(task)
         self.refresh()
 
     async def _remove(self, name: str) -> None:
+        self._reopened.pop(name, None)
         try:
             await self._threads.deliveries(lambda: self._registry.remove(name))
             log.info("session %s: removed", name)
@@ -155,10 +171,29 @@ class Sessions:
             log.error("session %s cannot be removed: %s", name, error)
 
     async def _reopen(self, name: str) -> None:
-        while not self._stopped:
-            running = await self._threads.deliveries(lambda: self._registry.reopen(name))
-            if running is not None:
-                log.info("session %s: opened again", name)
-                self._follow(running)
-                return
-            await anyio.sleep(REOPEN_SECONDS)
+        self._reopening.add(name)
+        try:
+            now = asyncio.get_running_loop().time()
+            if name in self._reopened and now < self._reopened[name] + OFTEN_SECONDS:
+                await self._pause()
+            self._reopened[name] = now
+            while not self._stopping.is_set():
+                if await self._opened_again(name):
+                    return
+                await self._pause()
+        finally:
+            self._reopening.discard(name)
+
+    async def _opened_again(self, name: str) -> bool:
+        running = await self._threads.deliveries(lambda: self._registry.reopen(name))
+        if running is None:
+            return False
+        log.info("session %s: opened again", name)
+        if not self._stopping.is_set():
+            self._follow(running)
+        return True
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REOPEN_SECONDS):
+                await self._stopping.wait()
