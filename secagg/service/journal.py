@@ -40,7 +40,8 @@ class JournalFailed(OSError):
 
 
 class Spool:
-    """A body as it arrives. Threads must take turns.
+    """A body as it arrives. Threads must take turns, but any may discard it at any time: whoever works with it lets go
+    of the file once the work is done.
 
     Attributes:
         size: how many bytes have come.
@@ -54,6 +55,28 @@ class Spool:
         self._number = 0
         self._file: File | None = None
         self._sealed: Body | None = None
+        self._lock = threading.Lock()  # of what follows; nobody waits while it is held
+        self._users = 0
+        self._discarded = False
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Until the block is left, a body that is discarded stays.
+
+        Raises:
+            LocalProtocolError: it was discarded already.
+        """
+        with self._lock:
+            require(not self._discarded, "the body was discarded")
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                last = self._discarded and self._users == 0
+            if last:
+                self._dispose()
 
     def write(self, data: bytes | memoryview) -> None:
         """Take the next bytes; what is above 64 KiB goes to the disk.
@@ -64,12 +87,16 @@ class Spool:
         Raises:
             OSError: the disk cannot take them.
         """
-        require(self._sealed is None, "the body is complete")
-        self._hash.update(data)
-        self.size += len(data)
-        if self._file is None and self.size <= INLINE_BYTES:
-            self._small.append(bytes(data))
-            return
+        with self.in_use():
+            require(self._sealed is None, "the body is complete")
+            self._hash.update(data)
+            self.size += len(data)
+            if self._file is None and self.size <= INLINE_BYTES:
+                self._small.append(bytes(data))
+            else:
+                self._write_to_file(data)
+
+    def _write_to_file(self, data: bytes | memoryview) -> None:
         if self._file is None:
             self._number, self._file = self._journal.new_file()
             for part in self._small:
@@ -83,17 +110,25 @@ class Spool:
 
     def seal(self) -> Body:
         """The complete body, which is on disk if it is not to lie in its record."""
-        if self._sealed is None:
-            if self._file is not None:
-                self._file.sync()
-                self._file.close()
-                self._file = None
-                self._journal.sync_names()
-            self._sealed = Body(self.digest(), self.size, self._number, b"".join(self._small))
-        return self._sealed
+        with self.in_use():
+            if self._sealed is None:
+                if self._file is not None:
+                    self._file.sync()
+                    self._file.close()
+                    self._file = None
+                    self._journal.sync_names()
+                self._sealed = Body(self.digest(), self.size, self._number, b"".join(self._small))
+            return self._sealed
 
     def discard(self) -> None:
         """Forget the body, unless a record names it."""
+        with self._lock:
+            last = self._users == 0 and not self._discarded
+            self._discarded = True
+        if last:
+            self._dispose()
+
+    def _dispose(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -262,12 +262,14 @@ class RunningSession:
 
         Raises:
             Refused: it has changed nothing, or the protocol refused it.
+            LocalProtocolError: the spool was discarded before, or the session is closed.
             JournalFailed: the disk did not take it: it may count or not once the session is opened again.
         """
         try:
-            if not self.admit(user, round, spool.digest()):
-                return
-            delivery = self._enter(user, round, spool.seal())
+            with spool.in_use():  # until a record names its file
+                if not self.admit(user, round, spool.digest()):
+                    return
+                delivery = self._enter(user, round, spool.seal())
             if delivery is not None:
                 self._finish_delivery(delivery)
         finally:

@@ -255,6 +255,14 @@ MUTANTS = (
         _JOURNAL,
     ),
     Mutant(
+        "a-body-is-discarded-before-its-record",
+        "secagg.service.journal:Spool.discard",
+        "self._users == 0 and not self._discarded",
+        "not self._discarded",
+        "The journal names a file that was removed when the sender went away, and is damaged.",
+        _RUNNING,
+    ),
+    Mutant(
         "bodies-are-not-checked",
         "secagg.service.journal:content",
         "hashlib.sha256(view).digest() == body.digest",

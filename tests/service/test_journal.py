@@ -15,7 +15,7 @@ from secagg.errors import LocalProtocolError
 from secagg.service import journal as journals
 from secagg.service.journal import INLINE_BYTES, NAME, Journal, JournalFailed
 from secagg.service.records import ALL_DURABLE, HEAD_BYTES, Body, Kind, frame
-from secagg.service.storage import Disk
+from secagg.service.storage import Disk, DiskFile
 
 from ..support.forgetful import ForgetfulDisk, Memory, PowerCut
 
@@ -432,3 +432,33 @@ def test_a_file_is_closed_once(tmp_path: Path) -> None:
     finally:
         for each in {other, number}:
             os.close(each)
+
+
+@pytest.mark.parametrize("step", ["write", "sync"])
+def test_a_body_is_discarded_while_a_thread_works_with_it(tmp_path: Path, step: str) -> None:
+    """As when a participant goes away: the descriptor may be another file's once it is closed."""
+    disk, folder = Disk(), tmp_path / "state" / "session"
+    journal = filled(disk, folder)
+    spool = journal.spool()
+    spool.write(bytes(INLINE_BYTES + 1))
+    file = spool._file
+    assert isinstance(file, DiskFile)
+    real = getattr(file, step)
+
+    def discarded_meanwhile(*arguments: bytes) -> None:
+        spool.discard()
+        assert len(list(folder.iterdir())) == 2
+        real(*arguments)
+
+    setattr(file, step, discarded_meanwhile)
+    if step == "write":
+        spool.write(b"more")
+    else:
+        assert spool.seal().size == INLINE_BYTES + 1
+    assert [path.name for path in folder.iterdir()] == [NAME]
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(file._descriptor)
+    for act in (lambda: spool.write(b"more"), spool.seal):
+        with pytest.raises(LocalProtocolError, match="discarded"):
+            act()
+    spool.discard()

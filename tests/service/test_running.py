@@ -18,6 +18,7 @@ from secagg.service import journal as journals
 from secagg.service import running as runs
 from secagg.service.deadlines import Deadlines
 from secagg.service.journal import JournalFailed
+from secagg.service.records import Body
 from secagg.service.records import Kind as RecordKind
 from secagg.service.refusals import Kind, Refused
 from secagg.service.running import RunningSession, remove
@@ -709,6 +710,29 @@ def test_large_messages_are_mapped() -> None:
     session.receive = receive  # type: ignore[method-assign]
     world.play_round(EVERYONE)
     assert seen == [memoryview] * 4
+
+
+def test_a_body_is_discarded_before_its_record_names_it(tmp_path: Path) -> None:
+    """As when a participant goes away while a thread takes its message: the message counts, and so its file stays."""
+    world = Coordinated(make_setup(m=60_000), Disk(), tmp_path / "session")
+    world.open()
+    until(world, Round.MASKED_INPUT_COLLECTION)
+    world.fetch(1)
+    spool = world.session.spool(1, Round.MASKED_INPUT_COLLECTION)
+    spool.write(world.users[1].answers[Round.MASKED_INPUT_COLLECTION])
+    real = spool.seal
+
+    def seal() -> Body:
+        body = real()
+        spool.discard()
+        return body
+
+    spool.seal = seal  # type: ignore[method-assign]
+    world.session.deliver(1, Round.MASKED_INPUT_COLLECTION, spool)
+    world.reopen()
+    assert world.session.describe()["answered"] == [1]
+    world.finish()
+    world.check_result()
 
 
 def test_names_and_digests() -> None:
