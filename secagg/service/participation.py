@@ -127,6 +127,7 @@ class Participation:
         self._timeout = optional(real)(timeout, "timeout")
         self._begun = calls.clock()
         self._digest = b""
+        self._users = None if site.roster is None else len(site.roster)
         self._in_u3 = False  # its input is in the sum, if there is one
 
     def steps(self) -> Steps[Contribution]:
@@ -176,7 +177,7 @@ class Participation:
         if announcement.session != self._session or self._site.user not in (None, announcement.user):
             raise RemoteProtocolError("the coordinator's announcement is for another session, or another user")
         params = announcement.params
-        self._policy.check(params, announcement.roster_hash, noisy=self._input.noisy)
+        self._policy.check(params, announcement.roster_hash, noisy=self._input.noisy, users=self._users)
         self._input.check(params)
         self._digest = sha256(params.encode()).digest()
         yield self._standing("joined")

@@ -2,6 +2,9 @@
 
 A session that asks for less protection, or for other inputs, is refused before anything is sent, and the refusal names
 each field with what is asked and what is wanted. The two models are not ordered: a site names its own.
+
+What a policy leaves open is the coordinator's to choose, but for two things: a coordinator that invites two users of a
+roster, of whom one is its own, or says that nobody is corrupt, would have a user's input.
 """
 
 import tomllib
@@ -11,11 +14,11 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from ..arguments import convert, flag, octets, whole
+from ..arguments import convert, flag, octets, optional, whole
 from ..errors import ArgumentTypeError, LocalProtocolError, SecAggError, require
 from ..protocol.graph import COMPLETE
 from ..protocol.params import Model, Params
-from ..protocol.thresholds import Threat
+from ..protocol.thresholds import Threat, default_corrupt
 from ..text import read_text
 
 __all__ = ["Difference", "Policy", "PolicyRefusal"]
@@ -25,6 +28,7 @@ _AT_LEAST = {"n_min": "n", "min_users": "min_users", "n_corrupt": "n_corrupt", "
 _AT_MOST = {"n_max": "n", "max_value": "max_value", "room": "room"}
 _NUMBERS = (*_AT_LEAST, *_AT_MOST, "m")
 _HASH_BYTES = 32
+_SAY = "to accept less, give {} in a policy (--policy)"
 
 Member = TypeVar("Member", bound=IntEnum)
 
@@ -66,6 +70,8 @@ class PolicyRefusal(SecAggError):
 class Policy:
     """What a site accepts. None accepts anything, where nothing else is said.
 
+    Where a roster is known, all its users must be invited, unless the policy gives `n_min` or `min_users`.
+
     Attributes:
         model: the model; None for the one that the credentials go with: active with an identity, semi-honest with a
             token.
@@ -73,7 +79,8 @@ class Policy:
         n_min: the fewest users that may be invited.
         n_max: the most users that may be invited.
         min_users: a sum must contain at least so many users' inputs.
-        n_corrupt: at least so many corrupt users must be tolerated.
+        n_corrupt: at least so many corrupt users must be tolerated; None for as many as `Params` chooses for this size
+            and threat, and for one at least where users and server may collude.
         t: at least so many shares must reveal a secret.
         min_inputs: a sum must contain at least so many honest users' inputs, `Params.min_inputs`.
         m: the length of vectors, exactly; None for that of the input.
@@ -158,29 +165,41 @@ class Policy:
             require(name in opened or getattr(self, name) == value, _contradiction(name, getattr(self, name), value))
         return replace(self, **opened)
 
-    def differences(self, params: Params, roster_hash: bytes = b"", *, noisy: bool = False) -> tuple[Difference, ...]:
+    def differences(
+        self, params: Params, roster_hash: bytes = b"", *, noisy: bool = False, users: int | None = None
+    ) -> tuple[Difference, ...]:
         """In what a session is not what this site accepts.
 
         Args:
             params: the session's parameters.
             roster_hash: of the session's roster; empty without one.
             noisy: whether the input gets noise.
+            users: how many the site's roster has; None without one.
         """
-        roster_hash, noisy = octets(roster_hash, "roster_hash"), flag(noisy, "noisy")
-        return (*self._different(params), *self._others(params, roster_hash, noisy))
+        roster_hash, noisy, users = (
+            octets(roster_hash, "roster_hash"),
+            flag(noisy, "noisy"),
+            optional(whole)(users, "users"),
+        )
+        return (
+            *self._different(params),
+            *self._left_open(params, users),
+            *self._others(params, roster_hash, noisy),
+        )
 
-    def check(self, params: Params, roster_hash: bytes = b"", *, noisy: bool = False) -> None:
+    def check(self, params: Params, roster_hash: bytes = b"", *, noisy: bool = False, users: int | None = None) -> None:
         """Check that this site accepts a session.
 
         Args:
             params: the session's parameters.
             roster_hash: of the session's roster; empty without one.
             noisy: whether the input gets noise.
+            users: how many the site's roster has; None without one.
 
         Raises:
             PolicyRefusal: it does not; the error names each field with what is asked and what is wanted.
         """
-        if differences := self.differences(params, roster_hash, noisy=noisy):
+        if differences := self.differences(params, roster_hash, noisy=noisy, users=users):
             raise PolicyRefusal(differences)
 
     def _different(self, params: Params) -> Iterator[Difference]:
@@ -202,6 +221,15 @@ class Policy:
         if self.context is not None and params.context != self.context:
             yield Difference("context", _bytes(params.context), _bytes(self.context))
 
+    def _left_open(self, params: Params, users: int | None) -> Iterator[Difference]:
+        """Who else is in the sum, where the policy does not say: this must not be left to the coordinator."""
+        counted = self.n_min is not None or self.min_users is not None
+        if users is not None and not counted and params.n < users:
+            yield Difference("n", f"{params.n}", f"all {users} users of the roster; {_SAY.format('min_users')}")
+        least = _default_corrupt(params)
+        if self.n_corrupt is None and params.n_corrupt < least:
+            yield Difference("n_corrupt", f"{params.n_corrupt}", f"at least {least}; {_SAY.format('n_corrupt')}")
+
     def _others(self, params: Params, roster_hash: bytes, noisy: bool) -> Iterator[Difference]:
         """What no field of Params says."""
         if self.roster is not None and roster_hash != self.roster:
@@ -212,6 +240,11 @@ class Policy:
             yield Difference("noise", "left out", "noise on every input: contribute with a NoisySum")
         if self.noise is False and (noisy or params.room):
             yield Difference("noise", "asked for" if noisy else f"given room for, {params.room}", "none")
+
+
+def _default_corrupt(params: Params) -> int:
+    """How many corrupt users a session must tolerate where a site does not say."""
+    return max(default_corrupt(params.n, params.threat), 1 if params.threat is Threat.COLLUDING else 0)
 
 
 def _member(kind: type[Member]) -> Callable[[Any, str], Member]:

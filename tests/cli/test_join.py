@@ -104,7 +104,7 @@ def test_floats_are_quantized_and_the_mean_is_written(here: Here) -> None:
     models = {u: np.linspace(-1, 1, 5) * u / 4 for u in range(1, 5)}
     np.save(here.input, models[4])
     quantizer: Quantizer[Any] = Quantizer.like(models[1], clip=1.0, bits=12)
-    session, _ = here.sites.create(params=quantizer.params(4, model=here.model, n_corrupt=0, t=3))
+    session, _ = here.sites.create(params=quantizer.params(4, model=here.model, n_corrupt=1, t=3))
     output = here.folder / "mean.npy"
     with here.others(session, models, quantizer=quantizer):
         code, _, _ = join.outcome(*here.arguments("--clip", "1.0", "--bits", "12", "--output", output))
@@ -115,9 +115,9 @@ def test_floats_are_quantized_and_the_mean_is_written(here: Here) -> None:
 def test_a_policy_refuses_by_name(here: Here) -> None:
     here.sites.create()
     site = here.folder / "site.toml"
-    site.write_text("min_users = 4\nn_corrupt = 1\n")
+    site.write_text("min_users = 4\nn_corrupt = 2\n")
     said = join.refused(*here.arguments("--policy", site))
-    assert "min_users is 3, and this site wants at least 4; n_corrupt is 0, and this site wants at least 1" in said
+    assert "min_users is 3, and this site wants at least 4; n_corrupt is 1, and this site wants at least 2" in said
     site.write_text("min_user = 4\n")
     assert f"{site}: a policy has no min_user" in join.refused(*here.arguments("--policy", site))
 

@@ -13,7 +13,7 @@ MUTANTS = (
     Mutant(
         "policy-is-not-asked",
         "secagg.service.participation:Participation._join",
-        "self._policy.check(params, announcement.roster_hash, noisy=self._input.noisy)",
+        "self._policy.check(params, announcement.roster_hash, noisy=self._input.noisy, users=self._users)",
         "None",
         "A weaker session is joined.",
         (f"{_STEPS}::test_a_weaker_session_is_refused_before_anything_of_the_protocol_is_sent",),
@@ -32,6 +32,22 @@ MUTANTS = (
         "asked > wanted",
         "False",
         "A larger range, or more room for noise, is accepted.",
+        _POLICY,
+    ),
+    Mutant(
+        "some-of-a-roster-will-do",
+        "secagg.service.policy:Policy._left_open",
+        "not counted and params.n < users",
+        "False",
+        "The coordinator chooses two users, of whom one is its own, and has the other's vector.",
+        (f"{_LIES}::test_coordinator_picks_two_of_a_roster",),
+    ),
+    Mutant(
+        "nobody-need-be-corrupt",
+        "secagg.service.policy:Policy._left_open",
+        "params.n_corrupt < least",
+        "False",
+        "The coordinator says that no user is its own.",
         _POLICY,
     ),
     Mutant(

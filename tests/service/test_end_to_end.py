@@ -105,7 +105,7 @@ def gone_before(current: Round, params: Params) -> Any:
 
 def test_whoever_is_lost_in_any_round_is_a_dropout(sites: Sites) -> None:
     """A session for each round, all at once; in each, user 2 is lost in that round, whose deadline ends it."""
-    params = Params(n=sites.n, m=5, modulus=1 << 20, model=sites.model, n_corrupt=0, t=3)
+    params = Params(n=sites.n, m=5, modulus=1 << 20, model=sites.model, n_corrupt=1, t=3)
     losses = list(rounds_of(params))
 
     async def contribute(u: int, session: str, current: Round, params: Params, run: int) -> Contribution | None:
@@ -172,8 +172,8 @@ def test_a_task_that_is_cancelled_leaves_before_u2_and_comes_back_after(sites: S
 def test_a_weaker_session_is_refused_and_no_key_is_sent(sites: Sites) -> None:
     session, _ = sites.create()
     with (
-        sites.participant(1, policy=Policy(min_users=4, n_corrupt=1)) as participant,
-        pytest.raises(PolicyRefusal, match=r"min_users is 3, .* at least 4; n_corrupt is 0, .* at least 1"),
+        sites.participant(1, policy=Policy(min_users=4, n_corrupt=2)) as participant,
+        pytest.raises(PolicyRefusal, match=r"min_users is 3, .* at least 4; n_corrupt is 1, .* at least 2"),
     ):
         participant.contribute(session, vector(1))
     assert sites.kept.status(session)["answered"] == []
@@ -205,7 +205,7 @@ def test_credentials_of_another_are_refused(sites: Sites) -> None:
 def test_models_are_summed_and_decoded(sites: Sites) -> None:
     models = {u: {"w": np.full((3, 2), 0.01 * u), "b": np.full(2, -0.5)} for u in sites.users}
     quantizer: Quantizer[Any] = Quantizer.like(models[1], clip=1.0, max_weight=4)
-    session, _ = sites.create(params=quantizer.params(sites.n, model=sites.model, n_corrupt=0, t=3))
+    session, _ = sites.create(params=quantizer.params(sites.n, model=sites.model, n_corrupt=1, t=3))
 
     def contribute(u: int) -> Contribution:
         with sites.participant(u) as participant:
@@ -218,7 +218,7 @@ def test_models_are_summed_and_decoded(sites: Sites) -> None:
 
 
 def test_noise_is_paid_for_by_ledgers_on_disk(sites: Sites) -> None:
-    noisy: NoisySum[Any] = NoisySum.like(np.zeros(5), clip=1.0, budget=ZCdp(2), n=sites.n, survivors=3, corrupt=0)
+    noisy: NoisySum[Any] = NoisySum.like(np.zeros(5), clip=1.0, budget=ZCdp(2), n=sites.n, survivors=3, corrupt=1)
     session, _ = sites.create(params=noisy.params(model=sites.model, t=3))
 
     def contribute(u: int) -> Contribution:

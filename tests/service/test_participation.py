@@ -49,7 +49,7 @@ class World:
         results: bool = True,
         **changes: Any,
     ) -> None:
-        settings = {"n": N, "m": M, "modulus": 1 << 16, "model": model, "n_corrupt": 0, "t": 3, **changes}
+        settings = {"n": N, "m": M, "modulus": 1 << 16, "model": model, "n_corrupt": 1, "t": 3, **changes}
         self.params = params or Params(**settings)
         self.model = model
         self.folder = folder
@@ -484,7 +484,7 @@ def test_a_saved_client_of_other_parameters_is_not_used(world: World) -> None:
     player = world.player(1)
     play(world.coordinator, [player], until=lambda: has_answered(player, Round.ADVERTISE_KEYS))
     player.crash()
-    other = Params(n=N, m=M, modulus=1 << 16, model=world.model, n_corrupt=0, t=3)
+    other = Params(n=N, m=M, modulus=1 << 16, model=world.model, n_corrupt=1, t=3)
     again = world.player(1)
     lying = Coordinator(other, world.roster, TOKENS)
     lying.clock = world.coordinator.clock
@@ -502,7 +502,7 @@ def test_a_saved_client_of_other_parameters_is_not_used(world: World) -> None:
     ("policy", "reason"),
     [
         (Policy(min_users=4), "min_users is 3, and this site wants at least 4"),
-        (Policy(n_corrupt=1), "n_corrupt is 0, and this site wants at least 1"),
+        (Policy(n_corrupt=2), "n_corrupt is 1, and this site wants at least 2"),
         (Policy(t=4), "t is 3, and this site wants at least 4"),
         (Policy(context=b"ours"), "context is empty, and this site wants 'ours'"),
         (Policy(max_value=9), "max_value is 16383, and this site wants at most 9"),
@@ -524,7 +524,7 @@ def test_the_models_go_with_the_credentials(tmp_path: Path) -> None:
     """A session without signatures, for one who has a key: it is refused, although everything else is right."""
     world = World(tmp_path, Model.ACTIVE)
     player = world.player(1)
-    weak = Params(n=N, m=M, modulus=1 << 16, n_corrupt=0, t=3)
+    weak = Params(n=N, m=M, modulus=1 << 16, n_corrupt=1, t=3)
     told = world.coordinator.announcement
 
     def lying(user: int) -> Announcement:
@@ -568,7 +568,7 @@ def test_an_element_beyond_the_range_is_refused(world: World) -> None:
 def test_models_are_quantized_and_a_weighted_mean_comes_out(tmp_path: Path, model: Model) -> None:
     models = {u: {"w": np.full((2, 2), 0.1 * u), "b": np.array([-0.2])} for u in range(1, N + 1)}
     quantizer: Quantizer[Any] = Quantizer.like(models[1], clip=1.0, bits=16, max_weight=10)
-    params = quantizer.params(N, model=model, n_corrupt=0, t=3, context=b"trial")
+    params = quantizer.params(N, model=model, n_corrupt=1, t=3, context=b"trial")
     world = World(tmp_path, model, params=params)
     policy = Policy(context=b"trial")
     play(
@@ -586,7 +586,7 @@ def test_models_are_quantized_and_a_weighted_mean_comes_out(tmp_path: Path, mode
 def test_a_session_of_another_quantizer_is_refused(tmp_path: Path, model: Model) -> None:
     update = np.zeros(4)
     quantizer: Quantizer[Any] = Quantizer.like(update, clip=1.0)
-    params = quantizer.params(N, model=model, n_corrupt=0, t=3)
+    params = quantizer.params(N, model=model, n_corrupt=1, t=3)
     world = World(tmp_path, model, params=params)
     other: Quantizer[Any] = Quantizer.like(update, clip=2.0)
     player = world.player(1, x=update, quantizer=other)
@@ -596,7 +596,7 @@ def test_a_session_of_another_quantizer_is_refused(tmp_path: Path, model: Model)
 
 
 def noisy_world(tmp_path: Path, model: Model) -> tuple[World, NoisySum[Any]]:
-    noisy: NoisySum[Any] = NoisySum.like(np.zeros(5), clip=1.0, budget=ZCdp(2), n=N, survivors=3, corrupt=0)
+    noisy: NoisySum[Any] = NoisySum.like(np.zeros(5), clip=1.0, budget=ZCdp(2), n=N, survivors=3, corrupt=1)
     return World(tmp_path, model, params=noisy.params(model=model, t=3)), noisy
 
 

@@ -67,6 +67,33 @@ def test_room_for_noise_is_bounded() -> None:
     assert named(Policy(room=10), params(room=10)) == []
 
 
+@pytest.mark.parametrize(("n", "least"), [(3, 1), (4, 1), (6, 1), (7, 2), (10, 3)])
+def test_a_policy_that_does_not_say_wants_as_many_corrupt_users_as_params_has(n: int, least: int) -> None:
+    assert named(Policy(), params(n=n, n_corrupt=least)) == []
+    (difference,) = Policy().differences(params(n=n, n_corrupt=least - 1))
+    assert (difference.field, difference.asked) == ("n_corrupt", f"{least - 1}")
+    assert difference.wanted == f"at least {least}; to accept less, give n_corrupt in a policy (--policy)"
+    assert named(Policy(n_corrupt=0), params(n=n, n_corrupt=least - 1)) == []
+    assert named(Policy(threat=Threat.SERVER_ONLY), params(n=n, threat=Threat.SERVER_ONLY)) == []
+
+
+def test_a_session_of_two_is_none_by_default() -> None:
+    assert named(Policy(), params(n=2)) == ["n_corrupt"]
+
+
+def test_a_policy_that_does_not_say_wants_all_of_a_roster() -> None:
+    policy, session = Policy(), params(model=Model.ACTIVE)
+    assert policy.differences(session, users=10) == ()
+    (difference,) = policy.differences(session, users=11)
+    assert str(difference) == (
+        "n is 10, and this site wants all 11 users of the roster; to accept less, give min_users in a policy (--policy)"
+    )
+    assert Policy(n_min=10).differences(session, users=11) == ()
+    assert Policy(min_users=7).differences(session, users=11) == ()
+    with pytest.raises(PolicyRefusal, match="all 11 users"):
+        policy.check(session, users=11)
+
+
 def test_a_refusal_names_every_field_with_what_is_asked_and_what_is_wanted() -> None:
     with pytest.raises(PolicyRefusal) as refusal:
         Policy(min_users=9, n_corrupt=4, context=b"round 8").check(params())
@@ -147,7 +174,7 @@ def policies(session: Params) -> st.SearchStrategy[tuple[Policy, set[str]]]:
     """A policy whose bounds are near a session's numbers, and the fields that are beyond them."""
 
     def make(offsets: dict[str, int]) -> tuple[Policy, set[str]]:
-        wanted: dict[str, Any] = {"min_inputs": 0}
+        wanted: dict[str, Any] = {"min_inputs": 0, "n_corrupt": 0}
         beyond: set[str] = set()
         for rule, offset in offsets.items():
             field, sign = BOUNDS[rule]

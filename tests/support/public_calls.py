@@ -880,7 +880,14 @@ call(
     allow_http=False,
 )
 for _method in ("check", "differences"):
-    on(lambda: Policy(noise=False), f"service.policy.Policy.{_method}", params=params(), roster_hash=ONES, noisy=False)
+    on(
+        lambda: Policy(noise=False, n_corrupt=0),
+        f"service.policy.Policy.{_method}",
+        params=params(),
+        roster_hash=ONES,
+        noisy=False,
+        users=1,
+    )
 
 _RESULT = "made by this package alone, for callers to read"
 EXCEPTIONS = {

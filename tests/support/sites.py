@@ -44,7 +44,7 @@ class Sites:
 
     def create(self, *, m: int = 5, params: Params | None = None, **members: Any) -> tuple[str, Params]:
         """A new session for everybody."""
-        params = params or Params(n=self.n, m=m, modulus=1 << 20, model=self.model, n_corrupt=0, t=3)
+        params = params or Params(n=self.n, m=m, modulus=1 << 20, model=self.model, n_corrupt=1, t=3)
         if self.roster is None:
             members["invited"] = list(NAMES[: self.n])
         else:

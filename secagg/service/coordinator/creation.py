@@ -19,7 +19,7 @@ from ...arguments import real
 from ...errors import LocalProtocolError, RemoteProtocolError
 from ...protocol.identity import Roster
 from ...protocol.params import Model, Params
-from ...protocol.thresholds import Threat
+from ...protocol.thresholds import Threat, default_corrupt
 from ..problems import MALFORMED, ServiceProblem
 from ..resources import Fields, deadlines_from_json
 from ..setup import SessionSetup
@@ -84,6 +84,10 @@ def _params(fields: Fields) -> Params:
         "n_corrupt": fields.optional(fields.whole, "n_corrupt"),
         "context": _context(fields),
     }
+    if others["n_corrupt"] is None and others["threat"] in (None, Threat.COLLUDING):
+        others["n_corrupt"] = max(
+            1, default_corrupt(others["n"], Threat.COLLUDING)
+        )  # what participants want by default
     given = {name: value for name, value in others.items() if value is not None}
     sizes = fields.names() & {"bits", "modulus", "max_value"}
     if len(sizes) > 1:

@@ -245,7 +245,7 @@ def test_weaker_parameters_for_one_user_are_refused_by_its_policy(world: World) 
 
     def lie(asked: Asked, said: Said) -> Said:
         if asked.path.endswith("/join") and said.status == 200:
-            weaker = Params(**{**vars(params), "t": 2, "min_users": 2, "model": Model.SEMI_HONEST})
+            weaker = Params(**{**vars(params), "t": 2, "min_users": 2, "n_corrupt": 0, "model": Model.SEMI_HONEST})
             return Said(
                 200, said.headers, json.dumps({**json.loads(said.body), "params": base64url(weaker.encode())}).encode()
             )
@@ -255,6 +255,42 @@ def test_weaker_parameters_for_one_user_are_refused_by_its_policy(world: World) 
     outcome = world.everybody(session, (1,), policy=Policy(min_users=3))[1]
     raised(outcome, PolicyRefusal, "min_users is 2, and this site wants at least 3")
     assert world.liar.sent("/answers/") == []
+
+
+def test_coordinator_picks_two_of_a_roster(tmp_path: Path) -> None:
+    """A session of two out of eight, of whom one is the coordinator's own: the sum less its vector is the other's."""
+    own = Policy(min_users=2, n_corrupt=0)
+    with lying(tmp_path / "coordinator") as (running, liar):
+        sites = Sites(running, tmp_path, Model.ACTIVE, n=8)
+        world = World(running, liar, sites)
+        session, _ = sites.create(params=Params(n=2, t=2, n_corrupt=0, m=5, modulus=1 << 20, model=Model.ACTIVE))
+        outcome = world.everybody(session, (1,))[1]
+        raised(
+            outcome, PolicyRefusal, "n is 2, and this site wants all 8 users of the roster; to accept less, give min_"
+        )
+        raised(outcome, PolicyRefusal, "n_corrupt is 0, and this site wants at least 1; to accept less, give n_corrupt")
+        assert liar.sent("/users/1/answers/") == []
+
+        # A site whose own policy says so takes part, and loses its vector.
+        outcome = world.everybody(session, (1, 8), policy=own)[8]
+        assert isinstance(outcome, Contribution)
+        assert outcome.sum is not None
+        assert (outcome.sum - vector(8)).tolist() == vector(1).tolist()
+
+
+@pytest.mark.parametrize(("n", "roster"), [(3, False), (4, False), (6, False), (3, True), (4, True)])
+def test_sessions_as_the_operator_makes_them_are_accepted(tmp_path: Path, n: int, roster: bool) -> None:
+    """Those that say nothing of thresholds, for participants without a policy."""
+    with lying(tmp_path / "coordinator") as (running, liar):
+        sites = Sites(running, tmp_path, Model.ACTIVE if roster else Model.SEMI_HONEST, n=n)
+        members: dict[str, Any] = {"n": n, "length": 5}
+        if sites.roster is not None:
+            members["model"] = "active"
+            members["roster"] = {str(u): sites.roster.key(u).hex() for u in sites.users}
+        session = running.create(**members)["session"]
+        for outcome in World(running, liar, sites).everybody(session).values():
+            assert isinstance(outcome, Contribution), outcome
+            assert outcome.included
 
 
 def test_a_user_cannot_be_told_that_it_is_another(world: World) -> None:
