@@ -73,7 +73,7 @@ class _File:
         return os.path.lexists(self.path)
 
     @contextmanager
-    def _locked(self) -> Iterator[int]:
+    def _locked(self, wait: bool = True) -> Iterator[int]:
         """The folder's descriptor, while this thread has the lock."""
         require_folder(self.path)
         folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -81,7 +81,7 @@ class _File:
             _check_folder(folder, self.path.parent)
             lock = _open(folder, self.path.with_name(f"{self.path.name}.lock"), os.O_RDWR | os.O_CREAT)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
                 _check_names(lock, self.path.with_name(f"{self.path.name}.lock"))  # as it is after waiting
                 yield folder
             finally:
@@ -163,14 +163,18 @@ class Document(_File):
         self._place: tuple[int, int] | None = None  # of the file that was read or written last
 
     @contextmanager
-    def turn(self) -> Iterator[Contents]:
+    def turn(self, *, wait: bool = True) -> Iterator[Contents]:
         """The contents, while nobody else uses the file. A thread takes one turn at a time.
+
+        Args:
+            wait: whether to wait for others' turns to end.
 
         Raises:
             LocalProtocolError: the file or its folder is refused; see the module.
+            BlockingIOError: it is another's turn, which is not waited for.
             OSError: the folder does not exist, or the system cannot read or write.
         """
-        with self._locked() as folder:
+        with self._locked(wait) as folder:
             file = self._opened(folder)
             if file is None:
                 if self._place is not None:

@@ -43,6 +43,7 @@ KIND = "client state"
 KEY_BYTES = 32
 VERSION = 1
 _NONCE_BYTES = 12
+_BEGINNING_BYTES = 1 << 10  # hold mark and header
 _SEALED_MAX = (1 << 31) - 1  # what OpenSSL encrypts in one call, here
 
 Key = bytes | Path
@@ -246,6 +247,53 @@ class ClientFile:
         return LocalProtocolError(
             f"{self._document.path} is older than its counter: an earlier state was put back in its place (rollback)"
         )
+
+
+def remove_saved(path: Path, before: float | None = None) -> bool:
+    """Remove a saved client whose session is over, without its key; a counter's file stays, and one in use.
+
+    Args:
+        path: the file.
+        before: remove it only if it was saved first before this time, POSIX seconds; None to remove it anyway.
+
+    Returns:
+        Whether it was removed.
+    """
+    if not _to_be_removed(_beginning(path), before):
+        return False
+    try:
+        with Document(path, KIND).turn(wait=False) as contents:
+            removed = _to_be_removed(contents.body, before)
+            if removed:
+                contents.remove()
+            return removed
+    except (LocalProtocolError, OSError):  # a copy, or somebody's turn: it stays
+        return False
+
+
+def _beginning(path: Path) -> bytes | None:
+    """What a file begins with, behind its mark; None if it cannot be read."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        return os.pread(file, _BEGINNING_BYTES, 0).partition(b"\n")[2]
+    except OSError:
+        return None
+    finally:
+        os.close(file)
+
+
+def _to_be_removed(body: bytes | None, before: float | None) -> bool:
+    """Whether this is a client without a counter, of that age."""
+    if body is None or body[:1] != bytes((VERSION,)):
+        return False
+    try:
+        header = Header.read(Reader(body))
+    except RemoteProtocolError:
+        return False
+    return header.counted == 0 and (before is None or header.created < before)
 
 
 def load_key(key: Key, rand: RandomBytes | None) -> bytes:

@@ -10,6 +10,7 @@ import os
 import ssl
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
@@ -63,6 +64,7 @@ class _Common:
         user = None if identity is None or roster is None else _user_of(identity, roster)
         self._credentials = _credentials(identity, user, token)
         self._identity, self._roster, self._user = identity, roster, user
+        self._owner = f"user {user}" if token is None else sha256(token.encode()).hexdigest()
         self._policy = _known(policy, roster)
         self._state = _state_folder() if state is None else Path(os.path.realpath(state))
         self._key = self._state / "states.key" if key is None else key
@@ -89,7 +91,8 @@ class _Common:
         wait = WAIT_SECONDS if read_timeout is None else max(0.0, min(WAIT_SECONDS, read_timeout - _MARGIN))
         make_folder(self._state)
         site = Site(
-            self._user, self._identity, self._roster, self._policy, self._state, self._key, self._rand, wait
+            self._user, self._owner, self._identity, self._roster, self._policy,
+            self._state, self._key, self._rand, wait,
         )  # fmt: skip
         calls = Calls(self._url, self._credentials, clock=self._clock, rand=self._rand, retries=self._retries)
         return Participation(calls, site, given, named, timeout).steps()

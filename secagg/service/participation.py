@@ -5,8 +5,11 @@
 Every message that is sent is on disk before (`Client.save`): a participant that is restarted loads the saved client,
 sends its last answer again, byte for byte, and goes on. What ends a participation decides what becomes of the state:
 
-- the end of the session, and every refusal that puts this user out: the state is removed and wiped;
-- a lie of the coordinator, or too few users (`Abort`): the same;
+- the end of the session, and every refusal that puts this user out, or says that the session is gone: the state is
+  removed and wiped;
+- a request that the client refuses (`RemoteProtocolError` of the protocol), or too few users (`Abort`): the same;
+- an answer that is none, such as one that is too long, no JSON, or of another round: nothing more is sent, and the
+  state stays, for the same call;
 - a caller who cancels: the state is removed as long as the user is not in U2. After that it stays, since others would
   reveal its key; the same call resumes;
 - no answer, a crash, or another process that uses the same state: the state stays.
@@ -28,6 +31,7 @@ from ..protocol.identity import Identity, Roster
 from ..protocol.messages import Round, rounds_of
 from ..protocol.nonces import Nonces
 from ..protocol.params import Params
+from ..protocol.saved import remove_saved
 from ..shamir import RandomBytes
 from .calls import Call, Calls
 from .contribution import Contribution, check_form, form_bytes, read_sum, sum_bytes
@@ -53,12 +57,13 @@ from .resources import (
     sum_path,
 )
 from .sizes import request_bytes
+from .states import remove_old, state_file
 
 ANNOUNCEMENT_BYTES = 1 << 18  # Params have a context of up to 64 KiB
 LIST_BYTES = 1 << 20
 POLL_PAUSE = 1.0  # seconds between two polls that the coordinator answers at once
 LONGEST_PAUSE = 60.0  # seconds between two polls, whatever the coordinator asks for
-_OUT = frozenset({Kind.LATE, Kind.NOT_NEEDED, Kind.OTHER_ANSWER, Kind.FAULTY, Kind.ABORTED, Kind.OVER})
+_OUT = frozenset({Kind.NO_SESSION, Kind.LATE, Kind.NOT_NEEDED, Kind.OTHER_ANSWER, Kind.FAULTY, Kind.ABORTED, Kind.OVER})
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ class Site:
 
     Attributes:
         user: its user id in the roster, in the active model; otherwise None.
+        owner: what its files are named by, beside the session.
         identity: in the active model.
         roster: in the active model.
         policy: what it accepts.
@@ -97,6 +103,7 @@ class Site:
     """
 
     user: int | None
+    owner: str
     identity: Identity | None
     roster: Roster | None
     policy: Policy
@@ -132,13 +139,15 @@ class Participation:
 
     def steps(self) -> Steps[Contribution]:
         """Everything, in order."""
+        remove_old(self._site.state, self._clock())
         if not self._session:
             self._session = yield from self._only_session()
         announcement = yield from self._join()
         machine = self._machine(announcement)
-        late = False
         try:
-            yield from self._play(machine, announcement)
+            if (yield from self._is_late(machine, announcement)):
+                yield from self._wait_for_end(announcement)
+            contribution = yield from self._result(announcement)
         except (GeneratorExit, KeyboardInterrupt):
             if machine.answered is None or machine.answered < Round.SHARE_KEYS:
                 _leave(machine)
@@ -149,12 +158,7 @@ class Participation:
         except Refused as refused:
             if refused.kind in _OUT:
                 _leave(machine)
-            if refused.kind is not Kind.LATE or not self._in_u3:
-                raise
-            late = True
-        if late:
-            yield from self._wait_for_end(announcement)
-        contribution = yield from self._result(announcement)
+            raise
         _leave(machine)
         return contribution
 
@@ -173,7 +177,7 @@ class Participation:
     def _join(self) -> Steps[Announcement]:
         """Take part, and check what the coordinator asks for: nothing of the protocol was sent yet."""
         call = Call("POST", join_path(self._session), self._session, max_bytes=ANNOUNCEMENT_BYTES)
-        announcement = Announcement.from_json(self._json((yield from self._calls.ask(call))))
+        announcement = Announcement.from_json(self._known((yield from self._calls.ask(call))))
         if announcement.session != self._session or self._site.user not in (None, announcement.user):
             raise RemoteProtocolError("the coordinator's announcement is for another session, or another user")
         params = announcement.params
@@ -182,6 +186,19 @@ class Participation:
         self._digest = sha256(params.encode()).digest()
         yield self._standing("joined")
         return announcement
+
+    def _known(self, response: Response) -> object:
+        """The announcement; for whoever is out of the session, or where it is gone, what was saved goes as well."""
+        try:
+            return self._json(response)
+        except Refused as refused:
+            if refused.kind in _OUT:
+                remove_saved(self._file)
+            raise
+
+    @property
+    def _file(self) -> Path:
+        return state_file(self._site.state, self._calls.name, self._session, self._site.owner)
 
     def _machine(self, announcement: Announcement) -> Machine:
         """The saved client, or a new one."""
@@ -195,10 +212,16 @@ class Participation:
         return self._input.client(place)
 
     def _place(self, announcement: Announcement) -> Place:
-        site, who = self._site, f"{self._calls.name}\n{self._session}\n{announcement.user}"
-        file = site.state / f"{sha256(who.encode()).hexdigest()[:32]}.client"
+        site = self._site
         return Place(
-            announcement.params, announcement.user, site.identity, site.roster, file, site.key, self._clock, site.rand
+            announcement.params,
+            announcement.user,
+            site.identity,
+            site.roster,
+            self._file,
+            site.key,
+            self._clock,
+            site.rand,
         )
 
     def _claim(self, params: Params) -> None:
@@ -209,6 +232,17 @@ class Participation:
         require(fresh, f"this participant has taken part in session {self._session} already, or in one with its nonce")
 
     # --- The protocol -----------------------------------------------------------------------------------------------
+
+    def _is_late(self, machine: Machine, announcement: Announcement) -> Steps[bool]:
+        """Answer each round; True for a user who is out of a late one, and whose input is in the sum."""
+        try:
+            yield from self._play(machine, announcement)
+        except Refused as refused:
+            if refused.kind is not Kind.LATE or not self._in_u3:
+                raise
+            _leave(machine)
+            return True
+        return False
 
     def _play(self, machine: Machine, announcement: Announcement) -> Steps[None]:
         """Answer each round."""

@@ -12,11 +12,13 @@ from .refusals import Kind, Refused
 
 URN = "urn:secagg:service:problem:"
 
-UNAUTHENTICATED, FORBIDDEN, NO_SESSION, NAME_TAKEN = "unauthenticated", "forbidden", "no-session", "name-taken"
+UNAUTHENTICATED, FORBIDDEN, NAME_TAKEN = "unauthenticated", "forbidden", "name-taken"
+NO_SESSION = str(Kind.NO_SESSION)
 MALFORMED, OTHER_CONTENT, UNFINISHED, ONE_AT_A_TIME = "malformed", "other-content", "unfinished", "one-at-a-time"
 
 _OF_PARTICIPANTS = {
     Kind.NOT_INVITED: (403, "The session does not know the participant."),
+    Kind.NO_SESSION: (404, "There is no such session."),
     Kind.LATE: (410, "The round has ended without the participant, who is out of the session."),
     Kind.NOT_NEEDED: (410, "Enough others have answered: the participant is out, and nothing of it is revealed."),
     Kind.OTHER_ANSWER: (409, "Another answer of the participant to this round stands."),
@@ -31,7 +33,6 @@ _OF_PARTICIPANTS = {
 _OTHERS = {
     UNAUTHENTICATED: (401, "The request does not show who sends it, or its nonce does not serve."),
     FORBIDDEN: (403, "The signature or token is not that of somebody who may do this."),
-    NO_SESSION: (404, "There is no such session."),
     NAME_TAKEN: (409, "There is a session of this name."),
     MALFORMED: (400, "The request is malformed."),
     OTHER_CONTENT: (400, "The content is not the one that Content-Digest states."),

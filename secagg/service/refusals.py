@@ -10,6 +10,8 @@ class Kind(StrEnum):
 
     NOT_INVITED = "not-invited"
     """This session does not know the participant."""
+    NO_SESSION = "no-session"
+    """There is no such session, or it was removed."""
     LATE = "late"
     """The round has ended without the participant, who is out of the session."""
     NOT_NEEDED = "not-needed"

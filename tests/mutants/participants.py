@@ -148,6 +148,22 @@ MUTANTS = (
         "Whoever is out keeps its secrets on disk.",
         (f"{_STEPS}::test_refusals_that_put_a_user_out_leave_no_state",),
     ),
+    Mutant(
+        "state-stays-where-the-session-is-gone",
+        "secagg.service.participation:Participation._known",
+        "refused.kind in _OUT",
+        "False",
+        "Whoever comes back too late keeps its secrets on disk.",
+        (f"{_STEPS}::test_whoever_comes_back_to_a_session_that_is_gone_leaves_no_state",),
+    ),
+    Mutant(
+        "old-states-stay",
+        "secagg.protocol.saved:_to_be_removed",
+        "header.created < before",
+        "False",
+        "Whoever never comes back keeps its secrets on disk.",
+        (f"{_STEPS}::test_states_that_nobody_came_back_to_are_removed",),
+    ),
     # The result.
     Mutant(
         "sum-of-any-hash",

@@ -11,8 +11,10 @@ import pytest
 
 from secagg import Identity, LocalProtocolError, Model, Params, Quantizer, RemoteProtocolError, Roster, Round, rounds_of
 from secagg.dp import BudgetExceeded, Ledger, ZCdp
+from secagg.durable import Document
 from secagg.http.steps import Failure, Reply, Request, Response, Unreachable
 from secagg.noisy import NoisySum
+from secagg.protocol.client import MAX_AGE
 from secagg.service.authentication import Nonces
 from secagg.service.calls import parse_coordinator_url
 from secagg.service.contribution import Contribution
@@ -732,7 +734,9 @@ def test_nothing_but_a_refusal_that_is_known_puts_a_user_out(world: World) -> No
     assert outcome(again).included is True
 
 
-@pytest.mark.parametrize("kind", [Kind.ABORTED, Kind.NOT_NEEDED, Kind.FAULTY, Kind.OTHER_ANSWER, Kind.OVER])
+@pytest.mark.parametrize(
+    "kind", [Kind.ABORTED, Kind.NOT_NEEDED, Kind.FAULTY, Kind.OTHER_ANSWER, Kind.OVER, Kind.NO_SESSION]
+)
 def test_refusals_that_put_a_user_out_leave_no_state(world: World, kind: Kind) -> None:
     players = world.everybody()
     play(world.coordinator, players, until=lambda: has_answered(players[0], Round.MASKED_INPUT_COLLECTION))
@@ -742,3 +746,73 @@ def test_refusals_that_put_a_user_out_leave_no_state(world: World, kind: Kind) -
     with pytest.raises(Refused, match="because"):
         outcome(players[0])
     assert world.states(1) == []
+
+
+def alone(world: World, player: Player) -> None:
+    """Play one user to its end, whatever the others do."""
+    while not player.over:
+        player.advance(world.coordinator, world.coordinator.clock())
+
+
+@pytest.mark.parametrize("kind", [Kind.NO_SESSION, Kind.ABORTED, Kind.OVER])
+def test_whoever_comes_back_to_a_session_that_is_gone_leaves_no_state(world: World, kind: Kind) -> None:
+    players = world.everybody()
+    play(world.coordinator, players, until=lambda: has_answered(players[0], Round.SHARE_KEYS))
+    players[0].crash()
+    assert len(world.states(1)) == 1
+    again = world.player(1)
+    again.handler = lambda request: problem(Refused(kind, "no more"))
+    alone(world, again)
+    with pytest.raises(Refused, match="no more") as refused:
+        outcome(again)
+    assert refused.value.kind is kind
+    assert world.states(1) == []
+    assert len(world.states(2)) == 1
+
+
+@pytest.mark.parametrize("kind", [Kind.OVER, Kind.ABORTED, Kind.LATE, Kind.NO_SESSION])
+@pytest.mark.parametrize("path", ["/result", "/result/sum"])
+def test_whoever_is_refused_the_result_leaves_no_state(world: World, kind: Kind, path: str) -> None:
+    players = world.everybody()
+
+    def refusing(request: Request) -> Reply:
+        if request.url.endswith(path):
+            assert len(world.states(1)) == 1
+            return problem(Refused(kind, "no more"))
+        return world.coordinator(request)
+
+    players[0].handler = refusing
+    play(world.coordinator, players)
+    with pytest.raises(Refused, match="no more"):
+        outcome(players[0])
+    assert world.states(1) == []
+
+
+def test_states_that_nobody_came_back_to_are_removed(world: World) -> None:
+    """By the next contribution of any session; what is not ours, in use, young or a copy stays."""
+    players = world.everybody()
+    play(world.coordinator, players, until=lambda: has_answered(players[0], Round.SHARE_KEYS))
+    players[0].crash()
+    folder = world.folder / "1"
+    (name,) = world.states(1)
+    (folder / "notes.client").write_bytes((folder / name).read_bytes())
+    (folder / f"{0:032x}.client").write_bytes((folder / name).read_bytes())  # a copy
+    (folder / f"{1:032x}.client").write_bytes(b"")
+    (folder / f"{2:032x}.client").mkdir()
+
+    def goes() -> set[str]:
+        """What goes when the user begins anew, while nobody answers."""
+        before = set(world.states(1))
+        player = world.player(1, session="another")
+        player.handler = lambda request: Failure("ConnectError", "refused", arrived=False)
+        while not player.over:
+            player.advance(world.coordinator, max(world.coordinator.clock(), player.ready))
+        return before - set(world.states(1))
+
+    world.coordinator.clock.now += MAX_AGE - 1000
+    assert goes() == set()
+    world.coordinator.clock.now += 2000
+    with Document(folder / name, "client state").turn():
+        assert goes() == set()
+    assert goes() == {name}
+    assert not (folder / f"{name}.lock").exists()

@@ -45,7 +45,7 @@ def test_types_are_uris_of_ours() -> None:
 
 
 def test_what_is_no_refusal_is_an_error_of_the_peer() -> None:
-    for status, body in ((404, to_document(ServiceProblem("no-session", "which?"))), (500, b"<html>")):
+    for status, body in ((404, to_document(ServiceProblem("unfinished", "which?"))), (500, b"<html>")):
         error = refusal(status, HEADERS, body, 0.0)
         assert isinstance(error, RemoteProtocolError)
         assert str(status) in str(error)
