@@ -361,7 +361,7 @@ def adopt(path: str | PathLike[str]) -> str:
 
 
 def create(path: str | PathLike[str], content: bytes) -> None:
-    """Make a file with mode 600, such as a key's; it is on disk when this returns.
+    """Make a file with mode 600, such as a key's: whole or not at all, and on disk when this returns.
 
     Args:
         path: the file.
@@ -372,16 +372,17 @@ def create(path: str | PathLike[str], content: bytes) -> None:
         OSError: the file cannot be written, and was not made.
     """
     require_folder(path)
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    path = Path(path)
+    new = path.with_name(f"{path.name}.{os.urandom(8).hex()}.new")
+    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         _write(file, content)
         os.fsync(file)
-    except BaseException:
-        os.unlink(path)
-        raise
+        os.link(new, path)  # it takes the place of nothing
     finally:
         os.close(file)
-    _sync_folder(Path(path).parent)
+        os.unlink(new)
+    _sync_folder(path.parent)
 
 
 def require_folder(path: str | PathLike[str]) -> None:

@@ -714,6 +714,34 @@ def test_a_new_file_is_on_disk_with_its_name(path: Path, events: list[str]) -> N
         durable.create(path, b"")
 
 
+@pytest.mark.parametrize("step", ["_write", "os.fsync", "os.link"])
+def test_a_new_file_is_whole_or_not_there(path: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine stops before the step: the name is free, or leads to all of the content."""
+
+    class Stop(BaseException):
+        """Of the machine: nothing is tidied up."""
+
+    def stop(*arguments: object) -> None:
+        raise Stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"secagg.durable.{step}", stop)
+        patch.setattr("secagg.durable.os.unlink", lambda path: None)
+        with pytest.raises(Stop):
+            durable.create(path, b"abc")
+    assert not path.exists()
+    durable.create(path, b"abc")
+    assert path.read_bytes() == b"abc"
+    assert path.stat().st_nlink == 1
+
+
+def test_a_new_file_takes_the_place_of_no_link(path: Path) -> None:
+    path.symlink_to(path.with_name("nowhere"))
+    with pytest.raises(FileExistsError):
+        durable.create(path, b"abc")
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
 def test_new_folders_are_their_owners_alone_and_on_disk(tmp_path: Path, events: list[str]) -> None:
     durable.make_folder(tmp_path / "a/b/c")
     assert [mode(tmp_path / name) for name in ("a", "a/b", "a/b/c")] == [0o700] * 3

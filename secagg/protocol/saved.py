@@ -323,9 +323,15 @@ def _key_in(path: Path, rand: RandomBytes | None) -> bytes:
             status = os.fstat(file.fileno())
             require(status.st_uid == os.geteuid(), f"{path} belongs to another user: run as that user")
             require(not status.st_mode & 0o077, f"{path} must be readable by its owner only: chmod 600 {path}")
-            return file.read(KEY_BYTES + 1)
+            data = file.read(KEY_BYTES + 1)
     except OSError as error:
         raise LocalProtocolError(f"cannot read a key from {path}: {type(error).__name__}") from None
+    require(
+        len(data) == KEY_BYTES,
+        f"{path} does not hold a key of {KEY_BYTES} bytes: put it back, or remove this file, and with it all clients"
+        " that were saved under the key, which are lost",
+    )
+    return data
 
 
 def _limit(params: Params) -> int:

@@ -327,7 +327,7 @@ def test_a_key_of_another_user_is_refused(path: Path, monkeypatch: pytest.Monkey
 def test_a_file_with_another_number_of_bytes_holds_no_key(content: bytes, path: Path) -> None:
     key = path.with_name("key")
     durable.create(key, content)
-    with pytest.raises(LocalProtocolError, match="a key must have 32 bytes"):
+    with pytest.raises(LocalProtocolError, match=r"/key does not hold a key of 32 bytes: .* are lost"):
         recorded(Model.SEMI_HONEST).saved(path, key=key)
     assert key.read_bytes() == content
 
