@@ -1,6 +1,7 @@
 """The operator's side of a coordinator: sessions made, looked at, read and aborted, over HTTP."""
 
 import json
+import secrets
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -12,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RemoteProtocolError
+from ..http.base64url import from_base64url
 from ..http.steps import Request, Response, Retries, Steps, Wait, run, send
 from ..http.urls import ServerUrl
+from ..protocol.params import Params
 from .authentication import bearer
-from .problems import UNFINISHED, from_response
+from .problems import NAME_TAKEN, UNFINISHED, ServiceProblem, from_response
 from .resources import (
     JSON,
     SESSIONS,
@@ -33,6 +36,7 @@ LIST_BYTES = 1 << 26
 STATUS_BYTES = 1 << 28  # ids of a million users, several times
 NPY_HEADER_BYTES = 1 << 12
 WAIT_SECONDS = 1.0
+NAME_BYTES = 5  # of a session that nobody has named
 
 _RETRIES = Retries(attempts=4, longest=10.0)
 
@@ -77,7 +81,17 @@ class Operator:
         Returns:
             Its status, with the URL to give to participants.
         """
-        return _object(self._ask("POST", SESSIONS, json.dumps(members).encode()))
+        # The name is ours: a session that an attempt made whose answer was lost is found by it.
+        members = {"name": secrets.token_hex(NAME_BYTES), **members}
+        response = self._sent("POST", SESSIONS, json.dumps(members).encode())
+        if response.successful:
+            return _object(response)
+        problem = self._problem(response)
+        if problem.type == NAME_TAKEN and response.doubtful:
+            made = self.status(members["name"])
+            if _is_made_of(made, members):
+                return made
+        raise problem
 
     def sessions(self) -> list[Listed]:
         """All sessions, the latest first."""
@@ -119,7 +133,7 @@ class Operator:
             )
             if response.successful:
                 return response
-            problem = from_response(response.status, response.headers, response.content, self._clock())
+            problem = self._problem(response)
             if problem.type != UNFINISHED or not wait:
                 raise problem
             yield Wait(max(WAIT_SECONDS, problem.retry_after or 0.0))
@@ -139,11 +153,17 @@ class Operator:
         return _checked(total, form)
 
     def _ask(self, method: str, path: str, content: bytes = b"", *, max_bytes: int = 1 << 20) -> Response:
-        request = self._request(method, path, content, max_bytes=max_bytes)
-        response = run(self._http, send(request, clock=self._clock, retries=_RETRIES), self._sleep)
+        response = self._sent(method, path, content, max_bytes=max_bytes)
         if not response.successful:
-            raise from_response(response.status, response.headers, response.content, self._clock())
+            raise self._problem(response)
         return response
+
+    def _sent(self, method: str, path: str, content: bytes = b"", *, max_bytes: int = 1 << 20) -> Response:
+        request = self._request(method, path, content, max_bytes=max_bytes)
+        return run(self._http, send(request, clock=self._clock, retries=_RETRIES), self._sleep)
+
+    def _problem(self, response: Response) -> ServiceProblem:
+        return from_response(response.status, response.headers, response.content, self._clock())
 
     def _request(self, method: str, path: str, content: bytes = b"", *, max_bytes: int) -> Request:
         headers = {**self._headers, "Content-Type": JSON} if content else self._headers
@@ -158,6 +178,25 @@ def _object(response: Response) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise RemoteProtocolError("the coordinator's answer is no JSON object: is the URL right?")
     return document
+
+
+def _is_made_of(status: dict[str, Any], members: dict[str, Any]) -> bool:
+    """Whether a session has what an operator has asked for, as far as its status says."""
+    asked = dict(members)
+    if "params" in asked:
+        params = Params.decode(from_base64url(asked.pop("params")))
+        model = params.model.name.lower().replace("_", "-")
+        asked.update(n=params.n, length=params.m, modulus=params.modulus, model=model, t=params.t)
+    told = {**status, **status.get("deadlines", {}), "t": status.get("threshold")}
+    told.pop("name", None)
+    return all(_holds(value, told[name]) for name, value in asked.items() if name in told and value is not None)
+
+
+def _holds(asked: Any, told: Any) -> bool:
+    """Whether a value is the one that was asked for; of a mapping, only what was named."""
+    if isinstance(asked, dict) and isinstance(told, dict):
+        return all(told.get(name) == value for name, value in asked.items())
+    return bool(asked == told)
 
 
 def _checked(total: NDArray[Any], form: ResultForm) -> NDArray[Any]:

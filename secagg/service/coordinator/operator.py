@@ -70,7 +70,7 @@ class OperatorsResources:
             live = await self._sessions.create(setup)
         except LocalProtocolError as error:  # of a folder that is no session
             raise ServiceProblem(MALFORMED, str(error)) from None
-        where = f"{self._url}{session_path(setup.name)}"
+        where = self._where(setup.name)
         status = await live.work(_status, live, where)
         return Response(status, HTTPStatus.CREATED, {"Location": where}, JSON)
 
@@ -94,8 +94,9 @@ class OperatorsResources:
             request: with the path parameter `session`.
         """
         live = self._sessions.find(request)
-        if not self._gate.is_operator(request):
-            await self._check_participant(request, live)
+        if self._gate.is_operator(request):
+            return Response(await live.work(_status, live, self._where(live.name)), media_type=JSON)
+        await self._check_participant(request, live)
         return Response(await live.work(_status, live), media_type=JSON)
 
     async def abort(self, request: Request) -> Response:
@@ -114,6 +115,9 @@ class OperatorsResources:
         if not reason.isprintable() or not 1 <= len(reason) <= REASON_CHARACTERS:
             raise ServiceProblem(MALFORMED, f"the reason must be a line of 1 .. {REASON_CHARACTERS} characters")
         if live.running.status != "running":
+            described = await live.work(live.running.describe)
+            if (described["status"], described["reason"]) == ("aborted", reason):  # the answer to the first was lost
+                return Response(await live.work(_status, live), media_type=JSON)
             raise ServiceProblem(str(Kind.OVER), "the session is over", status=HTTPStatus.CONFLICT)
         try:
             await live.deliver(live.running.abort, reason)
@@ -157,6 +161,9 @@ class OperatorsResources:
             if refused.kind is Kind.EARLY:
                 raise ServiceProblem(UNFINISHED, refused.detail, retry_after=refused.retry_after) from None
             raise
+
+    def _where(self, session: str) -> str:
+        return f"{self._url}{session_path(session)}"
 
     async def _check_participant(self, request: Request, live: LiveSession) -> None:
         who = self._gate.participant(request, live.running.setup)
