@@ -95,6 +95,11 @@ class Identity:
         create(path, self._private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
     @property
+    def state(self) -> Path | None:
+        """The folder of its file of nonces; None if nonces are in memory only."""
+        return None if self._nonces is None else self._nonces.path.parent
+
+    @property
     def verification_key(self) -> bytes:
         """d_pk, 32 bytes."""
         return self._private.public_key().public_bytes_raw()

@@ -24,6 +24,7 @@ from ..http.steps import Notify, Retries, Steps, run, run_async
 from ..http.urls import ServerUrl
 from ..noisy import NoisySum
 from ..protocol.identity import Identity, Roster
+from ..protocol.nonces import state_folder
 from ..protocol.params import Model
 from ..protocol.quantize import Quantizer
 from ..shamir import RandomBytes
@@ -66,7 +67,7 @@ class _Common:
         self._identity, self._roster, self._user = identity, roster, user
         self._owner = f"user {user}" if token is None else sha256(token.encode()).hexdigest()
         self._policy = _known(policy, roster)
-        self._state = _state_folder() if state is None else Path(os.path.realpath(state))
+        self._state = _state_folder(identity) if state is None else Path(os.path.realpath(state))
         self._key = self._state / "states.key" if key is None else key
         self._clock, self._rand, self._retries = clock, rand, retries
 
@@ -114,7 +115,8 @@ class Participant(_Common):
         policy: what this site accepts of a session. What it leaves open follows from the other arguments: the model
             from the credentials, the roster, and the length of vectors from the input.
         state: the folder of saved clients and of the nonces that were used, made if it is missing; by default
-            $XDG_STATE_HOME/secagg, or ~/.local/state/secagg. Keep it out of backups.
+            that of the identity's nonces (see `Identity.load`); for a token, or an identity that is in no file,
+            $XDG_STATE_HOME/secagg, else ~/.local/state/secagg. Keep it out of backups.
         key: 32 bytes that saved clients are encrypted under, or the file of such a key; by default a file in `state`.
         ca: certificates, PEM, that the coordinator's must lead to; by default the system's.
         http: an `httpx.Client` with certificates and proxies as you need them, which follows no redirects; by default
@@ -337,8 +339,7 @@ def _known(policy: Policy, roster: Roster | None) -> Policy:
     return policy.filled(model=Model.ACTIVE, roster=roster.hash)
 
 
-def _state_folder() -> Path:
-    """By the XDG Base Directory Specification."""
-    home = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(home) if os.path.isabs(home) else Path.home() / ".local" / "state"
-    return Path(os.path.realpath(base)) / "secagg"
+def _state_folder(identity: Identity | None) -> Path:
+    """Where the identity's nonces lie. A token, and an identity in memory, have no file to lie beside."""
+    known = None if identity is None else identity.state
+    return state_folder(Path.home() / ".local" / "state" / "secagg", None) if known is None else known

@@ -661,6 +661,28 @@ def test_arguments_that_make_no_sense_are_refused_before_anything_is_asked(
         world.player(1, **arguments)
 
 
+def test_states_lie_with_the_nonces_of_the_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the rule of `state_folder`: the folder that is given, $XDG_STATE_HOME, beside the key."""
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    key = tmp_path / "keys" / "user.key"
+    key.parent.mkdir()
+    Identity.generate().save(key)
+
+    def folder(identity: Identity | None) -> Path:
+        if identity is None:
+            return Participant(URL, token="token")._state
+        return Participant(URL, identity=identity, roster=Roster({1: identity.verification_key}))._state
+
+    home = tmp_path / "home" / ".local" / "state" / "secagg"
+    assert folder(Identity.load(key)) == key.parent
+    assert folder(Identity.load(key, state=tmp_path / "given")) == tmp_path / "given"
+    assert folder(None) == folder(Identity.generate()) == home
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    assert folder(Identity.load(key)) == folder(None) == tmp_path / "xdg" / "secagg"
+    assert folder(Identity.load(key, state=tmp_path / "given")) == tmp_path / "given"
+
+
 def test_credentials_go_together() -> None:
     made, roster = identities(3)
     with pytest.raises(LocalProtocolError, match=r"give an identity .* or a token"):
