@@ -182,8 +182,9 @@ def test_a_weaker_session_is_refused_and_no_key_is_sent(sites: Sites) -> None:
 def test_a_session_that_is_unknown_or_aborted_says_so(sites: Sites) -> None:
     session, _ = sites.create()
     with sites.participant(1) as participant:
-        with pytest.raises(RemoteProtocolError, match="session"):
+        with pytest.raises(Refused, match="no session unknown") as refused:
             participant.contribute("unknown", vector(1))
+        assert refused.value.kind is Kind.NO_SESSION
         url = f"{sites.kept.url}/v1/sessions/{session}/abort"
         answer = sites.kept.http.post(url, headers=sites.kept.headers, json={"reason": "the wrong day"})
         assert answer.status_code == 200
