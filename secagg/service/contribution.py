@@ -1,11 +1,8 @@
-"""What became of a contribution, and the sum as a coordinator gives it to participants."""
+"""What became of a contribution, and what a coordinator may say of its result."""
 
 from dataclasses import dataclass
-from hashlib import sha256
-from io import BytesIO
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..arguments import array, optional, whole
@@ -16,7 +13,6 @@ from .resources import ResultForm
 
 __all__ = ["Contribution"]
 
-_HEADER_BYTES = 1 << 10  # of NumPy's format, at most
 _ID_BYTES = 16  # of a user id in JSON, with what separates it
 _FORM_BYTES = 1 << 12  # of a result in JSON beside the ids
 
@@ -64,11 +60,6 @@ def form_bytes(params: Params) -> int:
     return _FORM_BYTES + _ID_BYTES * params.n
 
 
-def sum_bytes(params: Params) -> int:
-    """How long a file with the sum may be."""
-    return _HEADER_BYTES + params.m * params.dtype.itemsize
-
-
 def check_form(form: ResultForm, session: str, params: Params) -> None:
     """Check that what a coordinator says of a result can be one of this session.
 
@@ -81,26 +72,3 @@ def check_form(form: ResultForm, session: str, params: Params) -> None:
         raise RemoteProtocolError("the coordinator's result is not one of this session")
     if not ascending or not params.min_users <= len(form.survivors) <= params.n:
         raise RemoteProtocolError("the coordinator's list of survivors is not one of this session")
-
-
-def read_sum(data: bytes, form: ResultForm, params: Params) -> NDArray[Any]:
-    """The sum in a file of NumPy's format. Nothing is allocated for what the file says of itself.
-
-    Raises:
-        RemoteProtocolError: the file is not a sum of this session, or not the one that was announced.
-    """
-    stream = BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(stream)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    except ValueError:
-        raise RemoteProtocolError("the coordinator's sum is not in NumPy's format") from None
-    body, wanted = memoryview(data)[stream.tell() :], params.dtype.newbyteorder("<")
-    if (version, shape, dtype, len(body)) != ((1, 0), (params.m,), wanted, params.m * wanted.itemsize):
-        raise RemoteProtocolError(f"the coordinator's sum is not {params.dtype} of shape [{params.m}]")
-    if sha256(body).hexdigest() != form.sha256:
-        raise RemoteProtocolError("the coordinator's sum does not have the hash that it announced")
-    total = np.frombuffer(body, wanted).astype(params.dtype)
-    if params.modulus < 1 << (8 * wanted.itemsize) and total.max() >= params.modulus:
-        raise RemoteProtocolError("the coordinator's sum has entries beyond R")
-    return total

@@ -34,7 +34,7 @@ from ..protocol.params import Params
 from ..protocol.saved import remove_saved
 from ..shamir import RandomBytes
 from .calls import Call, Calls
-from .contribution import Contribution, check_form, form_bytes, read_sum, sum_bytes
+from .contribution import Contribution, check_form, form_bytes
 from .inputs import Input, Key, Machine, Place
 from .policy import Policy
 from .problems import refusal
@@ -58,6 +58,7 @@ from .resources import (
 )
 from .sizes import request_bytes
 from .states import remove_old, state_file
+from .sums import read_sum, sum_bytes
 
 ANNOUNCEMENT_BYTES = 1 << 18  # Params have a context of up to 64 KiB
 LIST_BYTES = 1 << 20
@@ -342,8 +343,8 @@ class Participation:
         call = Call("GET", result_path(self._session), self._session, self._digest, max_bytes=form_bytes(params))
         form = ResultForm.from_json(self._json((yield from self._calls.ask(call))))
         check_form(form, self._session, params)
-        call = Call("GET", sum_path(self._session), self._session, self._digest, max_bytes=sum_bytes(params))
-        total = read_sum(self._check((yield from self._calls.ask(call))).content, form, params)
+        call = Call("GET", sum_path(self._session), self._session, self._digest, max_bytes=sum_bytes(form))
+        total = read_sum(self._check((yield from self._calls.ask(call))).content, form)
         decoded = self._input.decode(total, params, len(form.survivors))
         return Contribution(self._session, user, params, form.survivors, total, decoded)
 

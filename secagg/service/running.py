@@ -32,9 +32,10 @@ from .records import (
 from .refusals import Kind as Refusal
 from .refusals import Refused
 from .replay import Replay
-from .session import Aborted, Decision, Opened, Result, Session, Status, little_endian
+from .session import Aborted, Decision, Opened, Session, Status
 from .setup import SessionSetup
 from .storage import Disk, Storage
+from .sums import Result, little_endian
 
 CHECKPOINT_BYTES, CHECKPOINT_INPUTS = 1 << 26, 8
 """After so many bytes and so many masked inputs a checkpoint takes their place: it is as long as one of them, and so

@@ -5,7 +5,6 @@ the caller puts it on disk, and `apply` ends the server's round with exactly thi
 with the same arguments in the same order gets the same requests, byte for byte: this is how a journal is replayed.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
@@ -14,7 +13,6 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..arguments import whole
 from ..codec import Octets
@@ -27,6 +25,7 @@ from ..protocol.server import Fault, Server
 from .memory import EndedRound, Memory, Named, Out, Taken
 from .refusals import Kind, Refused
 from .setup import SessionSetup, check_name
+from .sums import Result
 
 STRAYS_MAX = 4
 """How many messages of a user in a round may be strays: the journal has each of them."""
@@ -82,31 +81,6 @@ class Opened(NamedTuple):
 
     round: Round
     body: bytes
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What a session was for.
-
-    Attributes:
-        sum: the sum of the survivors' inputs mod R, `Params.dtype`[m].
-        survivors: U3, ascending.
-        sha256: the SHA-256 of the sum's elements in little-endian order, in hexadecimal.
-    """
-
-    sum: NDArray[Any]
-    survivors: tuple[int, ...]
-    sha256: str
-
-    @classmethod
-    def of(cls, total: NDArray[Any], survivors: Iterable[int]) -> "Result":
-        """The result with its hash."""
-        return cls(total, tuple(survivors), hashlib.sha256(little_endian(total)).hexdigest())
-
-
-def little_endian(total: NDArray[Any]) -> memoryview:
-    """A vector's elements in little-endian order; without a copy where the machine has this order."""
-    return np.ascontiguousarray(total, total.dtype.newbyteorder("<")).data.cast("B")
 
 
 @dataclass(frozen=True)

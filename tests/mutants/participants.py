@@ -167,7 +167,7 @@ MUTANTS = (
     # The result.
     Mutant(
         "sum-of-any-hash",
-        "secagg.service.contribution:read_sum",
+        "secagg.service.sums:read_sum",
         "sha256(body).hexdigest() != form.sha256",
         "False",
         "A sum is not the one that was announced.",

@@ -1,17 +1,22 @@
 """The operator's side, where answers are lost: what was asked for twice is done once."""
 
 from collections.abc import Iterator
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
+from secagg.errors import RemoteProtocolError
 from secagg.http.base64url import base64url
 from secagg.http.urls import parse_server_url
 from secagg.protocol.params import Params
 from secagg.service.operator import Operator
 from secagg.service.problems import ServiceProblem
+from secagg.service.resources import ResultForm
 
 from ..support.coordinators import Kept, kept
 
@@ -78,3 +83,18 @@ def test_a_session_is_aborted_once_although_the_answer_is_lost(here: Kept) -> No
         assert (told["status"], told["reason"]) == ("aborted", "wrong model")
         with pytest.raises(ServiceProblem, match="the session is over"):
             operator(here, http).abort(session, "another reason")
+
+
+def test_a_sum_that_claims_to_be_huge_is_refused_unread(here: Kept) -> None:
+    """Its header says more entries than any memory has; the hash is that of the few bytes that follow."""
+    file = BytesIO()
+    np.save(file, np.zeros(5, np.uint32))
+    huge = file.getvalue().replace(b"(5,), }" + b" " * 11, b"(500000000000,), }")
+    assert huge != file.getvalue()
+    form = ResultForm("one", (1, 2), sha256(bytes(20)).hexdigest(), "uint32", 5, 64)
+    answering = httpx.MockTransport(lambda request: httpx.Response(200, content=huge))
+    with (
+        httpx.Client(transport=answering) as http,
+        pytest.raises(RemoteProtocolError, match=r"is not uint32 of shape \[5\]"),
+    ):
+        operator(here, http).sum(form)
