@@ -243,8 +243,8 @@ def parse_coordinator_url(text: str, *, allow_http: bool) -> tuple[ServerUrl, st
         raise LocalProtocolError(f"the coordinator's URL: {error}") from None
     require(
         url.scheme == "https" or url.loopback or allow_http,
-        f"{url.base} is plain HTTP to another machine: use https, or allow HTTP by name in a network where nobody"
-        " listens",
+        f"{url.base} is plain HTTP to another machine: use https, or allow it by name (--allow-http) in a network"
+        " where nobody listens",
     )
     path, found, session = url.path.partition(SESSIONS + "/")
     if not found:

@@ -3,18 +3,18 @@
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import httpx
 import typer
 
-from ...errors import LocalProtocolError
-from ...http.urls import ServerUrl, parse_server_url
+from ...http.urls import ServerUrl
+from ...service.calls import parse_coordinator_url
 from ...service.coordinator.config import Config, read_token
 from ...service.operator import Operator
-from ...service.resources import SESSION_NAME, SESSIONS
+from ...service.resources import SESSION_NAME
 from ...text import read_text
 from ..app import CommandError, require
 
@@ -80,7 +80,7 @@ def place(url: str | None, config: Path | None, token: Path | None, session: str
         require(loaded is not None, "give the coordinator's URL, or --config")
         assert loaded is not None
         url = loaded.server.url or _listening(loaded)
-    parsed, named = _split(url, allow_http)
+    parsed, named = parse_coordinator_url(url, allow_http=allow_http)
     require(session is None or named in (None, session), f"URL names session {named}, and --session another")
     chosen = session or named
     require(
@@ -97,22 +97,6 @@ def _listening(config: Config) -> str:
     require(port != "0", f"{config.path} takes any free port: give the URL that the coordinator printed")
     known = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
     return f"{scheme}://{known.get(host, host)}:{port}"
-
-
-def _split(text: str, allow_http: bool) -> tuple[ServerUrl, str | None]:
-    """A coordinator's URL, and the session if it is a session's."""
-    try:
-        url = parse_server_url(text)
-    except LocalProtocolError as error:
-        raise CommandError(f"the coordinator's URL: {error}") from None
-    require(
-        url.scheme == "https" or url.loopback or allow_http,
-        f"{url.base} is plain HTTP to another machine: use https, or say --allow-http",
-    )
-    path, found, session = url.path.partition(f"{SESSIONS}/")
-    if not found:
-        return url, None
-    return replace(url, path=path, text=url.base.removesuffix(url.path) + path), session
 
 
 @contextmanager
