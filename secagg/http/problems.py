@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 from .semantics import parse_media_type, parse_retry_after
@@ -46,6 +47,20 @@ def write_problem(type: str, title: str, status: int, detail: str, members: Mapp
     """
     document = {"type": type, "title": title, "status": int(status), "detail": detail or None, **members}
     return json.dumps({name: value for name, value in document.items() if value is not None}).encode()
+
+
+def problem_headers(status: int, retry_after: float | None, challenge: str) -> dict[str, str]:
+    """The header fields that belong to a problem document.
+
+    Args:
+        status: of HTTP.
+        retry_after: the seconds after which to try again; None to say nothing.
+        challenge: how to show who one is, where nobody has (RFC 9110, section 15.5.2).
+    """
+    headers = {} if retry_after is None else {"Retry-After": str(ceil(retry_after))}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = challenge
+    return headers
 
 
 def read_problem(headers: Mapping[str, str], body: bytes, now: float) -> Stated:

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from http import HTTPStatus
-from math import ceil
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +18,7 @@ from ...errors import RemoteProtocolError
 from ...http.base64url import base64url, from_base64url
 from ...http.bodies import Bodies, Disconnected, Refusal
 from ...http.bounds import Bounds
-from ...http.problems import MEDIA_TYPE, NO_TYPE
+from ...http.problems import MEDIA_TYPE, NO_TYPE, problem_headers
 from ..aggregator.directory import Directory
 from ..media_types import is_media_type
 from ..messages import TASK_ID_SIZE
@@ -115,9 +113,7 @@ def problem_response(problem: DapProblem) -> Response:
     Args:
         problem: what went wrong.
     """
-    headers = {} if problem.retry_after is None else {"Retry-After": str(ceil(problem.retry_after))}
-    if problem.status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110, section 15.5.2
+    headers = problem_headers(problem.status, problem.retry_after, "Bearer")
     return Response(to_document(problem), problem.status, headers, MEDIA_TYPE)
 
 

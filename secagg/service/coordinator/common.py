@@ -8,7 +8,6 @@ from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
 from http import HTTPStatus
-from math import ceil
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -17,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...http.bodies import Bodies, Disconnected, Refusal
-from ...http.problems import MEDIA_TYPE, NO_TYPE
+from ...http.problems import MEDIA_TYPE, NO_TYPE, problem_headers
 from ..authentication import Nonces
 from ..problems import OTHER_CONTENT, ServiceProblem, of_refusal, to_document
 from ..refusals import Refused
@@ -89,9 +88,7 @@ def problem_response(problem: ServiceProblem) -> Response:
     Args:
         problem: what went wrong.
     """
-    headers = {} if problem.retry_after is None else {"Retry-After": str(ceil(problem.retry_after))}
-    if problem.status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "SecAgg, Bearer"  # RFC 9110, section 15.5.2
+    headers = problem_headers(problem.status, problem.retry_after, "SecAgg, Bearer")
     return Response(to_document(problem), problem.status, headers, MEDIA_TYPE)
 
 
