@@ -92,7 +92,25 @@ def load_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not TOML: {error}") from None
 
 
-def read_table(path: Path, table: str, kind: type[Any], given: object) -> Any:
+def read_tables(path: Path, who: str, known: Mapping[str, type[Any]], given: Mapping[str, object]) -> dict[str, Any]:
+    """All tables of a file, checked; those that are left out have their defaults.
+
+    Args:
+        path: of the file, for errors.
+        who: has such a file, as in "a coordinator".
+        known: the tables' dataclasses, by name.
+        given: what the file has.
+
+    Raises:
+        ConfigError: there is another table, or a table has a key or a value that is not allowed.
+    """
+    unknown = sorted(given.keys() - known.keys())
+    if unknown:
+        raise ConfigError(f"{path}: {who} has no [{unknown[0]}]: tables are {', '.join(known)}")
+    return {name: _read_table(path, name, kind, given.get(name, {})) for name, kind in known.items()}
+
+
+def _read_table(path: Path, table: str, kind: type[Any], given: object) -> Any:
     """A table, checked.
 
     Args:

@@ -28,7 +28,7 @@ from ...settings import (
     load_toml,
     one_of,
     option,
-    read_table,
+    read_tables,
     template_lines,
     whole_kind,
 )
@@ -262,12 +262,7 @@ class Config:
         name = given.pop("role", None)
         if not isinstance(name, str) or name not in ROLES:
             raise ConfigError(f'{path}: role must be "leader" or "helper", before the first table')
-        known = tables(ROLES[name])
-        unknown = sorted(given.keys() - known)
-        if unknown:
-            raise ConfigError(f"{path}: a {name} has no [{unknown[0]}]: tables are {', '.join(known)}")
-        read = {table: read_table(path, table, kind, given.get(table, {})) for table, kind in known.items()}
-        config = cls(path, ROLES[name], **read)
+        config = cls(path, ROLES[name], **read_tables(path, f"a {name}", tables(ROLES[name]), given))
         config._check()
         return config
 

@@ -25,7 +25,7 @@ from ...settings import (
     load_toml,
     one_of,
     option,
-    read_table,
+    read_tables,
     template_lines,
     whole_kind,
 )
@@ -168,11 +168,7 @@ class Config:
             LocalProtocolError: the file is not UTF-8.
             OSError: the file cannot be read.
         """
-        given = load_toml(path)
-        unknown = sorted(given.keys() - TABLES)
-        if unknown:
-            raise ConfigError(f"{path}: a coordinator has no [{unknown[0]}]: tables are {', '.join(TABLES)}")
-        config = cls(path, **{name: read_table(path, name, kind, given.get(name, {})) for name, kind in TABLES.items()})
+        config = cls(path, **read_tables(path, "a coordinator", TABLES, load_toml(path)))
         config._check()
         return config
 
