@@ -30,6 +30,8 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
+from io import FileIO
 from os import PathLike
 from pathlib import Path
 
@@ -46,16 +48,26 @@ class Contents:
     """A document's contents during a turn.
 
     Attributes:
-        body: the contents without the mark; None if there is no file.
+        read: so many bytes of the contents without the mark, from the beginning, or all if there are fewer; None if
+            there is no file. What was replaced meanwhile is still read as it was.
         marked: False for the file of an older program, which wrote no marks.
-        replace: replaces the body, or makes the file; the new body is on disk when it returns.
+        replace: replaces the body, or makes the file; the new body, of one part or several, is on disk when it returns.
         remove: removes the file and its lock; both are gone from the disk when it returns.
     """
 
-    body: bytes | None
+    read: Callable[[int], bytes] | None
     marked: bool
-    replace: Callable[[bytes], None]
+    replace: Callable[..., None]
     remove: Callable[[], None]
+
+    @cached_property
+    def body(self) -> bytes | None:
+        """The contents without the mark; None if there is no file."""
+        return None if self.read is None else self.read(BYTES_MAX)
+
+    def begins_with(self, prefix: bytes) -> bool:
+        """Whether there is a file whose contents begin with this; no more of them is read."""
+        return self.read is not None and self.read(len(prefix)) == prefix
 
 
 class _File:
@@ -97,12 +109,12 @@ class _File:
         except FileNotFoundError:
             return None
 
-    def _replace(self, folder: int, body: bytes) -> os.stat_result:
+    def _replace(self, folder: int, *body: bytes) -> os.stat_result:
         """Replace the file by a new one; whenever the machine stops, one of the two is there, whole.
 
         The mark names the new file: renaming does not change its inode.
         """
-        require(len(body) <= self._limit, f"{self.path} is full: it has {self._limit:,} bytes at most")
+        require(sum(map(len, body)) <= self._limit, f"{self.path} is full: it has {self._limit:,} bytes at most")
 
         # The new file is whole on disk before it has the name, ...
         new = f"{self.path.name}.new"
@@ -110,7 +122,8 @@ class _File:
         file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
         try:
             status = os.fstat(file)
-            _write(file, _mark(self.kind, status) + body)
+            for part in (_mark(self.kind, status), *body):
+                _write(file, part)
             os.fsync(file)
         except BaseException:
             _remove(folder, new)
@@ -175,27 +188,30 @@ class Document(_File):
             OSError: the folder does not exist, or the system cannot read or write.
         """
         with self._locked(wait) as folder:
-            file = self._opened(folder)
-            if file is None:
+            descriptor = self._opened(folder)
+            if descriptor is None:
                 if self._place is not None:
                     raise self._lost()
                 yield self._contents(folder, None, True)
                 return
-            try:
-                body, marked = self._checked(file, _read(file, 0, self._size(file)))
-                place = _place(os.fstat(file))
-            finally:
-                os.close(file)
-            if self._place != place:
-                os.fsync(folder)  # whoever put it there may have died before
-            self._place = place
-            yield self._contents(folder, body, marked)
+            with os.fdopen(descriptor, "rb", buffering=0) as file:  # closed, it can be read no more
+                yield self._found(folder, file)
 
-    def _contents(self, folder: int, body: bytes | None, marked: bool) -> Contents:
-        return Contents(body, marked, lambda new: self._put(folder, new), lambda: self._remove(folder))
+    def _found(self, folder: int, file: FileIO) -> Contents:
+        """The contents of the file that is there, which is checked, and not read yet."""
+        size, beginning = self._size(file.fileno()), _read(file.fileno(), 0, _MARK_BYTES)
+        body, marked = self._checked(file.fileno(), beginning)
+        start, place = len(beginning) - len(body), _place(os.fstat(file.fileno()))
+        if self._place != place:
+            os.fsync(folder)  # whoever put it there may have died before
+        self._place = place
+        return self._contents(folder, lambda wanted: _read(file.fileno(), start, min(wanted, size - start)), marked)
 
-    def _put(self, folder: int, body: bytes) -> None:
-        self._place = _place(self._replace(folder, body))
+    def _contents(self, folder: int, read: Callable[[int], bytes] | None, marked: bool) -> Contents:
+        return Contents(read, marked, lambda *new: self._put(folder, *new), lambda: self._remove(folder))
+
+    def _put(self, folder: int, *body: bytes) -> None:
+        self._place = _place(self._replace(folder, *body))
 
     def _remove(self, folder: int) -> None:
         """The file, what a crash has left of a new one, and then the lock: who waits for it finds that it was removed,

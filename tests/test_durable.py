@@ -396,9 +396,25 @@ def test_a_document_beyond_its_limit_is_neither_read_nor_written(path: Path) -> 
         document(path, limit=1000).turn() as contents,
         pytest.raises(LocalProtocolError, match="is full: it has 1,000 bytes"),
     ):
-        contents.replace(bytes(1001))
+        contents.replace(bytes(500), bytes(501))
     with document(path).turn() as contents:
         assert contents.body == bytes(1000)
+
+
+def test_a_document_in_parts_is_read_as_one_in_its_turn_alone(path: Path) -> None:
+    with document(path).turn() as contents:
+        assert not contents.begins_with(b"")  # there is no file
+        contents.replace(b"head", b"body")
+    with document(path).turn() as contents:
+        assert contents.begins_with(b"headb")
+        assert not contents.begins_with(b"headB")
+        assert not contents.begins_with(b"headbody and more")
+        contents.replace(b"new")
+        assert contents.body == b"headbody"
+    with document(path).turn() as unread:
+        pass
+    with pytest.raises(ValueError, match="closed"):  # another file may have its descriptor by now
+        _ = unread.body
 
 
 def test_a_log_beyond_its_limit_is_neither_read_nor_written(path: Path) -> None:
