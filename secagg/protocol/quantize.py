@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from ..arguments import convert, flag, real, whole
 from ..errors import RemoteProtocolError, require
-from ..rounding import round_at_random
+from ..rounding import blocks, round_at_random
 from ..shamir import RandomBytes
 from .binding import Binding, Plain
 from .encoding import DecodedSum, Encoding
-from .layout import Arrays, Layout
+from .layout import Arrays, Floats, Layout
 from .params import NoisePlan, Params
 
 
@@ -146,16 +146,14 @@ class Quantizer(Encoding[Arrays]):
             LocalProtocolError: the shapes are others, a value is NaN or infinite, or the weight is out of range,
                 missing or not asked for.
         """
-        # Clip x to [-clip, clip], and count w * x in steps.
         w = self._checked_weight(weight)
         values = self.layout.flatten(model)
-        np.clip(values, -self.clip, self.clip, out=values)
-        values /= self.clip  # in this order no rounding takes |w * x| beyond w * clip
-        values *= w * self._steps
-
-        # Round the product, and send w || w * x with the offset added.
-        rounded = round_at_random(values, rand) if self.stochastic else np.rint(values).astype(np.int64)
-        return self._offset_vector(rounded, w)
+        encoded = np.empty(self.length, np.uint64)  # w || w * x, with the offset added
+        encoded[: self._weighted] = w
+        entries = encoded[self._weighted :]
+        for block in blocks(len(values)):
+            entries[block] = self._in_steps(values[block], w, rand) + self._limit
+        return encoded
 
     def decode(
         self, total: NDArray[Any], params: Params, survivors: int, *, unbound: bool = False
@@ -206,6 +204,13 @@ class Quantizer(Encoding[Arrays]):
             "stochastic": bool(self.stochastic),
         }
         return Binding("quantizer", fields)
+
+    def _in_steps(self, values: Floats, w: int, rand: RandomBytes) -> NDArray[np.int64]:
+        """Values, clipped to [-clip, clip] and weighted, as whole numbers of steps: the product is rounded."""
+        clipped = np.clip(values, -self.clip, self.clip)
+        clipped /= self.clip  # in this order no rounding takes |w * x| beyond w * clip
+        clipped *= w * self._steps
+        return round_at_random(clipped, rand) if self.stochastic else np.rint(clipped).astype(np.int64)
 
     @property
     def _steps(self) -> int:
