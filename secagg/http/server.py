@@ -46,7 +46,7 @@ def configured(app: Any, bounds: Bounds, **options: Any) -> uvicorn.Config:
         options: uvicorn's own.
     """
     fixed: dict[str, Any] = {
-        "http": partial(ReadInPieces, bounds, {}, {}),
+        "http": partial(ReadInPieces, bounds, {}, {}, bytearray(FEED_BYTES)),
         "ws": "none",
         "loop": f"{__name__}:event_loop",
         "log_config": None,
@@ -78,13 +78,17 @@ class ReadInPieces(asyncio.BufferedProtocol):
         bounds: see `BoundedProtocol`, as for the others.
         idle: see there.
         arriving: see there.
+        buffer: FEED_BYTES to read to, of all connections of one event loop, which copies what it has read at once. Two
+            loops need one each: a loop reads without the interpreter's lock, and would fill the other's requests. It
+            can be pickled, as uvicorn does to give a configuration to its processes.
         args: uvicorn's.
         options: uvicorn's.
     """
 
-    _buffer = memoryview(bytearray(FEED_BYTES))  # of all: what is read is copied at once
-
-    def __init__(self, bounds: Bounds, idle: "_Ordered", arriving: "_Ordered", *args: Any, **options: Any) -> None:
+    def __init__(
+        self, bounds: Bounds, idle: "_Ordered", arriving: "_Ordered", buffer: bytearray, *args: Any, **options: Any
+    ) -> None:
+        self._buffer = memoryview(buffer)
         self._protocol = BoundedProtocol(bounds, idle, arriving, *args, **options)
         self.connection_made = self._protocol.connection_made  # type: ignore[method-assign, assignment]
         self.connection_lost = self._protocol.connection_lost  # type: ignore[method-assign]

@@ -7,6 +7,7 @@ nothing of DAP.
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -36,6 +37,7 @@ class Request:
         max_bytes: how many bytes of an answer are read; a longer answer is refused.
         seconds: how long the answer's content may take; a slower answer is refused. None leaves that to the client's
             timeouts.
+        timeout: seconds that each wait for the network may take; None for the client's timeouts.
     """
 
     method: str
@@ -44,6 +46,7 @@ class Request:
     content: bytes = b""
     max_bytes: int = ANSWER_BYTES
     seconds: float | None = None
+    timeout: float | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -275,7 +278,7 @@ async def run_async(
     """
     reply: Reply = None
     while True:
-        step = await anyio.to_thread.run_sync(_advance, steps, reply)
+        step = await on_thread(partial(_advance, steps, reply))
         reply = None
         if isinstance(step, _Done):
             return step.value
@@ -285,6 +288,29 @@ async def run_async(
             await sleep(step.seconds)
         elif notify is not None:
             notify(step)
+
+
+async def on_thread(act: Callable[[], T]) -> T:
+    """What a function returns or raises, on a thread. Whoever is cancelled waits for it, also where asyncio itself
+    cancels, of which `to_thread` knows nothing: a generator that computes cannot be closed.
+
+    Args:
+        act: what to do.
+    """
+    returned: list[T] = []
+    raised: list[BaseException] = []
+
+    def noted() -> None:
+        try:
+            returned.append(act())
+        except BaseException as error:
+            raised.append(error)
+
+    async with anyio.create_task_group() as tasks:  # which waits for its tasks, whoever cancels
+        tasks.start_soon(anyio.to_thread.run_sync, noted)
+    if raised:
+        raise raised[0]
+    return returned[0]
 
 
 def perform(http: httpx.Client, request: Request) -> Response | Failure | RemoteProtocolError:
@@ -299,9 +325,7 @@ def perform(http: httpx.Client, request: Request) -> Response | Failure | Remote
     """
     body = _Body(request)
     try:
-        with http.stream(
-            request.method, request.url, headers={**_IDENTITY, **request.headers}, content=request.content
-        ) as response:
+        with http.stream(**_stated(request)) as response:
             if body.begins(response):
                 for chunk in response.iter_bytes():
                     if not body.takes(chunk):
@@ -320,9 +344,7 @@ async def perform_async(http: httpx.AsyncClient, request: Request) -> Reply:
     """
     body = _Body(request)
     try:
-        async with http.stream(
-            request.method, request.url, headers={**_IDENTITY, **request.headers}, content=request.content
-        ) as response:
+        async with http.stream(**_stated(request)) as response:
             if body.begins(response):
                 async for chunk in response.aiter_bytes():
                     if not body.takes(chunk):
@@ -330,6 +352,17 @@ async def perform_async(http: httpx.AsyncClient, request: Request) -> Reply:
     except _FAULTS as error:
         return _failure(error)
     return body.reply(response)
+
+
+def _stated(request: Request) -> dict[str, Any]:
+    """What httpx is told."""
+    return {
+        "method": request.method,
+        "url": request.url,
+        "headers": {**_IDENTITY, **request.headers},
+        "content": request.content,
+        "timeout": httpx.USE_CLIENT_DEFAULT if request.timeout is None else request.timeout,
+    }
 
 
 def _failure(error: Exception) -> Failure:

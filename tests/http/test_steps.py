@@ -1,5 +1,6 @@
 """HTTP over real sockets, with a server that says what a script holds, byte for byte."""
 
+import asyncio
 import gzip
 import socket
 import threading
@@ -11,7 +12,20 @@ import httpx
 import pytest
 
 from secagg.errors import RemoteProtocolError
-from secagg.http.steps import Progress, Request, Response, Retries, Steps, Unreachable, Wait, run, run_async, send
+from secagg.http.steps import (
+    Progress,
+    Request,
+    Response,
+    Retries,
+    Steps,
+    Unreachable,
+    Wait,
+    perform,
+    perform_async,
+    run,
+    run_async,
+    send,
+)
 
 ONCE, TWICE = Retries(attempts=1), Retries(attempts=2)
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-Name: a\r\n\r\ngood"
@@ -154,6 +168,24 @@ def test_redirections_are_not_followed(server: Server, drive: Any) -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("timeout", [None, 2.5])
+def test_a_request_s_own_timeout_takes_the_place_of_the_client_s(timeout: float | None) -> None:
+    request, seen = Request("GET", "http://server.example", timeout=timeout), []
+
+    def answer(sent: httpx.Request) -> httpx.Response:
+        seen.append(sent.extensions["timeout"])
+        return httpx.Response(200)
+
+    async def asynchronously() -> None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer), timeout=7.0) as http:
+            await perform_async(http, request)
+
+    with httpx.Client(transport=httpx.MockTransport(answer), timeout=7.0) as http:
+        perform(http, request)
+    anyio.run(asynchronously)
+    assert seen == [dict.fromkeys(("connect", "read", "write", "pool"), timeout or 7.0)] * 2
+
+
 def test_steps_end_where_they_say_and_progress_is_told(drive: Any) -> None:
     def steps() -> Steps[str]:
         yield Progress(1.0, 2.0)
@@ -164,6 +196,37 @@ def test_steps_end_where_they_say_and_progress_is_told(drive: Any) -> None:
     assert drive(steps(), notify=told.append) == "end"
     assert told == [Progress(1.0, 2.0)]
     assert drive(steps()) == "end"
+
+
+def test_a_task_that_asyncio_cancels_waits_for_the_step_that_computes() -> None:
+    """A generator that computes cannot be closed, and whoever cancels closes it then."""
+    computing, go, closed = threading.Event(), threading.Event(), []
+
+    def steps() -> Steps[None]:
+        try:
+            computing.set()
+            go.wait()
+            yield Wait(0)
+        finally:
+            closed.append(True)
+
+    async def cancelled() -> None:
+        doing = steps()
+        async with httpx.AsyncClient() as http:
+            task = asyncio.create_task(run_async(http, doing))
+            while not computing.is_set():
+                await asyncio.sleep(0.001)
+            task.cancel()
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert not task.done()
+            go.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        doing.close()
+
+    asyncio.run(cancelled())
+    assert closed == [True]
 
 
 def test_what_steps_raise_comes_out(drive: Any) -> None:

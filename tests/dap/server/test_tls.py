@@ -7,14 +7,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from bench.certificates import write_certificate
 from secagg.cli.demo.local import Local
 from secagg.dap.client.collector import Collector
 from secagg.dap.client.upload import Client
 from secagg.dap.messages import Role
 from secagg.dap.vdafs import vdaf
 from secagg.http.steps import Unreachable
-
-from ...support.certificates import write_certificate
 
 
 def test_every_connection_is_checked(tmp_path: Path) -> None:

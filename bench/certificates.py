@@ -1,4 +1,4 @@
-"""Certificates that tests make, each signed by itself."""
+"""Certificates that benchmarks and tests make, each signed by itself."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -9,11 +9,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from secagg.durable import create
+
 
 def write_certificate(folder: Path) -> None:
     """tls.crt and tls.key, for 127.0.0.1, signed by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "secagg tests")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "secagg")])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder(subject_name=name, issuer_name=name, public_key=key.public_key())
@@ -28,4 +30,4 @@ def write_certificate(folder: Path) -> None:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    (folder / "tls.key").write_bytes(private)
+    create(folder / "tls.key", private)
