@@ -7,9 +7,13 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "agreement/hkdf.h"
-#include "agreement/p256_products.h"
+#include "agreement/p256_kernel.h"
+#include "agreement/x25519.h"
+#include "hkdf/hkdf.h"
 #include "mask/mask.h"
+#include "noise/scan.h"
+#include "shamir/shamir_kernel.h"
+#include "signature/ed25519.h"
 #include "turboshake/turboshake.h"
 #include "vector/pack.h"
 
@@ -65,7 +69,8 @@ static int has_sha3(void) { return has_armv8() && EXTENSION(HWCAP_SHA3, "FEAT_SH
 
 static const struct isa rows[ROWS] = {
     [PORTABLE] = {"portable", any_cpu, secagg_mask_sum_portable, secagg_pack_portable, secagg_hkdf_portable,
-                  &secagg_p256_portable, &secagg_turboshake_portable},
+                  &secagg_p256_portable, &secagg_x25519_portable, &secagg_turboshake_portable, secagg_scan_portable,
+                  &secagg_ed25519_portable, &secagg_shamir_portable},
 #if defined(__x86_64__)
     [AESNI] = {.name = "aesni", .supported = has_aesni, .mask_sum = secagg_mask_sum_aesni},
     [AVX2] = {.name = "avx2",
@@ -73,13 +78,19 @@ static const struct isa rows[ROWS] = {
               .packing = secagg_pack_avx2,
               .hkdf = secagg_hkdf_avx2,
               .agreement = &secagg_p256_avx2,
-              .turboshake = &secagg_turboshake_avx2},
+              .x25519 = &secagg_x25519_avx2,
+              .turboshake = &secagg_turboshake_avx2,
+              .scan = secagg_scan_avx2,
+              .signature = &secagg_ed25519_avx2},
     [VAES] = {.name = "vaes", .supported = has_vaes, .mask_sum = secagg_mask_sum_vaes},
     [VAES512] = {.name = "vaes512",
                  .supported = has_vaes512,
                  .mask_sum = secagg_mask_sum_vaes512,
                  .agreement = &secagg_p256_ifma,
-                 .turboshake = &secagg_turboshake_avx512},
+                 .x25519 = &secagg_x25519_ifma,
+                 .turboshake = &secagg_turboshake_avx512,
+                 .signature = &secagg_ed25519_ifma,
+                 .shamir = &secagg_shamir_ifma},
 #elif defined(__aarch64__)
     [NEON] = {.name = "neon", .supported = any_cpu, .packing = secagg_pack_neon},
     [ARMV8] = {.name = "armv8", .supported = has_armv8, .mask_sum = secagg_mask_sum_armv8, .hkdf = secagg_hkdf_armv8},
@@ -87,17 +98,68 @@ static const struct isa rows[ROWS] = {
 #endif
 };
 
-/* Each subject's rows in the order of its preference, as measured (bench/RESULTS.md) but for ARM's, which are in the order
- * of their age.  What is left of a list is 0, the portable row. */
-static const enum row preferred[SECAGG_SUBJECTS][ROWS] = {
-    [SECAGG_MASKS] = {VAES512, VAES, AESNI, ARMV8},
-    [SECAGG_PACKING] = {AVX2, NEON},
-    [SECAGG_HKDF] = {AVX2, ARMV8},
-    [SECAGG_AGREEMENT] = {VAES512, AVX2},
-    [SECAGG_TURBOSHAKE] = {VAES512, AVX2, SHA3},
+/* A subject's rows in the order of its preference, as measured (bench/RESULTS.md) but for ARM's, which are in the order of
+ * their age.  What is left of a list is 0, the portable row. */
+struct preference {
+    enum row rows[ROWS];
+    const char *reason;
 };
 
-/* Bit r says that this CPU has row r; 0 until first asked for. */
+static const struct preference preferred[SECAGG_SUBJECTS] = {
+    [SECAGG_MASKS] = {{VAES512, VAES, AESNI, ARMV8}, "512 bits are 5 to 20 % faster than 256 on Sapphire Rapids"},
+    [SECAGG_PACKING] = {{AVX2, NEON}, "the one kernel with vectors"},
+    [SECAGG_HKDF] = {{AVX2, ARMV8}, "the one kernel that is not portable"},
+    [SECAGG_AGREEMENT] = {{VAES512, AVX2}, "IFMA is 3 times as fast as AVX2 on Zen 4"},
+    [SECAGG_TURBOSHAKE] = {{VAES512, AVX2, SHA3}, "8 messages at a time, for 4 with AVX2"},
+    [SECAGG_NOISE] = {{AVX2}, "the one kernel with vectors"},
+    [SECAGG_SIGNATURES] = {{VAES512, AVX2}, "8 signatures at a time, for 4 with AVX2"},
+    [SECAGG_SHAMIR] = {{VAES512}, "IFMA is 5 times as fast as portable code on Sapphire Rapids"},
+};
+
+/* Families of CPUs on which a subject has another order of the same rows. */
+enum family { ANY_FAMILY, ZEN4 };
+
+static const struct {
+    enum family family;
+    enum secagg_subject subject;
+    struct preference preference;
+} exceptions[] = {
+    {ZEN4, SECAGG_MASKS, {{VAES, VAES512, AESNI}, "512 bits are 2 to 5 % slower than 256 on Zen 4"}},
+};
+
+/* Family 19h is Zen 3, too, which has no 512 bits. */
+static enum family family_of(const char *vendor, unsigned family) {
+    return strcmp(vendor, "AuthenticAMD") == 0 && family == 0x19 ? ZEN4 : ANY_FAMILY;
+}
+
+#if defined(__x86_64__)
+static enum family family_of_this_cpu(void) {
+    unsigned eax = 0, vendor[4] = {0}, unused;
+    __get_cpuid(0, &eax, &vendor[0], &vendor[2], &vendor[1]); /* 12 letters, and a 0 after them */
+    __get_cpuid(1, &eax, &unused, &unused, &unused);
+    unsigned family = eax >> 8 & 15;
+    return family_of((const char *)vendor, family == 15 ? family + (eax >> 20 & 255) : family);
+}
+#else
+static enum family family_of_this_cpu(void) { return family_of("", 0); }
+#endif
+
+static const struct preference *preference(enum secagg_subject subject, enum family family) {
+    for (size_t i = 0; i < sizeof exceptions / sizeof *exceptions; i++)
+        if (exceptions[i].subject == subject && exceptions[i].family == family)
+            return &exceptions[i].preference;
+    return &preferred[subject];
+}
+
+static const struct isa *first(const struct preference *preference, unsigned usable) {
+    const enum row *row = preference->rows;
+    while (!(usable >> *row & 1))
+        row++;
+    return &rows[*row];
+}
+
+/* Bit r says that this CPU has row r, and bits from FAMILY on of which family it is; 0 until first asked for. */
+#define FAMILY 16
 static atomic_uint present;
 static atomic_uint newest = ROWS - 1;
 
@@ -107,6 +169,7 @@ static unsigned rows_present(void) {
         for (unsigned r = 0; r < ROWS; r++)
             if (rows[r].supported && rows[r].supported())
                 bits |= 1u << r;
+        bits |= family_of_this_cpu() << FAMILY;
         atomic_store_explicit(&present, bits, memory_order_relaxed);
     }
     return bits;
@@ -119,17 +182,38 @@ static unsigned rows_in_use(void) {
 
 static int prefers(enum secagg_subject subject, unsigned row) {
     for (size_t i = 0; i < ROWS; i++)
-        if (preferred[subject][i] == row)
+        if (preferred[subject].rows[i] == row)
             return 1;
     return 0;
 }
 
+static const struct preference *own_preference(enum secagg_subject subject) {
+    return preference(subject, rows_present() >> FAMILY);
+}
+
+/* A row that is named caps, and is then taken where it has kernels, whatever the CPU prefers: tests and benchmarks reach
+ * every row. */
 const struct isa *secagg_isa_row(enum secagg_subject subject) {
-    const enum row *row = preferred[subject];
-    unsigned usable = rows_in_use();
-    while (!(usable >> *row & 1))
-        row++;
-    return &rows[*row];
+    int capped = atomic_load_explicit(&newest, memory_order_relaxed) < ROWS - 1;
+    return first(capped ? &preferred[subject] : own_preference(subject), rows_in_use());
+}
+
+const char *secagg_isa_reason(enum secagg_subject subject) {
+#if defined(__x86_64__)
+    return own_preference(subject)->reason;
+#else
+    (void)subject;
+    return "the newest: speed on this architecture has not been measured";
+#endif
+}
+
+const char *secagg_isa_chosen(enum secagg_subject subject, const char *vendor, unsigned family, unsigned built) {
+    unsigned usable = 0;
+    for (unsigned r = 0; r < ROWS; r++) {
+        usable |= (rows[r].supported && built & 1) << r;
+        built >>= rows[r].supported != NULL;
+    }
+    return first(preference(subject, family_of(vendor, family)), usable)->name;
 }
 
 const char *secagg_isa_available(size_t i) {

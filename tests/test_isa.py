@@ -10,16 +10,16 @@ from secagg import _kernels
 from .support.processes import ran
 
 # What each subject takes where the newest row in use is this one, on a CPU that has all older rows.
-SUBJECTS = ("masks", "packing", "hkdf", "agreement", "turboshake")
+SUBJECTS = ("masks", "packing", "hkdf", "agreement", "turboshake", "noise", "signatures", "shamir")
 TAKEN = {
-    "portable": ("portable",) * 5,
-    "aesni": ("aesni", "portable", "portable", "portable", "portable"),
-    "avx2": ("aesni", "avx2", "avx2", "avx2", "avx2"),
-    "vaes": ("vaes", "avx2", "avx2", "avx2", "avx2"),
-    "vaes512": ("vaes512", "avx2", "avx2", "vaes512", "vaes512"),
-    "neon": ("portable", "neon", "portable", "portable", "portable"),
-    "armv8": ("armv8", "neon", "armv8", "portable", "portable"),
-    "sha3": ("armv8", "neon", "armv8", "portable", "sha3"),
+    "portable": ("portable",) * 8,
+    "aesni": ("aesni", *("portable",) * 7),
+    "avx2": ("aesni", *("avx2",) * 6, "portable"),
+    "vaes": ("vaes", *("avx2",) * 6, "portable"),
+    "vaes512": ("vaes512", "avx2", "avx2", "vaes512", "vaes512", "avx2", "vaes512", "vaes512"),
+    "neon": ("portable", "neon", *("portable",) * 6),
+    "armv8": ("armv8", "neon", "armv8", *("portable",) * 5),
+    "sha3": ("armv8", "neon", "armv8", "portable", "sha3", *("portable",) * 3),
 }
 
 
@@ -44,6 +44,43 @@ def test_without_a_cap_the_newest_is_in_use() -> None:
     _kernels.isa_use()
     assert _kernels.isa() == _kernels.isa_available()[-1]
     _kernels.isa_use(before)
+
+
+X86 = ("portable", "aesni", "avx2", "vaes", "vaes512")
+ZEN = ("AuthenticAMD", 0x19)
+
+
+@pytest.mark.skipif("vaes512" not in _kernels.isa_built(), reason="the table of rows is another CPU's")
+@pytest.mark.parametrize(
+    ("subject", "vendor", "family", "names", "row"),
+    [
+        ("masks", *ZEN, X86, "vaes"),
+        ("masks", *ZEN, X86[:-1], "vaes"),
+        ("masks", *ZEN, X86[:2], "aesni"),
+        ("masks", *ZEN, ("portable", "aesni", "avx2", "vaes512"), "vaes512"),
+        ("masks", "AuthenticAMD", 0x1A, X86, "vaes512"),
+        ("masks", "GenuineIntel", 0x19, X86, "vaes512"),
+        ("masks", "GenuineIntel", 6, X86, "vaes512"),
+        ("agreement", *ZEN, X86, "vaes512"),
+        ("agreement", *ZEN, X86[:3], "avx2"),
+        ("shamir", *ZEN, X86, "vaes512"),
+        ("shamir", *ZEN, X86[:-1], "portable"),
+        ("packing", "", 0, ("portable",), "portable"),
+    ],
+)
+def test_a_family_of_cpus_prefers_its_own_rows(
+    subject: str, vendor: str, family: int, names: tuple[str, ...], row: str
+) -> None:
+    assert _kernels.isa_chosen(subject, vendor, family, names) == row
+
+
+def test_no_row_is_preferred_without_the_portable_one() -> None:
+    with pytest.raises(ValueError, match="every CPU has the portable row"):
+        _kernels.isa_chosen("masks", "", 0, ("avx2",))
+
+
+def test_every_preference_has_its_reason() -> None:
+    assert all(len(_kernels.isa_reason(subject)) > 10 for subject in SUBJECTS)
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)

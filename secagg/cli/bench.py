@@ -71,10 +71,16 @@ def bench(
         "length": length,
         "seeds": seeds,
         "repeat": repeat,
+        "preferred": preferred(),
         "kernels": [measure_kernel(kernel, seeds, repeat) for kernel in kernels(length, seeds)],
         "shamir": measure_shamir(repeat),
     }
     show_json(report) if json else show_report(report)
+
+
+def preferred() -> dict[str, dict[str, str]]:
+    """By subject, the row that it takes, and why it prefers the row that it does on this CPU."""
+    return {s: {"row": _kernels.isa_of(s), "reason": _kernels.isa_reason(s)} for s in _kernels.SUBJECTS}
 
 
 def kernels(entries: int, seeds: int) -> Iterator[Kernel]:
@@ -218,11 +224,16 @@ def show_report(report: dict[str, Any]) -> None:
     times = table(f"Shamir, n = {SHAMIR_N}, t = {SHAMIR_T}", "ms")
     for name, value in report["shamir"]["seconds"].items():
         times.add_row(name.replace("_", " "), f"{1e3 * value:.2f}")
+    rows = table("takes", "row", "why its first choice here is what it is")
+    for subject, choice in report["preferred"].items():
+        rows.add_row(subject, choice["row"], choice["reason"])
     show(
         f"{report['cpu']}; {report['length']:,} entries, {report['seeds']} seeds, medians of {report['repeat']}\n",
         rates,
         "",
         times,
+        "",
+        rows,
     )
 
 

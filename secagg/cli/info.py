@@ -3,27 +3,31 @@
 import os
 import platform
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import cryptography
 import numpy as np
-import typer
 from cryptography.hazmat.backends.openssl import backend
 
 from .. import __version__, _kernels, get_include, get_library
+from ..primitives import LIVE as P256
 from ..protocol.executors import usable_cpus
+from ..x25519 import LIVE as X25519
 from .console import show_json, show_pairs
+from .options import JsonOption
 
 
-def info(json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False) -> None:
+def info(json: JsonOption = False) -> None:
     """Show the version, the newest instruction set in use, and what the package runs on.
 
-    SECAGG_ISA in the environment is the newest instruction set that anything may use.
+    SECAGG_ISA in the environment is the newest instruction set that anything may use. SECAGG_AGREEMENT=openssl leaves
+    agreement with live keys to OpenSSL.
 
     \b
     Examples:
       secagg info
       SECAGG_ISA=aesni secagg info --json
+      SECAGG_AGREEMENT=openssl secagg info
     """
     facts = collect()
     if json:
@@ -44,6 +48,7 @@ def collect() -> dict[str, Any]:
         "built_in": list(_kernels.isa_built()),
         "available": list(_kernels.isa_available()),
         "kernels": {subject: _kernels.isa_of(subject) for subject in _kernels.SUBJECTS},
+        "live_keys": {kernel.curve: f"by {kernel}" for kernel in (P256, X25519)},
         "self_test": _self_test(),
         "cpu": cpu_model(),
         "threads": usable_cpus(),

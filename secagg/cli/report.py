@@ -35,6 +35,7 @@ def describe(result: Simulation, threads: int) -> dict[str, Any]:
         "modulus": params.modulus,
         "bits": params.bits,
         "model": option_name(params.model),
+        "degree": params.holders - 1,
         "threshold": params.t,
         "threat": option_name(params.threat),
         "corrupt": params.n_corrupt,
@@ -73,6 +74,11 @@ def _setup_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("clients", f"{report['clients']}, of whom {gone}"),
         ("vectors", f"{report['length']:,} entries mod {modulus_text(report['modulus'])}"),
         ("model", report["model"]),
+        *(
+            [("graph", f"sparse, {report['degree']:,} neighbours each")]
+            if report["degree"] < report["clients"] - 1
+            else []
+        ),
         ("threshold", f"{report['threshold']} ({report['threat']}, {report['corrupt']} corrupt)"),
         ("computed", f"with {threads} {'thread' if threads == 1 else 'threads'}, {report['instruction_set']} kernels"),
     ]

@@ -6,7 +6,7 @@
  *
  * Functions keep no state of a call, allocate nothing that outlives it, and may run in any number of threads.  They
  * return 0, or -1 for a bad argument, and then have written nothing.  Time does not depend on the contents of vectors,
- * seeds, shares or secrets; it may depend on lengths, R, offsets and x-coordinates.
+ * seeds, shares or secrets; it may depend on lengths, R, offsets, x-coordinates and what is verified.
  *
  * There are two libraries.  libsecagg.a and secagg.pc, in the folder that Python's secagg.get_library() names, are for
  * programs that are linked; the code is position-independent.  The module secagg._kernels exports the same functions to
@@ -68,6 +68,9 @@ enum secagg_subject {
     SECAGG_HKDF,
     SECAGG_AGREEMENT,
     SECAGG_TURBOSHAKE,
+    SECAGG_NOISE,
+    SECAGG_SIGNATURES,
+    SECAGG_SHAMIR,
     SECAGG_SUBJECTS /* how many there are */
 };
 
@@ -77,7 +80,7 @@ const char *secagg_isa_of(enum secagg_subject subject);
 /* The i-th available instruction set that has kernels for this subject, oldest first; NULL past the last. */
 const char *secagg_isa_with(enum secagg_subject subject, size_t i);
 
-/* Known-answer test of the mask and TurboSHAKE kernels in use: 0, or -1 if one computes wrongly. */
+/* Known-answer test of the mask, TurboSHAKE and signature kernels in use: 0, or -1 if one computes wrongly. */
 int secagg_selftest(void);
 
 /* --- Masks -----------------------------------------------------------------------------------------------------
@@ -158,6 +161,12 @@ int secagg_shamir_lagrange(uint8_t *coefficients, const uint32_t *xs, size_t t);
  * Output secrets[s][32]; inputs coefficients[t][32], shares[t][s][32]. */
 int secagg_shamir_combine(uint8_t *secrets, const uint8_t *coefficients, const uint8_t *shares, size_t t, size_t s);
 
+/* secrets[j] := the value at 0 of the polynomial of degree below t through all (xs[j][i], shares[j][i])  mod q: as by
+ * secagg_shamir_lagrange and secagg_shamir_combine, but each secret has x-coordinates of its own, and one inversion
+ * serves many.  Output secrets[s][32]; inputs xs[s][t], distinct in each row, none of them 0, and shares[s][t][32].  -1
+ * may leave some of the secrets written. */
+int secagg_shamir_reconstruct(uint8_t *secrets, const uint32_t *xs, const uint8_t *shares, size_t t, size_t s);
+
 /* --- Points of P-256 ------------------------------------------------------------------------------------------- */
 
 /* ys[i] := the even y of the point with x-coordinate xs[i], and valid[i] := 1; valid[i] := 0 where there is none, xs[i]
@@ -170,6 +179,44 @@ int secagg_p256_lift(uint8_t *ys, uint8_t *valid, const uint8_t *xs, size_t n);
  * that were revealed: time depends on them.  -1 if d is 0, a scalar is 0 or q or more, or there is no memory. */
 int secagg_p256_agree(uint8_t *agreed, uint8_t *valid, const uint8_t *scalars, size_t d, const uint8_t *xs, size_t n);
 
+/* agreed[i] := x-coordinate of scalars[scalar_of[i]] * P, P a point with x-coordinate xs[x_of[i]], for all i < k, where
+ * few scalars meet a point; valid[j] as for secagg_p256_agree, of all pairs with xs[j], and of each x whether it has a
+ * pair or not.  It is fast where pairs of one scalar follow one another.  Output agreed[k][32], valid[n]; inputs
+ * scalars[d][32], xs[n][32], scalar_of[k], x_of[k].  Scalars are private keys that were revealed: time depends on them.
+ * -1 if a pair's scalar is 0 or q or more, a position is d, n or more, or there is no memory; this takes some 4 KB a
+ * point. */
+int secagg_p256_agree_pairs(uint8_t *agreed, uint8_t *valid, const uint8_t *scalars, size_t d, const uint8_t *xs,
+                            size_t n, const uint32_t *scalar_of, const uint32_t *x_of, size_t k);
+
+/* agreed[i] := x-coordinate of scalar * P, P a point with x-coordinate xs[i], and valid[i] := 1; valid[i] := 0 where there
+ * is no such point.  Output agreed[n][32], valid[n]; inputs scalar[32], 1 .. q - 1, which is not checked, xs[n][32].  The
+ * scalar is a private key in use: time does not depend on it, and its traces are erased.  Nothing is agreed if it is 0
+ * or q.  -1 if there is no memory. */
+int secagg_p256_exchange(uint8_t *agreed, uint8_t *valid, const uint8_t *scalar, const uint8_t *xs, size_t n);
+
+/* --- X25519 ----------------------------------------------------------------------------------------------------- */
+
+/* agreed[i] := X25519(scalars[i], points[i]) (RFC 7748, section 5), and valid[i] := 1; valid[i] := 0 where that is 0, as
+ * of a point of small order.  A single scalar or a single point stands for n of them.  Outputs agreed[n][32], valid[n];
+ * inputs scalars[s][32], points[p][32], any bytes, s and p each n or 1.  Scalars are private keys in use: time depends
+ * neither on them nor on points, and their traces are erased. */
+int secagg_x25519_exchange(uint8_t *agreed, uint8_t *valid, size_t n, const uint8_t *scalars, size_t s,
+                           const uint8_t *points, size_t p);
+
+/* --- Ed25519 ---------------------------------------------------------------------------------------------------- */
+
+/* valid[i] := 1 if signatures[i] = R || S is the key keys[i]'s, else 0: the key is a point A's, S is below the order of
+ * the base point B, and R is the encoding of S B - hashes[i] A (RFC 8032, section 5.1.7, without cofactor).  As OpenSSL
+ * has it, the y of a key need not be below p, nor the sign of x = 0 be 0, and A may have any order.  Each signature is
+ * checked by itself.  Output valid[n]; inputs keys[n][32], signatures[n][64], hashes[n][64] = SHA-512(R || keys[i] || the
+ * message), all public.  -1 if there is no memory. */
+int secagg_ed25519_verify(uint8_t *valid, const uint8_t *keys, const uint8_t *signatures, const uint8_t *hashes,
+                          size_t n);
+
+/* valid[i] := 1 if keys[i] is the canonical encoding of a point of the base point's order, as every private key's is,
+ * else 0.  Output valid[n]; input keys[n][32], public.  -1 if there is no memory. */
+int secagg_ed25519_check_keys(uint8_t *valid, const uint8_t *keys, size_t n);
+
 /* --- Derivation of keys ---------------------------------------------------------------------------------------- */
 
 /* The most bytes of a key or an info: with what HKDF appends, two blocks of SHA-256. */
@@ -179,6 +226,10 @@ int secagg_p256_agree(uint8_t *agreed, uint8_t *valid, const uint8_t *scalars, s
  * Output out[n][length], length 1 .. 32; inputs keys[n][key_bytes], infos[n][info_bytes], each at most 118 bytes. */
 int secagg_hkdf_sha256(uint8_t *out, size_t length, const uint8_t *keys, size_t key_bytes, const uint8_t *infos,
                        size_t info_bytes, size_t n);
+
+/* out[i] := HKDF-SHA256(keys[i], salts[i], infos[i]).  As secagg_hkdf_sha256, and input salts[n][32]. */
+int secagg_hkdf_sha256_salted(uint8_t *out, size_t length, const uint8_t *salts, const uint8_t *keys, size_t key_bytes,
+                              const uint8_t *infos, size_t info_bytes, size_t n);
 
 /* --- Noise -----------------------------------------------------------------------------------------------------
  * Samples of discrete laws, from random 64-bit words.  Functions return -1 also if words ran out; then what they wrote
@@ -206,11 +257,17 @@ int secagg_noise_laplace(int64_t *out, size_t n, uint64_t numerator, uint64_t de
 int secagg_noise_gaussian(int64_t *out, size_t n, const uint64_t *numerator, const uint64_t *denominator,
                           struct secagg_random *random);
 
-/* The next three take 128-bit thresholds, each a low and a high word: c stands for the probability c / 2^128. */
+/* The next four take 128-bit thresholds, each a low and a high word: c stands for the probability c / 2^128. */
 
 /* out[i] := +-x, either with probability 1/2, x >= k + 1 with the probability of thresholds[k] for k < count, which
  * descend.  Output out[n]; input thresholds[count][2].  Takes 3 words a sample; time does not depend on samples. */
 int secagg_noise_scan(int64_t *out, size_t n, const uint64_t *thresholds, size_t count, struct secagg_random *random);
+
+/* out[i] := factor^(tables - 1) y[0] + ... + factor y[tables - 2] + y[tables - 1] mod 2^64, the y independent: y[t] as
+ * secagg_noise_scan draws it from the next counts[t] thresholds.  Output out[n]; inputs thresholds[sum of counts][2],
+ * counts[tables], tables at most 32.  Takes 3 tables words a sample; time does not depend on samples. */
+int secagg_noise_convolution(int64_t *out, size_t n, const uint64_t *thresholds, const uint64_t *counts, size_t tables,
+                             uint64_t factor, struct secagg_random *random);
 
 /* out[i] := +-(1 + x), either with probability 1/2, or 0 but with the probability of thresholds[0]; bit b of x is 1 with
  * that of thresholds[b + 1].  Output out[n]; input thresholds[bits + 1][2], bits at most 62.  Takes 2 bits + 3 words a

@@ -33,6 +33,12 @@ static int has_kernels(const struct isa *row, enum secagg_subject subject) {
         return row->agreement != NULL;
     case SECAGG_TURBOSHAKE:
         return row->turboshake != NULL;
+    case SECAGG_NOISE:
+        return row->scan != NULL;
+    case SECAGG_SIGNATURES:
+        return row->signature != NULL;
+    case SECAGG_SHAMIR:
+        return row->shamir != NULL;
     default:
         return 0;
     }
