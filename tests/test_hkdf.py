@@ -20,9 +20,9 @@ COUNTS = [0, 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33]  # around the lanes of every v
 property_test = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
-def twin(key: bytes, info: bytes, length: int) -> bytes:
+def twin(key: bytes, info: bytes, length: int, salt: bytes = bytes(32)) -> bytes:
     """RFC 5869, sections 2.2 and 2.3, as written."""
-    prk = hmac.digest(bytes(32), key, "sha256")
+    prk = hmac.digest(salt, key, "sha256")
     return hmac.digest(prk, info + b"\1", "sha256")[:length]
 
 
@@ -75,6 +75,24 @@ def test_any_shape(isa: str, n: int, sizes: tuple[int, int], length: int, seed: 
     keys, infos = rows(n, sizes[0], seed), rows(n, sizes[1], ~seed)
     expected = [twin(key.tobytes(), info.tobytes(), length) for key, info in zip(keys, infos, strict=True)]
     assert derive(keys, infos, length) == expected
+
+
+@pytest.mark.parametrize("n", COUNTS)
+def test_every_row_has_its_own_salt(isa: str, n: int) -> None:
+    keys, infos, salts = rows(n, 23, 4), rows(n, 87, 5), rows(n, 32, 6)
+    out = np.empty((n, 28), np.uint8)
+    _kernels.hkdf_sha256_salted(out, salts, keys, infos)
+    each = zip(keys, infos, salts, strict=True)
+    assert [bytes(row) for row in out] == [twin(bytes(key), bytes(info), 28, bytes(salt)) for key, info, salt in each]
+
+
+@pytest.mark.parametrize("shape", [(2, 32), (3, 31), (3, 0)])
+def test_salts_of_another_shape_are_refused(shape: tuple[int, int]) -> None:
+    written = np.full((3, 16), 0xAA, np.uint8)
+    salts, keys, infos = (np.zeros(each, np.uint8) for each in (shape, (3, 32), (3, 9)))
+    with pytest.raises(ValueError, match=r"salts\[n, 32\]"):
+        _kernels.hkdf_sha256_salted(written, salts, keys, infos)
+    assert (written == 0xAA).all()
 
 
 @given(key=st.binary(max_size=MAX_BYTES), info=st.binary(max_size=MAX_BYTES), length=st.integers(1, 32))

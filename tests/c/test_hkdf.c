@@ -61,6 +61,28 @@ static void test_rfc_5869(void) {
     check(memcmp(out, expected, sizeof out) == 0, "test case 3", 1);
 }
 
+/* Test case 1, which has a salt, of 32 bytes with the zeros that HMAC appends. */
+static void test_salt(void) {
+    static const uint8_t expected[32] = {0x3c, 0xb2, 0x5f, 0x25, 0xfa, 0xac, 0xd5, 0x7a, 0x90, 0x43, 0x4f,
+                                         0x64, 0xd0, 0x36, 0x2f, 0x2a, 0x2d, 0x2d, 0x0a, 0x90, 0xcf, 0x1a,
+                                         0x5a, 0x4c, 0x5d, 0xb0, 0x2d, 0x56, 0xec, 0xc4, 0xc5, 0xbf};
+    enum { COUNT = 9 };
+    uint8_t salts[COUNT][32] = {{0}}, keys[COUNT][22], infos[COUNT][10], out[COUNT][32];
+    memset(keys, 0x0b, sizeof keys);
+    for (size_t i = 0; i < COUNT; i++)
+        for (size_t j = 0; j < 13; j++) {
+            salts[i][j] = (uint8_t)j;
+            if (j < 10)
+                infos[i][j] = (uint8_t)(0xf0 + j);
+        }
+    SECRET(salts, sizeof salts);
+    SECRET(keys, sizeof keys);
+    check(secagg_hkdf_sha256_salted(out[0], 32, salts[0], keys[0], 22, infos[0], 10, COUNT) == 0, "refused", COUNT);
+    PUBLIC(out, sizeof out);
+    for (size_t i = 0; i < COUNT; i++)
+        check(memcmp(out[i], expected, 32) == 0, "test case 1", i);
+}
+
 /* Rows 0, 8 and 16 of the shape that seeds of masks have; the answers are OpenSSL's. */
 static void test_known_answers(void) {
     static const uint8_t expected[3][16] = {
@@ -100,6 +122,7 @@ static void test_refusals(void) {
 static void test_isa(const char *isa) {
     secagg_isa_use(isa);
     test_rfc_5869();
+    test_salt();
     test_known_answers();
     test_counts(16, 32, 55);
     test_counts(32, MAX, MAX);

@@ -16,10 +16,11 @@ enum { BLOCK_BYTES = 64, DIGEST_BYTES = 32, PADDING_BYTES = 9 };
 /* What HMAC takes after its key here. */
 enum { MESSAGE_BLOCKS = 2 };
 
-/* secagg_hkdf_sha256's arguments. */
+/* The arguments of secagg_hkdf_sha256_salted; salts is NULL if there are none. */
 struct hkdf {
     uint8_t *out;
     size_t length;
+    const uint8_t *salts;
     const uint8_t *keys;
     size_t key_bytes;
     const uint8_t *infos;
