@@ -1,10 +1,11 @@
 /* p256_avx2.c: four points at a time, one in each 64-bit lane, on limbs of 29 bits.
  *
  * p in base B = 2^29 is -1 + 2^9 B^3 + 2^18 B^6 + C7 B^7 + C8 B^8, so that a reduction step needs two shifts and two
- * products, and its multiplier is the lowest limb itself.  An element that multiply or multiply_minus made is *tight*:
- * limbs below 2^29, value below 2p.  A sum of two has limbs below 2^30 and value below 4p, a difference limbs below
- * 3 * 2^29 + 2^20 and value below 6p.  Hence
- *   - a column of a product of a difference and a sum stays below 9 * (3 * 2^59 + 2^50) + 2^59 < 2^64;
+ * products, and its multiplier is the lowest limb itself.  A tight element (p256_elements.inc) has limbs below 2^29 and a
+ * value below 2p, so that its highest limb is below 2^25.  A sum of two has limbs below 2^30 and value below 4p, a
+ * difference limbs below 3 * 2^29 + 2^20 and value below 6p.  Hence
+ *   - a column of a product of a difference and a sum stays below 9 * (3 * 2^59 + 2^50) + 2^59 < 2^64, and so does one of
+ *     a sum of four, of limbs below 2^31, and a tight element;
  *   - a * b / 2^261 + p < (6 * 4 / 32 + 1) p < 2p. */
 #ifdef __x86_64__
 #ifdef __clang__
@@ -12,7 +13,7 @@
 #else
 #pragma GCC target("avx2")
 #endif
-#include "p256_products.h"
+#include "p256_kernel.h"
 #include <immintrin.h>
 
 #define LANES 4
@@ -25,6 +26,7 @@
 #define C8 ((1u << 24) - 1)
 
 typedef uint64_t vec __attribute__((vector_size(32)));
+typedef uint32_t limb_t;
 
 typedef struct {
     vec limb[N];
@@ -55,13 +57,28 @@ static inline void minus(element_t *out, const element_t *a, const element_t *b)
     UNROLL for (int i = 0; i < N; i++) out->limb[i] = a->limb[i] + (broadcast(P4[i]) - b->limb[i]);
 }
 
-/* The columns of a * b / 2^261, carries among them not made. */
-KERNEL element_t columns(const element_t *a, const element_t *b) {
+/* sum + column k of a * b, or of a * a if there is `twice`, which is 2a then. */
+KERNEL vec column(vec sum, const element_t *a, const element_t *b, const element_t *twice, int k) {
+    UNROLL for (int i = 0; i < N; i++) {
+        int j = k - i;
+        if (j < 0 || j >= N)
+            continue;
+        if (twice == NULL)
+            sum += product(a->limb[i], b->limb[j]);
+        else if (i < j)
+            sum += product(twice->limb[i], a->limb[j]);
+        else if (i == j)
+            sum += product(a->limb[i], a->limb[i]);
+    }
+    return sum;
+}
+
+/* The columns of a * b / 2^261, carries among them not made; the arguments are those of `column`. */
+KERNEL element_t columns(const element_t *a, const element_t *b, const element_t *twice) {
     element_t high;
     vec m[N], carry = broadcast(0);
     UNROLL for (int k = 0; k < N; k++) {
-        vec t = carry;
-        UNROLL for (int i = 0; i <= k; i++) t += product(a->limb[i], b->limb[k - i]);
+        vec t = column(carry, a, b, twice, k);
         if (k >= 3)
             t += m[k - 3] << 9;
         if (k >= 6)
@@ -74,8 +91,7 @@ KERNEL element_t columns(const element_t *a, const element_t *b) {
         carry = t >> BITS;
     }
     UNROLL for (int k = 0; k < N; k++) {
-        vec t = k ? broadcast(0) : carry;
-        UNROLL for (int i = k + 1; i < N; i++) t += product(a->limb[i], b->limb[k + N - i]);
+        vec t = column(k ? broadcast(0) : carry, a, b, twice, k + N);
         if (k + 6 < N)
             t += m[k + 6] << 9;
         if (k + 3 < N)
@@ -89,6 +105,14 @@ KERNEL element_t columns(const element_t *a, const element_t *b) {
     return high;
 }
 
+KERNEL element_t product_columns(const element_t *a, const element_t *b) { return columns(a, b, NULL); }
+
+KERNEL element_t square_columns(const element_t *a) {
+    element_t twice;
+    plus(&twice, a, a);
+    return columns(a, a, &twice);
+}
+
 KERNEL element_t carried(element_t a) {
     vec carry = broadcast(0);
     UNROLL for (int i = 0; i < N - 1; i++) {
@@ -100,28 +124,55 @@ KERNEL element_t carried(element_t a) {
     return a;
 }
 
-static __attribute__((noinline)) void multiply(element_t *out, const element_t *a, const element_t *b) {
-    *out = carried(columns(a, b));
-}
-
-/* The value is below 10p; h, its bits from 256 on or one less, takes h p off and leaves less than 2p.  What h p takes
- * from limbs 3 and 6 is less than 8p left in them. */
-static __attribute__((noinline)) void multiply_minus(element_t *out, const element_t *a, const element_t *b,
-                                                     const element_t *c) {
-    element_t t = columns(a, b);
-    UNROLL for (int i = 0; i < N; i++) t.limb[i] += broadcast(2 * P4[i]) - c->limb[i];
-    vec h = (t.limb[8] + (t.limb[7] >> BITS)) >> 24;
+/* A tight element, from limbs that carry and a value below 10p, limbs 3 and 6 being 2^22 and more.  h, the value's bits
+ * from 256 on or one less, takes h p off. */
+KERNEL element_t reduced(element_t t) {
+    vec top = t.limb[8] + (t.limb[7] >> BITS);
+    vec h = top >> 24;
     t.limb[0] += h;
     t.limb[3] -= h << 9;
     t.limb[6] -= h << 18;
-    t.limb[7] += h << 21;
-    t.limb[8] -= h << 24;
-    *out = carried(t);
+    t.limb[7] = (t.limb[7] & broadcast(MASK)) + (h << 21);
+    t.limb[8] = top & broadcast((1 << 24) - 1);
+    return carried(t);
 }
 
-#include "p256_products.inc"
+/* t + 8p - c, for t below 2p. */
+KERNEL element_t reduced_minus(element_t t, const element_t *c) {
+    UNROLL for (int i = 0; i < N; i++) t.limb[i] += broadcast(2 * P4[i]) - c->limb[i];
+    return reduced(t);
+}
 
-const struct p256_kernel secagg_p256_avx2 = {LANES, scratch_bytes, products};
+static __attribute__((noinline)) void multiply(element_t *out, const element_t *a, const element_t *b) {
+    *out = carried(product_columns(a, b));
+}
+
+static __attribute__((noinline)) void square(element_t *out, const element_t *a) { *out = carried(square_columns(a)); }
+
+static __attribute__((noinline)) void multiply_minus(element_t *out, const element_t *a, const element_t *b,
+                                                     const element_t *c) {
+    *out = reduced_minus(product_columns(a, b), c);
+}
+
+static __attribute__((noinline)) void square_minus(element_t *out, const element_t *a, const element_t *c) {
+    *out = reduced_minus(square_columns(a), c);
+}
+
+static __attribute__((noinline)) void multiply_triple(element_t *out, const element_t *a, const element_t *b) {
+    element_t t = carried(product_columns(a, b));
+    UNROLL for (int i = 0; i < N; i++) t.limb[i] += t.limb[i] + t.limb[i] + broadcast(P4[i]);
+    *out = reduced(t);
+}
+
+static void subtract(element_t *out, const element_t *a, const element_t *b) {
+    element_t t;
+    minus(&t, a, b);
+    *out = reduced(t);
+}
+
+#include "p256_kernel.inc"
+
+const struct p256_kernel secagg_p256_avx2 = KERNEL_OF_ALL;
 
 #ifdef __clang__
 #pragma clang attribute pop

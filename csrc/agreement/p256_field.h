@@ -1,5 +1,4 @@
-/* p256_field.h: F_p of the curve P-256, y^2 = x^3 - 3x + b (SP 800-186, section 3.2.1.3), for public points and
- * revealed keys: time may depend on what is computed.
+/* p256_field.h: F_p of the curve P-256, y^2 = x^3 - 3x + b (SP 800-186, section 3.2.1.3), in constant time.
  *
  * Elements are below p and in Montgomery form, a * 2^256.  p = -1 mod 2^64, so that the multiplier of each reduction
  * step is the lowest limb itself. */
@@ -29,10 +28,10 @@ static inline uint64_t subtract_limbs(field_t *difference, const field_t *a, con
     return borrow;
 }
 
-/* a + carry * 2^256 mod p, for less than 2p.  Which of the two it is cannot be predicted, so there is no branch. */
+/* a + carry * 2^256 mod p, for less than 2p. */
 static inline field_t field_reduce(const field_t *a, uint64_t carry) {
     field_t result;
-    uint64_t keep = -(uint64_t)(subtract_limbs(&result, a, &P) > carry);
+    uint64_t keep = mask_u64(subtract_limbs(&result, a, &P) & ~carry);
     UNROLL for (int i = 0; i < LIMBS; i++) result.limb[i] ^= (result.limb[i] ^ a->limb[i]) & keep;
     return result;
 }
@@ -57,7 +56,7 @@ static inline field_t field_add(const field_t *a, const field_t *b) {
 static inline field_t field_subtract(const field_t *a, const field_t *b) {
     field_t difference;
     uint64_t borrow = subtract_limbs(&difference, a, b);
-    add_limbs(&difference, &difference, &P, -borrow);
+    add_limbs(&difference, &difference, &P, mask_u64(borrow));
     return difference;
 }
 
@@ -86,44 +85,6 @@ static inline field_t field_multiply(const field_t *a, const field_t *b) {
 }
 
 static inline int field_is_zero(const field_t *a) { return (a->limb[0] | a->limb[1] | a->limb[2] | a->limb[3]) == 0; }
-
-/* a^(2^squarings) * b. */
-static inline field_t field_square_multiply(field_t a, int squarings, const field_t *b) {
-    while (squarings--)
-        a = field_multiply(&a, &a);
-    return field_multiply(&a, b);
-}
-
-/* a^(2^(2^k) - 1) for k = 0 .. 5: the runs of ones that the exponents below are made of. */
-struct runs {
-    field_t of[6];
-};
-
-static inline struct runs runs_of(const field_t *a) {
-    struct runs runs = {{*a}};
-    for (int k = 0; k < 5; k++)
-        runs.of[k + 1] = field_square_multiply(runs.of[k], 1 << k, &runs.of[k]);
-    return runs;
-}
-
-/* a^((p + 1) / 4), a square root of a if it has one: p = 3 mod 4.  The exponent is 2^254 - 2^222 + 2^190 + 2^94. */
-static inline field_t field_square_root(const field_t *a) {
-    field_t x = runs_of(a).of[5];
-    x = field_square_multiply(x, 32, a);
-    x = field_square_multiply(x, 96, a);
-    return field_square_multiply(x, 94, &ONE);
-}
-
-/* 1 / a = a^(p - 2); 0 for 0.  The exponent is 2^256 - 2^224 + 2^192 + 2^96 - 3. */
-static inline field_t field_invert(const field_t *a) {
-    struct runs runs = runs_of(a);
-    field_t x = field_square_multiply(runs.of[5], 32, a);
-    x = field_square_multiply(x, 128, &runs.of[5]);
-    x = field_square_multiply(x, 32, &runs.of[5]);
-    for (int k = 4; k > 0; k--) /* 16 + 8 + 4 + 2 ones */
-        x = field_square_multiply(x, 1 << k, &runs.of[k]);
-    return field_square_multiply(x, 2, a);
-}
 
 static inline field_t field_load(const uint8_t *in) {
     return (field_t){{load64_be(in + 24), load64_be(in + 16), load64_be(in + 8), load64_be(in)}};

@@ -196,6 +196,59 @@ static void make_sums(struct builder *b) {
     }
 }
 
+/* --- One multiple each of several points ------------------------------------------------------------------------- */
+
+#define BUCKETS (1 << (P256_POWER_WIDTH - 1))
+
+_Static_assert(P256_POWERS == (256 + P256_POWER_WIDTH - 1) / P256_POWER_WIDTH, "a power for each window");
+
+/* The terms of one digit, or their sum. */
+struct bucket {
+    struct term terms[P256_POWERS];
+    size_t n;
+};
+
+/* The sum of n terms in a tree, in their slots. */
+static struct term merge(struct builder *b, const struct term *terms, size_t n) {
+    if (n == 1)
+        return terms[0];
+    struct term low = merge(b, terms, n / 2), high = merge(b, terms + n / 2, n - n / 2);
+    return add(b, low, high, low.point.slot);
+}
+
+/* Sum of c * bucket[c]: the sum of the sums from each bucket on.  The latter are in the slots of the buckets, which are not
+ * needed any more. */
+static struct term weigh(struct builder *b, const struct bucket *buckets) {
+    struct term from = {{P256_NONE, 0}, 0}, total = from;
+    for (size_t c = BUCKETS; c > 0; c--) {
+        if (buckets[c].n > 0) {
+            struct term sum = merge(b, buckets[c].terms, buckets[c].n);
+            from = from.point.slot == P256_NONE ? sum : add(b, sum, from, sum.point.slot);
+        }
+        if (total.point.slot == P256_NONE)
+            total = from;
+        else
+            total = add(b, total, from, total.point.slot == from.point.slot ? new_slot(b) : total.point.slot);
+    }
+    return total;
+}
+
+static void make_weighted_sums(struct builder *b) {
+    for (size_t i = 0; i < b->d; i++) {
+        struct bucket buckets[BUCKETS + 1];
+        for (size_t c = 0; c <= BUCKETS; c++)
+            buckets[c].n = 0;
+        for (size_t j = 0; j < P256_POWERS; j++) {
+            int8_t digit = b->digits[i * P256_POWERS + j];
+            struct bucket *of = &buckets[magnitude(digit)];
+            of->terms[of->n++] = (struct term){{(uint32_t)(i * P256_POWERS + j), 0}, is_negative(b, digit)};
+        }
+        b->plan->result[i] = weigh(b, buckets).point.slot;
+    }
+}
+
+/* ----------------------------------------------------------------------------------------------------------------- */
+
 /* Sort the additions by level, keeping the order within one. */
 static int sort(struct builder *b) {
     struct p256_plan *plan = b->plan;
@@ -219,31 +272,34 @@ static int sort(struct builder *b) {
     return 1;
 }
 
-static int build(struct builder *b, const uint8_t *scalars) {
+/* The additions of tables that all scalars share, or of sums of one point's powers each. */
+static int build(struct builder *b, const uint8_t *scalars, size_t additions, int shared) {
     struct p256_plan *plan = b->plan;
-    size_t most = b->windows * (b->d + ((size_t)1 << (b->width - 1)));
     b->digits = malloc(b->d * b->windows);
-    b->level = malloc(most * sizeof *b->level);
-    plan->additions = malloc(most * sizeof *plan->additions);
+    b->level = malloc(additions * sizeof *b->level);
+    plan->additions = malloc(additions * sizeof *plan->additions);
     plan->result = malloc(b->d * sizeof *plan->result);
     if (!b->digits || !b->level || !plan->additions || !plan->result || !recode_all(b, scalars))
         return 0;
-    plan->slots = 256;
-    make_tables(b);
-    make_sums(b);
+    plan->slots = shared ? 256 : P256_POWERS * b->d;
+    if (shared) {
+        make_tables(b);
+        make_sums(b);
+    } else
+        make_weighted_sums(b);
     return sort(b);
 }
 
-struct p256_plan *secagg_p256_plan_make(const uint8_t *scalars, size_t d) {
+static struct p256_plan *make(const uint8_t *scalars, size_t d, unsigned width, size_t additions, int shared) {
     struct builder *b = calloc(1, sizeof *b);
     struct p256_plan *plan = calloc(1, sizeof *plan);
     int built = 0;
     if (b && plan) {
         b->plan = plan;
         b->d = d;
-        b->width = best_width(d);
-        b->windows = windows_of(b->width);
-        built = build(b, scalars);
+        b->width = width;
+        b->windows = windows_of(width);
+        built = build(b, scalars, additions, shared);
         free(b->digits);
         free(b->level);
     }
@@ -252,6 +308,15 @@ struct p256_plan *secagg_p256_plan_make(const uint8_t *scalars, size_t d) {
         return plan;
     secagg_p256_plan_free(plan);
     return NULL;
+}
+
+struct p256_plan *secagg_p256_plan_make(const uint8_t *scalars, size_t d) {
+    unsigned width = best_width(d);
+    return make(scalars, d, width, windows_of(width) * (d + ((size_t)1 << (width - 1))), 1);
+}
+
+struct p256_plan *secagg_p256_plan_make_sums(const uint8_t *scalars, size_t n) {
+    return make(scalars, n, P256_POWER_WIDTH, P256_ADDITIONS * n, 0);
 }
 
 void secagg_p256_plan_free(struct p256_plan *plan) {

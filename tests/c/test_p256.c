@@ -49,6 +49,38 @@ static int agrees(void) {
            secagg_p256_agree(agreed[0][0], valid, scalars[0], 0, points[0], 1) == -1;
 }
 
+/* a * (b * G) = b * (a * G) of some pairs; a point that is none is reported, whether a pair has it or not. */
+static int pairs_agree(void) {
+    static uint8_t scalars[D][32], publics[D + 1][32], agreed[2 * D][32], valid[D + 1];
+    static uint32_t scalar_of[2 * D], x_of[2 * D], others[D], zeros[D];
+    for (int i = 0; i < D; i++) {
+        others[i] = (uint32_t)i;
+        for (int j = 0; j < 32; j++)
+            scalars[i][j] = (uint8_t)(i * 41 + j * j * 23 + i * j + 1);
+    }
+    if (secagg_p256_agree_pairs(publics[0], valid, scalars[0], D, xs[0], 1, others, zeros, D) || !valid[0])
+        return 0;
+    memset(publics[D], 0xff, 32);
+    for (uint32_t i = 0; i < 2 * D; i++) {
+        scalar_of[i] = i % 2 ? i / 2 : 0;
+        x_of[i] = i % 2 ? 0 : i / 2;
+    }
+    if (secagg_p256_agree_pairs(agreed[0], valid, scalars[0], D, publics[0], D + 1, scalar_of, x_of, 2 * D) || valid[D])
+        return 0;
+    for (int i = 0; i < D; i++)
+        if (!valid[i] || memcmp(agreed[2 * i], agreed[2 * i + 1], 32))
+            return 0;
+    x_of[5] = D + 1;
+    if (secagg_p256_agree_pairs(agreed[0], valid, scalars[0], D, publics[0], D + 1, scalar_of, x_of, 2 * D) != -1)
+        return 0;
+    x_of[5] = 0;
+    scalar_of[5] = D;
+    if (secagg_p256_agree_pairs(agreed[0], valid, scalars[0], D, publics[0], D + 1, scalar_of, x_of, 2 * D) != -1)
+        return 0;
+    memset(scalars[7], 0, 32);
+    return secagg_p256_agree_pairs(agreed[0], valid, scalars[0], D, publics[0], D, others, zeros, D) == -1;
+}
+
 int main(void) {
     uint8_t ys[N][32], valid[N];
     if (secagg_p256_lift(ys[0], valid, xs[0], N) || memcmp(valid, expected_valid, N)) {
@@ -60,7 +92,7 @@ int main(void) {
         return 1;
     }
     for (size_t i = 0; secagg_isa_available(i); i++)
-        if (secagg_isa_use(secagg_isa_available(i)) || !agrees()) {
+        if (secagg_isa_use(secagg_isa_available(i)) || !agrees() || !pairs_agree()) {
             printf("p256: %s agrees wrongly\n", secagg_isa_available(i));
             return 1;
         }
