@@ -1,8 +1,9 @@
 """Shamir sharing against galois, a plain-Python twin, and known answers."""
 
 import json
+import operator
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import galois
@@ -20,6 +21,16 @@ from .support.folders import VECTORS
 
 LARGEST_X = 2**32 - 1
 KNOWN_ANSWERS = json.loads((VECTORS / "shamir.json").read_text())["cases"]
+
+
+@pytest.fixture(params=_kernels.isa_with("shamir"), autouse=True)
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Only those that have a kernel of their own."""
+    before = _kernels.isa()
+    _kernels.isa_use(request.param)
+    yield request.param
+    _kernels.isa_use(before)
+
 
 scalars = st.one_of(st.sampled_from([0, 1, 2, Q - 2, Q - 1]), st.integers(0, Q - 1))
 coordinates = st.one_of(st.integers(1, 40), st.integers(1, LARGEST_X), st.sampled_from([LARGEST_X, 2**31, 2**31 - 1]))
@@ -183,6 +194,18 @@ def test_combine_at_block_and_chunk_edges(s: int, t: int) -> None:
     assert to_integers(secrets) == [weight * share % Q for share in to_integers(row)]
 
 
+@pytest.mark.parametrize("s", range(1, 18))
+@pytest.mark.parametrize("t", [1, 7, 8, 9, 127, 128, 129, 255, 256, 257])
+def test_combine_at_edges_of_lanes_and_sums(s: int, t: int) -> None:
+    coefficients, shares = shamir.random_scalars(t), shamir.random_scalars(t * s).reshape(t, s, 32)
+    coefficients[t // 2 :: 3], shares[t // 3 :: 2, s // 2 :] = to_bytes([Q - 1]), to_bytes([Q - 1])
+    secrets = np.zeros((s, 32), uint8)
+    _kernels.shamir_combine(secrets, coefficients, shares)
+    weights = to_integers(coefficients)
+    columns = [to_integers(shares[:, j].copy()) for j in range(s)]
+    assert to_integers(secrets) == [sum(map(operator.mul, weights, column)) % Q for column in columns]
+
+
 @pytest.mark.parametrize("t", [1, 4096, 5000])
 def test_combine_takes_any_bytes(t: int) -> None:
     ones = np.full((t, 2, 32), 0xFF, uint8)
@@ -196,6 +219,76 @@ def test_share_takes_any_bytes(x: int) -> None:
     shares = np.zeros((1, 1, 32), uint8)
     _kernels.shamir_share(shares, np.full((1, 32), 0xFF, uint8), np.full((1, 40, 32), 0xFF, uint8), to_xs([x]))
     assert to_integers(shares) == twin_share(2**256 - 1, [2**256 - 1] * 40, [x])
+
+
+# Reconstruction, each secret from x-coordinates of its own.
+
+# Numbers whose limbs, of 52 or 64 bits, are 0 or all ones, or carry.
+EXTREMES = sorted(
+    {0, 1, 2, Q - 2, Q - 1}
+    | {2**k + more for k in (51, 52, 64, 104, 128, 156, 192, 208, 224, 255) for more in (-1, 0, 1)}
+    | {Q - 2**k for k in (52, 64, 104, 128, 156, 192, 208, 224)}
+)
+extremes = st.one_of(st.sampled_from(EXTREMES), st.integers(0, Q - 1))
+
+
+def twin_reconstruct(xs: list[int], shares: list[int]) -> int:
+    return sum(weight * share for weight, share in zip(twin_lagrange(xs), shares, strict=True)) % Q
+
+
+def reconstruct_each(xs: Any, shares: NDArray[uint8]) -> list[int]:
+    secrets = np.zeros((len(shares), 32), uint8)
+    _kernels.shamir_reconstruct(secrets, np.array(xs, uint32), shares)
+    return to_integers(secrets)
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_reconstruct_agrees_with_the_twin(data: st.DataObject) -> None:
+    t, s = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 18))
+    xs = data.draw(st.lists(st.lists(coordinates, min_size=t, max_size=t, unique=True), min_size=s, max_size=s))
+    shares = data.draw(st.lists(st.lists(extremes, min_size=t, max_size=t), min_size=s, max_size=s))
+    assert reconstruct_each(xs, to_bytes(shares)) == list(map(twin_reconstruct, xs, shares))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 3, 6, 7, 10, 12, 13, 17, 18, 25, 26, 31, 32])
+def test_reconstruct_from_x_of_every_size(bits: int) -> None:
+    """As many factors as fit in a word are multiplied first; of the largest distances, both signs."""
+    low, high = range(1, 2 ** min(bits - 1, 4)), range(2**bits - min(2 ** (bits - 1), 16), 2**bits)
+    xs = sorted({*low, *high} - {0})
+    rows = [xs, xs[::-1], xs[::2] + xs[1::2]]
+    shares = [[EXTREMES[(7 * i + j) % len(EXTREMES)] for j in range(len(xs))] for i in range(len(rows))]
+    assert reconstruct_each(rows, to_bytes(shares)) == list(map(twin_reconstruct, rows, shares))
+
+
+@pytest.mark.parametrize("s", [1, 7, 8, 9, 127, 128, 129, 300])
+@pytest.mark.parametrize("t", [1, 2, 70, 71])
+def test_reconstruct_at_edges_of_lanes_and_batches(s: int, t: int) -> None:
+    rng = np.random.default_rng(s)
+    xs = np.array([1 + rng.permutation(10_000)[:t] for _ in range(s)], uint32)
+    secrets, shares = shamir.random_scalars(s), np.zeros((s, t, 32), uint8)
+    for j in range(s):
+        shares[j] = shamir.share(secrets[j : j + 1], t, xs[j])[:, 0]
+    assert reconstruct_each(xs, shares) == to_integers(secrets)
+
+
+@pytest.mark.parametrize("t", [1, 2, 33])
+def test_reconstruct_takes_any_bytes(t: int) -> None:
+    xs = [LARGEST_X - 2 * i for i in range(t)]
+    shares = np.full((3, t, 32), 0xFF, uint8)
+    assert reconstruct_each([xs] * 3, shares) == [(2**256 - 1) % Q] * 3
+
+
+@pytest.mark.parametrize("row", [[0, 4, 5], [4, 5, 4], [LARGEST_X, 1, LARGEST_X], [0, 0, 1]])
+@pytest.mark.parametrize("at", [0, 8, 127, 128, 199])
+def test_the_kernel_refuses_a_zero_or_a_duplicate_in_any_row(row: list[int], at: int) -> None:
+    xs = np.tile(np.array([1, 2, 3], uint32), (200, 1))
+    shares, secrets = np.ones((200, 3, 32), uint8), np.full((200, 32), 7, uint8)
+    _kernels.shamir_reconstruct(secrets, xs, shares)
+    secrets[:], xs[at] = 7, row
+    with pytest.raises(ValueError, match="refused by the kernel"):
+        _kernels.shamir_reconstruct(secrets, xs, shares)
+    assert (secrets[at // 128 * 128 :] == 7).all()
 
 
 @pytest.mark.parametrize(
@@ -213,6 +306,51 @@ def test_no_secrets_is_no_error() -> None:
     shares = shamir.share(np.zeros((0, 32), uint8), 2, xs)
     assert shares.shape == (3, 0, 32)
     assert shamir.reconstruct(shares, xs).shape == (0, 32)
+
+
+@pytest.mark.parametrize("s", [1, 40])
+def test_each_secret_has_holders_of_its_own(s: int) -> None:
+    rng, secrets = np.random.default_rng(s), shamir.random_scalars(s)
+    xs = np.array([1 + rng.permutation(300)[:20] for _ in range(s)], uint32)
+    shares = np.stack([shamir.share(secrets[j : j + 1], 12, xs[j])[:, 0] for j in range(s)])
+    few, some = np.ascontiguousarray(xs[:, 5:17]), np.ascontiguousarray(shares[:, 5:17])
+    assert np.array_equal(shamir.reconstruct_each(some, few, 12), secrets)
+    for j in range(s):
+        assert np.array_equal(shamir.reconstruct(some[j][:, np.newaxis].copy(), few[j])[0], secrets[j])
+
+
+def test_no_secrets_are_reconstructed() -> None:
+    assert shamir.reconstruct_each(np.zeros((0, 4, 32), uint8), np.zeros((0, 4), uint32), 4).shape == (0, 32)
+
+
+@pytest.mark.parametrize(
+    ("xs", "message"),
+    [
+        ([[1, 2], [3, 0]], "must not be 0"),
+        ([[1, 2], [3, 3]], "must be distinct"),
+        ([1, 2], r"xs must be uint32\[2, 2\], got uint32\[2\]"),
+        ([[1, 2, 3], [1, 2, 4]], r"xs must be uint32\[2, 2\], got uint32\[2, 3\]"),
+    ],
+)
+def test_bad_rows_of_coordinates_are_refused(xs: list[Any], message: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=message):
+        shamir.reconstruct_each(np.ones((2, 2, 32), uint8), np.array(xs, uint32), 2)
+
+
+def test_the_same_holder_twice_is_refused_wherever_it_stands() -> None:
+    with pytest.raises(ValueError, match="must be distinct"):
+        shamir.reconstruct_each(np.ones((2, 3, 32), uint8), to_xs([5, 1, 5, 1, 2, 3]).reshape(2, 3), 3)
+
+
+@pytest.mark.parametrize("t", [0, -1])
+def test_no_shares_of_each_are_refused(t: int) -> None:
+    with pytest.raises(ValueError, match=f"threshold t must be at least 1, got {t}"):
+        shamir.reconstruct_each(np.ones((2, 0, 32), uint8), np.ones((2, 0), uint32), t)
+
+
+def test_each_share_is_below_q() -> None:
+    with pytest.raises(ValueError, match="shares must be below q"):
+        shamir.reconstruct_each(to_bytes([[1, Q], [1, 1]]), np.array([[1, 2], [1, 2]], uint32), 2)
 
 
 # Randomness.

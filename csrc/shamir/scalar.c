@@ -92,7 +92,11 @@ scalar_t secagg_scalar_mul(const scalar_t *a, const scalar_t *b) {
             column[l] = (uint128_t)a->limb[l] * split.limb[i];
         scalar_lazy_muladd(&product, 1ull << SPLIT_BITS, column);
     }
-    return secagg_scalar_from_lazy(&product);
+    scalar_t result = secagg_scalar_from_lazy(&product);
+    wipe(&split, sizeof split);
+    wipe(&product, sizeof product);
+    wipe(column, sizeof column);
+    return result;
 }
 
 /* Fermat: a^(q-2).  The exponent is public. */

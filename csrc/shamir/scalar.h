@@ -131,8 +131,6 @@ scalar_t secagg_scalar_from_sum(const scalar_sum_t *sum);
 
 /* --- Reduced numbers ---------------------------------------------------------------------------------------------- */
 
-/* secagg_scalar_mul and secagg_scalar_invert do not erase their temporaries: they are for what x-coordinates alone decide. */
-
 /* a + b mod q, for a, b < q. */
 scalar_t secagg_scalar_add(const scalar_t *a, const scalar_t *b);
 
@@ -142,7 +140,7 @@ scalar_t secagg_scalar_negate(const scalar_t *a);
 /* a * b mod q. */
 scalar_t secagg_scalar_mul(const scalar_t *a, const scalar_t *b);
 
-/* 1 / a mod q; 0 for a = 0. */
+/* 1 / a mod q; 0 for a = 0.  Temporaries are not erased: it is for what x-coordinates alone decide. */
 scalar_t secagg_scalar_invert(const scalar_t *a);
 
 #endif

@@ -65,6 +65,23 @@ static int is_small(const uint8_t *scalar, uint8_t value) {
     return memcmp(scalar, zeros, sizeof zeros) == 0 && scalar[BYTES - 1] == value;
 }
 
+/* The same secrets from rows of the t x-coordinates and shares of each one. */
+static void reconstruct_each(const uint8_t *secrets, const uint32_t *xs, const uint8_t *shares, size_t t, size_t s) {
+    uint32_t *rows = allocate(s * t * sizeof *rows);
+    uint8_t *of_rows = allocate(s * t * BYTES), *result = allocate(s * BYTES);
+    for (size_t j = 0; j < s; j++) {
+        memcpy(rows + j * t, xs, t * sizeof *rows);
+        for (size_t i = 0; i < t; i++)
+            memcpy(of_rows + (j * t + i) * BYTES, shares + (i * s + j) * BYTES, BYTES);
+    }
+    check(secagg_shamir_reconstruct(result, rows, of_rows, t, s) == 0, "reconstruct");
+    PUBLIC(result, s * BYTES);
+    check(memcmp(result, secrets, s * BYTES) == 0, "secrets reconstructed one by one");
+    free(rows);
+    free(of_rows);
+    free(result);
+}
+
 /* Shares s secrets among xs[n], and reconstructs them from the last t shares. */
 static void round_trip(size_t s, size_t t, const uint32_t *xs, size_t n) {
     uint8_t *secrets = allocate(s * BYTES), *coefficients = allocate(s * (t - 1) * BYTES);
@@ -83,6 +100,7 @@ static void round_trip(size_t s, size_t t, const uint32_t *xs, size_t n) {
     PUBLIC(secrets, s * BYTES);
     PUBLIC(result, s * BYTES);
     check(memcmp(result, secrets, s * BYTES) == 0, "reconstructed secrets");
+    reconstruct_each(secrets, xs + n - t, shares + (n - t) * s * BYTES, t, s);
     free(secrets);
     free(coefficients);
     free(shares);
@@ -171,6 +189,10 @@ static void test_refusals(void) {
     check(secagg_shamir_lagrange(out, xs, 0) == -1, "lagrange of nothing is refused");
     check(secagg_shamir_combine(out, in, in, 0, 1) == -1, "combine of no shares is refused");
     check(secagg_shamir_combine(out, in, in, 1, 0) == -1, "combine of no secrets is refused");
+    check(secagg_shamir_reconstruct(out, with_zero, in, 3, 1) == -1, "reconstruct with x = 0 is refused");
+    check(secagg_shamir_reconstruct(out, twice, in, 3, 1) == -1, "reconstruct with a duplicate is refused");
+    check(secagg_shamir_reconstruct(out, xs, in, 0, 1) == -1, "reconstruct from no shares is refused");
+    check(secagg_shamir_reconstruct(out, xs, in, 3, 0) == -1, "reconstruct of no secrets is refused");
     check(memcmp(out, untouched, sizeof out) == 0, "refusals write nothing");
 }
 
