@@ -147,6 +147,62 @@ static void test_scan(size_t count) {
     free(found);
 }
 
+/* One sum by the words of one sample. */
+static int64_t convolved(const uint64_t (*thresholds)[2], const uint64_t *counts, size_t tables, uint64_t factor,
+                         const uint64_t *words) {
+    int64_t sum = 0;
+    for (size_t t = 0; t < tables; thresholds += counts[t++], words += 3) {
+        uint64_t x = 0;
+        for (size_t k = 0; k < counts[t]; k++)
+            x += (uint64_t)is_above(thresholds[k], words);
+        sum = (int64_t)factor * sum + with_sign(x, words[2]);
+    }
+    return sum;
+}
+
+/* Tables of any size, an empty one too, and samples that do not fill a kernel's last call. */
+static void test_convolution(size_t n, const uint64_t *counts, size_t tables, uint64_t factor) {
+    uint64_t thresholds[150][2], *words = malloc(3 * tables * n * sizeof *words), at = 0;
+    int64_t *out = samples(n);
+    struct secagg_random random = from_seed();
+    if (words == NULL)
+        exit(2);
+    for (size_t t = 0; t < tables; at += counts[t++])
+        if (counts[t] > 1)
+            fill_thresholds(thresholds + at, counts[t]);
+    check(secagg_random_words(words, 3 * tables * n, &random) == 0, "random words");
+    random = from_seed();
+    SECRET(seed, sizeof seed);
+    check(secagg_noise_convolution(out, n, *thresholds, counts, tables, factor, &random) == 0, "convolution");
+    PUBLIC(seed, sizeof seed);
+    PUBLIC(out, n * sizeof *out);
+    check(random.used == 3 * tables * n, "words of a sum");
+    for (size_t i = 0; i < n; i++)
+        check(out[i] == convolved(thresholds, counts, tables, factor, words + 3 * tables * i), "a sum of samples");
+    free(words);
+    free(out);
+}
+
+/* What high words do not decide: the low ones do, below a high word of ones too. */
+static void test_equal_high_words(void) {
+    static const uint64_t thresholds[5][2] = {{9, MAX}, {7, MAX}, {6, MAX}, {8, 5}, {7, 5}}, count = 5;
+    static const uint64_t words[6] = {7, MAX, 0, 7, 5, 1};
+    struct secagg_random random = from_words(words, 6);
+    int64_t out[2];
+    check(secagg_noise_convolution(out, 2, *thresholds, &count, 1, 4, &random) == 0, "equal high words");
+    check(out[0] == 1 && out[1] == -4, "low words decide");
+}
+
+static void test_convolutions(void) {
+    static const uint64_t counts[33] = {40, 2, 0, 101, 7}, thresholds[150][2] = {{0}};
+    struct secagg_random random = from_seed();
+    int64_t out = 77;
+    for (size_t n = 1; n <= 17; n += 4)
+        test_convolution(n, counts, 5, 4);
+    test_convolution(N, counts + 1, 3, 1000);
+    check(secagg_noise_convolution(&out, 1, *thresholds, counts, 33, 4, &random) == -1 && out == 77, "33 tables");
+}
+
 static void test_bitwise(unsigned bits) {
     uint64_t thresholds[63][2], words[127];
     int64_t *out = samples(N);
@@ -253,6 +309,8 @@ static void test_isa(const char *isa) {
     test_words_run_out();
     test_scan(2);
     test_scan(131);
+    test_convolutions();
+    test_equal_high_words();
     test_bitwise(0);
     test_bitwise(20);
     test_bitwise(62);
