@@ -17,6 +17,9 @@ cdef extern from "secagg.h" nogil:
         SECAGG_HKDF
         SECAGG_AGREEMENT
         SECAGG_TURBOSHAKE
+        SECAGG_NOISE
+        SECAGG_SIGNATURES
+        SECAGG_SHAMIR
         SECAGG_SUBJECTS
 
     struct secagg_random:
@@ -63,15 +66,28 @@ cdef extern from "secagg.h" nogil:
                             const uint32_t *xs, size_t n)
     int secagg_shamir_lagrange(uint8_t *coefficients, const uint32_t *xs, size_t t)
     int secagg_shamir_combine(uint8_t *secrets, const uint8_t *coefficients, const uint8_t *shares, size_t t, size_t s)
+    int secagg_shamir_reconstruct(uint8_t *secrets, const uint32_t *xs, const uint8_t *shares, size_t t, size_t s)
     int secagg_p256_lift(uint8_t *ys, uint8_t *valid, const uint8_t *xs, size_t n)
     int secagg_p256_agree(uint8_t *agreed, uint8_t *valid, const uint8_t *scalars, size_t d, const uint8_t *xs,
                           size_t n)
+    int secagg_p256_agree_pairs(uint8_t *agreed, uint8_t *valid, const uint8_t *scalars, size_t d, const uint8_t *xs,
+                                size_t n, const uint32_t *scalar_of, const uint32_t *x_of, size_t k)
+    int secagg_ed25519_verify(uint8_t *valid, const uint8_t *keys, const uint8_t *signatures, const uint8_t *hashes,
+                              size_t n)
+    int secagg_ed25519_check_keys(uint8_t *valid, const uint8_t *keys, size_t n)
+    int secagg_p256_exchange(uint8_t *agreed, uint8_t *valid, const uint8_t *scalar, const uint8_t *xs, size_t n)
+    int secagg_x25519_exchange(uint8_t *agreed, uint8_t *valid, size_t n, const uint8_t *scalars, size_t s,
+                               const uint8_t *points, size_t p)
     int secagg_hkdf_sha256(uint8_t *out, size_t length, const uint8_t *keys, size_t key_bytes, const uint8_t *infos,
                            size_t info_bytes, size_t n)
+    int secagg_hkdf_sha256_salted(uint8_t *out, size_t length, const uint8_t *salts, const uint8_t *keys,
+                                  size_t key_bytes, const uint8_t *infos, size_t info_bytes, size_t n)
     int secagg_noise_laplace(int64_t *out, size_t n, uint64_t numerator, uint64_t denominator, secagg_random *random)
     int secagg_noise_gaussian(int64_t *out, size_t n, const uint64_t *numerator, const uint64_t *denominator,
                               secagg_random *random)
     int secagg_noise_scan(int64_t *out, size_t n, const uint64_t *thresholds, size_t count, secagg_random *random)
+    int secagg_noise_convolution(int64_t *out, size_t n, const uint64_t *thresholds, const uint64_t *counts, size_t tables,
+                                 uint64_t factor, secagg_random *random)
     int secagg_noise_bitwise(int64_t *out, size_t n, const uint64_t *thresholds, unsigned bits, secagg_random *random)
     int secagg_noise_search(int64_t *out, size_t n, size_t *done, const uint64_t *thresholds, size_t count,
                             secagg_random *random)

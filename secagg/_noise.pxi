@@ -5,90 +5,117 @@ cdef uint8_t[12] ZERO_NONCE
 
 cdef class Random:
     """Where noise takes its words from: PRG(seed) mod 2^64, or the words given."""
-    cdef secagg_random source
-    cdef const uint8_t[::1] seed
-    cdef const uint64_t[::1] words
 
-    def __cinit__(self, const uint8_t[::1] seed=None, const uint64_t[::1] words=None):
+    cdef secagg_random source
+    cdef Items held
+
+    def __cinit__(self, seed=None, words=None):
         _require((seed is None) != (words is None), "give exactly one of seed and words")
         self.source.nonce = ZERO_NONCE
         if seed is not None:
-            _require(seed.shape[0] == 16, "seed must be 16 bytes")
-            self.seed = seed
-            self.source.seed = &seed[0]
+            self.held = _read(seed, UINT8)
+            _require(self.held.shape[0] == 16, "seed must be 16 bytes")
+            self.source.seed = self.held.u8()
         else:
-            _require(words.shape[0] > 0, "there must be at least one word")
-            self.words = words
-            self.source.words = &words[0]
-            self.source.count = words.shape[0]
+            self.held = _read(words, UINT64)
+            _require(self.held.shape[0] > 0, "there must be at least one word")
+            self.source.words = self.held.u64()
+            self.source.count = self.held.shape[0]
 
     @property
     def used(self):
         return self.source.used
 
 
-def noise_laplace(int64_t[::1] out, uint64_t numerator, uint64_t denominator, Random random not None):
+cdef Items _thresholds(array):
+    cdef Items thresholds = _read(array, UINT64, 2)
+    _require(thresholds.shape[0] > 0 and thresholds.shape[1] == 2, "thresholds must have shape [count, 2]")
+    return thresholds
+
+
+def noise_laplace(out, uint64_t numerator, uint64_t denominator, Random random not None):
+    cdef Items o = _write(out, INT64)
+    cdef size_t n = o.shape[0]
     cdef int status
-    if out.shape[0] == 0:
+    if n == 0:
         return
     with nogil:
-        status = secagg_noise_laplace(&out[0], out.shape[0], numerator, denominator, &random.source)
+        status = secagg_noise_laplace(o.i64(), n, numerator, denominator, &random.source)
     _ok(status)
 
 
-def noise_gaussian(int64_t[::1] out, numerator, denominator, Random random not None):
+def noise_gaussian(out, numerator, denominator, Random random not None):
+    cdef Items o = _write(out, INT64)
+    cdef size_t count = o.shape[0]
     cdef uint64_t[2] n, d
     cdef int status
     _require(numerator >> 128 == 0 and denominator >> 128 == 0, "numerator and denominator must be 1 .. 2**100")
     n[0], n[1] = numerator & 0xFFFFFFFFFFFFFFFF, numerator >> 64
     d[0], d[1] = denominator & 0xFFFFFFFFFFFFFFFF, denominator >> 64
-    if out.shape[0] == 0:
+    if count == 0:
         return
     with nogil:
-        status = secagg_noise_gaussian(&out[0], out.shape[0], n, d, &random.source)
+        status = secagg_noise_gaussian(o.i64(), count, n, d, &random.source)
     _ok(status)
 
 
-def noise_scan(int64_t[::1] out, const uint64_t[:, ::1] thresholds, Random random not None):
+def noise_scan(out, thresholds, Random random not None):
+    cdef Items o = _write(out, INT64), law = _thresholds(thresholds)
+    cdef size_t n = o.shape[0]
     cdef int status
-    _require_thresholds(thresholds)
-    if out.shape[0] == 0:
+    if n == 0:
         return
     with nogil:
-        status = secagg_noise_scan(&out[0], out.shape[0], &thresholds[0, 0], thresholds.shape[0], &random.source)
+        status = secagg_noise_scan(o.i64(), n, law.u64(), law.shape[0], &random.source)
     _ok(status)
 
 
-def noise_bitwise(int64_t[::1] out, const uint64_t[:, ::1] thresholds, Random random not None):
+def noise_convolution(out, thresholds, counts, uint64_t factor, Random random not None):
+    cdef Items o = _write(out, INT64), laws = _thresholds(thresholds), tables = _read(counts, UINT64)
+    cdef size_t n = o.shape[0], t
+    cdef uint64_t left = laws.shape[0]
     cdef int status
-    _require_thresholds(thresholds)
-    if out.shape[0] == 0:
+    _require(tables.shape[0] > 0, "there must be at least one table")
+    for t in range(<size_t>tables.shape[0]):
+        _require(tables.u64()[t] <= left, "counts must add up to the number of thresholds")
+        left -= tables.u64()[t]
+    _require(left == 0, "counts must add up to the number of thresholds")
+    if n == 0:
         return
     with nogil:
-        status = secagg_noise_bitwise(&out[0], out.shape[0], &thresholds[0, 0], thresholds.shape[0] - 1, &random.source)
+        status = secagg_noise_convolution(o.i64(), n, laws.u64(), tables.u64(), tables.shape[0], factor, &random.source)
     _ok(status)
 
 
-def noise_search(int64_t[::1] out, const uint64_t[:, ::1] thresholds, Random random not None):
-    cdef size_t done = 0
+def noise_bitwise(out, thresholds, Random random not None):
+    cdef Items o = _write(out, INT64), law = _thresholds(thresholds)
+    cdef size_t n = o.shape[0]
     cdef int status
-    _require_thresholds(thresholds)
-    if out.shape[0] == 0:
+    if n == 0:
+        return
+    with nogil:
+        status = secagg_noise_bitwise(o.i64(), n, law.u64(), law.shape[0] - 1, &random.source)
+    _ok(status)
+
+
+def noise_search(out, thresholds, Random random not None):
+    cdef Items o = _write(out, INT64), law = _thresholds(thresholds)
+    cdef size_t n = o.shape[0], done = 0
+    cdef int status
+    if n == 0:
         return 0
     with nogil:
-        status = secagg_noise_search(&out[0], out.shape[0], &done, &thresholds[0, 0], thresholds.shape[0], &random.source)
+        status = secagg_noise_search(o.i64(), n, &done, law.u64(), law.shape[0], &random.source)
     _ok(status)
     return done
 
 
-def random_words(uint64_t[::1] out, Random random not None):
+def random_words(out, Random random not None):
+    cdef Items o = _write(out, UINT64)
+    cdef size_t n = o.shape[0]
     cdef int status
-    if out.shape[0] == 0:
+    if n == 0:
         return
     with nogil:
-        status = secagg_random_words(&out[0], out.shape[0], &random.source)
+        status = secagg_random_words(o.u64(), n, &random.source)
     _ok(status)
-
-
-cdef int _require_thresholds(const uint64_t[:, ::1] thresholds) except -1:
-    return _require(thresholds.shape[0] > 0 and thresholds.shape[1] == 2, "thresholds must have shape [count, 2]")

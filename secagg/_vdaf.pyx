@@ -1,7 +1,6 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, binding=False, auto_pickle=False
 """The boundary to the VDAF kernels: shapes are checked here, then C runs without the GIL. See _vdaf.pyi."""
 
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint8_t, uint64_t
 
 from secagg._kernels cimport turboshake, turboshake_kernel
@@ -82,81 +81,7 @@ cdef int _ok(int status) except -1:
     return 0
 
 
-cdef class Rows:
-    """An array held for one call: `reports` rows of `size` bytes, `stride` bytes apart."""
-
-    cdef Py_buffer view
-    cdef str name
-    cdef size_t reports, size, stride
-
-    def __cinit__(self, str name, object array, int row_axes, bint writable):
-        """An array of `row_axes` axes is one row for all reports; one axis more, and it has a row for each."""
-        cdef int axis
-        cdef Py_ssize_t expected
-        PyObject_GetBuffer(array, &self.view, PyBUF_STRIDES | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0))
-        self.name = name
-        _require(self.view.ndim >= row_axes, f"{name} has too few axes")
-        expected = self.view.itemsize
-        for axis in range(self.view.ndim - 1, -1 if self.view.ndim == row_axes else 0, -1):
-            _require(self.view.shape[axis] <= 1 or self.view.strides[axis] == expected,
-                     f"{name}'s rows are not contiguous")
-            expected *= self.view.shape[axis]
-        self.size = expected
-        self.reports, self.stride = 1, 0
-        if self.view.ndim > row_axes:
-            self.reports = self.view.shape[0]
-            if self.reports > 1:
-                _require(self.view.strides[0] >= (expected if writable else 0),
-                         f"{name}'s rows run backwards or overlap")
-                self.stride = self.view.strides[0]
-
-    def __dealloc__(self):
-        PyBuffer_Release(&self.view)
-
-    cdef size_t over(self, size_t reports, bint shared) except? 0:
-        """The stride between the rows for each of so many reports."""
-        if shared and self.reports == 1:
-            return 0
-        _require(self.reports == reports, f"{self.name} has {self.reports} rows for {reports} reports")
-        return self.stride
-
-
-cdef class Elements(Rows):
-    """Rows of n field elements."""
-
-    cdef size_t n
-
-    def __cinit__(self, str name, object array, int row_axes, bint writable):
-        cdef bytes kind = self.view.format
-        _require(self.view.itemsize == 8 and kind.lstrip(b"=") in (b"L", b"Q"), f"{name} must be uint64")
-        _require(<size_t>self.view.buf % 8 == 0 and self.stride % 8 == 0, f"{name}'s rows must be aligned to 8 bytes")
-        if row_axes == 2:
-            _require(self.view.shape[self.view.ndim - 1] == 2,
-                     f"{name}'s last axis must be the two limbs of an element")
-        self.n = self.size // (8 * row_axes)
-
-    cdef int need(self, size_t n) except -1:
-        _require(self.n == n, f"{self.name} has {self.n} field elements a row, not {n}")
-        return 0
-
-    cdef const_rows read(self, size_t reports, size_t n, bint shared=False) except *:
-        cdef const_rows result
-        self.need(n)
-        result.stride = self.over(reports, shared) // 8
-        result.at = <const uint64_t *>self.view.buf
-        return result
-
-    cdef rows write(self, size_t reports, size_t n) except *:
-        cdef rows result
-        self.need(n)
-        result.stride = self.over(reports, False) // 8
-        result.at = <uint64_t *>self.view.buf
-        return result
-
-    cdef const uint64_t *constant(self, size_t n) except NULL:
-        self.need(n)
-        _require(self.reports == 1, f"{self.name} must be one row")
-        return <const uint64_t *>self.view.buf
+include "_rows.pxi"
 
 
 cdef class Field:
@@ -166,10 +91,10 @@ cdef class Field:
     cdef int words
 
     cdef Elements read(self, str name, object array):
-        return Elements(name, array, self.words, False)
+        return _elements(name, array, self.words, False)
 
     cdef Elements write(self, str name, object array):
-        return Elements(name, array, self.words, True)
+        return _elements(name, array, self.words, True)
 
 
 cdef Field _field64 = Field(), _field128 = Field()
@@ -182,22 +107,6 @@ cdef Field _field(object bits):
         return _field128
     _require(bits == 64, "field must be 64 or 128")
     return _field64
-
-
-cdef class Flags(Rows):
-    """One byte a report."""
-
-    def __cinit__(self, str name, object array, int row_axes, bint writable):
-        _require(self.view.ndim == 1 and self.view.itemsize == 1 and (self.reports <= 1 or self.stride == 1),
-                 f"{name} must be uint8[R] or bool[R]")
-
-    cdef uint8_t *of(self, size_t reports) except? NULL:
-        self.over(reports, False)
-        return <uint8_t *>self.view.buf
-
-
-cdef Flags _flags(str name, object array, bint writable=True):
-    return Flags(name, array, 0, writable)
 
 
 cdef size_t _power_of_2(size_t n) except 0:
@@ -323,7 +232,7 @@ def lagrange(field, out, t):
 cdef list _parts(messages *message, part *array, object parts, size_t reports):
     """Fills `array`, at which `message` points; what it returns keeps the memory alive."""
     cdef Rows rows
-    cdef list held = [Rows(f"part {i}", x, 1, False) for i, x in enumerate(parts)]
+    cdef list held = [_rows(f"part {i}", x, False) for i, x in enumerate(parts)]
     _require(len(held) <= MAX_PARTS, f"there may be at most {MAX_PARTS} parts")
     for i, rows in enumerate(held):
         array[<size_t>i].stride = rows.over(reports, rows.view.ndim == 1)
@@ -335,7 +244,7 @@ cdef list _parts(messages *message, part *array, object parts, size_t reports):
 
 
 def turboshake128(out, parts):
-    cdef Rows result = Rows("out", out, 1, True)
+    cdef Rows result = _rows("out", out, True)
     cdef messages message
     cdef part array[MAX_PARTS]
     cdef list held = _parts(&message, array, parts, result.reports)
@@ -362,16 +271,15 @@ def expand_into_vec(field, out, parts):
 # Encodings.
 
 
-def encode_one_hot(field, out, const uint64_t[::1] index):
+def encode_one_hot(field, out, index):
     cdef Field F = _field(field)
-    cdef Elements result = F.write("out", out)
+    cdef Elements result = F.write("out", out), indices = _elements("index", index, 1, False)
     cdef size_t n = result.n, R = result.reports
     cdef rows z = result.write(R, n)
-    _require(<size_t>index.shape[0] == R, f"there must be an index for each of {R} reports")
-    if R == 0:
-        return
+    _require(indices.n == R, f"there must be an index for each of {R} reports")
+    cdef const uint64_t *at = indices.constant(R)
     with nogil:
-        F.kernels.encode_one_hot(z, &index[0], n, R)
+        F.kernels.encode_one_hot(z, at, n, R)
 
 
 def encode_range_checked_int(field, out, values, max_measurement):

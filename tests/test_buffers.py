@@ -103,6 +103,7 @@ CASES = [
     Case(shamir.share, {"secrets": SCALARS, "xs": XS}, {"t": 3, "rand": rand}),
     Case(shamir.lagrange, {"xs": XS}, {}, copied=frozenset({"xs"})),
     Case(shamir.reconstruct, {"shares": numbers("uint8", 4, 1, 32), "xs": XS}, {}, copied=frozenset({"xs"})),
+    Case(shamir.reconstruct_each, {"shares": numbers("uint8", 2, 3, 32), "xs": numbers("uint32", 2, 3)}, {"t": 3}),
 ]  # fmt: skip
 PARAMETERS = [
     pytest.param(case, name, id=f"{case.function.__name__}-{name}-{case.buffers[name].dtype}")
