@@ -12,11 +12,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .lazy import lazy_names
+
 if TYPE_CHECKING:
     from . import masking, primitives, shamir, vector
     from .errors import Abort, ArgumentTypeError, LocalProtocolError, RemoteProtocolError, ReportRejected, SecAggError
     from .protocol.client import Client
     from .protocol.deliveries import Stray
+    from .protocol.graph import Sparse
     from .protocol.identity import Identity, Roster
     from .protocol.messages import Round, rounds_of
     from .protocol.params import Model, Params
@@ -43,6 +46,7 @@ __all__ = [
     "SecAggError",
     "Server",
     "Simulation",
+    "Sparse",
     "Stray",
     "Threat",
     "get_include",
@@ -67,6 +71,7 @@ _HOMES = {
     ),
     "protocol.client": ("Client",),
     "protocol.deliveries": ("Stray",),
+    "protocol.graph": ("Sparse",),
     "protocol.identity": ("Identity", "Roster"),
     "protocol.messages": ("Round", "rounds_of"),
     "protocol.params": ("Model", "Params"),
@@ -77,20 +82,11 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ("masking", "primitives", "shamir", "vector")
+_named, __dir__ = lazy_names(__name__, _HOME_OF)
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f".{name}", __name__)
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return import_module(f".{name}", __name__) if name in _MODULES else _named(name)
 
 
 def get_include() -> str:

@@ -5,6 +5,7 @@ not change agreed keys, because only x-coordinates of products are used. AE is A
 one message. HKDF-SHA256's info binds every derived value to the session and to its purpose.
 """
 
+import hashlib
 import hmac
 from dataclasses import dataclass
 
@@ -15,17 +16,22 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from numpy.typing import NDArray
 
 from . import _kernels
 from .arguments import array, convert, octets, whole
 from .codec import Ids, Octets
+from .live_keys import LiveKernel
 from .shamir import Q, RandomBytes, random_scalars
 
 __all__ = [
+    "LIVE",
+    "SHARE_KEY_BYTES",
     "KeyPair",
     "PublicKey",
     "SelfMask",
     "agree_all",
+    "agree_pairs",
     "are_public_keys",
     "load_public_keys",
     "mask_seed",
@@ -33,10 +39,13 @@ __all__ = [
     "seal",
     "self_mask",
     "share_key",
+    "share_keys",
     "unseal",
+    "which_are_public_keys",
 ]
 
 _CURVE = ec.SECP256R1()
+SHARE_KEY_BYTES = 28  # of AES-128-GCM: the key || the nonce
 _SHA256 = hashes.SHA256()
 
 PublicKey = ec.EllipticCurvePublicKey
@@ -81,10 +90,7 @@ class KeyPair:
             ValueError: the private key is not 1 .. q - 1.
         """
         secret = octets(secret, "secret")
-        scalar = int.from_bytes(secret, "big")
-        if not 0 < scalar < Q:
-            raise ValueError("a private key must be 1 .. q - 1")
-        private = ec.derive_private_key(scalar, _CURVE)
+        private = ec.derive_private_key(_scalar(secret), _CURVE)
         point = private.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         return cls(secret, point[1:33], private)
 
@@ -95,6 +101,59 @@ class KeyPair:
             public: the other party's public key.
         """
         return self._private.exchange(ec.ECDH(), public)
+
+    def agree_with(self, publics: Octets) -> Octets:
+        """`agree` with each of many public keys, in time that does not depend on the private key.
+
+        The kernel of `LIVE` does it where it is in use, and OpenSSL elsewhere.
+
+        Args:
+            publics: uint8[k, 32], x-coordinates of points.
+
+        Returns:
+            uint8[k, 32], the x-coordinates of the products.
+
+        Raises:
+            ValueError: a public key is not on the curve.
+        """
+        publics = np.ascontiguousarray(array(publics, "publics"))
+        agreed = np.empty((len(publics), 32), np.uint8)
+        made = np.zeros(len(publics), np.uint8)
+        by_kernel = len(publics) >= _EXCHANGES_MIN and LIVE.in_use
+        if by_kernel:
+            _kernels.p256_exchange(agreed, made, self.secret, publics)
+        left = np.flatnonzero(made == 0)
+        points = _on_curve(publics[left])
+        if by_kernel and points:  # every point has a product: the kernel has computed wrongly
+            LIVE.disagreed()
+            return self.agree_with(publics)
+        for i, public in zip(left, points, strict=True):
+            agreed[i] = np.frombuffer(self.agree(public), np.uint8)
+        return agreed
+
+
+def _scalar(secret: bytes) -> int:
+    scalar = int.from_bytes(secret, "big")
+    if not 0 < scalar < Q:
+        raise ValueError("a private key must be 1 .. q - 1")
+    return scalar
+
+
+_EXCHANGES_MIN = 3  # 4 or 8 points take the kernels as long as OpenSSL takes for 2
+
+
+def _knows_its_answer() -> bool:
+    """Whether the kernel makes of one key and 17 points, in more lanes than one group has, what OpenSSL does."""
+    xs = (0, 5, 6, 8, 9, 12, 13, 17, 23, 24, 25, 26, 29, 31, 34, 35, 37)
+    publics = np.frombuffer(b"".join(x.to_bytes(32, "big") for x in xs), np.uint8).reshape(-1, 32)
+    agreed, made = np.empty((len(xs), 32), np.uint8), np.zeros(len(xs), np.uint8)
+    _kernels.p256_exchange(agreed, made, bytes(range(1, 33)), publics)
+    return bool(made.all()) and hashlib.sha256(agreed.tobytes()).hexdigest() == _ANSWER
+
+
+_ANSWER = "617d416266ed638c0c3f211428fe0185c16137549a80d9c9f5c7839dbd02d5c0"
+
+LIVE = LiveKernel("P-256", _knows_its_answer)
 
 
 def load_public_keys(xs: Octets) -> list[PublicKey | None]:
@@ -113,6 +172,14 @@ def load_public_keys(xs: Octets) -> list[PublicKey | None]:
         ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, point.tobytes()) if ok else None
         for point, ok in zip(points, valid, strict=True)
     ]
+
+
+def _on_curve(xs: Octets) -> list[PublicKey]:
+    """`load_public_keys` of keys that must all be on the curve."""
+    points = [public for public in load_public_keys(xs) if public is not None]
+    if len(points) < len(xs):
+        raise ValueError("a public key is not on the curve")
+    return points
 
 
 _PRODUCTS_MIN = 32  # products of a scalar and at most 8 points; below it OpenSSL is as fast everywhere
@@ -142,11 +209,90 @@ def agree_all(secrets: Octets, publics: Octets) -> Octets:
         _kernels.p256_agree(agreed, made, np.ascontiguousarray(secrets), np.ascontiguousarray(publics))
     left = np.flatnonzero(made == 0)
     pairs = [KeyPair.from_secret(secret.tobytes()) for secret in secrets] if left.size else []
-    for i, public in zip(left, load_public_keys(publics[left]), strict=True):
-        if public is None:
-            raise ValueError("a public key is not on the curve")
+    for i, public in zip(left, _on_curve(publics[left]), strict=True):
         agreed[i] = np.frombuffer(b"".join(pair.agree(public) for pair in pairs), np.uint8).reshape(-1, 32)
     return agreed
+
+
+def which_are_public_keys(xs: Octets) -> NDArray[np.bool_]:
+    """Which of these are x-coordinates of points on the curve.
+
+    Args:
+        xs: uint8[n, 32].
+
+    Returns:
+        bool[n].
+    """
+    valid: NDArray[np.bool_] = _lift(xs)[1] != 0
+    return valid
+
+
+_PAIRS_MIN = 4  # below it OpenSSL is as fast everywhere
+_POINTS = 1 << 11  # at a time: their multiples take some 4 KB each
+
+
+def agree_pairs(secrets: Octets, publics: Octets, secret_of: NDArray[np.intp], public_of: NDArray[np.intp]) -> Octets:
+    """KA.agree of k pairs of a revealed private key and a public key, for users with few neighbours.
+
+    Each public key is doubled once for all its private keys, and 8 public keys that one private key has among 2,048 of
+    `publics`, which need not follow one another, take the same steps. As with `agree_all`, time depends on all of it.
+
+    Args:
+        secrets: uint8[d, 32], private keys, 1 .. q - 1.
+        publics: uint8[p, 32], x-coordinates of points.
+        secret_of: the position of each pair's private key, intp[k].
+        public_of: the position of each pair's public key, intp[k].
+
+    Returns:
+        uint8[k, 32], the x-coordinates of the products.
+
+    Raises:
+        ValueError: a private key is out of range, a public key, of a pair or not, is not on the curve, or a position is
+            out of range.
+    """
+    secrets, publics = np.ascontiguousarray(array(secrets, "secrets")), array(publics, "publics")
+    secret_of, public_of = array(secret_of, "secret_of"), array(public_of, "public_of")
+    for secret in secrets:
+        _scalar(secret.tobytes())
+    for positions, of in ((secret_of, secrets), (public_of, publics)):
+        if len(positions) and not 0 <= positions.min() <= positions.max() < len(of):
+            raise ValueError("a pair's position is out of range")
+    agreed = np.empty((len(secret_of), 32), np.uint8)
+    made = np.zeros(len(publics), np.uint8)
+    if len(secret_of) >= _PAIRS_MIN:
+        _agree_in_blocks(agreed, made, secrets, publics, secret_of, public_of)
+    left = np.flatnonzero(made == 0)
+    points = dict(zip(left.tolist(), _on_curve(publics[left]), strict=True))
+    privates = [KeyPair.from_secret(secret.tobytes()) for secret in secrets] if left.size else []
+    for pair in np.flatnonzero(made[public_of] == 0):
+        product = privates[secret_of[pair]].agree(points[public_of[pair]])
+        agreed[pair] = np.frombuffer(product, np.uint8)
+    return agreed
+
+
+def _agree_in_blocks(
+    agreed: Octets,
+    made: Octets,
+    secrets: Octets,
+    publics: Octets,
+    secret_of: NDArray[np.intp],
+    public_of: NDArray[np.intp],
+) -> None:
+    """The kernel's part of `agree_pairs`: by blocks of public keys, and in these by private keys."""
+    order = np.lexsort((secret_of, public_of // _POINTS))
+    ends = np.searchsorted(public_of[order] // _POINTS, np.arange(-(-len(publics) // _POINTS)), "right")
+    for start, pairs in zip(range(0, len(publics), _POINTS), np.split(order, ends[:-1]), strict=True):
+        block = slice(start, start + _POINTS)
+        products = np.empty((len(pairs), 32), np.uint8)
+        _kernels.p256_agree_pairs(
+            products,
+            made[block],
+            secrets,
+            np.ascontiguousarray(publics[block]),
+            secret_of[pairs].astype(np.uint32),
+            (public_of[pairs] - start).astype(np.uint32),
+        )
+        agreed[pairs] = products
 
 
 def are_public_keys(xs: Octets) -> bool:
@@ -155,7 +301,7 @@ def are_public_keys(xs: Octets) -> bool:
     Args:
         xs: uint8[n, 32].
     """
-    return bool(_lift(xs)[1].all())
+    return bool(which_are_public_keys(xs).all())
 
 
 def _lift(xs: Octets) -> tuple[Octets, Octets]:
@@ -187,7 +333,24 @@ def share_key(agreed: bytes, session: bytes, sender: int, recipient: int) -> byt
         28 bytes: AES key || nonce.
     """
     info = _info(b"share", octets(session, "session"), sender, recipient)
-    return HKDF(_SHA256, 28, None, info).derive(octets(agreed, "agreed"))
+    return HKDF(_SHA256, SHARE_KEY_BYTES, None, info).derive(octets(agreed, "agreed"))
+
+
+def share_keys(agreed: Octets, session: bytes, senders: Ids, recipients: Ids) -> Octets:
+    """`share_key` of k pairs of users.
+
+    Args:
+        agreed: the results of KA.agree, uint8[k, 32].
+        session: the session's id.
+        senders: the sender of each pair, uint32[k].
+        recipients: the recipient of each pair, uint32[k].
+
+    Returns:
+        uint8[k, 28].
+    """
+    senders, recipients = array(senders, "senders"), array(recipients, "recipients")
+    info = _info(b"share", octets(session, "session"))
+    return _derived(SHARE_KEY_BYTES, array(agreed, "agreed"), info, senders, recipients)
 
 
 def mask_seed(agreed: bytes, session: bytes, u: int, v: int) -> bytes:
@@ -217,13 +380,18 @@ def mask_seeds(agreed: Octets, session: bytes, us: Ids, vs: Ids) -> Octets:
         uint8[k, 16].
     """
     agreed, us, vs = array(agreed, "agreed"), array(us, "us"), array(vs, "vs")
-    prefix = _info(b"mask", octets(session, "session"))
-    infos = np.empty((len(agreed), len(prefix) + 8), np.uint8)
-    infos[:, :-8] = np.frombuffer(prefix, np.uint8)
-    infos[:, -8:] = np.stack([np.minimum(us, vs), np.maximum(us, vs)], axis=1).astype(">u4").view(np.uint8)
-    seeds = np.empty((len(agreed), 16), np.uint8)
-    _kernels.hkdf_sha256(seeds, np.ascontiguousarray(agreed), infos)
-    return seeds
+    info = _info(b"mask", octets(session, "session"))
+    return _derived(16, agreed, info, np.minimum(us, vs), np.maximum(us, vs))
+
+
+def _derived(length: int, agreed: Octets, info: bytes, us: Ids, vs: Ids) -> Octets:
+    """HKDF of each of agreed[k, 32] with info || us[k] || vs[k]: uint8[k, length]."""
+    infos = np.empty((len(agreed), len(info) + 8), np.uint8)
+    infos[:, :-8] = np.frombuffer(info, np.uint8)
+    infos[:, -8:] = np.stack([us, vs], axis=1).astype(">u4").view(np.uint8)
+    out = np.empty((len(agreed), length), np.uint8)
+    _kernels.hkdf_sha256(out, np.ascontiguousarray(agreed), infos)
+    return out
 
 
 @dataclass(frozen=True, repr=False)

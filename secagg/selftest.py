@@ -6,7 +6,7 @@ A check computes with one kernel what tests/vectors/make_selftest.py has compute
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256, shake_128
+from hashlib import sha256, sha512, shake_128
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,11 @@ WIDTHS = (*(2**b for b in range(1, 65)), 3, 2**24 - 3, 2**63 + 9)  # of packed e
 N = 203  # elements: no multiple of what any kernel does at a time
 REPORTS = 11  # the same for messages
 THRESHOLDS = [[0, 2**63], [2**62, 2**62], [5, 2**60], [1, 0]]  # descending, low word first
+RFC_8032 = (  # a key, R and S
+    "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+    "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da",
+    "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+)
 POLY = (0, 2, 12, 1)
 MEAS_LEN, CHUNK = 7, 3
 
@@ -109,6 +114,28 @@ def scalars(label: str, *shape: int) -> NDArray[uint8]:
 def points() -> NDArray[uint8]:
     """x-coordinates, which one in two is of a point."""
     return octets("points", 24, 32)
+
+
+def x25519_keys() -> list[tuple[NDArray[uint8], NDArray[uint8]]]:
+    """Private keys and public ones, of which the second agrees on zeros: in pairs, one private and one public one."""
+    secrets, publics = octets("private", 24, 32), points().copy()
+    publics[1] = 0
+    return [(secrets, publics), (secrets[:1], publics), (secrets, publics[:1])]
+
+
+def signatures() -> tuple[NDArray[uint8], NDArray[uint8], NDArray[uint8]]:
+    """Keys, signatures and hashes of RFC 8032, section 7.1, test 2; of every third one, hash or S has another bit."""
+    key, r, s = (bytes.fromhex(part) for part in RFC_8032)
+    keys, signed = (np.tile(np.frombuffer(each, uint8), (REPORTS, 1)) for each in (key, r + s))
+    hashes = np.tile(np.frombuffer(sha512(r + key + b"r").digest(), uint8), (REPORTS, 1))
+    hashes[1::3, 63] ^= 1
+    signed[2::3, 32] ^= 1
+    return keys, signed, hashes
+
+
+def verification_keys() -> NDArray[uint8]:
+    """Of random ones, one in 16 belongs to a private key."""
+    return np.concatenate([octets("verification keys", 60, 32), signatures()[0][:2]])
 
 
 def signed() -> NDArray[int64]:
@@ -213,6 +240,13 @@ def hkdf_sha256() -> Iterator[Array]:
         yield out
 
 
+@_check("hkdf", "b152bd0c005953f7ce44db9e860d93f1")
+def hkdf_sha256_salted() -> Iterator[Array]:
+    out, (keys, salts) = np.empty((REPORTS, 28), uint8), (octets(label, REPORTS, 32) for label in ("keys", "salts"))
+    _kernels.hkdf_sha256_salted(out, salts, keys, octets("infos", REPORTS, 118))
+    yield out
+
+
 @_check("agreement", "95dd57e8b2bb365ce063c916ce6769a5")
 def p256_lift() -> Iterator[Array]:
     ys, valid = np.zeros((24, 32), uint8), np.zeros(24, uint8)
@@ -225,6 +259,45 @@ def p256_agree() -> Iterator[Array]:
     agreed, valid = np.zeros((24, 3, 32), uint8), np.zeros(24, uint8)
     _kernels.p256_agree(agreed, valid, scalars("private", 3), points())
     yield from (agreed[valid != 0], valid)
+
+
+@_check("agreement", "6a8ab071b3db7ee1f5bc6db129c7dc46")
+def p256_agree_pairs() -> Iterator[Array]:
+    scalar_of, x_of = (5 * np.arange(32, dtype=uint32) % bound for bound in (3, 24))
+    agreed, valid = np.zeros((32, 32), uint8), np.zeros(24, uint8)
+    _kernels.p256_agree_pairs(agreed, valid, scalars("private", 3), points(), np.sort(scalar_of), x_of)
+    yield from (agreed[valid[x_of] != 0], valid)
+
+
+@_check("signatures", "a0ce485ce4f1105b0ec217eac2990eb7")
+def ed25519_verify() -> Iterator[Array]:
+    valid = np.zeros(REPORTS, uint8)
+    _kernels.ed25519_verify(valid, *signatures())
+    yield valid
+
+
+@_check("signatures", "2933f6370766ea1fc4f44b864ff49a1c")
+def ed25519_check_keys() -> Iterator[Array]:
+    keys = verification_keys()
+    valid = np.zeros(len(keys), uint8)
+    _kernels.ed25519_check_keys(valid, keys)
+    yield valid
+
+
+@_check("agreement", "df11c123f250a57f1b769d59972c8514")
+def p256_exchange() -> Iterator[Array]:
+    for row in scalars("private", 3):
+        agreed, valid = np.zeros((24, 32), uint8), np.zeros(24, uint8)
+        _kernels.p256_exchange(agreed, valid, row, points())
+        yield from (agreed[valid != 0], valid)
+
+
+@_check("agreement", "33d0552a77f1fdd3af106062ee49ac7d")
+def x25519_exchange() -> Iterator[Array]:
+    for secrets, publics in x25519_keys():
+        agreed, valid = np.zeros((24, 32), uint8), np.zeros(24, uint8)
+        _kernels.x25519_exchange(agreed, valid, secrets, publics)
+        yield from (agreed, valid)
 
 
 @_check("turboshake", "d9a21e283220731519d7ead1f112e783")
@@ -311,6 +384,14 @@ def shamir_combine() -> Iterator[Array]:
     yield secrets
 
 
+@_check("shamir", "bd23cd00a89fd32953a385db5336a140")
+def shamir_reconstruct() -> Iterator[Array]:
+    secrets = np.empty((9, 32), uint8)
+    xs = np.array(integers("xs", 45, 2**32), uint32).reshape(9, 5)
+    _kernels.shamir_reconstruct(secrets, xs, scalars("shares", 9, 5))
+    yield secrets
+
+
 @_check("noise", "157754185288d51d36cb18beb10bff64")
 def random_words() -> Iterator[Array]:
     out = np.empty(N, uint64)
@@ -336,6 +417,13 @@ def noise_gaussian() -> Iterator[Array]:
 def noise_scan() -> Iterator[Array]:
     out = np.empty(40, int64)
     _kernels.noise_scan(out, np.array(THRESHOLDS, uint64), random("scan"))
+    yield out
+
+
+@_check("noise", "bf57a1c8a7c2734055649672c45a50a9")
+def noise_convolution() -> Iterator[Array]:
+    out, counts = np.empty(43, int64), np.array([3, 1], uint64)
+    _kernels.noise_convolution(out, np.array(THRESHOLDS, uint64), counts, 5, random("convolution"))
     yield out
 
 

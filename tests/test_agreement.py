@@ -10,9 +10,9 @@ from Crypto.PublicKey import ECC
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secagg import _kernels, shamir
+from secagg import _kernels, primitives, shamir
 from secagg.codec import Octets
-from secagg.primitives import KeyPair, agree_all, load_public_keys
+from secagg.primitives import KeyPair, agree_all, agree_pairs, load_public_keys
 from secagg.shamir import Q
 
 P = 2**256 - 2**224 + 2**192 + 2**96 - 1
@@ -171,3 +171,145 @@ def test_wrong_shapes_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=r"shapes|32 bytes"):
             _kernels.p256_agree(*arguments)
+
+
+# Where digits of 5 bits are all equal, alone or with gaps between them, and the bits around each power of 2
+FIVES = sum(1 << at for at in range(0, 255, 5))
+DIGITS = [
+    *(digit * FIVES for digit in range(1, 32)),
+    *(digit << at for digit in range(1, 32) for at in (0, 5, 245, 250)),
+    *(high << 250 | low for high in (1, 2, 16, 31) for low in (1, 2, 15, 16, 17)),
+    *((1 << at) + step for at in range(256) for step in (-1, 0, 1)),
+]
+
+
+def openssl_pairs(secrets: Octets, publics: Octets, i: Any, j: Any) -> list[str]:
+    keys, points = [KeyPair.from_secret(bytes(secret)) for secret in secrets], load_public_keys(publics)
+    found = [(keys[a], points[b]) for a, b in zip(i.tolist(), j.tolist(), strict=True)]
+    return [key.agree(point).hex() for key, point in found if point is not None]
+
+
+def products(agreed: Octets) -> list[str]:
+    return [bytes(product).hex() for product in agreed]
+
+
+def kernel_pairs(secrets: Octets, publics: Octets, i: Any, j: Any) -> tuple[Octets, Octets]:
+    agreed, made = np.empty((len(i), 32), np.uint8), np.ones(len(publics), np.uint8)
+    _kernels.p256_agree_pairs(agreed, made, secrets, publics, i.astype(np.uint32), j.astype(np.uint32))
+    return agreed, made
+
+
+def test_pairs_of_edge_scalars(isa: str) -> None:
+    """Each with a point of its own and in lanes of their own; the kernel itself makes them all."""
+    secrets = octets(sorted({*SCALARS, *(scalar % Q for scalar in DIGITS)} - {0}))
+    publics = np.concatenate([random_publics(5), octets([0, 5, P - 3])])
+    i = np.arange(len(secrets))
+    j = np.random.default_rng(4).integers(0, len(publics), len(secrets))
+    agreed, made = kernel_pairs(secrets, publics, i, j)
+    assert made.all()
+    assert products(agreed) == openssl_pairs(secrets, publics, i, j)
+
+
+@pytest.mark.parametrize(("keys", "points", "pairs"), [(1, 40, 40), (40, 1, 40), (5, 3, 200), (7, 300, 500)])
+def test_few_and_many_keys_a_point(isa: str, keys: int, points: int, pairs: int) -> None:
+    """More groups than are added up at a time, in any order, and some pairs twice."""
+    secrets, publics = random_secrets(keys, 6), random_publics(points)
+    rng = np.random.default_rng(pairs)
+    i, j = rng.integers(0, keys, pairs), rng.integers(0, points, pairs)
+    agreed, made = kernel_pairs(secrets, publics, i, j)
+    assert made.all()
+    assert products(agreed) == openssl_pairs(secrets, publics, i, j) == products(agree_pairs(secrets, publics, i, j))
+
+
+def test_pairs_in_several_blocks_of_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(primitives, "_POINTS", 16)
+    secrets, publics = random_secrets(4, 6), random_publics(49)
+    i, j = np.arange(60) % 4, np.arange(60)[::-1] * 7 % 33
+    assert products(agree_pairs(secrets, publics, i, j)) == openssl_pairs(secrets, publics, i, j)
+    publics[48] = 0xFF  # of no pair, in a block without pairs
+    with pytest.raises(ValueError, match="not on the curve"):
+        agree_pairs(secrets, publics, i, j)
+
+
+@given(st.integers(1, 9), st.integers(1, 20), st.integers(0, 40), st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_all_shapes_of_pairs(d: int, k: int, pairs: int, seed: int) -> None:
+    secrets, publics = random_secrets(d, seed), random_publics(k)
+    rng = np.random.default_rng(seed)
+    i, j = rng.integers(0, d, pairs), rng.integers(0, k, pairs)
+    assert products(agree_pairs(secrets, publics, i, j)) == openssl_pairs(secrets, publics, i, j)
+
+
+def test_a_bad_point_leaves_other_pairs_alone(isa: str) -> None:
+    publics, secrets = random_publics(17), random_secrets(8, 2)
+    publics[11] = 0xFF
+    i, j = np.arange(64) // 8, np.arange(64) % 11
+    agreed, made = kernel_pairs(secrets, publics, i, j)
+    assert np.flatnonzero(made == 0).tolist() == [11]
+    assert products(agreed) == openssl_pairs(secrets, publics, i, j)
+
+
+def test_what_the_kernel_did_not_make_is_openssls(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(agreed: Octets, valid: Octets, *arguments: Any) -> None:
+        kernel(agreed, valid, *arguments)
+        agreed[arguments[3] == 3] = 0
+        valid[3] = 0
+
+    kernel = _kernels.p256_agree_pairs
+    monkeypatch.setattr(_kernels, "p256_agree_pairs", fails)
+    secrets, publics = random_secrets(5, 3), random_publics(7)
+    i, j = np.arange(35) % 5, np.arange(35) // 5
+    assert products(agree_pairs(secrets, publics, i, j)) == openssl_pairs(secrets, publics, i, j)
+
+
+@pytest.mark.nightly
+def test_a_hundred_thousand_pairs_are_openssls(isa: str) -> None:
+    secrets, publics = random_secrets(2000, 1), random_publics(3000)
+    rng = np.random.default_rng(2)
+    i, j = rng.integers(0, 2000, 100_000), rng.integers(0, 3000, 100_000)
+    assert products(agree_pairs(secrets, publics, i, j)) == openssl_pairs(secrets, publics, i, j)
+
+
+def test_wrong_shapes_and_positions_of_pairs_are_refused() -> None:
+    secrets, publics = random_secrets(3, 0), random_publics(4)
+    agreed, made, i, j = np.empty((5, 32), np.uint8), np.zeros(4, np.uint8), np.zeros(5, "u4"), np.zeros(5, "u4")
+    for arguments in (
+        (agreed[:4], made, secrets, publics, i, j),
+        (agreed, made[:3], secrets, publics, i, j),
+        (agreed, made, secrets, publics[:3], i, j),
+        (agreed, made, secrets, publics, i[:4], j),
+        (agreed, made, secrets, publics, i, j[:4]),
+        (agreed, made, np.zeros((3, 31), np.uint8), publics, i, j),
+        (agreed, made, secrets[:0], publics, i, j),
+        (agreed, made, secrets, publics, i + 3, j),
+        (agreed, made, secrets, publics, i, j + 4),
+    ):
+        with pytest.raises(ValueError, match=r"shapes|32 bytes|has a scalar|refused by the kernel"):
+            _kernels.p256_agree_pairs(*arguments)
+    for positions in ((i + 3, j), (i, j + 4), (i.astype(int) - 1, j)):
+        with pytest.raises(ValueError, match="position"):
+            agree_pairs(secrets, publics, *positions)
+
+
+def test_pairs_of_keys_agree_as_all_of_them_do() -> None:
+    """Any pairs, in any order, some of them twice."""
+    secrets, publics = random_secrets(5, 3), random_publics(7)
+    every = openssl(secrets, publics)
+    i, j = np.array([4, 0, 2, 4, 4]), np.array([6, 0, 3, 6, 1])
+    agreed = agree_pairs(secrets, publics, i, j)
+    assert [bytes(product).hex() for product in agreed] == [every[b][a] for a, b in zip(i, j, strict=True)]
+    assert agree_pairs(secrets, publics, i[:0], j[:0]).shape == (0, 32)
+
+
+@pytest.mark.parametrize("pairs", [1, 20])
+def test_pairs_with_bad_keys_are_refused(isa: str, pairs: int) -> None:
+    secrets, publics, zeros = random_secrets(1, 3), octets([5, 1]), np.zeros(pairs, int)  # no point has x = 1
+    for public_of in (zeros, zeros + 1):  # whether a pair has it or not
+        with pytest.raises(ValueError, match="not on the curve"):
+            agree_pairs(secrets, publics, zeros, public_of)
+    assert agree_pairs(secrets, publics[:1], zeros, zeros).shape == (pairs, 32)
+    for bad in (0, Q):
+        with pytest.raises(ValueError, match="a private key must be"):
+            agree_pairs(octets([bad]), publics, zeros, zeros)
+        with pytest.raises(ValueError, match="a private key must be"):  # of no pair
+            agree_pairs(np.concatenate([secrets, octets([bad])]), publics[:1], zeros, zeros)

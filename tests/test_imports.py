@@ -12,11 +12,13 @@ from .support.processes import ran
 
 GROUND = {"errors", "arguments", "codec", "durable", "text", "settings"}
 KERNELS = {"_kernels", "masking", "shamir", "vector"}
+AGREEMENT = {"live_keys", "primitives"}
 
 # Which top-level parts of secagg each part may load, itself included.
 MAY_LOAD = {
     "errors": {"errors"},
     "extras": {"extras"},
+    "lazy": {"lazy"},
     "arguments": {"arguments", "errors"},
     "codec": {"codec", "arguments", "errors"},
     "text": {"text", "errors"},
@@ -28,16 +30,20 @@ MAY_LOAD = {
     "rounding": {"_kernels", "rounding", "shamir", "arguments", "errors"},
     "reed_solomon": {"_kernels", "reed_solomon", "shamir", "arguments", "errors"},
     "selftest": {"_kernels", "_vdaf", "selftest"},
-    "primitives": {*KERNELS, *GROUND, "primitives"},
-    "protocol": {*KERNELS, *GROUND, "primitives", "reed_solomon", "rounding", "protocol"},
+    "live_keys": {"_kernels", "live_keys"},
+    "primitives": {*KERNELS, *GROUND, *AGREEMENT},
+    "signatures": {"_kernels", "signatures", "codec", "arguments", "errors"},
+    "x25519": {"_kernels", "live_keys", "x25519", "codec", "arguments", "errors"},
+    "protocol": {*KERNELS, *GROUND, *AGREEMENT, "signatures", "reed_solomon", "rounding", "protocol"},
     "dp": {*KERNELS, *GROUND, "rounding", "dp"},
     "vdaf": {*KERNELS, *GROUND, "_vdaf", "vdaf"},
-    "noisy": {*KERNELS, *GROUND, "primitives", "reed_solomon", "rounding", "protocol", "dp", "noisy"},
+    "noisy": {*KERNELS, *GROUND, *AGREEMENT, "signatures", "reed_solomon", "rounding", "protocol", "dp", "noisy"},
     "http": {*GROUND, "http"},
     "service": {
         *KERNELS,
         *GROUND,
-        "primitives",
+        *AGREEMENT,
+        "signatures",
         "reed_solomon",
         "rounding",
         "protocol",
@@ -46,7 +52,22 @@ MAY_LOAD = {
         "http",
         "service",
     },
-    "dap": {*KERNELS, *GROUND, "_vdaf", "vdaf", "rounding", "dp", "http", "dap"},
+    # Whatever it loads of the service is what a site accepts (secagg.service.policy); see WITHOUT.
+    "integrations": {
+        *KERNELS,
+        *GROUND,
+        *AGREEMENT,
+        "signatures",
+        "reed_solomon",
+        "rounding",
+        "protocol",
+        "dp",
+        "noisy",
+        "service",
+        "extras",
+        "integrations",
+    },
+    "dap": {*KERNELS, *GROUND, "_vdaf", "live_keys", "x25519", "vdaf", "rounding", "dp", "http", "dap"},
 }
 
 # Help is there before any work is.
@@ -80,6 +101,8 @@ WITHOUT = {
     "secagg.service.problems": ["starlette", "uvicorn", "httpx"],
     "secagg.service.coordinator.config": ["httpx", "sqlalchemy", "secagg.dp", "secagg.noisy"],
     "secagg.service.participant": ["secagg.service.coordinator", "secagg.service.journal", "starlette", "uvicorn"],
+    "secagg.integrations": ["secagg.protocol", "secagg.noisy", "secagg.service", "numpy"],
+    "secagg.integrations.site": ["secagg.http", "secagg.service.coordinator", "secagg.service.participant", "httpx"],
     "secagg.cli": COMMANDS_WITHOUT,
     "secagg.cli.dap": COMMANDS_WITHOUT,
     "secagg.cli.service": COMMANDS_WITHOUT,
@@ -90,7 +113,8 @@ import importlib, json, pkgutil, sys
 module = importlib.import_module(sys.argv[1])
 if sys.argv[2] == "all":
     for part in pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + "."):
-        importlib.import_module(part.name)
+        if not part.name.startswith(("secagg.integrations.flower.", "secagg.integrations.nvflare.")):  # need these
+            importlib.import_module(part.name)
 print(json.dumps(sorted(sys.modules)))
 """
 
@@ -105,13 +129,31 @@ def loaded(module: str, *, everything_in_it: bool = False) -> list[str]:
 @pytest.mark.parametrize("part", MAY_LOAD)
 def test_a_part_loads_only_what_lies_below_it(part: str) -> None:
     names = loaded(f"secagg.{part}", everything_in_it=True)
-    assert {name.split(".")[1] for name in names if name.startswith("secagg.")} <= MAY_LOAD[part]
+    parts = {name.split(".")[1] for name in names if name.startswith("secagg.")}
+    assert parts <= {"lazy", *MAY_LOAD[part]}  # the package itself loads `lazy`
 
 
 @pytest.mark.parametrize("module", WITHOUT)
 def test_a_module_is_loaded_without(module: str) -> None:
     unwanted = tuple(WITHOUT[module])
     assert [name for name in loaded(module) if f"{name}.".startswith(tuple(f"{start}." for start in unwanted))] == []
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["dap", "--help"], ["session", "--help"]])
+def test_help_loads_no_pydantic(arguments: list[str]) -> None:
+    """typer has it for values of options, and help has none; to load it takes longer than all of typer."""
+    script = f"""
+import sys
+from secagg.cli import main
+sys.argv = ["secagg", *{arguments}]
+try:
+    main()
+finally:
+    assert "typer" in sys.modules
+    assert "pydantic" not in sys.modules
+"""
+    done = ran(sys.executable, "-c", script)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_part_stands_in_the_table() -> None:

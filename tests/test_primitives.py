@@ -21,6 +21,7 @@ from secagg.primitives import (
     seal,
     self_mask,
     share_key,
+    share_keys,
     unseal,
 )
 from secagg.shamir import Q
@@ -102,6 +103,24 @@ def test_mask_seeds_are_those_of_one_call_each(isa: str, k: int) -> None:
     assert seeds.shape == (k, 16)
     expected = [mask_seed(agreed[i].tobytes(), SESSION, int(us[i]), int(vs[i])) for i in range(k)]
     assert [seed.tobytes() for seed in seeds] == expected
+
+
+def test_share_keys_known_answers(isa: str, case: dict[str, Any]) -> None:
+    u, v = (np.array([case[name]], np.uint32) for name in "uv")
+    assert share_keys(octets(case["agreed"]), case["session"], u, v).tobytes() == case["share_key"]
+
+
+@pytest.mark.parametrize("k", [0, 1, 2, 33])
+def test_share_keys_are_those_of_one_call_each(isa: str, k: int) -> None:
+    """In both directions, which differ."""
+    rng = np.random.default_rng(k)
+    agreed = rng.integers(0, 256, (k, 65), np.uint8)[:, 1:33]
+    us, vs = (rng.integers(0, 2**32, (2, k)) >> rng.integers(0, 32, (2, k))).astype(np.uint32)
+    for senders, recipients in ((us, vs), (vs, us)):
+        keys = share_keys(agreed, SESSION, senders, recipients)
+        assert keys.shape == (k, 28)
+        expected = [share_key(agreed[i].tobytes(), SESSION, int(senders[i]), int(recipients[i])) for i in range(k)]
+        assert [key.tobytes() for key in keys] == expected
 
 
 def test_every_derivation_has_a_domain_of_its_own() -> None:

@@ -1,6 +1,7 @@
 """Prints the answers that secagg/selftest.py has, computed without its kernels: AES and TurboSHAKE128 by pycryptodome,
-P-256 and HKDF by `cryptography`, noise by tests/support/noise_twin.py, gadgets by the draft's definitions in
-tests/vdaf/test_gadgets.py, all else with Python's integers. tests/test_selftest.py compares them.
+P-256, X25519 and HKDF by `cryptography`, Ed25519 by tests/support/edwards25519.py, noise by
+tests/support/noise_twin.py, gadgets by the draft's definitions in tests/vdaf/test_gadgets.py, all else with Python's
+integers. tests/test_selftest.py compares them.
 
 Run: python -m tests.vectors.make_selftest
 """
@@ -14,6 +15,7 @@ import numpy as np
 from Crypto.Cipher import AES
 from Crypto.Hash import TurboSHAKE128
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -33,8 +35,12 @@ from secagg.selftest import (
     integers,
     octets,
     packed_bytes,
+    signatures,
+    verification_keys,
+    x25519_keys,
 )
 
+from ..support import edwards25519 as edwards
 from ..support import noise_twin
 from ..support.vdaf_twins import at, evaluate, root
 from ..vdaf.test_gadgets import Gadget, call_inputs, mul, wires_of
@@ -128,6 +134,12 @@ def hkdf_sha256() -> Iterator[bytes]:
         yield b"".join(HKDF(SHA256(), length, None, i).derive(key) for key, i in pairs)
 
 
+@answer
+def hkdf_sha256_salted() -> Iterator[bytes]:
+    rows = (rows_of(octets(label, REPORTS, size)) for label, size in (("salts", 32), ("keys", 32), ("infos", 118)))
+    yield from (HKDF(SHA256(), 28, salt, info).derive(key) for salt, key, info in zip(*rows, strict=True))
+
+
 def public_keys() -> list[ec.EllipticCurvePublicKey | None]:
     keys: list[ec.EllipticCurvePublicKey | None] = []
     for x in rows_of(octets("points", 24, 32)):
@@ -153,6 +165,54 @@ def p256_agree() -> Iterator[bytes]:
     privates = [ec.derive_private_key(x + 1, ec.SECP256R1()) for x in integers("private", 3, Q - 1)]
     yield from (private.exchange(ec.ECDH(), key) for key in keys if key for private in privates)
     yield bytes(key is not None for key in keys)
+
+
+@answer
+def p256_agree_pairs() -> Iterator[bytes]:
+    keys = public_keys()
+    privates = [ec.derive_private_key(x + 1, ec.SECP256R1()) for x in integers("private", 3, Q - 1)]
+    of_pairs = zip(sorted(5 * i % 3 for i in range(32)), (keys[5 * i % 24] for i in range(32)), strict=True)
+    yield from (privates[i].exchange(ec.ECDH(), key) for i, key in of_pairs if key)
+    yield bytes(key is not None for key in keys)
+
+
+@answer
+def ed25519_verify() -> Iterator[bytes]:
+    for key, signature, hashed in zip(*map(rows_of, signatures()), strict=True):
+        s, h = (int.from_bytes(part, "little") for part in (signature[32:], hashed))
+        point = edwards.add(edwards.times(s, edwards.B), edwards.times(h, edwards.negative(edwards.found(key))))
+        yield bytes([s < edwards.L and edwards.encode(point) == signature[:32]])
+
+
+@answer
+def ed25519_check_keys() -> Iterator[bytes]:
+    for key in rows_of(verification_keys()):
+        yield bytes([edwards.is_key(key)])
+
+
+@answer
+def p256_exchange() -> Iterator[bytes]:
+    keys = public_keys()
+    for x in integers("private", 3, Q - 1):
+        private = ec.derive_private_key(x + 1, ec.SECP256R1())
+        yield from (private.exchange(ec.ECDH(), key) for key in keys if key)
+        yield bytes(key is not None for key in keys)
+
+
+@answer
+def x25519_exchange() -> Iterator[bytes]:
+    for keys in x25519_keys():
+        secrets, publics = (rows_of(np.broadcast_to(each, (24, 32))) for each in keys)
+        agreed = [x25519_or_zeros(*pair) for pair in zip(secrets, publics, strict=True)]
+        yield from agreed
+        yield bytes(any(row) for row in agreed)
+
+
+def x25519_or_zeros(secret: bytes, public: bytes) -> bytes:
+    try:
+        return X25519PrivateKey.from_private_bytes(secret).exchange(X25519PublicKey.from_public_bytes(public))
+    except ValueError:
+        return bytes(32)
 
 
 @answer
@@ -247,6 +307,14 @@ def shamir_combine() -> Iterator[bytes]:
 
 
 @answer
+def shamir_reconstruct() -> Iterator[bytes]:
+    xs, shares = integers("xs", 45, 2**32), some("shares", 45)
+    for i in range(0, 45, 5):
+        weights = lagrange_at_0(xs[i : i + 5])
+        yield scalar_bytes([sum(w * share for w, share in zip(weights, shares[i : i + 5], strict=True)) % Q])
+
+
+@answer
 def random_words() -> Iterator[bytes]:
     yield AES.new(octets("seed", 16).tobytes(), AES.MODE_CTR, nonce=b"", initial_value=0).encrypt(bytes(8 * N))
 
@@ -283,11 +351,23 @@ def with_sign(magnitude: int, word: int) -> int:
     return -magnitude if word & 1 else magnitude
 
 
+def scanned(words: noise_twin.Tape, thresholds: list[int]) -> int:
+    w = wide(words)
+    return with_sign(sum(x > w for x in thresholds), words.next())
+
+
 @answer
 def noise_scan() -> Iterator[bytes]:
     words = tape("scan")
-    drawn = [(wide(words), words.next()) for _ in range(40)]
-    yield samples([with_sign(sum(x > w for x in THRESHOLD_NUMBERS), sign) for w, sign in drawn])
+    yield samples([scanned(words, THRESHOLD_NUMBERS) for _ in range(40)])
+
+
+@answer
+def noise_convolution() -> Iterator[bytes]:
+    words = tape("convolution")
+    for _ in range(43):
+        first, second = scanned(words, THRESHOLD_NUMBERS[:3]), scanned(words, THRESHOLD_NUMBERS[3:])
+        yield samples([5 * first + second])
 
 
 @answer
