@@ -29,6 +29,7 @@ from ..dp.tradeoff import COLUMNS
 from ..protocol.thresholds import Threat, default_threshold, max_corrupt
 from .app import App, CommandError, require
 from .console import check_writable, integer_option, number_option, show, show_json, show_pairs, table
+from .options import JsonOption
 
 app = App(
     help="""Differential privacy: choose noise before any data is there. Nothing here reads data.
@@ -79,7 +80,6 @@ SpanOption = Annotated[
     str, typer.Option(help='With --reports-per-client: the time over which that is counted, as in "a day".')
 ]
 ConfidenceOption = Annotated[float, number_option(help="The probability that an error is at most what is printed.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @dataclass(frozen=True)

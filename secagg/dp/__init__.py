@@ -9,6 +9,7 @@ from .ledger import BudgetExceeded, Ledger
 from .mechanisms import DiscreteGaussian, DiscreteLaplace, Law
 from .noise import Noise
 from .plan import REPORT, Party, Place, Plan, Unit
+from .polya import Polya
 from .rounding import Rounding, round_vector, rounded_norm_squared
 from .sensitivity import Neighbours, Sensitivity
 from .tradeoff import Row, epsilon_for, plan_at, plot, tradeoff, write_csv
@@ -29,6 +30,7 @@ __all__ = [
     "Party",
     "Place",
     "Plan",
+    "Polya",
     "PureDp",
     "RenyiDp",
     "Rounding",

@@ -17,6 +17,7 @@ from .budget import ApproxDp, PureDp
 from .distributed import PartyLaw, Skellam
 from .exact import Exact, fraction
 from .mechanisms import DiscreteGaussian, DiscreteLaplace
+from .polya import Polya
 
 MAX_COMPUTED_DEVIATION = 400.0  # a law of a larger standard deviation is computed at this one and stretched
 NORMAL_PARTIES = 1000  # from so many parties on, a wide sum of noises has a normal law
@@ -61,6 +62,21 @@ def error(law: PartyLaw, parties: int, confidence: float, size: int | None = Non
     return Error(confidence, absolute, None if size is None else absolute / size)
 
 
+def mean_error(law: PartyLaw, parties: int) -> float:
+    """The mean of |noise| of an entry, where so many parties add noise of this law.
+
+    Args:
+        law: of each party's noise.
+        parties: how many add noise.
+    """
+    deviation = math.sqrt(parties * float(law.variance))
+    if deviation > MAX_COMPUTED_DEVIATION and parties >= NORMAL_PARTIES:
+        return deviation * math.sqrt(2 / math.pi)
+    weights, stretch = _stretched_weights(law, parties)
+    half = len(weights) // 2
+    return 2 * stretch * float(np.arange(half) @ weights[:half])
+
+
 def room(law: PartyLaw, parties: int, length: int, probability: Exact) -> int:
     """A bound on |sum of noise| that some entry of the vector exceeds with at most this probability: headroom mod R.
 
@@ -80,7 +96,7 @@ def room(law: PartyLaw, parties: int, length: int, probability: Exact) -> int:
     require(0 < chance < 1, f"probability must be between 0 and 1, got {probability}")
     log_ratio = math.log(2 * length) - math.log(chance.numerator) + math.log(chance.denominator)
     normal_s = math.sqrt(2 * log_ratio / max(parties * float(law.variance), 1e-100))  # the best s for normal noise
-    largest_s = float(1 / law.scale) if isinstance(law, DiscreteLaplace) else 50.0
+    largest_s = float(1 / law.scale) if isinstance(law, DiscreteLaplace | Polya) else 50.0
     s = min(largest_s, 1e3 * normal_s) * np.logspace(-6, 0, 4000, endpoint=False)
     return math.ceil(float(((parties * _log_moments(law, s) + log_ratio) / s).min())) + 1
 
@@ -110,10 +126,16 @@ def _quantile(law: PartyLaw, parties: int, confidence: float) -> int:
     deviation = math.sqrt(parties * float(law.variance))
     if deviation > MAX_COMPUTED_DEVIATION and parties >= NORMAL_PARTIES:
         return math.ceil(deviation * NormalDist().inv_cdf((1 + confidence) / 2))
-    stretch = max(1.0, deviation / MAX_COMPUTED_DEVIATION)
-    weights = _sum_weights(_shrunk(law, stretch) if stretch > 1 else law, parties, deviation / stretch)
+    weights, stretch = _stretched_weights(law, parties)
     within = weights[0] + np.concatenate([[0.0], 2 * np.cumsum(weights[1 : len(weights) // 2])])
     return math.ceil(float(np.searchsorted(within, confidence)) * stretch)
+
+
+def _stretched_weights(law: PartyLaw, parties: int) -> tuple[NDArray[np.float64], float]:
+    """The weights of the sum, or of one that is narrower by a factor, and the factor."""
+    deviation = math.sqrt(parties * float(law.variance))
+    stretch = max(1.0, deviation / MAX_COMPUTED_DEVIATION)
+    return _sum_weights(_shrunk(law, stretch) if stretch > 1 else law, parties, deviation / stretch), stretch
 
 
 def _shrunk(law: PartyLaw, stretch: float) -> PartyLaw:
@@ -123,6 +145,8 @@ def _shrunk(law: PartyLaw, stretch: float) -> PartyLaw:
         return DiscreteLaplace(law.scale / factor)
     if isinstance(law, DiscreteGaussian):
         return DiscreteGaussian(law.sigma_squared / factor**2)
+    if isinstance(law, Polya):
+        return Polya(law.scale / factor, law.parties)
     return Skellam(law.variance / factor**2)
 
 
@@ -133,6 +157,9 @@ def _sum_weights(law: PartyLaw, parties: int, deviation: float) -> NDArray[np.fl
     if isinstance(law, Skellam):
         angles = 2 * np.pi * np.fft.rfftfreq(size)
         spectrum = np.exp(parties * float(law.variance) * (np.cos(angles) - 1))
+    elif isinstance(law, Polya):
+        q, cosines = math.exp(-float(1 / law.scale)), np.cos(2 * np.pi * np.fft.rfftfreq(size))
+        spectrum = ((1 - q) ** 2 / (1 - 2 * q * cosines + q * q)) ** (parties / law.parties)
     else:
         exponent = (
             np.abs(y) / float(law.scale) if isinstance(law, DiscreteLaplace) else y * y / float(2 * law.sigma_squared)
@@ -147,6 +174,8 @@ def _log_moments(law: PartyLaw, s: NDArray[np.float64]) -> NDArray[np.float64]:
     if isinstance(law, DiscreteLaplace):
         rate = float(1 / law.scale)
         return 2 * math.log(-math.expm1(-rate)) - np.log(-np.expm1(s - rate)) - np.log(-np.expm1(-s - rate))
+    if isinstance(law, Polya):
+        return _log_moments(law.whole, s) / law.parties
     if isinstance(law, DiscreteGaussian):
         return s * s * float(law.sigma_squared) / 2
     return float(law.variance) * (np.cosh(s) - 1)

@@ -1,7 +1,9 @@
 """Noise that is the sum of many parties' noises; each party adds a fraction of the variance.
 
 The guarantee depends on the honest parties alone: only their variance counts, and what others add is post-processing.
-Two laws can be split among parties:
+Three laws can be split among parties:
+
+- discrete Laplace, into Polya noise (see `polya`): the sum has exactly this law, and is purely private;
 
 - Skellam, the difference of two Poisson variables: sums of Skellam noise are Skellam noise. Exact sampling takes longer
   the larger the variance is (Agarwal, Kairouz and Liu 2021);
@@ -15,10 +17,11 @@ from fractions import Fraction
 from ..arguments import convert
 from ..errors import LocalProtocolError, require
 from .budget import ApproxDp, Budget, PureDp, RenyiDp, ZCdp, positive
-from .calibrate import PARAMETER_BITS, budget_rho, calibrate, smallest_sufficient
+from .calibrate import PARAMETER_BITS, budget_rho, calibrate, discrete_laplace, smallest_sufficient
 from .conversion import renyi_line_delta, zcdp_delta
 from .exact import exp_upper, round_up, sqrt_upper
 from .mechanisms import DiscreteGaussian, DiscreteLaplace
+from .polya import POLYA_SCALE_MAX, Polya
 from .sensitivity import Sensitivity
 
 SKELLAM_VARIANCE_MAX = 1 << 12  # of one party: beyond it sampling slows down, and the discrete Gaussian is as good
@@ -120,32 +123,49 @@ class GaussianSum:
         return exp_upper(max(_TERM_MIN, -2 * _PI_SQUARED * self.sigma_squared * Fraction(k, k + 1)))
 
 
-PartyLaw = DiscreteLaplace | DiscreteGaussian | Skellam
+PartyLaw = DiscreteLaplace | DiscreteGaussian | Skellam | Polya
+SumLaw = DiscreteLaplace | DiscreteGaussian | Skellam | GaussianSum
 
 
-def calibrate_distributed(budget: Budget, sensitivity: Sensitivity, parties: int, length: int) -> PartyLaw:
+def calibrate_distributed(
+    budget: Budget, sensitivity: Sensitivity, parties: int, length: int, *, polya: bool = True
+) -> PartyLaw:
     """The law of each honest party's noise, so that the sum of their noises keeps to the budget.
 
-    It is Skellam for an (epsilon, delta) budget and a variance of about SKELLAM_VARIANCE_MAX for each party at most,
-    else the discrete Gaussian. A single party adds what `calibrate` says.
+    A pure budget takes Polya noise. Others take it, too, where its variance is less than that of the other law: this is
+    Skellam for an (epsilon, delta) budget and a variance of about SKELLAM_VARIANCE_MAX for each party at most, else the
+    discrete Gaussian. A single party adds what `calibrate` says.
 
     Args:
         budget: what the release may reveal.
         sensitivity: of the vector that is released.
         parties: how many are honest.
         length: entries of the vector.
+        polya: whether Polya noise may be chosen; it was not before there was any.
 
     Raises:
-        LocalProtocolError: the budget is pure and there is more than one party, or a number is out of range.
+        LocalProtocolError: a number is out of range, or the budget is pure and its noise too wide to be shared.
     """
     require(parties >= 1, f"at least one party must be honest, got {parties}")
     require(length >= 1, f"length must be at least 1, got {length}")
     if parties == 1:
         return calibrate(budget, sensitivity)
+    laplace = discrete_laplace(budget, sensitivity)
+    shared = Polya(laplace.scale, parties) if polya and laplace.scale <= POLYA_SCALE_MAX else None
     if isinstance(budget, PureDp):
-        raise LocalProtocolError(
-            f"no noise that {parties} parties share is purely private: give rho, or epsilon and delta"
-        )
+        if shared is None:
+            raise LocalProtocolError(
+                f"Laplace noise that {parties} parties share may have a scale of {POLYA_SCALE_MAX:,} at most, and this"
+                f" budget takes {float(laplace.scale):,.0f}: give a larger epsilon, rho, or epsilon and delta"
+            )
+        return shared
+    other = _gaussian_or_skellam(budget, sensitivity, parties, length)
+    return shared if shared is not None and shared.variance < float(other.variance) else other
+
+
+def _gaussian_or_skellam(
+    budget: ZCdp | ApproxDp, sensitivity: Sensitivity, parties: int, length: int
+) -> DiscreteGaussian | Skellam:
     # Start from each party's share of the variance that one Gaussian would have.
     rho = budget_rho(budget)
     start = round_up(sensitivity.l2_squared / (2 * rho * parties), PARAMETER_BITS)
@@ -163,18 +183,21 @@ def calibrate_distributed(budget: Budget, sensitivity: Sensitivity, parties: int
     return DiscreteGaussian(smallest_sufficient(start, gaussian_suffices))
 
 
-def sum_law(law: PartyLaw, parties: int, length: int) -> PartyLaw | GaussianSum:
+def sum_law(law: PartyLaw, parties: int, length: int) -> SumLaw:
     """The law of the sum of several parties' noises, each of one law.
 
     Raises:
-        LocalProtocolError: it is Laplace noise of more than one party.
+        LocalProtocolError: it is whole Laplace noise of more than one party, or Polya noise of too few.
     """
     if isinstance(law, Skellam):
         return Skellam(law.variance * parties)
+    if isinstance(law, Polya):
+        require(parties >= law.parties, f"{law.parties} parties' noise is one whole, got that of {parties}")
+        return law.whole  # and what more parties add, which is post-processing
     if parties == 1:
         return law
     if isinstance(law, DiscreteLaplace):
         raise LocalProtocolError(
-            "Laplace noise cannot be shared: no guarantee is known here for its sum; use Gaussian or Skellam noise"
+            "whole Laplace noise of several parties has no law that is known here: let them share it by Polya noise"
         )
     return GaussianSum(law.sigma_squared, parties, length)

@@ -12,18 +12,23 @@ from numpy.typing import NDArray
 from ..arguments import convert, in_place, octets, whole
 from ..errors import ArgumentTypeError, LocalProtocolError, require
 from ..masking import SEED_BYTES
+from .convolution import WHOLE
 from .distributed import PartyLaw
 from .exact import text
 from .mechanisms import DiscreteGaussian, DiscreteLaplace
+from .polya import Polya
 from .samplers import (
     MAX_SCALE,
     MAX_SCANNED_VARIANCE,
     ExactGaussian,
     ExactLaplace,
+    ExactPolya,
     ExactSkellam,
     IsochronousGaussian,
     IsochronousLaplace,
+    IsochronousPolya,
     IsochronousSkellam,
+    IsochronousWideGaussian,
     Rand,
     Sampler,
     Samples,
@@ -89,7 +94,8 @@ class Noise:
         may be asked again keeps what it has sent, and sends that. A party that must be able to draw the same noise
         again, such as after a crash before the answer was stored, derives the secret from a key by a pseudorandom
         function of what it answers, such as task and batch. The same secret, share and plan give the same noise on any
-        machine, as long as `secagg.dp.seeds.VERSION` is the same. Another share or plan gives unrelated noise.
+        machine, as long as `secagg.dp.seeds.VERSION` and the plan's form of samples are the same. Another share or plan
+        gives unrelated noise.
 
         Args:
             share: share[length] mod R (see `secagg.vector`), as of Prio3's Field64; share[length, 2] where an element
@@ -145,7 +151,7 @@ def sampler_of(law: PartyLaw, *, isochronous: bool) -> Sampler:
     if sampler is None:
         raise LocalProtocolError(
             f"the noise is too wide for isochronous samples, got {describe(law)}: a Laplace scale may be at most"
-            f" {MAX_SCALE:,}, the variance of other noise at most {MAX_SCANNED_VARIANCE:,}; exact samples may be wider"
+            f" {MAX_SCALE:,}, a Gaussian deviation too, the variance of Skellam noise at most {MAX_SCANNED_VARIANCE:,}"
         )
     require(sampler.total_variation <= TOTAL_VARIATION_MAX, "the sampler is too far from its law")
     return sampler
@@ -161,7 +167,10 @@ def isochronous_sampler(law: PartyLaw) -> Sampler | None:
         if isinstance(law, DiscreteLaplace):
             return IsochronousLaplace(law.scale)
         if isinstance(law, DiscreteGaussian):
-            return IsochronousGaussian(law.sigma_squared)
+            form = IsochronousGaussian if law.sigma_squared <= WHOLE else IsochronousWideGaussian
+            return form(law.sigma_squared)
+        if isinstance(law, Polya):
+            return IsochronousPolya(law.scale, law.parties)
         return IsochronousSkellam(law.variance)
     except ValueError:
         return None
@@ -178,12 +187,14 @@ def exact_sampler(law: PartyLaw) -> Sampler:
             return ExactLaplace(law.scale)
         if isinstance(law, DiscreteGaussian):
             return ExactGaussian(law.sigma_squared)
+        if isinstance(law, Polya):
+            return ExactPolya(law.scale, law.parties)
         return ExactSkellam(law.variance)
     except ValueError as problem:
         raise LocalProtocolError(f"this noise cannot be sampled: {problem}") from None
 
 
 def describe(law: PartyLaw) -> str:
-    """A law by name and parameter, such as DiscreteLaplace(scale = 2)."""
-    name, (parameter, value) = type(law).__name__, next(iter(vars(law).items()))
-    return f"{name}({parameter} = {text(value)})"
+    """A law by name and parameters, such as DiscreteLaplace(scale = 2)."""
+    parameters = ", ".join(f"{name} = {text(Fraction(value))}" for name, value in vars(law).items())
+    return f"{type(law).__name__}({parameters})"

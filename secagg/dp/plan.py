@@ -4,6 +4,7 @@ A plan is made once, before any data is there, and given to every party. Each pa
 role.
 """
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
@@ -11,12 +12,13 @@ from typing import Self
 
 from ..arguments import convert, flag, whole
 from ..errors import require
-from .accuracy import Error, error, room
+from .accuracy import Error, error, mean_error, room
 from .budget import ApproxDp, Budget, Guarantee
-from .distributed import GaussianSum, PartyLaw, calibrate_distributed, sum_law
+from .distributed import PartyLaw, SumLaw, calibrate_distributed, sum_law
 from .exact import Exact, power_above, round_up
 from .form import is_isochronous, law_budget
 from .noise import Noise, describe, sampler_of
+from .polya import Polya
 from .samplers import Sampler
 from .sensitivity import Neighbours, Sensitivity
 
@@ -84,8 +86,7 @@ class Plan:
 
     Each of these takes `isochronous`. True asks for samples whose time does not depend on them, and raises
     `LocalProtocolError` where the noise is too wide for that or delta cannot pay for it. False asks for exact samples.
-    By default samples are exact under a pure budget, and under other budgets isochronous where that is possible. Wide
-    Gaussian or Skellam noise is slow then: at a variance of 2**20 a sample takes 7 microseconds, an exact one 0.1.
+    By default samples are exact under a pure budget, and under other budgets isochronous where that is possible.
 
     Attributes:
         budget: what a privacy unit's data may reveal.
@@ -150,6 +151,7 @@ class Plan:
         honest: int = 1,
         unit: Unit = REPORT,
         isochronous: bool | None = None,
+        polya: bool = True,
     ) -> Self:
         """Each Aggregator adds noise to its aggregate share: it protects from the Collector and the other Aggregators.
 
@@ -165,6 +167,7 @@ class Plan:
             honest: how many of them are assumed to be honest.
             unit: the privacy unit.
             isochronous: the form of the samples, see the class.
+            polya: whether Polya noise may be chosen; False for tasks from before there was any.
 
         Raises:
             LocalProtocolError: honest is not 1 .. count, the sensitivity is not for replace-one, or no such noise keeps
@@ -173,7 +176,7 @@ class Plan:
         count, honest = whole(count, "count"), whole(honest, "honest")
         require(1 <= honest <= count, f"honest must be 1 .. {count}, the number of Aggregators, got {honest}")
         cls._require_replace_one(sensitivity)
-        return cls._make(budget, sensitivity, length, unit, Place.AGGREGATORS, count, honest, isochronous)
+        return cls._make(budget, sensitivity, length, unit, Place.AGGREGATORS, count, honest, isochronous, polya)
 
     @classmethod
     def distributed(
@@ -205,8 +208,8 @@ class Plan:
             isochronous: the form of the samples, see the class.
 
         Raises:
-            LocalProtocolError: not corrupt < survivors <= clients, the sensitivity is not for replace-one, the budget
-                is pure and there is more than one honest client, or no such noise keeps to the budget.
+            LocalProtocolError: not corrupt < survivors <= clients, the sensitivity is not for replace-one, or no such
+                noise keeps to the budget.
         """
         clients, survivors = whole(clients, "clients"), whole(survivors, "survivors")
         corrupt = whole(corrupt, "corrupt")
@@ -259,6 +262,7 @@ class Plan:
         parties: int,
         honest: int,
         isochronous: bool | None,
+        polya: bool = True,
     ) -> Self:
         length = whole(length, "length")
         isochronous = None if isochronous is None else flag(isochronous, "isochronous")
@@ -268,7 +272,11 @@ class Plan:
 
         # The law must keep to the budget that is left after the samples' distance from it.
         law = calibrate_distributed(
-            law_budget(budget, samples, isochronous), sensitivity.times(unit.reports), honest, entries
+            law_budget(budget, samples, isochronous),
+            sensitivity.times(unit.reports),
+            honest,
+            entries,
+            polya=flag(polya, "polya"),
         )
         isochronous = is_isochronous(budget, samples, law, isochronous)
         return cls(budget, sensitivity, unit, length, place, parties, honest, law, isochronous)
@@ -359,6 +367,17 @@ class Plan:
         """
         return error(self.law, self._adding(parties), confidence, size)
 
+    def mean_error(self, *, parties: int | None = None) -> float:
+        """The mean of the absolute error of an entry of the result.
+
+        Args:
+            parties: how many parties added noise, honest .. parties of the plan; by default all.
+
+        Raises:
+            LocalProtocolError: the number is out of range.
+        """
+        return mean_error(self.law, self._adding(parties))
+
     def room(self, probability: Exact = WRAP_PROBABILITY) -> int:
         """A bound on every entry's |noise|: the headroom that a sum mod R needs (`Params.for_inputs(room=...)`).
 
@@ -377,9 +396,11 @@ class Plan:
             ("guarantee", f"{self.budget} for {self.unit}, {self.sensitivity.neighbours.value}{self._closeness()}"),
             ("sensitivity", f"{self.sensitivity} of a report"),
             ("noise", f"{describe(self.law)} by {self.place.party.value}, on {entries}"),
+            ("variance", self._variance_text()),
             ("samples", self._form()),
             ("over-noise", f"up to {float(self.over_noise()):.3g} x the variance that is needed"),
             *(("assumed", assumption) for assumption in self.assumptions()),
+            *(("otherwise", fewer) for fewer in self._fewer()),
         ]
 
     def assumptions(self) -> list[str]:
@@ -405,6 +426,24 @@ class Plan:
             return ""
         return f", but for a total variation of {power_above(self.total_variation)}"
 
+    def _variance_text(self) -> str:
+        """Of an entry of the result, where the fewest parties add noise and where all do."""
+        least, most = self.variance(self.honest), self.variance()
+        if self.honest == self.parties or self.place is Place.LOCAL:
+            return f"{most:.3g} of each entry"
+        return f"{most:.3g} of each entry if all {self.parties:,} add noise; the guarantee counts on {least:.3g}"
+
+    def _fewer(self) -> list[str]:
+        """What holds where fewer parties are honest: of Polya noise a larger epsilon, and no delta."""
+        if not isinstance(self.law, Polya):
+            return []
+        numbers = dict.fromkeys(max(1, number) for number in (self.honest - 1, self.honest // 2))
+        return [
+            f"with {number} of {self.honest} honest, at most"
+            f" {_three_digits_up(self.law.epsilon_of(number, self._unit_sensitivity))}-DP"
+            for number in numbers
+        ]
+
     def _form(self) -> str:
         if not self.isochronous:
             return "exact, in a time that depends on them"
@@ -421,7 +460,7 @@ class Plan:
         return self.honest * self._unit_entries
 
     @property
-    def _total(self) -> PartyLaw | GaussianSum:
+    def _total(self) -> SumLaw:
         """The law of the honest parties' noise."""
         return sum_law(self.law, self.honest, self._unit_entries)
 
@@ -438,3 +477,9 @@ class Plan:
         count = self.parties if parties is None else whole(parties, "parties")
         require(self.honest <= count <= self.parties, f"parties must be {self.honest} .. {self.parties}, got {count}")
         return count
+
+
+def _three_digits_up(value: float) -> str:
+    """Not less than a positive number, in three digits."""
+    digits = 2 - math.floor(math.log10(value))
+    return f"{math.ceil(value * (1 + 1e-9) * 10**digits) / 10**digits:.3g}"

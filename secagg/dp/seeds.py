@@ -11,12 +11,15 @@ with (RFC 8446, section 3)
     struct {
       uint16 version;             /* VERSION */
       opaque sampler<1..2^8-1>;   /* law and form, such as IsochronousGaussian */
-      opaque scale<1..2^8-1>;     /* the law's parameter, exactly, such as 22/7: ExactLaplace's scale and so on */
+      opaque scale<1..2^8-1>;     /* the law's parameters, exactly, such as 22/7: ExactLaplace's scale and so on; of
+                                     Polya noise scale and parties, such as 22/7, 67/1 */
       uint64 length;              /* samples that are drawn */
       uint128 modulus;            /* of the share; 0 for signed integers, and without a share */
       enum { share(1), context(2), (255) } Bound;
       opaque digest[32];          /* SHA-256 of the share before noise, or of the caller's context */
     } Draw;
+
+A form that takes the place of another for some laws has a name of its own, and so other seeds.
 
 A share is hashed as it lies in memory on a little-endian machine.
 """
@@ -64,16 +67,15 @@ class Draw(Struct):
         """The draw of a sampler.
 
         Args:
-            sampler: of one parameter, the law's scale.
+            sampler: its parameters are numbers, the law's scale first.
             length: how many samples are drawn.
             modulus: of the share; 0 for signed integers, and without a share.
             bound: what the digest is of.
             digest: SHA-256 of the share before noise, or of the caller's context.
         """
-        (scale,) = vars(sampler).values()
-        numerator, denominator = Fraction(scale).as_integer_ratio()
-        name = type(sampler).__name__
-        return cls(VERSION, name.encode(), f"{numerator}/{denominator}".encode(), length, modulus, bound, digest)
+        parameters = [Fraction(value).as_integer_ratio() for value in vars(sampler).values()]
+        scale = ", ".join(f"{numerator}/{denominator}" for numerator, denominator in parameters)
+        return cls(VERSION, type(sampler).__name__.encode(), scale.encode(), length, modulus, bound, digest)
 
     def seed(self, secret: bytes) -> bytes:
         """The seed of this draw, 16 bytes, as secret as its noise.

@@ -1,8 +1,8 @@
-"""Thresholds of symmetric discrete laws: the first binary digits of their probabilities, proven digit by digit.
+"""Thresholds of discrete laws: the first binary digits of their probabilities, proven digit by digit.
 
-A law is given by the quotients r_k = P[X = k] / P[X = k - 1], k >= 1, which must descend.  A real number is bounded
-from both sides by integers in fixed point: (low, high) stands for low / 2**point .. high / 2**point.  Products are
-rounded outwards.  Where the bounds leave a digit open, everything is computed again with more digits.
+A law, symmetric or on 0, 1, 2, ..., is given by the quotients r_k = P[X = k] / P[X = k - 1], k >= 1.  A real number is
+bounded from both sides by integers in fixed point: (low, high) stands for low / 2**point .. high / 2**point.  Products
+are rounded outwards.  Where the bounds leave a digit open, everything is computed again with more digits.
 
 `gaussian_quotients` and `laplace_probabilities` need exp, which `decimal` rounds correctly; `skellam_quotients` needs
 arithmetic only.
@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, count
 from math import isqrt
 
 BITS = 128  # of a threshold, as the kernels take it
 
 Bounds = tuple[int, int]
 Quotients = Callable[[int], Iterator[Bounds]]  # point -> r_1, r_2, r_3, ...
+Supremum = Callable[[int], int]  # point -> an upper bound on all quotients, below 1
 
 
 @dataclass(frozen=True)
@@ -34,33 +35,39 @@ class Cumulative:
     beyond: Fraction
 
 
-def cumulative(quotients: Quotients, bits: int = BITS) -> Cumulative:
+def cumulative(
+    quotients: Quotients, bits: int = BITS, *, sides: int = 2, supremum: Supremum | None = None
+) -> Cumulative:
     """The table of a law.
 
     Args:
         quotients: of the law.
         bits: of a threshold.
+        sides: 2 of a symmetric law, 1 of one on 0, 1, 2, ...
+        supremum: of quotients that do not descend; None where they do.
     """
     point = bits + 96
     while True:
-        table = _cumulative(quotients(point), point, bits)
+        table = _cumulative(quotients(point), point, bits, sides, None if supremum is None else supremum(point))
         if table is not None:
             return table
         point += 64
 
 
-def _cumulative(quotients: Iterator[Bounds], point: int, bits: int) -> Cumulative | None:
+def _cumulative(
+    quotients: Iterator[Bounds], point: int, bits: int, sides: int, supremum: int | None
+) -> Cumulative | None:
     """The table, or None if a digit is not certain at this precision."""
     one = 1 << point
 
     # The weights P[X = k] / P[X = 0] from both sides, until those that are left out are too small to matter.
     lows, highs = [one], [one]
-    largest_quotients = []
+    largest_quotients = []  # of this one and those that follow
     for low, high in quotients:
-        largest_quotients.append(high)
+        largest_quotients.append(high if supremum is None else supremum)
         lows.append(lows[-1] * low >> point)
         highs.append(-(-highs[-1] * high >> point))
-        rest = highs[-1] * one // (one - high) + 1  # at least all weights from here on
+        rest = highs[-1] * one // (one - largest_quotients[-1]) + 1  # at least all weights from here on
         if rest < 1 << (point - bits - 32):
             break
     else:
@@ -69,15 +76,15 @@ def _cumulative(quotients: Iterator[Bounds], point: int, bits: int) -> Cumulativ
     # Their tails, and the sum of all weights, which is 1 / P[X = 0].
     low_tails = list(accumulate(reversed(lows[1:])))
     high_tails = list(accumulate(reversed(highs[1:]), initial=rest))[1:]
-    low_total, high_total = one + 2 * low_tails[-1], one + 2 * high_tails[-1]
+    low_total, high_total = one + sides * low_tails[-1], one + sides * high_tails[-1]
 
-    # P[|X| >= k] is twice a tail by the total. Its digits are certain if both bounds agree on them.
-    thresholds = [(low << bits + 1) // high_total for low in reversed(low_tails)]
-    if thresholds != [(high << bits + 1) // low_total for high in reversed(high_tails)]:
+    # P[|X| >= k] is a tail, of both sides, by the total. Its digits are certain if both bounds agree on them.
+    thresholds = [(sides * low << bits) // high_total for low in reversed(low_tails)]
+    if thresholds != [(sides * high << bits) // low_total for high in reversed(high_tails)]:
         return None
-    count = sum(1 for threshold in thresholds if threshold)
-    # From k on, P[|X| >= k + 1] is at most r_(k + 1) P[|X| >= k], since quotients descend.
-    return Cumulative(thresholds[:count], Fraction(one, (one - largest_quotients[count]) << bits))
+    positive = sum(1 for threshold in thresholds if threshold)
+    # From k on, P[|X| >= k + 1] is at most P[|X| >= k] times the largest quotient from there on.
+    return Cumulative(thresholds[:positive], Fraction(one, (one - largest_quotients[positive]) << bits))
 
 
 def gaussian_quotients(sigma_squared: Fraction) -> Quotients:
@@ -112,6 +119,23 @@ def skellam_quotients(variance: Fraction) -> Quotients:
         return reversed(descending)
 
     return quotients
+
+
+def negative_binomial_quotients(scale: Fraction, parties: int) -> Quotients:
+    """r_k = q (k - 1 + 1/h) / k, which ascend to q = exp(-1 / scale), with h parties: NB(1/h, q), on 0, 1, 2, ..."""
+
+    def quotients(point: int) -> Iterator[Bounds]:
+        low, high = exp_minus(1 / scale, point)
+        for k in count(1):
+            numerator, denominator = (k - 1) * parties + 1, k * parties
+            yield low * numerator // denominator, -(-high * numerator // denominator)
+
+    return quotients
+
+
+def negative_binomial_supremum(scale: Fraction) -> Supremum:
+    """q = exp(-1 / scale), from above."""
+    return lambda point: exp_minus(1 / scale, point)[1]
 
 
 def laplace_probabilities(scale: Fraction, bits: int = BITS) -> tuple[list[int], Fraction]:

@@ -5,10 +5,10 @@ an L2 norm, rotates it if the parties agreed on that, counts it in steps of a gr
 the result is too long. It adds its share of the noise, and gives the result mod R to the protocol. The server centres
 the sum, counts steps back to values, and undoes the rotation.
 
-Two things differ from the paper. The noise is Skellam or discrete Gaussian noise, as `secagg.dp.Plan.distributed`
-chooses, and only honest survivors' noise counts. And R is so large that the sum of inputs cannot wrap around, and the
-sum with its noise wraps around with a chance of at most 2^-40; the paper lets R be smaller, at the price of rare large
-errors.
+Two things differ from the paper. The noise is Skellam, Polya or discrete Gaussian noise, as
+`secagg.dp.Plan.distributed` chooses, and only honest survivors' noise counts. And R is so large that the sum of inputs
+cannot wrap around, and the sum with its noise wraps around with a chance of at most 2^-40; the paper lets R be smaller,
+at the price of rare large errors.
 
 **The grid** costs accuracy in two ways. Rounding adds up to 1/4 of a squared step to the variance for each client, and
 it lengthens vectors, so that they need more noise (`dp.rounded_norm_squared`). By default the norm has so many steps, a
@@ -407,6 +407,7 @@ class NoisySum(Encoding[Arrays]):
             "steps": int(self.steps),
             "unit": [int(self.unit.reports), self.unit.span],
             "isochronous": bool(self.plan.isochronous),
+            "law": type(self.plan.law).__name__,
         }
         return Binding("noisy sum", terms)
 

@@ -17,6 +17,7 @@ from secagg.dp.samplers import (
     IsochronousGaussian,
     IsochronousLaplace,
     IsochronousSkellam,
+    IsochronousWideGaussian,
 )
 
 LENGTH = 2000
@@ -24,6 +25,7 @@ SECRET = bytes(range(16))
 COUNTS = np.arange(LENGTH) * 5 % 1000  # the share that is to be hidden
 FORMS: list[Callable[[Fraction], Any]] = [
     ExactGaussian, ExactLaplace, ExactSkellam, IsochronousGaussian, IsochronousLaplace, IsochronousSkellam,
+    IsochronousWideGaussian,
 ]  # fmt: skip
 
 

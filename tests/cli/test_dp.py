@@ -74,7 +74,7 @@ def test_every_place() -> None:
     budget, sensitivity = ApproxDp(1, "1e-6"), Sensitivity.histogram(N)
     plan = Plan.distributed(budget, sensitivity, 10, clients=50, survivors=34, corrupt=16)
     assert laws["distributed"]["over_noise"] == float(plan.over_noise())
-    assert laws["distributed"]["noise"] == {"kind": "Skellam", "variance": str(vars(plan.law)["variance"])}
+    assert laws["distributed"]["noise"] == {"kind": "Polya", "scale": "2", "parties": "18"}
     assert laws["central"]["noise"] == laws["local"]["noise"]
     assert laws["local"]["deviation"] == pytest.approx(50**0.5 * laws["central"]["deviation"])
     assert laws["aggregators"]["over_noise"] == 1.5
@@ -166,7 +166,7 @@ EPSILON = ("--epsilon", "1")
      (("calibrate", *EPSILON, *HISTOGRAM, "--place", "local"), "--place local needs --clients, which is missing"),
      (("calibrate", *EPSILON, *HISTOGRAM, "--place", "mars"), "--place must be one of local, distributed"),
      (("calibrate", *EPSILON, *HISTOGRAM, "--neighbours", "add-remove"), "only a central plan can be add-remove"),
-     (("calibrate", *EPSILON, *HISTOGRAM, "--place", "distributed", "--clients", "9"), "purely private"),
+     (("calibrate", "--epsilon", "1e-4", *HISTOGRAM, "--place", "distributed", "--clients", "9"), "a scale of 4,096"),
      (("calibrate", *EPSILON, *HISTOGRAM, "--reports-per-client", "2"), "say over which span"),
      (("calibrate", *EPSILON, *HISTOGRAM, "--confidence", "1"), "confidence must be above 0"),
      (("calibrate", "--epsilon", "1e-20", *HISTOGRAM), "this noise cannot be sampled: scale must be"),
@@ -175,7 +175,7 @@ EPSILON = ("--epsilon", "1")
      (("calibrate", "--epsilon", "inf", *HISTOGRAM), "epsilon must be a number"),
      (("calibrate", "--epsilon", "0,5", *HISTOGRAM), "epsilon must be a number"),
      (("epsilon-for", "--relative-error", "2%", "--count", "500"), "the sensitivity is missing"),
-     (("calibrate", "--rho", "1e-7", *HISTOGRAM, "--length", "3", "--isochronous"), "too wide for isochronous samples"),
+     (("calibrate", "--rho", "1e-25", *HISTOGRAM, "--length", "3", "--isochronous"), "too wide for isochronous"),
      (("epsilon-for", "--relative-error", "0", "--count", "5", *HISTOGRAM), "relative error must be positive"),
      (("epsilon-for", "--relative-error", "x%", "--count", "5", *HISTOGRAM), "--relative-error must be a number"),
      (("tradeoff", *HISTOGRAM, "--epsilon", "1,,2"), "--epsilon must be values separated by commas"),

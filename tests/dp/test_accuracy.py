@@ -28,8 +28,9 @@ from secagg.dp import (
     tradeoff,
     write_csv,
 )
-from secagg.dp.accuracy import error, room
+from secagg.dp.accuracy import error, mean_error, room
 from secagg.dp.distributed import PartyLaw
+from secagg.dp.polya import Polya
 from secagg.dp.tradeoff import COLUMNS
 from secagg.errors import LocalProtocolError
 
@@ -48,6 +49,7 @@ def weights(law: PartyLaw, reach: int) -> NDArray[np.float64]:
         half = float(law.variance) / 2
         poisson = np.exp([k * math.log(half) - half - math.lgamma(k + 1) for k in range(reach + 1)])
         return np.convolve(poisson, poisson[::-1])
+    assert not isinstance(law, Polya)  # has tests of its own
     raw = np.exp(
         -abs(y) / float(law.scale) if isinstance(law, DiscreteLaplace) else -y * y / float(2 * law.sigma_squared)
     )
@@ -65,6 +67,27 @@ def sum_weights(law: PartyLaw, parties: int) -> NDArray[np.float64]:
 def chance_within(total: NDArray[np.float64], bound: int) -> float:
     middle = len(total) // 2
     return float(total[middle - bound : middle + bound + 1].sum())
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("parties", [1, 2, 5])
+def test_mean_error_is_the_sum_over_outcomes(law: PartyLaw, parties: int) -> None:
+    total = sum_weights(law, parties)
+    reach = len(total) // 2
+    assert mean_error(law, parties) == pytest.approx(float(abs(np.arange(-reach, reach + 1)) @ total), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("law", "parties", "exact"),
+    [
+        (DiscreteLaplace(Fraction(2000)), 1, 2000.0),  # of the continuous law, which is near enough
+        (DiscreteLaplace(Fraction(2000)), 2, 3000.0),
+        (DiscreteGaussian(Fraction(10**8)), 1, 1e4 * math.sqrt(2 / math.pi)),
+        (Skellam(Fraction(10**6)), 10_000, 1e5 * math.sqrt(2 / math.pi)),
+    ],
+)
+def test_mean_error_of_wide_noise(law: PartyLaw, parties: int, exact: float) -> None:
+    assert mean_error(law, parties) == pytest.approx(exact, rel=1e-3)
 
 
 @pytest.mark.parametrize("law", LAWS)

@@ -56,6 +56,7 @@ def delta_by_outcomes(law: Law, difference: int, epsilon: Fraction) -> Decimal:
         return sum((max(Decimal(0), w - factor * p[y + difference]) for y, w in p.items() if y <= edge), Decimal(0))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(epsilons, deltas, differences)
 def test_approx_budget_is_kept_for_every_law(epsilon: Fraction, delta: Fraction, difference: int) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from secagg.dp import ApproxDp, DiscreteGaussian, DiscreteLaplace, Neighbours, PureDp, Sensitivity, ZCdp, calibrate
 from secagg.dp.distributed import SKELLAM_VARIANCE_MAX, GaussianSum, Skellam, calibrate_distributed, sum_law
+from secagg.dp.polya import POLYA_SCALE_MAX, Polya
 from secagg.errors import LocalProtocolError
 
 N = Neighbours.REPLACE_ONE
@@ -134,18 +135,30 @@ def skellam_delta(variance: Fraction, epsilon: Fraction) -> Decimal:
 
 @pytest.mark.parametrize(("epsilon", "delta", "parties"), [("1", "1e-6", 10), ("3", "1e-4", 2), ("1/2", "1e-3", 7)])
 def test_skellam_by_its_own_tail_keeps_to_the_budget(epsilon: str, delta: str, parties: int) -> None:
-    law = calibrate_distributed(ApproxDp(epsilon, delta), ONE, parties, 1)
+    law = calibrate_distributed(ApproxDp(epsilon, delta), ONE, parties, 1, polya=False)
     assert isinstance(law, Skellam)
     assert skellam_delta(law.variance * parties, Fraction(epsilon)) <= Decimal(delta)
     assert skellam_delta(law.variance * parties / 30, Fraction(epsilon)) > Decimal(delta)
 
 
-def test_little_noise_is_skellam_and_much_noise_is_gaussian() -> None:
-    budget = ApproxDp(1, "1e-6")
-    assert isinstance(calibrate_distributed(budget, ONE, 100, 10), Skellam)
-    assert isinstance(calibrate_distributed(budget, Sensitivity.sum(1000, N), 100, 10), DiscreteGaussian)
-    assert isinstance(calibrate_distributed(ZCdp(1), ONE, 100, 10), DiscreteGaussian)
+def test_the_law_of_least_variance_is_chosen() -> None:
+    budget, vector = ApproxDp(1, "1e-6"), Sensitivity.l2_bounded(50, 100, N)
+    assert calibrate_distributed(budget, ONE, 100, 10) == Polya(Fraction(1), 100)
+    assert isinstance(calibrate_distributed(budget, vector, 100, 10), Skellam)
+    assert isinstance(calibrate_distributed(budget, Sensitivity.l2_bounded(10**6, 10**5, N), 100, 10), DiscreteGaussian)
+    assert isinstance(calibrate_distributed(ZCdp("0.01"), ONE, 100, 10), DiscreteGaussian)
+    assert isinstance(calibrate_distributed(ZCdp(1), ONE, 100, 10), Polya)  # parts of a Gaussian have 1/4 at least
     assert calibrate_distributed(budget, ONE, 1, 10) == calibrate(budget, ONE)
+    assert isinstance(calibrate_distributed(budget, ONE, 100, 10, polya=False), Skellam)
+
+
+def test_wide_laplace_noise_is_not_shared() -> None:
+    """Its table would take too long: another law is, or there is none."""
+    most, too_wide = Sensitivity.sum(POLYA_SCALE_MAX, N), Sensitivity.sum(POLYA_SCALE_MAX + 1, N)
+    assert calibrate_distributed(PureDp(1), most, 2, 1) == Polya(Fraction(POLYA_SCALE_MAX), 2)
+    with pytest.raises(LocalProtocolError, match="may have a scale of 4,096 at most, and this budget takes 4,097"):
+        calibrate_distributed(PureDp(1), too_wide, 2, 1)
+    assert isinstance(calibrate_distributed(ApproxDp(1, "1e-6"), too_wide, 2, 1), DiscreteGaussian)
 
 
 def test_parts_waste_little() -> None:
@@ -159,8 +172,6 @@ def test_parts_waste_little() -> None:
 
 
 def test_what_cannot_be_shared() -> None:
-    with pytest.raises(LocalProtocolError, match="no noise that 3 parties share is purely private"):
-        calibrate_distributed(PureDp(1), ONE, 3, 1)
     with pytest.raises(LocalProtocolError, match="at least one party must be honest"):
         calibrate_distributed(ZCdp(1), ONE, 0, 1)
     with pytest.raises(LocalProtocolError, match="length"):
@@ -169,7 +180,9 @@ def test_what_cannot_be_shared() -> None:
         Skellam(Fraction(0))
     with pytest.raises(LocalProtocolError, match="at least 1/4"):
         GaussianSum(Fraction(1, 5), 2, 1)
-    with pytest.raises(LocalProtocolError, match="Laplace noise cannot be shared"):
+    with pytest.raises(LocalProtocolError, match="whole Laplace noise of several parties has no law"):
         sum_law(DiscreteLaplace(Fraction(3)), 2, 1)
+    with pytest.raises(LocalProtocolError, match="3 parties' noise is one whole, got that of 2"):
+        sum_law(Polya(Fraction(3), 3), 2, 1)
     assert not Skellam(Fraction(10**9)).satisfies(ZCdp(1), ONE)
     assert not GaussianSum(Fraction(10**9), 2, 1).satisfies(PureDp(1), ONE)

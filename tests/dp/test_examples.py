@@ -18,6 +18,7 @@ from ..support.processes import ran
 EXAMPLES = ROOT / "examples"
 
 pytest.importorskip("matplotlib", reason="needs matplotlib (the `examples` extra)")
+pytestmark = pytest.mark.slow
 
 Load = Callable[[str], ModuleType]
 

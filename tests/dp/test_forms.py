@@ -15,6 +15,7 @@ from secagg.dp.samplers import (
     IsochronousGaussian,
     IsochronousLaplace,
     IsochronousSkellam,
+    IsochronousWideGaussian,
     Sampler,
 )
 
@@ -46,6 +47,7 @@ def test_words_of_an_exact_sampler_depend_on_its_samples(law: Sampler) -> None:
         (ExactSkellam(Fraction(60)), "07b6f4963543e773"),
         (IsochronousLaplace(Fraction(22, 7)), "f86b4f2f04164bad"),
         (IsochronousGaussian(Fraction(100)), "9d109fd9db53f826"),
+        (IsochronousWideGaussian(Fraction(10**5)), "c20c0aafdf4a4c04"),
         (IsochronousSkellam(Fraction(60)), "07b6f4963543e773"),
     ],
 )

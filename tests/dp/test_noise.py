@@ -23,8 +23,21 @@ from secagg.dp import (
     Skellam,
     ZCdp,
 )
-from secagg.dp.noise import TOTAL_VARIATION_MAX, Noise, exact_sampler, isochronous_sampler
-from secagg.dp.samplers import ExactGaussian, ExactLaplace, IsochronousGaussian, IsochronousLaplace, IsochronousSkellam
+from secagg.dp.form import is_isochronous
+from secagg.dp.noise import TOTAL_VARIATION_MAX, Noise, exact_sampler, isochronous_sampler, sampler_of
+from secagg.dp.polya import Polya
+from secagg.dp.samplers import (
+    MAX_SCANNED_POLYA_SCALE,
+    ExactGaussian,
+    ExactLaplace,
+    ExactPolya,
+    ExactSkellam,
+    IsochronousGaussian,
+    IsochronousLaplace,
+    IsochronousPolya,
+    IsochronousSkellam,
+    IsochronousWideGaussian,
+)
 from secagg.errors import ArgumentTypeError, LocalProtocolError
 
 from ..support import noise_twin
@@ -133,20 +146,37 @@ def test_the_budget_decides_the_form(budget: Any, form: type) -> None:
     assert plan.isochronous == (form is not ExactLaplace)
 
 
-def test_a_cohorts_noise_is_isochronous_skellam_and_too_wide_noise_is_exact() -> None:
+def test_a_cohorts_noise_is_isochronous_whether_narrow_or_wide() -> None:
     cohort: dict[str, Any] = {"clients": 100, "survivors": 67, "corrupt": 33}
-    little = Plan.distributed(ApproxDp(1, "1e-9"), HISTOGRAM, 10, **cohort)
+    least = Plan.distributed(ApproxDp(1, "1e-9"), HISTOGRAM, 10, **cohort)
+    assert type(least.noise_for(Party.CLIENT).sampler) is IsochronousPolya
+    little = Plan.distributed(ApproxDp(1, "1e-9"), Sensitivity.l2_bounded(50, 100, N), 10, **cohort)
     assert type(little.noise_for(Party.CLIENT).sampler) is IsochronousSkellam
+    pure = Plan.distributed(PureDp(1), HISTOGRAM, 10, **cohort)
+    assert type(pure.noise_for(Party.CLIENT).sampler) is ExactPolya
     much = Plan.distributed(ApproxDp(1, "1e-9"), Sensitivity.l2_bounded(10**9, 1000, N), 1000, **cohort)
-    assert type(much.noise_for(Party.CLIENT).sampler) is ExactGaussian
-    assert (much.isochronous, much.keeps_budget) == (False, True)
-    assert much.total_variation == 0
+    assert type(much.noise_for(Party.CLIENT).sampler) is IsochronousWideGaussian
+    assert (much.isochronous, much.keeps_budget) == (True, True)
+
+
+def test_skellam_noise_that_no_plan_takes_is_too_wide_to_be_isochronous() -> None:
+    law = Skellam(Fraction((1 << 20) + 1))
+    assert isochronous_sampler(law) is None
+    assert not is_isochronous(ZCdp(1), 1, law, None)
+    assert isinstance(sampler_of(law, isochronous=False), ExactSkellam)
+    with pytest.raises(LocalProtocolError, match="too wide for isochronous samples"):
+        is_isochronous(ZCdp(1), 1, law, True)
 
 
 @pytest.mark.parametrize(
-    "law", [DiscreteLaplace(Fraction(1, 50)), DiscreteLaplace(Fraction(10**9)), DiscreteGaussian(Fraction(1, 50)),
-            DiscreteGaussian(Fraction(10**5)), Skellam(Fraction(1, 50)), Skellam(Fraction(3000))],
-)  # fmt: skip
+    "law",
+    [
+        *(DiscreteLaplace(Fraction(scale)) for scale in ("1/50", 10**9)),
+        *(DiscreteGaussian(Fraction(variance)) for variance in ("1/50", 10**5, 1 << 80)),
+        *(Skellam(Fraction(variance)) for variance in ("1/50", 3000)),
+        *(Polya(Fraction(scale), 100) for scale in ("1/50", MAX_SCANNED_POLYA_SCALE)),
+    ],
+)
 def test_isochronous_samplers_are_near_enough(law: Any) -> None:
     sampler = isochronous_sampler(law)
     assert sampler is not None
@@ -169,7 +199,7 @@ def test_noise_that_nobody_can_sample() -> None:
     plan = Plan.central(PureDp("1e-20"), HISTOGRAM, 1)
     with pytest.raises(LocalProtocolError, match="this noise cannot be sampled: scale"):
         plan.noise_for(Party.COLLECTOR)
-    assert isochronous_sampler(DiscreteGaussian(Fraction(2**21))) is None
+    assert isochronous_sampler(DiscreteGaussian(Fraction(2**81))) is None
 
 
 @pytest.mark.parametrize(

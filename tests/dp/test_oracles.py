@@ -109,10 +109,10 @@ def test_what_a_ledger_takes_keeps_to_its_total_by_the_accountant(
 
 
 @pytest.mark.parametrize(("difference", "kind"), [(3, Skellam), (60, DiscreteGaussian)])
-def test_what_honest_clients_add_together_keeps_to_the_budget_by_the_accountant(difference: int, kind: type) -> None:
+def test_what_honest_parties_add_together_keeps_to_the_budget_by_the_accountant(difference: int, kind: type) -> None:
     """Skellam noise, and where that is too slow discrete Gaussian: the exact law of the sum, by convolution."""
     budget = ApproxDp(1, "1e-6")
-    plan = Plan.distributed(budget, Sensitivity.sum(difference, N), 1, clients=4, survivors=3, corrupt=1)
+    plan = Plan.aggregators(budget, Sensitivity.sum(difference, N), 1, count=3, honest=2, polya=False)
     assert (plan.honest, type(plan.law)) == (2, kind)
     if isinstance(plan.law, Skellam):
         total = skellam(2 * plan.law.variance)

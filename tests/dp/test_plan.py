@@ -83,8 +83,7 @@ def test_every_plan_keeps_to_its_budget_and_half_its_noise_does_not(budget: Any,
         Plan.local(budget, sensitivity, 1000, clients=50),
         Plan.aggregators(budget, sensitivity, 1000, unit=Unit(3, "a day")),
     ]
-    if not isinstance(budget, PureDp):
-        plans.append(distributed(budget, sensitivity))
+    plans.append(distributed(budget, sensitivity))
     for plan in plans:
         assert plan.keeps_budget
         assert not Plan(**{**vars(plan), "law": weaker(plan.law)}).keeps_budget
@@ -108,9 +107,9 @@ def test_one_release_fits_a_ledger_of_the_same_budget() -> None:
 
 
 def weaker(law: Any) -> Any:
-    """A tenth less of a law's parameter."""
-    (value,) = vars(law).values()
-    return type(law)(value * Fraction(9, 10))
+    """A tenth less of a law's first parameter."""
+    value, *others = vars(law).values()
+    return type(law)(value * Fraction(9, 10), *others)
 
 
 def test_local_noise_is_for_one_report() -> None:
@@ -202,22 +201,34 @@ def test_a_unit_of_many_reports_and_many_honest_parties_add_up_their_distance() 
 def test_delta_pays_for_the_samples_of_all_honest_parties_and_of_all_reports(reports: int) -> None:
     """What the law needs of delta and (1 + e**epsilon) for each sample, as far as one may be from its law."""
     samples_delta = Fraction("3.718281829") * 34 * 1000 * reports * TOTAL_VARIATION_MAX
-    plan = distributed(ApproxDp(1, 3 * samples_delta), unit=Unit(reports, "a day"), isochronous=True)
-    assert isinstance(plan.guarantee, RenyiDp)
-    law_delta = renyi_line_delta(plan.guarantee.xi, plan.guarantee.rho, Fraction(1))
+    budget = ApproxDp(1, 3 * samples_delta)
+    vector = Sensitivity.l2_bounded(100, 1000, N)
+    plan = distributed(budget, vector, unit=Unit(reports, "a day"), isochronous=True)
+    assert isinstance(plan.guarantee, RenyiDp | ZCdp)
+    xi = plan.guarantee.xi if isinstance(plan.guarantee, RenyiDp) else Fraction(0)
+    law_delta = renyi_line_delta(xi, plan.guarantee.rho, Fraction(1))
     assert law_delta <= 2 * samples_delta < law_delta * Fraction(11, 10)
 
 
-WIDE = Sensitivity.l2_bounded(10**9, 1000, N)
-
-
-def test_noise_too_wide_for_the_isochronous_form_is_exact_or_refused() -> None:
-    assert not Plan.central(ZCdp(1), WIDE, 1000).isochronous
+def test_wide_noise_is_isochronous_as_well() -> None:
     for budget in (ZCdp(1), APPROX):
-        assert isinstance(Plan.central(budget, WIDE, 1000).law, DiscreteGaussian)
-        with pytest.raises(LocalProtocolError, match=r"too wide for isochronous samples.*DiscreteGaussian\(sigma"):
-            Plan.central(budget, WIDE, 1000, isochronous=True)
-    assert Plan.central(PureDp(1), WIDE, 1000, isochronous=True).isochronous  # Laplace noise of the same size
+        plan = Plan.central(budget, Sensitivity.l2_bounded(10**22, 1000, N), 1000)
+        assert isinstance(plan.law, DiscreteGaussian)
+        assert plan.law.sigma_squared > 1 << 70
+        assert plan.isochronous
+        assert 0 < plan.total_variation < Fraction(1, 1 << 104)
+        assert plan.keeps_budget
+
+
+def test_noise_too_wide_for_any_sampler_is_refused_in_either_form() -> None:
+    wide = Sensitivity.l2_bounded(10**30, 1000, N)
+    for budget, law in ((ZCdp(1), r"DiscreteGaussian\(sigma"), (PureDp(1), r"DiscreteLaplace\(scale")):
+        with pytest.raises(LocalProtocolError, match=f"too wide for isochronous samples.*{law}"):
+            Plan.central(budget, wide, 1000, isochronous=True)
+        plan = Plan.central(budget, wide, 1000)
+        assert not plan.isochronous
+        with pytest.raises(LocalProtocolError, match="cannot be sampled"):
+            plan.noise_for(Party.COLLECTOR)
 
 
 def test_a_delta_that_cannot_pay_for_isochronous_samples_is_said_to_be_too_small() -> None:
@@ -260,6 +271,7 @@ def test_room_and_error_are_those_of_all_noises() -> None:
     assert central.room() < plan.room() < central.room(Fraction(1, 1 << 80)) * 2
     assert plan.error(0.95, 100).relative == plan.error(0.95).absolute / 100
     assert plan.error(0.95, parties=1) == central.error(0.95)
+    assert plan.mean_error(parties=1) == central.mean_error() < plan.mean_error() < plan.error(0.95).absolute
 
 
 ADD = Sensitivity.histogram(Neighbours.ADD_REMOVE)
@@ -280,7 +292,8 @@ def test_only_a_central_plan_can_be_add_remove() -> None:
     [(lambda: Plan.aggregators(APPROX, VECTOR, 1000, honest=3), r"honest must be 1 \.\. 2"),
      (lambda: Plan.aggregators(APPROX, VECTOR, 1000, honest=0), "honest must be"),
      (lambda: distributed(survivors=33), "corrupt < survivors"), (lambda: distributed(survivors=101), "survivors <="),
-     (lambda: distributed(PureDp(1)), "purely private"), (lambda: Plan.central(APPROX, VECTOR, 0), "length"),
+     (lambda: distributed(PureDp("0.1"), Sensitivity.sum(1000, N)), "a scale of 4,096 at most"),
+     (lambda: Plan.central(APPROX, VECTOR, 0), "length"),
      (lambda: Plan.local(APPROX, VECTOR, 1, clients=0), "clients"), (lambda: Unit(0, "a day"), "reports"),
      (lambda: Unit(3), "over which span")],
 )  # fmt: skip

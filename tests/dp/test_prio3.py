@@ -132,12 +132,14 @@ def two_aggregators(plan: Plan, *, forgets: bool = False) -> Release:
     return release
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isochronous", [False, True])
 def test_audit_of_prio3_with_noise(isochronous: bool) -> None:
     plan = Plan.aggregators(PureDp(1), HISTOGRAM, 2 * RUNS, isochronous=isochronous)
     assert 0.8 < audited_epsilon(two_aggregators(plan)) <= 1
 
 
+@pytest.mark.slow
 def test_audit_of_prio3_catches_half_the_sensitivity_and_an_aggregator_that_adds_nothing() -> None:
     half = Plan.aggregators(PureDp(1), Sensitivity(1, 1, N), 2 * RUNS)
     assert audited_epsilon(two_aggregators(half)) > 1.7

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from secagg import _kernels
@@ -22,6 +22,7 @@ from secagg.dp.samplers import (
     IsochronousGaussian,
     IsochronousLaplace,
     IsochronousSkellam,
+    IsochronousWideGaussian,
     Sampler,
 )
 from secagg.dp.tables import cumulative, gaussian_quotients, laplace_probabilities, skellam_quotients
@@ -75,6 +76,7 @@ Weights = Callable[[Fraction, int], list[Decimal]]
 # --- Thresholds
 
 
+@pytest.mark.slow
 @every_table
 @pytest.mark.parametrize("bits", [128, 256])
 def test_every_digit_of_the_thresholds(
@@ -114,6 +116,7 @@ def total_variation(sampled: list[Fraction], tails: list[Fraction]) -> Fraction:
     return sum((abs(x - y) for x, y in pairwise(differences)), Fraction(0)) / 2
 
 
+@pytest.mark.slow
 @every_table
 def test_total_variation_of_a_scan(quotients: Quotients, weights: Weights, parameter: Fraction, reach: int) -> None:
     kind = IsochronousGaussian if quotients is gaussian_quotients else IsochronousSkellam
@@ -158,14 +161,21 @@ def signed(magnitude: int, word: int) -> int:
     return -magnitude if word & 1 else magnitude
 
 
+# The instruction set is set before the first example, and stays.
+on_every_isa = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
 def likely(thresholds: list[int]) -> st.SearchStrategy[int]:
     near = [x + y for x in (*thresholds, 0, ONE - 1) for y in (-1, 0, 1)]
     return st.sampled_from([x for x in near if 0 <= x < ONE]) | st.integers(0, ONE - 1)
 
 
-@given(st.data(), st.lists(st.integers(0, ONE - 1), min_size=1, max_size=70))
-@settings(max_examples=300, deadline=None)
-def test_scan_and_search_count_thresholds(data: st.DataObject, thresholds: list[int]) -> None:
+tables_of = st.lists(st.integers(0, ONE - 1) | st.integers(ONE - WORD, ONE - 1) | st.integers(0, WORD), max_size=40)
+
+
+@given(data=st.data(), thresholds=tables_of.filter(bool))
+@on_every_isa
+def test_scan_and_search_count_thresholds(isa: str, data: st.DataObject, thresholds: list[int]) -> None:
     thresholds.sort(reverse=True)
     drawn = data.draw(st.lists(st.tuples(likely(thresholds), words_of), max_size=20))
     words = np.array([word for w, sign in drawn for word in (w % WORD, w // WORD, sign)] + [7], np.uint64)
@@ -181,6 +191,27 @@ def test_scan_and_search_count_thresholds(data: st.DataObject, thresholds: list[
     source = _kernels.Random(words=words)
     done = _kernels.noise_search(out, as_rows(thresholds), source)
     assert (done, source.used, out[:done].tolist()) == (first, 3 * first, expected[:first])
+
+
+@given(data=st.data(), tables=st.lists(tables_of, min_size=1, max_size=4).filter(any), factor=st.integers(0, WORD - 1))
+@on_every_isa
+def test_convolution_sums_scans(isa: str, data: st.DataObject, tables: list[list[int]], factor: int) -> None:
+    for table in tables:
+        table.sort(reverse=True)
+    drawn = data.draw(st.lists(st.tuples(*(st.tuples(likely(table), words_of) for table in tables)), max_size=20))
+    expected, words = [], [7]
+    for sample in reversed(drawn):
+        words[:0] = [word for w, sign in sample for word in (w % WORD, w // WORD, sign)]
+    for sample in drawn:
+        y = 0
+        for table, (w, sign) in zip(tables, sample, strict=True):
+            y = factor * y + signed(sum(x > w for x in table), sign)
+        expected.append((y + WORD // 2) % WORD - WORD // 2)
+
+    out, counts = np.empty(len(drawn), np.int64), np.array([len(table) for table in tables], np.uint64)
+    source = _kernels.Random(words=np.array(words, np.uint64))
+    _kernels.noise_convolution(out, as_rows([x for table in tables for x in table]), counts, factor, source)
+    assert (out.tolist(), source.used) == (expected, 3 * len(tables) * len(drawn))
 
 
 @given(st.data(), st.lists(st.integers(0, ONE - 1), min_size=1, max_size=63))
@@ -237,6 +268,7 @@ def check_distribution(law: Sampler, weights: Weights, reach: int, n: int) -> No
     assert abs(positive - negative) < 4 * sqrt(positive + negative)
 
 
+@pytest.mark.slow
 @every_law
 def test_a_million_draws_fit_the_law(law: Sampler, weights: Weights, reach: int) -> None:
     check_distribution(law, weights, reach, 10**6)
@@ -248,6 +280,7 @@ def test_ten_million_draws_fit_the_law(law: Sampler, weights: Weights, reach: in
     check_distribution(law, weights, reach, 10**7)
 
 
+@pytest.mark.slow
 def test_sums_of_skellam_noise_fit_one_skellam_law() -> None:
     rand = random.Random(3).randbytes
     total = np.sum([ExactSkellam(Fraction(12)).sample(10**6, rand=rand) for _ in range(5)], axis=0)
@@ -326,6 +359,7 @@ def test_scales_out_of_bounds_are_refused(scale: Fraction) -> None:
     [
         IsochronousLaplace(Fraction(1, 1 << 56)),
         IsochronousGaussian(Fraction(1, 1 << 100)),
+        IsochronousWideGaussian(Fraction(1, 1 << 100)),
         IsochronousSkellam(Fraction(1, 1 << 100)),
         ExactSkellam(Fraction(1, 1 << 100)),
     ],
@@ -335,7 +369,11 @@ def test_the_smallest_parameters_draw_zeros(law: Sampler) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [ExactLaplace, ExactGaussian, ExactSkellam, IsochronousLaplace, IsochronousGaussian, IsochronousSkellam]
+    "kind",
+    [
+        *(ExactLaplace, ExactGaussian, ExactSkellam),
+        *(IsochronousLaplace, IsochronousGaussian, IsochronousWideGaussian, IsochronousSkellam),
+    ],
 )
 def test_integers_are_exact_and_floats_are_not(kind: Callable[[Any], Sampler]) -> None:
     rand = random.Random(1).randbytes
@@ -355,7 +393,19 @@ def test_thresholds_of_other_shapes_are_refused() -> None:
         _kernels.noise_bitwise(out, np.zeros((64, 2), np.uint64), source)
 
 
+@pytest.mark.parametrize("counts", [[], [2], [4], [1, 1], [2, 2], [(1 << 64) - 1, 4], [3] + [0] * 32])
+def test_counts_that_do_not_fit_the_thresholds_are_refused(counts: list[int]) -> None:
+    out, source = np.zeros(1, np.int64), _kernels.Random(seed=SEED)
+    with pytest.raises(ValueError, match=r"table|add up|refused"):
+        _kernels.noise_convolution(out, np.zeros((3, 2), np.uint64), np.array(counts, np.uint64), 4, source)
+
+
 def test_words_that_run_out_are_an_error() -> None:
+    out, counts = np.empty(2, np.int64), np.ones(2, np.uint64)
+    with pytest.raises(ValueError, match="refused"):
+        _kernels.noise_convolution(
+            out, np.zeros((2, 2), np.uint64), counts, 4, _kernels.Random(words=np.ones(11, np.uint64))
+        )
     out = np.empty(4, np.int64)
     for kernel in (_kernels.noise_scan, _kernels.noise_bitwise, _kernels.noise_search):
         with pytest.raises(ValueError, match="refused"):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from secagg import LocalProtocolError, Model, Params, Quantizer, Round, Threat, simulate
+from secagg import LocalProtocolError, Model, Params, Quantizer, Round, Sparse, Threat, simulate
 from secagg.dp import (
     ApproxDp,
     Neighbours,
@@ -214,10 +214,10 @@ def test_a_grid_and_thresholds_of_ones_own() -> None:
 
 
 def test_skellam_noise_where_it_is_the_choice() -> None:
-    task = noisy_sum(5, 60, steps=20, budget=ApproxDp(5, "1e-5"))
+    task = noisy_sum(100, 60, steps=20, budget=ApproxDp(5, "1e-5"))
     assert isinstance(task.plan.law, Skellam)
     params, noise = task.params(), task.plan.noise_for(Party.CLIENT)
-    inputs = {u: task.encode(np.ones(5), params) for u in range(1, 61)}
+    inputs = {u: task.encode(np.ones(100), params) for u in range(1, 61)}
     noises = {u: noise.sample() for u in inputs}
     result = simulate(params, inputs, noises=noises)
     assert np.array_equal(result.sum, expected_sum(params, inputs, result.survivors, noises=noises))
@@ -474,3 +474,14 @@ def test_vectors_and_sums_of_another_form_are_refused() -> None:
             task.encode(bad, params)
     with pytest.raises(LocalProtocolError, match="the sum must be"):
         task.decode(np.zeros(49, params.dtype), params, 7)
+
+
+def test_a_sum_over_a_sparse_graph_counts_honest_clients_over_all() -> None:
+    """Not those of a neighbourhood; and a graph that would part so few survivors is refused."""
+    noisy = NoisySum.like(np.zeros(4), clip=1.0, budget=ApproxDp(1, "1e-6"), n=20, survivors=16, corrupt=2)
+    params = noisy.params(graph=Sparse(8), t=4, min_joined=18)
+    assert (params.min_users, params.n_corrupt, params.min_inputs) == (16, 2, 14)
+    assert noisy.plan.honest <= params.min_inputs
+    few = NoisySum.like(np.zeros(4), clip=1.0, budget=ApproxDp(1, "1e-6"), n=20, survivors=14, corrupt=2)
+    with pytest.raises(LocalProtocolError, match="leave sums of a part of the honest users known"):
+        few.params(graph=Sparse(8), t=4, min_joined=18)
