@@ -9,19 +9,20 @@ import shutil
 import tempfile
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from secagg import Client, Identity, Model, Params, Server
+from secagg import Client, Identity, Model, Params, Server, Sparse
 from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dp import ApproxDp, PureDp, Unit, ZCdp
 from secagg.protocol.client_state import Memory
-from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.messages import Round
 from secagg.protocol.saved import Header
 from secagg.protocol.stored import encode_memory
+from secagg.signatures import SIGNATURE_BYTES
 
 from .dap import DAP
 from .decoders import CORPUS, MESSAGES, Colour, N, Sample, identities, owner, parameters, roster_of
@@ -110,6 +111,15 @@ def write_privacy() -> None:
         write("Privacy", name, privacy.encode())
 
 
+def write_sparse_params() -> None:
+    graph: dict[str, Any] = {"graph": Sparse(4), "t": 3, "min_joined": 6, "min_users": 5}
+    write(
+        "Params",
+        "sparse",
+        Params(n=7, m=3, modulus=1 << 12, n_corrupt=1, nonce=bytes(16), context=b"c", **graph).encode(),
+    )
+
+
 def main() -> None:
     shutil.rmtree(CORPUS, ignore_errors=True)
     for model in Model:
@@ -120,6 +130,7 @@ def main() -> None:
     rows = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     sample = Sample(1 << 64, Colour.RED, b"tag", b"name", b"context", b"body", np.array([1, 2], np.uint32), rows)
     write("Sample", "every_codec", sample.encode())
+    write_sparse_params()
     write_files()
     write_privacy()
     write_header()

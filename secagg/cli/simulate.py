@@ -9,6 +9,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from ..protocol.graph import Sparse
 from ..protocol.messages import Round
 from ..protocol.params import Model, Params
 from ..protocol.simulate import Simulation, expected_sum
@@ -57,6 +58,9 @@ def simulate(
     ] = "colluding",
     corrupt: Annotated[
         int | None, integer_option(help="Number of corrupt clients. [default: below n/3 if colluding, else 0]")
+    ] = None,
+    degree: Annotated[
+        int | None, integer_option(help="Share with so many others, as `secagg params` finds. [default: all]")
     ] = None,
     threads: Annotated[
         int, integer_option(help="Clients computed at once, and threads of the server; Fig. 8 uses one.")
@@ -112,6 +116,7 @@ def simulate(
       secagg simulate --clients 100 --length 100000 --bits 24 --drop 0.1
       secagg simulate --clients 50 --drop 0.2 --drop-at unmasking --json
       secagg simulate --model active --drop 0.1 --drop-at consistency-check
+      secagg simulate --model active --clients 300 --corrupt 3 --degree 40 --length 1000 --drop 0.01
       secagg simulate --input updates/ --clip 1.0 --bits 32 --output mean.npy
       secagg simulate --dp-epsilon 1 --dp-delta 1e-6 --length 10000 --drop 0.1
       secagg simulate --input updates/ --dp-rho 0.05 --dp-clip 3.0 --dp-rotate --output mean.npy
@@ -123,7 +128,7 @@ def simulate(
     require(seed is None or seed >= 0, f"--seed must not be negative, got {seed}")
     seed = secrets.randbits(63) if seed is None else seed
     budget = choose_budget(dp_epsilon, dp_delta, dp_rho)
-    settings = choose_settings(model, threat, threshold, corrupt)
+    settings = choose_settings(model, threat, threshold, corrupt, degree)
     round_of_drop = choose_round(drop_at, settings["model"])
     check_noise_options(budget is not None, bits, modulus, clip, dp_clip, dp_rotate)
 
@@ -213,7 +218,9 @@ def choose_round(text: str, model: Model) -> Round:
     return chosen
 
 
-def choose_settings(model: str, threat: str, threshold: int | None, corrupt: int | None) -> dict[str, Any]:
+def choose_settings(
+    model: str, threat: str, threshold: int | None, corrupt: int | None, degree: int | None
+) -> dict[str, Any]:
     """The arguments of Params that do not depend on the inputs; Params checks them further."""
     settings: dict[str, Any] = {
         "model": choose("--model", Model, model),
@@ -225,6 +232,8 @@ def choose_settings(model: str, threat: str, threshold: int | None, corrupt: int
     if corrupt is not None:
         require(corrupt >= 0, f"--corrupt must not be negative, got {corrupt}")
         settings["n_corrupt"] = corrupt
+    if degree is not None:
+        settings["graph"] = Sparse(degree)
     return settings
 
 

@@ -1,6 +1,11 @@
-"""The inputs of `secagg simulate`: a folder of vectors, or random vectors. Each is in memory only while it is used."""
+"""Vectors in .npy files, and the inputs of `secagg simulate`: a folder of them, or random ones.
 
+Each vector is in memory only while it is used.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -118,15 +123,7 @@ def read_vector(file: Path) -> NDArray[np.float64]:
     Raises:
         CommandError: the file is something else, or an entry is NaN or infinite.
     """
-    try:
-        stored = np.lib.format.open_memmap(file, mode="r")  # takes no pickles
-    except Exception as error:  # a broken header makes numpy raise nearly anything
-        raise CommandError(f"{file} cannot be read as a .npy file: {error}") from None
-    require(
-        stored.ndim == 1 and stored.dtype.kind == "f",
-        f"{file}: expected a 1-d array of floats, got {stored.dtype} of shape {list(stored.shape)}",
-    )
-    require(stored.size > 0, f"{file}: the vector is empty")
+    stored = _stored(file, "f", "floats")
     with np.errstate(all="ignore"):  # a long double may overflow, and is refused then
         vector = np.array(stored, np.float64)
     finite = np.isfinite(vector)
@@ -134,3 +131,27 @@ def read_vector(file: Path) -> NDArray[np.float64]:
         entry = int(np.argmin(finite))
         raise CommandError(f"{file}: entry {entry} is {vector[entry]}; NaN and infinity cannot be summed")
     return vector
+
+
+def read_integers(file: Path) -> NDArray[Any]:
+    """The vector in a .npy file of integers, as it is there.
+
+    Raises:
+        CommandError: the file is something else.
+    """
+    return np.array(_stored(file, "iu", "integers", {"f": "; give --clip for floats"}))
+
+
+def _stored(file: Path, kinds: str, words: str, hints: Mapping[str, str] = MappingProxyType({})) -> NDArray[Any]:
+    """The vector in a file, on disk; a hint says what to do with elements of another kind."""
+    try:
+        stored = np.lib.format.open_memmap(file, mode="r")  # takes no pickles
+    except Exception as error:  # a broken header makes numpy raise nearly anything
+        raise CommandError(f"{file} cannot be read as a .npy file: {error}") from None
+    shape, kind = list(stored.shape), stored.dtype.kind
+    require(
+        stored.ndim == 1 and kind in kinds,
+        f"{file}: expected a 1-d array of {words}, got {stored.dtype} of shape {shape}{hints.get(kind, '')}",
+    )
+    require(stored.size > 0, f"{file}: the vector is empty")
+    return stored

@@ -4,15 +4,39 @@ In the semi-honest model there is no roster: users are 1..n, and nothing is sign
 passes for an empty list of them, and the authenticated channel vouches for the sender of each message.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from ..codec import Ids, Octets
 from ..errors import LocalProtocolError, RemoteProtocolError, require
-from .identity import SIGNATURE_BYTES, Identity, Roster
+from ..signatures import SIGNATURE_BYTES
+from .identity import Identity, Roster
 from .messages import SESSION_BYTES, AdvertiseKeys, Answer, setup_id, signed, signed_body
 from .params import Model, Params
+from .thresholds import Threat
 
 PARAMS_DIFFER = "the parties' Params or rosters differ"
+
+
+@dataclass(frozen=True, repr=False)
+class Claim:
+    """That u sent a message.
+
+    Attributes:
+        scope: the id of the setup (round 0) or of the session.
+        user: u, as whom the message came.
+        kind: the type of message, by its header; None if the session has no such answer.
+        message: header and body, of any content.
+        signature: u's signature; empty in the semi-honest model.
+    """
+
+    scope: bytes
+    user: int
+    kind: type[Answer] | None
+    message: memoryview
+    signature: bytes
 
 
 class Pki:
@@ -35,7 +59,14 @@ class Pki:
             require(roster is not None, "the active model needs a roster")
         else:
             require(roster is None, "the semi-honest model takes no roster: use Model.ACTIVE")
-        require(roster is None or len(roster) >= params.n, "the roster has fewer than n users")
+        if roster is not None:
+            require(len(roster) >= params.n, "the roster has fewer than n users")
+            require(
+                _has_one_quorum(params, len(roster)) or params.min_users == params.quorum,
+                f"a roster of {len(roster)} users has two quorums of {params.quorum} without an honest user in common:"
+                " a server could count users to U3 who are in another session, so min_users may be no larger than the"
+                " quorum",
+            )
         self._n = params.n
         self._roster = roster
         self.roster_hash = b"" if roster is None else roster.hash
@@ -43,6 +74,12 @@ class Pki:
 
     def __contains__(self, u: int) -> bool:
         return 1 <= u <= self._n if self._roster is None else int(u) in self._roster
+
+    def knows(self, users: Ids) -> bool:
+        """Whether all of these users, ascending, may take part."""
+        if self._roster is None:
+            return not len(users) or (users[0] >= 1 and int(users[-1]) <= self._n)
+        return bool(np.isin(users, self._roster.users).all())
 
     @property
     def users_text(self) -> str:
@@ -69,39 +106,61 @@ class Pki:
         view = memoryview(data)
         return (view, b"") if self._roster is None else (view[:-SIGNATURE_BYTES], bytes(view[-SIGNATURE_BYTES:]))
 
-    def reason_to_doubt(
-        self, scope: bytes, u: int, kind: type[Answer] | None, message: memoryview, signature: bytes
-    ) -> str | None:
-        """Why it is not proven that u sent this message in this setup or session; None if it is proven.
+    def reasons_to_doubt(self, claims: Sequence[Claim]) -> list[str | None]:
+        """Of each claim, why it is not proven; None if it is.
 
         This comes before decoding: a message that the transport has altered is not its sender's fault.
-
-        Args:
-            scope: the id of the setup (round 0) or of the session.
-            u: the user as whom the message came.
-            kind: the type of message, by its header; None if the session has no such answer.
-            message: header and body, of any content.
-            signature: u's signature; empty in the semi-honest model.
         """
-        body = message[2:]
         if self._roster is None:
-            foreign = kind not in (None, AdvertiseKeys) and len(body) >= SESSION_BYTES and body[:SESSION_BYTES] != scope
-            return "the message belongs to another session" if foreign else None
-        if kind is None:
-            return "the message is not an answer of this protocol"
-        genuine = self._roster.verify(u, signature, signed_body(scope, u, kind.ROUND, body))
-        return None if genuine else "a signature is wrong"
+            return [_foreign(claim) for claim in claims]
+        answers = [claim for claim in claims if claim.kind is not None]
+        reasons = iter([None if genuine else "a signature is wrong" for genuine in _genuine(self._roster, answers)])
+        foreign = "the message is not an answer of this protocol"
+        return [foreign if claim.kind is None else next(reasons) for claim in claims]
 
-    def check(self, scope: bytes, u: int, answer: Answer, signature: bytes) -> None:
-        """Raises `RemoteProtocolError` unless u has signed this answer in this setup or session."""
-        if self._roster is not None and not self._roster.verify(u, signature, signed(scope, u, answer)):
-            hint = f": {PARAMS_DIFFER}, or it is forged" if scope == self.setup else ""
-            raise RemoteProtocolError(f"a signature is wrong{hint}", client=u)
+    def check_some(self, scope: bytes, users: Ids, some: Ids, answers: Iterable[Answer], signatures: Octets) -> None:
+        """`check_all` of some of the users, both lists ascending; of the others there are signatures, too, which are
+        not looked at."""
+        self._check_count(signatures, len(users))
+        chosen = signatures[np.isin(users, some)] if len(signatures) else signatures
+        self.check_all(scope, some, answers, chosen)
 
     def check_all(self, scope: bytes, users: Ids, answers: Iterable[Answer], signatures: Octets) -> None:
-        """`check` for each of the users."""
-        expected = 0 if self._roster is None else len(users)
+        """Raises `RemoteProtocolError` unless each of the users has signed its answer in this setup or session."""
+        self._check_count(signatures, len(users))
+        if self._roster is None:
+            return
+        ids = users.tolist()
+        contents = [signed(scope, u, answer) for u, answer in zip(ids, answers, strict=False)]
+        genuine = self._roster.verify_all(ids, [each.tobytes() for each in signatures], contents)
+        for u, ok in zip(ids, genuine, strict=True):
+            if not ok:
+                hint = f": {PARAMS_DIFFER}, or it is forged" if scope == self.setup else ""
+                raise RemoteProtocolError(f"a signature is wrong{hint}", client=u)
+
+    def _check_count(self, signatures: Octets, count: int) -> None:
+        expected = 0 if self._roster is None else count
         if len(signatures) != expected:
             raise RemoteProtocolError(f"{len(signatures)} signatures where there should be {expected}")
-        for u, answer, signature in zip(users.tolist(), answers, signatures, strict=False):
-            self.check(scope, u, answer, signature.tobytes())
+
+
+def _has_one_quorum(params: Params, size: int) -> bool:
+    """Whether one session can be unmasked among so many users, or the server is no adversary."""
+    return params.threat is Threat.CLIENTS_ONLY or 2 * params.quorum > size + params.n_corrupt
+
+
+def _genuine(roster: Roster, claims: Sequence[Claim]) -> list[bool]:
+    """Whether their users have signed these."""
+    contents = [
+        signed_body(each.scope, each.user, each.kind.ROUND, each.message[2:])
+        for each in claims
+        if each.kind is not None
+    ]
+    return roster.verify_all([each.user for each in claims], [each.signature for each in claims], contents)
+
+
+def _foreign(claim: Claim) -> str | None:
+    """Without signatures, the message itself names its session."""
+    body, kind = claim.message[2:], claim.kind
+    foreign = kind not in (None, AdvertiseKeys) and len(body) >= SESSION_BYTES and body[:SESSION_BYTES] != claim.scope
+    return "the message belongs to another session" if foreign else None

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from itertools import repeat
 from os import PathLike
 from typing import Any, ClassVar, Self
@@ -20,10 +21,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import masking, shamir, vector
 from ..arguments import octets, real, whole
-from ..codec import Ids
+from ..codec import Ids, Octets
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError, require
-from ..primitives import mask_seed, self_mask, share_key
+from ..primitives import self_mask
 from ..shamir import RandomBytes
+from .agreements import Agreements
 from .authentication import PARAMS_DIFFER, Pki
 from .ciphertexts import open_shares, seal_shares
 from .client_state import Advertised, Answered, Checked, Masked, Memory, Peer, Shared, State
@@ -54,7 +56,7 @@ from .messages import (
 )
 from .params import Params
 from .randomness import Randomness
-from .requests import check_keys, check_session, check_users
+from .requests import TOO_FEW, TOO_FEW_HOLDERS, TOO_FEW_JOINED, check_keys, check_session, check_users, neighbours_keys
 from .saved import ClientFile, Counter, Key
 from .stored import Owner
 from .unmask import pairwise_signs, prg_nonce, seed_array
@@ -103,6 +105,7 @@ class Client:
         self._randomness: Randomness | None = Randomness.drawn(rand, self._pki.setup)
         self._x: NDArray[Any] | None = None
         self._state: State | None = None
+        self._agreements: Agreements | None = None  # between rounds 1 and 2
         self._requests = ROUNDS[params.model]
         self._rounds_answered = 0  # how many rounds were answered, round 0 among them
         self._last_answer: Answered | None = None
@@ -354,7 +357,7 @@ class Client:
             raise
 
     def _end(self) -> None:
-        self._state = self._randomness = self._x = self._last_answer = None
+        self._state = self._randomness = self._x = self._last_answer = self._agreements = None
 
     def _memory(self) -> Memory:
         return Memory(self._rounds_answered, self._state, self._randomness, self._x, self._last_answer, self._session)
@@ -394,66 +397,79 @@ class Client:
 
     def _share_keys(self, state: Advertised, request: ShareKeysRequest) -> tuple[Shared, ShareKeys]:
         """Round 1: check everyone's keys, share s_sk and b, and agree on every key that the session needs."""
-        # Fig. 4, round 1: check that |U1| >= t, that all public keys differ, and every sigma_v.
+        # Fig. 4, round 1: check that |U1| >= t, and that all public keys differ.
         u, users = self.user_id, request.users
-        check_users(users, u, self.params.quorum)
-        if len(users) > self.params.n or not all(v in self._pki for v in users.tolist()):
-            raise RemoteProtocolError(
-                f"user ids must be {self._pki.users_text}, and no more than n of them: {PARAMS_DIFFER}, for one in n"
-            )
-        neighbours = self.params.graph.neighbours(u, users)
-        public_keys = check_keys(request, u, state, neighbours)
-        advertised = (AdvertiseKeys(bytes(keys[0]), bytes(keys[1])) for keys in request.keys)
-        self._pki.check_all(self._pki.setup, users, advertised, request.signatures)
-        session = self._scope = self._session = session_id(self.params, self._pki.roster_hash, request)
+        self._check_u1(users)
+        check_keys(request, u, state)
+
+        # The list gives the session's id, and the id u's neighbours. Check their sigma_v, in the complete graph
+        # everyone's. u uses the keys of nobody else; where those are forged, the neighbours of whose they are end.
+        session = session_id(self.params, self._pki.roster_hash, request)
+        graph = self.params.graph.over(session, users)
+        neighbours, holders = graph.neighbours(u, users), graph.holders(u, users)
+        advertised = (AdvertiseKeys(bytes(c_pk), bytes(s_pk)) for c_pk, s_pk in request.keys[np.isin(users, holders)])
+        self._pki.check_some(self._pki.setup, users, holders, advertised, request.signatures)
+        public_keys = neighbours_keys(request, neighbours)
+        self._scope = self._session = session
 
         # Sample b_u; the server gets a commitment to it, beside what Fig. 4 sends.
         rand = self._drawn.of_round(Round.SHARE_KEYS, hashlib.sha256(encode(request)).digest())
         b = shamir.random_scalars(1, rand)
         own = self_mask(b.tobytes(), session, u)
 
-        # SS.share s_u^sk and b_u, t-out-of-|U1|, among the holders.
-        holders = self.params.graph.holders(u, users)
+        # SS.share s_u^sk and b_u among the holders, which in the complete graph are all of U1.
         secrets = np.concatenate([np.frombuffer(state.s.secret, np.uint8).reshape(1, 32), b])
         shares = shamir.share(secrets, self.params.t, holders, rand=rand)
 
         # e_{u,v} = AE.enc(KA.agree(c_u^sk, c_v^pk), u || v || shares), and already s_{u,v} for round 2's p_{u,v}.
-        peers: dict[int, Peer] = {}
+        self._agreements = Agreements(u, session, state, neighbours, public_keys)
+        peers, keys = self._agreements.made()
         ciphertexts = np.empty((len(neighbours), CIPHERTEXT_BYTES), np.uint8)
         for row, v in enumerate(neighbours.tolist()):
-            c_pk, s_pk = public_keys[v]
-            agreed = state.c.agree(c_pk)
-            peers[v] = Peer(
-                share_key(agreed, session, sender=v, recipient=u), mask_seed(state.s.agree(s_pk), session, u, v)
-            )
-            key = share_key(agreed, session, sender=u, recipient=v)
-            ciphertexts[row] = seal_shares(key, u, v, shares[row + (v > u)])
+            ciphertexts[row] = seal_shares(keys[row].tobytes(), u, v, shares[row + (v > u)])
 
         self._randomness = None  # no later round draws anything
         own_shares = shares[np.searchsorted(holders, u)]
         return Shared(session, users, peers, own.seed, own_shares), ShareKeys(session, own.commitment, ciphertexts)
 
     def _mask_input(self, state: Shared, request: MaskedInputCollectionRequest) -> tuple[Masked, MaskedInputCollection]:
-        """Round 2: open the shares of everyone in U2 and send y_u."""
-        # Fig. 4, round 2: learn U2, and abort if it is too small.
+        """Round 2: open the shares of all neighbours in U2 and send y_u."""
+        # Fig. 4, round 2: learn U2, as far as it is u's neighbourhood, and abort if that is too small.
         u = self.user_id
         check_session(request.session, state.session)
-        check_users(request.users, u, self.params.quorum, within=state.users)
+        holders = self.params.graph.over(state.session, state.users).holders(u, state.users)
+        self._check_u2(state, request.users, holders)
 
         # Decrypt e_{v,u} now, and not in round 4: what does not open is a share that u does not hold.
-        senders = self.params.graph.neighbours(u, request.users)
-        opened, shares = open_shares(state.peers, senders, u, request.ciphertexts)
+        senders = request.users[request.users != u]
+        peers, opened, shares = self._opened(state.peers, senders, request.ciphertexts)
         dealers = np.append(senders[opened], np.uint32(u))
         if len(dealers) < self.params.t:
             raise Abort("too few shares can be opened", len(dealers), self.params.t)
         order = np.argsort(dealers)
+        others = np.setdiff1d(state.users, holders, assume_unique=True)  # of whom u does not know who is in U2
         masked = Masked(
-            state.session, request.users, dealers[order], np.concatenate([shares, state.own_shares[None]])[order]
+            state.session,
+            np.union1d(request.users, others),
+            dealers[order],
+            np.concatenate([shares, state.own_shares[None]])[order],
         )
 
         # y_u = x_u + p_u + sum of p_{u,v} over v in U2, whether or not the shares of v opened.
-        y = self._masked_input(state, senders)
+        y = self._masked_input(replace(state, peers=peers), senders)
         return masked, MaskedInputCollection(state.session, users_hash(request.users), y, senders[~opened])
+
+    def _opened(
+        self, peers: dict[int, Peer], senders: Ids, ciphertexts: Octets
+    ) -> tuple[dict[int, Peer], NDArray[np.bool_], Octets]:
+        """What `open_shares` opens, and with whose keys: OpenSSL tries what does not open, too, before it counts as a
+        missing share. A client that was loaded has no private keys any more to try it with."""
+        agreements, self._agreements = self._agreements, None
+        opened, shares = open_shares(peers, senders, self.user_id, ciphertexts)
+        if agreements is not None and not agreements.confirmed(peers, senders[~opened]):
+            peers, _ = agreements.made()
+            opened, shares = open_shares(peers, senders, self.user_id, ciphertexts)
+        return peers, opened, shares
 
     def _masked_input(self, state: Shared, senders: Ids) -> bytes:
         """y_u = x_u + PRG(b_u) + sum over v of D_{u,v} PRG(s_{u,v}), D = 1 for u > v and -1 for u < v; packed."""
@@ -488,12 +504,28 @@ class Client:
         kind = np.where(np.isin(masked.dealers, u3), B, S_SK)
         return None, Unmasking(masked.session, masked.shares[np.arange(len(kind)), kind])
 
+    def _check_u1(self, users: Ids) -> None:
+        """(D) of docs/sparse-graph.md: so many have joined that no neighbourhood is too corrupt; and they are no more
+        than n, of whom the quorum is a majority."""
+        check_users(users, self.user_id, self.params.min_joined, reason=TOO_FEW_JOINED)
+        if len(users) > self.params.n or not self._pki.knows(users):
+            raise RemoteProtocolError(
+                f"user ids must be {self._pki.users_text}, and no more than n of them: {PARAMS_DIFFER}, for one in n"
+            )
+
+    def _check_u2(self, state: Shared, users: Ids, holders: Ids) -> None:
+        """(B): enough of those who hold shares of u's secrets go on. U2 is not signed: a server may show each user
+        another one."""
+        reason = TOO_FEW if len(holders) == len(state.users) else TOO_FEW_HOLDERS
+        check_users(users, self.user_id, self.params.min_holders, within=holders, reason=reason)
+
     def _check_u3(self, state: Masked, session: bytes, u3: Ids) -> None:
+        """(A): u is in U3, and those of its neighbours who are were in its U2."""
         check_session(session, state.session)
         check_users(u3, self.user_id, self.params.min_users, within=state.users)
 
     def _check_u4(self, state: Checked, request: UnmaskingRequest) -> None:
-        """A quorum of U3 has signed the U3 that u has."""
+        """(A): a quorum of U3 has signed the U3 that u has; nobody signs two."""
         check_session(request.session, state.masked.session)
         check_users(request.users, None, self.params.quorum, within=state.u3)
         agreed = repeat(ConsistencyCheck(state.masked.session, users_hash(state.u3)), len(request.users))

@@ -81,7 +81,11 @@ class Shared(Struct):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Masked(Struct):
-    """After round 2: U2, and the shares [k, 2, 32] of (s_sk, b) that u holds, one row for each of `dealers`."""
+    """After round 2: the shares [k, 2, 32] of (s_sk, b) that u holds, one row for each of `dealers`, who are in U2.
+
+    `users` may be in U3: of u's neighbours and itself those in U2, and of the others all of U1, for u does not know who
+    of them is in U2. In the complete graph they are U2.
+    """
 
     session: SessionId
     users: UserIds

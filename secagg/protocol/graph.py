@@ -1,41 +1,290 @@
 """Who shares with whom.
 
 A user deals shares of its secrets to its neighbours, keeps one share itself, and adds one pairwise mask for each
-neighbour. In the paper every two users are neighbours: the graph is complete.
+neighbour. In the paper every two users are neighbours: the graph is complete. In a sparse graph (Bell et al., CCS 2020)
+the users of U1 stand on a circle, and the neighbours of u are the next degree / 2 users on either side.
+
+The order on the circle follows from the session's id, and so from everybody's fresh keys: nobody picks it.
+
+    seed = HKDF-SHA256(session, salt = none, info = "secagg graph v1", 32 bytes)
+    key_i = AES-128(seed[0:16], seed[16:32] + i), i = 0 .. |U1| - 1, the counter being a big-endian number mod 2^128
+
+key_i belongs to the i-th user of U1 in ascending order of ids, and users stand on the circle in ascending order of
+keys, which are compared as bytes. No two keys are equal, for they are blocks of one key of AES. The keys are the
+keystream of AES-CTR from a given counter block, as any library makes it.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from numpy.typing import NDArray
 
-from ..codec import Ids
+from ..arguments import array, convert, octets, whole
+from ..codec import Ids, Reader
+from ..errors import require
+
+Cells = NDArray[np.intp]
+"""Positions in an array with one item for each ordered pair of a user and a holder of its shares."""
 
 
-class Graph(Protocol):
-    """Who is whose neighbour. The relation is symmetric: if v is a neighbour of u, then u is a neighbour of v."""
+class Neighbourhoods(Protocol):
+    """Who is whose neighbour in one session. The relation is symmetric: if v is a neighbour of u, then u is one of v.
 
-    def neighbours(self, u: int, users: Ids | Sequence[int]) -> Ids:
-        """Those of `users`, in order, with whom u exchanges shares and masks; u itself is not one of them."""
+    Attributes:
+        users: everyone in the graph, ascending.
+        complete: whether every two of them are neighbours.
+        size: how many ordered pairs of holders there are; u and u itself is one of them.
+    """
 
-    def holders(self, u: int, users: Ids | Sequence[int]) -> Ids:
-        """Those of `users`, in order, who hold shares of u's secrets: u's neighbours, and u itself if it is in `users`.
+    users: Ids
+    complete: bool
+
+    @property
+    def size(self) -> int: ...
+
+    def holders(self, u: int, among: Ids | Sequence[int]) -> Ids:
+        """Those of `among`, which is ascending, who hold shares of u's secrets: u's neighbours, and u itself.
 
         By symmetry u holds shares of their secrets."""
 
+    def neighbours(self, u: int, among: Ids | Sequence[int]) -> Ids:
+        """Those of `among`, which is ascending, with whom u exchanges shares and masks: `holders` without u itself."""
 
+    def within(self, users: Ids) -> "Neighbourhoods":
+        """The graph for pairs of these users, who are some of `self.users`: with fewer cells, if that is easy."""
+
+    def places(self, users: Ids) -> NDArray[np.intp]:
+        """Numbers by which neighbours among these users are near each other."""
+
+    def row(self, u: int, vs: Ids) -> Cells:
+        """The cells of the pairs (u, v), v over vs, who are holders of u's shares."""
+
+    def column(self, us: Ids, v: int) -> Cells:
+        """The cells of the pairs (u, v), u over us, who are holders of v's shares."""
+
+
+class Everybody:
+    """Every two users are neighbours. See `Neighbourhoods`."""
+
+    complete = True
+
+    def __init__(self, users: Ids) -> None:
+        self.users = users
+
+    @property
+    def size(self) -> int:
+        """See `Neighbourhoods`."""
+        return len(self.users) ** 2
+
+    def holders(self, u: int, among: Ids | Sequence[int]) -> Ids:
+        """Everyone."""
+        return np.asarray(among, dtype=np.uint32)
+
+    def neighbours(self, u: int, among: Ids | Sequence[int]) -> Ids:
+        """Everyone else."""
+        return _without(u, self.holders(u, among))
+
+    def within(self, users: Ids) -> Neighbourhoods:
+        """See `Neighbourhoods`."""
+        return Everybody(users)
+
+    def places(self, users: Ids) -> NDArray[np.intp]:
+        """See `Neighbourhoods`: any will do."""
+        places: NDArray[np.intp] = self._index(users)
+        return places
+
+    def row(self, u: int, vs: Ids) -> Cells:
+        """See `Neighbourhoods`."""
+        cells: Cells = self._index(u) * len(self.users) + self._index(vs)
+        return cells
+
+    def column(self, us: Ids, v: int) -> Cells:
+        """See `Neighbourhoods`."""
+        cells: Cells = self._index(us) * len(self.users) + self._index(v)
+        return cells
+
+    def _index(self, users: Ids | int) -> Any:
+        if isinstance(users, np.ndarray) and len(users) == len(self.users):
+            return np.arange(len(users))
+        return np.searchsorted(self.users, users)
+
+
+class Circle:
+    """Neighbours stand at most degree / 2 apart on a circle. See `Neighbourhoods`.
+
+    Args:
+        users: U1, ascending; more than degree + 1 users.
+        degree: how many neighbours everyone has, even.
+        order: the positions in `users` of those who stand on the circle, one after the other.
+    """
+
+    complete = False
+
+    def __init__(self, users: Ids, degree: int, order: NDArray[np.intp]) -> None:
+        self.users = users
+        self._reach = degree // 2
+        self._order = order
+
+    @property
+    def size(self) -> int:
+        """See `Neighbourhoods`."""
+        return len(self.users) * self._width
+
+    def holders(self, u: int, among: Ids | Sequence[int]) -> Ids:
+        """See `Neighbourhoods`."""
+        known, near = np.asarray(among, dtype=np.uint32), self._near(u)
+        if not len(known):
+            return known
+        places = np.minimum(np.searchsorted(known, near), len(known) - 1)
+        holders: Ids = near[known[places] == near]
+        return holders
+
+    def neighbours(self, u: int, among: Ids | Sequence[int]) -> Ids:
+        """See `Neighbourhoods`."""
+        return _without(u, self.holders(u, among))
+
+    def within(self, users: Ids) -> Neighbourhoods:
+        """See `Neighbourhoods`."""
+        return self
+
+    def places(self, users: Ids) -> NDArray[np.intp]:
+        """Where they stand on the circle."""
+        places: NDArray[np.intp] = np.argsort(self._order)[self._index(users)]
+        return places
+
+    def row(self, u: int, vs: Ids) -> Cells:
+        """See `Neighbourhoods`."""
+        index = self._index(u)
+        cells: Cells = index * self._width + np.searchsorted(self._table[index], vs)
+        return cells
+
+    def column(self, us: Ids, v: int) -> Cells:
+        """See `Neighbourhoods`."""
+        index = self._index(v)
+        cells: Cells = self._mirrored[index, np.searchsorted(self._table[index], us)]
+        return cells
+
+    @property
+    def _width(self) -> int:
+        """How many holders everyone's secrets have."""
+        return 2 * self._reach + 1
+
+    def _near(self, u: int) -> Ids:
+        """All holders of u's shares, ascending."""
+        if "_table" in vars(self):
+            near: Ids = self._table[self._index(u)]
+            return near
+        place = int(np.flatnonzero(self._order == self._index(u))[0])
+        steps = np.arange(place - self._reach, place + self._reach + 1)
+        return np.sort(self.users[self._order[steps % len(self.users)]])
+
+    @cached_property
+    def _table(self) -> Ids:
+        """Everybody's holders, [user, holder], each row ascending: for a server, which asks for all of them."""
+        on_circle = self.users[self._order]
+        around = np.concatenate([on_circle[-self._reach :], on_circle, on_circle[: self._reach]])
+        table = np.empty((len(self.users), self._width), np.uint32)
+        table[self._order] = np.sort(np.lib.stride_tricks.sliding_window_view(around, self._width), axis=1)
+        return table
+
+    @cached_property
+    def _mirrored(self) -> Cells:
+        """[user, holder]: the cell of the pair (holder, user). The cells lie in the order of users and their holders;
+        in the order of holders and their users, which is as good for all rows are equally long, they are mirrored."""
+        by_holder = np.argsort(self._index(self._table.ravel()), kind="stable")
+        mirrored = np.empty(self.size, np.intp)
+        mirrored[by_holder] = np.arange(self.size)
+        return mirrored.reshape(self._table.shape)
+
+    def _index(self, users: Ids | int) -> Any:
+        return np.searchsorted(self.users, users)
+
+
+@dataclass(frozen=True)
 class CompleteGraph:
     """Every two users are neighbours, as in Fig. 4."""
 
-    def neighbours(self, u: int, users: Ids | Sequence[int]) -> Ids:
-        """Everyone else; see `Graph`."""
-        everyone = np.asarray(users, dtype=np.uint32)
-        others: Ids = everyone[everyone != u]
-        return others
+    def over(self, session: bytes, users: Ids) -> Neighbourhoods:
+        """The graph of one session; see `Sparse.over`."""
+        return Everybody(users)
 
-    def holders(self, u: int, users: Ids | Sequence[int]) -> Ids:
-        """Everyone; see `Graph`."""
-        return np.asarray(users, dtype=np.uint32)
 
+@dataclass(frozen=True)
+class Sparse:
+    """Every user has `degree` neighbours, which the session's id draws.
+
+    Attributes:
+        degree: how many, an even number from 2 on.
+
+    Raises:
+        LocalProtocolError: the degree is no such number.
+    """
+
+    degree: int
+
+    def __post_init__(self) -> None:
+        convert(self, whole, "degree")
+        require(
+            2 <= self.degree < 1 << 32 and self.degree % 2 == 0,
+            f"degree must be an even number 2 .. 2**32 - 2, got {self.degree}",
+        )
+
+    def over(self, session: bytes, users: Ids) -> Neighbourhoods:
+        """The graph of one session.
+
+        Args:
+            session: its id, 32 bytes.
+            users: U1, ascending, uint32[k].
+
+        Raises:
+            LocalProtocolError: there are too few users for a circle.
+        """
+        session, users = octets(session, "session"), array(users, "users")
+        require(len(users) > self.degree + 1, f"{len(users)} users are too few for {self.degree} neighbours each")
+        return Circle(users, self.degree, circle_order(session, len(users)))
+
+
+Graph = CompleteGraph | Sparse
+"""Who shares with whom in all sessions of some `Params`."""
 
 COMPLETE = CompleteGraph()
+
+
+def circle_order(session: bytes, k: int) -> NDArray[np.intp]:
+    """The positions in U1 of those who stand on the circle, one after the other.
+
+    Args:
+        session: the session's id.
+        k: |U1|.
+
+    Returns:
+        intp[k], a permutation of 0 .. k - 1.
+    """
+    seed = HKDF(hashes.SHA256(), 32, None, b"secagg graph v1").derive(session)
+    stream = Cipher(algorithms.AES(seed[:16]), modes.CTR(seed[16:])).encryptor().update(bytes(16 * k))
+    high, low = np.frombuffer(stream, ">u8").reshape(-1, 2).T
+    return np.lexsort((low, high))
+
+
+class GraphCodec:
+    """uint32 degree: 0 for the complete graph."""
+
+    def write(self, value: Graph) -> bytes:
+        """The degree."""
+        return (value.degree if isinstance(value, Sparse) else 0).to_bytes(4, "big")
+
+    def read(self, reader: Reader) -> Graph:
+        """The graph; `Sparse` refuses degrees that it cannot have."""
+        degree = int.from_bytes(reader.take(4), "big")
+        return Sparse(degree) if degree else COMPLETE
+
+
+def _without(u: int, users: Ids) -> Ids:
+    others: Ids = users[users != u]
+    return others

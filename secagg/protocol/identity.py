@@ -7,13 +7,13 @@ roster.
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -25,15 +25,12 @@ from ..arguments import octets, whole
 from ..codec import Ids
 from ..durable import create, require_folder
 from ..errors import LocalProtocolError, require
+from ..signatures import KEY_BYTES, SIGNATURE_BYTES, are_keys, verify, verify_all
 from ..text import read_text
 from .nonces import Nonces
 
-VERIFICATION_KEY_BYTES = 32
-SIGNATURE_BYTES = 64
+VERIFICATION_KEY_BYTES = KEY_BYTES
 _KEY_FILE_BYTES_MAX = 1 << 16
-
-_P = 2**255 - 19
-_D = -121665 * pow(121666, -1, _P) % _P
 
 
 class Identity:
@@ -139,17 +136,19 @@ class Roster:
         hash: SHA-256 of ids and keys in that order, 32 bytes; every session id covers it.
 
     Raises:
-        LocalProtocolError: an id is out of range, a key is malformed, or two users have the same key.
+        LocalProtocolError: an id is out of range, a key is malformed or its point is not of the base point's order, or
+            two users have the same key.
     """
 
     def __init__(self, keys: Mapping[int, bytes]) -> None:
         ordered = sorted((whole(u, "a user id"), octets(key, "a key")) for u, key in keys.items())
-        for u, key in ordered:
+        for u, _ in ordered:
             require(1 <= u < 1 << 32, f"user ids must be 1 .. 2**32 - 1, got {u}")
-            require(_is_key(key), f"the roster's key of user {u} is malformed")
+        for u in _without_key(ordered):
+            raise LocalProtocolError(f"the roster's key of user {u} is malformed, or its point is not of prime order")
         require(len({key for _, key in ordered}) == len(ordered), "two users of the roster have the same key")
         self.users: Ids = np.array([u for u, _ in ordered], np.uint32)
-        self._keys = {u: Ed25519PublicKey.from_public_bytes(key) for u, key in ordered}
+        self._keys = dict(ordered)
         entries = b"".join(u.to_bytes(4, "big") + key for u, key in ordered)
         self.hash = hashlib.sha256(b"secagg roster v1" + entries).digest()
 
@@ -192,7 +191,7 @@ class Roster:
             OSError: the file cannot be written, as where its folder does not exist.
         """
         require_folder(path)
-        path.write_text("".join(f"{u} {self._keys[u].public_bytes_raw().hex()}\n" for u in self.users.tolist()))
+        path.write_text("".join(f"{u} {self._keys[u].hex()}\n" for u in self.users.tolist()))
 
     def __contains__(self, u: int) -> bool:
         return u in self._keys
@@ -206,7 +205,7 @@ class Roster:
         Args:
             u: the user id, which must be in the roster.
         """
-        return self._keys[whole(u, "u")].public_bytes_raw()
+        return self._keys[whole(u, "u")]
 
     def verify(self, u: int, signature: bytes, message: bytes) -> bool:
         """SIG.ver: whether a signature is a user's signature of a message.
@@ -216,22 +215,39 @@ class Roster:
             signature: 64 bytes.
             message: any bytes.
         """
-        u, signature, message = whole(u, "u"), octets(signature, "signature"), octets(message, "message")
-        try:
-            self._keys[u].verify(signature, message)
-        except (KeyError, InvalidSignature):
-            return False
-        return True
+        key = self._keys.get(whole(u, "u"))
+        signature, message = octets(signature, "signature"), octets(message, "message")
+        return key is not None and verify(key, signature, message)
+
+    def verify_all(self, users: Sequence[int], signatures: Sequence[bytes], messages: Sequence[bytes]) -> list[bool]:
+        """`verify` of one signature of each of these users, several at a time.
+
+        Args:
+            users: user ids, as often as they have signed.
+            signatures: one for each, 64 bytes.
+            messages: one for each, any bytes.
+
+        Raises:
+            LocalProtocolError: there is not one signature and one message for each user.
+        """
+        users, signatures = [whole(u, "a user id") for u in users], [octets(each, "a signature") for each in signatures]
+        require(len(users) == len(signatures) == len(messages), "each user takes one signature and one message")
+        valid = np.zeros(len(users), bool)
+        proper = [i for i, u in enumerate(users) if u in self._keys and len(signatures[i]) == SIGNATURE_BYTES]
+        keys = b"".join(self._keys[users[i]] for i in proper)
+        signed = b"".join(signatures[i] for i in proper)
+        valid[proper] = verify_all(
+            np.frombuffer(keys, np.uint8).reshape(-1, KEY_BYTES),
+            np.frombuffer(signed, np.uint8).reshape(-1, SIGNATURE_BYTES),
+            [messages[i] for i in proper],
+        )
+        return valid.tolist()
 
 
-def _is_key(key: bytes) -> bool:
-    """Whether these are 32 bytes that encode a point canonically; OpenSSL takes any bytes.
-
-    Points of small order are refused: signatures under them can be made without a private key.
-    """
-    # RFC 8032, section 5.1.3: y is below p, and x^2 = (y^2 - 1) / (d y^2 + 1).
-    y = int.from_bytes(key, "little") & ~(1 << 255)
-    if len(key) != VERIFICATION_KEY_BYTES or y >= _P:
-        return False
-    x_squared = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
-    return pow(x_squared, (_P - 1) // 2, _P) == 1 and y != 0 and (x_squared + y * y) % _P != 0
+def _without_key(entries: list[tuple[int, bytes]]) -> list[int]:
+    """The users whose key no private key belongs to."""
+    short = [u for u, key in entries if len(key) != KEY_BYTES]
+    if short or not entries:
+        return short
+    keys = np.frombuffer(b"".join(key for _, key in entries), np.uint8).reshape(-1, KEY_BYTES)
+    return [u for (u, _), ok in zip(entries, are_keys(keys), strict=True) if not ok]

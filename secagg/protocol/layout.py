@@ -70,7 +70,7 @@ class Layout(Generic[Arrays]):
         return [self.single, keys, [[int(side) for side in shape] for shape in self.shapes]]
 
     def flatten(self, model: Arrays) -> Floats:
-        """A new flat vector with the model's values.
+        """The model's values as one flat vector, which may be a view of them.
 
         Args:
             model: shaped like this layout; the order of a mapping's keys does not matter.
@@ -85,7 +85,8 @@ class Layout(Generic[Arrays]):
         arrays = self._in_order(model)
         shapes = tuple(array.shape for array in arrays.values())
         require(shapes == self.shapes, f"arrays of shapes {self.shapes} expected, got {shapes}")
-        return np.concatenate([_finite(array, name).ravel() for name, array in arrays.items()])
+        pieces = [_finite(array, name).ravel() for name, array in arrays.items()]
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     def restore(self, flat: Floats) -> Arrays:
         """The inverse of `flatten`, in float64 or in `dtypes`.

@@ -19,7 +19,10 @@ section 7.1's formula:
     UnmaskingRequest               -                         2 + 32 + 4 + 4n + 4
     Unmasking                      n a_S                     2 + 32 + 4
 
-with a_K = a_S = 32. The 24 bytes of a ciphertext are u || v (8) and the tag of AES-GCM (16).
+with a_K = a_S = 32. The 24 bytes of a ciphertext are u || v (8) and the tag of AES-GCM (16). In a sparse graph a user
+has degree neighbours in place of n - 1: ciphertexts and shares are of neighbours only, and MaskedInputCollectionRequest
+lists degree + 1 users. Keys and their signatures are still everybody's. UnmaskingRequest names a quorum of U4 in the
+active model.
 """
 
 import hashlib
@@ -29,7 +32,7 @@ from typing import Annotated, ClassVar, TypeVar
 
 from ..codec import IDS, Fixed, Ids, Items, Lent, Octets, Struct
 from ..errors import RemoteProtocolError
-from .identity import SIGNATURE_BYTES
+from ..signatures import SIGNATURE_BYTES
 from .params import Model, Params
 
 VERSION = 1
@@ -101,7 +104,7 @@ class ShareKeys(Answer):
 class MaskedInputCollection(Answer):
     """Round 2: y_u, packed (secagg.vector.pack), and the users of U2 whose ciphertexts did not open.
 
-    The hash of U2 tells for which U2 the input is masked: masks for another U2 would not cancel.
+    The hash of what u was shown of U2 tells for which U2 the input is masked: masks for another U2 would not cancel.
     """
 
     TYPE = 5
@@ -148,7 +151,7 @@ class ShareKeysRequest(Request):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MaskedInputCollectionRequest(Request):
-    """Opens round 2: U2 and e_{v,u} for every neighbour v of u in U2."""
+    """Opens round 2: u and its neighbours in U2, which in the complete graph are all of it, and e_{v,u} for each v."""
 
     TYPE = 4
     ANSWER = MaskedInputCollection
@@ -212,6 +215,19 @@ def rounds_of(params: Params) -> tuple[Round, ...]:
         params: the session's parameters.
     """
     return (Round.ADVERTISE_KEYS, *(request.ANSWER.ROUND for request in ROUNDS[params.model]))
+
+
+def users_needed(params: Params, current: Round) -> int:
+    """How many users must answer a round: keys as many as must join, inputs as many as the sum must contain, and else a
+    quorum.
+
+    Args:
+        params: the session's parameters.
+        current: the round.
+    """
+    if current is Round.ADVERTISE_KEYS:
+        return params.min_joined
+    return params.min_users if current is Round.MASKED_INPUT_COLLECTION else params.quorum
 
 
 def users_hash(users: Ids) -> bytes:

@@ -12,29 +12,25 @@ from ..arguments import assign, flag, octets, whole
 from ..codec import Opaque, Struct, UInt
 from ..errors import ArgumentTypeError, LocalProtocolError, RemoteProtocolError, require
 from ..vector import dtype
-from .graph import COMPLETE, Graph
+from .finder import Choice, find
+from .graph import COMPLETE, CompleteGraph, Graph, GraphCodec, Sparse
+from .sparse import Cohort, is_connected, least_min_users, least_threshold, most_corrupt
+from .thresholds import Model as Model  # which everybody asks of this module
 from .thresholds import (
     Threat,
     check_corrupt,
     check_min_inputs,
+    check_min_joined,
     check_min_users,
     check_quorum,
     check_shares,
     default_corrupt,
     default_threshold,
+    majority,
 )
 
 NONCE_BYTES_MIN = 16
 CONTEXT_BYTES_MAX = (1 << 16) - 1
-
-
-class Model(IntEnum):
-    """How corrupt parties may behave: the two variants of Fig. 4."""
-
-    SEMI_HONEST = 1
-    """They follow the protocol, and pool what they see."""
-    ACTIVE = 2
-    """They may do anything; protection against it is in Fig. 4's underlined parts."""
 
 
 class NoisePlan(Protocol):
@@ -76,8 +72,13 @@ class Params(Struct):
         threat: against whom inputs are protected; gives the defaults of n_corrupt and t.
         n_corrupt: n_C, how many corrupt users may pool what they know with the server. It holds for any n users that
             the server may choose, and not only on average.
-        t: threshold: how many shares reveal a secret. `quorum` says how many users must take part because of it.
-        min_users: how many users' inputs must be in the sum, `quorum` or more. By default `quorum`.
+        t: threshold: how many shares reveal a secret. `quorum` says how many users must take part because of it. By
+            default the least that the threat, or in a sparse graph the degree, allows.
+        min_users: how many users' inputs must be in the sum, `quorum` or more. By default `quorum`; in a sparse graph
+            as many as keep the honest ones connected.
+        graph: who shares with whom: the complete graph, or `Sparse(degree)`. See `sparse`.
+        min_joined: how many users must have joined, |U1|, `quorum` or more. By default `quorum`, in a sparse graph nine
+            in ten.
         nonce: 16 .. 255 bytes that no other session uses. By default 16 fresh bytes from the operating system.
         context: what the application binds the session to, such as a hash of model and task; below 65536 bytes.
 
@@ -88,7 +89,8 @@ class Params(Struct):
 
     Raises:
         LocalProtocolError: the values contradict one another, or the model does not allow them. In the active model,
-            and where clients and server may collude, `min_inputs` must be at least 2.
+            and where clients and server may collude, `min_inputs` must be at least 2. A sparse graph must protect every
+            input but for a probability of 2^-40, also against a server that may try 2^64 graphs.
     """
 
     n: Annotated[int, UInt(4)]
@@ -101,6 +103,8 @@ class Params(Struct):
     n_corrupt: Annotated[int, UInt(4)]
     t: Annotated[int, UInt(4)]
     min_users: Annotated[int, UInt(4)]
+    graph: Annotated[Graph, GraphCodec()]
+    min_joined: Annotated[int, UInt(4)]
     nonce: Annotated[bytes, Opaque(1)]
     context: Annotated[bytes, Opaque(2)]
 
@@ -117,6 +121,8 @@ class Params(Struct):
         n_corrupt: int | None = None,
         t: int | None = None,
         min_users: int | None = None,
+        graph: Graph = COMPLETE,
+        min_joined: int | None = None,
         nonce: bytes | None = None,
         context: bytes = b"",
         allow_single_input: bool = False,
@@ -129,8 +135,9 @@ class Params(Struct):
         assign(self, whole, max_value=self._largest_value() if max_value is None else max_value)
         self._check_sum()
         assign(self, whole, n_corrupt=default_corrupt(self.n, self.threat) if n_corrupt is None else n_corrupt)
-        assign(self, whole, t=default_threshold(self.n, self.threat, self.n_corrupt) if t is None else t)
-        assign(self, whole, min_users=self.quorum if min_users is None else min_users)
+        check_corrupt(self.n, self.threat, self.n_corrupt)
+        assign(self, _graph, graph=graph)
+        self._assign_counts(t, min_users, min_joined)
         self._check_thresholds(flag(allow_single_input, "allow_single_input"))
 
     @classmethod
@@ -186,18 +193,71 @@ class Params(Struct):
         except LocalProtocolError as error:
             raise RemoteProtocolError(str(error)) from None
 
-    @property
-    def graph(self) -> Graph:
-        """Who shares with whom: the complete graph. It is not on the wire."""
-        return COMPLETE
+    @staticmethod
+    def sparse(
+        n: int,
+        *,
+        corrupt: int,
+        dropouts: int,
+        model: Model = Model.SEMI_HONEST,
+        min_joined: int | None = None,
+        liars: int = 0,
+    ) -> Choice:
+        """The sparse graph of the smallest degree that protects every input, and the threshold that goes with it.
+
+        It is for `Params(**Params.sparse(...).settings, m=..., modulus=...)`. The complete graph comes back where a
+        sparse one would need a degree above n / 2; see `Choice.complete`.
+
+        Args:
+            n: number of users, 2 .. 2**32 - 1.
+            corrupt: n_C, how many of them may be corrupt.
+            dropouts: how many of those who joined may leave before the session ends. They must not choose to by their
+                neighbours.
+            model: how corrupt parties may behave.
+            min_joined: how many users join at least; by default nine in ten.
+            liars: how many wrong shares of every secret are to be corrected.
+
+        Returns:
+            The choice, in which an input is unprotected with probability 2^-40 at most (2^-104 in the active model),
+            and a session fails with 2^-20 although no more users leave.
+
+        Raises:
+            LocalProtocolError: the numbers contradict one another, or no graph is enough.
+        """
+        n, kind = whole(n, "n"), _member(Model)(model, "model")
+        joined = _nine_in_ten(n) if min_joined is None else whole(min_joined, "min_joined")
+        cohort = Cohort(n, joined, whole(corrupt, "corrupt"), Model(kind))
+        return find(cohort, whole(dropouts, "dropouts"), whole(liars, "liars"))
 
     @property
     def quorum(self) -> int:
         """How many users ShareKeys, ConsistencyCheck and Unmasking need. It is not on the wire.
 
-        It is t, as everyone holds a share of every secret in the complete graph.
+        In the complete graph it is t, as everyone holds a share of every secret. In a sparse one any two quorums have
+        an honest user in common.
         """
-        return self.t
+        return self.t if self.graph == COMPLETE else majority(self.n, self.n_corrupt)
+
+    @property
+    def min_holders(self) -> int:
+        """How many holders of a user's shares, itself included, must be in U2. It is not on the wire.
+
+        In a sparse graph it is t; in the complete one the quorum, as all users are holders.
+        """
+        return self.quorum if self.graph == COMPLETE else self.t
+
+    @property
+    def holders(self) -> int:
+        """How many users hold a share of one secret, if all join: n, or degree + 1."""
+        return self.graph.degree + 1 if isinstance(self.graph, Sparse) else self.n
+
+    @property
+    def corrupt_holders(self) -> int:
+        """c: how many holders of an honest user's shares may be corrupt: n_corrupt, or fewer in a sparse graph.
+
+        There are more with a probability that the model allows.
+        """
+        return most_corrupt(self._cohort, self.graph.degree) if isinstance(self.graph, Sparse) else self.n_corrupt
 
     @property
     def bits(self) -> int:
@@ -221,11 +281,12 @@ class Params(Struct):
 
     @property
     def max_liars(self) -> int:
-        """How many wrong shares of one secret can be corrected when all n users unmask: floor((n - t) / 2).
+        """How many wrong shares of one secret can be corrected when all its holders unmask: floor((holders - t) / 2).
 
-        When k users unmask it is floor((k - t) / 2).
+        When k of them unmask it is floor((k - t) / 2). Holders are all n users, or in a sparse graph degree + 1: those
+        are few, and more of them than this may be corrupt; see `corrupt_holders`, and `liars` of `sparse`.
         """
-        return (self.n - self.t) // 2
+        return (self.holders - self.t) // 2
 
     def difference(self, other: "Params") -> tuple[str, ...]:
         """The names of the fields in which two `Params` differ; empty for those of one session.
@@ -292,14 +353,68 @@ class Params(Struct):
             f"the sum can reach {largest}, which R = {self.modulus} cannot hold; see Params.for_inputs",
         )
 
+    @property
+    def _cohort(self) -> Cohort:
+        return Cohort(self.n, self.min_joined, self.n_corrupt, self.model)
+
+    def _assign_counts(self, t: int | None, min_users: int | None, min_joined: int | None) -> None:
+        """Over all users, and per neighbourhood: what was given, or the least that is allowed."""
+        if isinstance(self.graph, Sparse):
+            assign(self, whole, min_joined=_nine_in_ten(self.n) if min_joined is None else min_joined)
+            check_min_joined(self.n, self.quorum, self.min_joined)
+            self._check_degree(self.graph.degree)
+            least = least_threshold(self.model, self.graph.degree, self.corrupt_holders)
+            assign(self, whole, t=least if t is None else t)
+            fewest = least_min_users(self._cohort, self.graph.degree)
+            assign(self, whole, min_users=fewest if min_users is None else min_users)
+        else:
+            least = default_threshold(self.n, self.threat, self.n_corrupt)
+            assign(self, whole, t=least if t is None else t)
+            assign(self, whole, min_users=self.quorum if min_users is None else min_users)
+            assign(self, whole, min_joined=self.quorum if min_joined is None else min_joined)
+
     def _check_thresholds(self, allow_single_input: bool) -> None:
-        check_corrupt(self.n, self.threat, self.n_corrupt)
-        check_shares(self.n, self.t, self.n_corrupt)
+        if isinstance(self.graph, Sparse):
+            self._check_sparse(self.graph.degree)
+        else:
+            check_shares(self.n, self.t, self.n_corrupt)
         check_min_users(self.n, self.quorum, self.min_users)
+        check_min_joined(self.n, self.quorum, self.min_joined)
         if self.model is Model.ACTIVE and self.threat is not Threat.CLIENTS_ONLY:
             check_quorum(self.n, self.quorum, self.n_corrupt)
         if not allow_single_input and (self.model is Model.ACTIVE or self.threat is Threat.COLLUDING):
             check_min_inputs(self.min_users, self.n_corrupt)
+
+    def _check_degree(self, degree: int) -> None:
+        require(
+            degree + 1 < self.min_joined,
+            f"degree = {degree} must be below min_joined - 1 = {self.min_joined - 1}, or there is no circle; use the"
+            " complete graph",
+        )
+
+    def _check_sparse(self, degree: int) -> None:
+        """The model's conditions, in the active one (C) and (D) of docs/sparse-graph.md; see `protocol.sparse`."""
+        c = self.corrupt_holders
+        least = least_threshold(self.model, degree, c)
+        require(
+            least <= self.t <= degree,
+            f"threshold t must be {least} .. degree = {degree} where a user may have c = {c} corrupt neighbours, got"
+            f" {self.t}; see Params.sparse",
+        )
+        require(
+            is_connected(self._cohort, degree, self.min_users),
+            f"min_users = {self.min_users} and degree = {degree} leave sums of a part of the honest users known with a"
+            " probability above 2^-41; raise one of them, see Params.sparse",
+        )
+
+
+def _nine_in_ten(n: int) -> int:
+    return -(-9 * n // 10)
+
+
+def _graph(value: Graph, name: str) -> Graph:
+    require(isinstance(value, CompleteGraph | Sparse), f"{name} must be COMPLETE or Sparse(degree)")
+    return value
 
 
 def _member(kind: type[IntEnum]) -> Callable[[int, str], IntEnum]:

@@ -2,16 +2,21 @@
 
 import numpy as np
 
-from ..codec import Ids
+from ..codec import Ids, Octets
 from ..errors import Abort, RemoteProtocolError
-from ..primitives import PublicKey, load_public_keys
+from ..primitives import which_are_public_keys
 from .authentication import PARAMS_DIFFER
 from .client_state import Advertised
-from .messages import ShareKeysRequest
+from .messages import KEY_BYTES, ShareKeysRequest
+
+TOO_FEW = "too few users are left (but the server goes on: its quorum or min_users may differ)"
+TOO_FEW_JOINED = "too few users have joined (but the server goes on: its min_joined may differ)"
+TOO_FEW_HOLDERS = "too few of those who hold shares of this user's secrets are left, itself included"
 
 
-def check_users(users: Ids, u: int | None, needed: int, within: Ids | None = None) -> None:
-    """Check a list U_k: strictly ascending, a subset of U_{k-1}, with u itself in it, and long enough."""
+def check_users(users: Ids, u: int | None, needed: int, within: Ids | None = None, reason: str = TOO_FEW) -> None:
+    """Check a list U_k, or a part of it: strictly ascending, a subset of U_{k-1}, with u itself in it, and long enough;
+    `reason` is what the error says if it is not."""
     if np.any(users[1:] <= users[:-1]):
         raise RemoteProtocolError("the list of users is not strictly ascending")
     if within is not None and not np.isin(users, within).all():
@@ -19,7 +24,6 @@ def check_users(users: Ids, u: int | None, needed: int, within: Ids | None = Non
     if u is not None and u not in users:
         raise RemoteProtocolError("the list of users omits this user itself")
     if len(users) < needed:
-        reason = "too few users are left (but the server goes on: its quorum or min_users may differ)"
         raise Abort(reason, len(users), needed)
 
 
@@ -28,24 +32,27 @@ def check_session(session: bytes, expected: bytes) -> None:
         raise RemoteProtocolError(f"the request belongs to another session, or {PARAMS_DIFFER}")
 
 
-def check_keys(
-    request: ShareKeysRequest, u: int, own: Advertised, neighbours: Ids
-) -> dict[int, tuple[PublicKey, PublicKey]]:
-    """Every neighbour's two public keys, once all 2|U1| keys differ and u's own are as u sent them."""
-    # u's own keys are in the list as u sent them, and all keys differ.
+def check_keys(request: ShareKeysRequest, u: int, own: Advertised) -> None:
+    """All 2|U1| keys differ, and u's own are as u sent them."""
     users, keys = request.users, request.keys
     if len(keys) != len(users):
         raise RemoteProtocolError(f"{len(keys)} key pairs for {len(users)} users")
     if keys[users == u].tobytes() != own.c.public + own.s.public:
         raise RemoteProtocolError("the list does not hold this user's own keys")
-    if len({key.tobytes() for key in keys.reshape(-1, 32)}) != 2 * len(users):
+    if not _all_differ(keys.reshape(-1, KEY_BYTES)):
         raise RemoteProtocolError("two of the public keys are equal")
 
-    # Each neighbour's c_v^pk and s_v^pk are x-coordinates of points.
-    points = load_public_keys(keys[np.searchsorted(users, neighbours)].reshape(-1, 32))
-    pairs: dict[int, tuple[PublicKey, PublicKey]] = {}
-    for v, c_pk, s_pk in zip(neighbours.tolist(), points[::2], points[1::2], strict=True):
-        if c_pk is None or s_pk is None:
-            raise RemoteProtocolError("a public key is not on the curve", client=v)
-        pairs[v] = c_pk, s_pk
-    return pairs
+
+def neighbours_keys(request: ShareKeysRequest, neighbours: Ids) -> Octets:
+    """Every neighbour's (c_v^pk, s_v^pk), uint8[k, 2, 32], which must be x-coordinates of points."""
+    theirs = request.keys[np.searchsorted(request.users, neighbours)]
+    both_on_curve = which_are_public_keys(theirs.reshape(-1, KEY_BYTES)).reshape(-1, 2).all(axis=1)
+    if not both_on_curve.all():
+        raise RemoteProtocolError("a public key is not on the curve", client=int(neighbours[~both_on_curve][0]))
+    return theirs
+
+
+def _all_differ(keys: Octets) -> bool:
+    """Whether no key is there twice. Keys that differ do so in their first bytes, but for one chance in many."""
+    starts = np.sort(np.ascontiguousarray(keys[:, :8]).view(np.uint64).ravel())
+    return bool((starts[1:] != starts[:-1]).all()) or len({key.tobytes() for key in keys}) == len(keys)

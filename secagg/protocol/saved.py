@@ -20,7 +20,7 @@ what is encrypted.
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from os import PathLike
@@ -126,7 +126,7 @@ class ClientFile:
         require(0 <= created < 1 << 64, f"the clock must give POSIX seconds, got {created}")
         with self._document.turn() as contents:
             require(
-                contents.body is None,
+                contents.read is None,
                 f"{self._document.path} holds a client already: load it, or remove it if its session is over",
             )
             before = 0 if self._counter is None else _value(self._counter)
@@ -141,7 +141,7 @@ class ClientFile:
                 counter.
         """
         with self._document.turn() as contents:
-            require(contents.body is not None, f"there is no client in {self._document.path}")
+            require(contents.read is not None, f"there is no client in {self._document.path}")
             header, plaintext = self._opened(contents.body or b"")
             if now - header.created > max_age:
                 contents.remove()
@@ -166,40 +166,56 @@ class ClientFile:
             yield lambda memory: self._write(contents, memory)
 
     def remove(self) -> None:
-        """Remove the file; the lowest generation that the counter allows is then above the file's.
+        """Advance the counter beyond the file's generation, and remove the file: whoever puts it back, now or after a
+        crash, has a state of the past. A counter that fails leaves both as they are.
 
         Raises:
             LocalProtocolError: another process went on with the state.
-            OSError: the system cannot remove it.
+            OSError: the system cannot remove it, or the counter failed.
         """
         if not self._document.exists:
             return
         with self._document.turn() as contents:
-            self._check_own(contents)
+            self._check_latest(contents)
+            self._allow_no_more()
             contents.remove()
-            if self._counter is not None and self._header is not None:
-                self._counter.advance(self._header.generation + 1)
+
+    def _allow_no_more(self) -> None:
+        """The counter goes beyond the file, if it has not in an attempt before this. It is one behind where it failed
+        when the file was written."""
+        if self._counter is None or self._header is None:
+            return
+        generation = self._header.generation
+        if abs(_value(self._counter) - generation) > 1:
+            raise self._rolled_back()
+        _end(self._counter, generation)
 
     def _write(self, contents: Contents, memory: Memory) -> None:
         """Generation g + 1, and then the counter."""
         assert self._header is not None
         header = replace(self._header, generation=self._header.generation + 1, nonce=self._nonce())
         clear = header.encode()
-        contents.replace(clear + self._aead.encrypt(header.nonce, encode_memory(memory, self._owner.params), clear))
+        sealed = self._aead.encrypt(header.nonce, encode_memory(memory, self._owner.params), clear)
+        contents.replace(clear, sealed)
+        self._header = header  # of the file, whatever becomes of the counter
         if self._counter is not None:
             self._counter.advance(header.generation)
-        self._header = header
 
     def _nonce(self) -> bytes:
         nonce = octets(self._rand(_NONCE_BYTES), "what rand returns")
         require(len(nonce) == _NONCE_BYTES, f"rand must return {_NONCE_BYTES} bytes, got {len(nonce)}")
         return nonce
 
-    def _check_own(self, contents: Contents) -> None:
+    def _check_latest(self, contents: Contents) -> None:
         """Compare the whole header, whose nonce no other write has: a fork of equal generation is another state."""
         assert self._header is not None
-        mine = contents.body is not None and contents.body.startswith(self._header.encode())
+        mine = contents.begins_with(self._header.encode())
         require(mine, f"{self._document.path}: another process went on with this state: load it again")
+
+    def _check_own(self, contents: Contents) -> None:
+        """The state is this object's, and none that was put back."""
+        self._check_latest(contents)
+        assert self._header is not None
         if self._counter is not None and _value(self._counter) != self._header.generation:
             raise self._rolled_back()
 
@@ -249,26 +265,54 @@ class ClientFile:
         )
 
 
-def remove_saved(path: Path, before: float | None = None) -> bool:
-    """Remove a saved client whose session is over, without its key; a counter's file stays, and one in use.
+def remove_saved(path: Path, before: float | None = None, counter: Counter | None = None) -> bool:
+    """Remove a saved client whose session is over, without its key; one in use stays.
 
     Args:
         path: the file.
         before: remove it only if it was saved first before this time, POSIX seconds; None to remove it anyway.
+        counter: the file's own, which allows none of its states any more; without it a counter's file stays. What it
+            raises is raised, and the file stays.
 
     Returns:
         Whether it was removed.
     """
-    if not _to_be_removed(_beginning(path), before):
+    if _to_be_removed(_beginning(path), before, counter) is None:
         return False
-    try:
-        with Document(path, KIND).turn(wait=False) as contents:
-            removed = _to_be_removed(contents.body, before)
-            if removed:
-                contents.remove()
-            return removed
-    except (LocalProtocolError, OSError):  # a copy, or somebody's turn: it stays
+    with ExitStack() as stack:
+        try:
+            contents = stack.enter_context(Document(path, KIND).turn(wait=False))
+        except (LocalProtocolError, OSError):  # a copy, or somebody's turn: it stays
+            return False
+        beginning = None if contents.read is None else contents.read(_BEGINNING_BYTES)
+        header = _to_be_removed(beginning, before, counter)
+        if header is None or (counter is not None and header.counted and not _end(counter, header.generation)):
+            return False
+        with suppress(OSError):
+            contents.remove()
+            return True
+    return False
+
+
+def saved_params(path: Path) -> bytes | None:
+    """SHA-256 of the `Params.encode()` of a saved client; None where there is none that can be read.
+
+    Args:
+        path: the file.
+    """
+    header = _header_in(_beginning(path))
+    return None if header is None else header.params
+
+
+def _end(counter: Counter, generation: int) -> bool:
+    """Let a counter allow no state up to this generation; False for a file that is newer than its counter, which then
+    is another file's."""
+    value = _value(counter)
+    if generation > value + 1:
         return False
+    for reached in range(value, generation + 1):
+        counter.advance(reached + 1)
+    return True
 
 
 def _beginning(path: Path) -> bytes | None:
@@ -285,15 +329,23 @@ def _beginning(path: Path) -> bytes | None:
         os.close(file)
 
 
-def _to_be_removed(body: bytes | None, before: float | None) -> bool:
-    """Whether this is a client without a counter, of that age."""
+def _to_be_removed(body: bytes | None, before: float | None, counter: Counter | None) -> Header | None:
+    """The header of a client of that age, if its counter is known or it has none; otherwise None."""
+    header = _header_in(body)
+    if header is None:
+        return None
+    known = header.counted == 0 or counter is not None
+    return header if known and (before is None or header.created < before) else None
+
+
+def _header_in(body: bytes | None) -> Header | None:
+    """What a client's file begins with; None if it is not one of this version."""
     if body is None or body[:1] != bytes((VERSION,)):
-        return False
+        return None
     try:
-        header = Header.read(Reader(body))
+        return Header.read(Reader(body))
     except RemoteProtocolError:
-        return False
-    return header.counted == 0 and (before is None or header.created < before)
+        return None
 
 
 def load_key(key: Key, rand: RandomBytes | None) -> bytes:

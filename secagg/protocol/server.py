@@ -5,8 +5,9 @@ returns each client's next request. A bad message does not end the session: its 
 `faults`. A message may come twice. A message that proves nothing against its sender is listed in `strays`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple
 
@@ -18,10 +19,11 @@ from ..arguments import octets, whole
 from ..codec import Ids, Octets
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError, require
 from ..primitives import KeyPair, are_public_keys, self_mask
-from .authentication import PARAMS_DIFFER, Pki
+from ..signatures import SIGNATURE_BYTES
+from .authentication import PARAMS_DIFFER, Claim, Pki
 from .checkpoint import VERSION, Checkpoint, Remark, packed_slices, pairs
 from .deliveries import Deliveries, Stray, StrayMessage
-from .identity import SIGNATURE_BYTES, Roster
+from .identity import Roster
 from .messages import (
     CIPHERTEXT_BYTES,
     ROUNDS,
@@ -42,6 +44,7 @@ from .messages import (
     session_id,
     type_of,
     users_hash,
+    users_needed,
 )
 from .params import Model, Params
 from .reconstruct import Reconstruction, WrongShare, blame
@@ -71,6 +74,15 @@ class Fault(NamedTuple):
     client: int
     round: Round
     reason: str
+
+
+@dataclass(frozen=True, repr=False)
+class _Arrival:
+    """A message as the transport brings it."""
+
+    user: int
+    data: bytes | memoryview
+    digest: bytes | None
 
 
 class Server:
@@ -147,7 +159,8 @@ class Server:
 
     @property
     def ready(self) -> bool:
-        """Whether enough users have answered, so that `end_round` does not abort."""
+        """Whether enough users have answered for `end_round`. In a sparse graph it may abort all the same, where too
+        few of one user's neighbours are among them."""
         return bool(self._rounds) and len(self._answered) >= self.needed
 
     @property
@@ -173,7 +186,7 @@ class Server:
     @property
     def needed(self) -> int:
         """How many users must answer this round; 0 once the session has ended."""
-        return self._needed_in(self._rounds[0]) if self._rounds else 0
+        return users_needed(self.params, self._rounds[0].ROUND) if self._rounds else 0
 
     def receive(self, client_id: int, data: bytes | memoryview, *, digest: bytes | None = None) -> None:
         """Take a message that, as the transport says, comes from this client.
@@ -201,27 +214,20 @@ class Server:
         Raises:
             LocalProtocolError: the session has ended, or there is no client with this id.
         """
-        client_id, data = whole(client_id, "client id"), _unchanging(data)
-        digest = None if digest is None else octets(digest, "digest")
-        if client_id not in self._pki:
-            raise LocalProtocolError(f"client ids must be {self._pki.users_text}, got {client_id}")
+        self._take([self._arrival(client_id, data, None if digest is None else octets(digest, "digest"))])
 
-        # Equal bytes change nothing, even after the end.
-        if self._deliveries.repeats(client_id, data, digest):
-            return
-        if not self._rounds:
-            raise LocalProtocolError("this session has ended")
+    def receive_all(self, messages: Mapping[int, bytes | memoryview]) -> None:
+        """`receive` of one message of each of these clients, with the same outcome.
 
-        # A stray leaves the client in the session; a fault drops it, unless it has answered this round already.
-        current = self._rounds[0].ROUND
-        try:
-            self._receive(client_id, data, digest)
-        except StrayMessage as stray:
-            self._deliveries.note(Stray(client_id, current, stray.reason))
-        except RemoteProtocolError as error:
-            self._report(Fault(client_id, current, error.reason))
-            if client_id not in self._answered:
-                self._expected.discard(client_id)
+        Their signatures are verified several at a time, from four messages on.
+
+        Args:
+            messages: by client id, the message's bytes, as for `receive`.
+
+        Raises:
+            LocalProtocolError: the session has ended, or there is no client with such an id; no message was taken.
+        """
+        self._take([self._arrival(client_id, data, None) for client_id, data in messages.items()])
 
     def end_round(self) -> dict[int, bytes]:
         """Close the round. Users who have not answered have dropped out.
@@ -240,7 +246,7 @@ class Server:
             raise LocalProtocolError("this session has ended")
         # Fig. 4: the server collects messages from enough users (U_k), otherwise it aborts.
         rounds, self._rounds = self._rounds, []  # any error ends the machine
-        needed = self._needed_in(rounds[0])
+        needed = users_needed(self.params, rounds[0].ROUND)
         if len(self._answered) < needed:
             raise Abort(self._shortage(rounds[0].ROUND), len(self._answered), needed)
         users = np.array(sorted(self._answered), np.uint32)
@@ -250,10 +256,6 @@ class Server:
         requests = self._finish() if request is None else self._OPEN[request](self, users)
         self._expected, self._answered, self._rounds = set(users.tolist()), set(), rounds[1:]
         return requests
-
-    def _needed_in(self, answer: type[Answer]) -> int:
-        """How many users must answer: a quorum, but for masked inputs as many as the sum must contain."""
-        return self.params.min_users if answer is MaskedInputCollection else self.params.quorum
 
     def _shortage(self, current: Round) -> str:
         """Which round too few users answered, and a possible reason if there are strays."""
@@ -309,7 +311,7 @@ class Server:
         self._check_session(saved.session)
         saved.check(y, self._u2, self._u2_hash, self.params)
         unopened = {u: saved.dealers_of(u) for u in saved.users.tolist()}
-        held = {u: self._dealers_held(u, dealers) for u, dealers in unopened.items()}
+        held = {u: self._dealers_held(u, self._graph.holders(u, self._u2), dealers) for u, dealers in unopened.items()}
 
         # The sum, who is in it, and what was noted on the way.
         self._sum = vector.unpack(y, self.params.m, self.params.modulus)
@@ -331,21 +333,60 @@ class Server:
         if (fault.client, fault.round) not in ((known.client, known.round) for known in self.faults):
             self.faults.append(fault)
 
-    def _receive(self, u: int, data: bytes | memoryview, digest: bytes | None) -> None:
-        # Strays: a round that has ended, and what is not proven to be u's.
-        due = self._rounds[0]
-        message, signature = self._pki.split(data)
+    def _arrival(self, client_id: int, data: bytes | memoryview, digest: bytes | None) -> _Arrival:
+        client_id = whole(client_id, "client id")
+        if client_id not in self._pki:
+            raise LocalProtocolError(f"client ids must be {self._pki.users_text}, got {client_id}")
+        return _Arrival(client_id, _unchanging(data), digest)
+
+    def _take(self, arrivals: Sequence[_Arrival]) -> None:
+        """Messages of one round, of different clients or a single one."""
+        # Equal bytes change nothing, even after the end.
+        fresh = [each for each in arrivals if not self._deliveries.repeats(each.user, each.data, each.digest)]
+        if not fresh:
+            return
+        if not self._rounds:
+            raise LocalProtocolError("this session has ended")
+
+        # A stray leaves the client in the session; a fault drops it, unless it has answered this round already.
+        claims = [self._claim(each) for each in fresh]
+        for arrival, claim, doubt in zip(fresh, claims, self._doubts(claims), strict=True):
+            current = self._rounds[0].ROUND
+            try:
+                self._receive(arrival, claim, doubt)
+            except StrayMessage as stray:
+                self._deliveries.note(Stray(claim.user, current, stray.reason))
+            except RemoteProtocolError as error:
+                self._report(Fault(claim.user, current, error.reason))
+                if claim.user not in self._answered:
+                    self._expected.discard(claim.user)
+
+    def _claim(self, arrival: _Arrival) -> Claim:
+        message, signature = self._pki.split(arrival.data)
         kind = self._kinds.get(type_of(message))
-        answered = kind is not None and self._deliveries.answered(u, kind.ROUND)
-        if kind is not None and kind.ROUND < due.ROUND and not answered:
-            raise StrayMessage("the round that it answers has ended")
         scope = self._pki.setup if kind is AdvertiseKeys else self._scope
-        doubt = self._pki.reason_to_doubt(scope, u, kind, message, signature)
+        return Claim(scope, arrival.user, kind, message, signature)
+
+    def _doubts(self, claims: Sequence[Claim]) -> list[str | None]:
+        """Why each is a stray: its round has ended without it, or it is not proven to be its user's; or None."""
+        due = self._rounds[0].ROUND
+        late = [
+            each.kind is not None
+            and due > each.kind.ROUND
+            and not self._deliveries.answered(each.user, each.kind.ROUND)
+            for each in claims
+        ]
+        doubts = iter(self._pki.reasons_to_doubt([each for each, ended in zip(claims, late, strict=True) if not ended]))
+        return ["the round that it answers has ended" if ended else next(doubts) for ended in late]
+
+    def _receive(self, arrival: _Arrival, claim: Claim, doubt: str | None) -> None:
+        # Strays: a round that has ended, and what is not proven to be u's.
+        u, kind, due = claim.user, claim.kind, self._rounds[0]
         if doubt is not None:
             raise StrayMessage(doubt)
 
         # Faults: a second answer to one round, and a message of a user who was dropped.
-        if kind is not None and answered:
+        if kind is not None and self._deliveries.answered(u, kind.ROUND):
             self._report(Fault(u, kind.ROUND, "has answered this round in two ways"))
             return
         if u not in self._expected:
@@ -354,11 +395,11 @@ class Server:
             raise StrayMessage("the session has n users already")
 
         # The message of the round that is due.
-        answer = decode(message, due)
+        answer = decode(claim.message, due)
         self._TAKE[type(answer)](self, u, answer)
-        self._signatures[u] = signature
+        self._signatures[u] = claim.signature
         self._answered.add(u)
-        self._deliveries.accept(u, due.ROUND, data, digest)
+        self._deliveries.accept(u, due.ROUND, arrival.data, arrival.digest)
 
     def _signatures_of(self, users: Ids) -> Octets:
         """The users' signatures of the round that ends; none in the semi-honest model."""
@@ -384,43 +425,48 @@ class Server:
         self._u1, self._s_pk = users, keys[:, 1]
         self._session = self._scope = session_id(self.params, self._pki.roster_hash, request)
         self._commitments: dict[int, bytes] = {}
-        self._ciphertexts = np.empty((len(users), len(users)), _CIPHERTEXT)  # [recipient, sender]
+
+        # So is the graph. There is one ciphertext for each pair of a sender and a neighbour of it.
+        self._graph = self.params.graph.over(self._session, users)
+        self._ciphertexts = np.empty(self._graph.size, _CIPHERTEXT)
         return dict.fromkeys(users.tolist(), encode(request))
 
     def _take_ciphertexts(self, u: int, answer: ShareKeys) -> None:
         self._check_session(answer.session)
-        recipients = self.params.graph.neighbours(u, self._u1)
+        recipients = self._graph.neighbours(u, self._u1)
         if len(answer.ciphertexts) != len(recipients):
             raise RemoteProtocolError(f"{len(answer.ciphertexts)} ciphertexts for {len(recipients)} recipients")
-        self._ciphertexts[self._index(recipients), self._index(u)] = answer.ciphertexts.view(_CIPHERTEXT)[:, 0]
+        self._ciphertexts[self._graph.row(u, recipients)] = answer.ciphertexts.view(_CIPHERTEXT)[:, 0]
         self._commitments[u] = answer.commitment
 
     def _open_masked_input_collection(self, users: Ids) -> dict[int, bytes]:
         """Each of U2 gets the ciphertexts that were made for it."""
-        # Fig. 4, round 1, server: send {e_{v,u}} over v in U2 to every u in U2.
+        # Fig. 4, round 1, server: send {e_{v,u}} over v in U2 to every u in U2; of its neighbours, and who they are.
         requests = {}
         for u in users.tolist():
-            senders = self.params.graph.neighbours(u, users)
-            received = self._ciphertexts[self._index(u), self._index(senders)]
-            received = received.view(np.uint8).reshape(-1, CIPHERTEXT_BYTES)
-            requests[u] = encode(MaskedInputCollectionRequest(self._session, users, received))
+            near = self._graph.holders(u, users)
+            received = self._ciphertexts[self._graph.column(near[near != u], u)].view(np.uint8)
+            ciphertexts = received.reshape(-1, CIPHERTEXT_BYTES)
+            requests[u] = encode(MaskedInputCollectionRequest(self._session, near, ciphertexts))
 
         # Round 2 begins: no y_u is in the sum, and no share has come.
         self._u2 = users
         self._u2_hash = users_hash(users)
-        self._ciphertexts = np.empty((0, 0), _CIPHERTEXT)
+        self._ciphertexts = np.empty(0, _CIPHERTEXT)
         self._sum = np.zeros(self.params.m, self.params.dtype)
         self._held: dict[int, Ids] = {}
-        self._reconstruction = Reconstruction(users, self.params.t, self._liars, self._verify_secret)
+        graph = self._graph.within(users)
+        self._reconstruction = Reconstruction(users, graph, self.params.t, self._liars, self._verify_secret)
         return requests
 
     def _take_masked_input(self, u: int, answer: MaskedInputCollection) -> None:
         """Check all of y_u, then add it: the server never holds two masked vectors."""
         # Fig. 4, round 2, server: collect y_u, masked against this U2; it is a vector over Z_R.
         self._check_session(answer.session)
-        if answer.u2_hash != self._u2_hash:
+        near = self._graph.holders(u, self._u2)
+        if answer.u2_hash != self._shown_hash(near):
             raise RemoteProtocolError("has masked its input for another list than U2")
-        held = self._dealers_held(u, answer.unopened)
+        held = self._dealers_held(u, near, answer.unopened)
         if not vector.packed_check(answer.y, self.params.m, self.params.modulus):
             raise RemoteProtocolError("the masked input has a wrong length, an entry >= R or dirty padding")
 
@@ -429,22 +475,25 @@ class Server:
         self._held[u] = held
         self._unopened |= {WrongShare(u, v) for v in answer.unopened.tolist()}
 
-    def _dealers_held(self, u: int, unopened: Ids) -> Ids:
-        """The dealers whose shares u holds."""
-        dealers = self.params.graph.holders(u, self._u2)
+    def _shown_hash(self, near: Ids) -> bytes:
+        """The hash of the part of U2 that a user was shown, which in the complete graph is all of it."""
+        return self._u2_hash if len(near) == len(self._u2) else users_hash(near)
+
+    def _dealers_held(self, u: int, near: Ids, unopened: Ids) -> Ids:
+        """The dealers whose shares u holds: those near it, itself included, but for those whose shares did not open."""
         if not len(unopened):
-            return dealers
-        senders = self.params.graph.neighbours(u, self._u2)
+            return near
+        senders = near[near != u]
         if np.any(unopened[1:] <= unopened[:-1]) or not np.isin(unopened, senders).all():
             raise RemoteProtocolError("the list of unopened ciphertexts is not an ascending part of U2")
-        held = dealers[~np.isin(dealers, unopened)]
+        held = near[~np.isin(near, unopened)]
         if len(held) < self.params.t:
             raise RemoteProtocolError(f"only {len(held)} ciphertexts opened")
         return held
 
     def _open_consistency_check(self, users: Ids) -> dict[int, bytes]:
         """All of U3 get the list U3."""
-        self._u3 = users
+        self._u3, self._in_sum = users, frozenset(users.tolist())
         return dict.fromkeys(users.tolist(), encode(ConsistencyCheckRequest(self._session, users)))
 
     def _take_consistency_check(self, u: int, answer: ConsistencyCheck) -> None:
@@ -453,10 +502,14 @@ class Server:
             raise RemoteProtocolError("has signed another list than U3")
 
     def _open_unmasking(self, users: Ids) -> dict[int, bytes]:
-        """All of U3 get the list U3, or all of U4 the list U4 with its signatures of U3."""
+        """All of U3 get the list U3, or all of U4 the list U4 with its signatures of U3. In a sparse graph it is a
+        quorum of U4: nobody needs more."""
+        named = users
         if self.params.model is Model.SEMI_HONEST:
-            self._u3 = users
-        request = UnmaskingRequest(self._session, users, self._signatures_of(users))
+            self._u3, self._in_sum = users, frozenset(users.tolist())
+        elif not self._graph.complete:
+            named = users[: self.params.quorum]
+        request = UnmaskingRequest(self._session, named, self._signatures_of(named))
         return dict.fromkeys(users.tolist(), encode(request))
 
     def _take_shares(self, u: int, answer: Unmasking) -> None:
@@ -478,7 +531,7 @@ class Server:
 
         # z = sum of y_u - sum of p_u + sum of p_{v,u}: the removal gives what is to be added to the sum of y_u.
         self._rounds = [Unmasking]  # it is open until the sum is there, whatever becomes of the executor
-        removal = Removal(self.params, self._session, self._revealed(recovered), self._progress)
+        removal = Removal(self.params, self._session, self._graph, self._revealed(recovered), self._progress)
         total = removal.run(self.executor)
         vector.add(total, self._sum, self.params.modulus)
         self._result = total
@@ -497,13 +550,14 @@ class Server:
 
     @property
     def _liars(self) -> int:
-        """How many users may have lied where a share is wrong: n_C, but at least 1, or one lie would blame two."""
-        return max(1, self.params.n_corrupt)
+        """How many may have lied where a share is wrong, of the holders of one user's shares: c, but at least 1, or one
+        lie would blame two."""
+        return max(1, self.params.corrupt_holders)
 
     def _verify_secret(self, v: int, secret: bytes) -> bytes | KeyPair | None:
         """The seed of p_v, if v is in U3 and this is its b; else v's key pair, if this is its s_sk."""
         # b_v for v in U3: its commitment is that of round 1.
-        if v in self._u3:
+        if v in self._in_sum:
             mask = self_mask(secret, self._session, v)
             return mask.seed if mask.commitment == self._commitments[v] else None
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from .server import Fault, Server
 Inputs = Mapping[int, ArrayLike] | Callable[[int], ArrayLike]
 Drops = Mapping[Round, Collection[int]]
 Progress = Callable[[Round, int, int], None]
+
+_AT_ONCE = 16  # answers that the server takes in together, as many as fill the lanes in which it verifies signatures
 
 
 @dataclass
@@ -128,22 +131,23 @@ class _Session:
         self._costs: dict[Round, Cost] = {}
         self._answered: dict[Round, tuple[int, ...]] = {}
 
-    def play_round(self, vanished: set[int], run: Callable[..., Iterable[tuple[int, bytes]]]) -> None:
+    def play_round(self, vanished: set[int], run: Callable[..., Iterator[tuple[int, bytes]]]) -> None:
         """Let every user but the vanished answer, and the server close the round."""
         # Each user answers the last request; in round 0 there is none.
         current = self.server.round
         assert current is not None
         cost = self._costs[current] = Cost()
         users = [u for u in self._requests if u not in vanished]
-        for done, (u, answer) in enumerate(run(lambda u: (u, self._answer(u, current, cost)), users), 1):
-            cost.sent[u], cost.received[u] = len(answer), len(self._requests[u])
-
-            # The server takes the answer in.
+        answers = run(lambda u: (u, self._answer(u, current, cost)), users)
+        while arrived := dict(islice(answers, _AT_ONCE)):
+            # The server takes some answers in.
             with _stopwatch() as elapsed:
-                self.server.receive(u, answer)
+                self.server.receive_all(arrived)
             cost.server_seconds += elapsed()
-            self._clients[u].forget_answer()  # it has arrived, and all masked inputs at once would fill the memory
-            self._progress(current, done, len(users))
+            for u, answer in arrived.items():
+                cost.sent[u], cost.received[u] = len(answer), len(self._requests[u])
+                self._clients[u].forget_answer()  # it has arrived, and all masked inputs at once would fill the memory
+                self._progress(current, len(cost.sent), len(users))
 
         # The server closes the round: U_k is who answered.
         answered = self.server.answered

@@ -208,9 +208,9 @@ def _after_advertise_keys(stored: AfterAdvertiseKeys, owner: Owner) -> Memory:
 
 def _after_share_keys(stored: AfterShareKeys, owner: Owner) -> Memory:
     state, u = stored.state, owner.user_id
-    _check_u1(state.users, owner)
-    neighbours = owner.params.graph.neighbours(u, state.users).tolist()
-    require(list(state.peers) == neighbours, "the peers are not the neighbours")
+    _check_u1(state.users, owner, owner.params.min_joined)
+    graph = owner.params.graph.over(state.session, state.users)
+    require(list(state.peers) == graph.neighbours(u, state.users).tolist(), "the peers are not the neighbours")
     require(shamir.in_field(state.own_shares), "a share is not in the field")
     require(_sent(stored.answer, ShareKeys, owner).session == state.session, "the answer is of another session")
     last = Answered(stored.request, stored.answer)
@@ -267,15 +267,15 @@ def _sent(answer: bytes, kind: type[A], owner: Owner) -> A:
     return decode(owner.pki.split(answer)[0], kind)
 
 
-def _check_u1(users: Ids, owner: Owner) -> None:
-    check_users(users, owner.user_id, owner.params.quorum)
-    known = len(users) <= owner.params.n and all(v in owner.pki for v in users.tolist())
+def _check_u1(users: Ids, owner: Owner, needed: int) -> None:
+    check_users(users, owner.user_id, needed)
+    known = len(users) <= owner.params.n and owner.pki.knows(users)
     require(known, "U1 names users who are not in the session")
 
 
 def _check_masked(state: Masked, owner: Owner) -> None:
-    _check_u1(state.users, owner)
-    holders = owner.params.graph.holders(owner.user_id, state.users)
-    check_users(state.dealers, owner.user_id, owner.params.t, within=holders)
+    _check_u1(state.users, owner, owner.params.min_holders)
+    check_users(state.dealers, owner.user_id, owner.params.t, within=state.users)
+    require(len(state.dealers) <= owner.params.holders, "there are more dealers than neighbours")
     require(len(state.shares) == len(state.dealers), "there is not one pair of shares for each dealer")
     require(shamir.in_field(state.shares), "a share is not in the field")

@@ -6,12 +6,22 @@ The paper has one letter, t, for three numbers:
 - quorum: how many users must take part in ShareKeys, ConsistencyCheck and Unmasking. It concerns all users.
 - min_users: how many users' inputs a sum must contain.
 
-In the complete graph everyone holds a share of every secret, and the quorum is t.
+In the complete graph everyone holds a share of every secret, and the quorum is t. A sparse graph has the conditions of
+`sparse` for t, and needs one number more: min_joined, how many users must have joined.
 """
 
 from enum import IntEnum
 
 from ..errors import require
+
+
+class Model(IntEnum):
+    """How corrupt parties may behave: the two variants of Fig. 4."""
+
+    SEMI_HONEST = 1
+    """They follow the protocol, and pool what they see."""
+    ACTIVE = 2
+    """They may do anything; protection against it is in Fig. 4's underlined parts."""
 
 
 class Threat(IntEnum):
@@ -45,7 +55,12 @@ def default_threshold(n: int, threat: Threat, n_corrupt: int) -> int:
         return max(2, n_corrupt + 1)
     if threat is Threat.COLLUDING and n_corrupt == max_corrupt(n):
         return max(2, 2 * n // 3 + 1)
-    return max(2, (n + n_corrupt) // 2 + 1)
+    return max(2, majority(n, n_corrupt))
+
+
+def majority(n: int, n_corrupt: int) -> int:
+    """The least number of users of whom any two sets have an honest user in common (section 6.2)."""
+    return (n + n_corrupt) // 2 + 1
 
 
 def check_corrupt(n: int, threat: Threat, n_corrupt: int) -> None:
@@ -82,6 +97,11 @@ def check_quorum(n: int, quorum: int, n_corrupt: int) -> None:
 def check_min_users(n: int, quorum: int, min_users: int) -> None:
     """Raises `LocalProtocolError` unless every sum contains the inputs of as many users as can check and unmask it."""
     require(quorum <= min_users <= n, f"min_users must be quorum = {quorum} .. n = {n}, got {min_users}")
+
+
+def check_min_joined(n: int, quorum: int, min_joined: int) -> None:
+    """Raises `LocalProtocolError` unless as many users join as must take part later."""
+    require(quorum <= min_joined <= n, f"min_joined must be quorum = {quorum} .. n = {n}, got {min_joined}")
 
 
 def check_min_inputs(min_users: int, n_corrupt: int) -> None:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from .. import masking, vector
 from ..codec import Ids, Octets
-from ..primitives import agree_all, mask_seeds
+from ..primitives import agree_all, agree_pairs, mask_seeds
 from .executors import borrowed, completed
-from .graph import Graph
+from .graph import Neighbourhoods
 from .params import Params
 
 Progress = Callable[[int, int], None]
@@ -51,7 +51,8 @@ POINTS = 16
 """With how many public keys at a time `agree_all` is fast."""
 
 PRODUCTS = 1 << 11
-"""The smallest number of agreements of a task: with few dropped users, it takes more of the survivors."""
+"""The number of agreements of a task: in the complete graph the smallest, which takes more of the survivors where few
+users dropped, and in a sparse one the largest."""
 
 WINDOW = 64
 """The smallest number of tasks under way at a time."""
@@ -94,16 +95,16 @@ class Agreement:
         secrets: their s_sk, uint8[d, 32].
         us: survivors, uint32[s].
         publics: their s_pk, uint8[s, 32].
-        adjacent: [u, v], whether the two are neighbours.
         session: the session's id.
+        pairs: who are neighbours, as positions in `us` and in `vs`, intp[2, k]; None for all of them.
     """
 
     vs: Ids
     secrets: Octets
     us: Ids
     publics: Octets
-    adjacent: NDArray[np.bool_]
     session: bytes
+    pairs: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -127,8 +128,12 @@ class Expansion:
 
 def agreed_masks(call: Agreement) -> Masks:
     """-p_{u,v} of all pairs of neighbours, to be added to a sum that contains p_{u,v}."""
-    rows, columns = np.nonzero(call.adjacent)
-    agreed = agree_all(call.secrets, call.publics)[rows, columns]
+    if call.pairs is None:
+        rows, columns = np.indices((len(call.us), len(call.vs))).reshape(2, -1)
+        agreed = agree_all(call.secrets, call.publics).reshape(-1, 32)
+    else:
+        rows, columns = call.pairs
+        agreed = agree_pairs(call.secrets, call.publics, columns, rows)
     us, vs = call.us[rows], call.vs[columns]
     return Masks(mask_seeds(agreed, call.session, us, vs), pairwise_signs(vs, us))  # p_{v,u} = -p_{u,v}
 
@@ -179,13 +184,6 @@ class Revealed:
     dropped: Ids
     secrets: Octets
 
-    def adjacent(self, graph: Graph) -> NDArray[np.bool_]:
-        """[u, v]: whether survivor u and dropped user v are neighbours."""
-        table = np.zeros((len(self.survivors), len(self.dropped)), np.bool_)
-        for column, v in enumerate(self.dropped.tolist()):
-            table[np.searchsorted(self.survivors, graph.neighbours(v, self.survivors)), column] = True
-        return table
-
 
 class Removal:
     """The vector that removes the masks from the sum of y_u over U3 when it is added to it.
@@ -195,24 +193,27 @@ class Removal:
     Args:
         params: the session's parameters.
         session: the session's id.
+        graph: who of U1 are neighbours.
         revealed: what the shares reveal.
         progress: called with (done, total) tasks.
     """
 
-    def __init__(self, params: Params, session: bytes, revealed: Revealed, progress: Progress) -> None:
+    def __init__(
+        self, params: Params, session: bytes, graph: Neighbourhoods, revealed: Revealed, progress: Progress
+    ) -> None:
         self._params = params
         self._session = session
+        self._graph = graph
         self._revealed = revealed
         self._progress = progress
 
         # One seed for every p_u, u in U3, and for every p_{v,u}, v in U2 \ U3.
-        self._adjacent = revealed.adjacent(params.graph)
-        seeds = len(revealed.seeds) + int(np.count_nonzero(self._adjacent))
+        self._agreements = self._of_everybody() if graph.complete else self._of_neighbours()
+        seeds = len(revealed.seeds) + sum(map(_products, self._agreements))
 
         # Tasks of agreement, and tasks of expansion: each of these takes a block of seeds and a range of coordinates.
         self._ranges = coordinate_ranges(params.m)
         self._block = block_size(seeds, self._ranges)
-        self._agreements = self._split_by_user()
         self._total = len(self._agreements) + _ceil(seeds, self._block) * len(self._ranges)
         self._done = 0
 
@@ -247,10 +248,9 @@ class Removal:
 
     def _server_bytes(self) -> int:
         """Bytes of the shares and of the sum; tasks under way may take as many again."""
-        users = len(self._revealed.survivors) + len(self._revealed.dropped)
-        return 32 * users**2 + self._params.m * self._params.dtype.itemsize
+        return 32 * self._graph.size + self._params.m * self._params.dtype.itemsize
 
-    def _split_by_user(self) -> list[Agreement]:
+    def _of_everybody(self) -> list[Agreement]:
         """Tasks of some survivors each, with all dropped users."""
         revealed = self._revealed
         if not len(revealed.dropped):
@@ -265,11 +265,36 @@ class Removal:
                 revealed.secrets,
                 revealed.survivors[group],
                 revealed.publics[group],
-                self._adjacent[group],
                 self._session,
             )
             for group in groups
         ]
+
+    def _of_neighbours(self) -> list[Agreement]:
+        """Tasks of the users on some stretch of the circle, who have most of their neighbours there."""
+        revealed = self._revealed
+        around = [self._graph.neighbours(v, revealed.survivors) for v in revealed.dropped.tolist()]
+        if not around:
+            return []
+        columns = np.repeat(np.arange(len(around)), [len(us) for us in around])
+        rows = np.searchsorted(revealed.survivors, np.concatenate(around))
+        along = np.argsort(self._graph.places(revealed.survivors)[rows], kind="stable")
+        stretches = [along[start : start + PRODUCTS] for start in range(0, len(along), PRODUCTS)]
+        return [self._of_pairs(rows[stretch], columns[stretch]) for stretch in stretches]
+
+    def _of_pairs(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Agreement:
+        """The task of some pairs, positions among the survivors and among the dropped users."""
+        revealed = self._revealed
+        us, rows = np.unique(rows, return_inverse=True)
+        vs, columns = np.unique(columns, return_inverse=True)
+        return Agreement(
+            revealed.dropped[vs],
+            revealed.secrets[vs],
+            revealed.survivors[us],
+            revealed.publics[us],
+            self._session,
+            np.stack([rows, columns]),
+        )
 
     def _masks(self, pool: Executor) -> Generator[Masks]:
         """All masks to be removed, negated."""
@@ -291,6 +316,11 @@ class Removal:
     def _step(self) -> None:
         self._done += 1
         self._progress(self._done, self._total)
+
+
+def _products(call: Agreement) -> int:
+    """How many agreements a task makes."""
+    return len(call.us) * len(call.vs) if call.pairs is None else call.pairs.shape[1]
 
 
 def coordinate_ranges(m: int) -> list[range]:

@@ -25,8 +25,8 @@ from secagg import (
 from secagg.protocol import client as client_module
 from secagg.protocol import server as server_module
 from secagg.protocol.authentication import Pki
-from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.messages import ROUNDS, Answer, Request, decode, encode, signed_body
+from secagg.signatures import SIGNATURE_BYTES
 
 from ..support.rounds import parties, play_until
 
@@ -102,7 +102,7 @@ def test_a_replayed_message_expels_nobody(model: Model, current: Round, monkeypa
 
     def replay(server: Server) -> None:
         with monkeypatch.context() as patch:
-            patch.delattr(Pki, "reason_to_doubt")
+            patch.delattr(Pki, "reasons_to_doubt")
             patch.delattr(server_module, "decode")
             server.receive(1, message)
 

@@ -16,10 +16,10 @@ from secagg.primitives import KeyPair
 from secagg.protocol import ciphertexts
 from secagg.protocol.client import S_SK
 from secagg.protocol.client_state import Advertised, Checked, Masked
-from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.messages import AdvertiseKeys, Answer, MaskedInputCollection, decode, encode, signed, signed_body
 from secagg.protocol.reconstruct import WrongShare
 from secagg.shamir import Q
+from secagg.signatures import SIGNATURE_BYTES
 
 from ..support.rounds import parties
 

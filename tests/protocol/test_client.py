@@ -32,6 +32,7 @@ from secagg.protocol.messages import (
     encode,
     session_id,
 )
+from secagg.protocol.requests import _all_differ
 from secagg.shamir import Q
 
 from ..support.rounds import play_until
@@ -402,3 +403,13 @@ def test_an_answer_that_the_caller_stops_never_leaves(current: Round, error: typ
     assert clients[1].answer is None
     with pytest.raises(LocalProtocolError, match="has ended"):
         clients[1].receive(requests[1])
+
+
+def test_keys_that_begin_alike_differ_all_the_same() -> None:
+    keys = np.zeros((3, 32), np.uint8)
+    keys[:, 31] = (1, 2, 3)
+    assert _all_differ(keys)
+    keys[2] = keys[0]
+    assert not _all_differ(keys)
+    keys[1, 0] = 9
+    assert not _all_differ(keys)

@@ -19,10 +19,11 @@ from secagg import LocalProtocolError, Model, Params, Round, Server, masking
 from secagg.primitives import KeyPair, load_public_keys, mask_seed
 from secagg.protocol import unmask
 from secagg.protocol.executors import completed
+from secagg.protocol.graph import Circle, Everybody, Neighbourhoods
 from secagg.protocol.unmask import Masks, Removal, Revealed, in_blocks, prg_nonce
 
 from ..support.processes import workers
-from ..support.rounds import Ring, play_until
+from ..support.rounds import play_until
 
 SESSION = bytes(range(32))
 MODULI = [(1 << 12) - 3, 1 << 24, 1 << 40]
@@ -131,7 +132,12 @@ def revealed(survivors: list[int], dropped: list[int], seed: int) -> tuple[Revea
     return secrets, pairs
 
 
-def twin(params: Params, secrets: Revealed, pairs: dict[int, KeyPair]) -> list[int]:
+def everybody(secrets: Revealed) -> Everybody:
+    """The complete graph of these users."""
+    return Everybody(np.union1d(secrets.survivors, secrets.dropped))
+
+
+def twin(params: Params, secrets: Revealed, pairs: dict[int, KeyPair], graph: Neighbourhoods) -> list[int]:
     """Minus the masks, one after the other, by the survivors' own keys."""
 
     def mask(seed: bytes) -> Any:
@@ -141,7 +147,7 @@ def twin(params: Params, secrets: Revealed, pairs: dict[int, KeyPair]) -> list[i
     for v in secrets.dropped.tolist():
         (point,) = load_public_keys(np.frombuffer(pairs[v].public, np.uint8).reshape(1, 32))
         assert point is not None
-        for u in params.graph.neighbours(v, secrets.survivors).tolist():
+        for u in graph.neighbours(v, secrets.survivors).tolist():
             p = mask(mask_seed(pairs[u].agree(point), SESSION, u, v))
             total += -p if u > v else p
     result: list[int] = (total % params.modulus).tolist()
@@ -177,19 +183,21 @@ def test_removal_takes_out_every_mask_however_it_is_cut(data: st.DataObject) -> 
             "WINDOW",
         ):
             patch.setattr(unmask, name, data.draw(st.integers(1, 40), name))
-        removal = Removal(params, SESSION, secrets, lambda done, total: steps.append((done, total)))
-        assert removal.run(inline).tolist() == twin(params, secrets, pairs)
+        graph: Neighbourhoods = everybody(secrets)
+        if len(graph.users) > 5 and data.draw(st.booleans()):
+            graph = Circle(graph.users, 4, np.array(data.draw(st.permutations(range(len(graph.users)))), np.intp))
+        removal = Removal(params, SESSION, graph, secrets, lambda done, total: steps.append((done, total)))
+        assert removal.run(inline).tolist() == twin(params, secrets, pairs, graph)
     assert steps == [(done, len(inline.tasks)) for done in range(1, len(inline.tasks) + 1)]
 
 
-def test_only_neighbours_have_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_neighbours_have_masks() -> None:
     secrets, pairs = revealed([1, 3, 4, 6, 7, 9], [2, 5, 8], 1)
     params = parameters(40, 1 << 24)
-    of_everyone = twin(params, secrets, pairs)
-    monkeypatch.setattr(Params, "graph", Ring(9, 2))
-    expected = twin(params, secrets, pairs)
-    assert expected != of_everyone
-    assert Removal(params, SESSION, secrets, lambda done, total: None).run(Inline()).tolist() == expected
+    circle = Circle(everybody(secrets).users, 4, np.array([3, 1, 4, 0, 5, 8, 2, 6, 7]))
+    expected = twin(params, secrets, pairs, circle)
+    assert expected != twin(params, secrets, pairs, everybody(secrets))
+    assert Removal(params, SESSION, circle, secrets, lambda done, total: None).run(Inline()).tolist() == expected
 
 
 def test_no_task_shows_its_secrets() -> None:
@@ -204,7 +212,7 @@ def test_no_task_shows_its_secrets() -> None:
             return future
 
     secrets, _ = revealed([1, 3, 4], [2, 5], 1)
-    Removal(parameters(4, 1 << 24), SESSION, secrets, lambda done, total: None).run(Watched())
+    Removal(parameters(4, 1 << 24), SESSION, everybody(secrets), secrets, lambda done, total: None).run(Watched())
     assert len(logged) == 2
     for text in (*logged, repr(secrets)):
         assert not any(word in text for word in ("array", "seeds", "secrets", "["))
@@ -217,7 +225,11 @@ def test_few_of_many_tasks_are_under_way(monkeypatch: pytest.MonkeyPatch) -> Non
     secrets, _ = revealed([1, 3, 4, 6, 7, 9], [2, 5, 8], 1)
     inline, under_way = Inline(), [0]
     Removal(
-        parameters(320, 1 << 24), SESSION, secrets, lambda done, total: under_way.append(len(inline.tasks) - done)
+        parameters(320, 1 << 24),
+        SESSION,
+        everybody(secrets),
+        secrets,
+        lambda done, total: under_way.append(len(inline.tasks) - done),
     ).run(inline)
     assert len(inline.tasks) > 400
     assert max(under_way) <= 2 * 50

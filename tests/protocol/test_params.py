@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from secagg import LocalProtocolError, Model, Params, RemoteProtocolError, Threat
 from secagg.dp import ApproxDp, Neighbours, Place, Plan, PureDp, Sensitivity, plan_at
+from secagg.protocol.graph import Sparse
 from secagg.protocol.thresholds import default_threshold, max_corrupt
 
 
@@ -191,6 +192,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "n_corrupt": {"n_corrupt": 2},
     "t": {"t": 6, "min_users": 7},
     "min_users": {"min_users": 8},
+    "graph": {"graph": Sparse(8)},
+    "min_joined": {"min_joined": 9},
     "nonce": {"nonce": bytes(16)},
     "context": {"context": b"another model"},
 }
@@ -198,7 +201,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 def like(**changes: Any) -> Params:
     values = {"n": 10, "m": 4, "modulus": 1 << 16, "max_value": 100, "n_corrupt": 3, "t": 7, "min_users": 7, "room": 9}
-    return Params(**{**values, "nonce": b"n" * 16, **changes})
+    return Params(**{**values, "min_joined": 10, "nonce": b"n" * 16, **changes})
 
 
 @pytest.mark.parametrize("name", CHANGES)

@@ -179,7 +179,7 @@ def test_a_client_is_told_where_its_parameters_may_differ_from_those_of_others()
     with pytest.raises(RemoteProtocolError, match="the parties' Params or rosters differ, for one in n"):
         fewer.receive(requests[1])
     request = replace(decode(requests[1], ShareKeysRequest), users=np.array([1, 2], np.uint32))
-    with pytest.raises(Abort, match="its quorum or min_users may differ"):
+    with pytest.raises(Abort, match="its min_joined may differ"):
         clients[1].receive(encode(request))
     _, clients, requests = play_until(Round.MASKED_INPUT_COLLECTION, Params(n=5, m=1, modulus=64, t=3))
     with pytest.raises(RemoteProtocolError, match="another session, or the parties' Params or rosters differ"):

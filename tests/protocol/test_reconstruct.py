@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from secagg import Abort, shamir
 from secagg.codec import Octets
+from secagg.protocol.graph import Circle, Everybody
 from secagg.protocol.reconstruct import Reconstruction, WrongShare, blame
 from secagg.shamir import Q
 
@@ -23,7 +24,7 @@ class Dealing:
         self.t = t
         self.secrets = shamir.random_scalars(n)
         self.shares = shamir.share(self.secrets, t, self.users)
-        self.reconstruction = Reconstruction(self.users, t, n_corrupt, self.check)
+        self.reconstruction = Reconstruction(self.users, Everybody(self.users), t, n_corrupt, self.check)
 
     def check(self, v: int, secret: bytes) -> str | None:
         return f"secret {v}" if secret == self.secrets[v // 10 - 1].tobytes() else None
@@ -80,6 +81,49 @@ def test_wrong_shares_of_another_holder_are_found_beside() -> None:
     dealing = Dealing(10, 5, 3)
     wrong = dealing.falsify(20, *ALL) | dealing.falsify(100, 30, 40, 50, 60)
     assert dealing.recover().wrong == wrong
+
+
+class SparseDealing(Dealing):
+    """60 users on a circle in the order of their ids, with eight neighbours each."""
+
+    def __init__(self) -> None:
+        super().__init__(60, 3, 1)
+        graph = Circle(self.users, 8, np.arange(60))
+        self.compared: list[int] = []
+        self.reconstruction = Reconstruction(self.users, graph, 3, 1, self.check)
+        compare = self.reconstruction._compare
+
+        def counted(sources: list[tuple[int, bytes]]) -> set[int]:
+            self.compared += [v for v, _ in sources]
+            return compare(sources)
+
+        self.reconstruction._compare = counted  # type: ignore[method-assign]
+        self.graph = graph
+
+    def fill(self, *silent: int) -> None:
+        for row, u in enumerate(self.users.tolist()):
+            around = self.graph.holders(u, self.users)
+            self.reconstruction.add(u, around, self.shares[row, around // 10 - 1])
+
+
+def test_only_the_neighbourhood_of_a_liar_is_compared() -> None:
+    """20 lies about two, of whom one is decoded for it; it holds shares of nine."""
+    dealing = SparseDealing()
+    near = set(dealing.graph.holders(200, dealing.users).tolist())
+    wrong = dealing.falsify(200, *sorted(near)[-2:])
+    assert dealing.recover().wrong == wrong
+    assert set(dealing.compared) < near
+    assert len(dealing.compared) == len(set(dealing.compared)) >= 7
+
+
+def test_who_is_found_beside_a_liar_has_its_neighbourhood_compared() -> None:
+    dealing = SparseDealing()
+    wrong = dealing.falsify(200, 240)  # who is among the first three of 240's holders
+    wrong |= dealing.falsify(190, 160, 150)  # not needed for either; 160 is near 200, and 150 is not
+    dealing.falsify(180, 140)  # not needed for 140, which is near neither
+    assert dealing.recover().wrong == wrong
+    near = {v for u in (190, 200) for v in dealing.graph.holders(u, dealing.users).tolist()}
+    assert sorted(dealing.compared) == sorted(near - {240})
 
 
 @settings(max_examples=40, deadline=None)

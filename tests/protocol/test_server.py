@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secagg import Abort, Client, Fault, LocalProtocolError, Params, Round, Server, Stray, Threat
+from secagg import Abort, Client, Fault, LocalProtocolError, Model, Params, Round, Server, Stray, Threat
 from secagg.protocol.messages import AdvertiseKeys, Answer, MaskedInputCollection, ShareKeys, Unmasking, decode, encode
 from secagg.shamir import Q
 
-from ..support.rounds import play_until
+from ..support.rounds import parties, play_until
 from ..test_primitives import NOT_ON_CURVE
 
 PARAMS = Params(n=5, m=5, modulus=(1 << 12) - 3, t=3)  # 5 elements of 12 bits: 4 bits of padding
@@ -287,3 +287,38 @@ def test_one_lie_blames_nobody_even_if_no_user_is_declared_corrupt(threat: Threa
     assert server.sum.tolist() == [15]
     assert server.disputes == [(2, 4)]
     assert server.faults == []
+
+
+def outcome(server: Server) -> tuple[object, ...]:
+    return server.round, server.answered, server.waiting, server.faults, server.strays
+
+
+@pytest.mark.parametrize("model", Model)
+def test_messages_that_are_taken_together_have_the_same_outcome(model: Model) -> None:
+    """Also where some are altered, repeated, of an earlier round, or a second answer."""
+    active = model is Model.ACTIVE
+    params = Params(n=12, m=4, t=9 if active else 7, modulus=1 << 12, model=model)
+    together, clients = parties(params)
+    single = Server(params, roster=together._pki._roster)
+    requests, earlier = dict.fromkeys(clients, b""), dict[int, bytes]()
+    for bad in (12, 11, 10, 9, 8)[: 5 if active else 4]:
+        answers = {u: clients[u].receive(requests[u]) if requests[u] else clients[u].start() for u in requests}
+        altered = {u: message[:-1] + bytes([message[-1] ^ 1]) * active for u, message in answers.items()}
+        batches = [answers | {bad: altered[bad]}, {1: answers[1], 2: altered[2], bad: answers[bad]}]
+        for batch in [*batches, {1: b"none", 3: earlier.get(3, b""), 4: answers[5]}]:
+            together.receive_all(batch)
+            for u, message in batch.items():
+                single.receive(u, message)
+            assert outcome(together) == outcome(single)
+        requests, earlier = together.end_round(), answers
+        assert single.end_round() == requests
+    assert together.sum.tolist() == single.sum.tolist()
+    assert together.strays if active else together.faults
+
+
+def test_a_batch_with_an_unknown_user_is_refused_whole() -> None:
+    server, clients = parties(Params(n=5, m=4, t=4, modulus=1 << 12, model=Model.ACTIVE))
+    with pytest.raises(LocalProtocolError, match="client ids must be"):
+        server.receive_all({1: clients[1].start(), 6: b""})
+    assert server.answered == frozenset()
+    server.receive_all({})

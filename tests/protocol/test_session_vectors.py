@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from secagg import Client, Params, Server
+from secagg.protocol.graph import COMPLETE, Sparse, circle_order
 from secagg.protocol.messages import ShareKeysRequest, decode, session_id
 from secagg.protocol.thresholds import Threat
 
@@ -20,7 +21,9 @@ each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["na
 
 
 def params_of(case: dict[str, Any]) -> Params:
-    fields = case["params"]
+    fields = dict(case["params"])
+    degree = fields.pop("degree")
+    fields["graph"] = Sparse(degree) if degree else COMPLETE
     nonce, context = bytes.fromhex(fields["nonce"]), bytes.fromhex(fields["context"])
     return Params(**fields | {"threat": Threat(fields["threat"]), "nonce": nonce, "context": context})
 
@@ -29,13 +32,22 @@ def by_user(messages: dict[str, str]) -> dict[int, bytes]:
     return {int(u): bytes.fromhex(message) for u, message in messages.items()}
 
 
-def test_both_kinds_of_modulus_are_there() -> None:
+def test_both_kinds_of_modulus_and_of_graph_are_there() -> None:
     rounds = ["AdvertiseKeys", "ShareKeys", "MaskedInputCollection", "Unmasking"]
-    assert [case["params"]["modulus"] for case in CASES] == [2**12, 2**24 - 3]
+    assert [case["params"]["modulus"] for case in CASES] == [2**12, 2**24 - 3, 2**20]
+    assert [case["params"]["degree"] for case in CASES] == [0, 0, 2]
     for case in CASES:
+        users = [str(u) for u in range(1, case["params"]["n"] + 1)]
         assert [entry["round"] for entry in case["rounds"]] == rounds
-        assert [sorted(entry["answers"]) for entry in case["rounds"]] == [["1", "2", "3"]] * 2 + [["1", "2"]] * 2
-        assert case["survivors"] == [1, 2]
+        assert [sorted(entry["answers"]) for entry in case["rounds"]] == [users] * 2 + [users[:-1]] * 2
+        assert [str(u) for u in case["survivors"]] == users[:-1]
+
+
+@each_case
+def test_users_stand_on_the_circle_in_this_order(case: dict[str, Any]) -> None:
+    if case["circle"]:
+        order = circle_order(bytes.fromhex(case["session"]), case["params"]["n"]) + 1
+        assert order.tolist() == case["circle"] != sorted(case["circle"])
 
 
 @each_case

@@ -21,8 +21,6 @@ from secagg import (
     Server,
 )
 from secagg.codec import Ids, Octets
-from secagg.protocol.graph import COMPLETE
-from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.messages import (
     CIPHERTEXT_BYTES,
     ROUNDS,
@@ -40,6 +38,7 @@ from secagg.protocol.messages import (
     signed,
     users_hash,
 )
+from secagg.signatures import SIGNATURE_BYTES
 
 EVERYONE = range(1, 8)
 CORRUPT = (6, 7)
@@ -188,7 +187,7 @@ def relayed(u: int, senders: Collection[int], answers: dict[int, ShareKeys], lis
     received = np.zeros((len(senders) - 1, CIPHERTEXT_BYTES), np.uint8)
     for row, v in enumerate(v for v in senders if v != u):
         if u in lists[v]:
-            received[row] = answers[v].ciphertexts[COMPLETE.neighbours(v, lists[v]) == u]
+            received[row] = answers[v].ciphertexts[lists[v][lists[v] != v] == u]
     return received
 
 

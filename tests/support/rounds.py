@@ -1,12 +1,12 @@
 """Whole SecAgg sessions between real machines, over real bytes."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 from secagg import Client, Identity, Model, Params, Roster, Round, Server, Simulation, rounds_of, simulate
-from secagg.codec import Ids
+from secagg.protocol.graph import CompleteGraph, Sparse
 
 
 def run(
@@ -36,24 +36,11 @@ def run(
     return result
 
 
-class Ring:
-    """A graph that is not complete: users stand on a circle by their ids, mod `size`, and neighbours are at most
-    `distance` apart."""
-
-    def __init__(self, size: int, distance: int) -> None:
-        self._size = size
-        self._distance = distance
-
-    def neighbours(self, u: int, users: Ids | Sequence[int]) -> Ids:
-        holders = self.holders(u, users)
-        others: Ids = holders[holders != u]
-        return others
-
-    def holders(self, u: int, users: Ids | Sequence[int]) -> Ids:
-        everyone = np.asarray(users, np.uint32)
-        apart = (everyone.astype(int) - u) % self._size
-        near: Ids = everyone[np.minimum(apart, self._size - apart) <= self._distance]
-        return near
+def on_a_circle(monkeypatch: pytest.MonkeyPatch, degree: int, t: int, quorum: int) -> None:
+    """All sessions over a sparse graph, in both models and whatever `Params` would say to it."""
+    monkeypatch.setattr(CompleteGraph, "over", lambda _, session, users: Sparse(degree).over(session, users))
+    monkeypatch.setattr(Params, "quorum", quorum)
+    monkeypatch.setattr(Params, "min_holders", t)
 
 
 def parties(params: Params) -> tuple[Server, dict[int, Client]]:

@@ -8,15 +8,16 @@ from hypothesis import strategies as st
 
 from secagg.codec import Fixed, Nested, Opaque, Struct, UInt, Vector
 from secagg.dap import messages
-from secagg.dap.messages import ReportError
 
 Strategy = st.SearchStrategy[Any]
-OUTCOMES: Strategy = st.none() | st.sampled_from(ReportError) | st.binary(min_size=1, max_size=20)
+OUTCOMES: Strategy = st.none() | st.integers(1, 255) | st.binary(min_size=1, max_size=20)
 
 
 def _uint(codec: UInt) -> Strategy:
     if codec.kind is int:
         return st.integers(0, (1 << 8 * codec.size) - 1)
+    if codec is messages.ERROR_NUMBER:
+        return st.integers(1, 255)
     return st.sampled_from(list(codec.kind))  # type: ignore[call-overload]
 
 

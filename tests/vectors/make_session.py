@@ -18,14 +18,14 @@ from .make_primitives import Q, expand, hkdf, info
 from .make_shamir import polynomial_at
 
 COMMENT = (
-    "Every message of three users and the server, user 3 dropping out before MaskedInputCollection. A sum is right with"
-    " any masks that cancel, so only these bytes pin which masks a round uses: without the self mask, with another"
-    " counter, with the signs swapped or with another session id, two parties of the same program agree all the same."
-    " rand: what a user draws, its secret seed. c_sk and s_sk follow from it, and from it and the request of ShareKeys"
-    " b and the coefficients for s_sk and b."
+    "Every message of three users and the server, or of seven in a sparse graph, the last user dropping out before"
+    " MaskedInputCollection. circle: the users in the order in which they stand. A sum is right with any masks that"
+    " cancel, so only these bytes pin which masks a round uses: without the self mask, with another counter, with the"
+    " signs swapped or with another session id, two parties of the same program agree all the same. rand: what a user"
+    " draws, its secret seed. c_sk and s_sk follow from it, and from it and the request of ShareKeys b and the"
+    " coefficients for s_sk and b."
 )
 SOURCE = "tests/vectors/make_session.py: pycryptodome, hashlib and Python integers"
-U1, U3 = [1, 2, 3], [1, 2]
 NO_ITEMS, NO_ROSTER = b"\0\0\0\0", b"\0"
 M, T = 5, 2
 
@@ -42,13 +42,9 @@ def ids(users: list[int]) -> bytes:
     return sized(4, b"".join(number(u, 4) for u in users))
 
 
-def others(u: int) -> list[int]:
-    return [v for v in U1 if v != u]
-
-
 def encode_params(params: dict[str, Any]) -> bytes:
     sizes = {"n": 4, "m": 8, "modulus": 9, "max_value": 9, "room": 9, "model": 1, "threat": 1}
-    sizes |= {"n_corrupt": 4, "t": 4, "min_users": 4}
+    sizes |= {"n_corrupt": 4, "t": 4, "min_users": 4, "degree": 4, "min_joined": 4}
     integers = b"".join(number(params[name], size) for name, size in sizes.items())
     return integers + sized(1, bytes.fromhex(params["nonce"])) + sized(2, bytes.fromhex(params["context"]))
 
@@ -102,18 +98,30 @@ def agree(sk: int, other_sk: int) -> bytes:
 class Session:
     """Answers and requests, each the header (version and type), the session id from round 1's answer on, and a body."""
 
-    def __init__(self, params: dict[str, Any], users: dict[int, User]) -> None:
-        self.params, self.users = params, users
+    def __init__(self, params: dict[str, Any], users: dict[int, User], u3: list[int]) -> None:
+        self.params, self.users, self.u3 = params, users, u3
         setup = hashlib.sha256(b"secagg setup v1" + sized(4, encode_params(params)) + NO_ROSTER).digest()
         for user in users.values():
             user.advertise(setup)
-        self.keys = ids(U1) + sized(4, b"".join(users[u].keys for u in U1)) + NO_ITEMS
+        self.keys = ids([*users]) + sized(4, b"".join(user.keys for user in users.values())) + NO_ITEMS
         header = b"secagg session v1" + sized(4, encode_params(params)) + NO_ROSTER
         self.id = hashlib.sha256(header + self.keys).digest()
-        for u in U1:
+        self.order = circle(self.id, [*users])
+        for u in users:
             users[u].share(setup, self.share_keys_request(u))
-        for u in U1:
-            users[u].e = {v: self.encrypt(users[u], users[v]) for v in others(u)}
+        for u in users:
+            users[u].e = {v: self.encrypt(users[u], users[v]) for v in self.others(u)}
+
+    def holders(self, u: int) -> list[int]:
+        """All users, or those who stand at most degree / 2 from u on the circle, ascending."""
+        degree, n = self.params["degree"], len(self.order)
+        if degree == 0:
+            return [*self.users]
+        place = self.order.index(u)
+        return sorted(self.order[(place + step) % n] for step in range(-(degree // 2), degree // 2 + 1))
+
+    def others(self, u: int) -> list[int]:
+        return [v for v in self.holders(u) if v != u]
 
     def encrypt(self, sender: User, to: User) -> bytes:
         key = hkdf(agree(sender.c_sk, to.c_sk), 28, info("share", self.id, sender.u, to.u))
@@ -135,43 +143,41 @@ class Session:
         return b"\1\2" + self.keys
 
     def share_keys(self, u: int) -> bytes:
-        ciphertexts = b"".join(self.users[u].e[v] for v in others(u))
+        ciphertexts = b"".join(self.users[u].e[v] for v in self.others(u))
         return b"\1\3" + self.id + self.of_b(u, 32, "commitment") + sized(4, ciphertexts)
 
     def masked_input_collection_request(self, u: int) -> bytes:
-        return b"\1\4" + self.id + ids(U1) + sized(4, b"".join(self.users[v].e[u] for v in others(u)))
+        return b"\1\4" + self.id + ids(self.holders(u)) + sized(4, b"".join(self.users[v].e[u] for v in self.others(u)))
 
     def masked_input_collection(self, u: int) -> bytes:
         """y_u = x_u + p_u + sum of p_{u,v}, where p_{u,v} is PRG(s_{u,v}) for u > v and its negative for u < v."""
         modulus = self.params["modulus"]
-        seeds = [self.of_b(u, 16, "self mask"), *(self.pairwise_seed(u, v) for v in others(u))]
-        signs = [1, *(1 if u > v else -1 for v in others(u))]
+        seeds = [self.of_b(u, 16, "self mask"), *(self.pairwise_seed(u, v) for v in self.others(u))]
+        signs = [1, *(1 if u > v else -1 for v in self.others(u))]
         y = signed_sum(self.users[u].x, seeds, signs, self.id[:12], modulus, 0)
         bits = (modulus - 1).bit_length()
         packed = sum(element << bits * i for i, element in enumerate(y))
-        u2_hash = hashlib.sha256(b"secagg users v1" + ids(U1)).digest()
+        u2_hash = hashlib.sha256(b"secagg users v1" + ids(self.holders(u))).digest()
         return b"\1\5" + self.id + u2_hash + sized(4, packed.to_bytes((M * bits + 7) // 8, "little")) + NO_ITEMS
 
     def unmasking_request(self, u: int) -> bytes:
-        return b"\1\x08" + self.id + ids(U3) + NO_ITEMS
+        return b"\1\x08" + self.id + ids(self.u3) + NO_ITEMS
 
     def unmasking(self, u: int) -> bytes:
-        users = self.users.values()
-        return (
-            b"\1\x09"
-            + self.id
-            + sized(4, b"".join(v.share_of_b(u) if v.u in U3 else v.share_of_s_sk(u) for v in users))
-        )
+        dealers = [self.users[v] for v in self.holders(u)]
+        shares = (v.share_of_b(u) if v.u in self.u3 else v.share_of_s_sk(u) for v in dealers)
+        return b"\1\x09" + self.id + sized(4, b"".join(shares))
 
     def rounds(self) -> list[dict[str, Any]]:
         def messages(message: Any, users: list[int]) -> dict[int, str]:
             return {u: message(u).hex() for u in users}
 
+        u1, u3 = [*self.users], self.u3
         lines = [
-            ("AdvertiseKeys", self.advertise_keys, U1, self.share_keys_request, U1),
-            ("ShareKeys", self.share_keys, U1, self.masked_input_collection_request, U1),
-            ("MaskedInputCollection", self.masked_input_collection, U3, self.unmasking_request, U3),
-            ("Unmasking", self.unmasking, U3, None, []),
+            ("AdvertiseKeys", self.advertise_keys, u1, self.share_keys_request, u1),
+            ("ShareKeys", self.share_keys, u1, self.masked_input_collection_request, u1),
+            ("MaskedInputCollection", self.masked_input_collection, u3, self.unmasking_request, u3),
+            ("Unmasking", self.unmasking, u3, None, []),
         ]
         return [
             {"round": name, "answers": messages(answer, senders), "requests": messages(request, recipients)}
@@ -179,25 +185,39 @@ class Session:
         ]
 
 
+def circle(session: bytes, users: list[int]) -> list[int]:
+    """Users in the order of their blocks of AES in counter mode, which are compared as bytes."""
+    seed = hkdf(session, 32, b"secagg graph v1")
+    start = int.from_bytes(seed[16:], "big")
+    aes = AES.new(seed[:16], AES.MODE_ECB)
+    keys = {u: aes.encrypt(number((start + i) % 2**128, 16)) for i, u in enumerate(users)}
+    return sorted(users, key=keys.__getitem__)
+
+
 def user(u: int, name: str, max_value: int) -> User:
     x = [x % (max_value + 1) for x in scalars(f"x of {u}, {name}", M)]
     return User(u, x, hashlib.sha256(f"seed of {u}, {name}".encode()).digest())
 
 
-def case(name: str, modulus: int, max_value: int, room: int, context: bytes) -> dict[str, Any]:
+def case(
+    name: str, modulus: int, max_value: int, room: int, context: bytes, n: int = 3, degree: int = 0
+) -> dict[str, Any]:
     nonce = hashlib.sha256(f"nonce, {name}".encode()).digest()[:16]
-    params: dict[str, Any] = {"n": len(U1), "m": M, "modulus": modulus, "max_value": max_value, "room": room}
+    params: dict[str, Any] = {"n": n, "m": M, "modulus": modulus, "max_value": max_value, "room": room}
     params |= {
         "model": 1,
         "threat": 3,
         "n_corrupt": 0,
         "t": T,
-        "min_users": T,
+        "min_users": n - 1,
+        "degree": degree,
+        "min_joined": n - 1,
         "nonce": nonce.hex(),
         "context": context.hex(),
     }
-    users = {u: user(u, name, max_value) for u in U1}
-    session = Session(params, users)
+    users = {u: user(u, name, max_value) for u in range(1, n + 1)}
+    u3 = [*users][:-1]
+    session = Session(params, users, u3)
     return {
         "name": name,
         "params": params,
@@ -205,8 +225,9 @@ def case(name: str, modulus: int, max_value: int, room: int, context: bytes) -> 
         "session": session.id.hex(),
         "users": {u: {"rand": user.seed.hex(), "x": user.x} for u, user in users.items()},
         "rounds": session.rounds(),
-        "survivors": U3,
-        "sum": [sum(column) % modulus for column in zip(*(users[u].x for u in U3), strict=True)],
+        "circle": session.order if degree else [],
+        "survivors": u3,
+        "sum": [sum(column) % modulus for column in zip(*(users[u].x for u in u3), strict=True)],
     }
 
 
@@ -217,6 +238,7 @@ if __name__ == "__main__":
         "cases": [
             case("R = 2^12", 2**12, (2**12 - 1) // 3, 0, b""),
             case("R = 2^24 - 3", 2**24 - 3, 5_000_000, 1000, b"hash of model and task"),
+            case("two neighbours each", 2**20, 1000, 0, b"", n=7, degree=2),
         ],
     }
     Path(__file__).with_name("session.json").write_text(json.dumps(vectors, indent=1) + "\n")
