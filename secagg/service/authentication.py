@@ -20,7 +20,7 @@ import os
 import re
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -28,8 +28,10 @@ from ..arguments import octets, optional, whole
 from ..errors import RemoteProtocolError, require
 from ..http.base64url import base64url, from_base64url
 from ..http.urls import ServerUrl
-from ..protocol.identity import SIGNATURE_BYTES, Identity, Roster
+from ..protocol.identity import Identity, Roster
 from ..protocol.messages import Round
+from ..signatures import SIGNATURE_BYTES
+from .names import Hashes, Name, check_name
 
 LABEL = b"secagg service request v1"
 NO_PARAMS = bytes(32)
@@ -37,6 +39,9 @@ NO_PARAMS = bytes(32)
 
 NONCE_SECONDS = 300.0
 """For which a nonce serves."""
+
+SPENT_MAX = 256
+"""Nonces of one participant that are remembered: far more than requests that it can have under way at once."""
 
 TOKEN_BYTES = 32
 _TIME_BYTES, _RANDOM_BYTES, _MAC_BYTES = 8, 16, 16
@@ -168,8 +173,35 @@ def parse_signed(header: str | None) -> Signed | None:
     return Signed(int(found[1]), nonce, signature)
 
 
+class Spent:
+    """The nonces that one participant has spent: the latest, and a floor. Nonces from before that are void for it.
+
+    Nonces are ordered by the time at which they were given. So a participant that spends many makes its own old ones
+    void, and takes no more memory than any other.
+    """
+
+    def __init__(self) -> None:
+        self._latest: set[bytes] = set()
+        self._floor = b""
+
+    def take(self, nonce: bytes) -> bool:
+        """Remember a nonce; False if it was spent, or is from before the floor.
+
+        Args:
+            nonce: that `Nonces` gave.
+        """
+        if nonce <= self._floor or nonce in self._latest:
+            return False
+        self._latest.add(nonce)
+        if len(self._latest) > SPENT_MAX:
+            self._floor = min(self._latest)
+            self._latest.discard(self._floor)
+        return True
+
+
 class Nonces:
-    """Nonces that the coordinator gives and takes back once. It remembers only those that were spent.
+    """Nonces that the coordinator gives, and takes back once from each participant. To give one takes no memory; what
+    is remembered are the last SPENT_MAX that each participant has spent.
 
     A nonce has the time at which it was given, and a MAC under a key of this object: a restart makes all of them void.
 
@@ -182,8 +214,8 @@ class Nonces:
         self._clock = clock
         self._rand = rand
         self._key = rand(32)
-        self._spent: set[bytes] = set()  # since the last turn
-        self._spent_before: set[bytes] = set()  # in the turn before; both together have all that could still serve
+        self._spent: dict[bytes, Spent] = {}  # by verification key, of those who have spent one since the last turn
+        self._spent_before: dict[bytes, Spent] = {}  # in the turn before; of others nothing is left that could serve
         self._turned = clock()
 
     def issue(self) -> str:
@@ -192,7 +224,7 @@ class Nonces:
         return base64url(body + self._mac(body))
 
     def serves(self, nonce: bytes) -> bool:
-        """Whether a nonce was given here, not long ago, and not spent since.
+        """Whether a nonce was given here, and not long ago.
 
         Args:
             nonce: as it came back.
@@ -202,27 +234,29 @@ class Nonces:
         if len(nonce) != NONCE_BYTES or not hmac.compare_digest(mac, self._mac(body)):
             return False
         age = self._clock() - int.from_bytes(body[:_TIME_BYTES], "big") / 1000
-        return age <= NONCE_SECONDS and nonce not in self._spent and nonce not in self._spent_before
+        return age <= NONCE_SECONDS
 
-    def spend(self, nonce: bytes) -> bool:
-        """Take a nonce back; False if it does not serve.
+    def spend(self, nonce: bytes, key: bytes) -> bool:
+        """Take a nonce back; False if it does not serve, or this participant has spent it, or many later ones.
 
         Args:
             nonce: as it came back.
+            key: the participant's verification key, by which the request was found to be its own.
         """
-        nonce = octets(nonce, "nonce")
+        nonce, key = octets(nonce, "nonce"), octets(key, "key")
         if not self.serves(nonce):
             return False
         self._turn()
-        self._spent.add(nonce)
-        return True
+        spent = self._spent.get(key) or self._spent_before.pop(key, None) or Spent()
+        self._spent[key] = spent
+        return spent.take(nonce)
 
     def _turn(self) -> None:
-        """Forget what was spent so long ago that it is too old by now."""
+        """Forget who has spent nothing for so long that all of it is too old by now."""
         now = self._clock()
         if now - self._turned > NONCE_SECONDS + 1:
             old = now - self._turned > 2 * (NONCE_SECONDS + 1)
-            self._spent_before, self._spent = set() if old else self._spent, set()
+            self._spent_before, self._spent = {} if old else self._spent, {}
             self._turned = now
 
     def _mac(self, body: bytes) -> bytes:
@@ -263,21 +297,21 @@ class Tokens:
     """Whose token is whose, by the tokens' hashes.
 
     Args:
-        hashes: by name, the token's `token_hash`.
+        hashes: by name or number, the token's `token_hash`.
 
     Raises:
-        LocalProtocolError: two names have one token, or a hash has another length than 32 bytes.
+        LocalProtocolError: two names have one token, a hash has another length than 32 bytes, or a name cannot be one.
     """
 
-    def __init__(self, hashes: Mapping[str, bytes]) -> None:
-        known = {name: octets(value, "a token's hash") for name, value in hashes.items()}
+    def __init__(self, hashes: Hashes) -> None:
+        known = {check_name(name): octets(value, "a token's hash") for name, value in hashes.items()}
         require(all(len(value) == 32 for value in known.values()), "a token's hash has 32 bytes")
         # Half of the hash leads to the name: nobody can choose a token by its hash, so the time that this takes says
         # nothing of use. The other half decides, in constant time.
         self._names = {value[:16]: (name, value[16:]) for name, value in known.items()}
         require(len(self._names) == len(known), "two names have one token")
 
-    def check(self, header: str | None) -> str | None:
+    def check(self, header: str | None) -> Name | None:
         """Whose token a header Authorization shows; None if it shows nobody's.
 
         Args:

@@ -91,6 +91,8 @@ class Call:
         content: the request's content.
         content_type: of the content.
         max_bytes: how many bytes of an answer are read.
+        retries: how often and how patiently this is asked; None for as all others.
+        timeout: seconds that each wait for the network may take; None for the HTTP client's timeouts.
     """
 
     method: str
@@ -101,6 +103,8 @@ class Call:
     content: bytes = b""
     content_type: str = ""
     max_bytes: int = ANSWER_BYTES
+    retries: Retries | None = None
+    timeout: float | None = None
 
 
 class Calls:
@@ -167,7 +171,7 @@ class Calls:
 
             # A later attempt may succeed.
             attempt, renewed = attempt + 1, False
-            yield Wait(self._pause(attempt, reply))
+            yield Wait(self._pause(attempt, reply, call.retries or self._retries))
 
     def _request(self, call: Call) -> Request:
         """The request, with a signature over the last nonce, which is spent by it."""
@@ -189,7 +193,8 @@ class Calls:
                 content, headers[CONTENT_DIGEST] = b"", content_digest(sha256(b"").digest())
         if content:
             headers["Content-Type"] = call.content_type
-        return Request(call.method, self._url.base + call.path, headers, content, call.max_bytes)
+        where = self._url.base + call.path
+        return Request(call.method, where, headers, content, call.max_bytes, timeout=call.timeout)
 
     def _take_nonce(self, response: Response) -> None:
         try:
@@ -197,12 +202,12 @@ class Calls:
         except RemoteProtocolError:
             self._nonce = None
 
-    def _pause(self, attempt: int, reply: object) -> float:
+    def _pause(self, attempt: int, reply: object, retries: Retries) -> float:
         """Seconds before the next attempt; raises what ends this."""
         error, asked = self._outcome(reply)
-        limit = self._retries.attempts if self._answered else min(FIRST_ATTEMPTS, self._retries.attempts)
-        pause = asked if asked is not None else min(0.5 * 2.0 ** (attempt - 1), self._retries.longest)
-        if attempt >= limit or pause > self._retries.longest:
+        limit = retries.attempts if self._answered else min(FIRST_ATTEMPTS, retries.attempts)
+        pause = asked if asked is not None else min(0.5 * 2.0 ** (attempt - 1), retries.longest)
+        if attempt >= limit or pause > retries.longest:
             raise error
         return pause * (1 + int.from_bytes(self._rand(2), "big") / (1 << 17))  # up to half as long again
 

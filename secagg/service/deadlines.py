@@ -58,11 +58,12 @@ class Deadlines:
             params: the session's parameters.
 
         Raises:
-            LocalProtocolError: the goal is below `min_users` or above n.
+            LocalProtocolError: the goal is below `min_users` or `min_joined`, or above n.
         """
+        least, name = max((params.min_users, "min_users"), (params.min_joined, "min_joined"))
         require(
-            self.goal is None or params.min_users <= self.goal <= params.n,
-            f"goal must be min_users = {params.min_users} .. n = {params.n}, got {self.goal}",
+            self.goal is None or least <= self.goal <= params.n,
+            f"goal must be {name} = {least} .. n = {params.n}, got {self.goal}",
         )
 
     def enough(self, may_answer: int) -> int:

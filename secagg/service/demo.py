@@ -38,6 +38,7 @@ from .coordinator.process import serve
 from .operator import Operator
 from .participant import Participant
 from .participation import Standing
+from .rosters import roster_to_json
 
 FEWEST, MOST = 10, 200
 LENGTH = 8
@@ -182,11 +183,10 @@ def _ended() -> Iterator[_Processes]:
 def _members(n: int, roster: Roster) -> dict[str, Any]:
     """The session: who is not there two seconds after most have answered is not waited for."""
     params = Params.for_inputs(LARGEST, n=n, m=LENGTH, model=Model.ACTIVE)
-    keys = {str(u): roster.key(u).hex() for u in roster.users.tolist()}
     goal = max(params.min_users, n - len(LOST_AFTER))
     return {
         "params": base64url(params.encode()),
-        "roster": keys,
+        "roster": roster_to_json(roster),
         "goal": goal,
         "grace": GRACE,
         "label": "a demonstration",

@@ -20,6 +20,7 @@ from ..protocol.identity import Identity, Roster
 from ..protocol.messages import Round
 from ..protocol.params import Params
 from ..protocol.quantize import Quantizer
+from ..protocol.saved import Counter
 from ..shamir import RandomBytes
 from .policy import Policy
 
@@ -62,6 +63,7 @@ class Place:
         roster: in the active model, everyone's.
         file: of the state.
         key: that the state is sealed under, or the file of that key.
+        counter: of the state; None for none.
         clock: POSIX seconds.
         rand: source of random bytes.
     """
@@ -72,6 +74,7 @@ class Place:
     roster: Roster | None
     file: Path
     key: Key
+    counter: Counter | None
     clock: Callable[[], float]
     rand: RandomBytes
 
@@ -81,7 +84,7 @@ class Place:
 
     @property
     def _how(self) -> dict[str, Any]:
-        return {"key": self.key, "clock": self.clock}
+        return {"key": self.key, "counter": self.counter, "clock": self.clock}
 
 
 class Input(Protocol):

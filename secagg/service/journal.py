@@ -39,6 +39,10 @@ class JournalFailed(OSError):
     """The disk did not take a record. What it has of it is known only once the journal is opened again."""
 
 
+class Damaged(LocalProtocolError):
+    """A journal that cannot be gone on with, however often it is opened, until somebody puts its folder right."""
+
+
 class Spool:
     """A body as it arrives. Threads must take turns, but any may discard it at any time: whoever works with it lets go
     of the file once the work is done.
@@ -58,6 +62,11 @@ class Spool:
         self._lock = threading.Lock()  # of what follows; nobody waits while it is held
         self._users = 0
         self._discarded = False
+
+    @property
+    def has_file(self) -> bool:
+        """Whether the body is too long to lie in its record."""
+        return self._number != 0
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -188,10 +197,12 @@ class Journal:
             take: is called with each record, in order.
 
         Raises:
-            LocalProtocolError: there is no journal, or it is damaged, or a copy.
+            Damaged: there is no journal, or it is damaged, or a copy.
+            LocalProtocolError: the file is not ours alone.
         """
         path = folder / NAME
-        require(NAME in storage.names(folder), f"{folder} holds no session")
+        if NAME not in storage.names(folder):
+            raise Damaged(f"{folder} holds no session")
         storage.sync_folder(folder)  # whoever put it there may have died before
         file = storage.append(path)
         try:
@@ -210,6 +221,9 @@ class Journal:
             if torn:
                 file.truncate(size)
             file.sync()  # whoever wrote the last records may have died before
+        except LocalProtocolError as error:
+            file.close()
+            raise Damaged(str(error)) from None
         except BaseException:
             file.close()
             raise

@@ -11,7 +11,7 @@ from ..protocol.messages import Round
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Named(Struct):
-    """A participant's name and user id."""
+    """A participant's name or number, as text, and user id."""
 
     user: Annotated[int, UInt(4)]
     name: Annotated[str, Text(2)]

@@ -10,6 +10,7 @@ import os
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
@@ -19,8 +20,8 @@ import httpx
 
 from ..dp import Ledger
 from ..durable import make_folder
-from ..errors import LocalProtocolError, require
-from ..http.steps import Notify, Retries, Steps, run, run_async
+from ..errors import LocalProtocolError, SecAggError, require
+from ..http.steps import Notify, Retries, on_thread, run, run_async
 from ..http.urls import ServerUrl
 from ..noisy import NoisySum
 from ..protocol.identity import Identity, Roster
@@ -30,6 +31,7 @@ from ..protocol.quantize import Quantizer
 from ..shamir import RandomBytes
 from .calls import Bearer, Calls, Credentials, Signer, parse_coordinator_url
 from .contribution import Contribution
+from .counters import Counters
 from .inputs import Key, make_input
 from .participation import Participation, ParticipationPending, Site, Standing
 from .policy import Policy
@@ -40,6 +42,7 @@ __all__ = ["AsyncParticipant", "Contribution", "Participant", "ParticipationPend
 CONNECT_SECONDS = 10.0
 READ_SECONDS = WAIT_SECONDS + 20.0  # longer than a coordinator may hold a long poll
 _MARGIN = 5.0  # seconds between the end of a long poll and the patience of an HTTP client that is passed in
+_FAREWELL_SECONDS = 10.0  # for all of it, of a task that was cancelled
 RETRIES = Retries(attempts=12, longest=30.0)  # three minutes: a coordinator may be restarted meanwhile
 
 
@@ -55,6 +58,7 @@ class _Common:
         policy: Policy,
         state: Path | None,
         key: Key | None,
+        counter: Counters | None,
         clock: Callable[[], float],
         rand: RandomBytes,
         retries: Retries,
@@ -69,9 +73,10 @@ class _Common:
         self._policy = _known(policy, roster)
         self._state = _state_folder(identity) if state is None else Path(os.path.realpath(state))
         self._key = self._state / "states.key" if key is None else key
+        self._counters = counter
         self._clock, self._rand, self._retries = clock, rand, retries
 
-    def _steps(
+    def _participation(
         self,
         session: str | None,
         x: Any,
@@ -81,8 +86,8 @@ class _Common:
         ledger: Ledger | None,
         timeout: float | None,
         read_timeout: float | None,
-    ) -> Steps[Contribution]:
-        """The steps of one contribution; whatever is wrong with the arguments is said before the first of them."""
+    ) -> Participation:
+        """One contribution; whatever is wrong with the arguments is said before its first step."""
         named = session if session is not None else self._session
         require(
             named is None or SESSION_NAME.fullmatch(named) is not None,
@@ -93,10 +98,10 @@ class _Common:
         make_folder(self._state)
         site = Site(
             self._user, self._owner, self._identity, self._roster, self._policy,
-            self._state, self._key, self._rand, wait,
+            self._state, self._key, self._counters, self._rand, wait,
         )  # fmt: skip
         calls = Calls(self._url, self._credentials, clock=self._clock, rand=self._rand, retries=self._retries)
-        return Participation(calls, site, given, named, timeout).steps()
+        return Participation(calls, site, given, named, timeout)
 
 
 class Participant(_Common):
@@ -118,6 +123,9 @@ class Participant(_Common):
             that of the identity's nonces (see `Identity.load`); for a token, or an identity that is in no file,
             $XDG_STATE_HOME/secagg, else ~/.local/state/secagg. Keep it out of backups.
         key: 32 bytes that saved clients are encrypted under, or the file of such a key; by default a file in `state`.
+        counter: gives the `Counter` of one saved client by its name, 32 hexadecimal digits that stand for coordinator,
+            session and participant; a name that was never advanced has 0. With it an older state that was put back is
+            refused, the state before the session too. All runs that use one state folder must have it, or none.
         ca: certificates, PEM, that the coordinator's must lead to; by default the system's.
         http: an `httpx.Client` with certificates and proxies as you need them, which follows no redirects; by default
             one that is closed with this participant.
@@ -141,6 +149,7 @@ class Participant(_Common):
         policy: Policy = Policy(),  # noqa: B008  # immutable
         state: Path | None = None,
         key: Key | None = None,
+        counter: Counters | None = None,
         ca: Path | None = None,
         http: httpx.Client | None = None,
         clock: Callable[[], float] = time.time,
@@ -148,7 +157,7 @@ class Participant(_Common):
         retries: Retries = RETRIES,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        super().__init__(url, identity, token, roster, policy, state, key, clock, rand, retries)
+        super().__init__(url, identity, token, roster, policy, state, key, counter, clock, rand, retries)
         require(http is None or not http.follow_redirects, "the HTTP client must not follow redirects")
         self._sleep = sleep
         self._owned = http is None
@@ -194,11 +203,14 @@ class Participant(_Common):
             ParticipationPending: the timeout is over. The same call goes on.
         """
         read = self._http.timeout.read
-        steps = self._steps(session, x, weight, quantizer, noisy_sum, ledger, timeout, read)
+        participation = self._participation(session, x, weight, quantizer, noisy_sum, ledger, timeout, read)
+        steps = participation.steps()
         try:
             return run(self._http, steps, self._sleep, progress)
         finally:
             steps.close()  # which leaves the session, where that is still possible
+            with suppress(SecAggError, RuntimeError):  # the latter from an HTTP client that was closed
+                run(self._http, participation.farewell(), self._sleep)
 
     def close(self) -> None:
         """Close the HTTP client, unless it was passed in."""
@@ -223,6 +235,7 @@ class AsyncParticipant(_Common):
         policy: see `Participant`.
         state: see `Participant`.
         key: see `Participant`.
+        counter: see `Participant`.
         ca: see `Participant`.
         http: an `httpx.AsyncClient`, which follows no redirects; by default one that is closed with this participant.
         clock: see `Participant`.
@@ -244,6 +257,7 @@ class AsyncParticipant(_Common):
         policy: Policy = Policy(),  # noqa: B008  # immutable
         state: Path | None = None,
         key: Key | None = None,
+        counter: Counters | None = None,
         ca: Path | None = None,
         http: httpx.AsyncClient | None = None,
         clock: Callable[[], float] = time.time,
@@ -251,7 +265,7 @@ class AsyncParticipant(_Common):
         retries: Retries = RETRIES,
         sleep: Callable[[float], Any] = anyio.sleep,
     ) -> None:
-        super().__init__(url, identity, token, roster, policy, state, key, clock, rand, retries)
+        super().__init__(url, identity, token, roster, policy, state, key, counter, clock, rand, retries)
         require(http is None or not http.follow_redirects, "the HTTP client must not follow redirects")
         self._sleep = sleep
         self._owned = http is None
@@ -282,11 +296,15 @@ class AsyncParticipant(_Common):
             progress: see `Participant.contribute`.
         """
         read = self._http.timeout.read
-        steps = self._steps(session, x, weight, quantizer, noisy_sum, ledger, timeout, read)
+        participation = self._participation(session, x, weight, quantizer, noisy_sum, ledger, timeout, read)
+        steps = participation.steps()
         try:
             return await run_async(self._http, steps, self._sleep, progress)
         finally:
-            steps.close()
+            with anyio.CancelScope(shield=True):  # the disk and the counter may take their time
+                await on_thread(steps.close)
+            with anyio.move_on_after(_FAREWELL_SECONDS, shield=True), suppress(SecAggError, RuntimeError):
+                await run_async(self._http, participation.farewell(), self._sleep)
 
     async def aclose(self) -> None:
         """Close the HTTP client, unless it was passed in."""

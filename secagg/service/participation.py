@@ -7,12 +7,13 @@ sends its last answer again, byte for byte, and goes on. What ends a participati
 
 - the end of the session, and every refusal that puts this user out, or says that the session is gone: the state is
   removed and wiped;
-- a request that the client refuses (`RemoteProtocolError` of the protocol), or too few users (`Abort`): the same;
+- a request that the client refuses (`RemoteProtocolError` of the protocol), or too few users (`Abort`): the same, and
+  then the coordinator is told that this user has left (`farewell`);
 - an answer that is none, such as one that is too long, no JSON, or of another round: nothing more is sent, and the
   state stays, for the same call;
-- a caller who cancels: the state is removed as long as the user is not in U2. After that it stays, since others would
-  reveal its key; the same call resumes;
-- no answer, a crash, or another process that uses the same state: the state stays.
+- a caller who cancels: the same as long as the user cannot be in U2, because its answer to ShareKeys was not sent yet.
+  After that the state stays, since others would reveal its key; the same call resumes;
+- no answer, a crash, a counter that fails, or another process that uses the same state: the state stays.
 """
 
 from collections.abc import Iterator
@@ -23,20 +24,21 @@ from json import loads
 from pathlib import Path
 from typing import Any
 
-from ..arguments import optional, real
+from ..arguments import optional, real, whole
 from ..errors import LocalProtocolError, RemoteProtocolError, SecAggError, require
 from ..http.semantics import parse_media_type, parse_retry_after
-from ..http.steps import Progress, Response, Steps, Wait
+from ..http.steps import Progress, Response, Retries, Steps, Wait
 from ..protocol.identity import Identity, Roster
 from ..protocol.messages import Round, rounds_of
 from ..protocol.nonces import Nonces
 from ..protocol.params import Params
-from ..protocol.saved import remove_saved
+from ..protocol.saved import Counter, remove_saved
 from ..shamir import RandomBytes
 from .calls import Call, Calls
 from .contribution import Contribution, check_form, form_bytes
+from .counters import CounterFailed, Counters
 from .inputs import Input, Key, Machine, Place
-from .policy import Policy
+from .policy import Policy, PolicyRefusal
 from .problems import refusal
 from .refusals import Kind, Refused
 from .resources import (
@@ -52,19 +54,35 @@ from .resources import (
     ResultForm,
     answer_path,
     join_path,
+    leave_path,
     request_path,
     result_path,
+    roster_path,
     sum_path,
 )
+from .rosters import most_bytes, read_roster, roster_difference
 from .sizes import request_bytes
-from .states import remove_old, state_file
+from .states import counter_name, remove_old, saved_counter, state_file
 from .sums import read_sum, sum_bytes
 
 ANNOUNCEMENT_BYTES = 1 << 18  # Params have a context of up to 64 KiB
 LIST_BYTES = 1 << 20
 POLL_PAUSE = 1.0  # seconds between two polls that the coordinator answers at once
 LONGEST_PAUSE = 60.0  # seconds between two polls, whatever the coordinator asks for
-_OUT = frozenset({Kind.NO_SESSION, Kind.LATE, Kind.NOT_NEEDED, Kind.OTHER_ANSWER, Kind.FAULTY, Kind.ABORTED, Kind.OVER})
+FAREWELL_SECONDS = 4.0  # for each wait for the network
+FAREWELL_RETRIES = Retries(attempts=2, longest=2.0)
+_OUT = frozenset(
+    {
+        Kind.NO_SESSION,
+        Kind.LATE,
+        Kind.NOT_NEEDED,
+        Kind.OTHER_ANSWER,
+        Kind.FAULTY,
+        Kind.ABORTED,
+        Kind.OVER,
+        Kind.LEFT,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -99,6 +117,7 @@ class Site:
         policy: what it accepts.
         state: the folder of states and nonces.
         key: that states are sealed under, or the file of that key.
+        counters: of states, by name; None for none.
         rand: source of random bytes.
         wait: seconds that a coordinator may hold a long poll.
     """
@@ -110,6 +129,7 @@ class Site:
     policy: Policy
     state: Path
     key: Key
+    counters: Counters | None
     rand: RandomBytes
     wait: float
 
@@ -136,11 +156,13 @@ class Participation:
         self._begun = calls.clock()
         self._digest = b""
         self._users = None if site.roster is None else len(site.roster)
+        self._sent: Round | None = None  # the last round whose answer the coordinator may have
         self._in_u3 = False  # its input is in the sum, if there is one
+        self._farewell: Call | None = None
 
     def steps(self) -> Steps[Contribution]:
         """Everything, in order."""
-        remove_old(self._site.state, self._clock())
+        remove_old(self._site.state, self._clock(), self._site.counters)
         if not self._session:
             self._session = yield from self._only_session()
         announcement = yield from self._join()
@@ -150,18 +172,43 @@ class Participation:
                 yield from self._wait_for_end(announcement)
             contribution = yield from self._result(announcement)
         except (GeneratorExit, KeyboardInterrupt):
-            if machine.answered is None or machine.answered < Round.SHARE_KEYS:
-                _leave(machine)
+            if self._sent is None or self._sent < Round.SHARE_KEYS:
+                with suppress(CounterFailed):  # then the state stays, and the same call goes on
+                    self._go(machine, announcement)
             raise
         except _Ended as ended:
-            _leave(machine)
+            with _after(ended.error):
+                self._go(machine, announcement)
             raise ended.error from None
         except Refused as refused:
             if refused.kind in _OUT:
-                _leave(machine)
+                with _after(refused):
+                    _leave(machine)
             raise
         _leave(machine)
         return contribution
+
+    def _go(self, machine: Machine, announcement: Announcement) -> None:
+        """Leave a session that goes on; only who can send nothing more has something to say of it."""
+        if _leave(machine):
+            self._farewell = Call(
+                "POST",
+                leave_path(self._session, announcement.user),
+                self._session,
+                self._digest,
+                retries=FAREWELL_RETRIES,
+                timeout=FAREWELL_SECONDS,
+            )
+
+    def farewell(self) -> Steps[None]:
+        """Once the steps have ended: tell the coordinator if this user has left, so that nobody waits for it.
+
+        Raises:
+            SecAggError: the coordinator was not reached, or refuses. It will notice at the deadline.
+        """
+        call, self._farewell = self._farewell, None
+        if call is not None:
+            self._check((yield from self._calls.ask(call)))
 
     # --- Before the protocol ----------------------------------------------------------------------------------------
 
@@ -182,24 +229,58 @@ class Participation:
         if announcement.session != self._session or self._site.user not in (None, announcement.user):
             raise RemoteProtocolError("the coordinator's announcement is for another session, or another user")
         params = announcement.params
-        self._policy.check(params, announcement.roster_hash, noisy=self._input.noisy, users=self._users)
-        self._input.check(params)
         self._digest = sha256(params.encode()).digest()
+        try:
+            self._policy.check(params, announcement.roster_hash, noisy=self._input.noisy, users=self._users)
+        except PolicyRefusal as refused:
+            raise (yield from self._explained(refused, announcement)) from None
+        self._input.check(params)
         yield self._standing("joined")
         return announcement
+
+    def _explained(self, refused: PolicyRefusal, announcement: Announcement) -> Steps[PolicyRefusal]:
+        """The refusal; where another roster than ours was announced, with that in which it differs, if it is shown."""
+        ours, announced = self._site.roster, announcement.roster_hash
+        if ours is None or announced == ours.hash:
+            return refused
+        call = Call("GET", roster_path(self._session), self._session, self._digest, max_bytes=most_bytes(ours))
+        try:
+            theirs = read_roster(self._json((yield from self._calls.ask(call))), announced)
+        except SecAggError as error:
+            words = f"in what it differs is not known: {error}"
+        else:
+            words = roster_difference(theirs, ours)
+        return refused.explained("roster", words)
 
     def _known(self, response: Response) -> object:
         """The announcement; for whoever is out of the session, or where it is gone, what was saved goes as well."""
         try:
+            if response.status == 403 and self._site.user is not None:
+                raise self._not_this_user(response)
             return self._json(response)
         except Refused as refused:
             if refused.kind in _OUT:
-                remove_saved(self._file)
+                with _after(refused):
+                    remove_saved(self._file, counter=saved_counter(self._file, self._site.counters))
             raise
+
+    def _not_this_user(self, response: Response) -> SecAggError:
+        """The coordinator does not take our signature."""
+        error = refusal(response.status, response.headers, response.content, self._clock())
+        if isinstance(error, Refused):
+            return error
+        other = f"the session's roster has another key for user {self._site.user}, or no such user"
+        return RemoteProtocolError(f"{error}: {other}, or the coordinator has another URL than {self._calls.name}")
 
     @property
     def _file(self) -> Path:
         return state_file(self._site.state, self._calls.name, self._session, self._site.owner)
+
+    @property
+    def _counter(self) -> Counter | None:
+        """Of the state in the session that was announced."""
+        counters = self._site.counters
+        return None if counters is None else counters(counter_name(self._file, self._digest))
 
     def _machine(self, announcement: Announcement) -> Machine:
         """The saved client, or a new one."""
@@ -208,6 +289,8 @@ class Participation:
             return self._input.load(place)
         over = announcement.round is not Round.ADVERTISE_KEYS
         require(not over, f"session {self._session} has begun without this user, or is over")
+        unused = place.counter is None or whole(place.counter.value(), "a counter's value") == 0
+        require(unused, f"the state of session {self._session} was removed, or put back to before it began (rollback)")
         if self._site.identity is None:  # an identity claims nonces by itself
             self._claim(announcement.params)
         return self._input.client(place)
@@ -221,6 +304,7 @@ class Participation:
             site.roster,
             self._file,
             site.key,
+            self._counter,
             self._clock,
             site.rand,
         )
@@ -249,6 +333,7 @@ class Participation:
         """Answer each round."""
         params = announcement.params
         last = rounds_of(params)[-1]
+        self._sent = machine.answered  # by a run before
         if machine.answered is None:
             answer: bytes | None = self._started(machine, params)
         elif machine.finished and machine.answer is None:
@@ -259,6 +344,7 @@ class Participation:
             current = machine.answered
             assert current is not None
             if answer is not None:
+                yield Wait(0.0)  # whoever has cancelled while it was computed goes no further, and has not sent it
                 yield from self._deliver(announcement, current, answer)
             yield self._standing("answered", current)
             request = yield from self._next(announcement, current)
@@ -287,6 +373,7 @@ class Participation:
     def _deliver(self, announcement: Announcement, current: Round, answer: bytes) -> Steps[None]:
         path = answer_path(self._session, announcement.user, current)
         call = Call("POST", path, self._session, self._digest, current, answer, OCTETS)
+        self._sent = current
         self._check((yield from self._calls.ask(call)))
         self._in_u3 = current >= Round.MASKED_INPUT_COLLECTION
 
@@ -382,10 +469,28 @@ class Participation:
         return Standing(self._clock() - self._begun, pause, reason, self._session, answered)
 
 
-def _leave(machine: Machine) -> None:
-    """Remove the state. Another process may have gone on with it, which keeps it then."""
-    with suppress(LocalProtocolError, OSError):
+def _leave(machine: Machine) -> bool:
+    """Remove the state, and whether it is gone. Another process may have gone on with it, which keeps it then.
+
+    Raises:
+        CounterFailed: the state is there still, and it counts. The same call removes it.
+    """
+    try:
         machine.leave()
+    except CounterFailed:
+        raise
+    except (LocalProtocolError, OSError):
+        return False
+    return True
+
+
+@contextmanager
+def _after(error: SecAggError) -> Iterator[None]:
+    """A counter that fails at the end hides nothing of what the end was."""
+    try:
+        yield
+    except CounterFailed as failed:
+        raise CounterFailed(f"{failed}; the session has ended before: {error}") from error
 
 
 class _Ended(Exception):

@@ -28,7 +28,8 @@ _AT_LEAST = {"n_min": "n", "min_users": "min_users", "n_corrupt": "n_corrupt", "
 _AT_MOST = {"n_max": "n", "max_value": "max_value", "room": "room"}
 _NUMBERS = (*_AT_LEAST, *_AT_MOST, "m")
 _HASH_BYTES = 32
-_SAY = "to accept less, give {} in a policy (--policy)"
+_SAY = "to accept less, give {} in {}"
+_WHERE = "a policy (--policy)"
 
 Member = TypeVar("Member", bound=IntEnum)
 
@@ -61,6 +62,20 @@ class PolicyRefusal(SecAggError):
     def __init__(self, differences: tuple[Difference, ...]) -> None:
         super().__init__(f"the session is refused by this site's policy: {'; '.join(map(str, differences))}")
         self.differences = differences
+
+    def explained(self, field: str, words: str) -> "PolicyRefusal":
+        """The same with more words about one field.
+
+        Args:
+            field: that differs.
+            words: which follow what the site wants.
+        """
+        return PolicyRefusal(
+            tuple(
+                replace(each, wanted=f"{each.wanted}: {words}") if each.field == field else each
+                for each in self.differences
+            )
+        )
 
     def __reduce__(self) -> tuple[type["PolicyRefusal"], tuple[tuple[Difference, ...]]]:
         return PolicyRefusal, (self.differences,)
@@ -166,7 +181,13 @@ class Policy:
         return replace(self, **opened)
 
     def differences(
-        self, params: Params, roster_hash: bytes = b"", *, noisy: bool = False, users: int | None = None
+        self,
+        params: Params,
+        roster_hash: bytes = b"",
+        *,
+        noisy: bool = False,
+        users: int | None = None,
+        where: str = _WHERE,
     ) -> tuple[Difference, ...]:
         """In what a session is not what this site accepts.
 
@@ -175,6 +196,7 @@ class Policy:
             roster_hash: of the session's roster; empty without one.
             noisy: whether the input gets noise.
             users: how many the site's roster has; None without one.
+            where: a site may say that it accepts less, in words for its operator.
         """
         roster_hash, noisy, users = (
             octets(roster_hash, "roster_hash"),
@@ -183,11 +205,19 @@ class Policy:
         )
         return (
             *self._different(params),
-            *self._left_open(params, users),
+            *self._left_open(params, users, where),
             *self._others(params, roster_hash, noisy),
         )
 
-    def check(self, params: Params, roster_hash: bytes = b"", *, noisy: bool = False, users: int | None = None) -> None:
+    def check(
+        self,
+        params: Params,
+        roster_hash: bytes = b"",
+        *,
+        noisy: bool = False,
+        users: int | None = None,
+        where: str = _WHERE,
+    ) -> None:
         """Check that this site accepts a session.
 
         Args:
@@ -195,11 +225,12 @@ class Policy:
             roster_hash: of the session's roster; empty without one.
             noisy: whether the input gets noise.
             users: how many the site's roster has; None without one.
+            where: a site may say that it accepts less, in words for its operator.
 
         Raises:
             PolicyRefusal: it does not; the error names each field with what is asked and what is wanted.
         """
-        if differences := self.differences(params, roster_hash, noisy=noisy, users=users):
+        if differences := self.differences(params, roster_hash, noisy=noisy, users=users, where=where):
             raise PolicyRefusal(differences)
 
     def _different(self, params: Params) -> Iterator[Difference]:
@@ -221,20 +252,20 @@ class Policy:
         if self.context is not None and params.context != self.context:
             yield Difference("context", _bytes(params.context), _bytes(self.context))
 
-    def _left_open(self, params: Params, users: int | None) -> Iterator[Difference]:
+    def _left_open(self, params: Params, users: int | None, where: str) -> Iterator[Difference]:
         """Who else is in the sum, where the policy does not say: this must not be left to the coordinator."""
         counted = self.n_min is not None or self.min_users is not None
         if users is not None and not counted and params.n < users:
-            yield Difference("n", f"{params.n}", f"all {users} users of the roster; {_SAY.format('min_users')}")
+            yield Difference("n", f"{params.n}", f"all {users} users of the roster; {_SAY.format('min_users', where)}")
         least = _default_corrupt(params)
         if self.n_corrupt is None and params.n_corrupt < least:
-            yield Difference("n_corrupt", f"{params.n_corrupt}", f"at least {least}; {_SAY.format('n_corrupt')}")
+            yield Difference("n_corrupt", f"{params.n_corrupt}", f"at least {least}; {_SAY.format('n_corrupt', where)}")
 
     def _others(self, params: Params, roster_hash: bytes, noisy: bool) -> Iterator[Difference]:
         """What no field of Params says."""
         if self.roster is not None and roster_hash != self.roster:
             yield Difference("roster", _hash(roster_hash), _hash(self.roster))
-        if self.complete_graph and params.graph is not COMPLETE:
+        if self.complete_graph and params.graph != COMPLETE:
             yield Difference("graph", "sparse", "the complete graph")
         if self.noise is True and not noisy:
             yield Difference("noise", "left out", "noise on every input: contribute with a NoisySum")

@@ -15,6 +15,8 @@ URN = "urn:secagg:service:problem:"
 UNAUTHENTICATED, FORBIDDEN, NAME_TAKEN = "unauthenticated", "forbidden", "name-taken"
 NO_SESSION = str(Kind.NO_SESSION)
 MALFORMED, OTHER_CONTENT, UNFINISHED, ONE_AT_A_TIME = "malformed", "other-content", "unfinished", "one-at-a-time"
+TOO_LONG, TOO_SLOW, OTHER_TYPE, WRONG_TOKENS = "too-long", "too-slow", "other-type", "wrong-tokens"
+NO_RESOURCE, OTHER_METHOD, INTERNAL = "no-resource", "other-method", "internal"
 
 _OF_PARTICIPANTS = {
     Kind.NOT_INVITED: (403, "The session does not know the participant."),
@@ -29,6 +31,7 @@ _OF_PARTICIPANTS = {
     Kind.EARLY: (409, "The round has not begun."),
     Kind.FULL: (410, "All places of the session are taken."),
     Kind.BUSY: (503, "The coordinator is busy."),
+    Kind.LEFT: (410, "The participant has left the session."),
 }
 _OTHERS = {
     UNAUTHENTICATED: (401, "The request does not show who sends it, or its nonce does not serve."),
@@ -38,10 +41,19 @@ _OTHERS = {
     OTHER_CONTENT: (400, "The content is not the one that Content-Digest states."),
     UNFINISHED: (404, "The session has no result yet."),
     ONE_AT_A_TIME: (429, "A request of this user is being worked on."),
+    NO_RESOURCE: (404, "There is no such resource."),
+    OTHER_METHOD: (405, "The resource does not take this method."),
+    TOO_SLOW: (408, "The content did not come fast enough."),
+    TOO_LONG: (413, "The content is longer than it can be."),
+    OTHER_TYPE: (415, "The content is of another media type, or compressed."),
+    WRONG_TOKENS: (429, "Too many wrong tokens came from there."),
+    INTERNAL: (500, "The coordinator has failed; its log says why."),
 }
 
 TYPES: Mapping[str, tuple[int, str]] = {**{str(kind): entry for kind, entry in _OF_PARTICIPANTS.items()}, **_OTHERS}
 """By the name after URN: the status, and what it means."""
+
+_BY_STATUS = {404: NO_RESOURCE, 405: OTHER_METHOD, 408: TOO_SLOW, 413: TOO_LONG, 503: str(Kind.BUSY)}
 
 
 class ServiceProblem(SecAggError):
@@ -80,6 +92,17 @@ def of_refusal(refused: Refused) -> ServiceProblem:
         refused: by the session.
     """
     return ServiceProblem(str(refused.kind), refused.detail, retry_after=refused.retry_after)
+
+
+def of_status(status: int, detail: str, retry_after: float | None = None) -> ServiceProblem:
+    """The problem that a status says, where the server refuses a request before the session sees it.
+
+    Args:
+        status: of HTTP: 404, 405, 408, 413 or 503; others have no type.
+        detail: what is wrong and what to do.
+        retry_after: the seconds after which to try again; None if that does not help.
+    """
+    return ServiceProblem(_BY_STATUS.get(status, NO_TYPE), detail, status=status, retry_after=retry_after)
 
 
 def to_document(problem: ServiceProblem) -> bytes:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated, NamedTuple
 
-from ..codec import IDS, Fixed, Ids, Nested, Opaque, Real, Struct, Text, Truth, UInt
+from ..codec import IDS, Fixed, Ids, Items, Nested, Opaque, Real, Struct, Text, Truth, UInt
 from ..protocol.messages import Round
 
 _HEAD = struct.Struct(">IBQ")
@@ -42,6 +42,7 @@ class Kind(IntEnum):
     OVER = 6
     WHOLE = 7
     """The end of what was on disk before the file had its name; it has no body."""
+    LEFT = 8
 
 
 _KIND_PLACE = 4
@@ -68,7 +69,7 @@ class Body(Struct):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class JoinedRecord(Struct):
-    """A participant has joined; the name is empty in the active model."""
+    """A participant has joined; the name, or the number as text, is empty in the active model."""
 
     at: Annotated[float, Real()]
     user: Annotated[int, UInt(4)]
@@ -86,6 +87,14 @@ class MessageRecord(Struct):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class LeftRecord(Struct):
+    """A participant has said that it sends nothing more."""
+
+    at: Annotated[float, Real()]
+    user: Annotated[int, UInt(4)]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class EndedRecord(Struct):
     """A round has ended with these users."""
 
@@ -96,11 +105,12 @@ class EndedRecord(Struct):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CheckpointRecord(Struct):
-    """The masked inputs so far, which the journal has no more."""
+    """The masked inputs so far, which the journal has no more, and how many strays of each user were among them."""
 
     has_goal: Annotated[bool, Truth()]
     goal_met: Annotated[float, Real()]
     received_bytes: Annotated[int, UInt(8)]
+    strays: Annotated[Ids, Items((2,), "u4")]  # user and count
     body: Annotated[Body, Nested(Body)]
 
 

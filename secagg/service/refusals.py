@@ -6,7 +6,7 @@ from ..errors import SecAggError
 
 
 class Kind(StrEnum):
-    """The reasons that a participant can tell apart."""
+    """The reasons that a participant can tell apart. On disk they are known by their places: a new one is the last."""
 
     NOT_INVITED = "not-invited"
     """This session does not know the participant."""
@@ -32,6 +32,8 @@ class Kind(StrEnum):
     """As many participants have joined as the session has users."""
     BUSY = "busy"
     """The coordinator cannot take the request now, and can be asked again."""
+    LEFT = "left"
+    """The participant has said that it sends nothing more, and is out of the session."""
 
 
 class Refused(SecAggError):

@@ -3,13 +3,16 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
-from ..errors import RemoteProtocolError, require
+from ..codec import Ids
+from ..errors import RemoteProtocolError
 from ..protocol.messages import Round
-from .journal import Journal, content
-from .records import Body, CheckpointRecord, EndedRecord, JoinedRecord, Kind, MessageRecord, OverRecord
+from .journal import Damaged, Journal, content
+from .names import parse_name
+from .records import Body, CheckpointRecord, EndedRecord, JoinedRecord, Kind, LeftRecord, MessageRecord, OverRecord
 from .refusals import Refused
 from .session import Ended, Session
 from .setup import SessionSetup
@@ -50,8 +53,8 @@ class Replay:
 
     def finished(self, journal: Journal) -> Session:
         """The machine; the journal knows the files that it names."""
-        require(self._session is not None, "the journal has no setup")
-        assert self._session is not None
+        if self._session is None:
+            raise Damaged("the journal has no setup")
         for number in self._numbers:
             journal.name(Body(bytes(32), 0, number, b""))
         journal.clear()
@@ -73,7 +76,7 @@ class Replay:
 
     def _take_joined(self, data: bytes) -> None:
         record = JoinedRecord.decode(data)
-        user = self._machine.join(record.name if self._machine.setup.roster is None else record.user)
+        user = self._machine.join(parse_name(record.name) if self._machine.setup.roster is None else record.user)
         if user != record.user:
             raise RemoteProtocolError("a participant has another id")
 
@@ -83,6 +86,9 @@ class Replay:
             self._machine.receive(record.user, record.round, record.body.digest, view, record.at)
         if record.round is Round.MASKED_INPUT_COLLECTION:
             self.inputs.append(record.body)
+
+    def _take_left(self, data: bytes) -> None:
+        self._machine.leave(LeftRecord.decode(data).user)
 
     def _take_ended(self, data: bytes) -> None:
         record = EndedRecord.decode(data)
@@ -96,7 +102,7 @@ class Replay:
         self.checkpoint = record.body
         with self._content(record.body) as view:
             goal_met = record.goal_met if record.has_goal else None
-            self._machine.resume(view, goal_met, record.received_bytes)
+            self._machine.resume(view, goal_met, record.received_bytes, _counts(record.strays))
 
     def _take_over(self, data: bytes) -> None:
         record = OverRecord.decode(data)
@@ -113,4 +119,17 @@ class Replay:
         Kind.ENDED: _take_ended,
         Kind.CHECKPOINT: _take_checkpoint,
         Kind.OVER: _take_over,
+        Kind.LEFT: _take_left,
     }
+
+
+def _counts(pairs: Ids) -> dict[int, int]:
+    """Counts by user.
+
+    Raises:
+        RemoteProtocolError: the users are not ascending.
+    """
+    users = pairs[:, 0].tolist()
+    if any(before >= user for before, user in pairwise(users)):
+        raise RemoteProtocolError("strays by user are not in order")
+    return dict(zip(users, pairs[:, 1].tolist(), strict=True))

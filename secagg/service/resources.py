@@ -3,9 +3,11 @@
     POST /v1/sessions                                              make a session (operator)
     GET  /v1/sessions                                              all sessions (operator), or those that one may join
     GET  /v1/sessions/{session}                                    its status
+    GET  /v1/sessions/{session}/roster                             everybody's verification keys (active model)
     POST /v1/sessions/{session}/join                               take part; the answer is the Announcement
     GET  /v1/sessions/{session}/users/{user}/request?after=&wait=  the next request, by long poll
     POST /v1/sessions/{session}/users/{user}/answers/{round}       the answer of a round
+    POST /v1/sessions/{session}/users/{user}/leave                 this user sends nothing more
     GET  /v1/sessions/{session}/result                             about the sum
     GET  /v1/sessions/{session}/result/sum                         the sum, in NumPy's format
     POST /v1/sessions/{session}/abort                              end it without a sum (operator)
@@ -24,6 +26,7 @@ from ..http.base64url import base64url, from_base64url
 from ..protocol.messages import Round
 from ..protocol.params import Params
 from .deadlines import Deadlines
+from .names import Name, check_name
 
 T = TypeVar("T")
 
@@ -62,6 +65,15 @@ def session_path(session: str) -> str:
     return f"{SESSIONS}/{session}"
 
 
+def roster_path(session: str) -> str:
+    """Its roster.
+
+    Args:
+        session: its name.
+    """
+    return f"{SESSIONS}/{session}/roster"
+
+
 def join_path(session: str) -> str:
     """Where one joins.
 
@@ -93,6 +105,16 @@ def request_path(session: str, user: int, after: Round | None, wait: float) -> s
     """
     known = "" if after is None else f"after={ROUND_NAMES[Round(after)]}&"
     return f"{SESSIONS}/{session}/users/{whole(user, 'user')}/request?{known}wait={real(wait, 'wait'):g}"
+
+
+def leave_path(session: str, user: int) -> str:
+    """Where a participant says that it sends nothing more.
+
+    Args:
+        session: its name.
+        user: who leaves.
+    """
+    return f"{SESSIONS}/{session}/users/{whole(user, 'user')}/leave"
 
 
 def result_path(session: str) -> str:
@@ -202,6 +224,22 @@ class Fields:
             name: of the member.
         """
         return self._take(name, "an array", lambda value: value if isinstance(value, list) else None)
+
+    def participants(self, name: str) -> tuple[Name, ...]:
+        """Participants: names as strings, and numbers as integers.
+
+        Args:
+            name: of the member.
+        """
+        return tuple(self._participant(name, each) for each in self.array(name))
+
+    def _participant(self, name: str, value: Any) -> Name:
+        try:
+            if type(value) is int or _text(value) is not None:
+                return check_name(value)
+        except LocalProtocolError as error:
+            raise RemoteProtocolError(f"{self._what}: {name}: {error}") from None
+        raise RemoteProtocolError(f"{self._what}: {name} must be an array of names and whole numbers")
 
     def table(self, name: str) -> "Fields":
         """An object.
@@ -398,6 +436,8 @@ class ResultForm:
         dtype: "uint32" or "uint64".
         length: how many entries.
         modulus: R.
+        names: of the survivors, in their order: names and numbers; for the operator of a session without a roster,
+            otherwise None.
     """
 
     session: str
@@ -406,15 +446,20 @@ class ResultForm:
     dtype: str
     length: int
     modulus: int
+    names: tuple[Name, ...] | None = None
 
     def __post_init__(self) -> None:
+        if self.names is not None:
+            object.__setattr__(self, "names", tuple(map(check_name, self.names)))
         object.__setattr__(self, "length", whole(self.length, "length"))
         object.__setattr__(self, "modulus", whole(self.modulus, "modulus"))
         object.__setattr__(self, "survivors", tuple(whole(u, "a survivor") for u in self.survivors))
 
     def to_json(self) -> dict[str, Any]:
         """The form that travels."""
-        return {**vars(self), "survivors": list(self.survivors)}
+        told = {**vars(self), "survivors": list(self.survivors)}
+        names = told.pop("names")
+        return told if names is None else {**told, "names": list(names)}
 
     @classmethod
     def from_json(cls, document: object) -> "ResultForm":
@@ -430,6 +475,9 @@ class ResultForm:
         survivors = fields.array("survivors")
         if not all(type(u) is int for u in survivors):
             raise RemoteProtocolError("a result: survivors must be whole numbers")
+        names = fields.optional(fields.participants, "names")
+        if names is not None and len(names) != len(survivors):
+            raise RemoteProtocolError("a result: names must be as many as survivors")
         return cls(
             fields.text("session"),
             tuple(survivors),
@@ -437,6 +485,7 @@ class ResultForm:
             fields.text("dtype"),
             fields.whole("length"),
             fields.whole("modulus"),
+            names,
         )
 
 

@@ -9,23 +9,25 @@ round with the same users.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import Abort, require
 from ..protocol.messages import Round
 from .journal import NAME, Journal, JournalFailed, Spool, is_ours
+from .names import Name, name_text
 from .records import (
     Body,
     CheckpointRecord,
     EndedRecord,
     JoinedRecord,
     Kind,
+    LeftRecord,
     MessageRecord,
     OverRecord,
 )
@@ -43,6 +45,20 @@ adds an eighth at most to what is written."""
 
 Clock = Callable[[], float]
 _NOTHING = Body(bytes(32), 0, 0, b"")
+
+
+class Arrival(NamedTuple):
+    """A message that is there as a whole.
+
+    Attributes:
+        user: the sender's id.
+        round: the round that it answers.
+        spool: its bytes.
+    """
+
+    user: int
+    round: Round
+    spool: Spool
 
 
 class _Delivery:
@@ -144,7 +160,8 @@ class RunningSession:
             storage: the disk.
 
         Raises:
-            LocalProtocolError: the folder holds no session, is in use, or its journal is damaged or a copy.
+            Damaged: the folder holds no session, or its journal is damaged or a copy.
+            LocalProtocolError: the folder is in use, or not ours alone.
             OSError: the disk cannot be read.
         """
         disk = Disk() if storage is None else storage
@@ -199,11 +216,11 @@ class RunningSession:
 
     # Participants.
 
-    def join(self, name_or_user: str | int) -> int:
+    def join(self, name_or_user: Name) -> int:
         """Let a participant in; it is on disk when this returns. See `Session.join`.
 
         Args:
-            name_or_user: user id or name.
+            name_or_user: in the active model the user id; otherwise the name or number.
 
         Raises:
             Refused: the participant cannot join.
@@ -214,7 +231,7 @@ class RunningSession:
             new = not self._session.has(name_or_user)
             user = self._session.join(name_or_user)
             if new:
-                name = "" if self.setup.roster is not None else str(name_or_user)
+                name = "" if self.setup.roster is not None else name_text(name_or_user)
                 with self._durably():
                     self._append(Kind.JOINED, JoinedRecord(self._clock(), user, name).encode())
         with self._durably():
@@ -223,7 +240,35 @@ class RunningSession:
             self._tell()
         return user
 
-    def user_of(self, name_or_user: str | int) -> int:
+    def leave(self, user: int) -> None:
+        """Wait for a participant no more; it is on disk when this returns. See `Session.leave`.
+
+        Args:
+            user: the user id.
+
+        Raises:
+            Refused: the participant has not joined.
+            JournalFailed: the disk did not take it.
+        """
+        with self._lock:
+            self._check()
+            if not self._session.can_leave(user):
+                return
+            with self._durably():
+                self._settle()  # in the machine and in the journal it stands behind the same messages
+                if self._session.can_leave(user):
+                    self._append(Kind.LEFT, LeftRecord(self._clock(), user).encode())
+                    self._journal.sync()
+                    self._session.leave(user)
+        self._tell()
+
+    @property
+    def names(self) -> dict[int, Name]:
+        """Names and numbers by user id; see `Session.names`."""
+        with self._lock:
+            return self._session.names
+
+    def user_of(self, name_or_user: Name) -> int:
         """The id of a participant who has joined. See `Session.user_of`."""
         with self._lock:
             return self._session.user_of(name_or_user)
@@ -266,15 +311,42 @@ class RunningSession:
             LocalProtocolError: the spool was discarded before, or the session is closed.
             JournalFailed: the disk did not take it: it may count or not once the session is opened again.
         """
+        (refused,) = self.deliver_all([Arrival(user, round, spool)])
+        if refused is not None:
+            raise refused
+
+    def deliver_all(self, arrivals: Sequence[Arrival]) -> list[Exception | None]:
+        """Take messages in turn; one sync of the journal serves them all. See `deliver`.
+
+        Args:
+            arrivals: the messages.
+
+        Returns:
+            For each the error, which `deliver` raises; None for a message that is on disk and counts.
+
+        Raises:
+            LocalProtocolError: the session is closed.
+            JournalFailed: the disk did not take them.
+        """
         try:
-            with spool.in_use():  # until a record names its file
-                if not self.admit(user, round, spool.digest()):
-                    return
-                delivery = self._enter(user, round, spool.seal())
-            if delivery is not None:
-                self._finish_delivery(delivery)
+            entered = [self._enter_arrival(arrival) for arrival in arrivals]
+            deliveries = [each for each in entered if isinstance(each, _Delivery)]
+            if deliveries:
+                self._make_durable(max(delivery.place for delivery in deliveries))
+            return [_again(each.refused) if isinstance(each, _Delivery) else each for each in entered]
         finally:
-            spool.discard()
+            for arrival in arrivals:
+                arrival.spool.discard()
+
+    def _enter_arrival(self, arrival: Arrival) -> _Delivery | Exception | None:
+        try:
+            with arrival.spool.in_use():  # until a record names its file
+                if not self.admit(arrival.user, arrival.round, arrival.spool.digest()):
+                    return None
+                return self._enter(arrival.user, arrival.round, arrival.spool.seal())
+        except Exception as error:  # whatever it is: the others' messages have entered, or will
+            self._check()  # or it is the same for all
+            return error
 
     def _enter(self, user: int, round: Round, body: Body) -> _Delivery | None:
         """Give the message its place in the journal, or the place of the same one; None if it was taken already."""
@@ -295,15 +367,14 @@ class RunningSession:
             self._line.append(delivery)
             return delivery
 
-    def _finish_delivery(self, delivery: _Delivery) -> None:
+    def _make_durable(self, place: int) -> None:
+        """Put all that entered up to this place on disk, and give it to the machine."""
         with self._durably():
-            self._journal.sync(delivery.place)
+            self._journal.sync(place)
         with self._lock:
             self._check()
             self._take_durable()
         self._tell()
-        if delivery.refused is not None:
-            raise Refused(delivery.refused.kind, delivery.refused.detail, delivery.refused.retry_after)
 
     def _take_durable(self) -> None:
         """Give the machine what is on disk, in the journal's order."""
@@ -469,7 +540,8 @@ class RunningSession:
         """Put the sum so far in place of the masked inputs; nothing is on its way meanwhile."""
         made = self._session.checkpoint()
         body = self._stored(made.parts)
-        record = CheckpointRecord(made.goal_met is not None, made.goal_met or 0.0, made.received_bytes, body)
+        strays = np.array(list(made.strays.items()), np.uint32).reshape(-1, 2)
+        record = CheckpointRecord(made.goal_met is not None, made.goal_met or 0.0, made.received_bytes, strays, body)
         self._journal.rewrite(_is_no_masked_input, [(Kind.CHECKPOINT, record.encode())])
         old = [*self._inputs, *([] if self._checkpoint is None else [self._checkpoint])]
         self._inputs, self._input_bytes, self._checkpoint = [], 0, body
@@ -589,6 +661,11 @@ class RunningSession:
             raise
         except Exception as error:
             raise self._failed(error) from error
+
+
+def _again(refused: Refused | None) -> Refused | None:
+    """The same refusal for one of several who hear of it."""
+    return None if refused is None else Refused(refused.kind, refused.detail, refused.retry_after)
 
 
 def is_leftover(folder: Path) -> bool:

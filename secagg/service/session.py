@@ -16,19 +16,20 @@ import numpy as np
 
 from ..arguments import whole
 from ..codec import Octets
-from ..errors import Abort, LocalProtocolError, require
+from ..errors import Abort, LocalProtocolError, RemoteProtocolError, require
 from ..protocol.checkpoint import Remark, pairs
 from ..protocol.deliveries import DIGEST_BYTES, Stray
-from ..protocol.messages import Round, rounds_of
+from ..protocol.messages import Round, rounds_of, users_needed
 from ..protocol.reconstruct import WrongShare
 from ..protocol.server import Fault, Server
 from .memory import EndedRound, Memory, Named, Out, Taken
+from .names import Name, check_name, name_text, parse_name
 from .refusals import Kind, Refused
-from .setup import SessionSetup, check_name
+from .setup import SessionSetup
 from .sums import Result
 
 STRAYS_MAX = 4
-"""How many messages of a user in a round may be strays: the journal has each of them."""
+"""How many messages of a user in a round may be strays: the journal has each of them, and a checkpoint their number."""
 
 
 class Status(StrEnum):
@@ -91,11 +92,13 @@ class Checkpoint:
         parts: of the server's, which together are its bytes.
         goal_met: when the goal of the round was met; None if it was not.
         received_bytes: of all messages so far.
+        strays: how many there were of each user in this round.
     """
 
     parts: Iterator[bytes]
     goal_met: float | None
     received_bytes: int
+    strays: dict[int, int]
 
 
 def _rows(digests: Iterable[bytes]) -> Octets:
@@ -139,10 +142,11 @@ class Session:
         self._faults: list[Fault] = self._server.faults
         self._strays: list[Stray] = self._server.strays
         self._disputes: list[WrongShare] = self._server.disputes
-        self._names: dict[str, int] = {}
+        self._names: dict[Name, int] = {}
         self._joined: set[int] = set()
         self._taken: dict[Round, dict[int, bytes]] = {each: {} for each in self._order}
         self._out: dict[int, Refused] = {}
+        self._left: set[int] = set()
         self._requests: dict[int, bytes] = {}
         self._stray_counts: Counter[int] = Counter()  # of the round that is due
         self._began = now
@@ -151,12 +155,12 @@ class Session:
 
     # Who takes part.
 
-    def join(self, name_or_user: str | int) -> int:
+    def join(self, name_or_user: Name) -> int:
         """Let a participant in; who has joined gets the same id again.
 
         Args:
             name_or_user: in the active model the user id in the roster; in the semi-honest model the participant's
-                name, or a number in place of it.
+                name or number.
 
         Returns:
             The user id.
@@ -171,10 +175,10 @@ class Session:
         self._check_place(user)
         self._joined.add(user)
         if self.setup.roster is None:
-            self._names[str(name_or_user)] = user
+            self._names[check_name(name_or_user)] = user
         return user
 
-    def user_of(self, name_or_user: str | int) -> int:
+    def user_of(self, name_or_user: Name) -> int:
         """The user id of a participant who has joined.
 
         Args:
@@ -188,7 +192,7 @@ class Session:
             raise Refused(Kind.NOT_INVITED, "the participant has not joined this session")
         return known
 
-    def has(self, name_or_user: str | int) -> bool:
+    def has(self, name_or_user: Name) -> bool:
         """Whether a participant has joined.
 
         Args:
@@ -196,25 +200,31 @@ class Session:
         """
         return self._known(name_or_user) is not None
 
-    def _known(self, name_or_user: str | int) -> int | None:
+    @property
+    def names(self) -> dict[int, Name]:
+        """Names and numbers by user id: of all who are invited, else of those who have joined; none with a roster."""
+        if self.setup.invited is not None:
+            return dict(enumerate(self.setup.invited, 1))
+        return {user: name for name, user in self._names.items()}
+
+    def _known(self, name_or_user: Name) -> int | None:
         if self.setup.roster is None:
-            return self._names.get(str(name_or_user))
+            return self._names.get(check_name(name_or_user))
         user = whole(name_or_user, "user id")  # type: ignore[arg-type]
         return user if user in self._joined else None
 
-    def _invited(self, name_or_user: str | int) -> int:
+    def _invited(self, name_or_user: Name) -> int:
         """The id that a newcomer gets."""
         if self.setup.roster is not None:
             user = whole(name_or_user, "user id")  # type: ignore[arg-type]
             if user not in self.setup.roster:
                 raise Refused(Kind.NOT_INVITED, f"the session's roster has no user {user}")
             return user
-        check_name(str(name_or_user))
         if self.setup.invited is None:
             return len(self._joined) + 1
-        if str(name_or_user) not in self.setup.invited:
+        if name_or_user not in self.setup.invited:
             raise Refused(Kind.NOT_INVITED, "the participant is not invited to this session")
-        return self.setup.invited.index(str(name_or_user)) + 1
+        return self.setup.invited.index(name_or_user) + 1
 
     def _check_place(self, user: int) -> None:
         if self.status is not Status.RUNNING:
@@ -225,6 +235,32 @@ class Session:
             raise Refused(Kind.LATE, "the session has begun without the participant")
         if len(self._joined) == self.setup.params.n:
             raise Refused(Kind.FULL, f"{self.setup.params.n} participants have joined, and there are no more places")
+
+    def can_leave(self, user: int) -> bool:
+        """Whether it changes anything if a participant leaves: not if it is out, or by a decision will be.
+
+        Args:
+            user: the user id.
+
+        Raises:
+            Refused: the participant has not joined.
+        """
+        if user not in self._joined:
+            raise Refused(Kind.NOT_INVITED, f"user {user} has not joined this session")
+        decided = self.closing is not None and user not in self.closing.users
+        return self.status is Status.RUNNING and user not in self._out and not decided
+
+    def leave(self, user: int) -> None:
+        """Take a participant at its word that it sends nothing more: no round waits for it from now on.
+
+        What it has answered counts; its place stays taken. To the protocol it is a dropout.
+
+        Args:
+            user: who `can_leave`.
+        """
+        if self.can_leave(user):
+            self._left.add(user)
+            self._out[user] = Refused(Kind.LEFT, f"user {user} has left the session: nothing more is taken from it")
 
     # What they send.
 
@@ -323,7 +359,7 @@ class Session:
     def minimum(self) -> int:
         """How many users must answer the round that is due."""
         params = self.setup.params
-        return params.min_users if self.round is Round.MASKED_INPUT_COLLECTION else params.quorum
+        return params.quorum if self.round is None else users_needed(params, self.round)
 
     def next_time(self) -> float | None:
         """When the round ends if nothing more comes, POSIX seconds; None if the session waits for nobody."""
@@ -471,23 +507,29 @@ class Session:
 
     def checkpoint(self) -> Checkpoint:
         """What stands in place of the masked inputs so far; see `Server.checkpoint`. Nothing may come meanwhile."""
-        return Checkpoint(self._running().checkpoint_parts(), self._goal_met, self.received_bytes)
+        parts = self._running().checkpoint_parts()
+        return Checkpoint(parts, self._goal_met, self.received_bytes, dict(sorted(self._stray_counts.items())))
 
-    def resume(self, data: bytes | memoryview, goal_met: float | None, received_bytes: int) -> None:
+    def resume(
+        self, data: bytes | memoryview, goal_met: float | None, received_bytes: int, strays: dict[int, int]
+    ) -> None:
         """Go on from a checkpoint, in place of the masked inputs that are in it.
 
         Args:
             data: of the server.
             goal_met: as `Checkpoint` has it.
             received_bytes: as well.
+            strays: as well.
 
         Raises:
-            RemoteProtocolError: the checkpoint is another session's.
+            RemoteProtocolError: the checkpoint is another session's, or there cannot be so many strays.
             LocalProtocolError: another round is due.
         """
+        if not self._joined.issuperset(strays) or not all(1 <= count <= STRAYS_MAX for count in strays.values()):
+            raise RemoteProtocolError("a checkpoint has strays that cannot be")
         server = self._running()
         self._taken[Round.MASKED_INPUT_COLLECTION] |= server.resume(data)
-        self._goal_met, self.received_bytes = goal_met, received_bytes
+        self._goal_met, self.received_bytes, self._stray_counts = goal_met, received_bytes, Counter(strays)
         self._note_faulty(set(self._requests) - server.waiting - server.answered)
 
     def remember(self) -> bytes:
@@ -500,7 +542,7 @@ class Session:
             ended=self.ended or 0.0,
             received_bytes=self.received_bytes,
             joined=np.array(sorted(self._joined), np.uint32),
-            names=tuple(Named(user, name) for name, user in self._names.items()),
+            names=tuple(Named(user, name_text(name)) for name, user in self._names.items()),
             rounds=tuple(EndedRound(each.round, np.array(each.users, np.uint32)) for each in self.rounds),
             taken=tuple(
                 Taken(each, np.array(list(taken), np.uint32), _rows(taken.values()))
@@ -528,7 +570,7 @@ class Session:
         session.reason, session._began, session.ended = memory.reason, memory.began, memory.ended
         session.received_bytes, session.sha256 = memory.received_bytes, memory.sha256.hex()
         session._joined = set(memory.joined.tolist())
-        session._names = {each.name: each.user for each in memory.names}
+        session._names = {parse_name(each.name): each.user for each in memory.names}
         session.rounds = [Ended(each.round, tuple(each.users.tolist())) for each in memory.rounds]
         for each in memory.taken:
             session._taken[each.round] = dict(zip(each.users.tolist(), map(bytes, each.digests), strict=True))
@@ -600,6 +642,7 @@ class Session:
             "waiting": sorted(waiting),
             "late": self._out_by(Kind.LATE),
             "not_needed": self._out_by(Kind.NOT_NEEDED),
+            "left": self._out_by(Kind.LEFT),
             "faulty": self._out_by(Kind.FAULTY),
             "n": self.setup.params.n,
             "threshold": self.setup.params.t,
@@ -622,12 +665,13 @@ class Session:
         return () if self._server is None else self._server.answered
 
     def _waiting(self) -> Iterable[int]:
-        return () if self._server is None or self.closing is not None else self._server.waiting
+        return () if self._server is None or self.closing is not None else self._server.waiting - self._left
 
     def _may_answer(self) -> int:
         """How many answers this round can have; of a larger roster, n users take part."""
         server = self._running()
-        return min(self.setup.params.n, len(server.answered) + len(server.waiting))
+        waiting = server.waiting
+        return min(self.setup.params.n, len(server.answered) + len(waiting) - len(self._left & waiting))
 
     def _running(self) -> Server:
         if self._server is None:

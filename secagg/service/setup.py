@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from typing import Annotated, Any
 
 from ..arguments import assign, flag, octets, real
@@ -12,10 +14,10 @@ from ..protocol.identity import VERIFICATION_KEY_BYTES, Roster
 from ..protocol.messages import Round
 from ..protocol.params import Params
 from .deadlines import Deadlines
+from .names import Name, check_name, name_text, parse_name
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 LABEL_CHARACTERS = 200
-INVITED_BYTES = 255
 _VERSION = 1
 
 
@@ -62,8 +64,8 @@ class SessionSetup:
         name: the session's name in URLs: up to 64 of a-z, 0-9 and -, the first no -.
         params: the session's parameters.
         roster: everyone's verification keys; in the active model only.
-        invited: the names of the n users in the order of their ids, in the semi-honest model only; None for ids by the
-            order of joining.
+        invited: names and numbers (0 .. 2^64 - 1) of the n users in the order of their ids, in the semi-honest model
+            only; None for ids by the order of joining.
         deadlines: when rounds end.
         created: when the session was created, POSIX seconds.
         results_for_participants: whether participants may read the result.
@@ -76,7 +78,7 @@ class SessionSetup:
     name: str
     params: Params
     roster: Roster | None
-    invited: tuple[str, ...] | None
+    invited: tuple[Name, ...] | None
     deadlines: Deadlines
     created: float
     results_for_participants: bool = True
@@ -99,15 +101,18 @@ class SessionSetup:
             f"label must be a line of at most {LABEL_CHARACTERS} characters",
         )
         if self.invited is not None:
-            object.__setattr__(self, "invited", tuple(self.invited))
+            object.__setattr__(self, "invited", tuple(map(check_name, self.invited)))
             self._check_invited(self.invited)
 
-    def _check_invited(self, invited: tuple[str, ...]) -> None:
+    @cached_property
+    def params_digest(self) -> bytes:
+        """SHA-256 of `Params.encode()`, which every request that is signed is bound to."""
+        return sha256(self.params.encode()).digest()
+
+    def _check_invited(self, invited: tuple[Name, ...]) -> None:
         require(self.roster is None, "a session with a roster invites the roster's users, and no names")
         require(len(invited) == self.params.n, f"{len(invited)} names are invited, but n = {self.params.n}")
         require(len(set(invited)) == len(invited), "a name is invited twice")
-        for name in invited:
-            check_name(name)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, SessionSetup) and self.encode() == other.encode()
@@ -125,7 +130,7 @@ class SessionSetup:
             has_roster=self.roster is not None,
             roster=tuple(_Member(u, self.roster.key(u)) for u in users if self.roster is not None),
             by_name=self.invited is not None,
-            invited=tuple(map(_Invited, self.invited or ())),
+            invited=tuple(_Invited(name_text(name)) for name in self.invited or ()),
             goal=self.deadlines.goal or 0,
             seconds=tuple(_Seconds(*each) for each in sorted(self.deadlines.seconds.items())),
             grace=self.deadlines.grace,
@@ -165,7 +170,7 @@ class SessionSetup:
             name=encoded.name,
             params=Params.decode(encoded.params),
             roster=Roster({each.user: each.key for each in encoded.roster}) if encoded.has_roster else None,
-            invited=tuple(each.name for each in encoded.invited) if encoded.by_name else None,
+            invited=tuple(parse_name(each.name) for each in encoded.invited) if encoded.by_name else None,
             deadlines=Deadlines(
                 goal=encoded.goal or None,
                 seconds={each.round: each.seconds for each in encoded.seconds},
@@ -176,20 +181,6 @@ class SessionSetup:
             results_for_participants=encoded.results_for_participants,
             label=encoded.label,
         )
-
-
-def check_name(name: str) -> None:
-    """Check a participant's name in the semi-honest model.
-
-    Args:
-        name: printable characters, 1 .. 255 bytes of UTF-8.
-
-    Raises:
-        LocalProtocolError: it is something else.
-    """
-    _require_text(name, "a participant's name")
-    good = name.isprintable() and 1 <= len(name.encode(errors="replace")) <= INVITED_BYTES
-    require(good, f"a participant's name must be printable characters, 1 .. {INVITED_BYTES} bytes of UTF-8")
 
 
 def _require_text(value: Any, name: str) -> None:

@@ -1,8 +1,8 @@
 """How long answers and requests of a session may be, from its parameters; see the table of `protocol.messages`."""
 
-from ..protocol.identity import SIGNATURE_BYTES
 from ..protocol.messages import CIPHERTEXT_BYTES, KEY_BYTES, SESSION_BYTES, SHARE_BYTES, Round
 from ..protocol.params import Model, Params
+from ..signatures import SIGNATURE_BYTES
 
 _HEADER, _LENGTH, _ID, _HASH = 2, 4, 4, 32
 

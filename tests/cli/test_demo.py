@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import typer
 
-from secagg.cli.demo import experiments
+from secagg.cli.demo import experiments, figures
 from secagg.cli.demo.command import terminable
 from secagg.cli.demo.demo import Batch, Demo, Release, browsers, privacy_for, ranking
 from secagg.cli.demo.local import Local, LocalError
@@ -87,6 +87,16 @@ def test_wrong_result_is_shown_and_exits_with_1(monkeypatch: pytest.MonkeyPatch)
     assert "more than the noise can be" in err
 
 
+def test_the_reports_that_the_post_s_error_takes_follow_from_the_law(tmp_path: Path) -> None:
+    """Two noises of scale 20: a mean error of 30, and so 3,000 reports where half of them are of the type."""
+    local = Local(tmp_path)
+    local.urls = {Role.LEADER: "http://127.0.0.1:1", Role.HELPER: "http://127.0.0.1:2"}
+    batch = Demo(local, 4, quiet).new_batch(np.repeat([0, 1], [50, 50]), "0.1")
+    release = Release(batch, 100, [50, 50, 0, 0], 80.0, Usage(1, 0.0, 0.0, 0))
+    assert figures.reports_needed([release], 1) == pytest.approx(3000, rel=0.01)
+    assert figures.reports_needed([release, release], 1) == figures.reports_needed([release], 1)
+
+
 def test_figures_are_drawn_from_a_task_for_every_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experiments, "HISTOGRAM_EPSILONS", ("1",))
     monkeypatch.setattr(experiments, "EPSILONS", ("1", NO_NOISE))
@@ -99,6 +109,9 @@ def test_figures_are_drawn_from_a_task_for_every_point(tmp_path: Path, monkeypat
     assert {file.suffix for file in files} == {".svg", ".json"}
     assert len(files) == 4
     assert all("</svg>" in file.read_text() for file in files if file.suffix == ".svg")
+    by_batch = (tmp_path / "drawn" / "dap_error_by_batch.svg").read_text()
+    assert "a mean error of 2% at most: type 8 from " in by_batch
+    assert "2%, as in the post" in by_batch
     points = json.loads((tmp_path / "drawn" / "dap_figures.json").read_text())
     assert [point["epsilon"] for point in points["by_epsilon"]] == ["1", NO_NOISE]
     assert points["by_epsilon"][1]["result"] == points["by_epsilon"][1]["truth"]

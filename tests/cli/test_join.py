@@ -1,7 +1,11 @@
 """`secagg join`: both models, floats, exit codes, and the one line of whatever cannot be done."""
 
 import json
+import shlex
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,13 +15,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.certificates import write_certificate
 from secagg import Identity, Model, Quantizer, Roster
 from secagg.cli.service.serve import CONFIG
 from secagg.service.participant import Contribution
 
-from ..support.certificates import write_certificate
+from ..service.test_counters import program
 from ..support.commands import Command
 from ..support.coordinators import NAMES, Kept, kept, process
+from ..support.processes import PATIENCE, started
 from ..support.sites import Sites, sum_over, vector
 
 join = Command("join")
@@ -112,6 +118,34 @@ def test_floats_are_quantized_and_the_mean_is_written(here: Here) -> None:
     np.testing.assert_allclose(np.load(output), np.linspace(-1, 1, 5) * 0.625, atol=1e-3)
 
 
+def test_a_session_of_floats_is_made_joined_and_read_by_commands(here: Here) -> None:
+    """The operator reads the mean, too."""
+    models = {u: np.linspace(-1, 1, 5) * u / 4 for u in range(1, 5)}
+    np.save(here.input, models[4])
+    token = here.folder / "operator.token"
+    token.touch(0o600)
+    token.write_text(here.sites.kept.operator)
+    session = Command("session")
+    at: list[str | Path] = [here.url, "--token-file", token]
+    tokens = here.model is Model.SEMI_HONEST
+    who: list[str | Path] = ["--invite", ",".join(NAMES[:4])] if tokens else ["--roster", here.roster]
+    floats = ["--clip", "1.0", "--value-bits", "12"]
+    options = [*who, "--length", "5", *floats, "--context", "task", "--name", "mean", "--corrupt", "1"]
+    session.run("start", *at, *options)
+    quantizer: Quantizer[Any] = Quantizer.like(models[1], clip=1.0, bits=12)
+    output = here.folder / "mean.npy"
+    with here.others("mean", models, quantizer=quantizer):
+        code, _, err = join.outcome(*here.arguments("--clip", "1.0", "--bits", "12"))
+    assert code == 0, err
+    session.run("result", *at, "--session", "mean", "--output", output, *floats, "--wait")
+    np.testing.assert_allclose(np.load(output), np.linspace(-1, 1, 5) * 0.625, atol=1e-3)
+    said = session.refused(
+        "result", *at, "--session", "mean", "--output", output, "--clip", "2.0", "--value-bits", "12"
+    )
+    assert "made for another clip" in said
+    assert "leave out --bits and --max-value" in session.refused("start", *at, *options, "--bits", "20")
+
+
 def test_a_policy_refuses_by_name(here: Here) -> None:
     here.sites.create()
     site = here.folder / "site.toml"
@@ -138,6 +172,66 @@ def test_a_timeout_is_exit_code_3_and_the_same_command_goes_on(here: Here) -> No
         code, out, _ = join.outcome(*here.arguments())
     assert code == 0
     assert "the vector of user 4 is in it" in out
+
+
+def signalled(here: Here, number: int) -> int:
+    """The exit code of a command that gets a signal once it has answered AdvertiseKeys."""
+    command = (sys.executable, "-m", "secagg", "join", *here.arguments())
+    with started(*command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        while line := running.stderr.readline():
+            if "AdvertiseKeys answered" in line:
+                break
+        running.send_signal(number)
+        out, err = running.communicate(timeout=PATIENCE)
+    assert out == ""
+    assert "Traceback" not in err
+    return running.returncode
+
+
+def test_an_interrupt_leaves_the_session(here: Here) -> None:
+    session, _ = here.sites.create()
+    assert signalled(here, signal.SIGINT) == 130
+    assert here.sites.kept.status(session)["left"] == [4]
+    assert list((here.folder / "state").glob("*.client")) == []
+
+
+def test_a_shutdown_leaves_the_place_to_the_same_command(here: Here) -> None:
+    session, _ = here.sites.create()
+    assert signalled(here, signal.SIGTERM) == -signal.SIGTERM
+    assert here.sites.kept.status(session)["left"] == []
+    with here.others(session):
+        code, out, _ = join.outcome(*here.arguments())
+    assert (code, "the vector of user 4 is in it" in out) == (0, True)
+
+
+def test_a_counter_s_program_notices_an_older_state(here: Here) -> None:
+    session, _ = here.sites.create()
+    numbers = here.folder / "numbers"
+    numbers.mkdir()
+    counter = shlex.join([str(program(here.folder)), str(numbers)])
+    mine = here.arguments("--counter", counter)
+    assert join.outcome(*mine, "--timeout", "0")[0] == 3
+    (state,) = (here.folder / "state").glob("*.client")
+    older, (number,) = state.read_bytes(), (file for file in numbers.iterdir() if file.name != "log")
+    assert number.read_text() == "2\n"
+    number.write_text("3\n")  # as if another state had been written since
+    assert "an earlier state was put back in its place" in join.outcome(*mine)[2]
+    number.write_text("2\n")
+    assert state.read_bytes() == older
+    with here.others(session):
+        code, out, _ = join.outcome(*mine)
+    assert (code, "the vector of user 4 is in it" in out) == (0, True)
+
+
+def test_a_counter_s_program_that_fails(here: Here) -> None:
+    here.sites.create()
+    code, out, err = join.outcome(*here.arguments("--counter", "sh -c 'echo the TPM is away >&2; exit 1'"))
+    assert (code, out) == (2, "")
+    said = err.splitlines()[-1]
+    assert said.startswith("error: the counter 'sh -c ")
+    assert said.endswith("ended with exit code 1: the TPM is away")
+    assert "command is empty" in join.refused(*here.arguments("--counter", ""))
 
 
 def test_several_sessions_are_listed(here: Here) -> None:
@@ -200,7 +294,14 @@ def test_a_roster_that_differs(active: Here) -> None:
     session = active.sites.kept.http.get(f"{active.url}/v1/sessions", headers=active.sites.kept.headers).json()
     name = session["sessions"][0]["session"]
     said = join.refused(*active.arguments("--session", name))
-    assert f"roster is {active.sites.roster.hash.hex()}, and this site wants {other.hash.hex()}" in said
+    both = f"roster is {active.sites.roster.hash.hex()}, and this site wants {other.hash.hex()}"
+    assert said.endswith(f"{both}: the session's has another key for user 1")
+    mine = Identity.generate()
+    key = active.folder / "mine.key"
+    mine.save(key)
+    Roster({**keys, 4: mine.verification_key}).write(active.roster)
+    said = join.refused(*active.arguments("--session", name, key=key))
+    assert "(HTTP 403): the signature is not user 4's of this request: the session's roster has another key" in said
 
 
 def test_a_key_without_a_roster_and_a_token_with_one(here: Here, tmp_path: Path) -> None:
@@ -237,6 +338,8 @@ def test_a_key_that_is_missing(active: Here) -> None:
     [
         (np.zeros(5), "expected a 1-d array of integers, got float64 of shape [5]; give --clip for floats"),
         (np.zeros((5, 1), int), "expected a 1-d array of integers"),
+        (np.zeros(0, int), "the vector is empty"),
+        (np.zeros(5, bool), "expected a 1-d array of integers, got bool of shape [5]"),
         (np.array([-1, 0, 0, 0, 0]), "every element of x must be at least 0"),
         (np.full(5, 1 << 19), "the session takes 0 .. 262143"),
     ],

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from secagg import Round
+from secagg import Params, Round
+from secagg.service.authentication import token_hash
+from secagg.service.coordinator.config import Config
 
 from ..support.commands import Command
-from ..support.coordinators import Kept, kept, seated
+from ..support.coordinators import Kept, Party, Table, kept, seated
 from ..support.processes import ran
 
 serve, session = Command("serve"), Command("session")
@@ -58,9 +60,20 @@ def test_init_overwrites_nothing_and_adds_participants(tmp_path: Path) -> None:
         assert file.read_text().startswith(text)
 
 
-@pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "a b", "a\nb", "x" * 101])
+def test_numbers_of_64_bits_are_participants(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    made = serve.run_json("--init", folder, "--participants", "7, 18446744073709551615, ada")
+    assert list(made["tokens"]) == ["7", "18446744073709551615", "ada"]
+    assert list(Config.load(folder / "coordinator.toml").participants()) == [7, (1 << 64) - 1, "ada"]
+    assert "has 7 already" in serve.refused("--init", folder, "--participants", "7")
+    for bad in ("07", "18446744073709551616", "7.0,07"):
+        assert "number must be 0 .. 2^64 - 1" in serve.refused("--init", folder, "--participants", bad)
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "a b", "a\nb", "x" * 101, '"7"'])
 def test_participants_that_cannot_name_a_file(tmp_path: Path, name: str) -> None:
-    assert "cannot be a participant" in serve.refused("--init", tmp_path / "c", "--participants", name)
+    said = serve.refused("--init", tmp_path / "c", "--participants", name)
+    assert "cannot be a participant" in said or "name must be printable" in said
     assert not (tmp_path / "c").exists()
 
 
@@ -116,6 +129,26 @@ def test_start_says_what_participants_need(here: Kept, tmp_path: Path) -> None:
     assert (made["deadlines"]["goal"], made["deadlines"]["grace"], made["deadlines"]["keep"]) == (3, 5, 3600)
 
 
+def test_names_and_numbers_are_shown_by_status_and_result(here: Kept, tmp_path: Path) -> None:
+    invited: list[str | int] = ["ada", 7, "7", "bo"]
+    tokens = {who: f"the-token-of-{who!r}-alone" for who in invited}
+    here.coordinator.set_participants({who: token_hash(token) for who, token in tokens.items()})
+    options = ("--length", "5", "--corrupt", "1", "--name", "one")
+    out = session.run_json("start", *at(here, tmp_path), "--invite", 'ada, 7, "7", bo', *options)
+    assert out["names"] == {"1": "ada", "2": 7, "3": "7", "4": "bo"}
+    table = Table("one", Params(n=4, m=5, modulus=1 << 32), [])
+    for who in invited:
+        party = Party(here, "one", token=tokens[who])
+        party.join()
+        table.params = party.params or table.params
+        table.parties.append(party)
+    assert 'waiting         4: 1 (ada) 2 (7) 3 ("7") 4 (bo)' in session.run("status", *at(here, tmp_path, "one"))
+    table.play()
+    out = session.run("result", *at(here, tmp_path, "one"), "--wait")
+    assert 'inputs   4: 1 (ada) 2 (7) 3 ("7") 4 (bo)' in out
+    assert session.run_json("result", *at(here, tmp_path, "one"))["names"] == invited
+
+
 def test_start_takes_a_roster(here: Kept, tmp_path: Path) -> None:
     roster = tmp_path / "roster.txt"
     lines = [f"{u} {Command('keygen').run('--output', tmp_path / f'user{u}.key').strip()}" for u in (2, 3, 5, 7)]
@@ -131,14 +164,14 @@ def test_status_and_result(here: Kept, tmp_path: Path) -> None:
     assert name in session.run("status", *at(here, tmp_path))
     assert [each["session"] for each in session.run_json("status", *at(here, tmp_path))] == [name]
     out = session.run("status", *at(here, tmp_path, name))
-    assert "waiting         4: 1 2 3 4" in out
+    assert "waiting         4: 1 (ada) 2 (bo) 3 (cy) 4 (di)" in out
     code, _, err = session.outcome("result", *at(here, tmp_path, name))
     assert (code, err.count("\n")) == (1, 1)
     assert "wait for it with --wait" in err
     table.play()
     output = tmp_path / "sum.npy"
     out = session.run("result", *at(here, tmp_path, name), "--wait", "--output", output)
-    assert "inputs   4: 1 2 3 4" in out
+    assert "inputs   4: 1 (ada) 2 (bo) 3 (cy) 4 (di)" in out
     assert np.load(output).tolist() == [10] * 5
     assert session.run_json("result", *at(here, tmp_path, name))["survivors"] == [1, 2, 3, 4]
     described = session.run("status", *at(here, tmp_path, name), "--watch")

@@ -14,6 +14,7 @@ from secagg.service.authentication import (
     LABEL,
     NONCE_BYTES,
     NONCE_SECONDS,
+    SPENT_MAX,
     Nonces,
     RequestScope,
     Tokens,
@@ -33,6 +34,7 @@ SCOPE = RequestScope(
     "https://secagg.example:443", bytes(32), "one", 7, "POST", "/v1/sessions/one/join", None, sha256(b"").digest()
 )
 NONCE = bytes(NONCE_BYTES)
+ADA, BO = bytes([1] * 32), bytes([2] * 32)
 
 
 class Clock:
@@ -130,12 +132,12 @@ def test_a_nonce_serves_once_and_not_for_long() -> None:
     nonces = Nonces(clock)
     first, second, third = (from_base64url(nonces.issue()) for _ in range(3))
     assert nonces.serves(first)
-    assert [nonces.spend(first), nonces.spend(first)] == [True, False]
+    assert [nonces.spend(first, ADA), nonces.spend(first, ADA)] == [True, False]
     clock.now += NONCE_SECONDS
-    assert nonces.spend(second)
+    assert nonces.spend(second, ADA)
     clock.now += 0.01
     assert not nonces.serves(third)
-    assert not nonces.spend(third)
+    assert not nonces.spend(third, ADA)
 
 
 def test_a_spent_nonce_is_remembered_for_as_long_as_it_could_serve() -> None:
@@ -146,10 +148,55 @@ def test_a_spent_nonce_is_remembered_for_as_long_as_it_could_serve() -> None:
     for _ in range(200):
         clock.now += NONCE_SECONDS / 7
         nonce = from_base64url(nonces.issue())
-        assert nonces.spend(nonce)
+        assert nonces.spend(nonce, ADA)
         spent.append(nonce)
-        assert not any(nonces.spend(old) for old in spent)
-    assert len(nonces._spent) + len(nonces._spent_before) < 20
+        assert not any(nonces.spend(old, ADA) for old in spent)
+
+
+def test_whoever_spends_many_nonces_takes_no_more_memory_and_none_serves_again() -> None:
+    """The latest are remembered one by one; older ones serve that participant no more, whether it has spent them."""
+    clock = Clock()
+    nonces = Nonces(clock)
+    spent, kept_back = [], []
+    for _ in range(4 * SPENT_MAX):
+        clock.now += 0.01
+        kept_back.append(from_base64url(nonces.issue()))
+        spent.append(from_base64url(nonces.issue()))
+        assert nonces.spend(spent[-1], ADA)
+    assert sum(len(each._latest) for each in nonces._spent.values()) == SPENT_MAX
+    assert not any(nonces.spend(each, ADA) for each in spent)
+    assert not nonces.spend(kept_back[0], ADA)
+    assert nonces.spend(kept_back[-1], ADA)
+    assert nonces.spend(from_base64url(nonces.issue()), ADA)
+
+
+def test_nobody_spends_the_nonces_of_others() -> None:
+    """Not the very same, and not by spending many later ones."""
+    clock = Clock()
+    nonces = Nonces(clock)
+    first = from_base64url(nonces.issue())
+    for _ in range(2 * SPENT_MAX):
+        clock.now += 0.01
+        assert nonces.spend(from_base64url(nonces.issue()), BO)
+    assert [nonces.spend(first, key) for key in (BO, ADA, ADA)] == [False, True, False]
+
+
+def test_nonces_in_any_order_each_serve_once() -> None:
+    """Of requests that are under way at once, a later one may come first, and many are given in one millisecond."""
+    clock = Clock()
+    nonces = Nonces(clock)
+    given = [from_base64url(nonces.issue()) for _ in range(SPENT_MAX)]
+    assert all(nonces.spend(each, ADA) for each in reversed(given))
+    assert not any(nonces.spend(each, ADA) for each in given)
+
+
+def test_those_who_spend_nothing_any_more_are_forgotten() -> None:
+    clock = Clock()
+    nonces = Nonces(clock)
+    for number in range(100):
+        clock.now += NONCE_SECONDS / 5
+        assert nonces.spend(from_base64url(nonces.issue()), bytes([number]))
+    assert len(nonces._spent) + len(nonces._spent_before) < 15
 
 
 def test_memory_of_spent_nonces_after_a_long_silence() -> None:
@@ -158,8 +205,8 @@ def test_memory_of_spent_nonces_after_a_long_silence() -> None:
     for pause in (0.0, 10 * NONCE_SECONDS, NONCE_SECONDS - 1):
         clock.now += pause
         nonce = from_base64url(nonces.issue())
-        assert nonces.spend(nonce)
-        assert not nonces.spend(nonce)
+        assert nonces.spend(nonce, ADA)
+        assert not nonces.spend(nonce, ADA)
 
 
 def test_a_restart_makes_nonces_void() -> None:

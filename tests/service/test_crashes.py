@@ -31,8 +31,8 @@ def remaining(world: Coordinated) -> tuple[int, ...]:
     return tuple(world.users)[:-1]
 
 
-def play(world: Coordinated) -> None:
-    """A whole session; the last user says nothing after ShareKeys."""
+def play(world: Coordinated, leaves: bool = False) -> None:
+    """A whole session; the last user says nothing after ShareKeys, or leaves then."""
     for _ in range(50):
         if world.running is not None and world.running.status != "running":
             return
@@ -40,19 +40,23 @@ def play(world: Coordinated) -> None:
             world.open()
         current = world.session.round
         late = current is not None and current >= Round.MASKED_INPUT_COLLECTION
+        if leaves and late and world.session.status == "running":
+            world.session.leave(len(world.users))
         world.play_round(remaining(world) if late else world.users)
-        if world.session.round is current and world.session.status == "running":
+        if leaves:
+            world.session.tick()
+        elif world.session.round is current and world.session.status == "running":
             world.clock.now += 301.0  # it keeps everybody waiting
             world.session.tick()
     raise AssertionError("the session does not end")
 
 
-def play_through(world: Coordinated, disk: ForgetfulDisk, memory: Memory) -> int:
+def play_through(world: Coordinated, disk: ForgetfulDisk, memory: Memory, leaves: bool = False) -> int:
     """The same, although the power is cut; how often it was."""
     cuts = 0
     while True:
         try:
-            play(world)
+            play(world, leaves)
         except PowerCut:
             cuts += 1
             world.running = None
@@ -77,14 +81,25 @@ def test_a_power_cut_before_any_step(model: Model, memory: Memory, start: int) -
     assert 100 < cut_at < 900
 
 
-def cut_once(model: Model, n: int, memory: Memory, cut_at: int) -> bool:
+def cut_once(model: Model, n: int, memory: Memory, cut_at: int, leaves: bool = False) -> bool:
     """A session in which the power is cut before this step; False if it has fewer."""
     disk = ForgetfulDisk(cut_at)
     world = Coordinated(make_setup(model, n, deadlines=DEADLINES), disk)
     disk.cut_at = cut_at
-    cuts = play_through(world, disk, memory)
+    begun = world.clock.now
+    cuts = play_through(world, disk, memory, leaves)
     check(world)
+    assert not leaves or world.clock.now == begun
     return cuts > 0
+
+
+@pytest.mark.parametrize("start", range(PARTS))
+def test_a_power_cut_before_any_step_of_a_session_that_one_has_left(start: int) -> None:
+    """Its rounds end without time passing, before the power went and after."""
+    for cut_at in range(start, 1000, PARTS):
+        if not cut_once(Model.SEMI_HONEST, 4, Memory.ANYTHING, cut_at, leaves=True):
+            break
+    assert 100 < cut_at < 900
 
 
 @pytest.mark.nightly

@@ -1,7 +1,8 @@
 """Participants and a coordinator on real sockets: both models, blocking and asynchronous, losses, TLS, and models."""
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from secagg.service.policy import Policy, PolicyRefusal
 from secagg.service.refusals import Kind, Refused
 from secagg.service.resources import ROUND_NAMES
 
-from ..support.coordinators import Kept, kept
+from ..support.coordinators import PATIENCE, Kept, kept
+from ..support.saved import MemoryCounter
 from ..support.sites import Sites, sum_over, vector
 
 
@@ -84,6 +86,107 @@ def test_everybody_contributes_in_one_event_loop(sites: Sites) -> None:
     for contribution in contributions.values():
         check(contribution, sites.users)
     assert len(contributions) == sites.n
+
+
+def test_an_interrupt_tells_the_coordinator(sites: Sites) -> None:
+    session, _ = sites.create()
+
+    def interrupted(told: Progress) -> None:
+        if isinstance(told, Standing) and told.round is Round.ADVERTISE_KEYS:
+            raise KeyboardInterrupt
+
+    with sites.participant(2) as participant, pytest.raises(KeyboardInterrupt):
+        participant.contribute(session, vector(2), progress=interrupted)
+    assert sites.states(2) == []
+    assert sites.kept.status(session)["left"] == [2]
+
+
+def test_a_task_that_is_cancelled_tells_the_coordinator(sites: Sites) -> None:
+    """While it waits for news, under asyncio's own cancellation."""
+    session, _ = sites.create()
+
+    async def cancelled() -> None:
+        answered = asyncio.Event()
+
+        def progress(told: Progress) -> None:
+            if isinstance(told, Standing) and told.round is Round.ADVERTISE_KEYS:
+                answered.set()
+
+        async with sites.asynchronous(2) as participant:
+            task = asyncio.create_task(participant.contribute(session, vector(2), progress=progress))
+            await answered.wait()
+            await asyncio.sleep(0.1)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(cancelled())
+    assert sites.states(2) == []
+    assert sites.kept.status(session)["left"] == [2]
+
+
+class Watched(MemoryCounter):
+    """A counter that notes which threads wait for it, and is told when it reaches a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[int] = set()
+        self.reached: dict[int, Callable[[], None]] = {}
+
+    def advance(self, to: int) -> None:
+        super().advance(to)
+        self.threads.add(threading.get_ident())
+        self.reached.pop(to, lambda: None)()
+
+
+def test_a_task_that_is_cancelled_while_it_computes_for_share_keys_leaves(sites: Sites) -> None:
+    """The answer was not sent, so the user is not in U2. The loop waits neither for the disk nor for the counter."""
+    session, _ = sites.create()
+    counter, begun = Watched(), Progressed()
+
+    async def others() -> None:
+        async def contribute(u: int) -> None:
+            async with sites.asynchronous(u) as participant:
+                await participant.contribute(session, vector(u))
+
+        await asyncio.gather(*(contribute(u) for u in (1, 3, 4)))
+
+    async def cancelled() -> None:
+        loop = asyncio.get_running_loop()
+        async with sites.asynchronous(2, counter=lambda name: counter) as participant:
+            task = asyncio.create_task(participant.contribute(session, vector(2), progress=begun))
+            counter.reached[3] = lambda: cancel(loop, task)  # new, AdvertiseKeys, ShareKeys
+            everybody = asyncio.create_task(others())
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert threading.get_ident() not in counter.threads
+            assert sites.states(2) == []
+            await everybody
+
+    asyncio.run(cancelled())
+    assert begun.rounds == {None, Round.ADVERTISE_KEYS}
+    assert counter.value() == 4
+    status = sites.kept.status(session)
+    assert (status["left"], status["status"]) == ([2], "finished")
+
+
+class Progressed:
+    """The rounds that were answered, as far as is told."""
+
+    def __init__(self) -> None:
+        self.rounds: set[Round | None] = set()
+
+    def __call__(self, told: Progress) -> None:
+        assert isinstance(told, Standing)
+        self.rounds.add(told.round)
+
+
+def cancel(loop: asyncio.AbstractEventLoop, task: "asyncio.Task[Any]") -> None:
+    """From another thread, which goes on once it is done."""
+    done = threading.Event()
+    loop.call_soon_threadsafe(task.cancel)
+    loop.call_soon_threadsafe(done.set)
+    assert done.wait(PATIENCE)
 
 
 class Gone(Exception):

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +20,7 @@ from secagg.service.coordinator import Coordinator
 from secagg.service.participant import Contribution, Standing
 
 from ..support.commands import Command
-from ..support.coordinators import NAMES, PATIENCE, Kept, kept, process
+from ..support.coordinators import NAMES, PATIENCE, Kept, free_ports, kept, process
 from ..support.processes import ran, started
 from ..support.sites import Sites, sum_over, vector
 
@@ -88,7 +87,7 @@ def test_a_participant_that_is_killed_in_each_round_goes_on_where_it_was(tmp_pat
 def test_participants_go_on_under_a_coordinator_that_is_killed_in_each_round(tmp_path: Path, model: Model) -> None:
     """User 4 holds the round up until the coordinator has been killed and started again, five times or so."""
     Command("serve").run("--init", tmp_path / "c", "--participants", ",".join(NAMES[:4]))
-    config, port = tmp_path / "c" / CONFIG, free_port()
+    config, port = tmp_path / "c" / CONFIG, free_ports(1)[0]
     reached: Queue[Any] = Queue()
     go_on: Queue[None] = Queue()
 
@@ -119,13 +118,6 @@ def test_participants_go_on_under_a_coordinator_that_is_killed_in_each_round(tmp
             assert contribution.sum is not None
             assert contribution.sum.tolist() == sum_over([1, 2, 3, 4])
         sites.kept.http.close()
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def speaking(url: str, folder: Path) -> Kept:

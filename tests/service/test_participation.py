@@ -1,8 +1,10 @@
 """The steps of participants against a session in memory, on a simulated clock: losses, restarts, and what is left."""
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +14,34 @@ import pytest
 from secagg import Identity, LocalProtocolError, Model, Params, Quantizer, RemoteProtocolError, Roster, Round, rounds_of
 from secagg.dp import BudgetExceeded, Ledger, ZCdp
 from secagg.durable import Document
+from secagg.errors import SecAggError
 from secagg.http.steps import Failure, Reply, Request, Response, Unreachable
 from secagg.noisy import NoisySum
 from secagg.protocol.client import MAX_AGE
 from secagg.service.authentication import Nonces
 from secagg.service.calls import parse_coordinator_url
 from secagg.service.contribution import Contribution
+from secagg.service.counters import CounterFailed
 from secagg.service.deadlines import Deadlines
 from secagg.service.participant import Participant
 from secagg.service.participation import ParticipationPending, Standing
 from secagg.service.policy import Policy, PolicyRefusal
 from secagg.service.refusals import Kind, Refused
-from secagg.service.resources import ROUND_NAMES, Announcement
+from secagg.service.resources import ROUND, ROUND_NAMES, Announcement
 
-from ..support.memory_coordinator import URL, Coordinator, Crash, Player, as_json, identities, play, problem, step
+from ..support.memory_coordinator import (
+    SECONDS,
+    URL,
+    Coordinator,
+    Crash,
+    Player,
+    as_json,
+    identities,
+    play,
+    problem,
+    step,
+)
+from ..support.saved import MemoryCounter
 
 N, M = 4, 3
 TOKENS = {f"site{u}": f"token-of-site-{u}-and-more" for u in range(1, N + 1)}
@@ -71,11 +87,12 @@ class World:
         who: dict[str, Any] = {"token": TOKENS[f"site{u}"]}
         if self.model is Model.ACTIVE:
             who = {"identity": self.identities[u], "roster": self.roster}
-        participant = Participant(URL, **who, policy=policy, state=self.folder / str(u), clock=self.coordinator.clock)
+        how = {"policy": policy, "state": self.folder / str(u), "counter": others.pop("counter", None)}
+        participant = Participant(URL, **who, **how, clock=self.coordinator.clock)
         arguments = {"weight": None, "quantizer": None, "noisy_sum": None, "ledger": None, "timeout": None, **others}
-        steps = participant._steps(session, self.x(u) if x is None else x, **arguments, read_timeout=None)
+        part = participant._participation(session, self.x(u) if x is None else x, **arguments, read_timeout=None)
         participant.close()
-        self.players[u] = Player(steps)
+        self.players[u] = Player(part.steps(), farewell=part.farewell)
         return self.players[u]
 
     def everybody(self) -> list[Player]:
@@ -414,6 +431,101 @@ def has_answered(player: Player, current: Round) -> bool:
     return bool(player.told) and player.told[-1].round == current
 
 
+def farewells(world: World) -> list[Request]:
+    return [request for request in world.coordinator.heard if request.url.endswith("/leave")]
+
+
+@each_round
+def test_nobody_waits_for_whoever_has_left(tmp_path: Path, model: Model, current: Round) -> None:
+    """The coordinator is told, once the state is gone. Whose state stays says nothing: the same call goes on."""
+    world = World(tmp_path, model)
+    players = world.everybody()
+    play(world.coordinator, players, until=lambda: has_answered(players[0], current))
+    begun, states = world.coordinator.clock(), []
+
+    def watching(request: Request) -> Reply:
+        states.append(world.states(1))
+        return world.coordinator(request)
+
+    players[0].handler = watching
+    players[0].leave(world.coordinator)
+    if current >= Round.SHARE_KEYS:
+        assert (farewells(world), states, len(world.states(1))) == ([], [], 1)
+        return
+    assert farewells(world)
+    assert not any(states)
+    assert world.coordinator.session.describe()["left"] == [1]
+    play(world.coordinator, players)
+    world.check({2, 3, 4})
+    assert world.coordinator.clock() - begun < SECONDS / 2
+
+
+@pytest.mark.parametrize("current", [Round.SHARE_KEYS, Round.MASKED_INPUT_COLLECTION, Round.UNMASKING])
+def test_whoever_refuses_a_request_leaves(world: World, current: Round) -> None:
+    """The client ends, its state goes, and then the coordinator hears that nothing more comes."""
+    players = world.everybody()
+
+    def lying(request: Request) -> Reply:
+        reply = world.coordinator(request)
+        if isinstance(reply, Response) and reply.headers.get(ROUND.lower()) == ROUND_NAMES[current]:
+            return Response(reply.status, reply.headers, reply.content[:-1])
+        return reply
+
+    players[0].handler = lying
+    play(world.coordinator, players)
+    with pytest.raises(RemoteProtocolError):
+        outcome(players[0])
+    assert world.states(1) == []
+    assert world.coordinator.session.describe()["left"] == [1]
+    world.check({2, 3, 4} if current <= Round.MASKED_INPUT_COLLECTION else {1, 2, 3, 4})
+
+
+def test_whoever_has_not_the_state_does_not_leave(world: World) -> None:
+    """Another process has gone on with it, and may still send."""
+    players = world.everybody()
+    play(world.coordinator, players, until=lambda: has_answered(players[0], Round.ADVERTISE_KEYS))
+    first = players[0]
+    again = world.player(1)
+    play(world.coordinator, [again, *players[1:]], until=lambda: has_answered(again, Round.SHARE_KEYS))
+    first.leave(world.coordinator)
+    assert farewells(world) == []
+    play(world.coordinator, world.players.values())
+    world.check({1, 2, 3, 4})
+
+
+def test_a_session_that_a_site_refuses_is_not_left(world: World) -> None:
+    """Nothing was sent: with another policy, or another input, the same user takes part."""
+    player = world.player(1, policy=Policy(t=4))
+    play(world.coordinator, [player])
+    assert isinstance(player.outcome, PolicyRefusal)
+    assert farewells(world) == []
+    play(world.coordinator, world.everybody())
+    world.check({1, 2, 3, 4})
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Failure("ReadTimeout", "", arrived=True), Response(503, {"retry-after": "1"}, b""), Response(503, {}, b"") ,
+     Response(500, {}, b""), RemoteProtocolError("too long"), Response(302, {}, b"")],
+    ids=["no answer", "busy", "busier", "broken", "too long", "redirected"],
+)  # fmt: skip
+def test_a_farewell_that_nobody_hears_is_given_up_soon(world: World, reply: Reply) -> None:
+    player = world.player(1)
+    play(world.coordinator, [player], until=lambda: has_answered(player, Round.ADVERTISE_KEYS))
+    sent: list[Request] = []
+
+    def failing(request: Request) -> Reply:
+        sent.append(request)
+        return reply
+
+    player.handler = failing
+    player.leave(world.coordinator)
+    assert player.outcome == "left"
+    assert world.states(1) == []
+    assert 1 <= len(sent) <= 2
+    assert all(request.timeout is not None and request.timeout <= 5 for request in sent)
+
+
 def test_an_interrupt_in_the_middle_of_a_step_leaves_as_well(world: World) -> None:
     player = world.player(1)
     play(world.coordinator, [player], until=lambda: has_answered(player, Round.ADVERTISE_KEYS))
@@ -538,14 +650,84 @@ def test_the_models_go_with_the_credentials(tmp_path: Path) -> None:
         outcome(player)
 
 
-def test_a_roster_that_differs_is_named_by_both_hashes(tmp_path: Path) -> None:
+def with_another_roster(tmp_path: Path, keys: dict[int, bytes | None]) -> tuple[World, str]:
+    """User 1 has a roster with other keys, or without some; and how the refusal begins."""
     world = World(tmp_path, Model.ACTIVE)
-    assert world.roster is not None
-    other = Roster({**{u: world.roster.key(u) for u in (1, 2, 3)}, 4: Identity.generate().verification_key})
-    ours, world.roster = world.roster, other
+    theirs = world.roster
+    assert theirs is not None
+    own = {u: theirs.key(u) for u in theirs.users.tolist()} | keys
+    world.roster = Roster({u: key for u, key in own.items() if key is not None})
+    return world, f"roster is {theirs.hash.hex()}, and this site wants {world.roster.hash.hex()}: "
+
+
+def new_key() -> bytes:
+    return Identity.generate().verification_key
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({4: new_key}, "the session's has another key for user 4"),
+        ({3: new_key, 4: new_key}, "the session's has another key for users 3, 4"),
+        ({5: new_key}, "the session's has 4 users and not 5, not user 5"),
+        ({4: None}, "the session's has 4 users and not 3, user 4 besides"),
+        ({2: None, 3: new_key, 9: new_key}, "the session's has another key for user 3, user 2 besides, not user 9"),
+    ],
+    ids=["a key", "two keys", "one more", "one less", "all of it"],
+)
+def test_a_roster_that_differs_is_refused_with_all_differences(
+    tmp_path: Path, keys: dict[int, Callable[[], bytes] | None], words: str
+) -> None:
+    world, begins = with_another_roster(tmp_path, {u: None if make is None else make() for u, make in keys.items()})
     player = world.player(1)
     play(world.coordinator, [player])
-    with pytest.raises(PolicyRefusal, match=f"roster is {ours.hash.hex()}, and this site wants {other.hash.hex()}"):
+    with pytest.raises(PolicyRefusal) as refused:
+        outcome(player)
+    assert f"{begins}{words}" in str(refused.value)
+    assert not any("/answers/" in request.url for request in world.coordinator.heard)
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (Response(404, {}, b""), "is not known: the coordinator refuses a request"),
+        (Response(200, {"content-type": "application/json"}, b'{"roster": {}}'), "shows another roster than it has"),
+        (Response(200, {"content-type": "application/json"}, b'{"roster": {"1": 1}}'), "64 hexadecimal digits"),
+        (Response(200, {"content-type": "application/json"}, b"[]"), "must be a JSON object"),
+        (RemoteProtocolError("a server's answer has more than 9 bytes"), "is not known: a server's answer has more"),
+    ],
+    ids=["none", "another", "no keys", "no object", "too long"],
+)
+def test_a_coordinator_that_does_not_show_its_roster(tmp_path: Path, reply: Reply, words: str) -> None:
+    """The refusal stands, and says what it can."""
+    world, begins = with_another_roster(tmp_path, {4: new_key()})
+    player = world.player(1)
+    sizes = []
+
+    def hiding(request: Request) -> Reply:
+        if not request.url.endswith("/roster"):
+            return world.coordinator(request)
+        sizes.append(request.max_bytes)
+        return reply
+
+    player.handler = hiding
+    play(world.coordinator, [player])
+    with pytest.raises(PolicyRefusal) as refused:
+        outcome(player)
+    assert f"{begins}in what it differs is not known: " in str(refused.value)
+    assert words in str(refused.value)
+    assert max(sizes) < 10_000
+
+
+def test_a_user_whose_own_key_differs_is_told_what_that_may_mean(tmp_path: Path) -> None:
+    world = World(tmp_path, Model.ACTIVE)
+    assert world.roster is not None
+    keys = {u: world.roster.key(u) for u in (2, 3, 4)}
+    world.identities[1] = Identity.generate()
+    world.roster = Roster({1: world.identities[1].verification_key, **keys})
+    player = world.player(1)
+    play(world.coordinator, [player])
+    with pytest.raises(RemoteProtocolError, match="the session's roster has another key for user 1, or no such user"):
         outcome(player)
 
 
@@ -808,6 +990,103 @@ def test_whoever_is_refused_the_result_leaves_no_state(world: World, kind: Kind,
     with pytest.raises(Refused, match="no more"):
         outcome(players[0])
     assert world.states(1) == []
+
+
+def test_a_session_s_name_may_be_used_again_with_counters(tmp_path: Path, model: Model) -> None:
+    """The next session has a nonce of its own, and with it a counter of its own for each state."""
+    world, counters = World(tmp_path, model), defaultdict[str, MemoryCounter](MemoryCounter)
+    for _ in range(2):
+        players = [world.player(u, counter=counters.__getitem__) for u in range(1, N + 1)]
+        play(world.coordinator, players)
+        world.check({1, 2, 3, 4})
+        assert all(isinstance(player.outcome, Contribution) for player in players)
+        world.params = replace(world.params, nonce=sha256(world.params.nonce).digest()[:16])
+        world.coordinator = Coordinator(world.params, world.roster, TOKENS)
+    assert len(counters) == 2 * N
+
+
+class Failing(MemoryCounter):
+    """A counter whose program fails while it is away."""
+
+    away = False
+
+    def advance(self, to: int) -> None:
+        if self.away:
+            raise CounterFailed("the counter 'tpm advance' ended with exit code 1")
+        super().advance(to)
+
+
+def ending(world: World, end: str, counter: Failing, over: list[str]) -> Callable[[Request], Reply]:
+    """A coordinator that ends the session for user 1 in this way, and then the counter is away."""
+
+    def handler(request: Request) -> Reply:
+        reply = world.coordinator(request)
+        assert isinstance(reply, Response)
+        last = reply.headers.get(ROUND.lower()) == ROUND_NAMES[Round.UNMASKING]
+        if not over and (request.url.endswith("/result/sum") if end == "finished" else last):
+            counter.away = True
+        if end == "refused" and last:
+            return problem(Refused(Kind.ABORTED, "no more"))
+        if end == "faulty" and last:
+            return Response(reply.status, reply.headers, reply.content[:-1])
+        return reply
+
+    return handler
+
+
+@pytest.mark.parametrize("end", ["finished", "refused", "faulty"])
+def test_a_counter_that_fails_at_the_end_is_heard_and_the_same_call_ends(world: World, end: str) -> None:
+    """Otherwise the last state would count for ever, and whoever puts it back would let it answer again."""
+    counter, over = Failing(), list[str]()
+    first = world.player(1, counter=lambda name: counter)
+    first.handler = ending(world, end, counter, over)
+    play(world.coordinator, [first, *(world.player(u) for u in (2, 3, 4))], until=lambda: first.over)
+    with pytest.raises(CounterFailed, match="exit code 1") as failed:
+        outcome(first)
+    cause = {"finished": None, "refused": Refused, "faulty": RemoteProtocolError}[end]
+    assert cause is None or (isinstance(failed.value.__cause__, cause) and str(failed.value.__cause__) in str(failed))
+    assert (len(world.states(1)), farewells(world)) == (1, [])
+
+    over.append("the counter is back")
+    counter.away, reached = False, counter.value()
+    again = world.player(1, counter=lambda name: counter)
+    again.handler = first.handler
+    play(world.coordinator, world.players.values())
+    assert world.states(1) == []
+    assert counter.value() == reached + (2 if end == "faulty" else 1)  # its last state was written, and not counted
+    if end == "finished":
+        assert outcome(again).included is True
+    else:
+        with pytest.raises(SecAggError, match="no more" if end == "refused" else "after an error"):
+            outcome(again)
+    assert len(farewells(world)) == (end == "faulty")
+
+
+def test_a_counter_that_fails_keeps_the_state_of_a_session_that_is_gone(world: World) -> None:
+    counter, players = Failing(), world.everybody()
+    players[0] = world.player(1, counter=lambda name: counter)
+    play(world.coordinator, players, until=lambda: has_answered(players[0], Round.SHARE_KEYS))
+    players[0].crash()
+    for counter.away in (True, False):
+        again = world.player(1, counter=lambda name: counter)
+        again.handler = lambda request: problem(Refused(Kind.OVER, "no more"))
+        alone(world, again)
+        with pytest.raises(CounterFailed if counter.away else Refused, match="no more"):
+            outcome(again)
+        assert len(world.states(1)) == counter.away
+
+
+def test_whoever_cancels_while_the_counter_fails_goes_on_with_the_same_call(world: World) -> None:
+    counter, players = Failing(), world.everybody()
+    players[0] = world.player(1, counter=lambda name: counter)
+    play(world.coordinator, players, until=lambda: has_answered(players[0], Round.ADVERTISE_KEYS))
+    counter.away = True
+    players[0].leave(world.coordinator)
+    assert (len(world.states(1)), farewells(world)) == (1, [])
+    counter.away = False
+    world.player(1, counter=lambda name: counter)
+    play(world.coordinator, world.players.values())
+    world.check({1, 2, 3, 4})
 
 
 def test_states_that_nobody_came_back_to_are_removed(world: World) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secagg import LocalProtocolError, Model, Params, Threat
-from secagg.protocol.graph import CompleteGraph
+from secagg.protocol.graph import Sparse
 from secagg.service.policy import Policy, PolicyRefusal
 
 from ..support.folders import ROOT
@@ -132,10 +132,7 @@ def test_noise_is_wanted_on_every_input_or_on_none() -> None:
 
 
 def test_a_sparse_graph_is_refused_unless_it_is_allowed() -> None:
-    class Sparse(Params):
-        graph = CompleteGraph()  # another one than COMPLETE
-
-    session = Sparse(n=10, m=4, modulus=1 << 20)
+    session = params(n=20, n_corrupt=6, graph=Sparse(8), t=8, min_joined=20, min_users=19)
     assert named(Policy(), session) == ["graph"]
     assert named(Policy(complete_graph=False), session) == []
 

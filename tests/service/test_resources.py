@@ -26,6 +26,7 @@ PARAMS = Params(n=4, m=5, modulus=1 << 16, n_corrupt=1, nonce=bytes(16))
 ANNOUNCEMENT = Announcement("one", 3, PARAMS, bytes(32), Deadlines(goal=3), Round.SHARE_KEYS, 12.5)
 LISTED = Listed("one", "running", Round.SHARE_KEYS, "active", 4, 5, "label")
 FORM = ResultForm("one", (1, 3), "ab" * 32, "uint32", 5, 1 << 16)
+NAMED = replace(FORM, names=("3", (1 << 64) - 1))
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -47,13 +48,15 @@ def test_rounds_have_names() -> None:
     assert parse_round("ShareKeys") is None
 
 
-@pytest.mark.parametrize("value", [ANNOUNCEMENT, LISTED, FORM, replace(ANNOUNCEMENT, round=None, seconds_left=None)])
+@pytest.mark.parametrize(
+    "value", [ANNOUNCEMENT, LISTED, FORM, NAMED, replace(ANNOUNCEMENT, round=None, seconds_left=None)]
+)
 def test_forms_go_round(value: Any) -> None:
     assert type(value).from_json(value.to_json()) == value
     assert type(value).from_json({**value.to_json(), "later": ["a", {}]}) == value  # members of later versions
 
 
-@pytest.mark.parametrize("value", [ANNOUNCEMENT, LISTED, FORM])
+@pytest.mark.parametrize("value", [ANNOUNCEMENT, LISTED, FORM, NAMED])
 @given(data=st.data())
 def test_anything_else_is_refused(value: Any, data: st.DataObject) -> None:
     document = value.to_json()
@@ -62,6 +65,12 @@ def test_anything_else_is_refused(value: Any, data: st.DataObject) -> None:
     for bad in (changed, {key: entry for key, entry in document.items() if key != name}, data.draw(JSON)):
         with suppress(RemoteProtocolError):
             type(value).from_json(bad)
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", 1.0], ["a", True], ["a", -1], ["a", 1 << 64], ["a", ""], "ab", {}])
+def test_names_that_are_none(names: Any) -> None:
+    with pytest.raises(RemoteProtocolError, match="a result: names"):
+        ResultForm.from_json({**FORM.to_json(), "names": names})
 
 
 @pytest.mark.parametrize("deadlines", [Deadlines(), Deadlines(goal=3, grace=0, keep=1, seconds={Round.UNMASKING: 5.5})])

@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg import LocalProtocolError, Model, Round
+from secagg import LocalProtocolError, Model, Round, Sparse
 from secagg.service import journal as journals
 from secagg.service import running as runs
 from secagg.service.deadlines import Deadlines
 from secagg.service.journal import JournalFailed
-from secagg.service.records import Body
+from secagg.service.records import Body, CheckpointRecord
 from secagg.service.records import Kind as RecordKind
 from secagg.service.refusals import Kind, Refused
-from secagg.service.running import RunningSession, remove
+from secagg.service.running import Arrival, RunningSession, remove
+from secagg.service.session import STRAYS_MAX
 from secagg.service.setup import SessionSetup
 from secagg.service.storage import Disk
 
@@ -196,7 +198,7 @@ def test_a_decision_counts_all_that_stands_before_it_in_the_journal() -> None:
     assert delivery is not None
     world.session.tick()
     assert world.session.describe()["rounds"] == {"AdvertiseKeys": [1, 2, 3, 4]}
-    world.session._finish_delivery(delivery)
+    world.session._make_durable(delivery.place)
     before = world.session.opened(4, None)
     world.reopen()
     assert world.session.opened(4, None) == before is not None
@@ -211,7 +213,9 @@ def test_the_machine_gets_messages_in_the_journals_order() -> None:
         spool.write(world.users[1].answers[Round.ADVERTISE_KEYS])
         deliveries.append(world.session._enter(u, Round.ADVERTISE_KEYS, spool.seal()))
     assert deliveries[1] is not None
-    assert refused(lambda: world.session._finish_delivery(deliveries[1])).kind is Kind.FAULTY
+    world.session._make_durable(deliveries[1].place)
+    assert deliveries[1].refused is not None
+    assert deliveries[1].refused.kind is Kind.FAULTY
     for _ in range(2):
         told = world.session.describe()
         assert (told["answered"], told["faulty"]) == ([1], [2])
@@ -292,9 +296,76 @@ def test_the_same_message_twice_at_once() -> None:
     assert deliveries[0] is deliveries[1]
     for delivery in deliveries:
         assert delivery is not None
-        world.session._finish_delivery(delivery)
+        world.session._make_durable(delivery.place)
     assert refused(lambda: post(world.session, 1, Round.ADVERTISE_KEYS, body + b"?")).kind is Kind.OTHER_ANSWER
     world.send(1, Round.ADVERTISE_KEYS)
+
+
+def test_one_sync_serves_many_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its own outcome: one was taken already, one is another answer, one went away, and one is refused."""
+    world = begun()
+    world.send(1, Round.ADVERTISE_KEYS)
+    bodies = {u: user.answers[Round.ADVERTISE_KEYS] for u, user in world.users.items()}
+    contents = [(1, bodies[1]), (1, bodies[2]), (2, bodies[2]), (3, bodies[3]), (4, bodies[2])]
+    arrivals = [Arrival(u, Round.ADVERTISE_KEYS, world.session.spool(u, Round.ADVERTISE_KEYS)) for u, _ in contents]
+    for arrival, (_, content) in zip(arrivals, contents, strict=True):
+        arrival.spool.write(content)
+    arrivals[3].spool.discard()
+    file, syncs = world.session._journal._file, []
+    real = file.sync
+
+    def sync() -> None:
+        syncs.append(1)
+        real()
+
+    monkeypatch.setattr(file, "sync", sync)
+    taken, other, new, gone, faulty = world.session.deliver_all(arrivals)
+    assert (taken, new, len(syncs)) == (None, None, 1)
+    assert isinstance(other, Refused)
+    assert isinstance(faulty, Refused)
+    assert isinstance(gone, LocalProtocolError)
+    assert (other.kind, faulty.kind, "discarded" in str(gone)) == (Kind.OTHER_ANSWER, Kind.FAULTY, True)
+    assert all(arrival.spool._discarded for arrival in arrivals)
+    world.reopen()
+    told = world.session.describe()
+    assert (told["answered"], told["faulty"], told["waiting"]) == ([1, 2], [4], [3])
+
+
+def test_an_error_that_nobody_thought_of_is_of_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What entered beside it is on disk all the same."""
+    world = begun()
+    arrivals = []
+    for u in (1, 2, 3):
+        spool = world.session.spool(u, Round.ADVERTISE_KEYS)
+        spool.write(world.users[u].answers[Round.ADVERTISE_KEYS])
+        arrivals.append(Arrival(u, Round.ADVERTISE_KEYS, spool))
+
+    def digest() -> bytes:
+        raise RuntimeError("nobody thought of this")
+
+    monkeypatch.setattr(arrivals[1].spool, "digest", digest)
+    first, second, third = world.session.deliver_all(arrivals)
+    assert (first, str(second), third) == (None, "nobody thought of this", None)
+    world.reopen()
+    assert world.session.describe()["answered"] == [1, 3]
+
+
+def test_nobody_hears_of_messages_that_the_disk_did_not_take() -> None:
+    world = begun()
+    arrivals = []
+    for u in (1, 2):
+        spool = world.session.spool(u, Round.ADVERTISE_KEYS)
+        spool.write(world.users[u].answers[Round.ADVERTISE_KEYS])
+        arrivals.append(Arrival(u, Round.ADVERTISE_KEYS, spool))
+
+    def fails() -> None:
+        raise OSError(5, "Input/output error")
+
+    world.session._journal._file.sync = fails  # type: ignore[method-assign]
+    with pytest.raises(JournalFailed):
+        world.session.deliver_all(arrivals)
+    with pytest.raises(JournalFailed):
+        world.session.describe()
 
 
 def test_subscribers_hear_of_each_change() -> None:
@@ -421,6 +492,55 @@ def test_masked_inputs_are_kept_until_a_checkpoint(model: Model, monkeypatch: py
     world.reopen()
     world.finish((1, 2, 3))
     world.check_result()
+
+
+@MODELS
+def test_strays_are_counted_across_restarts_and_checkpoints(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a user would write as much as it likes to the disk of a coordinator that is often restarted."""
+    monkeypatch.setattr(runs, "CHECKPOINT_BYTES", 450)
+    monkeypatch.setattr(runs, "CHECKPOINT_INPUTS", 2)
+    other = until(begun(model, m=200), Round.MASKED_INPUT_COLLECTION)
+    other.fetch(4)
+    stray = other.users[4].answers[Round.MASKED_INPUT_COLLECTION]
+    world = until(begun(model, m=200), Round.MASKED_INPUT_COLLECTION)
+    told = []
+    for number in range(STRAYS_MAX + 2):
+        refusal = refused(lambda: post(world.session, 4, Round.MASKED_INPUT_COLLECTION, stray))
+        assert refusal.kind is Kind.STRAY
+        told.append("too many" in refusal.detail)
+        if number == 1:
+            for u in (1, 2):
+                world.fetch(u)
+                world.send(u, Round.MASKED_INPUT_COLLECTION)
+        world.reopen()
+    assert told == [False] * STRAYS_MAX + [True, True]
+    assert world.session.describe()["strays"] == [4]
+    assert world.session.describe()["answered"] == [1, 2]
+
+    # In another round they are counted anew.
+    world.clock.now += 301.0
+    world.fetch(3)
+    world.send(3, Round.MASKED_INPUT_COLLECTION)
+    world.session.tick()
+    world.finish((1, 2, 3))
+    world.check_result()
+
+
+@pytest.mark.parametrize(
+    "strays", [[(4, 0)], [(4, STRAYS_MAX + 1)], [(5, 1)], [(2, 1), (1, 1)], [(4, 1), (4, 1)]], ids=str
+)
+def test_a_checkpoint_with_strays_that_cannot_be_is_damaged(strays: list[tuple[int, int]]) -> None:
+    records = list(history(False))
+    kinds = [kind for kind, _ in records]
+    place = kinds.index(RecordKind.CHECKPOINT)
+    record = CheckpointRecord.decode(records[place][1])
+    assert record.strays.shape == (0, 2)
+    records[place] = RecordKind.CHECKPOINT, replace(record, strays=np.array(strays, np.uint32)).encode()
+    disk, folder = ForgetfulDisk(), Path("/state/session")
+    disk.make_folder(folder)
+    journals.Journal.create(disk, folder, records)
+    with pytest.raises(LocalProtocolError, match="a record CHECKPOINT cannot be"):
+        RunningSession.open(folder, storage=disk)
 
 
 @MODELS
@@ -657,7 +777,7 @@ def test_a_delivery_to_a_session_that_was_closed_meanwhile() -> None:
     old._journal.sync()
     world.reopen()
     with pytest.raises(LocalProtocolError, match="closed"):
-        old._finish_delivery(delivery)
+        old._make_durable(delivery.place)
     assert world.session.describe()["answered"] == [1]
 
 
@@ -746,3 +866,44 @@ def test_names_and_digests() -> None:
     assert isinstance(world.session.setup, SessionSetup)
     assert np.isfinite(world.session.describe()["ends"])
     assert os.fspath(world.session.folder)
+
+
+SPARSE: dict[str, Any] = {"n_corrupt": 1, "graph": Sparse(4), "t": 3, "min_joined": 7, "min_users": 6}
+
+
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    [(Model.SEMI_HONEST, {}), (Model.ACTIVE, {"n_corrupt": 0, "t": 4})],
+    ids=["semi-honest", "active"],
+)
+def test_a_session_over_a_sparse_graph_goes_on_after_every_round(
+    model: Model, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    """Seven must join and six be in the sum; three shares reveal a secret, or four where the server may lie."""
+    world = Coordinated(make_setup(model, n=8, **{**SPARSE, **changes}), Disk(), tmp_path / "session")
+    world.open()
+    needed = []
+    while world.session.status == "running":
+        needed.append(world.session.describe()["minimum"])
+        world.play_round(world.users)
+        world.reopen()
+    assert needed == [7, 5, 6, 5, 5][: 4 if model is Model.SEMI_HONEST else 5]
+    world.check_result()
+    assert world.session.result().survivors == tuple(range(1, 9))
+
+
+def test_fewer_than_must_join_end_a_session_over_a_sparse_graph(tmp_path: Path) -> None:
+    world = Coordinated(make_setup(n=8, **SPARSE), Disk(), tmp_path / "session")
+    world.open()
+    world.play_round(range(1, 7))
+    assert world.session.round is Round.ADVERTISE_KEYS
+    world.clock.now += 1e7
+    world.session.tick()
+    assert "6 users answered by the deadline, 7 are needed" in str(world.session.describe()["reason"])
+
+
+def test_no_goal_ends_a_round_before_enough_have_joined() -> None:
+    params = make_setup(n=8, **SPARSE).params
+    with pytest.raises(LocalProtocolError, match=r"^goal must be min_joined = 7 \.\. n = 8, got 6$"):
+        Deadlines(goal=6).check(params)
+    Deadlines(goal=7).check(params)

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from secagg import LocalProtocolError, Model, Round
+from secagg import LocalProtocolError, Model, Round, rounds_of
+from secagg.errors import ArgumentTypeError
 from secagg.service.deadlines import Deadlines
 from secagg.service.refusals import Kind, Refused
 from secagg.service.session import STRAYS_MAX, Aborted, Ended, Session, Status
@@ -328,13 +329,82 @@ def test_a_secret_that_cannot_be_recovered_aborts_the_session() -> None:
     assert "user 1's secret" in made.session.reason
 
 
+# Whoever leaves.
+
+
+@MODELS
+@pytest.mark.parametrize("answered", [False, True], ids=["not answered", "answered"])
+def test_no_round_waits_for_whoever_has_left(model: Model, answered: bool) -> None:
+    """To the protocol it is a dropout: of U1 if it has answered AdvertiseKeys, and then not of U2."""
+    made = world(model)
+    made.send(1, 2, 3, *([4] if answered else []))
+    assert made.session.can_leave(4)
+    made.session.leave(4)
+    assert not made.session.can_leave(4)
+    made.session.leave(4)
+    u1 = (1, 2, 3, 4) if answered else (1, 2, 3)
+    assert made.end() == Ended(Round.ADVERTISE_KEYS, u1)
+    assert made.kind(4) is Kind.LEFT
+    assert refused(lambda: made.session.admit(4, Round.SHARE_KEYS, bytes(32))).kind is Kind.LEFT
+    told = made.session.describe()
+    assert (told["left"], told["waiting"], told["may_drop"]) == ([4], [1, 2, 3], 0)
+    for _ in rounds_of(made.session.setup.params)[1:]:
+        made.send(1, 2, 3)
+        made.end()
+    assert made.session.status is Status.FINISHED
+    assert made.session.survivors == (1, 2, 3)
+    assert made.kind(4) is Kind.LEFT
+
+
+def test_an_answer_that_was_taken_counts_although_its_sender_leaves() -> None:
+    made = world()
+    made.play([1, 2, 3, 4], [1, 2, 3, 4])
+    made.send(1, 2, 3, 4, at=200.0)
+    made.session.leave(4)
+    assert made.end(at=200.0) == Ended(Round.MASKED_INPUT_COLLECTION, (1, 2, 3, 4))
+    made.send(1, 2, 3, at=201.0)
+    made.end(at=201.0)
+    assert made.session.survivors == (1, 2, 3, 4)
+    assert made.session.opened(4, None) is None  # its input is in the sum, which it may read
+
+
+def test_too_few_are_left_when_one_more_leaves() -> None:
+    made = world()
+    made.play([1, 2, 3, 4])
+    made.session.leave(1)
+    assert made.session.due(START + 100.0) is None
+    made.session.leave(2)
+    reason = "ShareKeys: only 2 users are left, 3 are needed"
+    assert made.session.due(START + 100.0) == Aborted(Round.SHARE_KEYS, reason)
+
+
+def test_whoever_is_out_already_does_not_leave() -> None:
+    """A round that is being closed has decided: the same after a restart, when it is closed at once."""
+    made = world(goal=3, grace=0.0)
+    made.send(1, 2, 3)
+    made.session.close(Ended(Round.ADVERTISE_KEYS, (1, 2, 3)))
+    made.session.leave(4)
+    made.session.leave(3)
+    made.session.open(made.session.work_out(), START)
+    assert (made.kind(4), made.kind(3)) == (Kind.NOT_NEEDED, Kind.LEFT)
+    made.session.leave(4)
+    assert made.kind(4) is Kind.NOT_NEEDED
+    assert refused(lambda: made.session.leave(5)).kind is Kind.NOT_INVITED
+    made.session.abort(Aborted(None, "enough"), START)
+    made.session.leave(1)
+    assert made.session.describe()["left"] == [3]
+    again = Session.recall(made.session.setup, made.session.remember())
+    assert again.describe()["left"] == [3]
+
+
 # Who takes part.
 
 
 def test_ids_by_the_order_of_joining() -> None:
     session = Session(make_setup(n=3), START)
     assert [session.join(name) for name in ("b", "a", 1 << 63, "b", "a")] == [1, 2, 3, 1, 2]
-    assert session.join(str(1 << 63)) == session.user_of(1 << 63) == 3
+    assert session.user_of(1 << 63) == 3
+    assert refused(lambda: session.join(str(1 << 63))).kind is Kind.FULL  # a name of digits is no number
     assert refused(lambda: session.join("c")).kind is Kind.FULL
     assert refused(lambda: session.user_of("c")).kind is Kind.NOT_INVITED
     assert session.has("a")
@@ -349,6 +419,20 @@ def test_ids_by_the_list_of_those_who_are_invited() -> None:
     assert refused(lambda: session.join("d")).kind is Kind.NOT_INVITED
     assert refused(lambda: session.admit(2, Round.ADVERTISE_KEYS, bytes(32))).kind is Kind.NOT_INVITED
     assert refused(lambda: session.opened(2, None)).kind is Kind.NOT_INVITED
+
+
+def test_names_and_numbers_are_kept_apart() -> None:
+    setup = make_setup(n=3)
+    setup = SessionSetup("s", setup.params, None, (7, "7", (1 << 64) - 1), Deadlines(), START)
+    session = Session(setup, START)
+    assert [session.join(name) for name in ("7", (1 << 64) - 1, 7)] == [2, 3, 1]
+    assert session.names == {1: 7, 2: "7", 3: (1 << 64) - 1}
+    session.abort(Aborted(None, "enough"), START)
+    again = Session.recall(setup, session.remember())
+    assert [again.user_of(name) for name in (7, "7", (1 << 64) - 1)] == [1, 2, 3]
+    assert refused(lambda: session.user_of(8)).kind is Kind.NOT_INVITED
+    with pytest.raises(ArgumentTypeError):
+        session.user_of(True)
 
 
 def test_ids_of_the_roster() -> None:

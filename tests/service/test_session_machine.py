@@ -1,5 +1,5 @@
-"""Whole sessions, drawn step by step: users join, answer, vanish, send twice, late or something else; the coordinator
-stops, loses its power and comes back; time passes.
+"""Whole sessions, drawn step by step: users join, answer, leave, vanish, send twice, late or something else; the
+coordinator stops, loses its power and comes back; time passes.
 
 Beside it runs a model of a page that knows nothing but lists of users. Whatever happens, both are in the same state,
 and either the sum is that of U3 or the session aborts with a reason. Nobody hears two requests in one round, and
@@ -38,6 +38,7 @@ class Expected:
         self.status = "running"
         self.joined: set[int] = set()
         self.out: dict[int, Kind] = {}
+        self.left: set[int] = set()
         self.u3: set[int] = set()
         self.begin(set(range(1, params.n + 1)), now)
 
@@ -63,6 +64,12 @@ class Expected:
         self.may_answer.discard(u)
         self.out[u] = Kind.FAULTY
 
+    def leave(self, u: int) -> None:
+        self.left.add(u)
+        self.out[u] = Kind.LEFT
+        if u not in self.answered:
+            self.may_answer.discard(u)
+
     def tick(self, now: float) -> None:
         if self.status != "running":
             return
@@ -83,7 +90,7 @@ class Expected:
             self.u3 = set(self.answered)
         if not self.rounds:
             self.status = "finished"
-        self.begin(self.answered, now)
+        self.begin(self.answered - self.left, now)
 
     def state(self) -> tuple[Any, ...]:
         if self.status != "running":
@@ -192,7 +199,7 @@ class SessionMachine(RuleBasedStateMachine):
     def state(self) -> tuple[Any, ...]:
         """What the model's `state` has, as the coordinator says it."""
         told = self.world.session.describe()
-        kinds = {Kind.LATE: "late", Kind.NOT_NEEDED: "not_needed", Kind.FAULTY: "faulty"}
+        kinds = {Kind.LATE: "late", Kind.NOT_NEEDED: "not_needed", Kind.LEFT: "left", Kind.FAULTY: "faulty"}
         out = {u: kind for kind, name in kinds.items() for u in told[name]}
         if told["status"] != "running":
             return told["status"], out if told["status"] == "finished" else None
@@ -323,6 +330,14 @@ class SessionMachine(RuleBasedStateMachine):
         elif self.strays[u, current] < STRAYS_MAX - 1:  # the power may go, and then we do not know whether it came
             self.strays[u, current] += 1
             self.refused(u, current, bad, Kind.STRAY)
+
+    @rule(data=st.data())
+    def a_user_leaves(self, data: st.DataObject) -> None:
+        """No round waits for it any more; whoever is out stays what it is, and so does a session that is over."""
+        u = data.draw(st.sampled_from(sorted(self.world.users)))
+        if u in self.expected.joined:
+            new = u not in self.expected.out and not self.over
+            self.attempt(lambda: self.world.session.leave(u), (lambda model: model.leave(u)) if new else None)
 
     # Time, and the coordinator.
 

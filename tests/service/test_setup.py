@@ -19,7 +19,7 @@ from ..support.coordinated import make_setup
 
 FULL = replace(
     make_setup(n=3, deadlines=Deadlines(goal=3, seconds={Round.SHARE_KEYS: 1.5}, grace=0, keep=7)),
-    invited=("a", "Ö 2", "18446744073709551615"),
+    invited=("7", 7, (1 << 64) - 1),
     results_for_participants=False,
     label="for people",
 )
@@ -52,6 +52,9 @@ def test_a_setup_survives_encoding(setup: SessionSetup) -> None:
         ({"invited": ("a", "a", "b")}, "twice"),
         ({"invited": ("a", "b", "c\n")}, "printable"),
         ({"invited": ("a", "b", "")}, "printable"),
+        ({"invited": ("a", 7, 7)}, "twice"),
+        ({"invited": ("a", "b", -1)}, "number must be 0 .. 2\\^64 - 1, got -1"),
+        ({"invited": ("a", "b", 1 << 64)}, "number must be 0 .. 2\\^64 - 1, got 18446744073709551616"),
         ({"invited": ("a", "b", "ö" * 128)}, "printable"),
         ({"roster": make_setup(Model.ACTIVE, 3).roster}, "roster"),
         ({"params": make_setup(Model.ACTIVE, 3).params}, "roster"),
@@ -69,7 +72,9 @@ def test_a_roster_has_no_names() -> None:
         replace(make_setup(Model.ACTIVE), invited=("a", "b", "c", "d"))
 
 
-@pytest.mark.parametrize("change", [{"name": b"a"}, {"label": 3}, {"invited": (1, 2, 3)}, {"created": "now"}])
+@pytest.mark.parametrize(
+    "change", [{"name": b"a"}, {"label": 3}, {"invited": (1, 2, 3.0)}, {"invited": (True, 2, 3)}, {"created": "now"}]
+)
 def test_other_types(change: dict[str, Any]) -> None:
     with pytest.raises(ArgumentTypeError):
         replace(FULL, **change)

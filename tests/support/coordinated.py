@@ -148,7 +148,7 @@ class Coordinated:
         try:
             post(self.session, u, round, user.answers[round])
         except Refused as refused:
-            if refused.kind in (Kind.LATE, Kind.NOT_NEEDED, Kind.FAULTY, Kind.ABORTED):
+            if refused.kind in (Kind.LATE, Kind.NOT_NEEDED, Kind.LEFT, Kind.FAULTY, Kind.ABORTED):
                 user.refused = refused
             raise
         user.acknowledged.add(round)

@@ -304,6 +304,15 @@ def process(*arguments: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str
             assert "Traceback" not in errors
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens on now, for servers that start again on the same."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
 def seated(kept: Kept, n: int = 4, *, active: bool = False, length: int = 5, **members: Any) -> Table:
     """A session in which everybody has joined."""
     identities = [Identity.generate() for _ in range(n)] if active else []

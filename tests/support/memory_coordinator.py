@@ -6,6 +6,7 @@ which goes on when everybody waits. What HTTP adds is tested on real sockets.
 
 import json
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import BytesIO
@@ -15,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 
 from secagg import Identity, Params, Roster, Round
+from secagg.errors import SecAggError
 from secagg.http.problems import MEDIA_TYPE
 from secagg.http.steps import Reply, Request, Response, Steps, Wait
 from secagg.service.authentication import (
@@ -31,6 +33,7 @@ from secagg.service.deadlines import Deadlines
 from secagg.service.problems import of_refusal, to_document
 from secagg.service.refusals import Refused
 from secagg.service.resources import CONTENT_DIGEST, JSON, NONCE, OCTETS, ROUND, ROUND_NAMES, Announcement, parse_round
+from secagg.service.rosters import roster_to_json
 from secagg.service.session import Session, Status
 from secagg.service.setup import SessionSetup
 
@@ -117,12 +120,18 @@ class Coordinator:
         match words:
             case []:
                 return self.listed()
+            case [_, "roster"]:
+                assert self.session.setup.roster is not None
+                return as_json({"roster": roster_to_json(self.session.setup.roster)})
             case [_, "join"]:
                 return self.join(who)
             case [_, "users", user, "answers", current]:
                 return self.take(int(user), parse_round(current), request)
             case [_, "users", user, "request"]:
                 return self.request(int(user), parse_round(query.get("after", "")))
+            case [_, "users", user, "leave"]:
+                self.session.leave(int(user))
+                return Response(204, {}, b"")
             case [_, "result"]:
                 return self.result()
             case [_, "result", "sum"]:
@@ -137,7 +146,7 @@ class Coordinator:
         if self.session.setup.roster is None:
             return self._tokens.check(header) or Response(403, {}, b"")
         signed = parse_signed(header)
-        if signed is None or not self._nonces.spend(signed.nonce):
+        if signed is None or not self._nonces.spend(signed.nonce, signed.user.to_bytes(4, "big")):
             return Response(401, {}, b"")
         words = path.partition("?")[0].split("/")[3:]
         joins = words[1:] == ["join"] or not words
@@ -259,6 +268,7 @@ class Player:
         outcome: what it returned or raised.
         told: its progress.
         handler: answers its requests in place of the coordinator; it may raise `Crash`.
+        farewell: what it does once its steps have ended; None for nothing.
     """
 
     steps: Steps[Any]
@@ -267,6 +277,7 @@ class Player:
     outcome: Any = None
     told: list[Any] = field(default_factory=list)
     handler: Handler | None = None
+    farewell: Callable[[], Steps[None]] | None = None
 
     @property
     def over(self) -> bool:
@@ -281,6 +292,7 @@ class Player:
             return
         except BaseException as error:
             self.outcome = error
+            self.say_farewell(coordinator)
             return
         self.reply = None
         if isinstance(step, Request):
@@ -293,12 +305,31 @@ class Player:
         else:
             self.told.append(step)
 
+    def leave(self, coordinator: Handler) -> None:
+        """Whoever called it has cancelled."""
+        self.steps.close()
+        self.outcome = "left"
+        self.say_farewell(coordinator)
+
+    def say_farewell(self, coordinator: Handler) -> None:
+        """All of it at once, as far as it comes."""
+        steps, reply = (self.farewell or no_steps)(), None
+        with suppress(StopIteration, SecAggError):
+            while True:
+                step = steps.send(reply)
+                reply = (self.handler or coordinator)(step) if isinstance(step, Request) else None
+
     def crash(self) -> None:
         """Where it stands now, without a chance to do anything more."""
         try:
             self.steps.throw(Crash())
         except Crash as crash:
             self.outcome = crash
+
+
+def no_steps() -> Steps[None]:
+    """Nothing to do."""
+    yield from ()
 
 
 def play(coordinator: Coordinator, players: Iterable[Player], *, until: Callable[[], bool] = lambda: False) -> None:

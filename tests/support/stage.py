@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from enum import Enum
 from functools import partial
+from hashlib import sha256
 from random import Random
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ import httpx
 from anyio.from_thread import BlockingPortal
 from starlette.applications import Starlette
 
+from secagg.dap.dialect import DEFAULT
 from secagg.dap.messages import (
     AggregationJobInitReq,
     AggregationJobResp,
@@ -30,6 +32,7 @@ from secagg.dap.messages import (
 
 from .world import Clock
 
+TOO_EARLY = DEFAULT.error_number(ReportError.REPORT_TOO_EARLY)
 JOBS, SHARES = "aggregation_jobs", "aggregate_shares"
 TYPES = {JOBS: "aggregation-job-resp", SHARES: "aggregate-share"}
 REQUEST_TYPES = {JOBS: "aggregation-job-init-req", SHARES: "aggregate-share-req"}
@@ -38,7 +41,7 @@ OTHER_KEMS = 0x0010, 0x0012, 0x647A  # P-256, P-521, X-Wing
 URN = "urn:ietf:params:ppm:dap:error:"
 
 
-_NONE = "/none"  # a job of which our Helper knows nothing, since all its reports are rejected before
+_NONE = "/none-"  # before the name of a job that our Helper never sees, since all its reports are rejected
 
 
 class Kind(Enum):
@@ -110,8 +113,10 @@ class Stage(httpx.BaseTransport):
         self.behaviours = dict.fromkeys(TYPES, FREE)
         self.kinds = {Kind.FREE}
         self.drops = False
-        self.dropped: dict[bytes, ReportError] = {}
+        self.dropped: dict[bytes, int] = {}
         self.early: dict[bytes, int] = {}  # how often a report is too early for the Helper
+        self.errors: dict[bytes, dict[bytes, int]] = {}  # by the request of a job, what the Helper rejects
+        self.requests: dict[str, bytes] = {}  # of the jobs, by the path where the Helper keeps them
         self.lost: set[bytes] = set()
         self.faults = 0
         self.delivered = clock.now
@@ -148,14 +153,13 @@ class Stage(httpx.BaseTransport):
 
     def serve(self, request: httpx.Request) -> httpx.Response:
         """The answer of a Helper that uses its freedom: now or later, here or there."""
-        resource = resource_of(request)
-        number = request.url.path.rpartition("/later-")[2]
-        kept = self.kept[int(number)] if number.isdigit() else None
+        resource, kept = resource_of(request), self.find_kept(request)
 
         # What is not ready is asked for where it is kept.
         if request.method == "DELETE":
             url = kept.url if kept else str(request.url)
-            return httpx.Response(204) if url.endswith(_NONE) else self.forward(request, url=url)
+            self.errors.pop(self.requests.get(httpx.URL(url).path, b""), None)  # the same request begins anew
+            return httpx.Response(204) if _NONE in url else self.forward(request, url=url)
         if request.method == "GET":
             if kept is None:
                 answer = self.forward(request, url=str(request.url))
@@ -176,6 +180,18 @@ class Stage(httpx.BaseTransport):
             return self.ready(resource, answer, url)
         self.kept.append(Kept(self.rand.randrange(3), answer, url))
         return self.not_ready(f"{request.url}/later-{len(self.kept) - 1}")
+
+    def find_kept(self, request: httpx.Request) -> Kept | None:
+        number = request.url.path.rpartition("/later-")[2]
+        return self.kept[int(number)] if number.isdigit() else None
+
+    def lose(self, request: httpx.Request) -> None:
+        """Our Leader may abandon or halve the job that a request is about, although our Helper has done it."""
+        kept = self.find_kept(request)
+        place = httpx.URL(kept.url if kept else str(request.url)).path
+        body = request.content if request.method == "POST" else self.requests.get(place)
+        if body is not None:
+            self.lost.update(ids_of(AggregationJobInitReq.decode(body)))
 
     def not_ready(self, where: str | None) -> httpx.Response:
         headers = {"Location": self.placed(where)} if where else {}
@@ -238,7 +254,7 @@ class Stage(httpx.BaseTransport):
         media_type = self.rand.choice(["application/ppm-dap", "Application/PPM-DAP", "APPLICATION/ppm-dap"])
         parameters = [self.rand.choice([f"message={message}", f'Message="{message.upper()}"', f'message="{message}"'])]
         if self.rand.random() < 0.5:
-            version = self.rand.choice(["version=18", 'VERSION="18"'])
+            version = self.rand.choice(["version=19", 'VERSION="19"'])
             parameters.insert(self.rand.randrange(2), version)
         if self.rand.random() < 0.2:
             parameters.append("")  # a semicolon at the end
@@ -284,33 +300,49 @@ class Stage(httpx.BaseTransport):
         yield from self.rand.sample(every, self.rand.choice([0, 0, 1]))
 
     def _jobs(self, where: str, headers: dict[str, str], request: AggregationJobInitReq) -> httpx.Response:
-        ids = [init.report_share.report_metadata.report_id for init in request.verify_inits]
+        """The answer to a job, of which our Helper gets what is not rejected before."""
+        ids, body = ids_of(request), request.encode()
+        errors = self._rejected(body, ids)
+        rest = tuple(i for i, report_id in zip(request.verify_inits, ids, strict=True) if report_id not in errors)
+        resps = {report_id: VerifyResp(report_id, error) for report_id, error in errors.items()}
+        url = f"{where}{_NONE}{sha256(body).hexdigest()}"
+        if rest:
+            answer, url = self._rest(where, headers, replace(request, verify_inits=rest).encode(), wait=bool(errors))
+            if not answer.is_success:
+                return answer
+            if not errors:
+                self.requests[httpx.URL(url).path] = body
+                return answer
+            resps |= {resp.report_id: resp for resp in AggregationJobResp.decode(answer.content).verify_resps}
+        self.requests[httpx.URL(url).path] = body
+        content = AggregationJobResp(tuple(resps[each] for each in ids)).encode()
+        return httpx.Response(200, headers={"Location": url}, content=content)
+
+    def _rejected(self, body: bytes, ids: list[bytes]) -> dict[bytes, int]:
+        """What is rejected of a request, and again if it comes again: the first answer may be lost (section 3.2)."""
+        if body in self.errors:
+            return self.errors[body]
         for report_id in ids:
             if report_id not in self.early:  # decided once: our Helper may know the report from then on
                 self.early[report_id] = self.rand.choice([0, 0, 0, 1]) if self.drops else 0
                 if self.drops and self.rand.random() < 0.15:
-                    self.dropped[report_id] = ReportError(self.rand.choice([3, 6, 12, 77, 255]))
-        errors = dict(self.dropped)
-        errors.update((each, ReportError.REPORT_TOO_EARLY) for each in ids if self.early.get(each, 0))
-        self.early.update((each, self.early[each] - 1) for each in ids if self.early.get(each, 0))
+                    self.dropped[report_id] = self.rand.choice([3, 6, 12, 77, 255])
+        errors = {each: self.dropped[each] for each in ids if each in self.dropped}
+        for report_id in ids:
+            if self.early[report_id]:
+                self.early[report_id] -= 1
+                errors[report_id] = TOO_EARLY
+        self.errors[body] = errors
+        return errors
 
-        rest = tuple(i for i, report_id in zip(request.verify_inits, ids, strict=True) if report_id not in errors)
-        if len(rest) == len(ids):
-            return self._twice(where, headers, request.encode())
-        answered: dict[bytes, VerifyResp] = {}
-        location = where + _NONE
-        if rest:
-            answer = self._twice(where, headers, replace(request, verify_inits=rest).encode())
-            while answer.is_success and not answer.content:  # our Helper works on it; the Leader is not told
-                self.work()
-                url = str(httpx.URL(where).join(answer.headers["location"]))
-                answer = self._ask("GET", url, headers, b"")
-            if not answer.is_success:
-                return answer
-            location = answer.headers.get("location", location)
-            answered = {resp.report_id: resp for resp in AggregationJobResp.decode(answer.content).verify_resps}
-        resps = tuple(answered.get(each) or VerifyResp(each, errors[each]) for each in ids)
-        return httpx.Response(200, headers={"Location": location}, content=AggregationJobResp(resps).encode())
+    def _rest(self, where: str, headers: dict[str, str], body: bytes, *, wait: bool) -> tuple[httpx.Response, str]:
+        """Our Helper's answer and its URL; if we wait, our Helper works on it and the Leader is not told."""
+        answer = self._twice(where, headers, body)
+        url = str(httpx.URL(where).join(answer.headers.get("location", "")))
+        while wait and answer.is_success and not answer.content:
+            self.work()
+            answer = self._ask("GET", url, headers, b"")
+        return answer, url
 
     work: Callable[[], object] = staticmethod(lambda: None)  # lets our Helper work
 
@@ -346,6 +378,11 @@ def resource_of(request: httpx.Request) -> str:
     """The kind of resource that a request is about."""
     parts = request.url.path.split("/")
     return parts[3] if len(parts) > 3 else ""
+
+
+def ids_of(request: AggregationJobInitReq) -> list[bytes]:
+    """The IDs of a job's reports."""
+    return [init.report_share.report_metadata.report_id for init in request.verify_inits]
 
 
 # Behaviours.
@@ -390,13 +427,17 @@ def _wrong(change: Callable[[httpx.Response], httpx.Response], stage: Stage, req
         return stage.serve(request)
     posted = request.method == "POST"
     answer = stage.ready(resource, stage.forward(request), str(request.url)) if posted else stage.serve(request)
-    if posted and resource == JOBS:
-        inits = AggregationJobInitReq.decode(request.content).verify_inits
-        stage.lost |= {init.report_share.report_metadata.report_id for init in inits}
     changed = change(answer)
-    if changed.is_success and not changed.content:
-        stage.faults -= 1  # our Leader takes it for "not ready"
+    if changed.is_success and (not changed.content or (not posted and _same_content(answer, changed))):
+        stage.faults -= 1  # our Leader takes it for "not ready", or has it and goes nowhere else
+    elif resource == JOBS:
+        stage.lose(request)
     return changed
+
+
+def _same_content(one: httpx.Response, other: httpx.Response) -> bool:
+    fields = "content-type", "content-encoding"
+    return one.content == other.content and all(one.headers.get(name) == other.headers.get(name) for name in fields)
 
 
 def _with(
@@ -416,8 +457,7 @@ def _redirected(answer: httpx.Response) -> httpx.Response:
 
 def _refused(status: int, stage: Stage, request: httpx.Request) -> httpx.Response:
     if resource_of(request) == JOBS and request.method == "POST" and status in (400, 413):
-        inits = AggregationJobInitReq.decode(request.content).verify_inits  # our Helper may have done the job before
-        stage.lost |= {init.report_share.report_metadata.report_id for init in inits}
+        stage.lose(request)  # our Helper may have done the job before
     return stage.refusal(status)
 
 

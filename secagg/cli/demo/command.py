@@ -17,7 +17,7 @@ from ...dap.server.config import ROLES, SECRET_VARIABLE
 from ...dap.vdafs import vdaf
 from ..app import CommandError, fail, require
 from ..console import Progress, integer_option, progress_bar, show_json
-from ..dap.common import JsonOption
+from ..options import JsonOption
 from . import experiments
 from .demo import Demo, browsers, privacy_for
 from .local import Local

@@ -13,6 +13,7 @@ import typer
 from ...http.urls import ServerUrl
 from ...service.calls import parse_coordinator_url
 from ...service.coordinator.config import Config, read_token
+from ...service.names import Name, parse_name
 from ...service.operator import Operator
 from ...service.resources import SESSION_NAME
 from ...text import read_text
@@ -35,15 +36,6 @@ TokenOption = Annotated[
 SessionOption = Annotated[
     str | None, typer.Option("--session", metavar="NAME", help="The session, if URL is the coordinator's.")
 ]
-CaOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Certificates, PEM, that the server's must lead to. [default: the system's]"),
-]
-AllowHttpOption = Annotated[
-    bool,
-    typer.Option("--allow-http", help="Accept http URLs of other machines, in a network where nobody listens."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,13 +102,13 @@ def operating(at: Place, ca: Path | None) -> Iterator[Operator]:
         yield Operator(at.url, at.token, http)
 
 
-def names_of(option: str, text: str) -> list[str]:
-    """Names with commas between them, or with @ before it the file that has one on each line."""
+def names_of(option: str, text: str) -> list[Name]:
+    """Names and numbers with commas between them, or with @ before it the file that has one on each line."""
     if text.startswith("@"):
         lines = (line.partition("#")[0].strip() for line in read_text(Path(text[1:])).split("\n"))
     else:
         lines = (name.strip() for name in text.split(","))
-    names = [name for name in lines if name]
+    names = [parse_name(name) for name in lines if name]
     require(bool(names), f"{option} names nobody")
     require(len(set(names)) == len(names), f"{option} has a name twice")
     return names

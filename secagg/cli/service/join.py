@@ -18,12 +18,14 @@ from ...http.steps import Progress
 from ...protocol.identity import Identity, Roster
 from ...protocol.nonces import state_folder
 from ...protocol.quantize import Quantizer
+from ...service.counters import command_counters
 from ...service.participant import Contribution, Participant, ParticipationPending, Standing
 from ...service.policy import Policy
 from ...service.refusals import Refused
 from ..app import CommandError, fail, require
 from ..console import check_writable, integer_option, number_option, show, show_json
-from ..vectors import read_vector
+from ..options import AllowHttpOption, CaOption, JsonOption
+from ..vectors import read_integers, read_vector
 
 _KEY_BYTES_MAX = 1 << 16
 _PEM = b"-----BEGIN "
@@ -64,6 +66,14 @@ def join(
             " [default: $XDG_STATE_HOME/secagg, or the key's folder]",
         ),
     ] = None,
+    counter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="A program that keeps a number for each state where it cannot be put back, such as in a TPM:"
+            " 'COMMAND value NAME' prints it, 'COMMAND advance NAME N' raises it.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the sum here, as .npy; with --clip the mean.")
     ] = None,
@@ -74,15 +84,9 @@ def join(
     timeout: Annotated[
         float | None, number_option(help="Seconds to wait for the session's end. [default: as long as it takes]")
     ] = None,
-    ca: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Certificates, PEM, that the server's must lead to. [default: the system's]"),
-    ] = None,
-    allow_http: Annotated[
-        bool,
-        typer.Option("--allow-http", help="Accept http URLs of other machines, in a network where nobody listens."),
-    ] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    ca: CaOption = None,
+    allow_http: AllowHttpOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Contribute a vector to a session of secure aggregation, and wait for its end.
 
@@ -90,7 +94,8 @@ def join(
     with --policy; a session that protects less is refused before anything of the protocol is sent.
 
     Every message is on disk before it is sent. If this command, the machine or the network fails, type the same command
-    again: it goes on where it was. Until others have this user's shares, an interrupted command leaves the session.
+    again: it goes on where it was. Until others have this user's shares, Ctrl-C leaves the session; SIGTERM, as at a
+    machine's shutdown, does not.
 
     Without --session the command waits until there is a session to join. Progress is on stderr.
 
@@ -122,6 +127,7 @@ def join(
             roster=None if roster is None else Roster.read(roster),
             policy=chosen,
             state=state_folder(Path(os.path.realpath(key)).parent, state),
+            counter=None if counter is None else command_counters(counter),
             ca=ca,
         ) as participant,
         _ended(told),
@@ -187,22 +193,9 @@ def _ended(told: _Told) -> Iterator[None]:
 def _input(source: Path, clip: float | None, bits: int) -> tuple[NDArray[Any], Quantizer[Any] | None]:
     """The vector, and with --clip the quantizer."""
     if clip is None:
-        return _integers(source), None
+        return read_integers(source), None
     vector = read_vector(source)
     return vector, Quantizer.like(vector, clip=clip, bits=bits)
-
-
-def _integers(source: Path) -> NDArray[Any]:
-    try:
-        stored = np.lib.format.open_memmap(source, mode="r")  # takes no pickles
-    except Exception as error:  # a broken header makes numpy raise nearly anything
-        raise CommandError(f"{source} cannot be read as a .npy file: {error}") from None
-    require(
-        stored.ndim == 1 and stored.dtype.kind in "iu",
-        f"{source}: expected a 1-d array of integers, got {stored.dtype} of shape {list(stored.shape)}"
-        + ("; give --clip for floats" if stored.dtype.kind == "f" else ""),
-    )
-    return np.array(stored)
 
 
 def _report(done: Contribution, output: Path | None, json: bool) -> None:

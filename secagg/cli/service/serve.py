@@ -9,14 +9,14 @@ from typing import Annotated
 import typer
 
 from ...durable import create, make_folder
-from ...errors import LocalProtocolError
 from ...service.authentication import make_token, token_hash
 from ...service.coordinator.config import Config, template
 from ...service.coordinator.process import serve as serve_coordinator
-from ...service.setup import check_name
+from ...service.names import Name, name_text
 from ..app import CommandError, fail, require
 from ..console import integer_option, show_json, show_pairs
-from .common import JsonOption, names_of
+from ..options import JsonOption
+from .common import names_of
 
 CONFIG, TOKEN, PARTICIPANTS, TOKENS = "coordinator.toml", "operator.token", "participants.txt", "tokens"
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,99}")
@@ -35,7 +35,8 @@ def serve(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="With --init: names with commas between them, or @FILE with one on each line; each gets a token.",
+            help="With --init: names, or numbers of 64 bits, with commas between them, or @FILE with one on each line;"
+            " each gets a token.",
         ),
     ] = None,
     listen: Annotated[
@@ -119,7 +120,7 @@ def _demonstrate(n: int, json: bool) -> None:
         fail("the sum differs from the one in the clear", code=1)
 
 
-def _set_up(folder: Path, names: list[str], listen: str | None, json: bool) -> None:
+def _set_up(folder: Path, names: list[Name], listen: str | None, json: bool) -> None:
     """Write what is missing; nothing is overwritten."""
     path = folder / CONFIG
     require(not path.exists() or bool(names), f"{path} exists already, and is never overwritten")
@@ -130,7 +131,8 @@ def _set_up(folder: Path, names: list[str], listen: str | None, json: bool) -> N
     except FileExistsError as error:
         raise CommandError(f"{error.filename} exists already, and is never overwritten") from None
     if json:
-        show_json({"config": str(path), "operator_token": str(folder / TOKEN), "tokens": {n: str(f) for n, f in made}})
+        tokens = {name_text(name): str(file) for name, file in made}
+        show_json({"config": str(path), "operator_token": str(folder / TOKEN), "tokens": tokens})
         return
     show_pairs(
         [
@@ -142,7 +144,7 @@ def _set_up(folder: Path, names: list[str], listen: str | None, json: bool) -> N
     )
 
 
-def _written(folder: Path, names: list[str], listen: str | None) -> list[tuple[str, Path]]:
+def _written(folder: Path, names: list[Name], listen: str | None) -> list[tuple[Name, Path]]:
     path, listed = folder / CONFIG, folder / PARTICIPANTS
     make_folder(folder)
     if not path.exists():
@@ -150,7 +152,7 @@ def _written(folder: Path, names: list[str], listen: str | None) -> list[tuple[s
         create(listed, _HEAD.encode())
         create(path, template({} if listen is None else {"server": {"listen": listen}}).encode())
     known = Config.load(path).participants()
-    twice = sorted(known.keys() & set(names))
+    twice = sorted(map(name_text, known.keys() & set(names)))
     require(not twice, f"{listed} has {', '.join(twice)} already")
     made = []
     if names:
@@ -159,16 +161,12 @@ def _written(folder: Path, names: list[str], listen: str | None) -> list[tuple[s
         token, file = make_token(), folder / TOKENS / f"{name}.token"
         create(file, token.encode() + b"\n")
         with listed.open("a") as lines:
-            lines.write(f"{name} {token_hash(token).hex()}\n")
+            lines.write(f"{name_text(name)} {token_hash(token).hex()}\n")
         made.append((name, file))
     return made
 
 
-def _check_participant(name: str) -> None:
-    """A name that can be a file's."""
-    try:
-        check_name(name)
-        good = _FILE_NAME.fullmatch(name) is not None
-    except LocalProtocolError:
-        good = False
-    require(good, f"{name!r} cannot be a participant: names are letters, digits and . _ @ -")
+def _check_participant(name: Name) -> None:
+    """A name that can be a file's. A name of digits cannot: it is a number's."""
+    good = _FILE_NAME.fullmatch(name_text(name)) is not None
+    require(good, f"{name_text(name)!r} cannot be a participant here: names are letters, digits and . _ @ -")

@@ -1,32 +1,29 @@
 """`secagg session`: what the operator of a coordinator does with sessions."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
+from ...http.base64url import base64url, from_base64url
 from ...protocol.identity import Roster
+from ...protocol.layout import Layout
+from ...protocol.params import Params
+from ...protocol.quantize import Quantizer
 from ...service.coordinator.creation import MODELS, THREATS
+from ...service.names import Name, name_text
 from ...service.problems import UNFINISHED, ServiceProblem
 from ...service.resources import ROUND_NAMES, SESSIONS
+from ...service.rosters import roster_to_json
 from ..app import CommandError, fail, require
-from ..console import check_writable, integer_option, modulus_text, show, show_json, show_pairs, table
+from ..console import check_writable, integer_option, modulus_text, number_option, show, show_json, show_pairs, table
 from ..durations import duration
-from .common import (
-    AllowHttpOption,
-    CaOption,
-    ConfigOption,
-    JsonOption,
-    Place,
-    SessionOption,
-    TokenOption,
-    UrlArgument,
-    names_of,
-    operating,
-    place,
-)
+from ..options import AllowHttpOption, CaOption, JsonOption
+from .common import ConfigOption, Place, SessionOption, TokenOption, UrlArgument, names_of, operating, place
 
 WATCH_SECONDS = 1.0
 IDS_SHOWN = 20
@@ -60,6 +57,11 @@ def start(
     min_users: Annotated[
         int | None, integer_option(help="Inputs that a sum must have at least. [default: as few as is safe]")
     ] = None,
+    clip: Annotated[
+        float | None,
+        number_option(help="For vectors of floats, of which `secagg join --clip` cuts larger magnitudes to this."),
+    ] = None,
+    value_bits: Annotated[int, integer_option(help="With --clip: bits of a value, --bits of `secagg join`.")] = 16,
     context: Annotated[
         str | None, typer.Option(help="What the session is bound to, such as a hash of model and task.")
     ] = None,
@@ -70,8 +72,8 @@ def start(
         str | None,
         typer.Option(
             metavar="NAMES",
-            help="In the semi-honest model, who is invited, in the order of ids: names with commas between them, or"
-            " @FILE. [default: the first n who come]",
+            help="In the semi-honest model, who is invited, in the order of ids: names, or numbers of 64 bits, with"
+            " commas between them, or @FILE. [default: the first n who come]",
         ),
     ] = None,
     goal: Annotated[
@@ -101,14 +103,14 @@ def start(
       secagg session start --config coordinator/coordinator.toml --clients 100 --length 10000 --max-value 65535
       secagg session start https://coordinator.example --roster roster.txt --length 10000 --goal 90 --deadline 2m
       secagg session start --config coordinator/coordinator.toml --invite ada,bo,cy,di --length 16 --bits 24
+      secagg session start --config coordinator/coordinator.toml --clients 100 --length 10000 --clip 1.0
     """
     at = place(url, config, token_file, None, allow_http)
     require(at.session is None, "give the coordinator's URL, and the new session's --name")
+    require(length is not None, "--length says how many entries a vector has")
     members = _thresholds(threshold, corrupt, min_users, threat) | {
         "length": length,
-        "bits": bits,
-        "max_value": max_value,
-        "context": context,
+        **_values(length, bits, max_value, context, clip, value_bits),
         "goal": goal,
         "name": name,
         "label": label,
@@ -118,13 +120,34 @@ def start(
         "seconds": _seconds(duration("--join-deadline", join_deadline), duration("--deadline", deadline)),
         **_who(clients, model, roster, invite),
     }
-    require(length is not None, "--length says how many entries a vector has")
     with operating(at, ca) as operator:
         made = operator.start({key: value for key, value in members.items() if value is not None})
     if json:
         show_json(made)
         return
     show_pairs(_made(made, at, roster))
+
+
+def _values(
+    length: int | None,
+    bits: int | None,
+    max_value: int | None,
+    context: str | None,
+    clip: float | None,
+    value_bits: int,
+) -> dict[str, Any]:
+    """The range of a vector's entries, and what the session is bound to; floats are bound to their encoding."""
+    if clip is None:
+        return {"bits": bits, "max_value": max_value, "context": context}
+    require(bits is None and max_value is None, "--clip says what R is: leave out --bits and --max-value")
+    quantizer = _quantizer(length or 0, clip, value_bits)
+    bound = quantizer.bind((context or "").encode())
+    return {"max_value": quantizer.max_value, "context_bytes": base64url(bound)}
+
+
+def _quantizer(length: int, clip: float, bits: int) -> Quantizer[NDArray[Any]]:
+    """Of vectors, as `secagg join --clip` makes it from its input."""
+    return Quantizer(layout=Layout(((length,),), single=True), clip=clip, bits=bits)
 
 
 def _thresholds(
@@ -144,7 +167,7 @@ def _who(clients: int | None, model: str | None, roster: Path | None, invite: st
     known = None
     if roster is not None:
         loaded = Roster.read(roster)
-        who["roster"] = {str(u): loaded.key(u).hex() for u in loaded.users.tolist()}
+        who["roster"] = roster_to_json(loaded)
         known = len(loaded)
     if invite is not None:
         who["invited"] = names_of("--invite", invite)
@@ -216,7 +239,8 @@ def _show_status(described: dict[str, Any], json: bool) -> None:
     if json:
         show_json(described)
         return
-    ids = ("joined", "answered", "waiting", "late", "not_needed", "faulty")
+    ids = ("joined", "answered", "waiting", "late", "not_needed", "left", "faulty")
+    names = {int(user): name for user, name in described.get("names", {}).items()}
     ends = described.get("ends")
     left = None if ends is None else max(0.0, ends - time.time())
     show_pairs(
@@ -225,7 +249,7 @@ def _show_status(described: dict[str, Any], json: bool) -> None:
             ("status", described["status"] + (f": {described['reason']}" if described["reason"] else "")),
             ("round", described["round"] or "none"),
             ("seconds left", "none" if left is None else f"{left:,.0f}"),
-            *((name.replace("_", " "), _ids(described[name])) for name in ids),
+            *((name.replace("_", " "), _ids(described.get(name, []), names)) for name in ids),
             ("needed", "none" if described["minimum"] is None else str(described["minimum"])),
             ("may still drop", "none" if described["may_drop"] is None else str(described["may_drop"])),
             ("bytes", f"{described['received_bytes']:,}"),
@@ -233,8 +257,9 @@ def _show_status(described: dict[str, Any], json: bool) -> None:
     )
 
 
-def _ids(users: list[int]) -> str:
-    shown = " ".join(map(str, users[:IDS_SHOWN]))
+def _ids(users: list[int], names: Mapping[int, Name]) -> str:
+    """How many, and the first of them, each with its name or number where there is one."""
+    shown = " ".join(f"{u} ({name_text(names[u])})" if u in names else str(u) for u in users[:IDS_SHOWN])
     return f"{len(users)}" + (f": {shown}" if users else "") + (" ..." if len(users) > IDS_SHOWN else "")
 
 
@@ -243,7 +268,11 @@ def result(
     config: ConfigOption = None,
     token_file: TokenOption = None,
     session: SessionOption = None,
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the sum here, as .npy.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the sum here, as .npy; with --clip the mean.")
+    ] = None,
+    clip: Annotated[float | None, number_option(help="Of a session of floats, as it was made for.")] = None,
+    value_bits: Annotated[int, integer_option(help="With --clip: bits of a value, as the session was made for.")] = 16,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until there is a sum.")] = False,
     ca: CaOption = None,
     allow_http: AllowHttpOption = False,
@@ -270,6 +299,9 @@ def result(
                 raise
             fail(f"{problem}; wait for it with --wait", NO_SUM)
         total = None if output is None else operator.sum(form)
+        if total is not None and clip is not None:
+            params = Params.decode(from_base64url(str(operator.status(at.named).get("params"))))
+            total = _quantizer(form.length, clip, value_bits).decode(total, params, len(form.survivors)).mean
     if output is not None and total is not None:
         try:
             np.save(output, total, allow_pickle=False)
@@ -281,7 +313,7 @@ def result(
     show_pairs(
         [
             ("session", form.session),
-            ("inputs", _ids(list(form.survivors))),
+            ("inputs", _ids(list(form.survivors), dict(zip(form.survivors, form.names or (), strict=False)))),
             ("sum", f"{form.length:,} entries mod {modulus_text(form.modulus)}"),
             ("sha256", form.sha256),
             *([] if output is None else [("written", str(output))]),

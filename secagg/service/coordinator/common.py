@@ -16,9 +16,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...http.bodies import Bodies, Disconnected, Refusal
-from ...http.problems import MEDIA_TYPE, NO_TYPE, problem_headers
+from ...http.problems import MEDIA_TYPE, problem_headers
 from ..authentication import Nonces
-from ..problems import OTHER_CONTENT, ServiceProblem, of_refusal, to_document
+from ..problems import INTERNAL, OTHER_CONTENT, ServiceProblem, of_refusal, of_status, to_document
 from ..refusals import Refused
 from ..resources import JSON, NONCE
 from .metrics import Metrics
@@ -28,43 +28,55 @@ log = logging.getLogger(__name__)
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def answering(metrics: Metrics, name: str, endpoint: Endpoint) -> Endpoint:
+class Answering:
     """An endpoint that turns what is raised on purpose into a problem document, and counts requests.
+
+    It is an ASGI application, which a Route calls as it is. A function it would wrap, to catch what is caught here.
 
     Args:
         metrics: counts them.
         name: of the resource.
         endpoint: answers a request or raises.
     """
-    seconds = metrics.request_seconds.labels(name)
-    counted = lru_cache(lambda status: metrics.requests.labels(name, str(status)))
 
-    async def answer(request: Request) -> Response:
+    def __init__(self, metrics: Metrics, name: str, endpoint: Endpoint) -> None:
+        self._name = name
+        self._endpoint = endpoint
+        self._seconds = metrics.request_seconds.labels(name)
+        self._counted = lru_cache(lambda status: metrics.requests.labels(name, str(status)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, as ASGI says."""
+        response = await self.answer(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    async def answer(self, request: Request) -> Response:
+        """The answer to a request.
+
+        Args:
+            request: of anybody.
+        """
         started = time.perf_counter()
         try:
             if b"%" in request.scope.get("raw_path", b""):  # one spelling of each path: the one that is signed
                 raise HTTPException(HTTPStatus.NOT_FOUND)
-            response = await endpoint(request)
+            response = await self._endpoint(request)
         except ServiceProblem as problem:
             response = problem_response(problem)
         except Refused as refused:
             response = problem_response(of_refusal(refused))
         except Refusal as refusal:
-            response = problem_response(
-                ServiceProblem(NO_TYPE, str(refusal), status=refusal.status, retry_after=refusal.retry_after)
-            )
+            response = problem_response(of_status(refusal.status, str(refusal), refusal.retry_after))
         except HTTPException as error:
             response = await no_resource(request, error)
         except Disconnected:
             response = Response(status_code=499)
         except Exception:
-            log.exception("%s failed", name)
-            response = problem_response(ServiceProblem(NO_TYPE, "internal error; see the server's log", status=500))
-        seconds.observe(time.perf_counter() - started)
-        counted(response.status_code).inc()
+            log.exception("%s failed", self._name)
+            response = problem_response(ServiceProblem(INTERNAL, "internal error; see the server's log"))
+        self._seconds.observe(time.perf_counter() - started)
+        self._counted(response.status_code).inc()
         return response
-
-    return answer
 
 
 async def no_resource(request: Request, error: Exception) -> Response:
@@ -77,7 +89,7 @@ async def no_resource(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     missing = error.status_code == HTTPStatus.NOT_FOUND
     detail = "there is no such resource" if missing else error.detail
-    response = problem_response(ServiceProblem(NO_TYPE, detail, status=error.status_code))
+    response = problem_response(of_status(error.status_code, detail))
     response.headers.update(error.headers or {})
     return response
 
@@ -92,15 +104,24 @@ def problem_response(problem: ServiceProblem) -> Response:
     return Response(to_document(problem), problem.status, headers, MEDIA_TYPE)
 
 
+def json_text(value: Any) -> str:
+    """A value as JSON. What grows with the users is written on a thread.
+
+    Args:
+        value: what JSON can write.
+    """
+    return json.dumps(value) + "\n"
+
+
 def json_response(value: Any, status: int = HTTPStatus.OK, **headers: str) -> Response:
-    """A value as JSON.
+    """A short value as JSON.
 
     Args:
         value: what JSON can write.
         status: of HTTP.
         headers: beside the media type.
     """
-    return Response(json.dumps(value) + "\n", status, headers, JSON)
+    return Response(json_text(value), status, headers, JSON)
 
 
 async def whole_content(bodies: Bodies, request: Request, max_bytes: int, digest: bytes | None) -> bytes:

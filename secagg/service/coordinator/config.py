@@ -31,7 +31,7 @@ from ...settings import (
 )
 from ...text import read_text
 from ..authentication import token_hash
-from ..setup import check_name
+from ..names import Name, name_text, parse_name
 from .limits import Limits
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -69,7 +69,8 @@ class ServerTable:
     metrics: str | None = option(
         None,
         ADDRESS,
-        "Where to show /metrics and /healthz/detail; without this line beside all else.",
+        "An address of their own for /metrics and /healthz/detail, where anybody may read them: let only monitors\n"
+        "reach it. Without this line they are beside all else, for the operator alone.",
         "127.0.0.1:9100",
     )
     shutdown: float = option(30, SECONDS, "Seconds that requests under way have to finish when the server stops.")
@@ -193,8 +194,8 @@ class Config:
         """
         return token_hash(read_token(self.token_file))
 
-    def participants(self) -> dict[str, bytes]:
-        """The hashes of the participants' tokens by name; none where there is no file of them.
+    def participants(self) -> dict[Name, bytes]:
+        """The hashes of the participants' tokens by name or number; none where there is no file of them.
 
         Raises:
             ConfigError: a line is something else, or a name comes twice.
@@ -202,17 +203,16 @@ class Config:
         """
         if self.state.participants is None or not (path := self.file(self.state.participants)).exists():
             return {}
-        found: dict[str, bytes] = {}
+        found: dict[Name, bytes] = {}
         for number, line in enumerate(read_text(path, limit=PARTICIPANTS_BYTES).split("\n"), 1):
             entry = line.partition("#")[0].strip()
             match = _PARTICIPANT.fullmatch(entry)
             if entry and match is None:
                 raise ConfigError(f"{path}, line {number}: expected a name and a hash of 64 hexadecimal digits")
             if match is not None:
-                if match["name"] in found:
-                    raise ConfigError(f"{path}, line {number}: {match['name']} is listed twice")
-                check_name(match["name"])
-                found[match["name"]] = bytes.fromhex(match["hash"])
+                if (name := _name(match["name"], path, number)) in found:
+                    raise ConfigError(f"{path}, line {number}: {name_text(name)} is listed twice")
+                found[name] = bytes.fromhex(match["hash"])
         return found
 
     def start_log(self) -> None:
@@ -316,3 +316,10 @@ def _is_loopback(address: str) -> bool:
     except LocalProtocolError:
         return False
     return url.loopback
+
+
+def _name(text: str, path: Path, line: int) -> Name:
+    try:
+        return parse_name(text)
+    except LocalProtocolError as error:
+        raise ConfigError(f"{path}, line {line}: {error}") from None

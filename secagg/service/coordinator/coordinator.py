@@ -1,10 +1,9 @@
 """A coordinator in this process: sessions in a folder, and an ASGI application that serves them."""
 
-import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from ...http.bodies import Bodies
 from ...http.bounds import Bounds
 from ...http.urls import parse_server_url
 from ..authentication import Nonces, Tokens, coordinator_name
+from ..names import Hashes
 from ..problems import ServiceProblem
 from ..refusals import Kind
 from .app import coordinator_app
@@ -31,6 +31,7 @@ from .page.resources import PageResources
 from .participants import ParticipantsResources
 from .registry import Registry
 from .sessions import Sessions
+from .signals import Signal
 from .threads import Threads
 
 OPERATOR = "operator"
@@ -52,14 +53,15 @@ class Coordinator:
         folder: of state, for this coordinator alone; it is made if it is missing.
         url: under which participants know it; their signatures are for this URL.
         operator: the `token_hash` of the operator's token.
-        participants: by name, the `token_hash` of the participant's token; for sessions without a roster.
+        participants: by name or number (0 .. 2^64 - 1), the `token_hash` of the participant's token; for sessions
+            without a roster.
         limits: how much it accepts.
         bounds: what it takes of the contents of requests; connections and heads are the server's.
         clock: POSIX seconds.
         ticks: seconds that are never set back, for nonces.
         rand: source of random bytes.
         executor: runs the removal of masks; see `Server`.
-        metrics_here: whether /metrics and /healthz/detail are resources of the application.
+        metrics_here: whether /metrics and /healthz/detail are resources of the application, for the operator alone.
 
     Attributes:
         url: as above, without slashes at its end.
@@ -76,7 +78,7 @@ class Coordinator:
         *,
         url: str,
         operator: bytes,
-        participants: Mapping[str, bytes] | None = None,
+        participants: Hashes | None = None,
         limits: Limits | None = None,
         bounds: Bounds | None = None,
         clock: Callable[[], float] = time.time,
@@ -91,7 +93,7 @@ class Coordinator:
         threads = Threads(limits.threads)
         registry = Registry(Path(folder), most=limits.sessions, clock=clock, executor=executor)
         self.sessions = Sessions(registry, threads, self.metrics, clock)
-        self._stopping = asyncio.Event()
+        self._stopping = Signal()
         self._running = False
         self._clock = clock
         bodies = Bodies(bounds or Bounds())
@@ -102,7 +104,7 @@ class Coordinator:
             OperatorsResources(self.sessions, self._gate, bodies, limits, self.url),
             PageResources(self.sessions, self._gate, bodies, self.url, self._stopping, ticks, rand),
             self.metrics,
-            nonces,
+            self._gate,
             health=self.describe,
             metrics_here=flag(metrics_here, "metrics_here"),
             lifespan=self._lifespan,
@@ -140,11 +142,11 @@ class Coordinator:
         """Answer all who wait for news now: the server is about to stop. Called on the event loop."""
         self._stopping.set()
 
-    def set_participants(self, participants: Mapping[str, bytes]) -> None:
+    def set_participants(self, participants: Hashes) -> None:
         """Other participants' tokens from now on.
 
         Args:
-            participants: by name, the token's `token_hash`.
+            participants: by name or number, the token's `token_hash`.
 
         Raises:
             LocalProtocolError: two names have one token, or a hash has another length than 32 bytes.

@@ -8,7 +8,8 @@ Either `params` has all of `Params`, encoded, or single members say what differs
     t, min_users, n_corrupt         thresholds
     context                         text that the session is bound to, or context_bytes in base64url
 
-And in both cases: name, label, goal, grace, keep, seconds (by round), results, invited (names), roster (keys by id).
+And in both cases: name, label, goal, grace, keep, seconds (by round), results, invited (names and numbers), roster
+(keys by id).
 """
 
 import secrets
@@ -20,8 +21,10 @@ from ...errors import LocalProtocolError, RemoteProtocolError
 from ...protocol.identity import Roster
 from ...protocol.params import Model, Params
 from ...protocol.thresholds import Threat, default_corrupt
+from ..names import Name
 from ..problems import MALFORMED, ServiceProblem
 from ..resources import Fields, deadlines_from_json
+from ..rosters import roster_from_json
 from ..setup import SessionSetup
 
 MODELS = {model.name.lower().replace("_", "-"): model for model in Model}
@@ -118,18 +121,9 @@ def _context(fields: Fields) -> bytes | None:
 def _roster(fields: Fields) -> Roster | None:
     """Keys in hexadecimal by user id."""
     given = fields.optional(fields.mapping, "roster")
-    if given is None:
-        return None
-    try:
-        return Roster({int(user): bytes.fromhex(key) for user, key in given.items()})
-    except (ValueError, TypeError):
-        raise RemoteProtocolError("a session: roster must have a key of 64 hexadecimal digits by user id") from None
+    return None if given is None else roster_from_json(given)
 
 
-def _invited(fields: Fields) -> tuple[str, ...] | None:
-    names = fields.optional(fields.array, "invited")
-    if names is None:
-        return None
-    if not all(isinstance(name, str) for name in names):
-        raise RemoteProtocolError("a session: invited must be an array of names")
-    return tuple(names)
+def _invited(fields: Fields) -> tuple[Name, ...] | None:
+    """Names are strings, and numbers are integers."""
+    return fields.optional(fields.participants, "invited")

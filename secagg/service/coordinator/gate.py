@@ -21,6 +21,7 @@ from ..authentication import (
     parse_signed,
     verify,
 )
+from ..names import Name
 from ..problems import FORBIDDEN, MALFORMED, UNAUTHENTICATED, ServiceProblem
 from ..resources import CONTENT_DIGEST
 from ..setup import SessionSetup
@@ -90,7 +91,7 @@ class Gate:
 
     def participant(
         self, request: Request, setup: SessionSetup, *, joined: bool = True, current: Round | None = None
-    ) -> str | int:
+    ) -> Name:
         """Who of a session speaks.
 
         Args:
@@ -100,7 +101,7 @@ class Gate:
             current: the round of an answer.
 
         Returns:
-            In the active model the user id in the roster; in the semi-honest model the participant's name.
+            In the active model the user id in the roster; in the semi-honest model the participant's name or number.
 
         Raises:
             ServiceProblem: the request is not signed or its nonce does not serve (401), or it is not a participant's
@@ -109,7 +110,7 @@ class Gate:
         if setup.roster is None:
             return self._by_token(request)
         signed = self._signed(request)
-        params = sha256(setup.params.encode()).digest() if joined else NO_PARAMS
+        params = setup.params_digest if joined else NO_PARAMS
         self._check_signature(setup.roster, self._scope(request, signed, params, setup.name, current), signed)
         return signed.user
 
@@ -136,11 +137,11 @@ class Gate:
         }
         for key, roster in list(rosters.items())[:ROSTERS_MAX]:
             if verify(roster, scope, signed):
-                self._spend(signed)
+                self._spend(signed, key)
                 return [s for s in setups if s.roster is not None and _has(s.roster, signed.user, key)]
         raise ServiceProblem(FORBIDDEN, "the signature is not that of a user in a session's roster")
 
-    def _by_token(self, request: Request) -> str:
+    def _by_token(self, request: Request) -> Name:
         header = _header(request)
         name = self._participants.check(header)
         if name is None and header is None:
@@ -171,11 +172,11 @@ class Gate:
     def _check_signature(self, roster: Roster, scope: RequestScope, signed: Signed) -> None:
         if not verify(roster, scope, signed):
             raise ServiceProblem(FORBIDDEN, f"the signature is not user {signed.user}'s of this request")
-        self._spend(signed)
+        self._spend(signed, roster.key(signed.user))
 
-    def _spend(self, signed: Signed) -> None:
+    def _spend(self, signed: Signed, key: bytes) -> None:
         """Only now, so that nobody fills the memory with nonces, or spends another's."""
-        if not self.nonces.spend(signed.nonce):
+        if not self.nonces.spend(signed.nonce, key):
             raise _unauthenticated("sign the request with the nonce of this answer")
 
 

@@ -15,11 +15,15 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ...errors import LocalProtocolError
-from ..journal import JournalFailed
+from ...protocol.messages import Round
+from ..journal import JournalFailed, Spool
+from ..names import Name
 from ..problems import NO_SESSION, ONE_AT_A_TIME, ServiceProblem
 from ..refusals import Kind
-from ..running import RunningSession
+from ..running import Arrival, RunningSession
+from .batches import Batches, each
 from .metrics import Metrics
+from .signals import Signal
 from .threads import Threads
 
 TICK_GAP = 0.01
@@ -73,18 +77,20 @@ class LiveSession:
     ) -> None:
         self.running = running
         self.name = running.setup.name
-        self.changed = asyncio.Event()
+        self.changed = Signal()
         self.news = 0
         self._threads = threads
         self._metrics = metrics
         self._clock = clock
         self._gone = gone
         self._loop = asyncio.get_running_loop()
+        self._looks: Batches[Callable[[], Any], Any] = Batches(threads.quick, each)
+        self._arrivals: Batches[Arrival, None] = Batches(threads.deliveries, self._deliver)
         self._due = asyncio.Event()
         self._seen = (running.status, running.round)
-        self._users: dict[str | int, int] = {}
-        self._sending: set[str | int] = set()
-        self._polls: dict[int, asyncio.Event] = {}
+        self._users: dict[Name, int] = {}
+        self._sending: set[Name] = set()
+        self._polls: dict[int, Signal] = {}
         self._let_go = False  # another object goes on with the session, or none
         self._removed = False
         self._ticking: asyncio.Future[float | None] | None = None
@@ -96,11 +102,11 @@ class LiveSession:
 
     # Who speaks.
 
-    def user_of(self, who: str | int) -> int:
+    def user_of(self, who: Name) -> int:
         """The user id of a participant who has joined. It blocks.
 
         Args:
-            who: the name, or in the active model the user id.
+            who: the name or number, or in the active model the user id.
 
         Raises:
             Refused: the participant has not joined.
@@ -109,12 +115,20 @@ class LiveSession:
             self._users[who] = self.running.user_of(who)
         return self._users[who]
 
+    def knows(self, who: Name) -> bool:
+        """Whether `user_of` need not look into the session.
+
+        Args:
+            who: as there.
+        """
+        return self.running.setup.roster is not None or who in self._users
+
     @contextmanager
-    def sending(self, who: str | int) -> Iterator[None]:
+    def sending(self, who: Name) -> Iterator[None]:
         """A participant sends something; until the block is left it may not send more.
 
         Args:
-            who: the name or user id.
+            who: the name or number, or in the active model the user id.
 
         Raises:
             ServiceProblem: it is sending something already (429).
@@ -130,13 +144,13 @@ class LiveSession:
     # Who waits.
 
     @contextmanager
-    def polling(self, user: int) -> Iterator[asyncio.Event]:
-        """A participant waits for news; the event is set once another request of the same user waits in its place.
+    def polling(self, user: int) -> Iterator[Signal]:
+        """A participant waits for news; the signal is set once another request of the same user waits in its place.
 
         Args:
             user: the user id.
         """
-        replaced = asyncio.Event()
+        replaced = Signal()
         if user in self._polls:
             self._polls[user].set()
         self._polls[user] = replaced
@@ -161,7 +175,7 @@ class LiveSession:
             self._count(now)
             self._seen = now
             self.changed.set()
-            self.changed = asyncio.Event()
+            self.changed = Signal()
 
     def _count(self, now: tuple[str, Any]) -> None:
         status, before = now[0], self._seen[1]
@@ -181,7 +195,7 @@ class LiveSession:
             ServiceProblem: as for `work`.
         """
         if self._published is None:
-            self._published = asyncio.ensure_future(self.work(_publish, self.running))
+            self._published = asyncio.ensure_future(self._guarded(self._threads.quick(partial(_publish, self.running))))
         try:
             return await asyncio.shield(self._published)
         except Exception:
@@ -198,7 +212,7 @@ class LiveSession:
     # What it does.
 
     async def work(self, act: Callable[..., T], *arguments: Any) -> T:
-        """What a method of the session gives, on a thread that answers many requests.
+        """What a method of the session gives, on a thread that answers many requests at once.
 
         Args:
             act: the method.
@@ -208,10 +222,31 @@ class LiveSession:
             ServiceProblem: the session's journal has failed, or the session is being opened again (503), or it is
                 removed (404).
         """
-        return await self._guarded(self._threads.quick, act, *arguments)
+        done: T = await self._guarded(self._looks.do(partial(act, *arguments)))
+        return done
+
+    async def take(self, user: int, round: Round, spool: Spool) -> None:
+        """Give the session a message; when this returns, it is on disk and counts. Many are given at once.
+
+        Args:
+            user: the sender's id.
+            round: the round that it answers.
+            spool: its bytes.
+
+        Raises:
+            ServiceProblem: as for `work`.
+            Refused: the session does not take it.
+            OSError: the disk does not take it.
+        """
+        if spool.has_file:  # long ones wait for the disk beside one another, and not one after another
+            await self._guarded(self._threads.deliveries(spool.seal))
+        await self._guarded(self._arrivals.do(Arrival(user, round, spool)))
+
+    def _deliver(self, arrivals: list[Arrival]) -> list[Exception | None]:
+        return self.running.deliver_all(arrivals)
 
     async def deliver(self, act: Callable[..., T], *arguments: Any) -> T:
-        """The same on a thread that waits for the disk.
+        """The same as `work`, on a thread that waits for the disk.
 
         Args:
             act: the method.
@@ -220,7 +255,7 @@ class LiveSession:
         Raises:
             ServiceProblem: as for `work`.
         """
-        return await self._guarded(self._threads.deliveries, act, *arguments)
+        return await self._guarded(self._threads.deliveries(partial(act, *arguments)))
 
     async def write(self, act: Callable[[bytes], None], part: bytes) -> None:
         """Write a part of a message to disk, on a thread.
@@ -233,11 +268,11 @@ class LiveSession:
             ServiceProblem: as for `work`.
             OSError: the disk does not take it.
         """
-        await self._guarded(self._threads.writes, act, part)
+        await self._guarded(self._threads.writes(partial(act, part)))
 
-    async def _guarded(self, run: Callable[..., Awaitable[T]], act: Callable[..., T], *arguments: Any) -> T:
+    async def _guarded(self, work: Awaitable[T]) -> T:
         try:
-            return await run(partial(act, *arguments))
+            return await work
         except JournalFailed as error:
             await self._fail(error)
             raise _away() from None

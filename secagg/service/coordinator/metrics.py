@@ -26,6 +26,7 @@ class Metrics:
         self.rounds = self._counter("rounds_ended", "rounds that have ended, by round", "round")
         self.ended = self._counter("sessions_ended", "sessions that were finished or aborted", "status")
         self.sessions = self._gauge("sessions", "sessions in the folder by status", "status")
+        self.unopened = self._gauge("unopened_sessions", "sessions that are not open although their folders are there")
         self.polls = self._gauge("waiting_polls", "requests that wait for news")
         self.uploads = self._gauge("uploads", "answers on their way or being taken")
         self.failures = self._counter("journal_failures", "sessions that were opened again after the disk failed")

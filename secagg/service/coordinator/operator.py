@@ -4,13 +4,17 @@ import json
 from http import HTTPStatus
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from ...errors import LocalProtocolError, RemoteProtocolError
+from ...http.base64url import base64url
 from ...http.bodies import Bodies
+from ...protocol.identity import Roster
 from ...protocol.params import Model
 from ..authentication import parse_content_digest
+from ..names import Name
 from ..problems import FORBIDDEN, MALFORMED, UNFINISHED, ServiceProblem
 from ..refusals import Kind, Refused
 from ..resources import (
@@ -24,7 +28,8 @@ from ..resources import (
     deadlines_to_json,
     session_path,
 )
-from .common import json_response, whole_content
+from ..rosters import roster_to_json
+from .common import json_text, whole_content
 from .creation import read_setup
 from .gate import Gate
 from .limits import Limits
@@ -85,7 +90,7 @@ class OperatorsResources:
             running = [live for live in lives if live.running.status == "running"]
             mine = {s.name for s in self._gate.anybody(request, [live.running.setup for live in running])}
             lives = [live for live in running if live.name in mine]
-        return json_response({"sessions": [_listed(live).to_json() for live in lives]})
+        return Response(await self._sessions.work(lambda: _list(lives)), media_type=JSON)
 
     async def status(self, request: Request) -> Response:
         """GET /v1/sessions/{session}.
@@ -98,6 +103,20 @@ class OperatorsResources:
             return Response(await live.work(_status, live, self._where(live.name)), media_type=JSON)
         await self._check_participant(request, live)
         return Response(await live.work(_status, live), media_type=JSON)
+
+    async def roster(self, request: Request) -> Response:
+        """GET .../roster: in the active model everybody's verification keys, for whoever finds that they differ.
+
+        Args:
+            request: with the path parameter `session`.
+        """
+        live = self._sessions.find(request)
+        if not self._gate.is_operator(request):
+            await self._check_participant(request, live)
+        roster = live.running.setup.roster
+        if roster is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        return Response(await live.work(_roster, roster), media_type=JSON)
 
     async def abort(self, request: Request) -> Response:
         """POST .../abort.
@@ -117,13 +136,13 @@ class OperatorsResources:
         if live.running.status != "running":
             described = await live.work(live.running.describe)
             if (described["status"], described["reason"]) == ("aborted", reason):  # the answer to the first was lost
-                return Response(await live.work(_status, live), media_type=JSON)
+                return Response(await live.work(_status, live, self._where(live.name)), media_type=JSON)
             raise ServiceProblem(str(Kind.OVER), "the session is over", status=HTTPStatus.CONFLICT)
         try:
             await live.deliver(live.running.abort, reason)
         except LocalProtocolError as error:  # it has ended meanwhile, or its sum is being worked out
             raise ServiceProblem(str(Kind.OVER), str(error), status=HTTPStatus.CONFLICT) from None
-        return Response(await live.work(_status, live), media_type=JSON)
+        return Response(await live.work(_status, live, self._where(live.name)), media_type=JSON)
 
     # --- Results ----------------------------------------------------------------------------------------------------
 
@@ -134,11 +153,7 @@ class OperatorsResources:
             request: with the path parameter `session`.
         """
         live, result = await self._result(request)
-        params = live.running.setup.params
-        form = ResultForm(
-            live.name, result.survivors, result.sha256, str(params.dtype), params.m, params.modulus
-        )  # fmt: skip
-        return json_response(form.to_json())
+        return Response(await live.work(_form, live, result, self._gate.is_operator(request)), media_type=JSON)
 
     async def sum(self, request: Request) -> Response:
         """GET .../result/sum: the sum in NumPy's format.
@@ -186,6 +201,22 @@ def _read_json(content: bytes) -> Any:
         raise ServiceProblem(MALFORMED, "the content is not JSON") from None
 
 
+def _list(lives: list[LiveSession]) -> str:
+    return json_text({"sessions": [_listed(live).to_json() for live in lives]})
+
+
+def _roster(roster: Roster) -> str:
+    return json_text({"roster": roster_to_json(roster)})
+
+
+def _form(live: LiveSession, result: Published, named: bool) -> str:
+    """What is told of a sum, as JSON."""
+    params = live.running.setup.params
+    names = _names(live, result.survivors) if named else None
+    form = ResultForm(live.name, result.survivors, result.sha256, str(params.dtype), params.m, params.modulus, names)
+    return json_text(form.to_json())
+
+
 def _listed(live: LiveSession) -> Listed:
     setup, running = live.running.setup, live.running
     model, params = _model(setup.params.model), setup.params
@@ -193,7 +224,10 @@ def _listed(live: LiveSession) -> Listed:
 
 
 def _status(live: LiveSession, url: str | None = None) -> str:
-    """What is told of a session, as JSON: ids and numbers. It blocks, and is long where the session is large."""
+    """What is told of a session, as JSON: ids and numbers; with a URL, which is for the operator, names as well.
+
+    It blocks, and is long where the session is large.
+    """
     setup, described = live.running.setup, live.running.describe()
     params, current = setup.params, described["round"]
     told = {
@@ -206,9 +240,15 @@ def _status(live: LiveSession, url: str | None = None) -> str:
         "modulus": params.modulus,
         "deadlines": deadlines_to_json(setup.deadlines),
         "results": setup.results_for_participants,
-        **({} if url is None else {"url": url}),
+        **({} if url is None else {"url": url, "names": live.running.names, "params": base64url(params.encode())}),
     }
-    return json.dumps(told) + "\n"
+    return json_text(told)
+
+
+def _names(live: LiveSession, users: tuple[int, ...]) -> tuple[Name, ...] | None:
+    """Of users, in their order; None where there is a roster."""
+    names = live.running.names
+    return tuple(names[user] for user in users) if live.running.setup.roster is None else None
 
 
 def _model(model: Model) -> str:

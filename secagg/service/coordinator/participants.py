@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hmac import compare_digest
 from http import HTTPStatus
 
@@ -14,11 +14,11 @@ from starlette.responses import Response
 
 from ...http.bodies import Bodies, check_declared
 from ...http.capacity import Capacity
-from ...http.problems import NO_TYPE
 from ...http.semantics import parse_media_type
 from ...protocol.messages import Round
 from ..journal import INLINE_BYTES, Spool
-from ..problems import FORBIDDEN, MALFORMED, ServiceProblem
+from ..names import Name
+from ..problems import FORBIDDEN, MALFORMED, OTHER_TYPE, ServiceProblem
 from ..refusals import Kind, Refused
 from ..resources import OCTETS, ROUND, ROUND_NAMES, Announcement, parse_round
 from ..sizes import answer_bytes
@@ -28,8 +28,9 @@ from .limits import Limits
 from .live import LiveSession
 from .metrics import Metrics
 from .sessions import Sessions
+from .signals import Signal, first_of
 
-JOIN_BYTES = 1024  # of a request to join, which has nothing to say
+EMPTY_BYTES = 1024  # of a request to join or to leave, which has nothing to say
 DISK_SECONDS = 5.0  # before another try where the disk takes nothing
 NOT_NOW = 1.0  # before another try of a request that was not let wait
 
@@ -58,7 +59,7 @@ class ParticipantsResources:
         bodies: Bodies,
         limits: Limits,
         metrics: Metrics,
-        stopping: asyncio.Event,
+        stopping: Signal,
     ) -> None:
         self._sessions = sessions
         self._gate = gate
@@ -80,7 +81,7 @@ class ParticipantsResources:
         digest = stated_digest(request)
         who = self._gate.participant(request, live.running.setup, joined=False)
         with live.sending(who):
-            await whole_content(self._bodies, request, JOIN_BYTES, digest)
+            await whole_content(self._bodies, request, EMPTY_BYTES, digest)
             user = await live.deliver(live.running.join, who)
             described = await live.work(live.running.describe)
         return json_response(self._announcement(live, user, described["ends"]).to_json())
@@ -97,6 +98,21 @@ class ParticipantsResources:
             seconds_left=None if ends is None else max(0.0, ends - self._sessions.clock()),
             results=setup.results_for_participants,
         )
+
+    async def leave(self, request: Request) -> Response:
+        """POST .../leave: the participant sends nothing more; whoever has left, or is out, is told the same again.
+
+        Args:
+            request: with the path parameters `session` and `user`.
+        """
+        live, user = self._sessions.find(request), _user(request)
+        digest = stated_digest(request)
+        who = self._gate.participant(request, live.running.setup)
+        with live.sending(who):
+            await whole_content(self._bodies, request, EMPTY_BYTES, digest)
+            await _check_sender(live, who, user)
+            await live.deliver(live.running.leave, user)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
 
     # --- Answers ----------------------------------------------------------------------------------------------------
 
@@ -124,13 +140,14 @@ class ParticipantsResources:
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def _take(
-        self, request: Request, live: LiveSession, who: str | int, user: int, current: Round, digest: bytes
+        self, request: Request, live: LiveSession, who: Name, user: int, current: Round, digest: bytes
     ) -> str:
         running = live.running
 
         def admitted() -> Spool | None:
-            _check_user(live, who, user)
             return running.spool(user, current) if running.admit(user, current, digest) else None
+
+        await _check_sender(live, who, user)
 
         # What the session has already, or would refuse whatever it is, is not read.
         spool = await live.work(admitted)
@@ -150,7 +167,7 @@ class ParticipantsResources:
                 async with self._bodies.spool(request.scope, request.receive, largest, write, INLINE_BYTES):
                     if not compare_digest(spool.digest(), digest):
                         raise other_content()
-                    await live.deliver(running.deliver, user, current, spool)
+                    await live.take(user, current, spool)
             finally:
                 spool.discard()
         self._metrics.answer_bytes.labels(str(current)).inc(spool.size)
@@ -167,20 +184,23 @@ class ParticipantsResources:
         live, user = self._sessions.find(request), _user(request)
         after, wait = _after(request), _wait(request)
         who = self._gate.participant(request, live.running.setup)
-        await live.work(_check_user, live, who, user)
+        await _check_sender(live, who, user)
+        changed = live.changed  # before the look: what comes meanwhile ends the wait
+        if (answer := await self._answer_now(live, user, after)) is not None:
+            return answer
+        if not wait:
+            return _nothing(NOT_NOW)
         loop = asyncio.get_running_loop()
         until = loop.time() + min(wait, self._limits.poll_seconds)
-        with live.polling(user) as replaced:
-            async with _left(request) as left:
-                while True:
-                    changed = live.changed
-                    if (answer := await self._answer_now(live, user, after)) is not None:
-                        return answer
-                    if self._stopping.is_set() or replaced.is_set() or left.is_set():
-                        return _nothing(NOT_NOW)
-                    if loop.time() >= until:
-                        return _nothing(0.0 if wait else NOT_NOW)
-                    await _first_of(until - loop.time(), changed, replaced, left, self._stopping)
+        with live.polling(user) as replaced, _left(request) as left:
+            while not (self._stopping.is_set() or replaced.is_set() or left.is_set()):
+                if loop.time() >= until:
+                    return _nothing(0.0)
+                await first_of(until - loop.time(), changed, replaced, left, self._stopping)
+                changed = live.changed
+                if (answer := await self._answer_now(live, user, after)) is not None:
+                    return answer
+        return _nothing(NOT_NOW)
 
     async def _answer_now(self, live: LiveSession, user: int, after: Round | None) -> Response | None:
         opened = await live.work(live.running.opened, user, after)
@@ -191,11 +211,19 @@ class ParticipantsResources:
         return None
 
 
-def _check_user(live: LiveSession, who: str | int, user: int) -> None:
+def _check_user(live: LiveSession, who: Name, user: int) -> None:
     """Refuse a participant that speaks for another. It blocks."""
-    own = who if isinstance(who, int) else live.user_of(who)
+    own = live.user_of(who) if live.running.setup.roster is None else who
     if own != user:
         raise ServiceProblem(FORBIDDEN, f"you are not user {user} of this session")
+
+
+async def _check_sender(live: LiveSession, who: Name, user: int) -> None:
+    """The same without a thread, where it blocks nobody."""
+    if live.knows(who):
+        _check_user(live, who, user)
+    else:
+        await live.work(_check_user, live, who, user)
 
 
 def _user(request: Request) -> int:
@@ -231,7 +259,7 @@ def _check_content_type(request: Request) -> None:
     parsed = parse_media_type(request.headers.get("content-type", OCTETS))
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if parsed is None or parsed[0] != OCTETS or encoding != "identity":
-        raise ServiceProblem(NO_TYPE, f"Content-Type must be {OCTETS}, not compressed", status=415)
+        raise ServiceProblem(OTHER_TYPE, f"Content-Type must be {OCTETS}, not compressed")
 
 
 def _nothing(retry_after: float) -> Response:
@@ -249,10 +277,10 @@ def _disk_errors(session: str) -> Iterator[None]:
         raise ServiceProblem(str(Kind.BUSY), "the disk takes nothing now", retry_after=DISK_SECONDS) from None
 
 
-@asynccontextmanager
-async def _left(request: Request) -> AsyncIterator[asyncio.Event]:
-    """An event that is set once the peer has gone away."""
-    left = asyncio.Event()
+@contextmanager
+def _left(request: Request) -> Iterator[Signal]:
+    """A signal that is set once the peer has gone away."""
+    left = Signal()
 
     async def watch() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -263,16 +291,4 @@ async def _left(request: Request) -> AsyncIterator[asyncio.Event]:
     try:
         yield left
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-
-
-async def _first_of(seconds: float, *events: asyncio.Event) -> None:
-    """Wait until one of the events is set, or for so long."""
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waiting, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        watching.cancel()  # it ends by itself, and nobody needs to wait for that

@@ -8,7 +8,7 @@ goes on from the journals.
 import logging
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 from ...errors import SecAggError
 from ...http import logs
@@ -16,7 +16,14 @@ from ...http.addresses import bound
 from ...http.hangup import on_hangup
 from ...http.metrics_server import metrics_served
 from ...http.server import configured
-from ...http.serving import ReadyServer, allow_files, check_certificate, ignored_signals, listening_url
+from ...http.serving import (
+    ReadyServer,
+    allow_files,
+    check_certificate,
+    ignored_signals,
+    listening_url,
+    rare_collections,
+)
 from .config import Config
 from .coordinator import Coordinator
 
@@ -50,6 +57,7 @@ def serve(config: Config, announce: Callable[[str], None], listen: str | None = 
             on_hangup(lambda: _read_again(config, coordinator)),
             metrics_served(here, table.metrics, coordinator.metrics.text, coordinator.describe),
             ignored_signals(),
+            rare_collections(),
         ):
             server = _Server(config, coordinator, lambda: announce(url))
             server.run([sock])
@@ -79,7 +87,8 @@ def make_coordinator(config: Config, url: str) -> Coordinator:
 
 
 class _Server(ReadyServer):
-    """It lets go of those who wait for news before it waits for the requests under way."""
+    """It runs the coordinator for as long as it serves, and says in one line why that cannot be. When it stops, it lets
+    go of those who wait for news before it waits for the requests under way."""
 
     def __init__(self, config: Config, coordinator: Coordinator, ready: Callable[[], None]) -> None:
         table = config.server
@@ -87,7 +96,7 @@ class _Server(ReadyServer):
             configured(
                 coordinator,
                 config.bounds(),
-                lifespan="on",
+                lifespan="off",
                 timeout_graceful_shutdown=int(table.shutdown) or 1,
                 ssl_certfile=None if table.certificate is None else config.file(table.certificate),
                 ssl_keyfile=None if table.private_key is None else config.file(table.private_key),
@@ -95,11 +104,22 @@ class _Server(ReadyServer):
             ready,
         )
         self._coordinator = coordinator
+        self._running = AsyncExitStack()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        try:
+            await self._running.enter_async_context(self._coordinator.running())
+        except (SecAggError, OSError) as error:
+            self._failure, self.should_exit = error, True
+            return
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
         self._coordinator.let_go()
         await super().shutdown(sockets)
+        await self._running.aclose()
 
 
 def _read_again(config: Config, coordinator: Coordinator) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from secagg import Identity, Round
 from secagg.http.base64url import base64url, from_base64url
+from secagg.service import authentication
 from secagg.service.authentication import NO_PARAMS, NONCE_BYTES, RequestScope, Tokens, bearer, content_digest, sign
 from secagg.service.resources import (
     CONTENT_DIGEST,
@@ -143,6 +144,19 @@ def test_a_replayed_answer_changes_nothing(active: Table) -> None:
     assert wrong.status_code == 403  # and has not spent the nonce: who cannot sign spends nobody's
     assert party.request(None, nonce=nonce).status_code == 204
     assert party.answer(FIRST, answer, nonce=nonce).status_code == 401
+
+
+def test_a_participant_that_spends_many_nonces_makes_its_own_void_and_nobody_elses(
+    active: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(authentication, "SPENT_MAX", 3)
+    greedy, other = active.parties[:2]
+    kept_back = [party.fresh_nonce() for party in (greedy, other)]
+    for _ in range(5):
+        assert greedy.request(None).status_code == 204
+    assert other.request(None, nonce=kept_back[1]).status_code == 204
+    assert greedy.request(None, nonce=kept_back[0]).status_code == 401
+    assert greedy.request(None).status_code == 204  # by the nonce of that answer
 
 
 @pytest.mark.parametrize("nonce", [bytes(NONCE_BYTES), bytes(5), b"\xff" * NONCE_BYTES], ids=["zero", "short", "ones"])

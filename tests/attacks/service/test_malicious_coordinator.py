@@ -28,7 +28,6 @@ from secagg.protocol.messages import (
 from secagg.service.authentication import LABEL
 from secagg.service.participant import Contribution, Standing
 from secagg.service.policy import Policy, PolicyRefusal
-from secagg.service.refusals import Refused
 from secagg.service.resources import OCTETS, ROUND, ROUND_NAMES
 
 from ...support.coordinators import Kept
@@ -159,7 +158,8 @@ def test_a_participant_that_is_restarted_is_told_another_u3_in_vain(world: World
 
 
 def test_requests_of_two_sessions_cannot_be_mixed(world: World) -> None:
-    """Each of two sessions of the same users gets what the other's user 1 was to be told."""
+    """Each of two sessions of the same users gets what the other's user 1 was to be told. It leaves, and the others
+    have their sums without it."""
     sessions = [world.sites.create()[0] for _ in range(2)]
     seen: dict[str, Said] = {}
 
@@ -180,22 +180,20 @@ def test_requests_of_two_sessions_cannot_be_mixed(world: World) -> None:
         u, i = job
         try:
             with world.sites.participant(u, state=folders[i] / str(u)) as participant:
-                return participant.contribute(sessions[i], vector(u), timeout=20)
+                return participant.contribute(sessions[i], vector(u), timeout=200)
         except Exception as error:
             return error
 
-    for name in sessions:  # without user 1 the session has enough
-        assert world.kept.status(name)["status"] == "running"
     jobs = [(u, i) for u in (1,) for i in range(2)]
     rest = [(u, i) for u in (2, 3, 4) for i in range(2)]
     with ThreadPoolExecutor(8) as pool:
         waiting = [pool.submit(contribute, job) for job in rest]
         for outcome in pool.map(contribute, jobs):
             raised(outcome, RemoteProtocolError, "own keys")
-        for name in sessions:
-            abort(world, name)
         for each in waiting:
-            raised(each.result(), Refused, "enough of this")
+            contribution = each.result()
+            assert isinstance(contribution, Contribution), contribution
+            assert contribution.survivors == (2, 3, 4)
     assert world.liar.sent("/users/1/answers/share-keys") == []
 
 

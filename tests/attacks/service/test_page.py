@@ -180,6 +180,8 @@ def test_the_cookie_is_no_credential(onlooker: Onlooker) -> None:
     session = table.session
     asked: list[tuple[str, str, dict[str, Any]]] = [
         ("GET", SESSIONS, {}),
+        ("GET", "/metrics", {}),
+        ("GET", "/healthz/detail", {}),
         ("POST", SESSIONS, {"json": {"n": 3, "length": 2}}),
         ("GET", session_path(session), {}),
         ("GET", result_path(session), {}),

@@ -24,6 +24,7 @@ from secagg.service.authentication import (
     token_hash,
 )
 from secagg.service.coordinator import Coordinator, Limits
+from secagg.service.problems import TYPES, URN
 from secagg.service.resources import ROUND_NAMES
 
 URL = "https://secagg.example"
@@ -111,13 +112,13 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
 
 NAMED = [
     *(b"v1", b"sessions", b"one", b"two", b"three", b"join", b"users", b"1", b"request", b"answers", b"result", b"sum"),
-    *(b"abort", b"healthz", b"", b"..", b"%00", b"0", b"-1", b"4294967296"),
+    *(b"leave", b"roster", b"abort", b"healthz", b"", b"..", b"%00", b"0", b"-1", b"4294967296"),
     *(name.encode() for name in ROUND_NAMES.values()),
 ]
 PARTS = st.sampled_from(NAMED) | st.binary(max_size=6).map(lambda part: part.replace(b"/", b""))
 BELOW = [
     *(b"", b"/join", b"/abort", b"/result", b"/result/sum", b"/users/1/request"),
-    *(b"/users/1/answers/advertise-keys", b"/users/2/answers/unmasking"),
+    *(b"/users/1/answers/advertise-keys", b"/users/2/answers/unmasking", b"/users/1/leave", b"/roster"),
 ]
 SESSIONS = [b"/v1/sessions/" + name + below for name in (b"one", b"two", b"three", b"nowhere") for below in BELOW]
 WHOLE = st.sampled_from([b"/v1/sessions", b"/healthz", *SESSIONS])
@@ -166,7 +167,9 @@ def check(answer: Answer) -> None:
     assert len(answer.headers[b"secagg-nonce"]) > 40
     if answer.status >= 400 and answer.status != 499:
         assert answer.headers[b"content-type"] == MEDIA_TYPE.encode()
-        assert json.loads(answer.content)["status"] == answer.status
+        problem = json.loads(answer.content)
+        assert problem["status"] == answer.status
+        assert problem["type"].removeprefix(URN) in TYPES
 
 
 @settings(max_examples=250, deadline=None)
@@ -193,6 +196,8 @@ def test_what_a_stranger_sends_changes_nothing(
 @example(None, b"POST", b"/v1/sessions", b"", b'{"n": 3, "length": 2, "context": "\\ud800"}', OPERATOR)
 @example(None, b"POST", b"/v1/sessions", b"", b'{"n": 3, "length": 2, "label": "\\ud800"}', OPERATOR)
 @example(None, b"POST", b"/v1/sessions", b"", b'{"n": 1, "length": 2, "invited": ["\\ud800"]}', OPERATOR)
+@example(None, b"POST", b"/v1/sessions", b"", b'{"n": 1, "length": 2, "invited": [18446744073709551616]}', OPERATOR)
+@example(None, b"POST", b"/v1/sessions", b"", b'{"n": 1, "length": 2, "roster": {"\\ud800": "00"}}', OPERATOR)
 @example(None, b"POST", b"/v1/sessions/one/abort", b"", b'{"reason": "\\ud800"}', OPERATOR)
 def test_what_is_sent_by_those_who_may_is_answered(
     asked: Asked, data: st.DataObject | None, method: bytes, path: bytes, query: bytes, body: bytes, who: str

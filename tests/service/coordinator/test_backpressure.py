@@ -96,7 +96,9 @@ def test_contents_that_come_too_slowly(tmp_path: Path) -> None:
     with kept(tmp_path / "state", bounds=bounds) as here, ExitStack() as stack:
         table = seated(here)
         connection = begun(here, table.parties[0], FIRST, table.start()[1], stack)
-        assert connection.recv(1 << 12).startswith(b"HTTP/1.1 408")
+        refused = connection.recv(1 << 12)
+        assert refused.startswith(b"HTTP/1.1 408")
+        assert b'problem:too-slow"' in refused
 
 
 def test_long_contents_go_to_disk_and_count_as_such(tmp_path: Path) -> None:

@@ -101,6 +101,12 @@ def test_participants_are_a_list_of_names_and_hashes(tmp_path: Path) -> None:
     listed = tmp_path / "participants.txt"
     listed.write_text(f"# who\nada {'00' * 32}\n\nbo the second\t{'01' * 32}  # a name of three words\n")
     assert config.participants() == {"ada": bytes(32), "bo the second": bytes([1] * 32)}
+    listed.write_text(f'7 {"00" * 32}\n"7" {"01" * 32}\n18446744073709551615 {"02" * 32}\n')
+    assert list(config.participants()) == [7, "7", (1 << 64) - 1]
+    for bad in ("07", "18446744073709551616", '"7', '""', '"'):
+        listed.write_text(f"{bad} {'00' * 32}")
+        with pytest.raises(ConfigError, match=r"participants.txt, line 1: a (participant's number|name)"):
+            config.participants()
     for bad in (f"ada {'0' * 63}", "ada", f"{'00' * 32}", f"ada {'00' * 32}\nada {'01' * 32}"):
         listed.write_text(bad)
         with pytest.raises(ConfigError, match=r"participants.txt, line [12]"):

@@ -43,7 +43,7 @@ def test_it_works_under_a_prefix(tmp_path: Path, active: bool) -> None:
         assert table.parties[0].next(Round.UNMASKING).json() == {"status": "finished"}
         assert sum_of(here, table.session).tolist() == [10] * 5
         missing = here.http.get(f"{here.url}/v1/nothing")
-        assert (missing.status_code, problem_type(missing)) == (404, "about:blank")
+        assert (missing.status_code, problem_type(missing)) == (404, "no-resource")
         assert NONCE in missing.headers
 
 

@@ -1,8 +1,12 @@
 """Nobody keeps the others waiting: whatever is asked for, no callback of the event loop takes long."""
 
+import asyncio
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from secagg import Identity, Round
 from secagg.http.bounds import Bounds
@@ -11,7 +15,7 @@ from secagg.service.coordinator import Coordinator
 from secagg.service.resources import SESSIONS
 
 from ...support import bounded
-from ...support.coordinators import NAMES, Kept, seated, sum_of
+from ...support.coordinators import NAMES, Kept, kept, seated, sum_of
 
 CALLBACK_SECONDS = 0.05  # of the loop's own CPU time
 LONG = 1_000_000  # entries: 2 MB a message, 4 MB of the sum
@@ -37,3 +41,31 @@ def test_long_messages_long_sums_and_long_rosters(tmp_path: Path) -> None:
             assert len(here.status(created["session"])["waiting"]) == 2000
             assert len(here.http.get(here.url + SESSIONS, headers=here.headers).json()["sessions"]) == 2
     assert served.longest < CALLBACK_SECONDS
+
+
+def on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def test_answers_that_grow_with_the_users_are_written_on_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written, real = dict[str, bool](), json.dumps
+
+    def dumps(value: Any, **options: Any) -> str:
+        written.update(dict.fromkeys(value, on_a_loop()) if isinstance(value, dict) else {})
+        return real(value, **options)
+
+    with kept(tmp_path / "state") as here:
+        table = seated(here, active=True)
+        table.play()
+        assert table.parties[0].next(Round.UNMASKING).status_code == 200
+        monkeypatch.setattr(json, "dumps", dumps)
+        for path in ("", f"/{table.session}", f"/{table.session}/roster", f"/{table.session}/result"):
+            assert here.http.get(f"{here.url}{SESSIONS}{path}", headers=here.headers).status_code == 200
+    told = {name: written[name] for name in ("sessions", "rounds", "roster", "survivors")}
+    assert told == dict.fromkeys(told, False)

@@ -25,6 +25,7 @@ from secagg.service.coordinator.page.events import Events
 from secagg.service.coordinator.page.resources import STREAMS_MAX
 from secagg.service.coordinator.page.view import RANGES_MAX, ranges, users, view
 from secagg.service.coordinator.page.visits import VISIT_SECONDS, VISITS_MAX, Visits
+from secagg.service.coordinator.signals import Signal
 from secagg.service.deadlines import Deadlines
 from secagg.service.session import Session
 from secagg.service.setup import SessionSetup
@@ -264,6 +265,7 @@ def test_in_a_pause_no_token_is_looked_at_and_after_it_the_right_one_is_taken(tm
             assert problem_type(onlooker.sign_in("wrong")) == "forbidden"
         response = onlooker.sign_in()
         assert (response.status_code, response.headers["retry-after"]) == (429, "1")
+        assert problem_type(response) == "wrong-tokens"
         assert not onlooker.signed_in
         assert here.http.get(f"{here.url}/v1/sessions", headers=here.headers).status_code == 200  # is not kept out
         now[0] += 1
@@ -376,7 +378,7 @@ def test_a_stream_without_news_is_not_silent(tmp_path: Path) -> None:
     async def listen() -> list[str]:
         coordinator = Coordinator(tmp_path / "state", url="http://127.0.0.1", operator=token_hash(TOKEN))
         async with coordinator.running():
-            visits, stopping = Visits(), asyncio.Event()
+            visits, stopping = Visits(), Signal()
             visit = visits.find(visits.begin())
             assert visit is not None
             found = []
@@ -402,11 +404,12 @@ def test_ids_in_ranges() -> None:
 def test_who_left_is_gone_and_who_never_answered_is_late() -> None:
     described = {
         "rounds": {"AdvertiseKeys": [1, 2, 3, 4, 5], "ShareKeys": [1, 2, 3]},
-        "joined": [1, 2, 3, 4, 5, 6, 7],
+        "joined": [1, 2, 3, 4, 5, 6, 7, 8],
         "answered": [1],
         "waiting": [2],
         "late": [4, 6],
         "not_needed": [7],
+        "left": [8],
         "faulty": [3, 5],
     }
     assert users(described) == {
@@ -415,7 +418,7 @@ def test_who_left_is_gone_and_who_never_answered_is_late() -> None:
         "waiting": [2],
         "late": [6],
         "not_needed": [7],
-        "gone": [4],
+        "gone": [4, 8],
         "faulty": [3, 5],
     }
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import ssl
 import subprocess
@@ -14,15 +15,15 @@ from typing import Any
 import httpx
 import pytest
 
+from bench.certificates import write_certificate
 from secagg import Round
 from secagg.cli.service.serve import CONFIG, PARTICIPANTS, TOKEN, TOKENS
 from secagg.service.authentication import make_token, token_hash
 from secagg.service.coordinator import Coordinator
 from secagg.service.resources import SESSIONS
 
-from ...support.certificates import write_certificate
 from ...support.commands import Command
-from ...support.coordinators import NAMES, PATIENCE, Kept, Party, process, seated, sum_of
+from ...support.coordinators import NAMES, PATIENCE, Kept, Party, free_ports, process, seated, sum_of
 from ...support.onlooker import Onlooker, until
 
 serve = Command("serve")
@@ -130,20 +131,48 @@ def test_a_server_that_stops_keeps_nobody_waiting(tmp_path: Path) -> None:
     with process("--config", config) as (url, running):
         here = client_of(tmp_path / "c", url)
         table = seated(here)
-        metrics = url + "/metrics"
         with httpx.Client(timeout=PATIENCE) as waiting:
             party = replace(table.parties[0], kept=replace(here, http=waiting))
             with ThreadPoolExecutor() as pool:
                 future = pool.submit(party.request, FIRST, 20.0)
                 until = time.monotonic() + PATIENCE
-                while "secagg_service_waiting_polls 1.0" not in here.http.get(metrics).text:
+                shown = ""
+                while "secagg_service_waiting_polls 1.0" not in shown:
                     assert time.monotonic() < until
+                    shown = here.http.get(url + "/metrics", headers=here.headers).text
                 running.send_signal(signal.SIGTERM)
                 response = future.result(PATIENCE)
         assert response.status_code == 204
         _, errors = running.communicate(timeout=PATIENCE)
         assert running.returncode == 0, errors
         here.http.close()
+
+
+def test_a_monitor_with_an_address_of_its_own(tmp_path: Path) -> None:
+    """There numbers and health are open, and on the coordinator's own address they are not at all."""
+    config, port = set_up(tmp_path / "c"), free_ports(1)[0]
+    edit(config, {'# metrics = "127.0.0.1:9100"': f'metrics = "127.0.0.1:{port}"'})
+    with process("--config", config) as (url, _):
+        here = client_of(tmp_path / "c", url)
+        with here.http:
+            here.create(n=4, length=3)
+            monitor = f"http://127.0.0.1:{port}"
+            assert 'secagg_service_sessions{status="running"} 1.0' in here.http.get(f"{monitor}/metrics").text
+            assert here.http.get(f"{monitor}/healthz/detail").json()["status"] == "ok"
+            for path in ("/metrics", "/healthz/detail"):
+                assert here.http.get(url + path, headers=here.headers).status_code == 404
+            assert here.http.get(monitor + SESSIONS, headers=here.headers).status_code == 404
+
+
+def test_what_cannot_be_started_is_said_in_one_line(tmp_path: Path) -> None:
+    """A folder that another coordinator uses, or that is none."""
+    config = set_up(tmp_path / "c")
+    edit(config, {'level = "info"': 'level = "error"'})
+    with process("--config", config):
+        assert serve.refused("--config", config).endswith("state is used by another coordinator")
+    shutil.rmtree(tmp_path / "c" / "state")
+    (tmp_path / "c" / "state").touch()
+    assert "state" in serve.refused("--config", config)
 
 
 def test_participants_are_read_again_on_a_hangup(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from ...problems import ServiceProblem
 from ...running import RunningSession
 from ..live import LiveSession
 from ..sessions import Sessions
+from ..signals import Signal
 from .view import view
 from .visits import Visit, Visits
 
@@ -41,7 +42,7 @@ class Events:
     """
 
     def __init__(
-        self, sessions: Sessions, visits: Visits, stopping: asyncio.Event, pace: float = PACE, beat: float = BEAT
+        self, sessions: Sessions, visits: Visits, stopping: Signal, pace: float = PACE, beat: float = BEAT
     ) -> None:
         self._sessions = sessions
         self._visits = visits

@@ -7,7 +7,6 @@ DELETE /page/visit   sign out
 GET    /page/events  what the page shows, as it changes
 """
 
-import asyncio
 import json
 import logging
 import os
@@ -22,13 +21,13 @@ from starlette.routing import Route
 
 from ....http.bodies import Bodies
 from ....http.capacity import Capacity
-from ....http.problems import NO_TYPE
 from ....http.urls import parse_server_url
-from ...problems import FORBIDDEN, MALFORMED, UNAUTHENTICATED, ServiceProblem
-from ..common import answering, json_response, whole_content
+from ...problems import FORBIDDEN, MALFORMED, UNAUTHENTICATED, WRONG_TOKENS, ServiceProblem
+from ..common import Answering, json_response, whole_content
 from ..gate import Gate
 from ..metrics import Metrics
 from ..sessions import Sessions
+from ..signals import Signal
 from .attempts import Attempts
 from .document import OWN_HEADERS, load
 from .events import Events, EventStream
@@ -63,7 +62,7 @@ class PageResources:
         gate: Gate,
         bodies: Bodies,
         url: str,
-        stopping: asyncio.Event,
+        stopping: Signal,
         clock: Callable[[], float] = time.monotonic,
         rand: Callable[[int], bytes] = os.urandom,
     ) -> None:
@@ -83,9 +82,9 @@ class PageResources:
             metrics: counts requests.
         """
         return [
-            Route("/", answering(metrics, "page", self.page), methods=["GET"]),
-            Route("/page/events", answering(metrics, "page-events", self.events), methods=["GET"]),
-            Route("/page/visit", answering(metrics, "page-visit", self.visit), methods=["GET", "POST", "DELETE"]),
+            Route("/", Answering(metrics, "page", self.page), methods=["GET"]),
+            Route("/page/events", Answering(metrics, "page-events", self.events), methods=["GET"]),
+            Route("/page/visit", Answering(metrics, "page-visit", self.visit), methods=["GET", "POST", "DELETE"]),
         ]
 
     async def page(self, request: Request) -> Response:
@@ -137,7 +136,7 @@ class PageResources:
         # Nothing is awaited from here on: tokens that come at once are looked at one after the other.
         pause = self._attempts.pause(address)
         if pause > 0:
-            raise ServiceProblem(NO_TYPE, "too many wrong tokens: wait a little", status=429, retry_after=pause)
+            raise ServiceProblem(WRONG_TOKENS, "too many wrong tokens: wait a little", retry_after=pause)
         if not self._gate.is_operators_token(token):
             self._attempts.wrong(address)
             log.warning("a wrong token was typed on the page")

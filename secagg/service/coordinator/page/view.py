@@ -32,20 +32,20 @@ def view(setup: SessionSetup, described: dict[str, Any]) -> dict[str, Any]:
 
 
 def users(described: dict[str, Any]) -> dict[str, list[int]]:
-    """Ids by what has become of them. Who left after an answer is gone; who gave none in time is late.
+    """Ids by what has become of them. Who left, by a word or after an answer, is gone; who gave none in time is late.
 
     Args:
         described: how the session stands.
     """
     before = {user for answered in described["rounds"].values() for user in answered}
-    late, not_needed, faulty = (set(described[key]) for key in ("late", "not_needed", "faulty"))
+    late, not_needed, left, faulty = (set(described[key]) for key in ("late", "not_needed", "left", "faulty"))
     states = {
-        "in": set(described["joined"]) - late - not_needed - faulty,
+        "in": set(described["joined"]) - late - not_needed - left - faulty,
         "answered": set(described["answered"]),
         "waiting": set(described["waiting"]),
         "late": late - before,
         "not_needed": not_needed,
-        "gone": late & before,
+        "gone": late & before | left,
         "faulty": faulty,
     }
     return {state: sorted(ids) for state, ids in states.items()}
