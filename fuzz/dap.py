@@ -9,7 +9,7 @@ from functools import partial
 from secagg import LocalProtocolError, RemoteProtocolError
 from secagg.codec import Struct
 from secagg.dap import messages as m
-from secagg.dap.dialect import DAP_09
+from secagg.dap.dialect import DAP_09, DIALECTS
 from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dap.problems import DapProblem, from_response, to_document
 from secagg.dap.reports import choose_config, decode_upload, encode_upload
@@ -50,8 +50,8 @@ REQUEST = m.CollectionJobReq(
 SHARE = m.ReportShare(METADATA, b"public share", CIPHERTEXT)
 INIT = m.VerifyInit(SHARE, b"verifier share")
 BATCH = m.AggregationJobExtension(m.LEADER_SELECTED_BATCH_ID, bytes(32))
-RESPONSES = (m.VerifyResp(ID, b"payload"), m.VerifyResp(ID, None), m.VerifyResp(ID, m.ReportError.REPORT_DROPPED))
-STATUS = m.ReportUploadStatus(ID, m.ReportError.OUTDATED_CONFIG)
+RESPONSES = (m.VerifyResp(ID, b"payload"), m.VerifyResp(ID, None), m.VerifyResp(ID, 3))
+STATUS = m.ReportUploadStatus(ID, 11)
 PROBLEM = DapProblem("unsupportedExtension", "extension 23", task_id=TASK_ID, unsupported_extensions=[23])
 
 SAMPLES: list[Struct] = [
@@ -99,10 +99,12 @@ def takes_struct(kind: type[Struct], data: bytes) -> bool:
 def takes_task(data: bytes) -> bool:
     """A configuration that nobody can honour makes no task, and says why by one of two errors."""
     try:
-        task = Task(TASK_ID, m.TaskConfiguration.decode(data))
+        configuration = m.TaskConfiguration.decode(data)
+        task = Task(TASK_ID, configuration)
     except (LocalProtocolError, RemoteProtocolError):
         return False
     assert task.encoded == data
+    assert task.dialect in DIALECTS.values()
     assert task.leader_url
     assert task.helper_url
     return True

@@ -1,58 +1,178 @@
-"""What Clients speak: draft-ietf-ppm-dap-18, or the older DAP-09 that Clients in the field upload by.
+"""What the parties of a task speak: draft-ietf-ppm-dap-19, or draft 18, or DAP-09 as far as Clients go.
 
-Aggregators and Collector speak draft 18 among themselves in any case. A task of another dialect states it in a task
-extension, so that both Aggregators and the Collector have it; its Clients see no task configuration.
+Each draft is a row of DIALECTS, and what differs between drafts is read from it. A new draft that changes no message is
+a new row; `DEFAULT` says which one new tasks speak.
+
+The dialect of a task is in its parties' files and in the Aggregators' stores. Where it says what Clients alone speak,
+the task states it in a task extension: their Aggregators and Collector speak draft 18 among themselves.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ..errors import LocalProtocolError
 from ..vdaf import DRAFT_08, DRAFT_20, Draft
+from .messages import ReportError as Error
 
 DIALECT_EXTENSION = 0xFD00  # a task extension of this package; its data is the dialect's tag
 
 
 @dataclass(frozen=True)
-class Dialect:
-    """One draft's upload path.
+class Reasons:
+    """The errors of reports that drafts do not agree on (sections 4.4.2.2, 4.5.3.3 and 4.5.3.4).
 
     Attributes:
-        tag: the version in info strings and, in draft 18, in the VDAF's context.
+        before_interval: the report's time is before the task interval.
+        after_interval: the report's time is after the task interval.
+        unknown_extension: the report has a public extension that is not known here.
+        unknown_config: the input share is sealed under an HPKE configuration that is not known here.
+    """
+
+    before_interval: Error
+    after_interval: Error
+    unknown_extension: Error
+    unknown_config: Error
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One draft, or one draft's upload path.
+
+    Attributes:
+        tag: the version in the info strings of input shares and in the VDAF's context.
+        aggregators_tag: the version in the info strings of aggregate shares: what Aggregators and Collector speak among
+            themselves.
         vdaf: the draft of the VDAF that Clients shard with.
+        in_configuration: whether a task extension states the dialect.
         binds_task: whether input shares are bound to the task configuration, and the VDAF's context to the task.
+        empty_task_info: whether task_info may be empty.
         public_extensions: whether report metadata has them.
         in_seconds: whether times of reports are in seconds, else in the task's time_precision.
         upload_method: HTTP method of an upload.
         upload_media_type: of a request with reports: several, or only one (`bulk`).
         bulk: whether a request holds any number of reports.
         hpke_config_list_media_type: of the answer to GET hpke_config, compared letter by letter by some Clients.
+        report_errors: the errors of reports in the order of their numbers, which begin with 1.
+        at_upload: the errors that the Leader answers an upload with.
+        in_job: the errors in an aggregation job.
+        unknown_key: the error of each report in a job under an unknown verification key; None if that fails the job.
     """
 
     tag: bytes
+    aggregators_tag: bytes
     vdaf: Draft
+    in_configuration: bool
     binds_task: bool
+    empty_task_info: bool
     public_extensions: bool
     in_seconds: bool
     upload_method: str
     upload_media_type: str
     bulk: bool
     hpke_config_list_media_type: str
+    report_errors: tuple[Error, ...]
+    at_upload: Reasons
+    in_job: Reasons
+    unknown_key: Error | None
+
+    @property
+    def name(self) -> str:
+        """Of the dialect, as people and files write it: its tag."""
+        return self.tag.decode("ascii")
+
+    def error_number(self, error: Error) -> int:
+        """The number that stands for an error in messages.
+
+        Args:
+            error: one that the draft has.
+        """
+        return self.report_errors.index(error) + 1
+
+    def report_error(self, number: int) -> Error:
+        """The error that a number stands for; others may use numbers that are registered later (section 10).
+
+        Args:
+            number: 1 to 255.
+        """
+        return self.report_errors[number - 1] if number <= len(self.report_errors) else Error(f"unknown_{number}")
 
 
-DAP_18 = Dialect(
-    tag=b"dap-18",
+_COMMON = (
+    Error.BATCH_COLLECTED,
+    Error.REPORT_REPLAYED,
+    Error.REPORT_DROPPED,
+    Error.HPKE_UNKNOWN_CONFIG_ID,
+    Error.HPKE_DECRYPT_ERROR,
+    Error.VDAF_VERIFY_ERROR,
+)
+
+DAP_19 = Dialect(
+    tag=b"dap-19",
+    aggregators_tag=b"dap-19",
     vdaf=DRAFT_20,
+    in_configuration=False,
     binds_task=True,
+    empty_task_info=True,
     public_extensions=True,
     in_seconds=False,
     upload_method="POST",
     upload_media_type="application/ppm-dap;message=upload-req",
     bulk=True,
     hpke_config_list_media_type="application/ppm-dap;message=hpke-config-list",
+    report_errors=(
+        *_COMMON,
+        Error.INVALID_MESSAGE,
+        Error.REPORT_TOO_EARLY,
+        Error.UNKNOWN_VERIFICATION_KEY_ID,
+        Error.UNSUPPORTED_EXTENSION,
+    ),
+    at_upload=Reasons(
+        before_interval=Error.REPORT_DROPPED,
+        after_interval=Error.REPORT_DROPPED,
+        unknown_extension=Error.UNSUPPORTED_EXTENSION,
+        unknown_config=Error.HPKE_UNKNOWN_CONFIG_ID,
+    ),
+    in_job=Reasons(
+        before_interval=Error.REPORT_DROPPED,
+        after_interval=Error.REPORT_DROPPED,
+        unknown_extension=Error.INVALID_MESSAGE,
+        unknown_config=Error.HPKE_UNKNOWN_CONFIG_ID,
+    ),
+    unknown_key=Error.UNKNOWN_VERIFICATION_KEY_ID,
 )
 
-DAP_09 = Dialect(
+DAP_18 = replace(
+    DAP_19,
+    tag=b"dap-18",
+    aggregators_tag=b"dap-18",
+    empty_task_info=False,
+    report_errors=(
+        *_COMMON,
+        Error.TASK_EXPIRED,
+        Error.INVALID_MESSAGE,
+        Error.REPORT_TOO_EARLY,
+        Error.TASK_NOT_STARTED,
+        Error.OUTDATED_CONFIG,
+    ),
+    at_upload=Reasons(
+        before_interval=Error.REPORT_DROPPED,
+        after_interval=Error.REPORT_DROPPED,
+        unknown_extension=Error.INVALID_MESSAGE,
+        unknown_config=Error.OUTDATED_CONFIG,
+    ),
+    in_job=Reasons(
+        before_interval=Error.TASK_NOT_STARTED,
+        after_interval=Error.TASK_EXPIRED,
+        unknown_extension=Error.INVALID_MESSAGE,
+        unknown_config=Error.HPKE_DECRYPT_ERROR,
+    ),
+    unknown_key=None,
+)
+
+DAP_09 = replace(
+    DAP_18,
     tag=b"dap-09",
     vdaf=DRAFT_08,
+    in_configuration=True,
     binds_task=False,
     public_extensions=False,
     in_seconds=True,
@@ -62,4 +182,25 @@ DAP_09 = Dialect(
     hpke_config_list_media_type="application/dap-hpke-config-list",
 )
 
-DIALECTS = {dialect.tag: dialect for dialect in (DAP_18, DAP_09)}
+DIALECTS = {dialect.name: dialect for dialect in (DAP_19, DAP_18, DAP_09)}
+
+
+def find_dialect(name: str) -> Dialect:
+    """The dialect of this name.
+
+    Args:
+        name: such as `dap-19`.
+
+    Raises:
+        LocalProtocolError: this program does not have it.
+    """
+    if name not in DIALECTS:
+        raise LocalProtocolError(f"dialect {name!r} is not supported: use a newer program")
+    return DIALECTS[name]
+
+
+DEFAULT = DAP_19
+"""What new tasks speak."""
+
+UNNAMED = DAP_18
+"""What a task speaks whose file or row in a store names no dialect: it was made before these did."""

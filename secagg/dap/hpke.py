@@ -1,20 +1,24 @@
 """HPKE (RFC 9180) in base mode, one message a key, with one suite: X25519, HKDF-SHA256 and AES-128-GCM.
 
-An opening is one X25519 exchange and little else. `cryptography` holds the GIL meanwhile: more threads gain nothing,
-more processes do.
+An opening is one X25519 exchange and little else. Those of a batch are made several at a time by the kernels, where
+they are in use (`secagg.x25519`), and so are the keys that follow from them; the GIL is free meanwhile. `cryptography`
+makes single ones, and holds it.
 """
 
 import hmac
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Self
 
+import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from .. import _kernels, x25519
+from ..codec import Octets
 from ..errors import LocalProtocolError, SecAggError, require
 
 Rand = Callable[[int], bytes]  # that many random bytes
@@ -28,6 +32,7 @@ _SUITE = (KEM_X25519_HKDF_SHA256, KDF_HKDF_SHA256, AEAD_AES_128_GCM)
 _KEM_LABEL = b"HPKE-v1" + b"KEM" + _SUITE[0].to_bytes(2, "big")
 _HPKE_LABEL = b"HPKE-v1" + b"HPKE" + b"".join(identifier.to_bytes(2, "big") for identifier in _SUITE)
 _MODE_BASE = b"\0"
+_SMALL_ORDER = "the X25519 public key is a point of small order: use another key"
 
 
 class HpkeError(SecAggError):
@@ -85,8 +90,7 @@ class PrivateKey:
         Raises:
             LocalProtocolError: there are not 32 bytes.
         """
-        require(len(private_bytes) == KEY_BYTES, f"an X25519 private key must have 32 bytes, got {len(private_bytes)}")
-        key = X25519PrivateKey.from_private_bytes(private_bytes)
+        key = X25519PrivateKey.from_private_bytes(_checked(private_bytes))
         return cls(key, key.public_key().public_bytes_raw())
 
     @property
@@ -126,20 +130,36 @@ class PrivateKey:
             LocalProtocolError: the sequences' lengths differ.
         """
         require(len(encs) == len(aads) == len(ciphertexts), "encs, aads and ciphertexts must have the same length")
-        context = _context(info)
-        messages = zip(encs, aads, ciphertexts, strict=True)
-        return [self._open(enc, context, aad, ciphertext) for enc, aad, ciphertext in messages]
+        context, messages = _context(info), list(zip(encs, aads, ciphertexts, strict=True))
+        if not x25519.pays(len(messages)):
+            return [self._open(enc, context, aad, ciphertext) for enc, aad, ciphertext in messages]
+        keys = self._message_keys(encs, context)
+        opened = [_decrypted(key, aad, ciphertext) for key, (_, aad, ciphertext) in zip(keys, messages, strict=True)]
+
+        # Accept or reject is an oracle, so that a kernel's fault must not decide: OpenSSL has a second look.
+        for key, enc, plaintext in zip(keys, encs, opened, strict=True):
+            if plaintext is None and not _are_equal(key, self._message_key(enc, context)):
+                x25519.LIVE.disagreed()
+                return self.open_batch(encs, info, aads, ciphertexts)
+        return opened
 
     def _open(self, enc: bytes, context: bytes, aad: bytes, ciphertext: bytes) -> bytes | None:
+        return _decrypted(self._message_key(enc, context), aad, ciphertext)
+
+    def _message_key(self, enc: bytes, context: bytes) -> bytes | None:
+        """The key of a message, by OpenSSL; None if `enc` is no public key."""
         try:
             dh = self._key.exchange(X25519PublicKey.from_public_bytes(enc))
         except ValueError:  # not 32 bytes, or a point of small order, with which every exchange gives zeros
             return None
-        aead, nonce = _key_schedule(dh, enc + self.public_bytes, context)
-        try:
-            return aead.decrypt(nonce, ciphertext, aad)
-        except InvalidTag:
-            return None
+        return _key_schedule(dh, enc + self.public_bytes, context)
+
+    def _message_keys(self, encs: Sequence[bytes], context: bytes) -> list[bytes | None]:
+        """`_message_key` of each, by the kernels. What has not 32 bytes counts as zeros, a point of small order."""
+        points = _rows(enc if len(enc) == KEY_BYTES else bytes(KEY_BYTES) for enc in encs)
+        dhs, valid = x25519.exchange_all(_rows([self.private_bytes]), points)
+        keys = _key_schedules(dhs, _beside(points, self.public_bytes), context)
+        return [key.tobytes() if ok else None for key, ok in zip(keys, valid, strict=True)]
 
 
 def seal(
@@ -179,25 +199,83 @@ def seal_batch(
     """
     require(len(public_key) == KEY_BYTES, f"an X25519 public key must have 32 bytes, got {len(public_key)}")
     require(len(aads) == len(plaintexts), "aads and plaintexts must have the same length")
-    recipient, context, sealed = X25519PublicKey.from_public_bytes(public_key), _context(info), []
-    for aad, plaintext in zip(aads, plaintexts, strict=True):
-        ephemeral = PrivateKey.generate(rand)
+    context, secrets = _context(info), [_drawn(rand) for _ in plaintexts]
+    encapsulated = _encapsulated if x25519.pays(len(secrets)) else _encapsulated_by_openssl
+    rows = zip(encapsulated(public_key, secrets, context), aads, plaintexts, strict=True)
+    return [(enc, AESGCM(key[:16]).encrypt(key[16:], plaintext, aad)) for (enc, key), aad, plaintext in rows]
+
+
+def _drawn(rand: Rand) -> bytes:
+    """A private key."""
+    return _checked(rand(KEY_BYTES))
+
+
+def _checked(private_bytes: bytes) -> bytes:
+    require(len(private_bytes) == KEY_BYTES, f"an X25519 private key must have 32 bytes, got {len(private_bytes)}")
+    return private_bytes
+
+
+def _encapsulated(public_key: bytes, secrets: Sequence[bytes], context: bytes) -> list[tuple[bytes, bytes]]:
+    """The encapsulated key and the message's key of each ephemeral private key, by the kernels."""
+    ephemeral = _rows(secrets)
+    dhs, valid = x25519.exchange_all(ephemeral, _rows([public_key]))
+    require(bool(valid.all()), _SMALL_ORDER)
+    encs = x25519.public_keys(ephemeral)
+    keys = _key_schedules(dhs, _beside(encs, public_key), context)
+    return [(enc.tobytes(), key.tobytes()) for enc, key in zip(encs, keys, strict=True)]
+
+
+def _encapsulated_by_openssl(public_key: bytes, secrets: Sequence[bytes], context: bytes) -> list[tuple[bytes, bytes]]:
+    recipient, made = X25519PublicKey.from_public_bytes(public_key), []
+    for secret in secrets:
+        ephemeral = PrivateKey.from_bytes(secret)
         try:
             dh = ephemeral._key.exchange(recipient)
         except ValueError:
-            raise LocalProtocolError("the X25519 public key is a point of small order: use another key") from None
-        aead, nonce = _key_schedule(dh, ephemeral.public_bytes + public_key, context)
-        sealed.append((ephemeral.public_bytes, aead.encrypt(nonce, plaintext, aad)))
-    return sealed
+            raise LocalProtocolError(_SMALL_ORDER) from None
+        enc = ephemeral.public_bytes
+        made.append((enc, _key_schedule(dh, enc + public_key, context)))
+    return made
 
 
-def _key_schedule(dh: bytes, kem_context: bytes, context: bytes) -> tuple[AESGCM, bytes]:
-    """The cipher and the nonce of the first message (sections 4.1 and 5.1); there is no second."""
+def _decrypted(key: bytes | None, aad: bytes, ciphertext: bytes) -> bytes | None:
+    """None if there is no key, or if the ciphertext was not made with it."""
+    if key is None:
+        return None
+    try:
+        return AESGCM(key[:16]).decrypt(key[16:], ciphertext, aad)
+    except InvalidTag:
+        return None
+
+
+def _are_equal(key: bytes | None, other: bytes | None) -> bool:
+    return hmac.compare_digest(key or b"", other or b"")
+
+
+# --- Key schedule (sections 4.1 and 5.1): key, 16 bytes, and nonce, 12, of the first message; there is no second
+
+
+def _key_schedule(dh: bytes, kem_context: bytes, context: bytes) -> bytes:
+    """Of one exchange, by OpenSSL."""
     prk = _extract(b"", _KEM_LABEL, b"eae_prk", dh)
     shared_secret = _expand(prk, _KEM_LABEL, b"shared_secret", kem_context, 32)
     secret = _extract(shared_secret, _HPKE_LABEL, b"secret", b"")
     key = _expand(secret, _HPKE_LABEL, b"key", context, 16)
-    return AESGCM(key), _expand(secret, _HPKE_LABEL, b"base_nonce", context, 12)
+    return key + _expand(secret, _HPKE_LABEL, b"base_nonce", context, 12)
+
+
+def _key_schedules(dhs: Octets, kem_contexts: Octets, context: bytes) -> Octets:
+    """`_key_schedule` of dhs[n, 32] and kem_contexts[n, 64], by the kernel: uint8[n, 28]. Extract and Expand are one
+    call of it."""
+    n = len(dhs)
+    shared_secrets, keys, nonces = (np.empty((n, size), np.uint8) for size in (32, 16, 12))
+    info = _expanded(_KEM_LABEL, b"shared_secret", b"", 32)
+    _kernels.hkdf_sha256(shared_secrets, _beside(_KEM_LABEL + b"eae_prk", dhs), _beside(info, kem_contexts))
+    ikm = np.repeat(_rows([_HPKE_LABEL + b"secret"]), n, axis=0)
+    for out, label in ((keys, b"key"), (nonces, b"base_nonce")):
+        info = _expanded(_HPKE_LABEL, label, context, out.shape[1])
+        _kernels.hkdf_sha256_salted(out, shared_secrets, ikm, np.repeat(_rows([info]), n, axis=0))
+    return np.concatenate([keys, nonces], axis=1)
 
 
 @lru_cache(maxsize=64)  # a deployment has a handful of info strings
@@ -214,4 +292,22 @@ def _extract(salt: bytes, suite: bytes, label: bytes, ikm: bytes) -> bytes:
 
 def _expand(prk: bytes, suite: bytes, label: bytes, info: bytes, length: int) -> bytes:
     """LabeledExpand of up to 32 bytes, for which one block of HKDF is enough."""
-    return hmac.digest(prk, length.to_bytes(2, "big") + suite + label + info + b"\1", "sha256")[:length]
+    return hmac.digest(prk, _expanded(suite, label, info, length) + b"\1", "sha256")[:length]
+
+
+def _expanded(suite: bytes, label: bytes, info: bytes, length: int) -> bytes:
+    """LabeledExpand's info for HKDF."""
+    return length.to_bytes(2, "big") + suite + label + info
+
+
+def _rows(values: Iterable[bytes]) -> Octets:
+    """Values of one size, uint8[n, size]; there is one at least."""
+    rows = list(values)
+    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1)
+
+
+def _beside(left: Octets | bytes, right: Octets | bytes) -> Octets:
+    """The rows of both, side by side; what is bytes stands in each row."""
+    n = max(len(each) for each in (left, right) if isinstance(each, np.ndarray))
+    parts = [np.repeat(_rows([each]), n, axis=0) if isinstance(each, bytes) else each for each in (left, right)]
+    return np.concatenate(parts, axis=1)

@@ -1,11 +1,11 @@
-"""The messages of draft-ietf-ppm-dap-18, under the draft's names.
+"""The messages of draft-ietf-ppm-dap-19, under the draft's names.
 
 Times and durations are counted in the task's `time_precision`. `dialect` has what other dialects encode differently.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from hashlib import sha256
 from itertools import pairwise
 from typing import Annotated, Protocol, TypeAlias
@@ -33,31 +33,47 @@ class Role(IntEnum):
     HELPER = 3
 
 
-class ReportError(IntEnum):
+class ReportError(StrEnum):
     """Why one report is refused, by the Leader at upload or by an Aggregator in a job (section 4.1).
 
-    Others may use codes that are registered later (section 10): these are `UNKNOWN_12` and the like.
+    Drafts number them differently, and not every draft has all: see `secagg.dap.dialect`. Others may use numbers that
+    are registered later (section 10): these are `unknown_12` and the like.
     """
 
-    BATCH_COLLECTED = 1
-    REPORT_REPLAYED = 2
-    REPORT_DROPPED = 3
-    HPKE_UNKNOWN_CONFIG_ID = 4
-    HPKE_DECRYPT_ERROR = 5
-    VDAF_VERIFY_ERROR = 6
-    TASK_EXPIRED = 7
-    INVALID_MESSAGE = 8
-    REPORT_TOO_EARLY = 9
-    TASK_NOT_STARTED = 10
-    OUTDATED_CONFIG = 11
+    BATCH_COLLECTED = "batch_collected"
+    REPORT_REPLAYED = "report_replayed"
+    REPORT_DROPPED = "report_dropped"
+    HPKE_UNKNOWN_CONFIG_ID = "hpke_unknown_config_id"
+    HPKE_DECRYPT_ERROR = "hpke_decrypt_error"
+    VDAF_VERIFY_ERROR = "vdaf_verify_error"
+    INVALID_MESSAGE = "invalid_message"
+    REPORT_TOO_EARLY = "report_too_early"
+    UNKNOWN_VERIFICATION_KEY_ID = "unknown_verification_key_id"
+    UNSUPPORTED_EXTENSION = "unsupported_extension"
+    # These three are draft 18's.
+    TASK_EXPIRED = "task_expired"
+    TASK_NOT_STARTED = "task_not_started"
+    OUTDATED_CONFIG = "outdated_config"
 
     @classmethod
     def _missing_(cls, value: object) -> "ReportError | None":
-        if not isinstance(value, int) or not 0 < value < 256:
+        if not isinstance(value, str) or value not in _UNKNOWN:
             return None
-        unknown = int.__new__(cls, value)
-        unknown._name_, unknown._value_ = f"UNKNOWN_{value}", value
+        unknown = str.__new__(cls, value)
+        unknown._name_, unknown._value_ = value.upper(), value
         return unknown
+
+
+_UNKNOWN = {f"unknown_{number}" for number in range(1, 256)}
+
+
+def _error_number(number: int) -> int:
+    if number == 0:
+        raise ValueError("0 is no report error")
+    return number
+
+
+ERROR_NUMBER = UInt(1, _error_number)
 
 
 class BatchMode(IntEnum):
@@ -172,7 +188,7 @@ class TaskConfiguration(Struct):
     """What all parties of a task agree on (section 4.2).
 
     Attributes:
-        task_info: what tells the task from others, 1 to 255 bytes.
+        task_info: what tells the task from others, 0 to 255 bytes.
         leader_aggregator_endpoint: the Leader's URL, ASCII.
         helper_aggregator_endpoint: the Helper's URL, ASCII.
         time_precision: the unit of all times of the task, in seconds.
@@ -184,7 +200,7 @@ class TaskConfiguration(Struct):
         extensions: in strictly increasing order of their type.
     """
 
-    task_info: Annotated[bytes, Opaque(1, min_bytes=1)]
+    task_info: Annotated[bytes, Opaque(1)]
     leader_aggregator_endpoint: Annotated[bytes, URL]
     helper_aggregator_endpoint: Annotated[bytes, URL]
     time_precision: Annotated[int, UInt(8)]
@@ -266,11 +282,11 @@ class ReportUploadStatus(Struct):
 
     Attributes:
         id: the report's ID.
-        error: the reason.
+        error: the number of the ReportError in the task's dialect.
     """
 
     id: Annotated[bytes, REPORT_ID]
-    error: Annotated[ReportError, UInt(1, ReportError)]
+    error: Annotated[int, ERROR_NUMBER]
 
 
 @dataclass(frozen=True, repr=False)
@@ -314,6 +330,7 @@ class AggregationJobExtension(Struct):
 
 
 LEADER_SELECTED_BATCH_ID = 1  # an aggregation job extension
+VERIFICATION_KEY_ID = 0  # of the one verification key that our tasks have
 
 
 @dataclass(frozen=True, repr=False)
@@ -349,7 +366,7 @@ class AggregationJobInitReq(Struct):
     """The request that begins an aggregation job (section 4.5.3.1).
 
     Attributes:
-        verification_key_id: which of the task's verification keys to use; there is one, number 0.
+        verification_key_id: which of the task's verification keys to use.
         agg_param: the VDAF's aggregation parameter; empty for Prio3.
         extensions: in strictly increasing order of their type.
         verify_inits: one entry for each report.
@@ -374,20 +391,19 @@ class _Outcome:
 
     _PAYLOAD = Opaque(4, min_bytes=1)
     _TYPE = UInt(1, VerifyRespType)
-    _ERROR = UInt(1, ReportError)
 
-    def write(self, value: "bytes | ReportError | None") -> bytes:
+    def write(self, value: bytes | int | None) -> bytes:
         if value is None:
             return self._TYPE.write(VerifyRespType.FINISH)
-        if isinstance(value, ReportError):
-            return self._TYPE.write(VerifyRespType.REJECT) + self._ERROR.write(value)
+        if isinstance(value, int):
+            return self._TYPE.write(VerifyRespType.REJECT) + ERROR_NUMBER.write(value)
         return self._TYPE.write(VerifyRespType.CONTINUE) + self._PAYLOAD.write(value)
 
-    def read(self, reader: Reader) -> "bytes | ReportError | None":
+    def read(self, reader: Reader) -> bytes | int | None:
         kind = self._TYPE.read(reader)
         if kind is VerifyRespType.CONTINUE:
             return self._PAYLOAD.read(reader)
-        error: ReportError | None = self._ERROR.read(reader) if kind is VerifyRespType.REJECT else None
+        error: int | None = ERROR_NUMBER.read(reader) if kind is VerifyRespType.REJECT else None
         return error
 
 
@@ -397,11 +413,12 @@ class VerifyResp(Struct):
 
     Attributes:
         report_id: the report's ID.
-        outcome: the payload of `continue`, the error of `reject`, or None for `finish`.
+        outcome: the payload of `continue`; the number of the ReportError of `reject` in the task's dialect; or None for
+            `finish`.
     """
 
     report_id: Annotated[bytes, REPORT_ID]
-    outcome: Annotated[bytes | ReportError | None, _Outcome()]
+    outcome: Annotated[bytes | int | None, _Outcome()]
 
 
 @dataclass(frozen=True, repr=False)

@@ -8,6 +8,8 @@ from typing import Annotated
 from ..codec import Nested, Opaque, Struct, UInt
 from .messages import HpkeConfig, Role
 
+HASH_BYTES = 32  # of a token_hash
+
 
 @dataclass(frozen=True, repr=False)
 class TaskSecrets(Struct):

@@ -12,7 +12,7 @@ from ..errors import LocalProtocolError, RemoteProtocolError, require
 from ..http.base64url import base64url, from_base64url
 from ..http.urls import parse_server_url
 from ..vdaf import PingPong, Prio3
-from .dialect import DAP_18, DIALECT_EXTENSION, DIALECTS, Dialect
+from .dialect import DEFAULT, DIALECT_EXTENSION, DIALECTS, Dialect
 from .messages import (
     NO_EXTENSIONS,
     TASK_ID_SIZE,
@@ -52,6 +52,7 @@ class Task:
     Attributes:
         id: 32 bytes, unique and random.
         configuration: the same bytes for all four roles: they are bound into every share.
+        dialect: what the parties speak. Where a task extension states it, as for Clients of DAP-09, that counts.
 
     Raises:
         LocalProtocolError: the configuration asks for something that this package does not do.
@@ -60,6 +61,7 @@ class Task:
 
     id: bytes
     configuration: TaskConfiguration
+    dialect: Dialect = DEFAULT
 
     def __post_init__(self) -> None:
         convert(self, octets, "id")
@@ -68,6 +70,9 @@ class Task:
         require(increasing(c.extensions), "task extensions must be in strictly increasing order of their type")
         unknown = sorted({extension.extension_type for extension in c.extensions} - _KNOWN)
         require(not unknown, f"task extensions {unknown} are not supported: no party may take part in this task")
+        object.__setattr__(self, "dialect", self._stated_dialect())
+        named = self.dialect.empty_task_info or c.task_info
+        require(bool(named), f"task_info must not be empty in {self.dialect.name}")
         require(not c.batch_config, "batch_config must be empty in both batch modes")
         require(c.time_precision >= 1, "time_precision must be at least 1 second")
         require(1 <= c.min_batch_size < 1 << 63, "min_batch_size must be at least 1, and below 2^63")
@@ -92,13 +97,6 @@ class Task:
     def text(self) -> str:
         """The task ID as it stands in URLs."""
         return base64url(self.id)
-
-    @cached_property
-    def dialect(self) -> Dialect:
-        """What the Clients of the task speak; draft 18 unless a task extension says otherwise."""
-        tag = self._extension(DIALECT_EXTENSION)
-        require(tag is None or tag in DIALECTS, f"dialect {tag!r} is not supported")
-        return DAP_18 if tag is None else DIALECTS[tag]
 
     @cached_property
     def vdaf(self) -> Vdaf:
@@ -233,12 +231,12 @@ class Task:
         return encoded if self.dialect.public_extensions else encoded[: -len(NO_EXTENSIONS)]
 
     def agg_share_info(self, role: Role) -> bytes:
-        """HPKE's info of an aggregate share, in every dialect that of draft 18 (section 4.6.7).
+        """HPKE's info of an aggregate share (section 4.6.7).
 
         Args:
             role: whose share it is: LEADER or HELPER.
         """
-        return DAP_18.tag + b" aggregate share" + bytes([role, Role.COLLECTOR])
+        return self.dialect.aggregators_tag + b" aggregate share" + bytes([role, Role.COLLECTOR])
 
     def agg_share_aad(self, request: CollectionJobReq) -> bytes:
         """The encoded AggregateShareAad (section 4.6.7).
@@ -251,6 +249,17 @@ class Task:
     @cached_property
     def _input_share_aad(self) -> bytes:
         return self.id + (self.encoded if self.dialect.binds_task else b"")
+
+    def _stated_dialect(self) -> Dialect:
+        """The dialect that a task extension states, or else the one that the caller has named."""
+        tag = self._extension(DIALECT_EXTENSION)
+        if tag is None:
+            require(not self.dialect.in_configuration, f"a task extension must state {self.dialect.name}")
+            return self.dialect
+        stated = DIALECTS.get(tag.decode("ascii", "replace"))
+        if stated is None or not stated.in_configuration:
+            raise LocalProtocolError(f"dialect {tag!r} is not supported in a task extension")
+        return stated
 
     def _extension(self, extension_type: int) -> bytes | None:
         """An extension's data; None if the task does not have it."""
@@ -269,21 +278,21 @@ def task_configuration(
     min_batch_size: int,
     batch_mode: BatchMode,
     vdaf: Vdaf,
-    dialect: Dialect = DAP_18,
+    dialect: Dialect = DEFAULT,
     privacy: Privacy | None = None,
     interval: Interval | None = None,
 ) -> TaskConfiguration:
     """A task's configuration from its parts (section 4.2).
 
     Args:
-        task_info: what tells the task from others, 1 to 255 bytes.
+        task_info: what tells the task from others, at most 255 bytes.
         leader_url: the Leader's URL; it travels as it is written here, but for an internationalised host's A-labels.
         helper_url: the Helper's URL, likewise.
         time_precision: the unit of all times of the task, in seconds, at least 1.
         min_batch_size: the smallest number of reports in a batch that is collected, at least 1.
         batch_mode: whether batches are intervals of time or the Leader selects them.
         vdaf: what is computed; see `secagg.dap.vdafs.vdaf`.
-        dialect: what Clients speak.
+        dialect: of the task. State it to `Task`, too: only that of DAP-09's Clients is in the configuration.
         privacy: the noise and its budget; None for exact results.
         interval: outside which no report may lie, counted in time_precision; None for any time.
 
@@ -292,7 +301,7 @@ def task_configuration(
     """
     optional = [
         (TASK_INTERVAL_EXTENSION, None if interval is None else interval.encode()),
-        (DIALECT_EXTENSION, None if dialect is DAP_18 else dialect.tag),
+        (DIALECT_EXTENSION, dialect.tag if dialect.in_configuration else None),
         (PRIVACY_EXTENSION, None if privacy is None else privacy.encode()),
     ]
     return TaskConfiguration(

@@ -1,29 +1,38 @@
 """The file of each party of a task: JSON, with bytes in base64url.
 
-    {"kind": "secagg dap task", "version": 1, "party": "helper", "task_id": "...", "task_configuration": "...", ...}
+    {"kind": "secagg dap task", "version": 2, "party": "helper", "task_id": "...", "task_configuration": "...",
+     "dialect": "dap-19", "verify_key": "...", "collector_hpke_config": "...", "leader_token_hash": "..."}
+
+docs/operations.md says what each field is, for people and programs that make a task elsewhere. Files of version 1 name
+no dialect, and have an encoded `TaskSecrets` in place of an Aggregator's fields.
 
 The Client's file is public. Every other file holds secrets, and must reach its party over a confidential channel.
 """
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..arguments import convert, octets
 from ..durable import create
 from ..errors import RemoteProtocolError, require
 from ..http.base64url import base64url, from_base64url
 from ..shamir import RandomBytes
 from ..text import read_text
 from .admission import UPLOAD_BYTES, check_endpoints, check_report_size
+from .dialect import DEFAULT, UNNAMED, Dialect, find_dialect
 from .hpke import AEAD_AES_128_GCM, KDF_HKDF_SHA256, KEM_X25519_HKDF_SHA256, PrivateKey, check_suite
 from .messages import TASK_ID_SIZE, HpkeConfig, Role, TaskConfiguration
-from .secrets import TaskSecrets, token_hash
+from .secrets import HASH_BYTES, TaskSecrets, token_hash
 from .task import Task
 
-KIND, KEY_KIND, VERSION = "secagg dap task", "secagg dap collector key", 1
+KIND, KEY_KIND = "secagg dap task", "secagg dap collector key"
+VERSION, KEY_VERSION = 2, 1
 TOKEN_BYTES = 32
+TOKEN_BYTES_MAX = 1024  # of one that somebody else chose
 MAX_BYTES = 1 << 20  # of a file
 PARTIES = ("client", "leader", "helper", "collector")
 
@@ -96,6 +105,40 @@ class CollectorKey:
         return cls(key_config(number, key), key)
 
 
+@dataclass(frozen=True, repr=False)
+class Decided:
+    """What somebody else has decided of a new task; what is None is drawn here.
+
+    Attributes:
+        task_id: 32 bytes.
+        verify_key: the VDAF's verification key, as long as the VDAF asks for.
+        leader_token: that the Leader shows to the Helper, as it travels in a header.
+        collector_token: that the Collector shows to the Leader, likewise.
+
+    Raises:
+        LocalProtocolError: a token cannot travel in a header.
+    """
+
+    task_id: bytes | None = None
+    verify_key: bytes | None = None
+    leader_token: bytes | None = None
+    collector_token: bytes | None = None
+
+    def __post_init__(self) -> None:
+        convert(self, octets, *(name for name, value in vars(self).items() if value is not None))
+        for token in (self.leader_token, self.collector_token):
+            require(token is None or _is_token(token), TOKEN_FORM)
+
+
+TOKEN_FORM = f"a token must have 1 .. {TOKEN_BYTES_MAX:,} letters, digits or characters of -._~+/, and then any ="
+_TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
+
+
+def _is_token(token: bytes) -> bool:
+    """Whether it can travel in a header as a bearer token (RFC 9110, section 11.2)."""
+    return len(token) <= TOKEN_BYTES_MAX and _TOKEN.fullmatch(token) is not None
+
+
 def key_config(number: int, key: PrivateKey) -> HpkeConfig:
     """The configuration that tells others of a key.
 
@@ -110,6 +153,8 @@ def new_parties(
     configuration: TaskConfiguration,
     collector: CollectorKey | HpkeConfig,
     *,
+    dialect: Dialect = DEFAULT,
+    decided: Decided = Decided(),
     batch_size: int = 0,
     allow_http: bool = False,
     upload_bytes: int = UPLOAD_BYTES,
@@ -120,17 +165,19 @@ def new_parties(
     Args:
         configuration: of the task.
         collector: the Collector's key pair, or the configuration of a key that the Collector keeps to itself.
+        dialect: what the parties speak.
+        decided: what is not drawn here.
         batch_size: how many reports the Leader puts into a batch that it selects; 0 for min_batch_size.
         allow_http: whether http may lead to other machines than this one, in a network where nobody listens.
         upload_bytes: the largest upload that the Leader takes, in bytes.
-        rand: cryptographic randomness, for the task ID, the verification key and the tokens.
+        rand: cryptographic randomness, for the task ID, the verification key and the tokens that nobody has decided.
 
     Raises:
         LocalProtocolError: the configuration asks for something that this package does not do, or nobody should take
             part in such a task; see `secagg.dap.admission`.
     """
     # The task, and the size of the batches that the Leader selects.
-    task = Task(_task_id(rand), configuration)
+    task = Task(_task_id(rand) if decided.task_id is None else decided.task_id, configuration, dialect)
     check_endpoints(task, allow_http=allow_http)
     check_report_size(task, upload_bytes)
     config, key = (collector, None) if isinstance(collector, HpkeConfig) else (collector.config, collector.private_key)
@@ -142,9 +189,13 @@ def new_parties(
     require(not (task.by_time and batch_size), "batch_size is only for tasks whose Leader selects the batches")
 
     # The secrets: both Aggregators' verification key, and the tokens that the Leader and the Collector show.
-    verify_key = rand(task.prio3.VERIFY_KEY_SIZE)
+    key_size = task.prio3.VERIFY_KEY_SIZE
+    verify_key = rand(key_size) if decided.verify_key is None else decided.verify_key
+    require(len(verify_key) == key_size, f"the verification key of this task's VDAF must have {key_size} bytes")
     # Text, so that it travels in a header as it is.
-    peer_token, collector_token = (base64url(rand(TOKEN_BYTES)).encode() for _ in range(2))
+    drawn = [base64url(rand(TOKEN_BYTES)).encode() for _ in range(2)]
+    peer_token = drawn[0] if decided.leader_token is None else decided.leader_token
+    collector_token = drawn[1] if decided.collector_token is None else decided.collector_token
 
     # Whoever only has to recognise a token gets its hash.
     leader = TaskSecrets(Role.LEADER, verify_key, config, peer_token, token_hash(collector_token), size)
@@ -175,12 +226,16 @@ def to_document(party: Party) -> dict[str, Any]:
     if isinstance(party, ClientParty):
         name, own = "client", {}
     elif isinstance(party, AggregatorParty):
-        name, own = party.secrets.role.name.lower(), {"secrets": base64url(party.secrets.encode())}
+        name, own = party.secrets.role.name.lower(), _own_fields(party.secrets)
     else:
         key = None if party.private_key is None else base64url(party.private_key.private_bytes)
         name = "collector"
         own = {"hpke_config": base64url(party.config.encode()), "hpke_private_key": key, "token": party.token}
-    shared = {"task_id": party.task.text, "task_configuration": base64url(party.task.encoded)}
+    shared = {
+        "task_id": party.task.text,
+        "task_configuration": base64url(party.task.encoded),
+        "dialect": party.task.dialect.name,
+    }
     return {"kind": KIND, "version": VERSION, "party": name, **shared, **own}
 
 
@@ -194,11 +249,11 @@ def from_document(document: object) -> Party:
         RemoteProtocolError: the object is no party's, or a part of it is malformed.
         LocalProtocolError: the task asks for something that this package does not do.
     """
-    fields = _fields(document, KIND)
+    version, fields = _fields(document, KIND, VERSION)
     name = fields.text("party")
     if name not in PARTIES:
         raise RemoteProtocolError(f"party must be one of {', '.join(PARTIES)}")
-    task = Task(fields.data("task_id"), TaskConfiguration.decode(fields.data("task_configuration")))
+    task = _task(fields, named=version > 1)
     party: Party
     if name == "client":
         party = ClientParty(task)
@@ -206,13 +261,38 @@ def from_document(document: object) -> Party:
         config, key = HpkeConfig.decode(fields.data("hpke_config")), fields.private_key()
         party = CollectorParty(task, _checked(config, key), fields.text("token"), key)
     else:
-        secrets = TaskSecrets.decode(fields.data("secrets"))
+        secrets = _secrets(fields, Role[name.upper()]) if version > 1 else TaskSecrets.decode(fields.data("secrets"))
         if secrets.role is not Role[name.upper()]:
             raise RemoteProtocolError("the secrets belong to another party")
         _checked(secrets.collector_config, None)
         party = AggregatorParty(task, secrets)
     fields.finish()
     return party
+
+
+def _own_fields(secrets: TaskSecrets) -> dict[str, Any]:
+    """What only an Aggregator's file has."""
+    both = {
+        "verify_key": base64url(secrets.verify_key),
+        "collector_hpke_config": base64url(secrets.collector_config.encode()),
+    }
+    if secrets.role is Role.HELPER:
+        return both | {"leader_token_hash": base64url(secrets.peer_token)}
+    return both | {
+        "leader_token": secrets.peer_token.decode("ascii"),
+        "collector_token_hash": base64url(secrets.collector_token),
+        "batch_size": secrets.batch_size,
+    }
+
+
+def _secrets(fields: "_Fields", role: Role) -> TaskSecrets:
+    """The same, read."""
+    verify_key = fields.data("verify_key")
+    config = HpkeConfig.decode(fields.data("collector_hpke_config"))
+    if role is Role.HELPER:
+        return TaskSecrets(role, verify_key, config, fields.token_hash("leader_token"))
+    token, collector = fields.token("leader_token"), fields.token_hash("collector_token")
+    return TaskSecrets(role, verify_key, config, token, collector, fields.number("batch_size"))
 
 
 def key_document(key: CollectorKey) -> dict[str, Any]:
@@ -222,7 +302,7 @@ def key_document(key: CollectorKey) -> dict[str, Any]:
         key: what the file holds.
     """
     config, private_key = base64url(key.config.encode()), base64url(key.private_key.private_bytes)
-    return {"kind": KEY_KIND, "version": VERSION, "hpke_config": config, "hpke_private_key": private_key}
+    return {"kind": KEY_KIND, "version": KEY_VERSION, "hpke_config": config, "hpke_private_key": private_key}
 
 
 def key_from_document(document: object) -> CollectorKey:
@@ -234,7 +314,7 @@ def key_from_document(document: object) -> CollectorKey:
     Raises:
         RemoteProtocolError: the object is no Collector's key.
     """
-    fields = _fields(document, KEY_KIND)
+    _, fields = _fields(document, KEY_KIND, KEY_VERSION)
     config, key = HpkeConfig.decode(fields.data("hpke_config")), fields.private_key()
     fields.finish()
     if key is None:
@@ -332,6 +412,25 @@ class _Fields:
     def data(self, name: str) -> bytes:
         return from_base64url(self.text(name), name=name)
 
+    def number(self, name: str) -> int:
+        value = self._left.pop(name, None)
+        if type(value) is not int or not 0 <= value < 1 << 63:
+            raise RemoteProtocolError(f"{name} must be a whole number below 2^63")
+        return value
+
+    def token(self, name: str) -> bytes:
+        token = self.text(name).encode()
+        if not _is_token(token):
+            raise RemoteProtocolError(f"{name}: {TOKEN_FORM}")
+        return token
+
+    def token_hash(self, name: str) -> bytes:
+        """The hash of a token; a file has one or the other."""
+        if name in self._left:
+            return token_hash(self.token(name))
+        hashed = f"{name}_hash"
+        return from_base64url(self.text(hashed), HASH_BYTES, name=hashed)
+
     def private_key(self) -> PrivateKey | None:
         if self._left.get("hpke_private_key", "") is None:
             del self._left["hpke_private_key"]
@@ -343,9 +442,21 @@ class _Fields:
             raise RemoteProtocolError(f"unknown fields: {', '.join(sorted(self._left))}")
 
 
-def _fields(document: object, kind: str) -> _Fields:
+def _task(fields: _Fields, *, named: bool) -> Task:
+    """The task of a file, which names its dialect from version 2 on."""
+    task_id, configuration = fields.data("task_id"), TaskConfiguration.decode(fields.data("task_configuration"))
+    dialect = find_dialect(fields.text("dialect")) if named else UNNAMED
+    task = Task(task_id, configuration, dialect)
+    if named and task.dialect is not dialect:
+        raise RemoteProtocolError(f"the file names {dialect.name}, and the task configuration {task.dialect.name}")
+    return task
+
+
+def _fields(document: object, kind: str, newest: int) -> tuple[int, _Fields]:
+    """The version of a file, and its other fields."""
     if not isinstance(document, dict) or document.get("kind") != kind:
         raise RemoteProtocolError(f"this is not a file of kind {kind!r}")
-    if document.get("version") != VERSION:
-        raise RemoteProtocolError(f"this program reads only version {VERSION} of {kind!r}: use a newer program")
-    return _Fields({name: value for name, value in document.items() if name not in ("kind", "version")})
+    version = document.get("version")
+    if type(version) is not int or not 1 <= version <= newest:
+        raise RemoteProtocolError(f"this program reads {kind!r} up to version {newest}: use a newer program")
+    return version, _Fields({name: value for name, value in document.items() if name not in ("kind", "version")})

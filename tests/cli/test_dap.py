@@ -22,11 +22,13 @@ from secagg.cli.durations import duration, duration_text
 from secagg.dap import task_file
 from secagg.dap.messages import BatchMode
 from secagg.dap.privacy.extension import Mechanism
+from secagg.dap.secrets import token_hash
 from secagg.dap.server.config import SECRET_VARIABLE, Config
 from secagg.dap.store.migrations import VERSION
 from secagg.dap.task_file import AggregatorParty, CollectorParty
 from secagg.dap.vdafs import Vdaf, vdaf
 from secagg.dp import ApproxDp, PureDp, ZCdp
+from secagg.http.base64url import base64url
 from secagg.http.steps import Progress
 
 from ..support.aggregators import change, serving
@@ -171,7 +173,9 @@ def test_the_words_hold_no_secret(tmp_path: Path, leader: Path) -> None:
     secret = json.loads((tmp_path / "t/collector.json").read_text())
     assert secret["token"] not in out
     assert secret["hpke_private_key"] not in out
-    assert json.loads((tmp_path / "t/leader.json").read_text())["secrets"] not in out
+    aggregator = json.loads((tmp_path / "t/leader.json").read_text())
+    assert aggregator["verify_key"] not in out
+    assert aggregator["leader_token"] not in out
 
 
 def test_all_parties_on_stdout() -> None:
@@ -232,6 +236,62 @@ def test_other_options_of_a_task(tmp_path: Path) -> None:
     assert (party.task.time_precision, party.secrets.batch_size) == (300, 9)
     assert (party.task.batch_mode, party.task.dialect.tag) == (BatchMode.LEADER_SELECTED, b"dap-09")
     assert party.task.configuration.task_info == b"page loads"
+
+
+@pytest.mark.parametrize("dialect", ["dap-19", "dap-18", "dap-09"])
+def test_a_task_says_what_its_parties_speak(dialect: str, leader: Path, tmp_path: Path) -> None:
+    exact = (*HISTOGRAM, "--mechanism", "none", "--output", tmp_path / "t")
+    out = run(*exact) if dialect == "dap-19" else run(*exact, "--dialect", dialect)  # the default
+    shown = "dap-09, by Clients; dap-18 among the others" if dialect == "dap-09" else dialect
+    assert ["dialect", shown] in [line.split(maxsplit=1) for line in out.splitlines()]
+    task_id = run_json("task", "add", "--config", leader, tmp_path / "t/leader.json")["task_id"]
+    assert run_json("task", "show", "--config", leader, task_id)["dialect"] == dialect
+
+
+def test_a_task_needs_no_info_since_draft_19() -> None:
+    assert task_of("--vdaf", "count", "--mechanism", "none", "--info", "").configuration.task_info == b""
+    reason = refused(*HISTOGRAM, "--json", "--mechanism", "none", "--info", "", "--dialect", "dap-18")
+    assert "task_info must not be empty in dap-18" in reason
+
+
+def test_a_task_that_others_made(tmp_path: Path) -> None:
+    key, token = base64url(bytes(range(32))), "leader-token"
+    (tmp_path / "key").write_text(f"{key}\n")
+    (tmp_path / "leader").write_text(token)
+    config = run("collector-key", "--output", tmp_path / "collector.key").strip()
+    options = ("--task-id", base64url(bytes(32)), "--verify-key-file", tmp_path / "key", "--hpke-config", config)
+    tokens = ("--leader-token-file", tmp_path / "leader", "--collector-token-file", "-")
+    made = (*HISTOGRAM, "--mechanism", "none", *options, *tokens, "--output", tmp_path / "t")
+    run(*made, stdin="collector-token\n")
+    leader, helper, collector = (
+        json.loads((tmp_path / f"t/{name}.json").read_text()) for name in ("leader", "helper", "collector")
+    )
+    assert leader["task_id"] == base64url(bytes(32))
+    assert leader["verify_key"] == helper["verify_key"] == key
+    assert leader["collector_hpke_config"] == collector["hpke_config"] == config
+    assert (leader["leader_token"], collector["token"]) == (token, "collector-token")
+    assert helper["leader_token_hash"] == base64url(token_hash(token.encode()))
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [(("--task-id", "x"), "--task-id must be URL-safe base64"),
+     (("--task-id", "AAAA"), "a task ID must have 32 bytes"),
+     (("--verify-key-file", "key"), "--verify-key-file must be URL-safe base64"),
+     (("--verify-key-file", "-", "--leader-token-file", "-"), "only one secret can come from stdin"),
+     (("--leader-token-file", "words"), "--leader-token-file must hold one word"),
+     (("--leader-token-file", "empty"), "--leader-token-file must hold one word"),
+     (("--leader-token-file", "key"), "a token must have 1 .. 1,024 letters")],
+)  # fmt: skip
+def test_what_others_decided_is_refused_with_a_reason_that_does_not_tell_it(
+    options: tuple[str, ...], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, content in {"key": "s3cret!", "words": "s3cret! s3cret!", "empty": " \n"}.items():
+        (tmp_path / name).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    said = refused(*HISTOGRAM, "--json", "--mechanism", "none", *options)
+    assert reason in said
+    assert "s3cret" not in said
 
 
 def test_aggregators_take_their_own_file(leader: Path, helper: Path, tmp_path: Path) -> None:
@@ -300,7 +360,7 @@ NEW = ("task", "new", "--json", "--vdaf", "histogram", "--min-batch-size", "5")
      ((*HISTOGRAM, "--json", *PRIVATE, "--start", "0"), "a task interval has a start and an end"),
      ((*HISTOGRAM, "--json", *PRIVATE, "--duration", "1d"), "--duration needs --start"),
      ((*HISTOGRAM, "--json", *PRIVATE, "--start", "9", "--end", "0"), "--end must be after --start"),
-     ((*HISTOGRAM, "--json", *PRIVATE, "--dialect", "dap-17"), "--dialect must be one of dap-18, dap-09"),
+     ((*HISTOGRAM, "--json", *PRIVATE, "--dialect", "dap-17"), "--dialect must be one of dap-19, dap-18, dap-09"),
      ((*HISTOGRAM, "--json", *PRIVATE, "--batch-size", "9"),
       "batch_size is only for tasks whose Leader selects the batches"),
      ((*HISTOGRAM, "--json", *PRIVATE, "--max-weight", "9"), "Histogram takes chunk_length, length, got max_weight"),

@@ -11,11 +11,12 @@ import pytest
 
 from secagg.dap.client.upload import Client
 from secagg.dap.media_types import UPLOAD_ERRORS
-from secagg.dap.messages import ReportError, ReportUploadStatus, UploadErrors
+from secagg.dap.messages import ReportError
 from secagg.dap.task import Task
 from secagg.http.steps import Retries
 
 from ..support.commands import Command
+from ..support.outcomes import upload_errors
 from ..support.peer import Aggregators
 from ..support.tasks import make_task
 
@@ -59,8 +60,8 @@ def taken(ids: Ids, request: httpx.Request) -> httpx.Response:
 
 def refusing(*errors: ReportError | None) -> Reply:
     def reply(ids: Ids, request: httpx.Request) -> httpx.Response:
-        outcomes = zip(ids(), errors, strict=True)
-        content = UploadErrors(tuple(ReportUploadStatus(report, error) for report, error in outcomes if error)).encode()
+        refusals = [(report, error) for report, error in zip(ids(), errors, strict=True) if error]
+        content = upload_errors(make_task(), refusals)
         return httpx.Response(200, content=content, headers={"Content-Type": UPLOAD_ERRORS})
 
     return reply

@@ -111,7 +111,7 @@ def uploaded(task: Task) -> int:
     return len(body) if task.dialect.public_extensions else len(body) - 2
 
 
-@pytest.mark.parametrize("changes", [{}, {"dialect": DAP_09}], ids=["dap-18", "dap-09"])
+@pytest.mark.parametrize("changes", [{}, {"dialect": DAP_09}], ids=["dap-19", "dap-09"])
 def test_the_limit_is_exactly_one_report(changes: dict[str, Any]) -> None:
     task = make_task(**changes)
     size = uploaded(task)

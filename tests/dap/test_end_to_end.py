@@ -16,7 +16,7 @@ from secagg.dap.aggregator.schedule import Settings
 from secagg.dap.aggregator.worker import Workers
 from secagg.dap.client.collector import Collector
 from secagg.dap.client.upload import Client
-from secagg.dap.dialect import DAP_09
+from secagg.dap.dialect import DAP_09, DAP_18
 from secagg.dap.messages import BatchMode, Role
 from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dap.server.app import helper_app, leader_app
@@ -29,7 +29,11 @@ NOISY = Privacy(Mechanism.DISCRETE_LAPLACE, dp.PureDp("1"), dp.PureDp("2"))
 CASES: dict[str, dict[str, Any]] = {
     "by time": {},
     "by time, the Helper answers later, with noise": {"later": True, "privacy": NOISY},
-    "the Leader selects": {"batch_mode": BatchMode.LEADER_SELECTED, "min_batch_size": 40},
+    "the Leader selects, in draft 18": {
+        "batch_mode": BatchMode.LEADER_SELECTED,
+        "min_batch_size": 40,
+        "dialect": DAP_18,
+    },
     "Clients of DAP-09": {"dialect": DAP_09},
 }
 

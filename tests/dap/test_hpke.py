@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from Crypto.Protocol import HPKE
 from Crypto.Protocol.DH import import_x25519_private_key, import_x25519_public_key
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -128,11 +129,16 @@ def test_another_key_is_refused() -> None:
 @pytest.mark.parametrize("point", SMALL_ORDER, ids=range(len(SMALL_ORDER)))
 def test_points_of_small_order_are_refused(point: bytes) -> None:
     """A ciphertext that would open if the exchange's zeros were taken for a secret: anyone could have made it."""
-    aead, nonce = hpke._key_schedule(bytes(32), point + KEY.public_bytes, hpke._context(INFO))
+    key = hpke._key_schedule(bytes(32), point + KEY.public_bytes, hpke._context(INFO))
+    ciphertext = AESGCM(key[:16]).encrypt(key[16:], PLAINTEXT, AAD)
     with pytest.raises(HpkeError, match="does not open"):
-        KEY.open(point, INFO, AAD, aead.encrypt(nonce, PLAINTEXT, AAD))
-    with pytest.raises(LocalProtocolError, match="small order"):
-        seal(point, INFO, AAD, PLAINTEXT)
+        KEY.open(point, INFO, AAD, ciphertext)
+    sealed = seal_batch(KEY.public_bytes, INFO, [AAD] * 4, [PLAINTEXT] * 4)
+    encs, ciphertexts = [point, *(enc for enc, _ in sealed)], [ciphertext, *(each for _, each in sealed)]
+    assert KEY.open_batch(encs, INFO, [AAD] * 5, ciphertexts) == [None, *[PLAINTEXT] * 4]
+    for count in (1, 5):
+        with pytest.raises(LocalProtocolError, match="small order"):
+            seal_batch(point, INFO, [AAD] * count, [PLAINTEXT] * count)
 
 
 def test_a_batch_opens_as_one_by_one_and_leaves_out_what_does_not() -> None:

@@ -1,6 +1,7 @@
 """DAP's messages, byte for byte as the draft's structs say, written out by hand; and strict decoding."""
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,17 +65,16 @@ CASES: list[tuple[Struct, str]] = [
     (INTERVAL, INTERVAL_HEX),
     (m.TaskExtension(0xFD00, b"dap-09"), "fd00 0006 6461702d3039"),
     (TASK, TASK_HEX),
+    (replace(TASK, task_info=b""), TASK_HEX.replace("01 74", "00", 1)),
     (m.Extension(1, b""), "0001 0000"),
     (METADATA, METADATA_HEX),
     (EXTENDED, EXTENDED_HEX),
     (REPORT, REPORT_HEX),
     (m.UploadRequest(()), ""),
     (m.UploadRequest((REPORT, REPORT)), f"{REPORT_HEX} {REPORT_HEX}"),
-    (m.ReportUploadStatus(REPORT_ID, m.ReportError.OUTDATED_CONFIG), f"{RID} 0b"),
+    (m.ReportUploadStatus(REPORT_ID, 11), f"{RID} 0b"),
     (
-        m.UploadErrors(
-            (m.ReportUploadStatus(REPORT_ID, m.ReportError(2)), m.ReportUploadStatus(b"\xaa" * 16, m.ReportError(9)))
-        ),
+        m.UploadErrors((m.ReportUploadStatus(REPORT_ID, 2), m.ReportUploadStatus(b"\xaa" * 16, 9))),
         f"{RID} 02 {'aa' * 16} 09",
     ),
     (m.PlaintextInputShare((), b"\x77"), "0000 00000001 77"),
@@ -88,7 +88,7 @@ CASES: list[tuple[Struct, str]] = [
     ),
     (m.VerifyResp(REPORT_ID, b"\x99\x98"), f"{RID} 00 00000002 9998"),
     (m.VerifyResp(REPORT_ID, None), f"{RID} 01"),
-    (m.VerifyResp(REPORT_ID, m.ReportError.REPORT_REPLAYED), f"{RID} 02 02"),
+    (m.VerifyResp(REPORT_ID, 2), f"{RID} 02 02"),
     (m.AggregationJobResp((m.VerifyResp(REPORT_ID, None),) * 2), f"{RID} 01 {RID} 01"),
     (m.VerifyContinue(REPORT_ID, b"\x99"), f"{RID} 00000001 99"),
     (
@@ -156,7 +156,6 @@ def test_truncated_and_extended_messages_are_refused(struct: Struct, encoded: st
         (m.VerifyInit, f"{SHARE_HEX} 00000000"),
         (m.VerifyContinue, f"{RID} 00000000"),
         (m.VerifyResp, f"{RID} 00 00000000"),
-        (m.TaskConfiguration, TASK_HEX.replace("01 74", "00", 1)),
         (m.TaskConfiguration, TASK_HEX.replace("000a 68747470733a2f2f6c2f", "0000", 1)),
     ],
 )
@@ -185,7 +184,7 @@ def test_errors_that_are_registered_later_are_kept_as_numbers(code: int) -> None
     """Section 10 lets others use them: one must not cost the answers to all other reports."""
     encoded = bytes.fromhex(RID) + bytes([code])
     status = m.ReportUploadStatus.decode(encoded)
-    assert (int(status.error), status.error.name) == (code, f"UNKNOWN_{code}")
+    assert status.error == code
     assert status.encode() == encoded
     verify = m.VerifyResp.decode(bytes.fromhex(RID) + b"\x02" + bytes([code]))
     assert verify.outcome == code

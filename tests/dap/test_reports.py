@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.dap.dialect import DAP_09, DAP_18, Dialect
+from secagg.dap.dialect import DAP_09, DAP_18, DAP_19, Dialect
+from secagg.dap.dialect import DIALECTS as ALL
 from secagg.dap.hpke import HpkeError, PrivateKey
 from secagg.dap.messages import Extension, HpkeConfig, HpkeConfigList, PlaintextInputShare, Report, Role, UploadRequest
 from secagg.dap.privacy.extension import Mechanism, Privacy
@@ -35,7 +36,7 @@ from ..support.tasks import NOW, make_task
 
 KEYS = {Role.LEADER: PrivateKey.from_bytes(b"l" * 32), Role.HELPER: PrivateKey.from_bytes(b"h" * 32)}
 VERIFY_KEY = {20: bytes(range(32)), 8: bytes(range(16))}
-DIALECTS = pytest.mark.parametrize("dialect", [DAP_18, DAP_09], ids=lambda dialect: dialect.tag.decode())
+DIALECTS = pytest.mark.parametrize("dialect", ALL.values(), ids=ALL)
 VDAFS = [
     (vdaf("Count"), [1, 0, 1, 1], 3),
     (vdaf("Sum", max_measurement=255), [255, 0, 1, 2], 258),
@@ -88,7 +89,7 @@ def test_what_a_report_says(dialect: Dialect) -> None:
     task = make_task(dialect=dialect)
     first, second = made(task, np.array([1, 2]))
     assert first.report_metadata.report_id != second.report_metadata.report_id
-    assert first.report_metadata.time == (5_666_667 if dialect is DAP_18 else 1_700_000_100)
+    assert first.report_metadata.time == (1_700_000_100 if dialect is DAP_09 else 5_666_667)
     assert first.report_metadata.public_extensions == ()
     assert (first.leader_encrypted_input_share.config_id, first.helper_encrypted_input_share.config_id) == (7, 9)
     assert opened(task, Role.HELPER, first).private_extensions == ()
@@ -125,6 +126,21 @@ def test_shares_are_bound_to_the_task_and_to_the_aggregator() -> None:
             opened(other, Role.LEADER, report)
     with pytest.raises(HpkeError):
         opened(task, Role.LEADER, replace(report, leader_encrypted_input_share=report.helper_encrypted_input_share))
+
+
+@pytest.mark.parametrize(("sealed", "taken"), [(DAP_18, DAP_19), (DAP_19, DAP_18)], ids=["older", "newer"])
+def test_shares_are_bound_to_the_draft(sealed: Dialect, taken: Dialect) -> None:
+    """By the info string, and a share that opens nevertheless by the VDAF's context."""
+    task = make_task(dialect=sealed, vdaf=vdaf("Count"))
+    reports = made(task, [1, 1])
+    with pytest.raises(HpkeError):
+        opened(make_task(dialect=taken, vdaf=vdaf("Count")), Role.HELPER, reports[0])
+    ids, public = [report.report_metadata.report_id for report in reports], [b"", b""]
+    shares = {role: [opened(task, role, report).payload for report in reports] for role in KEYS}
+    ctx, key, party = make_task(dialect=taken).ctx, VERIFY_KEY[20], task.ping_pong
+    _, requests = party.leader_init(key, ctx, ids, public, shares[Role.LEADER])
+    helper, _ = party.helper_init(key, ctx, ids, public, shares[Role.HELPER], requests)
+    assert set(helper.rejected) == {0, 1}
 
 
 def test_all_randomness_is_the_arguments() -> None:

@@ -110,7 +110,8 @@ class Life(RuleBasedStateMachine):
             early = world.report(at=world.clock.now + SKEW + PRECISION)
             assert world.upload(early) == [ReportError.REPORT_TOO_EARLY]
         elif kind == "public extension":
-            assert world.upload(world.report(time=moment, public=extensions(7))) == [ReportError.INVALID_MESSAGE]
+            refused = world.task.dialect.at_upload.unknown_extension
+            assert world.upload(world.report(time=moment, public=extensions(7))) == [refused]
         elif kind == "private extension":
             world.upload(world.report(time=moment, private={Role.HELPER: extensions(7)}))
         else:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.dap.dialect import DAP_09, DAP_18, DIALECT_EXTENSION
+from secagg.dap.dialect import DAP_09, DAP_18, DAP_19, DIALECT_EXTENSION, DIALECTS, Dialect
 from secagg.dap.messages import (
     BatchMode,
     CollectionJobReq,
@@ -59,9 +59,9 @@ def test_configuration_is_the_drafts() -> None:
 def test_what_a_task_says() -> None:
     assert (TASK.leader_url, TASK.helper_url) == ("https://leader.example/dap", "https://helper.example")
     assert (TASK.time_precision, TASK.min_batch_size, TASK.batch_mode) == (300, 3, BatchMode.TIME_INTERVAL)
-    assert (TASK.vdaf, TASK.dialect, TASK.privacy, TASK.interval) == (Histogram(5, 2), DAP_18, None, None)
+    assert (TASK.vdaf, TASK.dialect, TASK.privacy, TASK.interval) == (Histogram(5, 2), DAP_19, None, None)
     assert TASK.prio3.draft is DRAFT_20
-    assert TASK.ctx == b"dap-18" + TASK_ID
+    assert TASK.ctx == b"dap-19" + TASK_ID
 
 
 def test_optional_parts_are_extensions_in_order() -> None:
@@ -128,10 +128,33 @@ def test_a_malformed_task_interval_is_refused(data: bytes) -> None:
         extended((TASK_INTERVAL_EXTENSION, data))
 
 
-@pytest.mark.parametrize("tag", [b"", b"dap-07", b"dap-099"])
-def test_other_dialects_are_refused(tag: bytes) -> None:
+@pytest.mark.parametrize("tag", [b"", b"dap-07", b"dap-099", b"dap-18", b"dap-19", b"\xff"])
+def test_other_dialects_in_a_task_extension_are_refused(tag: bytes) -> None:
     with pytest.raises(LocalProtocolError, match=r"dialect .* is not supported"):
         extended((DIALECT_EXTENSION, tag))
+
+
+def test_the_dialect_of_dap_09_is_in_the_configuration() -> None:
+    """So that all parties see it; it is stated there or not spoken."""
+    assert Task(TASK_ID, make_task(dialect=DAP_09).configuration, DAP_19).dialect is DAP_09
+    with pytest.raises(LocalProtocolError, match="a task extension must state dap-09"):
+        Task(TASK_ID, TASK.configuration, DAP_09)
+
+
+@pytest.mark.parametrize("dialect", [DAP_19, DAP_18], ids=lambda dialect: dialect.name)
+def test_a_dialect_of_all_parties_leaves_the_configuration_to_the_draft(dialect: Dialect) -> None:
+    """Others refuse a task with extensions that they do not know (section 4.2.2)."""
+    task = make_task(dialect=dialect)
+    assert task.encoded == bytes.fromhex(CONFIGURATION_HEX)
+    assert task.dialect is dialect
+
+
+@pytest.mark.parametrize("dialect", [DAP_18, DAP_09], ids=lambda dialect: dialect.name)
+def test_task_info_may_be_empty_since_draft_19(dialect: Dialect) -> None:
+    task = make_task(task_info=b"")
+    assert task.encoded == bytes.fromhex(CONFIGURATION_HEX.replace("04 74657374", "00", 1))
+    with pytest.raises(LocalProtocolError, match=f"task_info must not be empty in {dialect.name}"):
+        make_task(task_info=b"", dialect=dialect)
 
 
 def test_privacy_that_cannot_be_had_is_refused() -> None:
@@ -192,7 +215,7 @@ def test_endpoints(url: bytes, base: str) -> None:
 
 
 def test_times_are_never_finer_than_the_precision() -> None:
-    """DAP-18 counts precisions, DAP-09 seconds."""
+    """DAP counts precisions, DAP-09 seconds."""
     assert TASK.time(1_700_000_123.9) == 5_666_667
     assert make_task(dialect=DAP_09).time(1_700_000_123.9) == 1_700_000_100
     assert TASK.precision_time(5_666_667) == 5_666_667
@@ -200,23 +223,34 @@ def test_times_are_never_finer_than_the_precision() -> None:
 
 
 @given(st.integers(1, 10**6), st.integers(0, 10**10))
-def test_both_dialects_put_a_report_in_one_bucket(precision: int, seconds: int) -> None:
-    tasks = [make_task(time_precision=precision, dialect=dialect) for dialect in (DAP_18, DAP_09)]
+def test_all_dialects_put_a_report_in_one_bucket(precision: int, seconds: int) -> None:
+    tasks = [make_task(time_precision=precision, dialect=dialect) for dialect in DIALECTS.values()]
     assert {task.precision_time(task.time(seconds)) for task in tasks} == {seconds // precision}
 
 
 # What ciphertexts are bound to.
 
 
-def test_infos() -> None:
-    assert TASK.input_share_info(Role.LEADER) == b"dap-18 input share\1\2"
-    assert TASK.input_share_info(Role.HELPER) == b"dap-18 input share\1\3"
-    assert TASK.agg_share_info(Role.LEADER) == b"dap-18 aggregate share\2\0"
-    assert TASK.agg_share_info(Role.HELPER) == b"dap-18 aggregate share\3\0"
-    old = make_task(dialect=DAP_09)
-    assert old.input_share_info(Role.LEADER) == b"dap-09 input share\1\2"
-    assert old.input_share_info(Role.HELPER) == b"dap-09 input share\1\3"
-    assert old.agg_share_info(Role.HELPER) == b"dap-18 aggregate share\3\0"
+INFOS = {
+    "dap-19": (DAP_19, b"dap-19", b"dap-19", b"dap-19" + TASK_ID),
+    "dap-18": (DAP_18, b"dap-18", b"dap-18", b"dap-18" + TASK_ID),
+    "dap-09": (DAP_09, b"dap-09", b"dap-18", b""),
+    "the RFC": (replace(DAP_19, tag=b"dap", aggregators_tag=b"dap"), b"dap", b"dap", b"dap" + TASK_ID),
+}
+
+
+@pytest.mark.parametrize(("dialect", "tag", "aggregators", "ctx"), INFOS.values(), ids=INFOS)
+def test_infos(dialect: Dialect, tag: bytes, aggregators: bytes, ctx: bytes) -> None:
+    task = make_task(dialect=dialect)
+    assert task.input_share_info(Role.LEADER) == tag + b" input share\1\2"
+    assert task.input_share_info(Role.HELPER) == tag + b" input share\1\3"
+    assert task.agg_share_info(Role.LEADER) == aggregators + b" aggregate share\2\0"
+    assert task.agg_share_info(Role.HELPER) == aggregators + b" aggregate share\3\0"
+    assert task.ctx == ctx
+
+
+def test_every_dialect_has_infos_written_by_hand() -> None:
+    assert set(DIALECTS) <= set(INFOS)
 
 
 METADATA = ReportMetadata(REPORT_ID, 5_666_667, (Extension(9, b"e"),))

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from secagg.dap import task_file
+from secagg.dap.dialect import DAP_09, DAP_18, DIALECTS, Dialect
 from secagg.dap.messages import BatchMode, HpkeConfig, Role
-from secagg.dap.secrets import token_hash
-from secagg.dap.task_file import AggregatorParty, ClientParty, CollectorKey, CollectorParty, new_parties
+from secagg.dap.secrets import TaskSecrets, token_hash
+from secagg.dap.task_file import AggregatorParty, ClientParty, CollectorKey, CollectorParty, Decided, new_parties
 from secagg.errors import LocalProtocolError, RemoteProtocolError, SecAggError
 from secagg.http.base64url import base64url
 
@@ -32,6 +33,103 @@ def test_a_file_gives_the_party_back(name: str, tmp_path: Path) -> None:
     party = task_file.load(path)
     assert task_file.to_document(party) == document
     assert party.task.configuration == CONFIGURATION
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_a_file_names_the_dialect(dialect: Dialect) -> None:
+    configuration = make_task(dialect=dialect).configuration
+    for party in new_parties(configuration, KEY, dialect=dialect).values():
+        document = task_file.to_document(party)
+        assert document["dialect"] == dialect.name
+        assert task_file.from_document(document).task == party.task
+
+
+VERSION_1 = {
+    "kind": "secagg dap task",
+    "version": 1,
+    "party": "client",
+    "task_id": "ZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXp7fH1-f4CBgoM",
+    "task_configuration": (
+        "BHRlc3QAG2h0dHBzOi8vbGVhZGVyLmV4YW1wbGUvZGFwLwAWaHR0cHM6Ly9oZWxwZXIuZXhhbXBsZQ"
+        "AAAAAAAAEsAAAAAAAAAAMBAAAAAAAEAAgAAAAFAAAAAgAA"
+    ),
+}
+"""As it was written before there were dialects of all parties."""
+
+
+def test_a_file_from_before_there_were_dialects_speaks_draft_18() -> None:
+    party = task_file.from_document(VERSION_1)
+    assert party.task == make_task(dialect=DAP_18)
+    assert task_file.to_document(party) == VERSION_1 | {"version": 2, "dialect": "dap-18"}
+    old = {name: value for name, value in OF_09.items() if name != "dialect"} | {"version": 1}
+    assert task_file.from_document(old).task.dialect is DAP_09
+
+
+def test_an_aggregators_file_from_before_its_fields_had_names() -> None:
+    party = task_file.from_document(HELPER_1)
+    assert isinstance(party, AggregatorParty)
+    assert party.secrets == TaskSecrets(Role.HELPER, bytes(range(32)), KEY.config, token_hash(b"token"))
+    assert task_file.from_document(task_file.to_document(party)) == party
+
+
+BY_HAND = {
+    "kind": "secagg dap task",
+    "version": 2,
+    "task_id": VERSION_1["task_id"],
+    "task_configuration": VERSION_1["task_configuration"],
+    "dialect": "dap-19",
+    "verify_key": base64url(bytes(range(32))),
+    "collector_hpke_config": base64url(KEY.config.encode()),
+}
+
+
+def test_a_file_that_other_software_writes() -> None:
+    """As docs/operations.md has it: a token, or only its hash."""
+    hashed = base64url(token_hash(b"abc-._~+/=="))
+    for given in ({"leader_token": "abc-._~+/=="}, {"leader_token_hash": hashed}):
+        helper = task_file.from_document(BY_HAND | {"party": "helper"} | given)
+        assert isinstance(helper, AggregatorParty)
+        assert helper.task == make_task()
+        assert helper.secrets == TaskSecrets(Role.HELPER, bytes(range(32)), KEY.config, token_hash(b"abc-._~+/=="))
+    for given in ({"collector_token": "abc-._~+/=="}, {"collector_token_hash": hashed}):
+        leader = task_file.from_document(BY_HAND | {"party": "leader", "leader_token": "t", "batch_size": 9} | given)
+        assert isinstance(leader, AggregatorParty)
+        assert leader.secrets == TaskSecrets(
+            Role.LEADER, bytes(range(32)), KEY.config, b"t", token_hash(b"abc-._~+/=="), 9
+        )
+
+
+def test_what_others_have_decided_is_not_drawn() -> None:
+    decided = Decided(bytes(range(32)), bytes(range(1, 33)), b"leader", b"collector")
+    parties = new_parties(CONFIGURATION, KEY, decided=decided)
+    leader, helper, collector = parties["leader"], parties["helper"], parties["collector"]
+    assert isinstance(leader, AggregatorParty)
+    assert isinstance(helper, AggregatorParty)
+    assert isinstance(collector, CollectorParty)
+    assert {party.task.id for party in parties.values()} == {bytes(range(32))}
+    assert leader.secrets.verify_key == helper.secrets.verify_key == bytes(range(1, 33))
+    assert (leader.secrets.peer_token, helper.secrets.peer_token) == (b"leader", token_hash(b"leader"))
+    assert (leader.secrets.collector_token, collector.token) == (token_hash(b"collector"), "collector")
+    drawn = new_parties(CONFIGURATION, KEY, decided=Decided(leader_token=b"leader"))["leader"]
+    assert isinstance(drawn, AggregatorParty)
+    assert drawn.secrets.peer_token == b"leader"
+    assert drawn.secrets.verify_key != leader.secrets.verify_key
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [({"task_id": bytes(31)}, "a task ID must have 32 bytes"),
+     ({"verify_key": bytes(16)}, "verification key of this task's VDAF must have 32 bytes"),
+     ({"verify_key": b""}, "verification key of this task's VDAF must have 32 bytes"),
+     ({"leader_token": b""}, "a token must have 1 .. 1,024"),
+     ({"leader_token": b"a\r\nx: y"}, "a token must have 1"),
+     ({"leader_token": b"a\n"}, "a token must have 1"),
+     ({"collector_token": b"=a"}, "a token must have 1"),
+     ({"collector_token": b"x" * 1025}, "a token must have 1 .. 1,024")],
+)  # fmt: skip
+def test_what_others_must_not_have_decided(values: dict[str, bytes], reason: str) -> None:
+    with pytest.raises(LocalProtocolError, match=reason):
+        new_parties(CONFIGURATION, KEY, decided=Decided(**values))
 
 
 def test_parties_fit_together() -> None:
@@ -57,7 +155,8 @@ def test_nobody_holds_what_is_anothers() -> None:
     assert isinstance(leader, AggregatorParty)
     assert isinstance(collector, CollectorParty)
     assert isinstance(parties["client"], ClientParty)
-    assert set(json.loads(files["client"])) == {"kind", "version", "party", "task_id", "task_configuration"}
+    public = {"kind", "version", "party", "task_id", "task_configuration", "dialect"}
+    assert set(json.loads(files["client"])) == public
     for name in ("client", "leader", "helper"):
         assert base64url(KEY.private_key.private_bytes) not in files[name]
         assert collector.token not in files[name]
@@ -90,7 +189,13 @@ def test_sizes_of_selected_batches() -> None:
         new_parties(CONFIGURATION, KEY, batch_size=7)
 
 
-HELPER, COLLECTOR = made()["helper"], made()["collector"]
+LEADER, HELPER, COLLECTOR = (made()[name] for name in ("leader", "helper", "collector"))
+OWN = {"dialect", "verify_key", "collector_hpke_config", "leader_token_hash"}
+HELPER_1 = {name: value for name, value in HELPER.items() if name not in OWN} | {
+    "version": 1,
+    "secrets": base64url(TaskSecrets(Role.HELPER, bytes(range(32)), KEY.config, token_hash(b"token")).encode()),
+}
+OF_09 = task_file.to_document(ClientParty(make_task(dialect=DAP_09)))
 OTHER_SUITE = base64url(HpkeConfig(1, 0x10, 1, 1, bytes(32)).encode())
 
 
@@ -99,16 +204,37 @@ OTHER_SUITE = base64url(HpkeConfig(1, 0x10, 1, 1, bytes(32)).encode())
     [([], "not a file of kind"),
      ({}, "not a file of kind"),
      (HELPER | {"kind": "x"}, "not a file of kind"),
-     (HELPER | {"version": 2}, "use a newer program"),
+     (HELPER | {"version": 3}, "up to version 2: use a newer program"),
+     (HELPER | {"version": 0}, "use a newer program"),
+     (HELPER | {"version": True}, "use a newer program"),
+     (HELPER | {"version": "2"}, "use a newer program"),
+     (HELPER_1 | {"dialect": "dap-19"}, "unknown fields: dialect"),
+     (HELPER | {"dialect": "dap-20"}, "dialect 'dap-20' is not supported: use a newer program"),
+     (HELPER | {"dialect": "dap-09"}, "a task extension must state dap-09"),
+     (OF_09 | {"dialect": "dap-19"}, "the file names dap-19, and the task configuration dap-09"),
+     ({name: HELPER[name] for name in HELPER if name != "dialect"}, "dialect must be text"),
      (HELPER | {"party": "nobody"}, "party must be one of client, leader, helper, collector"),
-     (HELPER | {"party": "leader"}, "the secrets belong to another party"),
+     (HELPER | {"party": "leader"}, "leader_token must be text"),
      (HELPER | {"more": ""}, "unknown fields: more"),
      (HELPER | {"task_id": ""}, "a task ID must have 32 bytes"),
      (HELPER | {"task_id": 3}, "task_id must be text"),
      (HELPER | {"task_id": HELPER["task_id"] + "="}, "task_id must be URL-safe base64"),
      (HELPER | {"task_id": "+" * 43}, "task_id must be URL-safe base64"),
-     (HELPER | {"secrets": ""}, "message ends early"),
-     ({name: HELPER[name] for name in HELPER if name != "secrets"}, "secrets must be text"),
+     (HELPER | {"secrets": ""}, "unknown fields: secrets"),
+     (HELPER | {"verify_key": 5}, "verify_key must be text"),
+     (HELPER | {"leader_token": "t"}, "unknown fields: leader_token_hash"),
+     (HELPER | {"leader_token_hash": base64url(bytes(31))}, "leader_token_hash must be URL-safe base64 of 32 bytes"),
+     ({name: HELPER[name] for name in HELPER if name != "leader_token_hash"}, "leader_token_hash must be text"),
+     (LEADER | {"leader_token": "a b"}, "leader_token: a token must have 1 .. 1,024 letters, digits"),
+     (LEADER | {"leader_token": ""}, "leader_token: a token must have 1"),
+     (LEADER | {"leader_token": "x" * 1025}, "leader_token: a token must have 1 .. 1,024"),
+     (LEADER | {"batch_size": -1}, "batch_size must be a whole number"),
+     (LEADER | {"batch_size": True}, "batch_size must be a whole number"),
+     (LEADER | {"batch_size": 1 << 63}, "batch_size must be a whole number"),
+     (LEADER | {"batch_size": 1.0}, "batch_size must be a whole number"),
+     (LEADER | {"collector_hpke_config": OTHER_SUITE}, "HPKE suite"),
+     (HELPER_1 | {"secrets": ""}, "message ends early"),
+     (HELPER_1 | {"party": "leader"}, "the secrets belong to another party"),
      (HELPER | {"task_configuration": HELPER["task_configuration"][:-4]}, "message ends early"),
      (COLLECTOR | {"hpke_private_key": base64url(bytes(31))}, "an X25519 private key must have 32 bytes"),
      (COLLECTOR | {"hpke_private_key": base64url(bytes(32))}, "does not belong to its key"),

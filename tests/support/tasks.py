@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from secagg.dap.dialect import DEFAULT
 from secagg.dap.messages import BatchMode
 from secagg.dap.task import Task, task_configuration
 from secagg.dap.vdafs import vdaf
@@ -22,4 +23,4 @@ def make_task(**changes: Any) -> Task:
         "batch_mode": BatchMode.TIME_INTERVAL,
         "vdaf": vdaf("Histogram", length=5, chunk_length=2),
     }
-    return Task(TASK_ID, task_configuration(**parts | changes))
+    return Task(TASK_ID, task_configuration(**parts | changes), changes.get("dialect", DEFAULT))

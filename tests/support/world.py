@@ -25,6 +25,7 @@ from secagg.dap.aggregator.helper import Helper
 from secagg.dap.aggregator.leader import JobDone, Leader
 from secagg.dap.aggregator.peer import Answer, PeerUnavailable
 from secagg.dap.aggregator.schedule import Settings
+from secagg.dap.dialect import DEFAULT
 from secagg.dap.hpke import PrivateKey, seal
 from secagg.dap.messages import (
     BatchMode,
@@ -240,7 +241,8 @@ class World:
             role: HpkeConfig(number, 0x20, 1, 1, self._keys[role].public_bytes) for role, number in CONFIG_ID.items()
         }
         self.vaults = {Role.LEADER: Vault(os.urandom(32)), Role.HELPER: Vault(os.urandom(32))}
-        self.task = Task(os.urandom(32), task_configuration(**_PARAMETERS | parameters))
+        configuration = task_configuration(**_PARAMETERS | parameters)
+        self.task = Task(os.urandom(32), configuration, parameters.get("dialect", DEFAULT))
         self.verify_key = os.urandom(self.task.prio3.VERIFY_KEY_SIZE)
         self.peer = peer or DirectPeer(self)
         self._open()

@@ -4,6 +4,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +18,13 @@ from ...dap.hpke import PrivateKey
 from ...dap.task import Task, time_text
 from ...dap.task_file import CollectorParty
 from ...http.steps import Progress
-from ..app import CommandError, require
+from ...text import read_text
+from ..app import CommandError, fail, require
 from ..console import console, number_option, show, show_json, show_pairs, table
 from ..durations import duration
-from .common import AllowHttpOption, CaOption, JsonOption, http_client, instant, load
+from ..options import AllowHttpOption, CaOption, JsonOption
+from .common import http_client, instant, load
+from .due import MOST, Files, Format, Outcome, collect_intervals, collect_selected, intervals
 
 NOT_YET = 3  # the exit code where the batch is not ready; 2 is for errors
 REMINDER_SECONDS = 60.0  # between lines that say what is waited for, where stderr is no terminal
@@ -33,10 +39,38 @@ def collect(
     following: Annotated[
         bool, typer.Option("--next", help="The next batch, in a task whose Leader selects the batches.")
     ] = False,
+    due: Annotated[
+        bool, typer.Option("--due", help="Every batch that is complete and has no file in --into yet, as for cron.")
+    ] = False,
+    into: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --due: the folder of the batches' files.")
+    ] = None,
+    every: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="With --due: how long an interval is. [default: the time precision]"),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="With --due: where the first interval starts. [default: the task's start]"),
+    ] = None,
+    settle: Annotated[
+        str, typer.Option(metavar="DURATION", help="With --due: how long late reports of an interval are waited for.")
+    ] = "10m",
+    format: Annotated[Format, typer.Option(help="With --due: of the files.")] = Format.CSV,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --due: names of the result's entries, one a line.")
+    ] = None,
     collector_key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The Collector's key file, where the task's file has no key.")
     ] = None,
-    timeout: Annotated[str, typer.Option(help="How long to wait for the batch, such as 5m, or never.")] = "1h",
+    timeout: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="How long to wait for the batch, such as 5m, or never. [default: 1h; with --due 5m for all intervals"
+            " together, or for each batch that the Leader selects]",
+        ),
+    ] = None,
     early: Annotated[
         bool, typer.Option("--early", help="Collect an interval that is not over; all later reports are refused.")
     ] = False,
@@ -52,19 +86,30 @@ def collect(
     A batch is collected once: later reports are refused, and no other batch may overlap it. The same interval gives the
     same result again. If the batch is not ready in time, the same command may be run again.
 
+    With --due each batch goes to a file of its own, such as 20260131T120000Z-20260131T130000Z.csv, which is written
+    once and whole: remove none, or its batch is asked for again. Intervals follow one another from --since on. One with
+    too few reports is named and passed over.
+
     \b
     Examples:
       secagg dap collect --task collector.json --interval 2026-01-31T12:00Z/1h
       secagg dap collect --task collector.json --next --timeout 5m --json
+      secagg dap collect --task collector.json --due --into results --since 2026-01-31 --every 1d
 
-    Exit codes: 3 the batch is not ready yet.
+    Exit codes: 3 a batch is not ready yet.
     """
     party = load(task, task_file.load)
     if not isinstance(party, CollectorParty):
         raise CommandError(f"{task} is another party's file: give the Collector's, collector.json")
     require(0 < confidence < 1, f"--confidence must be above 0 and below 1, got {confidence:g}")
-    batch = _batch(party.task, interval, following, early)
-    seconds = None if timeout == "never" else duration("--timeout", timeout)
+    seconds = None if timeout == "never" else duration("--timeout", timeout or ("5m" if due else "1h"))
+    if due:
+        require(interval is None and not following and not early, "--due takes none of --interval, --next and --early")
+        files = _files(party.task, into, format, labels)
+        batches = _due(party.task, files, every, since, settle)
+    else:
+        require(into is None, "--into is for --due: without it the result is printed")
+        batch = _batch(party.task, interval, following, early)
     with (
         http_client(ca) as http,
         Collector(
@@ -77,6 +122,10 @@ def collect(
         ) as collector,
         waiting() as progress,
     ):
+        if due:
+            keep = partial(collector.collect, confidence=confidence, progress=progress, keep=True)
+            _collect_due(party.task, batches, files, keep, collector.delete, inf if seconds is None else seconds, json)
+            return
         try:
             result = collector.collect(batch, confidence=confidence, timeout=seconds, progress=progress)
         except CollectionPending as pending:
@@ -118,6 +167,73 @@ def _batch(task: Task, interval: str | None, following: bool, early: bool) -> Ba
     require(interval is None, "--interval is for tasks whose batches are by time: give --next in this one")
     require(following, "--next is missing: the Leader selects the batches of this task, and --next gets the next one")
     return None
+
+
+def _files(task: Task, into: Path | None, form: Format, labels: Path | None) -> Files:
+    """Where the batches' files go."""
+    if into is None:
+        raise CommandError("--into is missing: the folder of the batches' files")
+    require(into.is_dir(), f"--into {into} is no folder: make it first")
+    named = [] if labels is None else read_text(labels).rstrip("\n").split("\n")
+    entries = task.vdaf.entries
+    require(labels is None or len(named) == entries, f"{labels} must have {entries:,} lines, and has {len(named):,}")
+    return Files(into, form, named)
+
+
+def _due(task: Task, files: Files, every: str | None, since: str | None, settle: str) -> list[tuple[int, int]]:
+    """The intervals that are over and have no file; none where the Leader selects the batches."""
+    if not task.by_time:
+        require(every is None and since is None, "--every and --since are for tasks whose batches are by time")
+        return []
+    precision = task.time_precision
+    if since is None:
+        require(task.interval is not None, "--since is missing: this task does not say when it starts")
+        assert task.interval is not None
+        first = task.interval.start * precision
+    else:
+        first = instant("--since", since)
+    length = precision if every is None else duration("--every", every)
+    require(
+        first % precision == 0 and length % precision == 0,
+        f"--since and --every must be whole numbers of the task's time precision, {precision:,} seconds",
+    )
+    until = time.time() - duration("--settle", settle)
+    missing = [each for each in intervals(first, length, until) if not files.of_interval(*each).exists()]
+    return missing[:MOST]
+
+
+def _collect_due(
+    task: Task,
+    batches: list[tuple[int, int]],
+    files: Files,
+    collect: Callable[..., Collection],
+    delete: Callable[[str], None],
+    timeout: float,
+    json: bool,
+) -> None:
+    """Collect and write what is due, and say what became of each."""
+
+    def ask(batch: Batch, seconds: float) -> Collection:
+        return collect(batch, timeout=None if seconds == inf else seconds)
+
+    if task.by_time:
+        steps = collect_intervals(task, batches, files, ask, timeout, time.time)
+    else:
+        steps = collect_selected(task, files, ask, delete, timeout)
+    told = []
+    for each in steps:
+        told.append(each)
+        if not json:
+            show(f"{each.batch}: {each.outcome}: {each.detail}".removeprefix(": "))
+    if json:
+        show_json([asdict(each) for each in told])
+    elif not told:
+        show("nothing is due")
+    outcomes = {each.outcome for each in told}
+    if Outcome.REFUSED in outcomes:
+        fail("a batch was refused")
+    if Outcome.PENDING in outcomes and task.by_time:
+        raise typer.Exit(NOT_YET)
 
 
 def _private_key(path: Path, party: CollectorParty, file: Path | None) -> PrivateKey:

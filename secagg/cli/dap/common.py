@@ -22,15 +22,6 @@ ConfigOption = Annotated[
     Path,
     typer.Option("--config", metavar="FILE", help="The Aggregator's configuration, as `secagg dap init` wrote it."),
 ]
-CaOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="Certificates, PEM, that a server's must lead to. [default: the system's]"),
-]
-AllowHttpOption = Annotated[
-    bool,
-    typer.Option("--allow-http", help="Accept http URLs of other machines, in a network where nobody listens."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 _T = TypeVar("_T")
 

@@ -16,7 +16,8 @@ from ...dap.store.vault import SECRET_SIZE
 from ..app import require
 from ..console import show_json, show_pairs
 from ..dp import choose
-from .common import JsonOption, write_new
+from ..options import JsonOption
+from .common import write_new
 
 
 def init(

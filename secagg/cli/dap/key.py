@@ -15,7 +15,8 @@ from ...http.base64url import base64url
 from ..app import App
 from ..console import integer, show, show_json, table
 from ..durations import duration
-from .common import ConfigOption, JsonOption, opened, write_new
+from ..options import JsonOption
+from .common import ConfigOption, opened, write_new
 
 app = App(
     help="""HPKE keys that Clients seal reports to. Running servers notice a change within seconds.

@@ -10,7 +10,8 @@ from ...dap.server import server
 from ...dap.server.config import ROLES, Config
 from ..app import require
 from ..console import integer_option
-from .common import ConfigOption, JsonOption
+from ..options import JsonOption
+from .common import ConfigOption
 
 ListenOption = Annotated[
     str | None, typer.Option(help="In place of the configured address; port 0 takes a free one.", metavar="HOST:PORT")

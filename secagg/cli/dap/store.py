@@ -13,7 +13,8 @@ from ...dap.store.migrations import VERSION
 from ...durable import require_folder
 from ..app import App, CommandError, require
 from ..console import show, show_json
-from .common import ConfigOption, JsonOption, opened
+from ..options import JsonOption
+from .common import ConfigOption, opened
 
 app = App(
     help="""An Aggregator's store.

@@ -12,6 +12,7 @@ from ...dap import task_file
 from ...dap.admission import UPLOAD_BYTES, check_endpoints, check_report_size
 from ...dap.aggregator.health import helper_state
 from ...dap.aggregator.release import collections_left
+from ...dap.dialect import DEFAULT
 from ...dap.messages import TASK_ID_SIZE, HpkeConfig, Role
 from ...dap.server.config import Config
 from ...dap.store.engine import Tx
@@ -34,20 +35,15 @@ from ..dp import (
     SpanOption,
 )
 from ..durations import duration
-from .common import (
-    AllowHttpOption,
-    ConfigOption,
-    JsonOption,
-    instant,
-    load,
-    opened,
-    write_new,
-)
+from ..options import AllowHttpOption, JsonOption
+from .common import ConfigOption, instant, load, opened, write_new
 from .task_options import (
     AUTOMATIC,
     MECHANISMS,
     NONE,
     PrivacyOptions,
+    choose_decided,
+    choose_dialect,
     choose_interval,
     choose_vdaf,
     server_url,
@@ -97,8 +93,9 @@ def new(
     end: Annotated[str | None, typer.Option(help="No later reports.")] = None,
     lasts: Annotated[str | None, typer.Option("--duration", help="In place of --end: 30d.")] = None,
     dialect: Annotated[
-        str, typer.Option(help="What Clients speak: dap-18, or dap-09 for those in the field.")
-    ] = "dap-18",
+        str,
+        typer.Option(help="What the parties speak: dap-19, the older dap-18, or dap-09 for Clients in the field."),
+    ] = DEFAULT.name,
     epsilon: EpsilonOption = None,
     delta: DeltaOption = None,
     rho: RhoOption = None,
@@ -124,7 +121,25 @@ def new(
     ] = None,
     collector_config: Annotated[
         str | None,
-        typer.Option(help="In its place what `collector-key` printed, where the Collector is somebody else."),
+        typer.Option(
+            "--collector-config",
+            "--hpke-config",
+            help="In its place what `collector-key` printed, where the Collector is somebody else: its HPKE"
+            " configuration, encoded, in base64url.",
+        ),
+    ] = None,
+    task_id: Annotated[
+        str | None, typer.Option(help="The ID that somebody else gave the task, in base64url. [default: random]")
+    ] = None,
+    verify_key_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The verification key of both Aggregators, in base64url; - is stdin."),
+    ] = None,
+    leader_token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The token that the Leader shows to the Helper; - is stdin.")
+    ] = None,
+    collector_token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The token that the Collector shows to the Leader; - is stdin.")
     ] = None,
     allow_http: AllowHttpOption = False,
     upload_bytes: Annotated[
@@ -146,6 +161,10 @@ def new(
     The Client's is public. The others hold secrets (mode 600): send each to its party alone, then delete it here.
     `task add` tells an Aggregator of the task; `--config` does so at once where the Aggregator is on this machine.
 
+    Where another party has made the task, with other software perhaps, give all that it has decided: the configuration
+    by the same values, --info included, and ID, key, tokens and --hpke-config. Secrets come from files that hold them
+    alone, or one of them from stdin.
+
     \b
     Examples:
       secagg dap task new --vdaf Histogram --length 16 --leader https://leader.example --helper https://helper.example
@@ -153,6 +172,9 @@ def new(
       secagg dap task new --vdaf Sum --max-measurement 255 --leader http://127.0.0.1:8080
           --helper http://127.0.0.1:8081 --min-batch-size 10 --mechanism none
           --config leader.toml --config helper.toml --output task
+      secagg dap task new --vdaf Count --leader https://leader.example --helper https://helper.example --info visits
+          --min-batch-size 100 --mechanism none --task-id aBc... --hpke-config AAA... --verify-key-file key
+          --leader-token-file leader.token --collector-token-file - --output task
     """
     require(json or output is not None, "give --output DIR, or --json to print the secrets of all parties")
     require(end is None or lasts is None, "give --end or --duration, not both")
@@ -178,9 +200,10 @@ def new(
         reports_per_client,
         span,
     )
+    spoken = choose_dialect(dialect)
     made = configured(
         info=info,
-        dialect=dialect,
+        dialect=spoken,
         batch_mode=batch_mode,
         leader=server_url("--leader", leader),
         helper=server_url("--helper", helper),
@@ -191,9 +214,12 @@ def new(
         interval=choose_interval(first, last, precision),
     )
     configs = {file: Config.load(file) for file in config or []}
+    decided = choose_decided(task_id, verify_key_file, leader_token_file, collector_token_file)
     parties = task_file.new_parties(
         made,
         _collector(collector_key, collector_config),
+        dialect=spoken,
+        decided=decided,
         batch_size=batch_size,
         allow_http=allow_http,
         upload_bytes=_upload_bytes(upload_bytes, configs.values()),

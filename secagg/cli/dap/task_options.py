@@ -1,22 +1,27 @@
 """What `secagg dap task new` asks for, turned into a task's configuration."""
 
 import os
+import sys
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
-from ...dap.dialect import DIALECTS
+from ...dap.dialect import DIALECTS, Dialect
 from ...dap.messages import BatchMode, Interval, TaskConfiguration
 from ...dap.privacy.extension import MAX_REPORTS, Mechanism, Privacy, least_noise
 from ...dap.task import Task, task_configuration
+from ...dap.task_file import Decided
 from ...dap.vdafs import VDAFS, Vdaf, vdaf
 from ...dp import ApproxDp, Budget, PureDp, Unit, ZCdp
-from ...errors import LocalProtocolError
-from ...http.base64url import base64url
+from ...errors import LocalProtocolError, RemoteProtocolError
+from ...http.base64url import base64url, from_base64url
 from ...http.urls import parse_server_url
+from ...text import decode_text, read_text
 from ..app import CommandError, require
 from ..dp import choose, choose_budget
 
+SECRET_BYTES_MAX = 4096  # of a file that holds one
 AUTOMATIC, NONE = "auto", "none"
 MECHANISMS = {str(mechanism).lower().replace(" ", "-"): mechanism for mechanism in Mechanism}
 MODES = {"time-interval": BatchMode.TIME_INTERVAL, "leader-selected": BatchMode.LEADER_SELECTED}
@@ -135,21 +140,59 @@ def size_warning(task: Task, batch_size: int) -> str | None:
     return f"the Leader selects smaller batches than --batch-size: {why}"
 
 
+def choose_dialect(name: str) -> Dialect:
+    """The dialect of this name."""
+    return DIALECTS[choose("--dialect", tuple(DIALECTS), name)]
+
+
+def choose_decided(
+    task_id: str | None, verify_key: Path | None, leader_token: Path | None, collector_token: Path | None
+) -> Decided:
+    """What somebody else has decided of the task: its ID, and secrets in files, of which one may be stdin."""
+    files = {
+        "--verify-key-file": verify_key,
+        "--leader-token-file": leader_token,
+        "--collector-token-file": collector_token,
+    }
+    require([str(file) for file in files.values()].count("-") <= 1, "only one secret can come from stdin")
+    texts = [None if file is None else _secret(option, file) for option, file in files.items()]
+    tokens = [None if text is None else text.encode() for text in texts[1:]]
+    named = None if task_id is None else _decoded("--task-id", task_id)
+    return Decided(named, None if texts[0] is None else _decoded("--verify-key-file", texts[0]), *tokens)
+
+
+def _secret(option: str, file: Path) -> str:
+    """The one word that a file holds."""
+    text = (
+        decode_text(sys.stdin.buffer.read(SECRET_BYTES_MAX + 1), "stdin")
+        if str(file) == "-"
+        else read_text(file, limit=SECRET_BYTES_MAX)
+    )
+    word = text.strip()
+    require(word.isascii() and len(word.split()) == 1 and len(word) <= SECRET_BYTES_MAX, f"{option} must hold one word")
+    return word
+
+
+def _decoded(option: str, text: str) -> bytes:
+    try:
+        return from_base64url(text, name=option)
+    except RemoteProtocolError as error:
+        raise CommandError(str(error)) from None
+
+
 def configuration(
-    *, info: str | None, dialect: str, batch_mode: str, leader: str, helper: str, vdaf: Vdaf, **others: Any
+    *, info: str | None, batch_mode: str, leader: str, helper: str, vdaf: Vdaf, **others: Any
 ) -> TaskConfiguration:
     """A task's configuration; `info` is random if None."""
-    tags = {tag.decode(): known for tag, known in DIALECTS.items()}
     text = base64url(os.urandom(16)) if info is None else info
     encoded = text.encode(errors="replace")
     require(encoded.decode() == text, "--info must be UTF-8 text")
-    require(0 < len(encoded) < 1 << 8, "--info has 1 .. 255 bytes")
+    require(len(encoded) < 1 << 8, "--info has 255 bytes at most")
     return task_configuration(
         task_info=encoded,
         leader_url=leader,
         helper_url=helper,
         batch_mode=MODES[choose("--batch-mode", tuple(MODES), batch_mode)],
-        dialect=tags[choose("--dialect", tuple(tags), dialect)],
         vdaf=vdaf,
         **others,
     )

@@ -18,6 +18,11 @@ def mode_text(task: Task) -> str:
     return task.batch_mode.name.lower().replace("_", "-")
 
 
+def _dialect_text(task: Task) -> str:
+    among, dialect = task.dialect.aggregators_tag, task.dialect
+    return dialect.name if among == dialect.tag else f"{dialect.name}, by Clients; {among.decode()} among the others"
+
+
 def _sizes_text(task: Task) -> str:
     text = f"{task.min_batch_size:,} reports or more"
     if task.max_batch_size >= MAX_REPORTS:
@@ -47,7 +52,7 @@ def in_words(task: Task) -> list[tuple[str, str]]:
         ("vdaf", vdaf_text(task)),
         ("batches", f"{_sizes_text(task)}, {mode_text(task)}"),
         ("times", f"rounded to {duration_text(task.time_precision)}; {when}"),
-        ("clients", f"speak {task.dialect.tag.decode()}"),
+        ("dialect", _dialect_text(task)),
     ]
     if task.privacy is None:
         return [*pairs, ("privacy", "none: results are exact")]
@@ -66,7 +71,7 @@ def described(task: Task) -> dict[str, Any]:
         "min_batch_size": task.min_batch_size,
         "time_precision": task.time_precision,
         "interval": interval and {"start": time_text(interval[0]), "end": time_text(interval[1])},
-        "dialect": task.dialect.tag.decode(),
+        "dialect": task.dialect.name,
         "privacy": None
         if privacy is None
         else {

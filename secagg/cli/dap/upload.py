@@ -17,7 +17,8 @@ from ...errors import SecAggError
 from ...text import decode_text, read_text
 from ..app import CommandError, require
 from ..console import integer, progress_bar, show, show_json
-from .common import AllowHttpOption, CaOption, JsonOption, http_client, load
+from ..options import AllowHttpOption, CaOption, JsonOption
+from .common import http_client, load
 
 SLICE = 1000  # measurements between two looks at the progress
 

@@ -15,6 +15,7 @@ from ..hpke import PrivateKey
 from ..messages import (
     BATCH_ID_SIZE,
     LEADER_SELECTED_BATCH_ID,
+    VERIFICATION_KEY_ID,
     AggregateShare,
     AggregateShareReq,
     AggregationJobContinueReq,
@@ -186,7 +187,7 @@ class Helper:
         """Verify every report; commit and answer in one transaction."""
         # Section 4.5.3.2: decrypt and check the input shares as the Leader does.
         task, inits = record.task, request.verify_inits
-        opened = _opened(task, keys, inits, now)
+        opened = _opened(task, keys, request, now)
 
         # For each report: Vdaf.ping_pong_helper_init gives an output share, and the message for the Leader.
         out_shares, messages = task.ping_pong.helper_init(
@@ -208,7 +209,7 @@ class Helper:
             if current.ended:  # by another worker, after our lease
                 return current
             errors = buckets.commit(tx, record, outputs, replays=True)
-            response = _response(inits, opened, messages, errors).encode()
+            response = _response(task, inits, opened, messages, errors).encode()
             helper_jobs.end_job(tx, job, response=response)
         return HelperJob(job.task, job.id, None, response)
 
@@ -327,8 +328,9 @@ def _decode_init(task: Task, body: bytes) -> AggregationJobInitReq:
     # The aggregation parameter and the verification key: there is one of each.
     if request.agg_param:
         raise DapProblem("invalidAggregationParameter", "Prio3's aggregation parameter must be empty", task_id=task.id)
-    if request.verification_key_id != 0:
-        raise DapProblem("invalidMessage", "this task has one verification key, number 0", task_id=task.id)
+    if request.verification_key_id != VERIFICATION_KEY_ID and task.dialect.unknown_key is None:
+        detail = f"this task has one verification key, number {VERIFICATION_KEY_ID}"
+        raise DapProblem("invalidMessage", detail, task_id=task.id)
 
     # A report ID that appears twice.
     ids = [init.report_share.report_metadata.report_id for init in request.verify_inits]
@@ -337,21 +339,26 @@ def _decode_init(task: Task, body: bytes) -> AggregationJobInitReq:
     return request
 
 
-def _opened(task: Task, keys: Mapping[int, PrivateKey], inits: tuple[VerifyInit, ...], now: float) -> Opened:
-    shares = [init.report_share for init in inits]
+def _opened(task: Task, keys: Mapping[int, PrivateKey], request: AggregationJobInitReq, now: float) -> Opened:
+    # A verification key that is not known here: reject each report, which the Leader may send again under another key.
+    unknown_key = task.dialect.unknown_key
+    if unknown_key is not None and request.verification_key_id != VERIFICATION_KEY_ID:
+        return Opened(errors=dict.fromkeys(range(len(request.verify_inits)), unknown_key))
+    shares = [init.report_share for init in request.verify_inits]
     to_open = [ReportToOpen(s.report_metadata, s.public_share, s.encrypted_input_share) for s in shares]
     return open_shares(task, Role.HELPER, keys, to_open, now + SKEW)
 
 
 def _response(
-    inits: tuple[VerifyInit, ...], opened: Opened, messages: Rows, errors: Mapping[int, ReportError]
+    task: Task, inits: tuple[VerifyInit, ...], opened: Opened, messages: Rows, errors: Mapping[int, ReportError]
 ) -> AggregationJobResp:
-    outcomes: dict[int, bytes | ReportError] = dict(opened.errors)
+    number = task.dialect.error_number
+    outcomes: dict[int, bytes | int] = {position: number(error) for position, error in opened.errors.items()}
     for row, position in enumerate(opened.positions):
         if row in messages.rejected:
-            outcomes[position] = ReportError.VDAF_VERIFY_ERROR
+            outcomes[position] = number(ReportError.VDAF_VERIFY_ERROR)
         else:
-            outcomes[position] = errors[row] if row in errors else messages[row]
+            outcomes[position] = number(errors[row]) if row in errors else messages[row]
     ids = [init.report_share.report_metadata.report_id for init in inits]
     return AggregationJobResp(tuple(VerifyResp(report_id, outcomes[i]) for i, report_id in enumerate(ids)))
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...errors import RemoteProtocolError
+from ..dialect import Reasons
 from ..hpke import PrivateKey
 from ..messages import HpkeCiphertext, PlaintextInputShare, ReportError, ReportMetadata, Role
 from ..task import Task
@@ -59,17 +60,17 @@ def open_shares(
         reports: of one job.
         latest: the POSIX time after which a report is too early; None where that was checked before.
     """
-    opened = Opened()
+    opened, reasons = Opened(), task.dialect.in_job
     info = task.input_share_info(role)
 
     # Section 4.5.3.4, as far as it can be checked before decryption; what is left is sorted by key.
     by_key: dict[int, list[int]] = {}
     for i, report in enumerate(reports):
-        error = check_metadata(task, report.metadata, latest)
+        error = check_metadata(task, report.metadata, latest, reasons)
         if error is None and len(report.public_share) != task.prio3.PUBLIC_SHARE_SIZE:
             error = ReportError.INVALID_MESSAGE
         if error is None and report.ciphertext.config_id not in keys:
-            error = ReportError.HPKE_DECRYPT_ERROR  # section 4.5.3.3: also for an unknown configuration
+            error = reasons.unknown_config
         if error is not None:
             opened.errors[i] = error
         else:
@@ -90,23 +91,24 @@ def open_shares(
     return opened
 
 
-def check_metadata(task: Task, metadata: ReportMetadata, latest: float | None) -> ReportError | None:
-    """What is wrong with a report's time or public extensions (section 4.5.3.4); None if nothing is.
+def check_metadata(task: Task, metadata: ReportMetadata, latest: float | None, reasons: Reasons) -> ReportError | None:
+    """What is wrong with a report's time or public extensions (sections 4.4.2.2 and 4.5.3.4); None if nothing is.
 
     Args:
         task: of the report.
         metadata: the report's.
         latest: the POSIX time after which a report is too early; None where that was checked before.
+        reasons: how the task's dialect names what is wrong here.
     """
     time = task.precision_time(metadata.time)
     if latest is not None and time * task.time_precision > latest:
         return ReportError.REPORT_TOO_EARLY
     if task.interval is not None and time < task.interval.start:
-        return ReportError.TASK_NOT_STARTED
+        return reasons.before_interval
     if task.interval is not None and time >= task.interval.end:
-        return ReportError.TASK_EXPIRED
+        return reasons.after_interval
     # No report extension is known here: each one is unrecognized, whether or not it is repeated or out of order.
-    return ReportError.INVALID_MESSAGE if metadata.public_extensions else None
+    return reasons.unknown_extension if metadata.public_extensions else None
 
 
 def _take(task: Task, opened: Opened, i: int, report: ReportToOpen, plaintext: bytes | None, size: int) -> None:

@@ -6,7 +6,6 @@ it did before.
 """
 
 import logging
-from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -16,6 +15,7 @@ from ...vdaf import VerifyStates
 from ..hpke import PrivateKey
 from ..messages import (
     LEADER_SELECTED_BATCH_ID,
+    VERIFICATION_KEY_ID,
     AggregationJobExtension,
     AggregationJobInitReq,
     AggregationJobResp,
@@ -47,6 +47,7 @@ from .collection_jobs import CollectionJobs
 from .input_shares import SKEW, Opened, ReportToOpen, check_metadata, open_shares
 from .peer import Answer, Peer, PeerUnavailable
 from .peer_health import PeerHealth
+from .refused_jobs import RefusedJobs, Remedy
 from .schedule import Settings
 
 log = logging.getLogger(__name__)
@@ -75,9 +76,7 @@ class Leader:
         self._peer = peer
         self._tasks = KnownTasks()
         self._health = health
-        self._accepted: Counter[int] = Counter()  # jobs that the Helper has accepted, by the task's number
-        self._refused: dict[int, int] = {}  # how many these were when a job was first refused, by the job's number
-        self._stuck: dict[int, int] = {}  # how many when a report by itself was refused last, by the task's number
+        self._refused = RefusedJobs()
         self.collections = CollectionJobs(store, peer, self.settings, self._tasks)
 
     # Uploads.
@@ -93,16 +92,14 @@ class Leader:
             reports: of one upload.
             now: POSIX seconds.
         """
-        errors = {}
+        errors, reasons = {}, task.dialect.at_upload
         for i, report in enumerate(reports):
-            # Discard a report from outside the task interval or from too far in the future.
-            error = check_metadata(task, report.report_metadata, now + SKEW)
-            if error in (ReportError.TASK_NOT_STARTED, ReportError.TASK_EXPIRED):
-                error = ReportError.REPORT_DROPPED  # section 4.4.2.2
+            # Discard a report from outside the task interval, from too far in the future, or with extensions.
+            error = check_metadata(task, report.report_metadata, now + SKEW, reasons)
 
-            # outdated_config: the Client should fetch our configurations again.
+            # An HPKE configuration that is not in use: the Client should fetch ours again.
             if error is None and report.leader_encrypted_input_share.config_id not in accepted:
-                error = ReportError.OUTDATED_CONFIG
+                error = reasons.unknown_config
             if error is None and not has_size(task, report):
                 error = ReportError.INVALID_MESSAGE  # else anybody could fill the disk
             if error is not None:
@@ -170,13 +167,14 @@ class Leader:
         if record is None:
             with self.store.write() as tx:
                 end_job(tx, job, rejected=0)
+            self._refused.forget(job.key)
             return JobDone(0, {})
 
         # Whatever the Helper cannot do now is tried again later, from the same stored reports.
         try:
             done = self._aggregate(record, keys, job, [Report.decode(body) for body in bodies], now)
         except _JobRefused as refused:
-            done = self._divide(record, job, len(bodies), now, refused.problem)
+            done = self._remedy(record, job, len(bodies), now, refused.problem)
         except (DapProblem, PeerUnavailable) as problem:
             self._postpone(record, job, now, problem)
             done = JobDone(0, {}, problem)
@@ -219,7 +217,7 @@ class Leader:
 
         # Vdaf.ping_pong_leader_continued finishes the reports; their output shares are committed (section 4.5.4.3).
         done = self._commit(record, job, opened, states, payloads, errors, now)
-        if inits and done.early == len(inits):  # otherwise the Helper would answer the same request as before
+        if inits and done.later == len(inits):  # otherwise the Helper would answer the same request as before
             self._peer.delete_job(record, location)
         return done
 
@@ -228,19 +226,21 @@ class Leader:
             return self._peer.poll_job(record, job.resource)
         batch = () if job.batch is None else (AggregationJobExtension(LEADER_SELECTED_BATCH_ID, job.batch),)
         try:
-            answer = self._peer.create_job(record, AggregationJobInitReq(0, b"", batch, tuple(inits)).encode())
+            answer = self._peer.create_job(
+                record, AggregationJobInitReq(VERIFICATION_KEY_ID, b"", batch, tuple(inits)).encode()
+            )
         except DapProblem as problem:
             if problem.status in _REFUSALS:
                 raise _JobRefused(problem) from None
             raise
-        self._accepted[record.key] += 1
-        self._refused.pop(job.key, None)
+        self._refused.accepted(record.key, job.key)
         return answer
 
     def _outcomes(self, record: TaskRecord, answer: Answer, inits: list[VerifyInit]) -> list[bytes | ReportError]:
         """The Helper's outcome for each report that was sent to it. A wrong answer abandons the Helper's job (section
         4.5.5); ours begins another one there later."""
         outcomes: list[bytes | ReportError] = []
+        error_of = record.task.dialect.report_error
         wanted = [init.report_share.report_metadata.report_id for init in inits]
         try:
             resps = AggregationJobResp.decode(answer.body or b"").verify_resps
@@ -251,7 +251,7 @@ class Leader:
                 # "finish" is invalid for the state Continued: the Leader MUST abandon the job.
                 if resp.outcome is None:
                     raise RemoteProtocolError("a report that is finished too early")
-                outcomes.append(resp.outcome)
+                outcomes.append(error_of(resp.outcome) if isinstance(resp.outcome, int) else resp.outcome)
         except RemoteProtocolError as error:
             self._peer.delete_job(record, answer.location)
             raise PeerUnavailable(f"the Helper's answer to an aggregation job is wrong: {error}") from None
@@ -267,8 +267,9 @@ class Leader:
         errors: dict[int, ReportError],
         now: float,
     ) -> "JobDone":
-        """End the job. Reports that are too early by the Helper's clock wait in another job (section 4.5.3.1)."""
-        early = sorted(i for i, error in errors.items() if error is ReportError.REPORT_TOO_EARLY)
+        """End the job. Reports that the Helper may take later wait in another job (section 4.5.3.1)."""
+        later = sorted(i for i, error in errors.items() if error in _LATER)
+        why = next((reason for i in later if (reason := _LATER[errors[i]])), None)
 
         # Vdaf.ping_pong_leader_continued gives an output share, or rejects the report.
         out_shares = record.task.ping_pong.leader_continued(states, payloads)
@@ -276,46 +277,39 @@ class Leader:
             errors.setdefault(opened.positions[row], _INVALID)
         outputs = Outputs(opened.report_ids, opened.times, job.batch, out_shares)
 
-        # One transaction: early reports move to a new job, this job ends, and its output shares are committed.
+        # One transaction: those reports move to a new job, this job ends, and its output shares are committed.
         with self.store.write() as tx:
-            if early:
-                split_job(tx, job, early, now + self.settings.backoff)
-            if not end_job(tx, job, rejected=len(errors) - len(early)):
+            if later:
+                split_job(tx, job, later, now + self.settings.backoff, why)
+            if not end_job(tx, job, rejected=len(errors) - len(later)):
                 return JobDone(0, {})
             late = buckets.commit(tx, record, outputs, replays=False)
 
         # What became of each report; a bucket that was collected meanwhile takes no more.
         errors.update((opened.positions[row], error) for row, error in late.items() if row not in out_shares.rejected)
         aggregated = len(opened.positions) + len(opened.errors) - len(errors)
-        return JobDone(aggregated, {i: errors[i] for i in errors if i not in early}, early=len(early))
+        if why is not None:
+            log.warning("%d reports of task %s wait for %s: %s", len(later), record.task.text, _helper(record), why)
+        return JobDone(aggregated, {i: errors[i] for i in errors if i not in later}, later=len(later))
 
-    def _divide(self, record: TaskRecord, job: Job, count: int, now: float, problem: DapProblem) -> "JobDone":
-        """Halve a job that the Helper refuses whole, until the report at fault stands alone.
-
-        That is dropped if the Helper has accepted another job since, such as the other half. Else the fault may be the
-        Helper's: no more jobs are halved until it accepts one.
-        """
-        accepted = self._accepted[record.key]
-        accepted_before = self._refused.setdefault(job.key, accepted)
-        if count > 1 and self._stuck.get(record.key) == accepted:
+    def _remedy(self, record: TaskRecord, job: Job, count: int, now: float, problem: DapProblem) -> "JobDone":
+        """What becomes of a job of so many reports that the Helper refuses whole."""
+        remedy = self._refused.remedy(record.key, job.key, count)
+        if remedy is Remedy.WAIT:
             self._postpone(record, job, now, problem)
             return JobDone(0, {}, problem)
-        if count > 1:
+        if remedy is Remedy.HALVE:
             log.warning("%s refuses a job of %d reports, which is halved: %s", _helper(record), count, problem)
             with self.store.write() as tx:
                 half = split_job(tx, job, range(count // 2, count), now)
                 postpone_job(tx, job, now, str(problem))
             if half is not None:
-                self._refused[half] = accepted_before
-            return JobDone(0, {}, problem)
-        if accepted == accepted_before:
-            self._stuck[record.key] = accepted
-            self._postpone(record, job, now, problem)
+                self._refused.halved(job.key, half)
             return JobDone(0, {}, problem)
         log.warning("%s refuses a report by itself, which is dropped: %s", _helper(record), problem)
         with self.store.write() as tx:
             end_job(tx, job, rejected=1)
-        self._refused.pop(job.key, None)
+        self._refused.forget(job.key)
         return JobDone(0, {0: ReportError.REPORT_DROPPED}, problem)
 
     def _postpone(self, record: TaskRecord, job: Job, now: float, problem: DapProblem | PeerUnavailable) -> None:
@@ -334,18 +328,25 @@ class JobDone:
         aggregated: how many were added to batches.
         errors: why the others were not, by position.
         problem: what keeps the job from going on; None if nothing does.
-        early: how many wait for the Helper's clock.
+        later: how many wait in another job.
         task: of the job; None if it is deleted.
     """
 
     aggregated: int
     errors: Mapping[int, ReportError]
     problem: DapProblem | PeerUnavailable | None = None
-    early: int = 0
+    later: int = 0
     task: Task | None = None
 
 
 _INVALID = ReportError.VDAF_VERIFY_ERROR
+_LATER = {
+    ReportError.REPORT_TOO_EARLY: None,
+    ReportError.UNKNOWN_VERIFICATION_KEY_ID: f"the Helper does not know verification key {VERIFICATION_KEY_ID}",
+}
+"""The Helper's errors after which the Leader may send a report again (section 4.5.3.1), and what the operator should
+look into."""
+
 _REFUSALS = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}  # which may be about one report
 
 

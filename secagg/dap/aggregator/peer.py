@@ -111,7 +111,7 @@ class HttpPeer:
 
     def poll_job(self, record: TaskRecord, location: str) -> Answer:
         """See `Peer.poll_job`."""
-        return self._answer(self._send(record, "GET", location), JOB_RESP, location)
+        return self._answer(record, self._send(record, "GET", location), JOB_RESP, location)
 
     def delete_job(self, record: TaskRecord, location: str) -> None:
         """See `Peer.delete_job`."""
@@ -123,12 +123,12 @@ class HttpPeer:
 
     def poll_share(self, record: TaskRecord, location: str) -> Answer:
         """See `Peer.poll_share`."""
-        return self._answer(self._send(record, "GET", location), SHARE, location)
+        return self._answer(record, self._send(record, "GET", location), SHARE, location)
 
     def _create(self, record: TaskRecord, resource: str, media_type: str, answer_type: str, body: bytes) -> Answer:
         url = f"{record.task.helper_url}/tasks/{record.task.text}/{resource}"
         response = self._send(record, "POST", url, {"Content-Type": media_type}, body)
-        return self._answer(response, answer_type, _location(url, response.headers.get("location", "")))
+        return self._answer(record, response, answer_type, _location(url, response.headers.get("location", "")))
 
     def _send(
         self, record: TaskRecord, method: str, url: str, headers: dict[str, str] | None = None, body: bytes = b""
@@ -149,11 +149,12 @@ class HttpPeer:
             raise problem
         raise PeerUnavailable(f"the Helper is busy or fails: {problem}", problem.retry_after, kind="busy")
 
-    def _answer(self, response: Response, media_type: str, location: str) -> Answer:
+    def _answer(self, record: TaskRecord, response: Response, media_type: str, location: str) -> Answer:
         if not response.content:
             wait = self._wait(response.headers)
             return Answer(None, location, 1.0 if wait is None else wait)
-        if not is_media_type(response.headers.get("content-type", ""), media_type):
+        content_type = response.headers.get("content-type", "")
+        if not is_media_type(content_type, media_type, record.task.dialect.aggregators_tag):
             raise PeerUnavailable(f"the Helper's answer is not of type {media_type}")
         return Answer(response.content, location)
 

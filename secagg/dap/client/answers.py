@@ -55,18 +55,19 @@ def require_success(response: Response, now: float) -> None:
         raise problem(response, now)
 
 
-def require_media_type(response: Response, wanted: str) -> None:
+def require_media_type(response: Response, wanted: str, tag: bytes) -> None:
     """Check an answer's media type, however it is spelled.
 
     Args:
         response: the answer.
         wanted: the media type.
+        tag: of the draft, whose number the media type may name.
 
     Raises:
         RemoteProtocolError: the answer is of another type.
     """
     given = response.headers.get("content-type", "")
-    if not is_media_type(given, wanted):
+    if not is_media_type(given, wanted, tag):
         content_type = "".join(c if c.isprintable() else "?" for c in given[:100])
         raise RemoteProtocolError(
             f"an answer of type {wanted} expected, got {content_type!r}: is the URL in the task right?"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 from urllib.parse import urljoin
 
-from ...arguments import real
+from ...arguments import flag, real
 from ...dp import Place
 from ...errors import RemoteProtocolError, SecAggError, require
 from ...http.problems import NO_TYPE, printable
@@ -109,15 +109,19 @@ class Collecting:
         self._retries = retries
         self._url = f"{task.leader_url}/tasks/{task.text}/collection_jobs"
 
-    def collect(self, batch: Batch, confidence: float, timeout: float | None) -> Steps[Collection]:
+    def collect(
+        self, batch: Batch, confidence: float, timeout: float | None, *, keep: bool = False
+    ) -> Steps[Collection]:
         """Create the job, poll it, and make the result of it (sections 4.6.1 and 4.6.6).
 
         Args:
             batch: see `Collector.collect`.
             confidence: of the error bars.
             timeout: seconds until CollectionPending; None to wait as long as the Leader does.
+            keep: see `Collector.collect`.
         """
         confidence, timeout = real(confidence, "confidence"), None if timeout is None else real(timeout, "timeout")
+        keep = flag(keep, "keep")
 
         # The query, checked before anything is sent.
         request = self.request(batch)
@@ -140,9 +144,9 @@ class Collecting:
             response = yield from self._ask("GET", job)
 
         # Open and unshard; a leader-selected job is deleted, or the next query would get it again.
-        require_media_type(response, COLLECTION_RESP)
+        require_media_type(response, COLLECTION_RESP, self._task.dialect.aggregators_tag)
         collection = self.finish(request, CollectionJobResp.decode(response.content), confidence, job)
-        if self._task.by_time:
+        if self._task.by_time or keep:
             return collection
         return replace(collection, deleted=(yield from self._delete_quietly(job)))
 

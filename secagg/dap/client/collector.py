@@ -72,6 +72,7 @@ class Collector:
         confidence: float = CONFIDENCE,
         timeout: float | None = None,
         progress: Notify | None = None,
+        keep: bool = False,
     ) -> Collection:
         """Wait for a batch, and return its aggregate.
 
@@ -83,6 +84,8 @@ class Collector:
             confidence: of the error bars, for each entry by itself.
             timeout: seconds; None waits for as long as the Leader does.
             progress: is told each pause.
+            keep: leave a job whose batch the Leader selected to `delete`, once the result is safe: until then the same
+                query gets it again.
 
         Raises:
             LocalProtocolError: the task has no such batches.
@@ -91,7 +94,8 @@ class Collector:
             Unreachable: the Leader does not answer.
             RemoteProtocolError: the Leader's answer is no result.
         """
-        return run(self._http, self._collecting.collect(batch, confidence, timeout), self._sleep, progress)
+        steps = self._collecting.collect(batch, confidence, timeout, keep=keep)
+        return run(self._http, steps, self._sleep, progress)
 
     def delete(self, job: str) -> None:
         """Have the Leader forget a job (section 4.6.3). Its batch stays collected, and its budget stays spent.
@@ -160,6 +164,7 @@ class AsyncCollector:
         confidence: float = CONFIDENCE,
         timeout: float | None = None,  # of the Leader's work, not of this call
         progress: Notify | None = None,
+        keep: bool = False,
     ) -> Collection:
         """See `Collector.collect`.
 
@@ -168,8 +173,9 @@ class AsyncCollector:
             confidence: of the error bars, for each entry by itself.
             timeout: seconds of the Leader's work, not of this call; None waits for as long as the Leader does.
             progress: is told each pause.
+            keep: leave a job whose batch the Leader selected to `delete`.
         """
-        steps = self._collecting.collect(batch, confidence, timeout)
+        steps = self._collecting.collect(batch, confidence, timeout, keep=keep)
         return await run_async(self._http, steps, self._sleep, progress)
 
     async def delete(self, job: str) -> None:

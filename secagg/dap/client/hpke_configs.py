@@ -51,7 +51,8 @@ class Configs:
         response = yield from send(request, clock=self._clock, retries=self._retries)
         now = self._clock()
         require_success(response, now)
-        require_media_type(response, self._task.dialect.hpke_config_list_media_type)
+        dialect = self._task.dialect
+        require_media_type(response, dialect.hpke_config_list_media_type, dialect.tag)
         config = choose_config(HpkeConfigList.decode(response.content))
         self._cached = {**self._cached, role: (config, now + _fresh_for(response))}
         return config

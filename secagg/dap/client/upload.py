@@ -42,7 +42,15 @@ _DAP_09_ERRORS = {
 }
 
 
-_LASTING = {ReportError.REPORT_TOO_EARLY, ReportError.TASK_NOT_STARTED, ReportError.INVALID_MESSAGE}
+_OUTDATED = {ReportError.HPKE_UNKNOWN_CONFIG_ID, ReportError.OUTDATED_CONFIG}
+"""Errors after which a Client fetches the configurations again and makes the report anew."""
+
+_LASTING = {
+    ReportError.REPORT_TOO_EARLY,
+    ReportError.TASK_NOT_STARTED,
+    ReportError.INVALID_MESSAGE,
+    ReportError.UNSUPPORTED_EXTENSION,
+}
 """Errors that the same bytes would have had at any time before, too."""
 
 
@@ -131,7 +139,7 @@ class _Upload:
     def settle(self, errors: Mapping[int, ReportError]) -> bool:
         """Enter an answer of the Leader, with its errors by position. Returns whether a configuration is outdated."""
         assert self.sent is not None
-        outdated = {i for i, error in errors.items() if error is ReportError.OUTDATED_CONFIG}
+        outdated = {i for i, error in errors.items() if error in _OUTDATED}
         unknown = {i for i, error in errors.items() if self.sent.doubtful and error not in _LASTING}
         again = outdated - unknown - self.renewed
         self.accepted += len(self.sent.positions) - len(errors)
@@ -233,13 +241,13 @@ class _Uploader:
         require_success(response, self._clock())
         if not response.content:
             return {}
-        require_media_type(response, UPLOAD_ERRORS)
+        require_media_type(response, UPLOAD_ERRORS, self._task.dialect.tag)
         positions = dict(zip(sent.ids, sent.positions, strict=True))
         errors = {}
         for status in UploadErrors.decode(response.content).status:
             if status.id not in positions:
                 raise RemoteProtocolError("the Leader's answer names a report that it was not sent, or names one twice")
-            errors[positions.pop(status.id)] = status.error
+            errors[positions.pop(status.id)] = self._task.dialect.report_error(status.error)
         return errors
 
     def _error_of_one(self, sent: _Sent, response: Response) -> dict[int, ReportError]:

@@ -2,7 +2,7 @@
 
 Its type is 0xFD01, for private use; its data (RFC 8446, section 3):
 
-    enum { discrete_laplace(1), discrete_gaussian(2), skellam(3), randomized_response(4), (255) } Mechanism;
+    enum { discrete_laplace(1), discrete_gaussian(2), skellam(3), randomized_response(4), polya(5), (255) } Mechanism;
     enum { pure(1), zcdp(2), approx(3), (255) } BudgetKind;
     enum { replace_one(1), add_remove(2), (255) } Neighbours;
 
@@ -52,6 +52,7 @@ from ...dp import (
     Party,
     Place,
     Plan,
+    Polya,
     PureDp,
     Skellam,
     Unit,
@@ -82,9 +83,10 @@ class Mechanism(IntEnum):
     DISCRETE_GAUSSIAN = 2
     SKELLAM = 3
     RANDOMIZED_RESPONSE = 4
+    POLYA = 5
 
     def __str__(self) -> str:
-        return {1: "discrete Laplace", 2: "discrete Gaussian", 3: "Skellam", 4: "randomized response"}[self.value]
+        return ("discrete Laplace", "discrete Gaussian", "Skellam", "randomized response", "Polya")[self.value - 1]
 
     @property
     def place(self) -> Place:
@@ -96,6 +98,7 @@ _LAWS = {
     DiscreteLaplace: Mechanism.DISCRETE_LAPLACE,
     DiscreteGaussian: Mechanism.DISCRETE_GAUSSIAN,
     Skellam: Mechanism.SKELLAM,
+    Polya: Mechanism.POLYA,
 }
 
 
@@ -295,7 +298,7 @@ class Privacy(Struct):
 
         Args:
             vdaf: of the task.
-            seen: whether Clients see the parameters; those of another dialect than draft 18 do not.
+            seen: whether Clients see the parameters; those of a dialect that binds no task do not.
         """
         plan, seen = self.plan(vdaf), flag(seen, "seen")
         pairs = plan.report() if self.place is Place.AGGREGATORS else self._local_report(vdaf)
@@ -369,7 +372,7 @@ def _local_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
 
 
 def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
-    # The law of least variance that keeps to the budget.
+    # The law of least variance that keeps to the budget; a task that names another one may be from before Polya noise.
     plan = Plan.aggregators(
         privacy.budget,
         vdaf.sensitivity(),
@@ -377,6 +380,7 @@ def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
         count=AGGREGATORS,
         honest=privacy.honest,
         unit=privacy.unit,
+        polya=privacy.mechanism in (Mechanism.POLYA, Mechanism.DISCRETE_LAPLACE),
     )
 
     # The task must name this law: all parties check it.

@@ -21,7 +21,7 @@ from ...http.metrics_server import operators_routes
 from ...http.problems import NO_TYPE
 from ..aggregator.helper import Helper
 from ..aggregator.leader import Leader
-from ..dialect import DAP_09, DAP_18
+from ..dialect import DEFAULT, DIALECTS, Dialect
 from ..media_types import is_media_type
 from ..problems import REFUSED, DapProblem
 from .common import Context, answering, find_task, problem_response
@@ -114,6 +114,14 @@ async def _entered(app: Starlette, lifespans: list[Any]) -> Any:
         yield
 
 
+def _accepted(media_types: list[str]) -> Dialect:
+    """The first dialect whose list of HPKE configurations is among these media types."""
+    for dialect in DIALECTS.values():
+        if any(is_media_type(each, dialect.hpke_config_list_media_type, dialect.tag) for each in media_types):
+            return dialect
+    return DEFAULT
+
+
 class _HpkeConfig:
     """GET hpke_config, in the dialect of the task that the request names, or else that it accepts (section 4.4.1)."""
 
@@ -121,8 +129,7 @@ class _HpkeConfig:
         self._context = context
 
     async def __call__(self, request: Request) -> Response:
-        accepted = request.headers.get("accept", "").split(",")
-        dialect = DAP_09 if any(is_media_type(a, DAP_09.hpke_config_list_media_type) for a in accepted) else DAP_18
+        dialect = _accepted(request.headers.get("accept", "").split(","))
         asked = request.query_params.get("task_id")
         if asked is not None:
             record = await find_task(self._context, asked)

@@ -166,13 +166,16 @@ def location(task: Task, endpoint: str, resource: str, number: bytes) -> str:
 
 
 @asynccontextmanager
-async def request_body(context: Context, request: Request, media_type: str, max_bytes: int) -> AsyncIterator[bytes]:
+async def request_body(
+    context: Context, request: Request, media_type: str, tag: bytes, max_bytes: int
+) -> AsyncIterator[bytes]:
     """The request's content, which counts among the buffered bytes until the block is left.
 
     Args:
         context: of the resource.
         request: whose content was not read yet.
         media_type: that the content must have.
+        tag: of the draft, whose number the media type may name.
         max_bytes: the largest size.
 
     Raises:
@@ -180,7 +183,7 @@ async def request_body(context: Context, request: Request, media_type: str, max_
         Refusal: it is too long or too slow, or there is no room for it now.
         Disconnected: the peer went away.
     """
-    if not is_media_type(request.headers.get("content-type", ""), media_type):
+    if not is_media_type(request.headers.get("content-type", ""), media_type, tag):
         raise DapProblem(NO_TYPE, f"Content-Type must be {media_type}", status=415)
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise DapProblem(NO_TYPE, "a request's content must not be compressed", status=415)

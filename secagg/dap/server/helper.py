@@ -46,8 +46,8 @@ class HelperResources:
     async def create_job(self, request: Request) -> Response:
         """POST aggregation_jobs: begin an aggregation job (section 4.5.3.2)."""
         record = await self._task(request)
-        context = self._context
-        async with request_body(context, request, JOB_INIT_REQ, context.limits.request_bytes) as body:
+        context, tag = self._context, record.task.dialect.aggregators_tag
+        async with request_body(context, request, JOB_INIT_REQ, tag, context.limits.request_bytes) as body:
             with self._turns.reserve():
                 keys = await run_in_threadpool(context.directory.private_keys)
                 job_id, job = await run_in_threadpool(
@@ -70,9 +70,9 @@ class HelperResources:
         """POST to an aggregation job: a VDAF of one round has nothing to continue (section 4.5.4.2)."""
         record = await self._task(request)
         await run_in_threadpool(self._helper.find_job, record, resource_id(request, JOB_ID_SIZE))
-        context = self._context
+        context, tag = self._context, record.task.dialect.aggregators_tag
         max_bytes = min(context.limits.request_bytes, QUERY_BYTES)
-        async with request_body(context, request, JOB_CONTINUE_REQ, max_bytes) as body:
+        async with request_body(context, request, JOB_CONTINUE_REQ, tag, max_bytes) as body:
             with self._turns.reserve():
                 await run_in_threadpool(self._helper.continue_job, record, body)
 
@@ -85,8 +85,9 @@ class HelperResources:
     async def create_share(self, request: Request) -> Response:
         """POST aggregate_shares: release an aggregate share (section 4.6.4)."""
         record = await self._task(request)
-        context, create = self._context, self._helper.create_share
-        async with request_body(context, request, SHARE_REQ, min(context.limits.request_bytes, QUERY_BYTES)) as body:
+        context, tag, create = self._context, record.task.dialect.aggregators_tag, self._helper.create_share
+        max_bytes = min(context.limits.request_bytes, QUERY_BYTES)
+        async with request_body(context, request, SHARE_REQ, tag, max_bytes) as body:
             with self._turns.reserve():
                 share_id, share = await run_in_threadpool(create, record, body, context.clock())
         where = location(record.task, record.task.helper_url, "aggregate_shares", share_id)

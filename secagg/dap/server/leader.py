@@ -93,30 +93,32 @@ class LeaderResources:
             return response
 
         # Take the reports, a slice of them at a time.
-        statuses: list[ReportUploadStatus] = []
+        refused: list[tuple[bytes, ReportError]] = []  # report IDs, and why
         collected: dict[Interval, None] = {}  # batches that refuse reports, in the order of the request
-        async with request_body(context, request, dialect.upload_media_type, context.limits.upload_bytes) as body:
+        upload_bytes = context.limits.upload_bytes
+        async with request_body(context, request, dialect.upload_media_type, dialect.tag, upload_bytes) as body:
             if not context.directory.keys_remembered:
                 await run_in_threadpool(context.directory.key_pairs)
             bounds = await self._off_loop(body, split_upload, task, body)
             for first in range(0, len(bounds) - 1, UPLOAD_SLICE):
                 last = min(first + UPLOAD_SLICE, len(bounds) - 1)
-                statuses += await self._take(record, body[bounds[first] : bounds[last]], now, collected)
+                refused += await self._take(record, body[bounds[first] : bounds[last]], now, collected)
 
         # An empty body if all were accepted; otherwise the errors, in the order of the request.
-        if not statuses:
+        if not refused:
             return Response(status_code=200)
         headers = {REFUSED: _collected_text(task, collected)} if collected else {}
         if not dialect.bulk:
-            raise _dap09_problem(statuses[0].error, task.id, headers.get(REFUSED))
+            raise _dap09_problem(refused[0][1], task.id, headers.get(REFUSED))
+        statuses = [ReportUploadStatus(report_id, dialect.error_number(error)) for report_id, error in refused]
         content = await run_in_threadpool(UploadErrors(tuple(statuses)).encode)
         return Response(content, headers={**headers, "Content-Type": UPLOAD_ERRORS})
 
     async def _take(
         self, record: TaskRecord, body: bytes, now: float, collected: dict[Interval, None]
-    ) -> list[ReportUploadStatus]:
-        """Store those reports of a slice that nothing speaks against; why others are refused, in their order. Collected
-        batches that refuse some are added to `collected`."""
+    ) -> list[tuple[bytes, ReportError]]:
+        """Store those reports of a slice that nothing speaks against. Returns the IDs of the others and why they are
+        refused, in their order. Collected batches that refuse some are added to `collected`."""
         # Decode them, and check each report by itself.
         reports, errors = await self._off_loop(body, self._checked, record.task, body, now)
 
@@ -129,7 +131,7 @@ class LeaderResources:
 
         # Count the outcomes.
         self._context.metrics.count_uploads(record.task, len(reports) - len(errors), errors.values())
-        return [ReportUploadStatus(reports[i].report_metadata.report_id, errors[i]) for i in sorted(errors)]
+        return [(reports[i].report_metadata.report_id, errors[i]) for i in sorted(errors)]
 
     async def _off_loop(self, body: bytes, work: Callable[..., T], *arguments: Any) -> T:
         """Work on a body that raises invalidMessage if it is malformed; a long one on a thread, so that others are
@@ -152,7 +154,8 @@ class LeaderResources:
         authenticate(request, record, record.secrets.collector_token)
         context, create = self._context, self._leader.collections.create
         max_bytes = min(context.limits.request_bytes, QUERY_BYTES)
-        async with request_body(context, request, COLLECTION_REQ, max_bytes) as body:
+        tag = record.task.dialect.aggregators_tag
+        async with request_body(context, request, COLLECTION_REQ, tag, max_bytes) as body:
             with self._turns.reserve():
                 job = await run_in_threadpool(create, record, body, context.clock())
         return self._show(record, job)
@@ -195,7 +198,7 @@ _DAP09_ERRORS = {
 
 
 def _dap09_problem(error: ReportError, task_id: bytes, collected: str | None) -> DapProblem:
-    kind, detail = _DAP09_ERRORS.get(error, ("reportRejected", error.name.lower().replace("_", " ")))
+    kind, detail = _DAP09_ERRORS.get(error, ("reportRejected", error.value.replace("_", " ")))
     return DapProblem(kind, collected or detail, task_id=task_id)
 
 

@@ -160,7 +160,7 @@ def list_job_reports(tx: Tx, job: Job) -> list[bytes]:
     return list(tx.execute(chosen).scalars())
 
 
-def split_job(tx: Tx, job: Job, positions: Sequence[int], due: float) -> int | None:
+def split_job(tx: Tx, job: Job, positions: Sequence[int], due: float, problem: str | None = None) -> int | None:
     """Take some of a job's reports into a new job, and return its number; None if the job has ended.
 
     Args:
@@ -168,12 +168,15 @@ def split_job(tx: Tx, job: Job, positions: Sequence[int], due: float) -> int | N
         job: the job.
         positions: of the reports in the job.
         due: when somebody may work on the new job, in POSIX seconds.
+        problem: why that is not now, in words.
     """
     own = select(jobs.c.key).where(jobs.c.key == job.key).with_for_update()
     if tx.execute(own).one_or_none() is None:
         return None
     keys = tx.execute(select(reports.c.key).where(reports.c.job == job.key).order_by(reports.c.key)).scalars().all()
-    new = tx.execute(insert(jobs).values(task=job.task, batch=job.batch, due=due)).inserted_primary_key[0]
+    new = tx.execute(
+        insert(jobs).values(task=job.task, batch=job.batch, due=due, problem=problem)
+    ).inserted_primary_key[0]
     chosen = reports.c.key.in_([keys[i] for i in positions])
     tx.execute(update(reports).where(chosen).values(job=new))
     return int(new)

@@ -46,6 +46,10 @@ def _know_which_batch_is_waited_for(connection: Connection) -> None:
     _add_columns(connection, schema.collection_jobs, "batch")
 
 
+def _know_dialects(connection: Connection) -> None:
+    _add_columns(connection, schema.tasks, "dialect")
+
+
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _create,
     _know_journals,
@@ -53,6 +57,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _close_intervals,
     _watch_tasks,
     _know_which_batch_is_waited_for,
+    _know_dialects,
 )
 VERSION = len(MIGRATIONS)
 

@@ -47,6 +47,7 @@ tasks = Table(
     Column("key", _KEY, primary_key=True),
     Column("id", LargeBinary, nullable=False, unique=True),
     Column("configuration", LargeBinary, nullable=False),
+    Column("dialect", Text),  # its name; NULL of tasks that were stored before there was this column
     Column("secrets", LargeBinary, nullable=False),  # sealed
     Column("created", Float, nullable=False),
     Column("deleted", Boolean, nullable=False, server_default=text("false")),  # its marks and ledger stay

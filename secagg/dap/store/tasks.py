@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ...errors import LocalProtocolError, require
+from ..dialect import UNNAMED, find_dialect
 from ..messages import TaskConfiguration
 from ..secrets import TaskSecrets
 from ..task import Task
@@ -51,7 +52,13 @@ def add_task(tx: Tx, task: Task, secrets: TaskSecrets, now: float) -> None:
     """
     TaskRecord(0, task, secrets)
     sealed = tx.vault.seal(secrets.encode(), b"task" + task.id)
-    row = {"id": task.id, "configuration": task.encoded, "secrets": sealed, "created": now}
+    row = {
+        "id": task.id,
+        "configuration": task.encoded,
+        "dialect": task.dialect.name,
+        "secrets": sealed,
+        "created": now,
+    }
     try:
         tx.execute(insert(tasks), row)
     except IntegrityError:
@@ -136,6 +143,7 @@ def delete_task(tx: Tx, task_id: bytes) -> None:
 
 
 def _loaded(tx: Tx, row: Any) -> TaskRecord:
-    task = Task(row.id, TaskConfiguration.decode(row.configuration))
+    dialect = UNNAMED if row.dialect is None else find_dialect(row.dialect)
+    task = Task(row.id, TaskConfiguration.decode(row.configuration), dialect)
     secrets = TaskSecrets.decode(tx.vault.open(row.secrets, b"task" + task.id))
     return TaskRecord(row.key, task, secrets)

@@ -11,11 +11,13 @@ from sqlalchemy import select
 
 from secagg.dap.aggregator.input_shares import SKEW
 from secagg.dap.aggregator.schedule import Settings
+from secagg.dap.dialect import DAP_18, DAP_19, Dialect
 from secagg.dap.messages import AggregationJobInitReq, AggregationJobResp, BatchMode, Interval, ReportError, Role
 from secagg.dap.problems import DapProblem
 from secagg.dap.store import garbage, schema
 from secagg.dap.store.engine import StoreUnavailable
 
+from ...support.outcomes import job_outcomes
 from ...support.world import BUCKETS, PRECISION, Crash, Fault, World, extensions, problem_type
 
 NewWorld = Callable[..., World]
@@ -92,7 +94,7 @@ def test_reports_in_two_jobs_at_once_are_counted_once(dap_world: NewWorld) -> No
         start.wait()
         try:
             _, job = world.helper.create_job(world.helper_task, world.keys(Role.HELPER), request, world.clock.now)
-            answers.append(AggregationJobResp.decode(job.response or b"").verify_resps)
+            answers.append(job_outcomes(world.task, job.response))
         except Exception as error:
             failures.append(error)
 
@@ -103,7 +105,7 @@ def test_reports_in_two_jobs_at_once_are_counted_once(dap_world: NewWorld) -> No
     for thread in threads:
         thread.join()
     assert failures == []
-    outcomes = [resp.outcome for answer in answers for resp in answer]
+    outcomes = [outcome for answer in answers for outcome in answer]
     assert sum(isinstance(outcome, bytes) for outcome in outcomes) == 20
     assert outcomes.count(ReportError.REPORT_REPLAYED) == 40
     assert world.count("helper", schema.aggregated) == 20
@@ -327,9 +329,16 @@ def set_attempts(world: World, table: Any, attempts: int) -> None:
         tx.execute(table.update().values(attempts=attempts))
 
 
-def test_good_reports_are_counted_beside_bad_ones(dap_world: NewWorld) -> None:
+@pytest.mark.parametrize(
+    ("dialect", "of_unknown_key"),
+    [(DAP_19, ReportError.HPKE_UNKNOWN_CONFIG_ID), (DAP_18, ReportError.HPKE_DECRYPT_ERROR)],
+    ids=["dap-19", "dap-18"],
+)
+def test_good_reports_are_counted_beside_bad_ones(
+    dap_world: NewWorld, dialect: Dialect, of_unknown_key: ReportError
+) -> None:
     """All outcomes in one job, and a job that has nothing but reports that do not open."""
-    world = dap_world()
+    world = dap_world(dialect=dialect)
     good = world.upload_many(4)
     metadata = good[0].report_metadata
     foreign = [type(good[0])(metadata_with_id(metadata, i), *parts(good[0])) for i in range(2)]
@@ -344,7 +353,10 @@ def test_good_reports_are_counted_beside_bad_ones(dap_world: NewWorld) -> None:
     )
     assert world.upload(*foreign, unknown_key) == [None] * 3
     (done,) = world.aggregate_all()
-    assert (done.aggregated, sorted(done.errors.values())) == (4, [ReportError.HPKE_DECRYPT_ERROR] * 3)
+    assert (done.aggregated, sorted(done.errors.values())) == (
+        4,
+        [ReportError.HPKE_DECRYPT_ERROR] * 2 + [of_unknown_key],
+    )
     world.upload(type(good[0])(metadata_with_id(metadata, 7), *parts(good[0])))
     (done,) = world.aggregate_all()
     assert (done.aggregated, list(done.errors.values())) == (0, [ReportError.HPKE_DECRYPT_ERROR])
@@ -384,8 +396,7 @@ def test_report_of_another_job_is_a_replay(dap_world: NewWorld) -> None:
     init = AggregationJobInitReq.decode(world.peer.seen[0])
     other = AggregationJobInitReq(0, b"", (), init.verify_inits[:2]).encode()
     _, job = world.helper.create_job(world.helper_task, world.keys(Role.HELPER), other, world.clock.now)
-    resps = AggregationJobResp.decode(job.response or b"").verify_resps
-    assert [resp.outcome for resp in resps] == [ReportError.REPORT_REPLAYED] * 2
+    assert job_outcomes(world.task, job.response) == [ReportError.REPORT_REPLAYED] * 2
 
 
 def test_collected_report_is_refused_after_garbage_collection_too(dap_world: NewWorld) -> None:
@@ -400,8 +411,7 @@ def test_collected_report_is_refused_after_garbage_collection_too(dap_world: New
     init = AggregationJobInitReq.decode(world.peer.seen[0])
     other = AggregationJobInitReq(0, b"", (), init.verify_inits[:2]).encode()
     _, job = world.helper.create_job(world.helper_task, world.keys(Role.HELPER), other, world.clock.now)
-    resps = AggregationJobResp.decode(job.response or b"").verify_resps
-    assert [resp.outcome for resp in resps] == [ReportError.BATCH_COLLECTED] * 2
+    assert job_outcomes(world.task, job.response) == [ReportError.BATCH_COLLECTED] * 2
 
 
 def test_garbage_collection_keeps_what_still_refuses_replays(dap_world: NewWorld) -> None:
@@ -428,8 +438,7 @@ def test_rewound_job_is_not_begun_again(dap_world: NewWorld) -> None:
     keys = world.keys(Role.HELPER)
     again, job = world.helper.create_job(world.helper_task, keys, world.peer.seen[0], world.clock.now)
     assert again == job_id
-    resps = AggregationJobResp.decode(job.response or b"").verify_resps
-    assert [resp.outcome for resp in resps] == [ReportError.REPORT_REPLAYED] * 3
+    assert job_outcomes(world.task, job.response) == [ReportError.REPORT_REPLAYED] * 3
     assert counted(world) == 3
 
 
@@ -443,9 +452,18 @@ def test_report_from_the_future_is_refused_by_both(dap_world: NewWorld) -> None:
     assert refused_by_helper(world, early) is ReportError.REPORT_TOO_EARLY
 
 
-def test_report_outside_the_tasks_interval_is_refused_by_both(dap_world: NewWorld) -> None:
-    world = dap_world(interval=Interval(17_000_000, 10))
-    for time, error in ((16_999_999, ReportError.TASK_NOT_STARTED), (17_000_010, ReportError.TASK_EXPIRED)):
+OUTSIDE = {
+    "dap-19": (DAP_19, ReportError.REPORT_DROPPED, ReportError.REPORT_DROPPED),
+    "dap-18": (DAP_18, ReportError.TASK_NOT_STARTED, ReportError.TASK_EXPIRED),
+}
+
+
+@pytest.mark.parametrize(("dialect", "before", "after"), OUTSIDE.values(), ids=OUTSIDE)
+def test_report_outside_the_tasks_interval_is_refused_by_both(
+    dap_world: NewWorld, dialect: Dialect, before: ReportError, after: ReportError
+) -> None:
+    world = dap_world(interval=Interval(17_000_000, 10), dialect=dialect)
+    for time, error in ((16_999_999, before), (17_000_010, after)):
         world.clock.now = 1_700_001_100.0
         report = world.report(time=time)
         assert world.upload(report) == [ReportError.REPORT_DROPPED]
@@ -457,10 +475,17 @@ BAD_LISTS = {"unknown": (5,), "repeated": (5, 5), "unordered": (9, 5), "reserved
 
 
 @pytest.mark.parametrize("types", BAD_LISTS.values(), ids=BAD_LISTS)
-def test_report_with_bad_public_extensions_is_refused_by_both(dap_world: NewWorld, types: tuple[int, ...]) -> None:
-    world = dap_world()
+@pytest.mark.parametrize(
+    ("dialect", "at_upload"),
+    [(DAP_19, ReportError.UNSUPPORTED_EXTENSION), (DAP_18, ReportError.INVALID_MESSAGE)],
+    ids=["dap-19", "dap-18"],
+)
+def test_report_with_bad_public_extensions_is_refused_by_both(
+    dap_world: NewWorld, dialect: Dialect, at_upload: ReportError, types: tuple[int, ...]
+) -> None:
+    world = dap_world(dialect=dialect)
     report = world.report(public=extensions(*types))
-    assert world.upload(report) == [ReportError.INVALID_MESSAGE]
+    assert world.upload(report) == [at_upload]
     assert refused_by_helper(world, report) is ReportError.INVALID_MESSAGE
 
 
@@ -494,9 +519,9 @@ def refused_by_helper(world: World, report: Any) -> ReportError:
     share = type(init.report_share)(report.report_metadata, report.public_share, report.helper_encrypted_input_share)
     altered = AggregationJobInitReq(0, b"", (), (type(init)(share, init.payload),)).encode()
     _, job = world.helper.create_job(world.helper_task, world.keys(Role.HELPER), altered, world.clock.now)
-    (resp,) = AggregationJobResp.decode(job.response or b"").verify_resps
-    assert isinstance(resp.outcome, ReportError)
-    return resp.outcome
+    (outcome,) = job_outcomes(world.task, job.response)
+    assert isinstance(outcome, ReportError)
+    return outcome
 
 
 def within_reach(world: World) -> Any:

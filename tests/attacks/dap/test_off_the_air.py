@@ -14,6 +14,7 @@ import pytest
 from secagg.cli.demo.usage import usage
 from secagg.dap import task_file
 from secagg.dap.aggregator.directory import Directory
+from secagg.dap.dialect import DEFAULT
 from secagg.dap.hpke import PrivateKey
 from secagg.dap.messages import HpkeConfig, ReportError, ReportMetadata, UploadErrors, UploadRequest
 from secagg.dap.reports import encode_upload, make_reports
@@ -73,7 +74,7 @@ class Target:
         """It answers others, and has never taken much memory."""
         response = self.post(self.body(3))
         errors = [error.error for error in UploadErrors.decode(response.content).status]
-        assert errors == [ReportError.OUTDATED_CONFIG] * 3
+        assert errors == [DEFAULT.error_number(ReportError.HPKE_UNKNOWN_CONFIG_ID)] * 3
         taken = usage(self._pid)
         assert taken is not None
         assert taken.peak_bytes < PEAK_BYTES

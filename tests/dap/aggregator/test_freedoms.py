@@ -34,7 +34,7 @@ from secagg.dap.server.common import Context
 from secagg.dap.store import schema
 from secagg.dap.store.collections import CollectionJob
 
-from ...support.stage import BEHAVIOURS, FREE, JOBS, SHARES, Behaviour, Kind, Stage, refuses
+from ...support.stage import BEHAVIOURS, FREE, JOBS, PASSING, SHARES, TOO_EARLY, WRONG, Behaviour, Kind, Stage, refuses
 from ...support.world import BUCKETS, MIN_BATCH, PRECISION, Clock, Urls, World, problem_type, wipe
 
 GIVE_UP = 20.0
@@ -299,6 +299,39 @@ def test_what_the_draft_leaves_free_fails_nowhere(urls: Urls, portal: BlockingPo
             play.next_batch()
         assert play.stage.dropped
         assert play.stage.kinds == {Kind.FREE}
+
+
+def test_a_job_whose_answer_is_lost_costs_no_report(urls: Urls, portal: BlockingPortal) -> None:
+    """A Helper that has dropped some of a job's reports, found others too early and counted the rest says so again."""
+    with closing(Play(urls, portal, 0, watched=False)) as play:
+        for behaviour in PASSING:
+            play.stage.drops = True
+            play.behave(behaviour, JOBS)
+            play.upload(5 * MIN_BATCH)
+            play.step()
+            play.stage.drops = False
+            play.settle()
+            play.next_batch()
+        assert play.stage.dropped
+        assert any(TOO_EARLY in errors.values() for errors in play.stage.errors.values())
+        assert not play.stage.lost
+
+
+@pytest.mark.parametrize("later", [False, True], ids=["here", "later"])
+def test_a_job_whose_poll_is_answered_wrongly_loses_no_other_report(
+    urls: Urls, portal: BlockingPortal, later: bool
+) -> None:
+    """Our Leader abandons it, whether or not our Helper has done it."""
+    with closing(Play(urls, portal, 0, watched=False)) as play:
+        for behaviour in WRONG:
+            play.context.helper_later = later
+            play.upload(5 * MIN_BATCH)
+            play.step()
+            play.behave(behaviour, JOBS)
+            play.step()
+            play.settle()
+            play.next_batch()
+        assert play.stage.lost
 
 
 class Freedoms(RuleBasedStateMachine):

@@ -112,7 +112,7 @@ def test_a_share_is_fetched_where_the_helper_keeps_it(dap_world: NewWorld, locat
         asked.append((request.method, request.url.path))
         if request.method == "POST":
             return httpx.Response(200, headers={"Location": location})
-        return httpx.Response(200, headers={"Content-Type": f'{SHARE} ; version="18"'}, content=b"share")
+        return httpx.Response(200, headers={"Content-Type": f'{SHARE} ; version="19"'}, content=b"share")
 
     with httpx.Client(transport=httpx.MockTransport(handler)) as http:
         peer = HttpPeer(http)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from secagg.dap.client.upload import UploadInterrupted
-from secagg.dap.dialect import DAP_09
+from secagg.dap.dialect import DAP_09, DAP_18, DAP_19, Dialect
 from secagg.dap.media_types import UPLOAD_ERRORS
 from secagg.dap.messages import (
     HpkeConfig,
@@ -31,6 +31,7 @@ from secagg.dp import PureDp
 from secagg.errors import RemoteProtocolError
 from secagg.http.steps import Retries, Unreachable
 
+from ...support.outcomes import upload_errors
 from ...support.peer import (
     HELPER_KEY,
     LEADER_KEY,
@@ -58,13 +59,11 @@ def uploads(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
 
 def errors(peer: Aggregators, **by_position: int) -> Answer:
-    """UploadErrors for reports of the upload, by their position in it: `_0=11`."""
+    """UploadErrors for reports of the upload, by their position in it: `_0=4`."""
 
     def reply(request: httpx.Request) -> httpx.Response:
         ids = peer.ids(-1)
-        status = tuple(
-            ReportUploadStatus(ids[int(at[1:])], ReportError(error)) for at, error in by_position.items()
-        )  # fmt: skip
+        status = tuple(ReportUploadStatus(ids[int(at[1:])], error) for at, error in by_position.items())
         return httpx.Response(200, content=UploadErrors(status).encode(), headers={"Content-Type": UPLOAD_ERRORS})
 
     return reply
@@ -207,7 +206,7 @@ def test_an_unknown_task_is_said_so(uploads: Any, monkeypatch: pytest.MonkeyPatc
 
 def test_errors_are_reported_by_measurement(uploads: Any) -> None:
     peer = Aggregators(TASK)
-    peer.script = [errors(peer, _1=2), errors(peer), errors(peer, _0=9, _1=3)]
+    peer.script = [errors(peer, _1=2), errors(peer), errors(peer, _0=8, _1=3)]
     result = uploads(peer, max_body=2 * report_size(TASK)).upload([0, 1, 2, 3, 4, 0])
     assert result.accepted == 3
     assert result.errors == {
@@ -217,12 +216,15 @@ def test_errors_are_reported_by_measurement(uploads: Any) -> None:
     }
 
 
-def test_an_outdated_configuration_is_fetched_anew_and_the_report_made_anew(uploads: Any) -> None:
-    peer = Aggregators(TASK)
+@pytest.mark.parametrize(("dialect", "number"), [(DAP_19, 4), (DAP_18, 11)], ids=["dap-19", "dap-18"])
+def test_an_outdated_configuration_is_fetched_anew_and_the_report_made_anew(
+    uploads: Any, dialect: Dialect, number: int
+) -> None:
+    peer = Aggregators(make_task(dialect=dialect))
 
     def outdated(request: httpx.Request) -> httpx.Response:
         peer.config_number = 2
-        return errors(peer, _0=11, _1=3, _3=11)(request)
+        return errors(peer, _0=number, _1=3, _3=number)(request)
 
     peer.script = [outdated]
     result = uploads(peer).upload([0, 1, 2, 3])
@@ -234,9 +236,9 @@ def test_an_outdated_configuration_is_fetched_anew_and_the_report_made_anew(uplo
 
 def test_a_report_is_made_anew_once(uploads: Any) -> None:
     peer = Aggregators(TASK)
-    peer.script = [errors(peer, _0=11, _1=11), errors(peer, _1=11)]
+    peer.script = [errors(peer, _0=4, _1=4), errors(peer, _1=4)]
     result = uploads(peer).upload([0, 1])
-    assert (result.accepted, result.errors) == (1, {1: ReportError.OUTDATED_CONFIG})
+    assert (result.accepted, result.errors) == (1, {1: ReportError.HPKE_UNKNOWN_CONFIG_ID})
     assert [len(peer.reports(i)) for i in range(2)] == [2, 2]
     peer.script = []
     assert len(peer.uploads) == 2
@@ -281,7 +283,7 @@ def test_a_report_that_is_made_anew_is_not_randomized_anew(uploads: Any) -> None
     privacy = Privacy(Mechanism.RANDOMIZED_RESPONSE, PureDp(Fraction(1)), PureDp(Fraction(1)), honest=0)
     task = make_task(privacy=privacy)
     peer = Aggregators(task)
-    peer.script = [errors(peer, **{f"_{i}": 11 for i in range(20)})]
+    peer.script = [errors(peer, **{f"_{i}": 4 for i in range(20)})]
     uploads(peer).upload([2] * 20)
     first, second = opened_shares(peer, task, 0), opened_shares(peer, task, 1)
     assert first == second
@@ -364,15 +366,23 @@ def test_identical_bytes_are_sent_again_after_a_network_failure(uploads: Any, fa
 
 # First tries that were lost.
 
-LASTING = {ReportError.INVALID_MESSAGE, ReportError.REPORT_TOO_EARLY, ReportError.TASK_NOT_STARTED}
+LASTING = {
+    ReportError.INVALID_MESSAGE,
+    ReportError.REPORT_TOO_EARLY,
+    ReportError.TASK_NOT_STARTED,
+    ReportError.UNSUPPORTED_EXTENSION,
+}
+ERRORS = dict.fromkeys(DAP_18.report_errors, DAP_18) | dict.fromkeys(DAP_19.report_errors, DAP_19)
 
 
 @pytest.mark.parametrize("doubt", [lost_answer, answer(503), answer(502)], ids=["lost", "busy", "bad gateway"])
-@pytest.mark.parametrize("error", ReportError)
-def test_a_refusal_after_a_lost_try_is_no_acceptance(uploads: Any, error: ReportError, doubt: Answer) -> None:
+@pytest.mark.parametrize(("error", "dialect"), ERRORS.items(), ids=ERRORS)
+def test_a_refusal_after_a_lost_try_is_no_acceptance(
+    uploads: Any, error: ReportError, dialect: Dialect, doubt: Answer
+) -> None:
     """Refused is only what must have been refused the first time, too; and nothing is made anew, to count twice."""
-    peer = Aggregators(TASK)
-    peer.script = [doubt, errors(peer, _1=error)]
+    peer = Aggregators(make_task(dialect=dialect))
+    peer.script = [doubt, errors(peer, _1=dialect.error_number(error))]
     result = uploads(peer).upload([0, 1, 2])
     known = error in LASTING
     assert (result.accepted, result.errors, result.unknown) == (2, {1: error} if known else {}, () if known else (1,))
@@ -397,7 +407,7 @@ def test_a_refusal_after_a_lost_try_in_dap_09(
 
 def test_a_configuration_that_is_outdated_after_a_lost_try_is_fetched_anew_for_the_next(uploads: Any) -> None:
     peer = Aggregators(TASK)
-    peer.script = [lost_answer, errors(peer, _0=11)]
+    peer.script = [lost_answer, errors(peer, _0=4)]
     result = uploads(peer, max_body=1).upload([0, 1])
     assert (result.accepted, result.errors, result.unknown) == (1, {}, (0,))
     assert len(peer.asked) == 4
@@ -405,7 +415,7 @@ def test_a_configuration_that_is_outdated_after_a_lost_try_is_fetched_anew_for_t
 
 def test_a_try_that_cannot_have_arrived_leaves_no_doubt(uploads: Any) -> None:
     peer = Aggregators(TASK)
-    peer.script = [no_network, no_network, errors(peer, _0=2, _1=11)]
+    peer.script = [no_network, no_network, errors(peer, _0=2, _1=4)]
     result = uploads(peer).upload([0, 1])
     assert (result.accepted, result.errors, result.unknown) == (1, {0: ReportError.REPORT_REPLAYED}, ())
     assert len(peer.uploads) == 4  # the second was made anew
@@ -430,11 +440,7 @@ class LosesFirstTry(Aggregators):
         if len(self.uploads) > 1:
             outcomes = zip(reports, self._world.upload(*reports), strict=True)
             refused = [(report.report_metadata.report_id, error) for report, error in outcomes if error is not None]
-            content = (
-                UploadErrors(tuple(ReportUploadStatus(report_id, error) for report_id, error in refused)).encode()
-                if refused
-                else b""
-            )
+            content = upload_errors(self._world.task, refused)
             return httpx.Response(200, content=content, headers={"Content-Type": UPLOAD_ERRORS})
         if self._arrives:
             assert self._world.upload(*reports) == [None]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from secagg.dap.dialect import DAP_09
 from secagg.dap.privacy import extension as privacy_module
 from secagg.dap.privacy.estimates import error_bars, estimates
-from secagg.dap.privacy.extension import MAX_COLLECTIONS, Mechanism, Privacy, affords, collections_allowed
+from secagg.dap.privacy.extension import MAX_COLLECTIONS, Mechanism, Privacy, affords, collections_allowed, least_noise
 from secagg.dap.vdafs import Vdaf, vdaf
 from secagg.dp import (
     ApproxDp,
@@ -21,6 +21,7 @@ from secagg.dp import (
     Neighbours,
     Party,
     Place,
+    Polya,
     PureDp,
     Skellam,
     Unit,
@@ -97,7 +98,7 @@ def test_the_document_has_the_encoding_and_the_sensitivities() -> None:
         ("01  01 0101 0100  01 010a 0101  01 01 00000001 00", "must be positive"),
         ("01  01 0207d0 0101  01 010a 0101  01 01 00000001 00", "1000"),
         ("01  03 0101 0101 0102 0103  01 010a 0101  01 01 00000001 00", "1/2"),
-        ("05  01 0101 0101  01 010a 0101  01 01 00000001 00", "unknown value"),
+        ("06  01 0101 0101  01 010a 0101  01 01 00000001 00", "unknown value"),
         ("01  04 0101 0101  01 010a 0101  01 01 00000001 00", "kind of budget"),
         ("01  00 0101 0101  01 010a 0101  01 01 00000001 00", "kind of budget"),
         ("01  01 0101 0101  01 010a 0101  00 01 00000001 00", "honest"),
@@ -188,7 +189,7 @@ def test_one_honest_aggregator_adds_all_the_noise() -> None:
     [
         (replace(PLAIN, mechanism=GAUSSIAN), HISTOGRAM, "DiscreteLaplace.*name discrete Laplace"),
         (replace(PLAIN, budget=ZCdp("0.1")), SUM, "DiscreteGaussian.*name discrete Gaussian"),
-        (replace(PLAIN, honest=2), COUNT, "no noise that 2 parties share is purely private"),
+        (replace(PLAIN, honest=2), COUNT, "Polya.scale = 1, parties = 2., not discrete Laplace: name Polya"),
         (replace(PLAIN, mechanism=RESPONSE, honest=0), SUM, "Histogram and Count"),
         (replace(PLAIN, mechanism=RESPONSE, honest=0), MULTIHOT, "Histogram and Count"),
         (replace(PLAIN, mechanism=RESPONSE, honest=0), vdaf("Histogram", length=1), "at least 2 buckets"),
@@ -202,6 +203,19 @@ def test_what_cannot_be_had_is_refused_with_what_can(privacy: Privacy, chosen: V
         privacy.plan(chosen)
     with pytest.raises(LocalProtocolError, match=says):
         make_task(vdaf=chosen, privacy=privacy)
+
+
+@pytest.mark.parametrize("budget", [PureDp(1), ApproxDp(1, "1e-6")])
+def test_two_honest_aggregators_share_laplace_noise(budget: PureDp | ApproxDp) -> None:
+    assert least_noise(budget, HISTOGRAM, honest=2) is Mechanism.POLYA
+    privacy = Privacy(Mechanism.POLYA, budget, budget, honest=2)
+    assert Privacy.decode(privacy.encode()) == privacy
+    plan = privacy.plan(HISTOGRAM)
+    scale = plan.law.scale  # type: ignore[union-attr]
+    assert (plan.law, plan.guarantee) == (Polya(scale, 2), PureDp(2 / scale))
+    assert 2 <= scale < Fraction(201, 100)  # 2 but for what isochronous samples cost
+    said = [value for name, value in privacy.report(HISTOGRAM) if name == "otherwise"]
+    assert said == ["with 1 of 2 honest, at most 2.28-DP"]
 
 
 def test_two_aggregators_share_an_approximate_budget_as_skellam_noise() -> None:

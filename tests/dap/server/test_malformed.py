@@ -7,13 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
-from secagg.dap.dialect import DAP_09
+from secagg.dap.dialect import DAP_09, DAP_18
 from secagg.dap.messages import (
     AggregateShareReq,
     AggregationJobContinueReq,
     AggregationJobExtension,
     AggregationJobInitReq,
-    AggregationJobResp,
     BatchMode,
     BatchSelector,
     CollectionJobExtension,
@@ -22,14 +21,15 @@ from secagg.dap.messages import (
     Query,
     Report,
     ReportError,
-    UploadErrors,
     UploadRequest,
     VerifyContinue,
     VerifyInit,
 )
 from secagg.dap.reports import encode_upload
+from secagg.dap.store import schema
 from secagg.http.base64url import base64url
 
+from ...support.outcomes import job_outcomes, refused_reports
 from .test_http import COLLECTION, COLLECTOR, JOB, PEER, PPM, SHARE, UPLOAD, Serve, Served, problem, serve
 
 __all__ = ["serve"]
@@ -144,7 +144,6 @@ BAD: list[tuple[Ask, str, Make, BatchMode, str]] = [
     (collect, "extensions", lambda s: collection(s, extensions=EXTENDED), TIMED, EXTENSION),
     # Sections 4.5.3.2 and 5.2.2, at the Helper.
     (start, "parameter", lambda s: job(s, agg_param=b"p"), TIMED, PARAMETER),
-    (start, "key", lambda s: job(s, verification_key_id=1), TIMED, INVALID),
     (start, "no report", lambda s: job(s, verify_inits=()), TIMED, INVALID),
     (start, "extension", lambda s: job(s, extensions=(AggregationJobExtension(9, b""),)), TIMED, UNSUPPORTED),
     (start, "extension of a led batch", lambda s: job(s, extensions=(BATCH,)), TIMED, UNSUPPORTED),
@@ -191,6 +190,35 @@ def test_what_the_draft_does_not_allow_has_its_own_problem(
     assert ("unsupported_extensions" in document) == (kind == UNSUPPORTED)
 
 
+def test_an_unknown_verification_key_fails_the_job_in_draft_18(serve: Serve) -> None:
+    served = serve(dialect=DAP_18)
+    problem(start(served, job(served, verification_key_id=1)), 400, INVALID, served)
+
+
+def test_an_unknown_verification_key_rejects_each_report(serve: Serve) -> None:
+    """And only that: under the right key the same reports are verified (section 4.5.3.1)."""
+    served = serve()
+    world = served.world
+    body = served.job_body(2)
+    rejected = start(served, replace(AggregationJobInitReq.decode(body), verification_key_id=1).encode())
+    assert job_outcomes(world.task, rejected.content) == [ReportError.UNKNOWN_VERIFICATION_KEY_ID] * 2
+    assert world.count("helper", schema.aggregated) == 0
+    assert all(isinstance(outcome, bytes) for outcome in job_outcomes(world.task, start(served, body).content))
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"agg_param": b"p"}, PARAMETER),
+        ({"extensions": (AggregationJobExtension(9, b""),)}, UNSUPPORTED),
+        ({"verify_inits": ()}, INVALID),
+    ],
+)
+def test_an_unknown_verification_key_excuses_nothing_else(serve: Serve, change: dict[str, Any], kind: str) -> None:
+    served = serve()
+    problem(start(served, job(served, verification_key_id=1, **change)), 400, kind, served)
+
+
 # A report that is wrong by itself does not spoil the others.
 
 
@@ -209,8 +237,8 @@ def test_a_report_of_another_length_is_refused_alone(serve: Serve, part: str, ch
     good, bad = served.world.report(), resized(served.world.report(), part, change)
     response = served.upload(good, bad)
     assert response.status_code == 200
-    (status,) = UploadErrors.decode(response.content).status
-    assert (status.id, status.error) == (bad.report_metadata.report_id, ReportError.INVALID_MESSAGE)
+    refused = [(bad.report_metadata.report_id, ReportError.INVALID_MESSAGE)]
+    assert refused_reports(served.world.task, response.content) == refused
 
 
 def _other_public_share(init: VerifyInit) -> VerifyInit:
@@ -234,7 +262,7 @@ def test_a_report_share_of_another_length_is_refused_alone(
     request = AggregationJobInitReq.decode(served.job_body(2))
     first, second = request.verify_inits
     answer = served.create_job(replace(request, verify_inits=(first, change(second))).encode())
-    outcomes = [entry.outcome for entry in AggregationJobResp.decode(answer.content).verify_resps]
+    outcomes = job_outcomes(served.world.task, answer.content)
     assert isinstance(outcomes[0], bytes)
     assert outcomes[1] is error
 

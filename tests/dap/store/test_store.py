@@ -16,6 +16,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, create_engine, inspect,
 
 from secagg.dap.aggregator.leader import Leader
 from secagg.dap.aggregator.schedule import Settings
+from secagg.dap.dialect import DAP_18, DIALECTS, Dialect
 from secagg.dap.messages import BatchMode, Interval, ReportError, Role
 from secagg.dap.store import buckets, engine, migrations, schema
 from secagg.dap.store.engine import Store, StoreUnavailable
@@ -70,6 +71,7 @@ def test_old_store_is_upgraded_with_all_that_is_in_it(
 
 
 LATER: dict[int, list[str]] = {  # what takes a store of the next version back to these
+    6: ["ALTER TABLE tasks DROP COLUMN dialect"],
     5: ["ALTER TABLE collection_jobs DROP COLUMN batch"],
     4: ["DROP TABLE task_watch"],
     3: [
@@ -83,8 +85,9 @@ LATER: dict[int, list[str]] = {  # what takes a store of the next version back t
 
 @pytest.mark.parametrize("old", LATER)
 def test_a_store_of_an_old_version_collects_what_it_began(dap_urls: Urls, dap_world: NewWorld, old: int) -> None:
-    """2: its collection jobs had no bound, and wait for the Helper as long as new ones. 3: they closed no interval."""
-    world = dap_world()
+    """2: its collection jobs had no bound, and wait for the Helper as long as new ones. 3: they closed no interval.
+    6: its tasks named no dialect, and speak draft 18."""
+    world = dap_world(dialect=DAP_18)
     world.upload_many(4)
     job = world.collect(steps=1)
     world.close()
@@ -100,10 +103,31 @@ def test_a_store_of_an_old_version_collects_what_it_began(dap_urls: Urls, dap_wo
         assert migrations.version(tx.connection) == migrations.VERSION
         made = {index["name"] for index in inspect(tx.connection).get_indexes("collection_jobs")}
         assert "collection_jobs_end" in made
+        found = find_task(tx, world.task.id)
+        assert found is not None
+        assert found.task == world.task
     world.aggregate_all()
     again = world.collect()
     assert again.id == job.id
     assert world.result(again).count == 4
+
+
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
+def test_a_store_knows_what_its_tasks_speak(dap_world: NewWorld, dialect: Dialect) -> None:
+    world = dap_world(dialect=dialect)
+    world.restart()
+    with world.helper_store.read() as tx:
+        found = find_task(tx, world.task.id)
+    assert found is not None
+    assert found.task.dialect is dialect
+
+
+def test_a_task_of_a_later_dialect_is_not_taken_for_another(dap_world: NewWorld) -> None:
+    world = dap_world()
+    with world.helper_store.write() as tx:
+        tx.execute(schema.tasks.update().values(dialect="dap-20"))
+        with pytest.raises(LocalProtocolError, match="dialect 'dap-20' is not supported: use a newer program"):
+            find_task(tx, world.task.id)
 
 
 def test_old_store_is_refused_by_a_program_that_must_not_upgrade_it(
@@ -210,6 +234,20 @@ def other(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
         yield connection
+
+
+@pytest.mark.parametrize(("before", "size"), [(None, engine.PAGE_BYTES), (4096, 4096)], ids=["new", "older"])
+def test_new_files_have_long_pages_and_older_ones_keep_theirs(tmp_path: Path, before: int | None, size: int) -> None:
+    path = tmp_path / "leader.db"
+    if before:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA page_size = {before}")
+            connection.execute("CREATE TABLE others (id INTEGER)")
+            connection.commit()
+    store = Store(f"sqlite:///{path}", VAULT)
+    with store.read() as tx:
+        assert tx.execute(text("PRAGMA page_size")).scalar_one() == size
+    store.close()
 
 
 def test_store_waits_where_sqlite_refuses_at_once(
