@@ -1,0 +1,1 @@
+"""Tests of secagg.integrations.nvflare, with FLARE's own machinery; they need the extra `nvflare`."""

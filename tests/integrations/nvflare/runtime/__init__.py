@@ -1,0 +1,1 @@
+"""FLARE's own runtimes, in processes: its simulator, and a provisioned deployment."""
