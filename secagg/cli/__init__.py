@@ -14,6 +14,7 @@ app = App(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     later={
         "simulate": Later("simulate:simulate", "Run a whole session in one process, and time and weigh it."),
+        "params": Later("params:params", "Choose a graph and thresholds, and weigh what they cost."),
         "keygen": Later("keygen:keygen", "Make a user's long-term key pair, for the active model."),
         "adopt": Later("adopt:adopt", "Use a copy of a ledger, of nonces or of a journal from now on."),
         "info": Later("info:info", "Show versions, CPU and instruction sets."),

@@ -44,6 +44,16 @@ class App(typer.Typer):
 
 
 class _Help:
+    def get_help_option(self: Any, ctx: Any) -> Any:
+        """The option --help, which a command line that does not give it leaves False.
+
+        typer leaves it None, and takes 90 ms to load pydantic, which then converts None to None.
+        """
+        option = super().get_help_option(ctx)  # type: ignore[misc]
+        if option is not None:
+            option.default = False
+        return option
+
     def format_help(self: Any, ctx: Any, formatter: Any) -> None:
         """Write the help, in the layout of all commands."""
         records = [(param, param.get_help_record(ctx)) for param in self.get_params(ctx)]

@@ -187,6 +187,17 @@ def test_the_model_by_name_or_number(text: str) -> None:
     assert run_json(*SMALL, "--model", text)["model"] == "active"
 
 
+@pytest.mark.parametrize("model", ["semi-honest", "active"])
+def test_a_sparse_graph(model: str) -> None:
+    sparse = ("simulate", "--clients", "12", "--length", "40", "--corrupt", "0", "--degree", "8", "--drop", "0.08")
+    report = run_json(*sparse, "--model", model)
+    assert (report["degree"], len(report["survivors"]), report["sum_correct"]) == (8, 11, True)
+    assert report["threshold"] == {"semi-honest": 2, "active": 6}[model]
+    assert "sparse, 8 neighbours each" in run(*sparse, "--model", model)
+    assert "sparse" not in run(*SMALL)
+    assert "degree must be an even number" in refused(*sparse, "--degree", "3")
+
+
 def test_dropouts_vanish_before_their_masked_input_by_default() -> None:
     assert run_json(*SMALL, "--drop", "0.17")["dropped"]["round"] == str(Round.MASKED_INPUT_COLLECTION)
 
@@ -595,6 +606,10 @@ def test_bench_json_measures_every_kernel_on_every_instruction_set() -> None:
             assert figures["gb_per_s"] > 0
             assert ("ratio" in figures) == (row["kernel"] != "packed_add")
     assert set(report["shamir"]) == {"n", "t", "seconds"}
+    assert report["preferred"] == {
+        subject: {"row": _kernels.isa_of(subject), "reason": _kernels.isa_reason(subject)}
+        for subject in _kernels.SUBJECTS
+    }
     assert all(value > 0 for value in report["shamir"]["seconds"].values())
 
 
@@ -620,6 +635,7 @@ def test_bench_tables_have_a_row_for_each_measurement() -> None:
     assert sum(line.startswith(("mask_sum", "expand", "packed_add")) for line in lines) == 12
     assert any(line.startswith("mask_sum") and "2^24 - 3" in line for line in lines)
     assert any(line.startswith("reconstruct n secrets") for line in lines)
+    assert any(line.split()[:2] == ["masks", _kernels.isa_of("masks")] for line in lines)
 
 
 @pytest.mark.parametrize("option", ["--length", "--seeds", "--repeat"])

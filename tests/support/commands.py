@@ -42,16 +42,16 @@ class Command:
     def __init__(self, *words: str) -> None:
         self._words = words
 
-    def outcome(self, *arguments: str | Path) -> tuple[int, str, str]:
+    def outcome(self, *arguments: str | Path, stdin: str | None = None) -> tuple[int, str, str]:
         """Exit code, stdout and stderr; what was not raised on purpose is a failure of the test."""
         with loggers_as_before():
-            result = CliRunner().invoke(app, [*self._words, *map(str, arguments)])
+            result = CliRunner().invoke(app, [*self._words, *map(str, arguments)], input=stdin)
         assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
         return result.exit_code, result.stdout, result.stderr
 
-    def run(self, *arguments: str | Path) -> str:
+    def run(self, *arguments: str | Path, stdin: str | None = None) -> str:
         """stdout of a run that must succeed and leave stderr empty."""
-        code, out, err = self.outcome(*arguments)
+        code, out, err = self.outcome(*arguments, stdin=stdin)
         assert (code, err) == (0, "")
         return out
 
