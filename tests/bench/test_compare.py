@@ -9,6 +9,7 @@ import pytest
 
 from bench import compare
 from bench.compare import Measured, Verdict, best_of, dump, load, measured, of_suites, rows, settled, summary, verdict
+from bench.suites import TITLES
 
 BEFORE = {
     "kernels: mask_sum, portable / OpenSSL": Measured([0.4, 0.5, 0.6], "portable", "bench_kernels.py::a[portable]"),
@@ -94,22 +95,35 @@ def test_a_case_that_vanished_fails() -> None:
     assert Verdict.MISSING in compare.FAILURES
 
 
-def test_an_instruction_set_that_is_not_there_is_skipped_visibly() -> None:
+def only_share(isas: list[str], monkeypatch: pytest.MonkeyPatch) -> list[compare.Line]:
+    """What comes of a run on a machine with these instruction sets that measured one case."""
+    monkeypatch.setattr("secagg._kernels.isa_available", lambda: isas)
+    return settled(BEFORE, {SHARE: BEFORE[SHARE]}, never)
+
+
+def test_an_instruction_set_that_is_not_there_is_skipped_visibly(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = only_share(["portable"], monkeypatch)
     vaes = "kernels: mask_sum, vaes / OpenSSL"
-    lines = settled(BEFORE, {case: each for case, each in BEFORE.items() if case != vaes}, never)
-    assert verdicts(lines) == {vaes: Verdict.SKIPPED}
+    assert verdicts(lines) == {vaes: Verdict.SKIPPED, "kernels: mask_sum, portable / OpenSSL": Verdict.MISSING}
     assert Verdict.SKIPPED not in compare.FAILURES
-    assert any(vaes in row and "skipped" in row for row in rows(lines))
+    assert any(vaes in row and "skipped: cannot be measured here: no vaes" in row for row in rows(lines))
     assert "1 skipped" in summary(lines)
 
 
-def test_a_case_of_an_instruction_set_that_is_there_cannot_vanish() -> None:
-    other = {"kernels: expand, vaes / OpenSSL": Measured([1.0, 1.0, 1.0], "vaes")}
-    now = {SHARE: BEFORE[SHARE]} | other
-    assert verdicts(settled(BEFORE | other, now, never)) == {
-        "kernels: mask_sum, portable / OpenSSL": Verdict.SKIPPED,
-        "kernels: mask_sum, vaes / OpenSSL": Verdict.MISSING,
-    }
+def test_a_case_of_an_instruction_set_that_is_there_cannot_vanish(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(verdicts(only_share(["portable", "vaes"], monkeypatch)).values()) == {Verdict.MISSING}
+
+
+@pytest.mark.parametrize(
+    ("baseline", "absent"),
+    [("Rust, prio 0.18.1", "Rust"), ("OpenDP's laplace", "OpenDP"), ("bare AES, vaes512", "vaes512"), ("galois", "")],
+)
+def test_a_baseline_that_is_not_there_is_named(baseline: str, absent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    monkeypatch.setattr(compare, "find_spec", lambda name: None)
+    monkeypatch.setattr("secagg._kernels.isa_available", lambda: ["portable"])
+    assert compare.lacking("", baseline) == absent
+    assert compare.lacking("aesni", baseline).startswith("aesni")
 
 
 def benchmark(group: str, case: str, params: dict[str, str] | None) -> dict[str, Any]:
@@ -145,6 +159,24 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     dump(path, machine, BEFORE)
     assert load(path) == (machine, {case: Measured(each.ratio, each.isa) for case, each in BEFORE.items()})
     assert sum(" / " in line for line in path.read_text().splitlines()) == len(BEFORE)
+
+
+def test_there_are_committed_ratios_of_our_suites() -> None:
+    machine, ratios = load(compare.RATIOS)
+    assert set(machine) == set(compare.this_machine("time.process_time"))
+    assert "kernels" in {case.partition(":")[0] for case in ratios} <= set(TITLES)
+
+
+def test_nothing_to_compare_with_is_an_error(
+    command: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(2.0)
+    compare.RATIOS.unlink()
+    monkeypatch.setattr("sys.argv", ["compare", "--json", str(tmp_path / "report.json")])
+    with pytest.raises(SystemExit) as ended:
+        compare.main()
+    assert ended.value.code == 2
+    assert "there is no" in capsys.readouterr().err
 
 
 def test_naming_suites_leaves_the_others_alone() -> None:

@@ -18,7 +18,7 @@ CASES = ("mask", "masks", "share", "reconstruct", "agree", "client", "unmask")
 
 def flower(setting: Setting) -> Any:
     reason = "needs flwr, of the extra peers: ci/slow peers"
-    return pytest.importorskip("bench.peers.flower", reason, exc_type=ImportError).Flower(setting)
+    return pytest.importorskip("bench.peers.flower", reason=reason, exc_type=ImportError).Flower(setting)
 
 
 @pytest.mark.parametrize("implementation", [Ours, Obvious, flower])

@@ -9,6 +9,7 @@ _PRESSURE = ("tests/service/coordinator/test_backpressure.py",)
 _RESOURCES = ("tests/service/coordinator/test_resources.py",)
 _POLLS = ("tests/service/coordinator/test_polls.py",)
 _FOLDER = ("tests/service/coordinator/test_folder.py",)
+_REOPENING = ("tests/service/coordinator/test_reopening.py",)
 
 
 def _unsigned(name: str, field: str, reason: str, tests: tuple[str, ...] = _AUTHENTICATION) -> Mutant:
@@ -39,8 +40,8 @@ MUTANTS = (
     # Nonces.
     Mutant(
         "nonce-serves-twice",
-        "secagg.service.authentication:Nonces.spend",
-        "self._spent.add(nonce)",
+        "secagg.service.authentication:Spent.take",
+        "self._latest.add(nonce)",
         "None",
         "A request can be sent again by whoever has seen it.",
         _BOTH,
@@ -64,10 +65,67 @@ MUTANTS = (
     Mutant(
         "spent-nonces-forgotten-at-once",
         "secagg.service.authentication:Nonces._turn",
-        "set() if old else self._spent",
-        "set()",
+        "{} if old else self._spent",
+        "{}",
         "A nonce serves twice around a turn.",
         _AUTHENTICATION,
+    ),
+    Mutant(
+        "spent-nonces-have-no-floor",
+        "secagg.service.authentication:Spent.take",
+        "nonce <= self._floor",
+        "False",
+        "A nonce that was pushed out by later ones serves again.",
+        _AUTHENTICATION,
+    ),
+    Mutant(
+        "one-participant-fills-the-memory-with-nonces",
+        "secagg.service.authentication:Spent.take",
+        "len(self._latest) > SPENT_MAX",
+        "False",
+        "Whoever may speak takes memory for each request.",
+        _AUTHENTICATION,
+    ),
+    Mutant(
+        "spent-nonces-are-everybodys",
+        "secagg.service.coordinator.gate:Gate._check_signature",
+        "roster.key(signed.user)",
+        "b''",
+        "One participant makes the nonces of all others void.",
+        _FORGED,
+    ),
+    # Sessions that could not be opened.
+    Mutant(
+        "unopened-sessions-are-not-tried-again",
+        "secagg.service.coordinator.sessions:Sessions._opened_again",
+        "running is None and self._registry.is_unopened(name)",
+        "False",
+        "A session that could not be opened once is given up.",
+        _FOLDER,
+    ),
+    Mutant(
+        "asking-for-an-unopened-session-is-in-vain",
+        "secagg.service.coordinator.reopening:Reopening.ask",
+        "self._due > self._earliest",
+        "False",
+        "A disk that is back is not looked at for an hour.",
+        (*_FOLDER, *_REOPENING),
+    ),
+    Mutant(
+        "strangers-keep-a-thread-at-work",
+        "secagg.service.coordinator.reopening:Reopening.failed",
+        "SHARE * real(took, 'took')",
+        "0.0",
+        "A large journal is read all the time, for whoever asks.",
+        _REOPENING,
+    ),
+    Mutant(
+        "damaged-sessions-are-tried-as-often-as-others",
+        "secagg.service.coordinator.registry:Registry._note_unopened",
+        "isinstance(error, Damaged)",
+        "False",
+        "What is damaged for ever is tried at full rate, and nobody is told.",
+        _FOLDER,
     ),
     # Who speaks.
     Mutant(
@@ -81,7 +139,7 @@ MUTANTS = (
     Mutant(
         "nonces-not-spent",
         "secagg.service.coordinator.gate:Gate._spend",
-        "not self.nonces.spend(signed.nonce)",
+        "not self.nonces.spend(signed.nonce, key)",
         "False",
         "A request can be replayed.",
         _FORGED,
@@ -120,7 +178,7 @@ MUTANTS = (
     ),
     Mutant(
         "paths-have-many-spellings",
-        "secagg.service.coordinator.common:answering",
+        "secagg.service.coordinator.common:Answering.answer",
         "b'%' in request.scope.get('raw_path', b'')",
         "False",
         "A signature is for a path that is not the one that was sent.",

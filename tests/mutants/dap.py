@@ -1,4 +1,4 @@
-"""Mutants of `secagg.dap`: the Aggregators' noise, the total of a task, the journal, and the release of a batch."""
+"""Mutants of `secagg.dap`: the Aggregators' noise, the total of a task, the journal, the release of a batch, drafts."""
 
 from .mutant import Mutant
 
@@ -9,8 +9,52 @@ _JOURNAL = ("tests/dap/store/test_journal.py",)
 _AVERAGING = "tests/attacks/dap/test_averaging.py"
 _COLLECTING = "tests/attacks/dap/test_collecting.py"
 _COUNTING = "tests/attacks/dap/test_counting.py"
+_SKEW = "tests/dap/test_skew.py"
+
+_HPKE = ("tests/dap/test_hpke_batches.py",)
 
 MUTANTS = (
+    # Batches of HPKE.
+    Mutant(
+        "unopened-reports-without-a-second-look",
+        "secagg.dap.hpke:PrivateKey.open_batch",
+        "plaintext is None and (not _are_equal(key, self._message_key(enc, context)))",
+        "False",
+        "A fault of the kernel rejects a report, which is an oracle about a key that lives long.",
+        _HPKE,
+    ),
+    Mutant(
+        "zeros-that-are-agreed-on",
+        "secagg.dap.hpke:PrivateKey._message_keys",
+        "key.tobytes() if ok else None",
+        "key.tobytes()",
+        "A report to a key of small order opens, which anyone could have sealed.",
+        ("tests/dap/test_hpke.py",),
+    ),
+    Mutant(
+        "batch-sealed-to-a-key-of-small-order",
+        "secagg.dap.hpke:_encapsulated",
+        "bool(valid.all())",
+        "True",
+        "Reports are sealed under keys that everyone knows.",
+        ("tests/dap/test_hpke.py",),
+    ),
+    Mutant(
+        "one-ephemeral-key-for-a-batch",
+        "secagg.dap.hpke:_encapsulated",
+        "x25519.public_keys(ephemeral)",
+        "x25519.public_keys(ephemeral[:1].repeat(len(ephemeral), axis=0))",
+        "A batch's reports have the first one's encapsulated key, and do not open.",
+        _HPKE,
+    ),
+    Mutant(
+        "nonce-of-the-key",
+        "secagg.dap.hpke:_key_schedules",
+        "(nonces, b'base_nonce')",
+        "(nonces, b'key')",
+        "A batch's nonces are the start of its keys, and no other implementation opens it.",
+        _HPKE,
+    ),
     # The Aggregators' noise.
     Mutant(
         "secret-without-the-task",
@@ -65,7 +109,8 @@ MUTANTS = (
         "plan-of-one-report-of-a-unit",
         "secagg.dap.privacy.extension:_aggregators_plan",
         "Plan.aggregators(privacy.budget, vdaf.sensitivity(), vdaf.entries, count=AGGREGATORS,"
-        " honest=privacy.honest, unit=privacy.unit)",
+        " honest=privacy.honest, unit=privacy.unit,"
+        " polya=privacy.mechanism in (Mechanism.POLYA, Mechanism.DISCRETE_LAPLACE))",
         "Plan.aggregators(privacy.budget, vdaf.sensitivity(), vdaf.entries, count=AGGREGATORS, honest=privacy.honest)",
         "A task whose unit has several reports adds the noise of one.",
         _EXTENSION,
@@ -322,5 +367,54 @@ MUTANTS = (
         "False",
         "A report counts twice.",
         (f"{_COUNTING}::test_reports_in_two_jobs_at_once_are_counted_once",),
+    ),
+    # What drafts differ in.
+    Mutant(
+        "a-tag-for-all-drafts",
+        "secagg.dap.task:Task.agg_share_info",
+        "self.dialect.aggregators_tag",
+        "b'dap-19'",
+        "The Collector of a draft-18 task cannot open what its Aggregators release.",
+        ("tests/dap/test_task.py::test_infos",),
+    ),
+    Mutant(
+        "numbers-of-one-draft",
+        "secagg.dap.dialect:Dialect.report_error",
+        "self.report_errors[number - 1]",
+        "DEFAULT.report_errors[number - 1]",
+        "A Client of draft 18 takes a refused report for one of another kind.",
+        ("tests/dap/test_dialect.py::test_report_errors_have_the_drafts_numbers",),
+    ),
+    Mutant(
+        "an-unknown-key-costs-the-reports",
+        "secagg.dap.aggregator.leader:Leader._commit",
+        "error in _LATER",
+        "error is ReportError.REPORT_TOO_EARLY",
+        "Reports are lost at a Helper that lacks their verification key for a while.",
+        (f"{_SKEW}::test_reports_wait_for_a_helper_without_their_verification_key",),
+    ),
+    Mutant(
+        "an-unknown-key-is-taken-for-the-known-one",
+        "secagg.dap.aggregator.helper:_opened",
+        "request.verification_key_id != VERIFICATION_KEY_ID",
+        "False",
+        "The Helper verifies reports under a key that the Leader did not name.",
+        ("tests/dap/server/test_malformed.py::test_an_unknown_verification_key_rejects_each_report",),
+    ),
+    Mutant(
+        "old-tasks-speak-the-new-draft",
+        "secagg.dap.store.tasks:_loaded",
+        "UNNAMED if row.dialect is None else find_dialect(row.dialect)",
+        "find_dialect(row.dialect or 'dap-19')",
+        "After an upgrade no report of an older task opens.",
+        ("tests/dap/store/test_store.py::test_a_store_of_an_old_version_collects_what_it_began",),
+    ),
+    Mutant(
+        "each-request-is-another-job",
+        "secagg.dap.aggregator.helper:Helper.create_job",
+        "job_id_of(body)",
+        "job_id_of(body + int(now).to_bytes(8))",
+        "Reports whose answer was lost are replays when the Leader asks again: the Helper alone counts them.",
+        (f"{_SKEW}::test_what_is_too_early_in_a_lost_answer_is_still_so_in_the_next",),
     ),
 )

@@ -9,9 +9,11 @@ _GAUSSIAN = ("tests/dp/test_gaussian.py",)
 _ACCURACY = ("tests/dp/test_accuracy.py",)
 _LEDGER = ("tests/dp/test_ledger.py",)
 _BUDGET = ("tests/dp/test_budget.py",)
+_CONVOLUTION = ("tests/dp/test_convolution.py",)
 _EXACT = ("tests/dp/test_exact.py",)
 _NOISE = ("tests/dp/test_noise.py",)
 _PLAN = ("tests/dp/test_plan.py",)
+_POLYA = ("tests/dp/test_polya.py",)
 _SECRETS = ("tests/attacks/test_noise_secrets.py",)
 _COMMAND = ("tests/cli/test_dp.py",)
 
@@ -207,11 +209,36 @@ MUTANTS = (
     ),
     Mutant(
         "one-honest-party-too-many",
-        "secagg.dp.distributed:calibrate_distributed.skellam_suffices",
+        "secagg.dp.distributed:_gaussian_or_skellam.skellam_suffices",
         "variance * parties",
         "variance * (parties + 1)",
         "Each party adds as little as if one more did.",
         _DISTRIBUTED,
+    ),
+    # Sums of narrow samples.
+    Mutant(
+        "sum-is-closer-than-it-is",
+        "secagg.dp.convolution:step_distance",
+        "-2 * PI_LOWER**2 * w",
+        "-2 * PI_LOWER**2 * outer",
+        "The distance of a sum is stated as if the inner sample had any width.",
+        _CONVOLUTION,
+    ),
+    Mutant(
+        "sums-cost-nothing",
+        "secagg.dp.samplers:_convolution_tables",
+        "convolution_distance(variances) + sum((table.total_variation for table in tables))",
+        "sum((table.total_variation for table in tables))",
+        "The stated distance covers the digits of thresholds only.",
+        _CONVOLUTION,
+    ),
+    Mutant(
+        "inner-part-takes-all",
+        "secagg.dp.convolution:parts",
+        "(variance - OUTER) / FACTOR**2",
+        "variance / FACTOR**2",
+        "A sum of parts is wider than the law.",
+        _CONVOLUTION,
     ),
     # Plans.
     Mutant(
@@ -298,7 +325,7 @@ MUTANTS = (
     Mutant(
         "seed-without-the-scale",
         "secagg.dp.seeds:Draw.of",
-        "f'{numerator}/{denominator}'.encode()",
+        "scale.encode()",
         "b'1/1'",
         "One secret under two budgets gives the same words in two sizes.",
         _SECRETS,
@@ -464,5 +491,46 @@ MUTANTS = (
         "epsilon_for(percent('--relative-error', relative_error), count, plan_for)",
         "`epsilon-for --confidence` finds the epsilon at 95 %.",
         _COMMAND,
+    ),
+    # Laplace noise in parts.
+    Mutant(
+        "parts-of-one-party-fewer",
+        "secagg.dp.tables:negative_binomial_quotients",
+        "k * parties",
+        "k * (parties - 1)",
+        "The parts add up to more noise than was planned, or to another law.",
+        _POLYA,
+    ),
+    Mutant(
+        "parts-have-one-sign",
+        "secagg.dp.samplers:ExactPolya.fill",
+        "out -= subtracted",
+        "out += subtracted",
+        "The noise is never negative, and moves every sum.",
+        _POLYA,
+    ),
+    Mutant(
+        "half-of-the-parts-is-the-whole",
+        "secagg.dp.distributed:sum_law",
+        "parties >= law.parties",
+        "2 * parties >= law.parties",
+        "Half of the parties are said to give the guarantee of all.",
+        _DISTRIBUTED,
+    ),
+    Mutant(
+        "fewer-parts-promise-the-same",
+        "secagg.dp.polya:Polya._loss",
+        "honest / self.parties",
+        "1.0",
+        "The report says that fewer honest parties cost nothing.",
+        _POLYA,
+    ),
+    Mutant(
+        "isochronous-parts-are-twice-the-same",
+        "secagg.dp.samplers:IsochronousPolya.total_variation",
+        "2 * _polya_table(self.scale, self.parties).total_variation",
+        "Fraction(0)",
+        "Delta does not pay for how far the samples are from their law.",
+        _NOISE,
     ),
 )

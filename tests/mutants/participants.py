@@ -9,6 +9,56 @@ _STAY = "tests/service/test_participation.py::test_whoever_leaves_before_u2_is_g
 _SUM = (f"{_LIES}::test_a_sum_that_is_none_is_refused", f"{_LIES}::test_a_result_that_is_none_is_refused")
 
 MUTANTS = (
+    # States that are put back.
+    Mutant(
+        "counter-is-not-used",
+        "secagg.service.inputs:Place._how",
+        "self.counter",
+        "None",
+        "An older state that is put back answers a round twice.",
+        ("tests/attacks/service/test_states_put_back.py::test_an_older_state_is_put_back_to_answer_a_round_twice",),
+    ),
+    Mutant(
+        "counter-of-a-new-state-is-not-looked-at",
+        "secagg.service.participation:Participation._machine",
+        'whole(place.counter.value(), "a counter\'s value") == 0',
+        "True",
+        "A disk of before the session is put back, and the user takes part in it twice.",
+        ("tests/attacks/service/test_states_put_back.py",),
+    ),
+    Mutant(
+        "counter-of-a-removed-state-stays",
+        "secagg.protocol.saved:_end",
+        "counter.advance(reached + 1)",
+        "None",
+        "A state that was removed is put back and goes on.",
+        ("tests/attacks/service/test_states_put_back.py",),
+    ),
+    # Leaving.
+    Mutant(
+        "whoever-keeps-its-state-leaves",
+        "secagg.service.participation:Participation._go",
+        "_leave(machine)",
+        "_leave(machine) or True",
+        "Another process that has the state sends on, after the coordinator was told that nothing comes.",
+        (f"{_STEPS}::test_whoever_has_not_the_state_does_not_leave",),
+    ),
+    Mutant(
+        "whoever-is-in-u2-leaves",
+        "secagg.service.participation:Participation.steps",
+        "self._sent < Round.SHARE_KEYS",
+        "True",
+        "An interrupt removes the state of a user that others wait for.",
+        (f"{_STEPS}::test_nobody_waits_for_whoever_has_left",),
+    ),
+    Mutant(
+        "a-roster-that-is-shown-is-believed",
+        "secagg.service.rosters:read_roster",
+        "roster.hash != digest",
+        "False",
+        "A coordinator shows another roster than the one that it has announced.",
+        (f"{_STEPS}::test_a_coordinator_that_does_not_show_its_roster",),
+    ),
     # What a site accepts.
     Mutant(
         "policy-is-not-asked",
@@ -37,7 +87,7 @@ MUTANTS = (
     Mutant(
         "some-of-a-roster-will-do",
         "secagg.service.policy:Policy._left_open",
-        "not counted and params.n < users",
+        "users is not None and not counted and params.n < users",
         "False",
         "The coordinator chooses two users, of whom one is its own, and has the other's vector.",
         (f"{_LIES}::test_coordinator_picks_two_of_a_roster",),
@@ -127,7 +177,7 @@ MUTANTS = (
     Mutant(
         "state-goes-after-u2",
         "secagg.service.participation:Participation.steps",
-        "machine.answered is None or machine.answered < Round.SHARE_KEYS",
+        "self._sent is None or self._sent < Round.SHARE_KEYS",
         "True",
         "Whoever is interrupted in U2 cannot come back.",
         (_STAY,),
@@ -135,7 +185,7 @@ MUTANTS = (
     Mutant(
         "state-stays-before-u2",
         "secagg.service.participation:Participation.steps",
-        "machine.answered is None or machine.answered < Round.SHARE_KEYS",
+        "self._sent is None or self._sent < Round.SHARE_KEYS",
         "False",
         "Whoever has left keeps its secrets on disk.",
         (_STAY,),

@@ -14,16 +14,16 @@ MUTANTS = (
     # One state, one answer.
     Mutant(
         "stale-objects-answer",
-        "secagg.protocol.saved:ClientFile._check_own",
-        "contents.body is not None and contents.body.startswith(self._header.encode())",
+        "secagg.protocol.saved:ClientFile._check_latest",
+        "contents.begins_with(self._header.encode())",
         "True",
         "Of two processes with two requests, both answer.",
         (f"{_ATTACKS}::test_a_client_that_was_loaded_twice_answers_once",),
     ),
     Mutant(
         "only-generations-are-compared",
-        "secagg.protocol.saved:ClientFile._check_own",
-        "contents.body.startswith(self._header.encode())",
+        "secagg.protocol.saved:ClientFile._check_latest",
+        "contents.begins_with(self._header.encode())",
         "Header.read(Reader(contents.body)).generation == self._header.generation",
         "A fork of equal generation is taken for this object's own state.",
         (f"{_ATTACKS}::test_a_fork_of_equal_generation_is_noticed",),
@@ -82,7 +82,7 @@ MUTANTS = (
     Mutant(
         "one-file-for-two-clients",
         "secagg.protocol.saved:ClientFile.make",
-        "contents.body is None",
+        "contents.read is None",
         "True",
         "A saved client is overwritten by another one.",
         (f"{_SAVED}::test_a_client_is_saved_once_with_its_input_and_before_it_starts",),
@@ -180,7 +180,7 @@ MUTANTS = (
     Mutant(
         "left-states-come-back",
         "secagg.protocol.saved:ClientFile.remove",
-        "self._counter.advance(self._header.generation + 1)",
+        "self._allow_no_more()",
         "None",
         "The state of a user that has left is put back.",
         (f"{_ATTACKS}::test_what_was_left_is_not_put_back",),
@@ -204,7 +204,7 @@ MUTANTS = (
     Mutant(
         "another-process-loses-its-state",
         "secagg.protocol.saved:ClientFile.remove",
-        "self._check_own(contents)",
+        "self._check_latest(contents)",
         "None",
         "A process that has fallen behind removes the file of the one that goes on.",
         (f"{_SAVED}::test_whoever_leaves_does_not_remove_what_another_process_went_on_with",),
@@ -265,7 +265,7 @@ MUTANTS = (
     Mutant(
         "peers-that-are-no-neighbours",
         "secagg.protocol.stored:_after_share_keys",
-        "list(state.peers) == neighbours",
+        "list(state.peers) == graph.neighbours(u, state.users).tolist()",
         "True",
         "A state without a neighbour's key is taken.",
         _BAD_MEMORY,

@@ -9,6 +9,57 @@ _CHECKPOINT = ("tests/protocol/test_checkpoint.py",)
 _CRASHES = "tests/service/test_crashes.py::test_a_power_cut_before_any_step[semi_honest-nothing-0]"
 
 MUTANTS = (
+    # Whoever leaves, and names.
+    Mutant(
+        "whoever-has-left-is-waited-for",
+        "secagg.service.session:Session._may_answer",
+        "len(self._left & waiting)",
+        "0",
+        "A round waits until its deadline for a user who has said that nothing comes.",
+        ("tests/service/test_session.py::test_no_round_waits_for_whoever_has_left",),
+    ),
+    Mutant(
+        "leaving-is-not-on-disk",
+        "secagg.service.running:RunningSession.leave",
+        "self._append(Kind.LEFT, LeftRecord(self._clock(), user).encode())",
+        "None",
+        "A coordinator that is restarted waits for a user who has left.",
+        ("tests/service/coordinator/test_resources.py::test_whoever_has_left_is_gone_after_a_restart",),
+    ),
+    Mutant(
+        "leaving-undoes-a-decision",
+        "secagg.service.session:Session.can_leave",
+        "not decided",
+        "True",
+        "Who was late when a round was decided has left, until a restart.",
+        ("tests/service/test_session.py::test_whoever_is_out_already_does_not_leave",),
+    ),
+    Mutant(
+        "one-user-leaves-for-another",
+        "secagg.service.coordinator.participants:ParticipantsResources.leave",
+        "await _check_sender(live, who, user)",
+        "None",
+        "A participant puts another out of the session.",
+        ("tests/service/coordinator/test_resources.py::test_nobody_but_the_user_itself_can_leave",),
+    ),
+    Mutant(
+        "a-number-is-a-user-id",
+        "secagg.service.coordinator.participants:_check_user",
+        "live.running.setup.roster is None",
+        "not isinstance(who, int)",
+        "The participant with number 1 speaks for the user with id 1.",
+        (
+            "tests/service/coordinator/test_resources.py::test_names_and_64_bit_numbers_of_the_operator_s_choice_are_mapped_to_ids",
+        ),
+    ),
+    Mutant(
+        "a-name-of-digits-is-a-number",
+        "secagg.service.names:name_text",
+        "(name.isascii() and name.isdigit())",
+        "False",
+        "After a restart the participant with the name 7 is the one with the number 7.",
+        ("tests/service/test_names.py",),
+    ),
     # What is on disk before it counts.
     Mutant(
         "decision-before-it-is-durable",
@@ -20,10 +71,18 @@ MUTANTS = (
     ),
     Mutant(
         "acknowledged-before-it-is-durable",
-        "secagg.service.running:RunningSession._finish_delivery",
-        "self._journal.sync(delivery.place)",
+        "secagg.service.running:RunningSession._make_durable",
+        "self._journal.sync(place)",
         "None",
         "A message that was acknowledged is forgotten by a crash.",
+        _RUNNING,
+    ),
+    Mutant(
+        "bodies-stay-although-no-record-names-them",
+        "secagg.service.running:RunningSession.deliver_all",
+        "arrival.spool.discard()",
+        "None",
+        "What was refused stays in memory, or on disk.",
         _RUNNING,
     ),
     Mutant(
@@ -125,14 +184,6 @@ MUTANTS = (
         _SESSION,
     ),
     Mutant(
-        "min-users-ignored",
-        "secagg.service.session:Session.minimum",
-        "params.min_users if self.round is Round.MASKED_INPUT_COLLECTION else params.quorum",
-        "params.quorum",
-        "Masked inputs of fewer than min_users users are enough.",
-        _SESSION,
-    ),
-    Mutant(
         "in-u2-and-not-needed",
         "secagg.service.session:Session._leave_out",
         "(Round.ADVERTISE_KEYS, Round.SHARE_KEYS)",
@@ -171,6 +222,22 @@ MUTANTS = (
         "self._taken[Round.MASKED_INPUT_COLLECTION] |= server.resume(data)",
         "self._taken[Round.MASKED_INPUT_COLLECTION] |= server.resume(data) and {}",
         "After a restart another masked input of a user is not refused.",
+        _RUNNING,
+    ),
+    Mutant(
+        "session-forgets-strays-of-a-checkpoint",
+        "secagg.service.session:Session.resume",
+        "Counter(strays)",
+        "Counter()",
+        "A user may send as many strays again after each restart.",
+        _RUNNING,
+    ),
+    Mutant(
+        "strays-of-a-checkpoint-that-cannot-be",
+        "secagg.service.session:Session.resume",
+        "1 <= count <= STRAYS_MAX",
+        "True",
+        "A damaged count is gone on with.",
         _RUNNING,
     ),
     Mutant(

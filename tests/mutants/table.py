@@ -3,10 +3,24 @@
 from .coordinator import MUTANTS as COORDINATOR
 from .dap import MUTANTS as DAP
 from .dp import MUTANTS as DP
+from .integrations import MUTANTS as INTEGRATIONS
 from .mutant import Mutant
 from .noisy import MUTANTS as NOISY
 from .page import MUTANTS as PAGE
+from .participants import MUTANTS as PARTICIPANTS
 from .protocol import MUTANTS as PROTOCOL
+from .saved import MUTANTS as SAVED
 from .sessions import MUTANTS as SESSIONS
 
-MUTANTS: tuple[Mutant, ...] = (*DP, *NOISY, *DAP, *PROTOCOL, *SESSIONS, *COORDINATOR, *PAGE)
+MUTANTS: tuple[Mutant, ...] = (
+    *DP,
+    *NOISY,
+    *DAP,
+    *PROTOCOL,
+    *SAVED,
+    *SESSIONS,
+    *COORDINATOR,
+    *PARTICIPANTS,
+    *PAGE,
+    *INTEGRATIONS,
+)

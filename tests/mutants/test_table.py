@@ -1,6 +1,7 @@
 """The table of mutants applies to the package as it is, and the runner tells what it should tell apart."""
 
 from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,13 @@ def test_every_mutant_applies_and_names_its_tests(planned: Mutant) -> None:
     planted(planned)
     assert 1 <= len(planned.tests) <= 2
     assert all((ROOT / test.partition("::")[0]).is_file() for test in planned.tests)
+
+
+def test_no_module_of_mutants_is_forgotten() -> None:
+    modules = [import_module(f"{__package__}.{file.stem}") for file in sorted(Path(__file__).parent.glob("[a-z]*.py"))]
+    known = {id(planned) for planned in MUTANTS}
+    for module in modules:
+        assert all(id(planned) in known for planned in getattr(module, "MUTANTS", ())), module.__name__
 
 
 def test_names_differ_and_every_subject_has_its_mutants() -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,14 @@ def test_a_workflow_is_one(path: Path) -> None:
 def test_every_part_runs_at_night() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "slow.yml").read_text())
     assert workflow["jobs"]["slow"]["strategy"]["matrix"]["part"] == parts()
+
+
+def test_flower_has_one_pin() -> None:
+    """What the comparison with Flower is measured on is what the integration is tested on."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    pins = {(name, each) for name, packages in extras.items() for each in packages if each.startswith("flwr")}
+    assert pins == {("flower", "flwr>=1.42")}
+    assert "secagg[flower]" in extras["peers"]
 
 
 @pytest.fixture

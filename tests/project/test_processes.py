@@ -1,5 +1,6 @@
 """What tests start: `tests/support/processes.py`."""
 
+import os
 import re
 import signal
 import subprocess
@@ -7,10 +8,15 @@ import sys
 import time
 
 from ..support.folders import ROOT
-from ..support.processes import left_over, ran, restore_interrupts, started
+from ..support.processes import family, left_over, ran, restore_interrupts, started
 
 # The others are a program of its own, which tests run, and a test that is written for it.
-PLACES = {"tests/support/processes.py", "tests/mutants/running.py", "tests/mutants/test_table.py"}
+PLACES = {
+    "tests/support/processes.py",
+    "tests/mutants/running.py",
+    "tests/mutants/test_table.py",
+    "tests/integrations/nvflare/runtime/deployment.py",  # a program, in a namespace that ends what it starts
+}
 STARTS = re.compile(r"\bsubprocess\.(run|call|check_\w+|Popen)\(|\bos\.(system|popen)\(|ProcessPoolExecutor\(")
 
 
@@ -35,6 +41,28 @@ def test_a_process_takes_those_that_it_has_started_with_it() -> None:
         process.wait()
         assert len(running("sleep 98761")) == 1
     wait_until_gone("sleep 98761")
+
+
+def test_a_family_is_killed_in_whatever_sessions_it_is() -> None:
+    sleeping = [f"sleep {each}" for each in (98763, 98764, 98765)]
+    script = "setsid -f sleep 98763; setsid -f sh -c 'sleep 98764; :'; sleep 98765; :"
+    with family("bash", "-c", script, env={**os.environ}) as kin:
+        while not all(map(running, sleeping)):
+            time.sleep(0.01)
+        assert os.getpid() not in kin.members()
+        kin.kill()
+        assert kin.members() == []
+        assert kin.head.wait(60) != 0
+    assert not any(map(running, sleeping))
+
+
+def test_a_family_does_not_outlive_its_test() -> None:
+    with family("bash", "-c", "setsid -f sleep 98766; echo", env={**os.environ}, stdout=subprocess.PIPE) as kin:
+        assert kin.head.stdout is not None
+        assert kin.head.stdout.readline() == b"\n"
+        assert kin.head.wait(60) == 0
+        assert len(running("sleep 98766")) == 1
+    wait_until_gone("sleep 98766")
 
 
 def test_what_is_left_is_named_with_its_test() -> None:

@@ -96,6 +96,7 @@ def test_a_package_says_where_its_names_are() -> None:
     assert "- [`masking`](secagg.masking.md)" in api.page("secagg")
     assert "members: ['get_include', 'get_library']" in api.page("secagg")
     assert "From its modules" not in api.page("secagg.masking")
+    assert "- [`secagg_mod`][secagg.integrations.flower.mod.secagg_mod]" in api.page("secagg.integrations.flower")
 
 
 def test_docstrings_are_plain_text() -> None:

@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Barrier
 from typing import Any, TypeVar
+from uuid import uuid4
 
 _Argument = TypeVar("_Argument")
 _Result = TypeVar("_Result")
@@ -34,6 +36,43 @@ def started(*command: str | Path, **options: Any) -> Iterator["subprocess.Popen[
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Family:
+    """A process and all that it has started, in whatever session: they are known by what stands in their environment.
+
+    Attributes:
+        head: the process that the others come from.
+        mark: a variable that all of them have, with its value.
+    """
+
+    head: "subprocess.Popen[Any]"
+    mark: bytes
+
+    def members(self) -> list[int]:
+        """Those that still run."""
+        return [pid for pid, (environment, _) in _running().items() if self.mark in environment]
+
+    def kill(self) -> None:
+        """All at once, as a machine that loses its power: also those that are started meanwhile."""
+        while found := self.members():
+            for pid in found:
+                _kill(pid)
+            with suppress(subprocess.TimeoutExpired):
+                self.head.wait(0.1)
+
+
+@contextmanager
+def family(*command: str | Path, env: dict[str, str], **options: Any) -> Iterator[Family]:
+    """The same for a process that starts others in sessions of their own; none of them outlives the test."""
+    name, value = "SECAGG_TEST_FAMILY", uuid4().hex
+    with subprocess.Popen([*map(str, command)], start_new_session=True, env=env | {name: value}, **options) as process:
+        running = Family(process, f"{name}={value}".encode())
+        try:
+            yield running
+        finally:
+            running.kill()
 
 
 def ran(*command: str | Path, **options: Any) -> "subprocess.CompletedProcess[Any]":
@@ -92,14 +131,26 @@ def left_over() -> dict[int, str]:
     """Processes that were started by tests of this process and still run: number, command line and test."""
     mark = f"{_RUN}={os.getpid()}".encode()
     found = {}
+    for pid, (environment, command) in _running().items():
+        if mark in environment and pid != os.getpid() and _STAYS not in command:
+            tests = [each for each in environment if each.startswith(b"PYTEST_CURRENT_TEST=")]
+            found[pid] = b" ".join([*command.split(b"\0"), *tests]).decode(errors="replace")
+    return found
+
+
+def _running() -> dict[int, tuple[list[bytes], bytes]]:
+    """Environment and command line of every process that this one may look at."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended just now, or is another user's
             environment = (folder / "environ").read_bytes().split(b"\0")
-            command = (folder / "cmdline").read_bytes()
-            if mark in environment and int(folder.name) != os.getpid() and _STAYS not in command:
-                tests = [each for each in environment if each.startswith(b"PYTEST_CURRENT_TEST=")]
-                found[int(folder.name)] = b" ".join([*command.split(b"\0"), *tests]).decode(errors="replace")
+            found[int(folder.name)] = environment, (folder / "cmdline").read_bytes()
     return found
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def end_left_over() -> list[str]:
@@ -108,6 +159,5 @@ def end_left_over() -> list[str]:
     while (found := left_over()) and time.monotonic() < until:
         time.sleep(0.1)
     for pid in found:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        _kill(pid)
     return list(found.values())

@@ -8,6 +8,7 @@ overflow tell the most. `EXCEPTIONS` has what is not called, and why.
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 from starlette.routing import Route
 
-from secagg import Client, Identity, Params, Quantizer, Roster, Round, Server, dp, noisy, vdaf
+from secagg import Client, Identity, Params, Quantizer, Roster, Round, Server, Sparse, dp, noisy, vdaf
 from secagg.dap.client.collection import Collecting
 from secagg.dap.client.upload import TIMEOUT
 from secagg.dap.hpke import PrivateKey
@@ -28,8 +29,18 @@ from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dap.privacy.randomized_response import RandomizedResponse
 from secagg.dap.vdafs import Histogram, Sum
 from secagg.http.steps import Progress, Response, Retries, Wait
+from secagg.integrations import (
+    Coding,
+    NodeRefusal,
+    RoundSettings,
+    ServerRound,
+    Site,
+    SitePolicy,
+    Update,
+)
 from secagg.primitives import KeyPair
 from secagg.protocol.layout import Layout
+from secagg.protocol.params import Model
 from secagg.service.coordinator import Coordinator
 from secagg.service.deadlines import Deadlines
 from secagg.service.policy import Policy
@@ -137,14 +148,20 @@ call("shamir.random_scalars", n=100, rand=rand)
 call("shamir.in_field", scalars=SCALARS)
 call("shamir.share", secrets=SCALARS, t=3, xs=np.arange(1, 6, dtype=np.uint32), rand=rand)
 call("shamir.lagrange", xs=np.arange(1, 6, dtype=np.uint32))
+call("shamir.reconstruct_each", shares=np.stack([SCALARS] * 3), xs=np.arange(1, 13, dtype=np.uint32).reshape(3, 4), t=4)
 call("shamir.reconstruct", shares=np.stack([SCALARS] * 3), xs=np.arange(1, 4, dtype=np.uint32))
 
 PAIR = KeyPair.from_secret(ONES)
 POINTS = np.frombuffer(PAIR.public, np.uint8).reshape(1, 32)
 call("primitives.KeyPair", secret=PAIR.secret, public=PAIR.public, _private=Made(lambda: PAIR._private))
+call("primitives.KeyPair.agree_with", PAIR.agree_with, publics=POINTS)
 call("primitives.KeyPair.from_secret", secret=ONES)
 call("primitives.SelfMask", seed=SEED, commitment=ONES)
 call("primitives.agree_all", secrets=SCALARS, publics=POINTS)
+call(
+    "primitives.agree_pairs", secrets=SCALARS, publics=POINTS, secret_of=np.arange(len(SCALARS)),
+    public_of=np.zeros(len(SCALARS), int),
+)  # fmt: skip
 call("primitives.are_public_keys", xs=POINTS)
 call("primitives.load_public_keys", xs=POINTS)
 call("primitives.mask_seed", agreed=ONES, session=ONES, u=100, v=127)
@@ -156,9 +173,21 @@ call(
     vs=np.array([127], np.uint32),
 )
 call("primitives.share_key", agreed=ONES, session=ONES, sender=100, recipient=127)
+call(
+    "primitives.share_keys",
+    agreed=SCALARS[:1],
+    session=ONES,
+    senders=np.array([100], np.uint32),
+    recipients=np.array([127], np.uint32),
+)
 call("primitives.self_mask", b=ONES, session=ONES, u=100)
 call("primitives.seal", key=bytes(28), plaintext=ONES)
 call("primitives.unseal", key=bytes(28), ciphertext=ONES)
+call("primitives.which_are_public_keys", xs=POINTS)
+
+call("x25519.exchange_all", secrets=SCALARS, publics=SCALARS)
+call("x25519.pays", k=100)
+call("x25519.public_keys", secrets=SCALARS)
 
 # The protocol.
 
@@ -170,6 +199,13 @@ def params(**others: Any) -> Params:
 @cache
 def identity() -> Identity:
     return Identity.generate()
+
+
+VERIFIED = np.frombuffer(identity().verification_key, np.uint8).reshape(1, 32)
+SIGNED = np.frombuffer(identity().sign(b"message"), np.uint8).reshape(1, 64)
+call("signatures.are_keys", keys=VERIFIED)
+call("signatures.verify", key=identity().verification_key, signature=SIGNED.tobytes(), message=b"message")
+call("signatures.verify_all", keys=VERIFIED, signatures=SIGNED, messages=[b"message"])
 
 
 def roster() -> Roster:
@@ -188,6 +224,12 @@ sizes: dict[str, Any] = {
 call("protocol.params.Params", **sizes, min_users=100, nonce=NONCE, context=b"context")
 call("protocol.params.Params", n=100, m=100, modulus=101, max_value=1, nonce=NONCE, allow_single_input=False)
 call("protocol.params.Params.for_inputs", max_value=100, n=100, m=100, room=100, nonce=NONCE)
+more = {"n": 100, "corrupt": 5, "dropouts": 5, "min_joined": 100, "liars": 1}
+call("protocol.params.Params.sparse", lambda **given: Params.sparse(**given).settings, **more)
+graph: Any = {"graph": Sparse(12), "min_joined": 100, "min_users": 95}
+call("protocol.params.Params", **{**sizes, "n_corrupt": 5, "t": 7}, **graph, nonce=NONCE)
+call("protocol.graph.Sparse", degree=100)
+on(lambda: Sparse(2), "protocol.graph.Sparse.over", session=ONES, users=np.arange(1, 9, dtype=np.uint32))
 call("protocol.params.Params.decode", data=params().encode())
 on(params, "codec.Struct.encode", header=b"header")
 call("codec.Struct.decode", lambda data: Histogram.decode(data), data=Histogram(100, 5).encode())
@@ -257,7 +299,14 @@ def _taken(**given: Any) -> Any:
     return {**vars(server), "_deliveries": None}, server.strays, accepted
 
 
+def _all_taken(messages: Any) -> Any:
+    server = Server(params())
+    server.receive_all(messages)
+    return server.answered, server.strays, server.faults, server._keys
+
+
 call("protocol.server.Server.receive", _taken, client_id=3, data=_client().start(), digest=ONES)
+call("protocol.server.Server.receive_all", _all_taken, messages={3: _client().start(), 2: b"none"})
 
 
 def _masking() -> Server:
@@ -292,6 +341,13 @@ call("protocol.identity.Identity.claim", _claimed, nonce=NONCE)
 call("protocol.identity.Roster", keys={100: identity().verification_key})
 on(roster, "protocol.identity.Roster.key", u=100)
 on(roster, "protocol.identity.Roster.verify", u=100, signature=identity().sign(b"message"), message=b"message")
+on(
+    roster,
+    "protocol.identity.Roster.verify_all",
+    users=[100, 127],
+    signatures=[identity().sign(b"message")] * 2,
+    messages=[b"message"] * 2,
+)
 call(
     "protocol.simulate.simulate",
     lambda **given: public_callables()["protocol.simulate.simulate"](**given).sum,
@@ -355,6 +411,9 @@ call("dp.mechanisms.DiscreteLaplace", scale=100)
 call("dp.mechanisms.DiscreteLaplace", scale=Fraction(3, 100))
 call("dp.mechanisms.DiscreteGaussian", sigma_squared=100)
 call("dp.mechanisms.DiscreteGaussian", sigma_squared=Fraction(3, 100))
+call("dp.polya.Polya", scale=100, parties=10)
+call("dp.polya.Polya", scale=Fraction(3, 100), parties=10)
+on(lambda: dp.Polya(Fraction(1), 10), "dp.polya.Polya.epsilon_of", honest=5, sensitivity=SENSITIVITY)
 call("dp.distributed.Skellam", variance=100)
 call("dp.distributed.Skellam", variance=Fraction(3, 100))
 on(lambda: dp.DiscreteGaussian(Fraction(100)), "dp.mechanisms.DiscreteGaussian.delta", epsilon=1, sensitivity=VECTOR)
@@ -398,10 +457,11 @@ call(
 )
 exact: dict[str, Any] = {"budget": ZCDP, "sensitivity": SENSITIVITY, "length": 100, "isochronous": False}
 call("dp.plan.Plan.central", **exact)
-call("dp.plan.Plan.aggregators", **exact, count=100, honest=100)
+call("dp.plan.Plan.aggregators", **exact, count=100, honest=100, polya=True)
 call("dp.plan.Plan.distributed", **exact, clients=100, survivors=90, corrupt=10)
 call("dp.plan.Plan.local", **exact, clients=100)
 on(shared_plan, "dp.plan.Plan.error", confidence=0.5, size=100, parties=100)
+on(shared_plan, "dp.plan.Plan.mean_error", parties=100)
 on(shared_plan, "dp.plan.Plan.over_noise", parties=100)
 on(shared_plan, "dp.plan.Plan.variance", parties=100)
 on(shared_plan, "dp.plan.Plan.room", probability=Fraction(1, 100))
@@ -731,7 +791,8 @@ def _queried(**given: Any) -> Any:
     key = PrivateKey.from_bytes(ONES)
     config = HpkeConfig(7, 32, 1, 1, key.public_bytes)
     collecting = Collecting(make_task(), key, config, "token", lambda: 1000.0, Retries())
-    steps = collecting.collect(given.get("batch"), given["confidence"], given["timeout"])
+    keep = given.get("keep", False)
+    steps = collecting.collect(given.get("batch"), given["confidence"], given["timeout"], keep=keep)
     asked: Any = next(steps)
     location = {"location": collecting._url + "/job", "retry-after": "100"}
     progress, waited = steps.send(Response(200, location, b"")), next(steps)
@@ -754,8 +815,9 @@ def dap_collector(name: str, **values: Any) -> None:
 
 for collector in ("Collector", "AsyncCollector"):
     dap_collector(collector, allow_http=False)
-    call(f"dap.client.collector.{collector}.collect", _queried, batch=(300, 600), confidence=0.5, timeout=50)
-    call(f"dap.client.collector.{collector}.collect", _queried, batch=(300.0, 600.0), confidence=0.5, timeout=TIMEOUT)
+    collect = f"dap.client.collector.{collector}.collect"
+    call(collect, _queried, batch=(300, 600), confidence=0.5, timeout=50, keep=True)
+    call(collect, _queried, batch=(300.0, 600.0), confidence=0.5, timeout=TIMEOUT, keep=False)
 
 call("dap.messages.Interval", start=100, duration=100)
 call("http.steps.Retries", attempts=100, longest=100.0)
@@ -828,6 +890,7 @@ _SETUP: dict[str, Any] = {
     "created": 100,
 }
 call("service.setup.SessionSetup", **_SETUP, results_for_participants=False)
+call("service.setup.SessionSetup", **{**_SETUP, "invited": (*range(100, 100 + params().n - 1), "ada")})
 call("service.setup.SessionSetup.decode", data=SessionSetup(**_SETUP).encode())
 
 
@@ -849,10 +912,14 @@ call(
     "service.coordinator.coordinator.Coordinator",
     _coordinator,
     operator=ONES,
-    participants={"ada": SEED * 2},
+    participants={"ada": SEED * 2, 100: ONES},
     metrics_here=True,
 )
-call("service.coordinator.coordinator.Coordinator.set_participants", _participants_set, participants={"ada": ONES})
+call(
+    "service.coordinator.coordinator.Coordinator.set_participants",
+    _participants_set,
+    participants={"ada": ONES, 100: SEED * 2},
+)
 call(
     "service.coordinator.limits.Limits",
     uploads=100,
@@ -889,6 +956,72 @@ for _method in ("check", "differences"):
         users=1,
     )
 
+# The integrations.
+
+_CODING = Coding(clip=1.0, max_weight=100)
+
+
+def _outcome(**given: Any) -> Any:
+    """What one reply does to a round."""
+    made = ServerRound(
+        RoundSettings(coding=_CODING), range(4), {"w": floats(4)}, task=b"", clock=lambda: 0.0, rand=rand
+    )
+    made.receive(0, **given)
+    return made.take_notes()
+
+
+def _site_policy(**given: Any) -> SitePolicy:
+    return SitePolicy(coding=_CODING, accepts=Policy(model=Model.SEMI_HONEST), state=Path("/nowhere"), **given)
+
+
+def _begun(**given: Any) -> Any:
+    """What a site without a folder says to a request that is none."""
+    with suppress(NodeRefusal):
+        return Site(_site_policy(), "a").begin(train=lambda: Update({}), **given)
+    return "refused"
+
+
+def _admitted(**given: Any) -> Any:
+    with suppress(NodeRefusal):
+        return Site(_site_policy(), "a").admit(**given)
+    return "refused"
+
+
+def _answered(**given: Any) -> Any:
+    with suppress(NodeRefusal):
+        return Site(_site_policy(), "a").answer(**given)
+    return "refused"
+
+
+call("integrations.coding.Coding", clip=100.0, bits=16, max_weight=100, stochastic=False)
+on(lambda: _CODING, "integrations.coding.Coding.fitted", received={"w": floats(4)}, task=b"task")
+call("integrations.coding.Noise", budget=ZCDP, rotate=True, steps=100)
+call("integrations.coding.Update", arrays={"w": floats(4)}, weight=100, metrics={"loss": 100})
+call("integrations.metrics.Metric", max_value=100, length=100)
+call("integrations.metrics.Metric", bound=100.0)
+call("integrations.metrics.Metric.count", max_value=100, length=100)
+call("integrations.metrics.Metric.mean", bound=100.0, length=100)
+call(
+    "integrations.server_round.RoundSettings",
+    coding=_CODING,
+    n_corrupt=100,
+    t=100,
+    min_users=100,
+    application=b"context",
+)
+on(
+    lambda: RoundSettings(coding=_CODING),
+    "integrations.server_round.RoundSettings.params",
+    coding=_CODING.fitted({"w": floats(4)}, b""),
+    n=100,
+    nonce=NONCE,
+)
+call("integrations.server_round.ServerRound.receive", _outcome, reply=b"none")
+call("integrations.site.Site.begin", _begun, request=b"none", received={"w": floats(4)}, task=b"task", evaluation=True)
+call("integrations.site.Site.admit", _admitted, request=b"none", received={"w": floats(4)}, task=b"", evaluation=True)
+call("integrations.site.Site.answer", _answered, request=b"none")
+call("integrations.policy.SitePolicy", _site_policy, nonce_age=100.0, keep=100.0, application=b"context")
+
 _RESULT = "made by this package alone, for callers to read"
 EXCEPTIONS = {
     "errors.Abort": _RESULT,
@@ -921,5 +1054,9 @@ EXCEPTIONS = {
     "service.participant.AsyncParticipant(key)": "a path, or bytes that Client.save checks",
     "service.participant.Participant.contribute": "takes a coordinator: tests/service/test_participation.py",
     "service.participant.AsyncParticipant.contribute": "takes a coordinator: tests/service/test_participation.py",
+    "integrations.server_round.RoundOutcome": _RESULT,
+    "integrations.site.Admitted": _RESULT,
+    "integrations.task.encoded_task": "numbers of numpy are other values: tests/integrations/test_task.py",
+    "integrations.server_round.ServerRound": "makes fresh keys and a nonce: tests/integrations/test_rounds.py",
     "dap.vdafs.vdaf": "parameters go to the VDAF's own class as they are",
 }

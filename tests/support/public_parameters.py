@@ -20,6 +20,8 @@ _KINDS = {
     **dict.fromkeys((int, float, complex, Fraction, Decimal), "number"),
     **{bool: "flag", bytes: "octets", np.ndarray: "array"},
 }
+# What a command line takes has its own tests, and adapters need their framework, in an environment of its own.
+_ELSEWHERE = ("secagg.cli", "secagg.__main__", "secagg.integrations.flower", "secagg.integrations.nvflare")
 _CONTAINERS = (Union, UnionType, tuple, list, dict, Mapping, Sequence, Iterable, Collection)
 
 
@@ -60,7 +62,7 @@ def public_parameters() -> list[Parameter]:
 
 def _public_objects() -> Iterator[Any]:
     for name in ("secagg", *(module.name for module in pkgutil.walk_packages(secagg.__path__, "secagg."))):
-        if not name.startswith(("secagg.cli", "secagg.__main__")):  # what a command line takes has its own tests
+        if not name.startswith(_ELSEWHERE):
             module = import_module(name)
             yield from (getattr(module, public) for public in getattr(module, "__all__", ()))
 
