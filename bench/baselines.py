@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
@@ -49,6 +50,30 @@ def openssl_exchanges(count: int) -> Baseline:
             pair.agree(public)
 
     return Baseline("OpenSSL P-256 exchanges", run, Unit("us each", 1e6 / count))
+
+
+def openssl_x25519(count: int) -> Baseline:
+    """X25519 exchanges with public keys that are loaded already."""
+    private = X25519PrivateKey.from_private_bytes(SECRETS[0])
+    public = X25519PrivateKey.from_private_bytes(SECRETS[1]).public_key()
+
+    def run() -> None:
+        for _ in range(count):
+            private.exchange(public)
+
+    return Baseline("OpenSSL X25519 exchanges", run, Unit("us each", 1e6 / count))
+
+
+def openssl_pairs(publics: Sequence[bytes], pairs: int) -> Baseline:
+    """Each public key loaded from its x-coordinate, and so many exchanges with them in turn."""
+    pair = KeyPair.from_secret(SECRETS[0])
+
+    def run() -> None:
+        points = [openssl_public_key(x) for x in publics]
+        for i in range(pairs):
+            pair.agree(points[i % len(points)])
+
+    return Baseline("OpenSSL P-256", run, Unit("us each", 1e6 / pairs))
 
 
 def openssl_agreements(publics: Sequence[bytes], keys: int) -> Baseline:

@@ -3,25 +3,29 @@
 Runs the suites, or those named, and compares the median of each ratio (`bench.paired`) with the one committed in
 ratios.json; ratios, unlike times, survive a change of machine. A ratio that is more than 15 % lower is measured up to
 twice more, on its own, and the best of the medians counts: noise makes a ratio fall and rise, a regression keeps it
-down. The table says which were. A case that ratios.json has and the suites have not fails as well, unless it is one of
-an instruction set that this machine lacks; a new one is only named. `--update` writes what was measured to
-ratios.json; with `--json` nothing is measured again, because only the file is read.
+down. The table says which were. A case that ratios.json has and the suites have not fails as well, unless this machine
+lacks the instruction set or the library that it takes, which the table names; a new one is only named. `--update`
+writes what was measured to ratios.json; with `--json` nothing is measured again, because only the file is read.
 """
 
 import argparse
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from secagg import _kernels
 
 from .machine import LIBRARIES, cpu, versions
 from .suites import FOLDER, Record, run_suites
 from .tables import number, table
 
-RATIOS = FOLDER / "ratios.json"
+RATIOS = Path(__file__).parent / "ratios.json"
 ALLOWED_FALL = 0.15
 ATTEMPTS = 3
 COMMENT = (
@@ -33,13 +37,23 @@ COMMENT = (
 class Verdict(StrEnum):
     SLOWER = "**slower**"
     MISSING = "**missing**"
-    SKIPPED = "skipped: no such instruction set here"
+    SKIPPED = "skipped: cannot be measured here"
     NEW = "new"
     FASTER = "faster"
     SAME = ""
 
 
 FAILURES = (Verdict.SLOWER, Verdict.MISSING)
+BARE = "bare AES, "  # and an instruction set: a baseline
+
+NEEDED: Mapping[str, Callable[[], object]] = {
+    "Rust": lambda: shutil.which("cargo"),
+    "OpenDP": lambda: find_spec("opendp"),
+    "pyhpke": lambda: find_spec("pyhpke"),
+    "rfc9180": lambda: find_spec("rfc9180"),
+    "hybrid-pke": lambda: find_spec("hybrid_pke"),
+}
+"""What not every machine has, by how the baselines that take it are called."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,7 @@ class Line:
     before: Measured | None
     now: Measured | None
     verdict: Verdict
+    lacking: str = ""  # what it takes to measure it, where that is not there
 
     @property
     def change(self) -> float:
@@ -97,15 +112,25 @@ def measured(report: Record) -> dict[str, Measured]:
 
 def compare(before: Ratios, now: Ratios) -> list[Line]:
     """Every case of either, in the order of `now`, then those that only `before` has."""
-    present = {each.isa for each in now.values()}
     return [
         *(Line(case, before.get(case), each, verdict(before.get(case), each)) for case, each in now.items()),
-        *(
-            Line(case, each, None, Verdict.MISSING if each.isa in present | {""} else Verdict.SKIPPED)
-            for case, each in before.items()
-            if case not in now
-        ),
+        *(unmeasured(case, each) for case, each in before.items() if case not in now),
     ]
+
+
+def unmeasured(case: str, before: Measured) -> Line:
+    """A case that was not measured: whether it could have been."""
+    absent = lacking(before.isa, case.rpartition(" / ")[2])
+    return Line(case, before, None, Verdict.SKIPPED if absent else Verdict.MISSING, absent)
+
+
+def lacking(isa: str, baseline: str) -> str:
+    """What this machine lacks of an instruction set and of what a baseline takes; empty if nothing."""
+    isas = (isa, baseline.removeprefix(BARE) if baseline.startswith(BARE) else "")
+    here = {*_kernels.isa_available(), ""}
+    absent = [each for each in isas if each not in here]
+    absent += [name for name, there in NEEDED.items() if baseline.startswith(name) and not there()]
+    return " and ".join(absent)
 
 
 def timer_of(report: Record) -> str:
@@ -153,7 +178,7 @@ def rows(lines: Iterable[Line]) -> Iterator[str]:
                 number(line.now.median) if line.now else "",
                 f"{line.change:+.0%}" if line.before and line.now else "",
                 f"{line.now.attempts}x" if line.now else "",
-                line.verdict,
+                f"{line.verdict}: no {line.lacking}" if line.lacking else line.verdict,
             )
             for line in lines
         ),
@@ -210,6 +235,8 @@ def main() -> None:
     if unknown := set(options.suites) - {*known}:
         parser.error(f"no such suite: {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     machine, committed = load(RATIOS)
+    if not (committed or options.update):
+        parser.error(f"there is no {RATIOS} to compare with; --update makes it")
     timer = options.timer or machine.get("timer", "time.perf_counter")
 
     def measure(tests: Sequence[str]) -> dict[str, Measured]:

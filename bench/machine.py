@@ -33,11 +33,22 @@ def versions(libraries: Sequence[str]) -> str:
     return ", ".join(f"{library} {importlib.metadata.version(library)}" for library in libraries)
 
 
-def machine_lines(timer: str, load: float, libraries: Sequence[str]) -> Iterator[str]:
-    """A section of Markdown."""
+def machine_lines(
+    timer: str, load: float | None, libraries: Sequence[str], after: float | None = None
+) -> Iterator[str]:
+    """A section of Markdown.
+
+    Args:
+        timer: the clock.
+        load: the load average when the run began; None if nobody looked.
+        libraries: whose versions matter.
+        after: the load average when it ended, of which the run itself is 1; None if nobody looked.
+    """
     model, flags = cpu()
     yield "## Machine\n"
     yield f"- {model}, {os.cpu_count()} cores; {flags}"
     yield f"- {platform.system()}, {compiler()}; Python {platform.python_version()}"
     yield f"- {versions(libraries)}, {backend.openssl_version_text()}"
-    yield f"- clock: `{timer}`; load average when the run began: {load:.1f}\n"
+    began = "" if load is None else f"; load average when the run began: {load:.1f}"
+    ended = "" if after is None else f", and when it ended, the run itself included: {after:.1f}"
+    yield f"- clock: `{timer}`{began}{ended}\n"

@@ -27,6 +27,7 @@ from secagg.dp.samplers import (
     IsochronousGaussian,
     IsochronousLaplace,
     IsochronousSkellam,
+    IsochronousWideGaussian,
     Rand,
     Sampler,
 )
@@ -37,7 +38,8 @@ from .tables import table
 
 LAWS: tuple[Sampler, ...] = (
     *(form(Fraction(scale)) for scale in (1, 100) for form in (ExactLaplace, IsochronousLaplace)),
-    *(form(Fraction(scale**2)) for scale in (1, 100) for form in (ExactGaussian, IsochronousGaussian)),
+    *(form(Fraction(1)) for form in (ExactGaussian, IsochronousGaussian)),
+    *(form(Fraction(10**4)) for form in (ExactGaussian, IsochronousWideGaussian)),
     *(form(Fraction(100)) for form in (ExactSkellam, IsochronousSkellam)),
 )
 CROPS = (100, 99, 95, 80)  # percentiles

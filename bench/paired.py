@@ -62,11 +62,12 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Target:
-    """A bound on the median of `of`, which is "ratio" or the name of a unit."""
+    """A bound on the median of `of`, which is "ratio" or the name of a unit; where it is missed, `why`."""
 
     of: str
     bound: float
     at_least: bool = False
+    why: str = ""
 
 
 def quartiles(values: Sequence[float] | np.ndarray[Any, Any]) -> list[float]:

@@ -1,8 +1,9 @@
 """Runs every suite and writes the tables of results/suites.md: `python -m bench.report`, which took 13 minutes on a
 busy machine, and five more for memory.
 
-On a machine that others use as well, `--timer time.process_time` counts this process's own time alone; the lines on
-threads mean nothing then.
+It refuses to write what a busy machine measured, unless `--loaded` insists. On a machine that others use as well,
+`--timer time.process_time` counts this process's own time alone; what uses threads is measured by the wall clock all
+the same.
 """
 
 import argparse
@@ -19,6 +20,8 @@ from .tables import number, spread, table
 
 RESULTS = Path(__file__).parent / "results" / "suites.md"
 BEGIN, END = "<!-- written by bench.report -->", "<!-- end -->"
+QUIET = 0.5
+"""The largest load average at which a run that is written may begin."""
 
 
 def measured(figures: dict[str, list[float]]) -> str:
@@ -43,8 +46,14 @@ def target_cells(info: Record) -> tuple[str, str]:
 
 def is_met(target: Target, info: Record) -> bool:
     """By the median."""
-    reached: float = (info["ratio"] if target.of == "ratio" else info["figures"][target.of])[1]
+    reached = reached_of(target, info)
     return reached >= target.bound if target.at_least else reached < target.bound
+
+
+def reached_of(target: Target, info: Record) -> float:
+    """The median of what the target is about."""
+    median: float = (info["ratio"] if target.of == "ratio" else info["figures"][target.of])[1]
+    return median
 
 
 def suite_table(records: list[Record]) -> Iterator[str]:
@@ -56,12 +65,20 @@ def suite_table(records: list[Record]) -> Iterator[str]:
 
 
 def summary(records: list[Record]) -> Iterator[str]:
-    """How many targets were met, and which were not."""
+    """How many targets were met; which were not, by how much, and why."""
     aimed = [info for info in records if info["target"]]
-    missed = [info["case"] for info in aimed if not is_met(Target(**info["target"]), info)]
-    yield f"{len(aimed) - len(missed)} of {len(aimed)} targets met, memory aside.\n"
+    missed = [info for info in aimed if not is_met(Target(**info["target"]), info)]
+    yield f"{len(aimed) - len(missed)} of {len(aimed)} targets met, memory aside.{' Missed:' if missed else ''}\n"
     if missed:
-        yield f"Missed: {'; '.join(missed)}.\n"
+        yield from (f"- {info['case']}: {shortfall(info)}" for info in missed)
+        yield ""
+
+
+def shortfall(info: Record) -> str:
+    """What was reached of a target that was missed, and why not all."""
+    target = Target(**info["target"])
+    reached, (words, _) = number(reached_of(target, info)), target_cells(info)
+    return f"{reached}, {words}: {target.why or 'no cause is known'}"
 
 
 def rounds_table(records: list[Record]) -> Iterator[str]:
@@ -105,8 +122,11 @@ def memory_table(cases: list[Record]) -> Iterator[str]:
     yield from table(("what", "peak RSS", "target", "met", "took"), rows)
 
 
-def lines(report: Record, memory_figures: list[Record], timer: str, load: float) -> Iterator[str]:
-    yield from machine_lines(timer, load, LIBRARIES)
+def lines(
+    report: Record, memory_figures: list[Record], timer: str, loads: tuple[float | None, float | None]
+) -> Iterator[str]:
+    """The page, from a report of pytest-benchmark, the memory's figures, the clock, and the load before and after."""
+    yield from machine_lines(timer, loads[0], LIBRARIES, loads[1])
     everything = [benchmark["extra_info"] | {"group": benchmark["group"]} for benchmark in report["benchmarks"]]
     yield from summary(everything)
     yield from paper_table(everything)
@@ -136,11 +156,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="a report that pytest-benchmark saved, instead of running the suites")
     parser.add_argument("--no-memory", action="store_true", help="leave out the memory table, which takes minutes")
     parser.add_argument("--print", action="store_true", help="print the tables instead of writing them")
+    parser.add_argument("--loaded", action="store_true", help="write the tables although the machine is busy")
     options = parser.parse_args()
-    load = os.getloadavg()[0]
+    before = os.getloadavg()[0]
+    if before > QUIET and not (options.print or options.loaded or options.json):
+        parser.error(f"the load average is {before:.1f}: wait until it is at most {QUIET}, or insist by --loaded")
     report = json.loads(options.json.read_text()) if options.json else run_suites(options.timer)
+    loads = (None, None) if options.json else (before, os.getloadavg()[0])
     memory_figures = [] if options.no_memory else [memory.measure(case) for case in memory.CASES]
-    text = "\n".join(lines(report, memory_figures, options.timer, load))
+    text = "\n".join(lines(report, memory_figures, options.timer, loads))
     if plot_vdaf.histograms(report):
         plot_vdaf.write(report)
     print(text) if options.print else write(text)

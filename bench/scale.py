@@ -64,7 +64,7 @@ def measure(params: Params, dropped: int) -> Rates:
     vs, us = np.arange(dropped, dtype=np.uint32), np.arange(unmask.POINTS, dtype=np.uint32)
     pairs = [KeyPair.generate(rand) for _ in range(dropped + unmask.POINTS)]
     secrets, publics = rows([pair.secret for pair in pairs[:dropped]]), rows([pair.public for pair in pairs[dropped:]])
-    agreement = Agreement(vs, secrets, us, publics, np.ones((len(us), dropped), np.bool_), bytes(32))
+    agreement = Agreement(vs, secrets, us, publics, bytes(32))
 
     def absorb() -> None:
         vector.packed_check(packed, params.m, params.modulus)
@@ -73,7 +73,7 @@ def measure(params: Params, dropped: int) -> Rates:
     return Rates(
         k * len(part) * params.bits / 8 / best(lambda: expand(expansion)),
         len(packed) / best(absorb),
-        best(lambda: agreed_masks(agreement)) / agreement.adjacent.size,
+        best(lambda: agreed_masks(agreement)) / (len(us) * dropped),
         dask_task(expansion),
     )
 

@@ -132,21 +132,23 @@ def client_script(params: Params, dropped: Iterable[int] = ()) -> ClientScript:
     u = int(u3[len(u3) // 2 - 1])
     own = decode(cast.pki.split(cast.client(u).start())[0], AdvertiseKeys)
     rand = replayable(0)
-    pairs = {v: (KeyPair.generate(rand), KeyPair.generate(rand)) for v in params.graph.neighbours(u, users).tolist()}
+    pairs = {v: (KeyPair.generate(rand), KeyPair.generate(rand)) for v in users[users != u].tolist()}
     advertised = {v: AdvertiseKeys(c.public, s.public) for v, (c, s) in pairs.items()} | {u: own}
     keys = cast.share_keys_request({v: advertised[v] for v in users.tolist()})
     session = cast.session(keys)
-    own_key = openssl_public_key(own.c_pk)
+    graph, own_key = params.graph.over(session, users), openssl_public_key(own.c_pk)
     ciphertexts = [
-        seal(share_key(c.agree(own_key), session, v, u), v.to_bytes(4, "big") + u.to_bytes(4, "big") + _shares(v))
-        for v, (c, _) in pairs.items()
+        seal(share_key(pairs[v][0].agree(own_key), session, v, u), _pair(v, u) + _shares(v))
+        for v in graph.neighbours(u, users).tolist()
     ]
-    agreed: dict[int, Answer] = dict.fromkeys(u3.tolist(), ConsistencyCheck(session, users_hash(u3)))
+    holders = graph.holders(u, users)
+    signers = u3 if graph.complete or cast.roster is None else u3[: params.quorum]
+    agreed: dict[int, Answer] = dict.fromkeys(signers.tolist(), ConsistencyCheck(session, users_hash(u3)))
     requests = {
         Round.SHARE_KEYS: encode(keys),
-        Round.MASKED_INPUT_COLLECTION: encode(MaskedInputCollectionRequest(session, users, _rows(ciphertexts))),
+        Round.MASKED_INPUT_COLLECTION: encode(MaskedInputCollectionRequest(session, holders, _rows(ciphertexts))),
         Round.CONSISTENCY_CHECK: encode(ConsistencyCheckRequest(session, u3)),
-        Round.UNMASKING: encode(UnmaskingRequest(session, u3, cast.signatures(session, agreed))),
+        Round.UNMASKING: encode(UnmaskingRequest(session, signers, cast.signatures(session, agreed))),
     }
     requests = {current: request for current, request in requests.items() if current in rounds_of(params)}
     return ClientScript(cast, u, random_input(params, u), requests)
@@ -170,21 +172,33 @@ class Users:
         pairs = {u: (KeyPair.generate(rand), KeyPair.generate(rand)) for u in self._users.tolist()}
         self._advertised = {u: AdvertiseKeys(c.public, s.public) for u, (c, s) in pairs.items()}
         self._session = self.cast.session(self.cast.share_keys_request(self._advertised))
+        self._graph = params.graph.over(self._session, self._users)
         secrets = shamir.random_scalars(params.n, rand)
         self._masks = {u: self_mask(secrets[u - 1].tobytes(), self._session, u) for u in self._users.tolist()}
         for v in self._dropped.tolist():
             secrets[v - 1] = np.frombuffer(pairs[v][1].secret, np.uint8)
-        self._shares = shamir.share(secrets, params.t, self._users, rand=rand)  # of s_sk or b, as Unmasking asks
-        self._seeds = self._agreed_with([pairs[v][1] for v in self._dropped.tolist()])
+        self._shares = self._shared(secrets, rand)  # of s_sk or b, as Unmasking asks
+        self._seeds = {u: self._agreed_with(u, pairs) for u in self._u3.tolist()}
 
-    def _agreed_with(self, dropped: list[KeyPair]) -> Octets:
-        """s_{u,v} for each survivor u and dropped v, uint8 [survivors, dropped, 16], by OpenSSL."""
-        seeds = np.empty((len(self._u3), len(dropped), masking.SEED_BYTES), np.uint8)
-        for row, u in enumerate(self._u3.tolist() if dropped else ()):
+    def _shared(self, secrets: Octets, rand: RandomBytes) -> Octets:
+        """The shares of all pairs of holder and dealer, uint8 [pairs, 32], as the graph numbers them."""
+        t, users = self.cast.params.t, self._users
+        if self._graph.complete:
+            return shamir.share(secrets, t, users, rand=rand).reshape(-1, 32)
+        shares = np.empty((self._graph.size, 32), np.uint8)
+        for v in users.tolist():
+            holders = self._graph.holders(v, users)
+            shares[self._graph.column(holders, v)] = shamir.share(secrets[v - 1 : v], t, holders, rand=rand)[:, 0]
+        return shares
+
+    def _agreed_with(self, u: int, pairs: dict[int, tuple[KeyPair, KeyPair]]) -> tuple[Ids, Octets]:
+        """The dropped neighbours v of a survivor, and s_{u,v} for each, uint8 [v, 16], by OpenSSL."""
+        near, seeds = np.intersect1d(self._dropped, self._graph.neighbours(u, self._users)), b""
+        if near.size:
             public = openssl_public_key(self._advertised[u].s_pk)
-            for column, (v, pair) in enumerate(zip(self._dropped.tolist(), dropped, strict=True)):
-                seeds[row, column] = np.frombuffer(mask_seed(pair.agree(public), self._session, u, v), np.uint8)
-        return seeds
+            agreed = ((v, pairs[v][1].agree(public)) for v in near.tolist())
+            seeds = b"".join(mask_seed(key, self._session, u, v) for v, key in agreed)
+        return near, np.frombuffer(seeds, np.uint8).reshape(-1, masking.SEED_BYTES)
 
     @property
     def sum(self) -> NDArray[Any]:
@@ -205,29 +219,27 @@ class Users:
         return self.cast.encoded(scope, u, self._answer(current, u))
 
     def _answer(self, current: Round, u: int) -> Answer:
-        session, others = self._session, self.cast.params.n - 1
+        session, near = self._session, self._graph.holders(u, self._users)
         match current:
             case Round.ADVERTISE_KEYS:
                 return self._advertised[u]
             case Round.SHARE_KEYS:
-                return ShareKeys(session, self._masks[u].commitment, _random_ciphertexts(others, replayable(u)))
+                return ShareKeys(session, self._masks[u].commitment, _random_ciphertexts(len(near) - 1, replayable(u)))
             case Round.MASKED_INPUT_COLLECTION:
-                return MaskedInputCollection(
-                    session, users_hash(self._users), self._masked_input(u), np.empty(0, np.uint32)
-                )
+                return MaskedInputCollection(session, users_hash(near), self._masked_input(u), np.empty(0, np.uint32))
             case Round.CONSISTENCY_CHECK:
                 return ConsistencyCheck(session, users_hash(self._u3))
             case Round.UNMASKING:
-                return Unmasking(session, self._shares[u - 1])
+                return Unmasking(session, self._shares[self._graph.row(u, near)])
 
     def _masked_input(self, u: int) -> bytes:
         """y_u = x_u + PRG(b_u) + sum over the dropped v of D_{u,v} PRG(s_{u,v}), packed."""
         params = self.cast.params
         y = random_input(params, u)
         own = np.frombuffer(self._masks[u].seed, np.uint8).reshape(1, -1)
-        seeds = np.concatenate([own, self._seeds[np.searchsorted(self._u3, u)]])
-        signs = np.append(np.int8(1), pairwise_signs(u, self._dropped))
-        masking.mask_sum(y, seeds, signs, modulus=params.modulus, nonce=prg_nonce(self._session))
+        dropped, seeds = self._seeds[u]
+        signs = np.append(np.int8(1), pairwise_signs(u, dropped))
+        masking.mask_sum(y, np.concatenate([own, seeds]), signs, modulus=params.modulus, nonce=prg_nonce(self._session))
         return vector.pack(y, params.modulus).tobytes()
 
 
@@ -254,6 +266,10 @@ def server_script(params: Params, dropped: Iterable[int] = ()) -> ServerScript:
 
 def _rows(items: list[bytes]) -> Octets:
     return np.frombuffer(b"".join(items), np.uint8).reshape(len(items), -1)
+
+
+def _pair(v: int, u: int) -> bytes:
+    return v.to_bytes(4, "big") + u.to_bytes(4, "big")
 
 
 def _shares(v: int) -> bytes:

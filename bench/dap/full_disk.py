@@ -21,7 +21,7 @@ from .parties import progress
 
 FULL = Plan(20_000, 0, 1.0, 0)
 QUICK = Plan(3_000, 0, 0.5, 0)
-SMALL, LARGE = "1m", "512m"  # of a disk
+SMALL, LARGE = "2m", "512m"  # of a disk; the empty store and its log take half of the small one
 STUCK = 3.0  # seconds without progress
 
 

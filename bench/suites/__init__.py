@@ -19,6 +19,7 @@ TITLES = {
     "client": "A client's session",
     "server": "The server's session",
     "active": "The active model beside the semi-honest one, no dropouts",
+    "sparse": "Sparse graphs beside the complete one, 5 % corrupt",
     "hpke": "HPKE, an input share of 120 bytes",
     "reports": "DAP reports, shard and seal, batches of 1,000",
     "vdaf": "Prio3 beside Rust, two Aggregators, batches of 1,000",

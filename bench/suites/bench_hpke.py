@@ -5,6 +5,7 @@ where they are missing. They are why `secagg.dap.hpke` exists: results/dap.md sa
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from Crypto.Protocol import HPKE
@@ -14,11 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from secagg.dap.hpke import PrivateKey, seal, seal_batch
 
 from ..paired import Baseline, Paired, Target, Unit
-from .conftest import Sizes
+from .conftest import Sizes, every_isa
 
 KEY = PrivateKey.from_bytes(bytes(range(1, 33)))
 PARSED = X25519PrivateKey.from_private_bytes(KEY.private_bytes)
-INFO, AAD, PLAINTEXT = b"dap-18 input share\x01\x02", bytes(80), bytes(120)  # about a report's for 16 buckets
+INFO, AAD, PLAINTEXT = b"dap-19 input share\x01\x02", bytes(80), bytes(120)  # about a report's for 16 buckets
 ENC, CIPHERTEXT = seal(KEY.public_bytes, INFO, AAD, PLAINTEXT)
 AES128_GCM = HPKE.AEAD.AES128_GCM
 
@@ -114,6 +115,31 @@ def bench_open_batch(paired: Paired, sizes: Sizes) -> None:
         Target("us each", 100),
     )
     assert opened == [PLAINTEXT] * sizes.n
+
+
+@every_isa("agreement")
+@pytest.mark.parametrize("count", [3, 100])
+def bench_open_batch_beside_one_by_one(paired: Paired, sizes: Sizes, isa: str, count: int) -> None:
+    """One at a time, OpenSSL makes all of it."""
+    count = min(count, sizes.n)
+    pairs = seal_batch(KEY.public_bytes, INFO, [AAD] * count, [PLAINTEXT] * count)
+    encs, ciphertexts, aads = [enc for enc, _ in pairs], [ciphertext for _, ciphertext in pairs], [AAD] * count
+    one = Baseline("open, one at a time", times(count, lambda: KEY.open(ENC, INFO, AAD, CIPHERTEXT)), us_each(count))
+    target = Target("us each", 15) if isa == "vaes512" and count == 100 else None
+    run = partial(KEY.open_batch, encs, INFO, aads, ciphertexts)
+    paired(f"open_batch of {count}, {isa}", run, one, [us_each(count)], target)
+
+
+@every_isa("agreement")
+@pytest.mark.parametrize("count", [3, 100])
+def bench_seal_batch(paired: Paired, sizes: Sizes, isa: str, count: int) -> None:
+    """One at a time, OpenSSL makes all of it."""
+    count = min(count, sizes.n)
+    one = Baseline(
+        "seal, one at a time", times(count, lambda: seal(KEY.public_bytes, INFO, AAD, PLAINTEXT)), us_each(count)
+    )
+    run = partial(seal_batch, KEY.public_bytes, INFO, [AAD] * count, [PLAINTEXT] * count)
+    paired(f"seal_batch of {count}, {isa}", run, one, [us_each(count)])
 
 
 def bench_seal(paired: Paired, sizes: Sizes) -> None:

@@ -17,14 +17,16 @@ from secagg.dp.samplers import (
     IsochronousGaussian,
     IsochronousLaplace,
     IsochronousSkellam,
+    IsochronousWideGaussian,
     Sampler,
 )
 
-from ..paired import Baseline, Paired, Target, Unit
-from .conftest import Sizes
+from ..paired import MILLISECONDS, Baseline, Paired, Target, Unit
+from .conftest import Sizes, every_isa
 
 SCALES = (1, 100, 10_000)
 ROUNDS = 7
+SUMS = 100_000
 
 
 def millions(samples: int) -> Unit:
@@ -68,13 +70,27 @@ def bench_exact(paired: Paired, sizes: Sizes, name: str, law: Callable[[int], Sa
     ("name", "law", "scale"),
     [
         *(("laplace", IsochronousLaplace(Fraction(scale)), scale) for scale in SCALES),
-        *(("gaussian", IsochronousGaussian(Fraction(scale**2)), scale) for scale in SCALES[:2]),
+        ("gaussian", IsochronousGaussian(Fraction(1)), 1),
+        *(("gaussian", IsochronousWideGaussian(Fraction(scale**2)), scale) for scale in SCALES[1:]),
     ],
 )
 def bench_isochronous(paired: Paired, sizes: Sizes, name: str, law: Sampler, scale: int) -> None:
     n, parts = numbers(sizes)
     baseline = opendp_baseline(name, scale, n // parts, parts)
     paired(f"isochronous {name}, scale {scale}", lambda: law.sample(n), baseline, [millions(n)], rounds=ROUNDS)
+
+
+@every_isa("noise")
+@pytest.mark.parametrize(("variance", "milliseconds"), [(401, None), (10**4, 20), (10**5, None), (1 << 20, 50)])
+def bench_sums_beside_a_scan(paired: Paired, isa: str, variance: int, milliseconds: float | None) -> None:
+    """Of the whole table, on the same instruction set: what a sum of narrow samples takes the place of."""
+    sums, scan = IsochronousWideGaussian(Fraction(variance)), IsochronousGaussian(Fraction(variance))
+    for law in (sums, scan):
+        law.sample(1)
+    baseline = Baseline("a scan of the whole table", lambda: scan.sample(SUMS), MILLISECONDS)
+    target = None if milliseconds is None or isa == "portable" else Target("ms", milliseconds)
+    case = f"100,000 isochronous Gaussian samples, variance {variance}, {isa}"
+    paired(case, lambda: sums.sample(SUMS), baseline, [MILLISECONDS], target, rounds=ROUNDS)
 
 
 @pytest.mark.parametrize("variance", [10, 100, 10**4, 10**6, 10**8])

@@ -14,7 +14,7 @@ from ..limit import REGISTER_BYTES, bare_aes
 from ..paired import MILLISECONDS, Baseline, Paired, Target, Timer, by_round
 from ..paper.points import paper_split
 from ..script import ServerScript, random_input, server_script
-from .conftest import Sizes
+from .conftest import WALL_CLOCK, Sizes
 
 
 def play(script: ServerScript, timer: Timer, executor: Executor | None = None) -> dict[Round, float]:
@@ -26,8 +26,7 @@ def play(script: ServerScript, timer: Timer, executor: Executor | None = None) -
     split = {}
     for current, answers in script.answers.items():
         start = timer()
-        for u, answer in answers.items():
-            server.receive(u, answer)
+        server.receive_all(answers)
         server.end_round()
         split[current] = 1e3 * (timer() - start)
     assert np.array_equal(server.sum, script.sum)
@@ -75,6 +74,7 @@ def bench_server_with_dropouts(paired: Paired, sizes: Sizes, n: int, dropped: in
     paired.note(rounds=by_round(splits))
 
 
+@WALL_CLOCK
 def bench_server_on_two_threads(paired: Paired, sizes: Sizes) -> None:
     n, dropped = (400, 100) if sizes.n > 400 else (10, 2)
     script = server_script(Params(n=n, m=sizes.m, modulus=1 << 24), range(1, dropped + 1))
@@ -84,7 +84,7 @@ def bench_server_on_two_threads(paired: Paired, sizes: Sizes) -> None:
             lambda: play(script, paired.timer, pool),
             Baseline("one thread", lambda: play(script, paired.timer), MILLISECONDS),
             [MILLISECONDS],
-            Target("ratio", 1.8, at_least=True),
+            Target("ratio", 1.8, at_least=True, why="others use the second core where the load is not 0"),
             rounds=9,
         )
 

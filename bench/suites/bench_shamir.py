@@ -118,6 +118,18 @@ def bench_reconstruct(paired: Paired, sizes: Sizes, combine: dict[str, Combine],
     assert integers(secrets)[0] == run(coefficients, first)
 
 
+def bench_reconstruct_each(paired: Paired, sizes: Sizes) -> None:
+    """10 n secrets of other holders each, as in a sparse graph; the baseline reconstructs the first of them."""
+    s, t = 10 * sizes.n, 70
+    xs = 1 + np.cumsum(np.random.default_rng(0).integers(1, 140, (s, t)), axis=1, dtype=np.uint32)
+    shares = shamir.random_scalars(s * t, replayable(0)).reshape(s, t, 32)
+    numbers, first = xs[0].tolist(), integers(shares[0])
+    baseline = Baseline("plain Python", lambda: python_combine(python_lagrange(numbers), first), MILLISECONDS, parts=s)
+    case = f"reconstruct {s:,} secrets of other holders each"
+    secrets = paired(case, lambda: shamir.reconstruct_each(shares, xs, t), baseline, [MILLISECONDS], Target("ms", 100))
+    assert integers(secrets)[0] == python_combine(python_lagrange(numbers), first)
+
+
 def bench_share_beside_pycryptodome(paired: Paired, sizes: Sizes) -> None:
     """The baseline computes two shares of half a secret."""
     secret, xs = shamir.random_scalars(1, replayable(0)), coordinates(sizes.n)

@@ -1,5 +1,6 @@
 """Fixtures of all suites. `--benchmark-disable` runs every benchmark once at small sizes: it checks that they work."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,6 +23,9 @@ class Sizes:
     seeds: int
 
 
+WALL_CLOCK = pytest.mark.benchmark(timer=time.perf_counter)
+"""Of a benchmark that uses threads, whose CPU time is that of all of them together, whatever clock others have."""
+
 FULL = Sizes(n=1000, t=667, m=100_000, seeds=100)
 QUICK = Sizes(n=10, t=7, m=1_000, seeds=10)
 
@@ -34,8 +38,9 @@ def sizes(request: pytest.FixtureRequest) -> Sizes:
 @pytest.fixture
 def paired(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Paired:
     benchmark.group = request.path.stem.removeprefix("bench_")
-    timer = load_timer(request.config.getoption("benchmark_timer"))  # type: ignore[no-untyped-call]
-    return Paired(benchmark, timer.target)
+    timer = load_timer(request.config.getoption("benchmark_timer")).target  # type: ignore[no-untyped-call]
+    marked = request.node.get_closest_marker("benchmark")
+    return Paired(benchmark, marked.kwargs["timer"] if marked else timer)
 
 
 def every_isa(subject: str) -> pytest.MarkDecorator:
