@@ -1,27 +1,28 @@
-# shellcheck shell=bash disable=SC2154  # scratch is ci/run's
+# shellcheck shell=bash disable=SC2016,SC2154  # scripts for bash -c are quoted; scratch is ci/run's
 # Sourced by ci/run: builds the kernels and each program of tests/c in several ways, and runs the programs.
 # Each way is a C compiler with its flags, and what to run the program under.
 
 # build_c_tests FOLDER COMPILER...: leaves the kernels' objects there, and the programs by their names.
 # DWARF 4, because valgrind 3.19 stops at what clang writes of DWARF 5.
 build_c_tests() {
-    local out=$1 source
+    local out=$1
     shift
     local compiler=("$@" -Wall -Wextra -Werror -gdwarf-4 "-I$PWD/secagg/include" "-I$PWD/csrc")
     find "$PWD/csrc" -name '*.c' | (cd "$out" && xargs -P "$(nproc)" -n 1 "${compiler[@]}" -c)
-    for source in tests/c/test_*.c; do
-        "${compiler[@]}" "$source" "$out"/*.o -o "$out/$(basename "$source" .c)"
-    done
+    local link='exec "${@:3}" "$1" "$2"/*.o -o "$2/$(basename "$1" .c)"'
+    each_c_test bash -c "$link" _ {} "$out" "${compiler[@]}"
 }
+
+# each_c_test COMMAND...: for each program, as many at a time as there are CPUs; {} stands for the program's source.
+each_c_test() { printf '%s\0' tests/c/test_*.c | xargs -0 -P "$(nproc)" -I {} "$@"; }
 
 # run_c_tests FOLDER RUNNER...: no runner to run the programs as they are.
 run_c_tests() {
-    local out=$1 source
+    local out=$1
     shift
-    for source in tests/c/test_*.c; do
-        echo "$source"
-        "$@" "$out/$(basename "$source" .c)"
-    done
+    # What a program says is printed once it has ended, since others run beside it.
+    local run='said=$("${@:3}" "$2/$(basename "$1" .c)" 2>&1); code=$?; printf "%s\n" "$1" "$said"; exit "$code"'
+    each_c_test bash -c "$run" _ {} "$out" "$@"
 }
 
 # c_tests RUNNER COMPILER...: RUNNER is one word list, empty to run the programs as they are.

@@ -43,6 +43,7 @@ missing_packages() {
     works command -v pkg-config || echo pkg-config
     missing_browser
     works postgres_program postgres || echo postgresql
+    works command -v nginx || works test -x /usr/sbin/nginx || echo nginx
     works compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' || echo libfaketime
     works python3 -c 'import ensurepip, venv' || echo python3 python3-venv
     works python3 -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' || echo python3-dev
