@@ -10,7 +10,15 @@ from typing import Any
 import secagg
 
 WITHOUT = ("secagg.cli",)  # its commands have a reference of their own
-PACKAGES = ("secagg.protocol", "secagg.vdaf", "secagg.dp", "secagg.noisy", "secagg.http", "secagg.dap")
+PACKAGES = (
+    "secagg.protocol",
+    "secagg.vdaf",
+    "secagg.dp",
+    "secagg.noisy",
+    "secagg.http",
+    "secagg.dap",
+    "secagg.integrations",
+)
 
 
 def modules() -> list[str]:
@@ -43,12 +51,7 @@ def page(name: str) -> str:
     here = [each for each in module.__all__ if each not in elsewhere]
     return (
         f"# {name}\n\n::: {name}\n    options:\n      members: {here or 'false'}\n\n## From its modules\n\n"
-        + "\n".join(
-            f"- [`{name}`]({value.__name__}.md)"
-            if isinstance(value, ModuleType)
-            else f"- [`{name}`][{_home(value)}.{value.__name__}]"
-            for name, value in elsewhere.items()
-        )
+        + "\n".join(f"- [`{name}`]{target}" for name, target in elsewhere.items())
     )
 
 
@@ -65,15 +68,22 @@ def _entries(package: str, names: list[str]) -> Iterator[dict[str, Any]]:
         yield {name.removeprefix(f"{package}."): page_of(name)}
 
 
-def _elsewhere(module: ModuleType) -> dict[str, Any]:
-    """Of the names in a package's `__all__`, those that other modules define."""
-    values = {name: getattr(module, name) for name in getattr(module, "__all__", ())}
-    return {name: value for name, value in values.items() if _home(value) not in (None, module.__name__)}
+def _elsewhere(module: ModuleType) -> dict[str, str]:
+    """Of the names in a package's `__all__`, those that other modules define, and where a link to each leads."""
+    targets = {name: _target(module, name) for name in getattr(module, "__all__", ())}
+    return {name: target for name, target in targets.items() if target}
 
 
-def _home(value: Any) -> str | None:
+def _target(module: ModuleType, name: str) -> str | None:
+    """Of a link to what another module defines; None for what this one does."""
+    try:
+        value = getattr(module, name)
+    except ImportError:  # of a framework that is not here; the package says by itself where its names are
+        return f"[{module.__name__}.{module._HOME_OF[name]}.{name}]"
     home = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-    return home if home and home.startswith("secagg") and hasattr(value, "__name__") else None
+    if not home or not home.startswith("secagg") or home == module.__name__ or not hasattr(value, "__name__"):
+        return None
+    return f"({home}.md)" if isinstance(value, ModuleType) else f"[{home}.{value.__name__}]"
 
 
 def _fail(name: str) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 from bench.tables import number, table
 from secagg import Model, Params, Threat
 from secagg.protocol import messages as m
-from secagg.protocol.identity import SIGNATURE_BYTES
 from secagg.protocol.thresholds import default_corrupt, default_threshold, max_corrupt
+from secagg.signatures import SIGNATURE_BYTES
 
 ROOT = Path(__file__).parents[2]
 FIGURES = ROOT / "bench" / "results" / "figures"
