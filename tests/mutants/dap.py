@@ -55,6 +55,15 @@ MUTANTS = (
         "A batch's nonces are the start of its keys, and no other implementation opens it.",
         _HPKE,
     ),
+    # An event loop that answers everybody.
+    Mutant(
+        "refusals-written-on-the-loop",
+        "secagg.dap.server.leader:LeaderResources.upload",
+        "await run_in_threadpool(_upload_errors, refused, dialect)",
+        "_upload_errors(refused, dialect)",
+        "An upload of 16 MiB whose reports are all refused keeps everybody waiting.",
+        ("tests/attacks/dap/test_off_the_air.py",),
+    ),
     # The Aggregators' noise.
     Mutant(
         "secret-without-the-task",

@@ -1,5 +1,6 @@
 """A server with bounds around any ASGI application, in a thread of its own, and how long its callbacks take."""
 
+import asyncio
 import gc
 import socket
 import threading
@@ -57,6 +58,15 @@ class Served:
     def ask(self, request: bytes) -> bytes:
         """The whole answer to a request that asks for the connection to be closed."""
         return answer(self.connect(request))
+
+
+def on_a_loop() -> bool:
+    """Whether an event loop runs on this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def answer(connection: socket.socket) -> bytes:

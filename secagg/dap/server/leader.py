@@ -17,6 +17,7 @@ from ...http.capacity import Capacity
 from ...http.problems import NO_TYPE
 from ..aggregator.collection_jobs import COLLECTION_JOB_ID_SIZE, LOOK_AGAIN
 from ..aggregator.leader import Leader
+from ..dialect import Dialect
 from ..media_types import COLLECTION_REQ, COLLECTION_RESP, UPLOAD_ERRORS
 from ..messages import Interval, Report, ReportError, ReportUploadStatus, UploadErrors
 from ..problems import REFUSED, WAITING, DapProblem
@@ -110,8 +111,7 @@ class LeaderResources:
         headers = {REFUSED: _collected_text(task, collected)} if collected else {}
         if not dialect.bulk:
             raise _dap09_problem(refused[0][1], task.id, headers.get(REFUSED))
-        statuses = [ReportUploadStatus(report_id, dialect.error_number(error)) for report_id, error in refused]
-        content = await run_in_threadpool(UploadErrors(tuple(statuses)).encode)
+        content = await run_in_threadpool(_upload_errors, refused, dialect)
         return Response(content, headers={**headers, "Content-Type": UPLOAD_ERRORS})
 
     async def _take(
@@ -200,6 +200,12 @@ _DAP09_ERRORS = {
 def _dap09_problem(error: ReportError, task_id: bytes, collected: str | None) -> DapProblem:
     kind, detail = _DAP09_ERRORS.get(error, ("reportRejected", error.value.replace("_", " ")))
     return DapProblem(kind, collected or detail, task_id=task_id)
+
+
+def _upload_errors(refused: list[tuple[bytes, ReportError]], dialect: Dialect) -> bytes:
+    """The answer to an upload of which these reports are refused. There may be as many as an upload has."""
+    statuses = [ReportUploadStatus(report_id, dialect.error_number(error)) for report_id, error in refused]
+    return UploadErrors(tuple(statuses)).encode()
 
 
 def _collected_text(task: Task, collected: Collection[Interval]) -> str:

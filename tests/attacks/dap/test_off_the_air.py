@@ -16,8 +16,16 @@ from secagg.dap import task_file
 from secagg.dap.aggregator.directory import Directory
 from secagg.dap.dialect import DEFAULT
 from secagg.dap.hpke import PrivateKey
-from secagg.dap.messages import HpkeConfig, ReportError, ReportMetadata, UploadErrors, UploadRequest
+from secagg.dap.messages import (
+    HpkeConfig,
+    ReportError,
+    ReportMetadata,
+    ReportUploadStatus,
+    UploadErrors,
+    UploadRequest,
+)
 from secagg.dap.reports import encode_upload, make_reports
+from secagg.dap.server import leader as leader_resources
 from secagg.dap.server.app import leader_app
 from secagg.dap.server.common import Context
 from secagg.dap.server.leader import LONG_BODY
@@ -175,6 +183,25 @@ def test_no_upload_keeps_the_event_loop_for_long(dap_world: Callable[..., World]
             )
             assert response.status_code in codes
         assert served.longest < CALLBACK_SECONDS
+
+
+def test_refusals_of_many_reports_are_written_on_a_thread(
+    dap_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_loop = list[bool]()
+
+    def written(report_id: bytes, error: int) -> ReportUploadStatus:
+        on_loop.append(bounded.on_a_loop())
+        return ReportUploadStatus(report_id, error)
+
+    monkeypatch.setattr(leader_resources, "ReportUploadStatus", written)
+    world = dap_world()
+    upload = UploadRequest((replace(world.report(), report_metadata=FUTURE),) * 3).encode()
+    context = Context(Directory(world.leader_store, world.clock), clock=world.clock)
+    with bounded.serving(leader_app(world.leader, context), Bounds(), lifespan="on") as served:
+        url = "http://{}:{}".format(*served.address) + f"/tasks/{world.task.text}/reports"
+        assert httpx.post(url, content=upload, headers={"Content-Type": UPLOAD}, timeout=120).status_code == 200
+    assert on_loop == [False] * 3
 
 
 def test_other_methods_and_types_are_refused_before_the_content_comes(leader: Target) -> None:

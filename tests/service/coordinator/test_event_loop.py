@@ -1,6 +1,5 @@
 """Nobody keeps the others waiting: whatever is asked for, no callback of the event loop takes long."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -43,21 +42,13 @@ def test_long_messages_long_sums_and_long_rosters(tmp_path: Path) -> None:
     assert served.longest < CALLBACK_SECONDS
 
 
-def on_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
-
-
 def test_answers_that_grow_with_the_users_are_written_on_threads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written, real = dict[str, bool](), json.dumps
 
     def dumps(value: Any, **options: Any) -> str:
-        written.update(dict.fromkeys(value, on_a_loop()) if isinstance(value, dict) else {})
+        written.update(dict.fromkeys(value, bounded.on_a_loop()) if isinstance(value, dict) else {})
         return real(value, **options)
 
     with kept(tmp_path / "state") as here:
