@@ -19,7 +19,10 @@ NEEDED = {
     "secagg/include/secagg.h",
     "secagg/lib/libsecagg.a",
     "secagg/lib/secagg.pc",
-    "secagg/service/coordinator/page/index.html",
+    "secagg/http/page/shell.html",
+    "secagg/http/page/shell.css",
+    "secagg/http/page/shell.js",
+    "secagg/service/coordinator/page/content.html",
     "secagg/service/coordinator/page/page.css",
     "secagg/service/coordinator/page/page.js",
 }

@@ -4,7 +4,9 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..errors import LocalProtocolError
 from ..settings import ConfigError, is_address
+from .urls import parse_server_url
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -15,6 +17,19 @@ def split_address(address: str) -> tuple[str, int]:
     """
     host, _, port = address.rpartition(":")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address leads to this machine only.
+
+    Args:
+        address: such as `127.0.0.1:8080` or `[::]:443`.
+    """
+    host, port = split_address(address)
+    try:
+        return parse_server_url(f"http://{f'[{host}]' if ':' in host else host}:{port or 1}").loopback
+    except LocalProtocolError:
+        return False
 
 
 @contextmanager

@@ -1,8 +1,8 @@
-"""Mutants of a coordinator's page: who may look at it, and what other sites can do to it."""
+"""Mutants of an operator's page: who may look at it, and what other sites can do to it."""
 
 from .mutant import Mutant
 
-_PAGE = "secagg.service.coordinator.page"
+_PAGE = "secagg.http.page"
 _TESTS = ("tests/service/coordinator/test_page.py",)
 _ATTACKS = ("tests/attacks/service/test_page.py",)
 
@@ -18,7 +18,7 @@ MUTANTS = (
     _mutant(
         "takes-any-token",
         "resources:PageResources._sign_in",
-        "not self._gate.is_operators_token(token)",
+        "not self._is_token(token)",
         "False",
         "Anybody looks on.",
         _ATTACKS,
@@ -139,7 +139,7 @@ MUTANTS = (
     ),
     _mutant(
         "events-after-signing-out",
-        "events:Events._why_not",
+        "stream:Streams._why_not",
         "not self._visits.lasts(visit)",
         "False",
         "A stream outlives its cookie.",
@@ -155,7 +155,7 @@ MUTANTS = (
     ),
     _mutant(
         "two-streams-of-a-browser",
-        "events:Events._why_not",
+        "stream:Streams._why_not",
         "visit.stream is own",
         "True",
         "One browser takes all streams.",
@@ -163,15 +163,15 @@ MUTANTS = (
     ),
     _mutant(
         "keeps-the-coordinator",
-        "events:Events._why_not",
+        "stream:Streams._why_not",
         "self._stopping.is_set()",
         "False",
         "A coordinator does not stop while somebody looks on.",
         _TESTS,
     ),
-    _mutant(
-        "who-is-gone-is-late",
-        "view:users",
+    Mutant(
+        "page-who-is-gone-is-late",
+        "secagg.service.coordinator.page.view:users",
         "late & before",
         "set()",
         "Whoever has left is not shown.",

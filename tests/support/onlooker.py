@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from secagg.service.coordinator.page.guard import HEADER
+from secagg.http.page.guard import HEADER
 
 from .coordinators import PATIENCE, Kept
 

@@ -10,9 +10,10 @@ from typing import Annotated
 import httpx
 import typer
 
+from ...http.tokens import read_token
 from ...http.urls import ServerUrl
 from ...service.calls import parse_coordinator_url
-from ...service.coordinator.config import Config, read_token
+from ...service.coordinator.config import Config
 from ...service.names import Name, parse_name
 from ...service.operator import Operator
 from ...service.resources import SESSION_NAME

@@ -14,12 +14,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ...http.metrics_server import operators_routes
+from ...http.page.resources import PageResources
 from ..resources import SESSIONS
 from .common import Answering, Endpoint, WithNonce, no_resource
 from .gate import Gate
 from .metrics import Metrics
 from .operator import OperatorsResources
-from .page.resources import PageResources
+from .page.resources import page_routes
 from .participants import ParticipantsResources
 
 
@@ -68,7 +69,7 @@ def coordinator_app(
         return await (create if request.method == "POST" else listed).answer(request)
 
     routes.append(Route(SESSIONS, sessions, methods=["GET", "POST"]))
-    routes += page.routes(metrics)
+    routes += page_routes(page, metrics)
     if metrics_here:
         for route in operators_routes(metrics.text, health):
             name = route.path.strip("/").replace("/", "-")

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...http.bodies import Bodies, Disconnected, Refusal
+from ...http.page.problems import PageProblem
 from ...http.problems import MEDIA_TYPE, problem_headers
 from ..authentication import Nonces
 from ..problems import INTERNAL, OTHER_CONTENT, ServiceProblem, of_refusal, of_status, to_document
@@ -63,6 +64,8 @@ class Answering:
             response = await self._endpoint(request)
         except ServiceProblem as problem:
             response = problem_response(problem)
+        except PageProblem as refused:
+            response = problem_response(ServiceProblem(refused.kind, str(refused), retry_after=refused.retry_after))
         except Refused as refused:
             response = problem_response(of_refusal(refused))
         except Refusal as refusal:

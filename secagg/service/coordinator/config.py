@@ -11,9 +11,10 @@ from typing import Any, Self
 
 from ...errors import LocalProtocolError
 from ...http import logs
-from ...http.addresses import split_address
+from ...http.addresses import is_loopback
 from ...http.bounds import Bounds
-from ...http.urls import ServerUrl, parse_server_url
+from ...http.tokens import read_token
+from ...http.urls import parse_server_url
 from ...settings import (
     ADDRESS,
     RATE,
@@ -36,10 +37,8 @@ from .limits import Limits
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
-TOKEN_FILE_BYTES = 1000
 PARTICIPANTS_BYTES = 1 << 26
 
-_TOKEN = re.compile(r"[!-~]{20,200}")
 _PARTICIPANT = re.compile(r"(?P<name>\S.*?)[ \t]+(?P<hash>[0-9a-f]{64})")
 
 
@@ -251,7 +250,7 @@ class Config:
         Raises:
             ConfigError: it would.
         """
-        open_to_all = is_address(address) and not _is_loopback(address)
+        open_to_all = is_address(address) and not is_loopback(address)
         if self.server.certificate is None and not self.server.allow_http and open_to_all:
             raise ConfigError(
                 f"{self.path}: [server] needs certificate and private_key to listen on {address}: others could read"
@@ -274,28 +273,6 @@ class Config:
                 raise ConfigError(f"{here} url must be https, or say allow_http = true: others could read every token")
 
 
-def read_token(path: Path) -> str:
-    """The token in a file.
-
-    Args:
-        path: of the file, which only its owner may read.
-
-    Raises:
-        ConfigError: there is no such file, others may read it, or it holds no token.
-    """
-    try:
-        if path.stat().st_mode & 0o077:
-            raise ConfigError(f"{path} must be readable by its owner only: chmod 600 {path}")
-        text = read_text(path, limit=TOKEN_FILE_BYTES).strip()
-    except OSError as error:
-        raise ConfigError(f"cannot read a token from {path}: {error.strerror}") from None
-    except LocalProtocolError:
-        text = ""
-    if _TOKEN.fullmatch(text) is None:
-        raise ConfigError(f"{path} holds no token")
-    return text
-
-
 def template(values: dict[str, dict[str, Any]]) -> str:
     """The text of a configuration file, with a comment before each key.
 
@@ -306,16 +283,6 @@ def template(values: dict[str, dict[str, Any]]) -> str:
     for name, kind in TABLES.items():
         lines += template_lines(name, kind, values.get(name, {}))
     return "\n".join(lines) + "\n"
-
-
-def _is_loopback(address: str) -> bool:
-    host, port = split_address(address)
-    url: ServerUrl
-    try:
-        url = parse_server_url(f"http://{f'[{host}]' if ':' in host else host}:{port or 1}")
-    except LocalProtocolError:
-        return False
-    return url.loopback
 
 
 def _name(text: str, path: Path, line: int) -> Name:

@@ -16,6 +16,7 @@ from ...arguments import flag
 from ...errors import require
 from ...http.bodies import Bodies
 from ...http.bounds import Bounds
+from ...http.signals import Signal
 from ...http.urls import parse_server_url
 from ..authentication import Nonces, Tokens, coordinator_name
 from ..names import Hashes
@@ -27,11 +28,10 @@ from .gate import Gate
 from .limits import Limits
 from .metrics import Metrics
 from .operator import OperatorsResources
-from .page.resources import PageResources
+from .page.resources import page_resources
 from .participants import ParticipantsResources
 from .registry import Registry
 from .sessions import Sessions
-from .signals import Signal
 from .threads import Threads
 
 OPERATOR = "operator"
@@ -102,7 +102,7 @@ class Coordinator:
         self._app = coordinator_app(
             ParticipantsResources(self.sessions, self._gate, bodies, limits, self.metrics, self._stopping),
             OperatorsResources(self.sessions, self._gate, bodies, limits, self.url),
-            PageResources(self.sessions, self._gate, bodies, self.url, self._stopping, ticks, rand),
+            page_resources(self.sessions, self._gate, bodies, self.url, self._stopping, ticks, rand),
             self.metrics,
             self._gate,
             health=self.describe,

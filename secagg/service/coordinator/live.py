@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ...errors import LocalProtocolError
+from ...http.signals import Signal
 from ...protocol.messages import Round
 from ..journal import JournalFailed, Spool
 from ..names import Name
@@ -23,7 +24,6 @@ from ..refusals import Kind
 from ..running import Arrival, RunningSession
 from .batches import Batches, each
 from .metrics import Metrics
-from .signals import Signal
 from .threads import Threads
 
 TICK_GAP = 0.01

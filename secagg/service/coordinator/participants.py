@@ -15,6 +15,7 @@ from starlette.responses import Response
 from ...http.bodies import Bodies, check_declared
 from ...http.capacity import Capacity
 from ...http.semantics import parse_media_type
+from ...http.signals import Signal, first_of
 from ...protocol.messages import Round
 from ..journal import INLINE_BYTES, Spool
 from ..names import Name
@@ -28,7 +29,6 @@ from .limits import Limits
 from .live import LiveSession
 from .metrics import Metrics
 from .sessions import Sessions
-from .signals import Signal, first_of
 
 EMPTY_BYTES = 1024  # of a request to join or to leave, which has nothing to say
 DISK_SECONDS = 5.0  # before another try where the disk takes nothing

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from secagg import Round
+from secagg.http.page.attempts import FREE, PAUSE_MAX
+from secagg.http.page.guard import HEADER
+from secagg.http.page.resources import SIGN_IN_BYTES
 from secagg.service.authentication import bearer, content_digest
-from secagg.service.coordinator.page.attempts import FREE, PAUSE_MAX
-from secagg.service.coordinator.page.guard import HEADER
-from secagg.service.coordinator.page.resources import SIGN_IN_BYTES
 from secagg.service.resources import (
     CONTENT_DIGEST,
     SESSIONS,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from secagg.http.signals import Signal, first_of
 from secagg.service.coordinator.batches import Batches, each
-from secagg.service.coordinator.signals import Signal, first_of
 
 LONG = 50.0  # seconds that no test waits for
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from secagg.http.bounds import Bounds
+from secagg.http.tokens import read_token
 from secagg.service.authentication import token_hash
 from secagg.service.coordinator import Limits
-from secagg.service.coordinator.config import TABLES, Config, read_token, template
+from secagg.service.coordinator.config import TABLES, Config, template
 from secagg.settings import ConfigError
 
 TOKEN = "A" * 43

@@ -18,14 +18,14 @@ from starlette.routing import Mount
 
 from secagg import Params, Round
 from secagg.http.bounds import Bounds
+from secagg.http.page.attempts import FORGET_SECONDS, FREE, PAUSE_MAX, Attempts
+from secagg.http.page.resources import STREAMS_MAX
+from secagg.http.page.visits import VISIT_SECONDS, VISITS_MAX, Visits
+from secagg.http.signals import Signal
 from secagg.service.authentication import token_hash
 from secagg.service.coordinator import Coordinator
-from secagg.service.coordinator.page.attempts import FORGET_SECONDS, FREE, PAUSE_MAX, Attempts
 from secagg.service.coordinator.page.events import Events
-from secagg.service.coordinator.page.resources import STREAMS_MAX
 from secagg.service.coordinator.page.view import RANGES_MAX, ranges, users, view
-from secagg.service.coordinator.page.visits import VISIT_SECONDS, VISITS_MAX, Visits
-from secagg.service.coordinator.signals import Signal
 from secagg.service.deadlines import Deadlines
 from secagg.service.session import Session
 from secagg.service.setup import SessionSetup

@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
-from ....text import read_text
+from ...text import read_text
 
 FOLDER = Path(__file__).parent
 
@@ -15,7 +15,7 @@ OWN_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",  # or a script of another origin could load what the page is told
     "X-Frame-Options": "DENY",
 }
-"""Of the page and of all that it asks for. WithNonce says that none of it is stored."""
+"""Of the page and of all that it asks for. The server says that none of it is stored."""
 
 
 class Document(NamedTuple):
@@ -30,19 +30,30 @@ class Document(NamedTuple):
     headers: dict[str, str]
 
 
-def load() -> Document:
-    """The page, from the files beside this one.
+def load(folder: Path, title: str, what: str, instead: str) -> Document:
+    """A page: the shell that all pages have, from the files beside this one, and what it shows.
+
+    Args:
+        folder: of what it shows: content.html, page.css and page.js.
+        title: of the page.
+        what: it shows, in one word.
+        instead: a command that needs no browser.
 
     Raises:
         OSError: a file cannot be read.
     """
-    style, script = read_text(FOLDER / "page.css"), read_text(FOLDER / "page.js")
-    html = read_text(FOLDER / "index.html").replace("{{style}}", style).replace("{{script}}", script)
+    style = read_text(FOLDER / "shell.css") + read_text(folder / "page.css")
+    script = read_text(folder / "page.js") + read_text(FOLDER / "shell.js")  # which starts what was declared before
+    words = {"title": title, "what": what, "instead": instead}
+    parts = {**words, "content": read_text(folder / "content.html"), "style": style, "script": script}
+    html = read_text(FOLDER / "shell.html")
+    for name, text in parts.items():
+        html = html.replace("{{" + name + "}}", text)
     return Document(html.encode(), {**OWN_HEADERS, "Content-Security-Policy": _policy(style, script)})
 
 
 def _policy(style: str, script: str) -> str:
-    """What the browser may do for the page: run this script, show this style, and speak to this coordinator."""
+    """What the browser may do for the page: run this script, show this style, and speak to this server."""
     return "; ".join(
         (
             "default-src 'none'",

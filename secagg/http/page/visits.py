@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 
-from ....http.base64url import base64url
+from ..base64url import base64url
 
 VISIT_SECONDS = 12 * 3600
 VISITS_MAX = 32
@@ -35,7 +35,7 @@ class Visit:
 
 
 class Visits:
-    """All of them. A restart of the coordinator ends all.
+    """All of them. A restart of the server ends all.
 
     Args:
         clock: seconds; one that is never set back.

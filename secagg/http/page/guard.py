@@ -2,9 +2,9 @@
 
 from starlette.requests import Request
 
-from ....errors import LocalProtocolError
-from ....http.urls import parse_server_url
-from ...problems import FORBIDDEN, ServiceProblem
+from ...errors import LocalProtocolError
+from ..urls import parse_server_url
+from .problems import FORBIDDEN, PageProblem
 
 HEADER = "SecAgg-Page"
 """Of every request that changes something: a browser sends it for another site only if CORS allows that, and here it
@@ -19,22 +19,22 @@ def check_own(request: Request, url: str) -> None:
 
     Args:
         request: that the page may send.
-        url: the coordinator's.
+        url: the server's, as the operator knows it.
 
     Raises:
-        ServiceProblem: it is not the page's (403).
+        PageProblem: it is not the page's (403).
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     changes = request.method not in ("GET", "HEAD")
     foreign = site not in (None, "same-origin") or (origin is not None and not _is_own(origin, request, url))
     if foreign or (changes and site is None and origin is None):
-        raise ServiceProblem(FORBIDDEN, f"this is for the page at {url}/ alone")
+        raise PageProblem(FORBIDDEN, f"this is for the page at {url}/ alone")
     if changes and request.headers.get(HEADER) != "1":
-        raise ServiceProblem(FORBIDDEN, f"this takes the header {HEADER}: 1")
+        raise PageProblem(FORBIDDEN, f"this takes the header {HEADER}: 1")
 
 
 def _is_own(origin: str, request: Request, url: str) -> bool:
-    """The coordinator's own URL, or the one that the browser knows it by, as through a tunnel."""
+    """The server's own URL, or the one that the browser knows it by, as through a tunnel."""
     known = _place(url), _place(f"{request.url.scheme}://{request.headers.get('host', '')}")
     return _place(origin) is not None and _place(origin) in known
 

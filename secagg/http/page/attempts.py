@@ -1,7 +1,7 @@
 """Wrong tokens: whoever shows several from one address has to pause.
 
 Nobody is kept out for long, or by what others do at other addresses; and the token itself, beside a request, is taken
-at any time. Tokens that a coordinator makes cannot be guessed at any rate: this is for those that somebody chose.
+at any time. Tokens that we make cannot be guessed at any rate: this is for those that somebody chose.
 """
 
 import time
