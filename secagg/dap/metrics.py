@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from .messages import ReportError
+from .tally import Stage, Tally
 from .task import Task
 
 TASKS_MAX = 1000
@@ -19,9 +20,14 @@ _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
 
 class Metrics:
-    """One process's counters, in a registry of their own."""
+    """One process's counters, in a registry of their own.
+
+    Attributes:
+        tally: of what became of reports, until it is stored.
+    """
 
     def __init__(self) -> None:
+        self.tally = Tally()
         self.registry = CollectorRegistry()
         self._tasks: set[str] = set()
         self._with_budget: set[str] = set()
@@ -70,7 +76,7 @@ class Metrics:
             accepted: how many were stored.
             errors: why the others were not.
         """
-        _count(self.uploaded, self.task_label(task), "accepted", accepted, errors)
+        self._count(self.uploaded, task, Stage.UPLOAD, "accepted", accepted, errors)
 
     def count_job(self, task: Task, aggregated: int, errors: Mapping[int, ReportError]) -> None:
         """Count what became of the reports of an aggregation job.
@@ -80,7 +86,7 @@ class Metrics:
             aggregated: how many were added to batches.
             errors: why the others were not, by position.
         """
-        _count(self.aggregated, self.task_label(task), "aggregated", aggregated, errors.values())
+        self._count(self.aggregated, task, Stage.AGGREGATION, "aggregated", aggregated, errors.values())
 
     def set_releases_left(self, left: Iterable[tuple[Task, int]]) -> None:
         """Set how many collections the budgets of tasks still allow; of those beyond TASKS_MAX, the fewest.
@@ -106,10 +112,13 @@ class Metrics:
         # Every process reads the same store.
         return Gauge(f"secagg_dap_{name}", text, labels, registry=self.registry, multiprocess_mode="mostrecent")
 
-
-def _count(counter: Counter, label: str, success: str, count: int, errors: Iterable[ReportError]) -> None:
-    outcomes = Counts(error.name.lower() for error in errors)
-    if count:
-        outcomes[success] += count
-    for outcome, number in outcomes.items():
-        counter.labels(label, outcome).inc(number)
+    def _count(
+        self, counter: Counter, task: Task, stage: Stage, success: str, count: int, errors: Iterable[ReportError]
+    ) -> None:
+        outcomes = Counts(error.name.lower() for error in errors)
+        if count:
+            outcomes[success] += count
+        label = self.task_label(task)
+        for outcome, number in outcomes.items():
+            counter.labels(label, outcome).inc(number)
+        self.tally.add(task.id, stage, outcomes)

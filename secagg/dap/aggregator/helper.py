@@ -4,7 +4,7 @@ Every answer to the Leader is stored first, in one transaction with what it stat
 a crash of either side, gets the same bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import NoReturn
 
@@ -41,6 +41,9 @@ from .release import batch_interval, check_request, journal_release, log_release
 
 JOB_ID_SIZE = 16
 
+Count = Callable[[Task, int, Mapping[int, ReportError]], None]
+"""Is told of each job how many reports were aggregated, and why the others were not."""
+
 
 def job_id_of(body: bytes) -> bytes:
     """The ID of a request's resource: the same bytes have the same ID (section 3.2).
@@ -56,6 +59,7 @@ class Helper:
 
     Args:
         store: of this Aggregator alone.
+        count: counts reports; None to do without.
 
     Attributes:
         store: the same.
@@ -63,8 +67,9 @@ class Helper:
 
     LEASE = 120.0  # seconds after which a worker's job is taken for lost
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, count: Count | None = None) -> None:
         self.store = store
+        self._count = count
         self._tasks = KnownTasks()
 
     # Aggregation jobs.
@@ -208,9 +213,12 @@ class Helper:
             current = helper_jobs.lock_job(tx, record, job.id)
             if current.ended:  # by another worker, after our lease
                 return current
-            errors = buckets.commit(tx, record, outputs, replays=True)
-            response = _response(task, inits, opened, messages, errors).encode()
+            outcomes = _outcomes(opened, messages, buckets.commit(tx, record, outputs, replays=True))
+            response = _response(task, inits, outcomes).encode()
             helper_jobs.end_job(tx, job, response=response)
+        errors = {i: outcome for i, outcome in outcomes.items() if isinstance(outcome, ReportError)}
+        if self._count is not None:
+            self._count(task, len(outcomes) - len(errors), errors)
         return HelperJob(job.task, job.id, None, response)
 
     # Aggregate shares.
@@ -349,18 +357,24 @@ def _opened(task: Task, keys: Mapping[int, PrivateKey], request: AggregationJobI
     return open_shares(task, Role.HELPER, keys, to_open, now + SKEW)
 
 
-def _response(
-    task: Task, inits: tuple[VerifyInit, ...], opened: Opened, messages: Rows, errors: Mapping[int, ReportError]
-) -> AggregationJobResp:
-    number = task.dialect.error_number
-    outcomes: dict[int, bytes | int] = {position: number(error) for position, error in opened.errors.items()}
+def _outcomes(opened: Opened, messages: Rows, errors: Mapping[int, ReportError]) -> dict[int, bytes | ReportError]:
+    """Of each report, the message for the Leader, or why it is rejected; `errors` are of those that were opened."""
+    outcomes: dict[int, bytes | ReportError] = {**opened.errors}
     for row, position in enumerate(opened.positions):
         if row in messages.rejected:
-            outcomes[position] = number(ReportError.VDAF_VERIFY_ERROR)
+            outcomes[position] = ReportError.VDAF_VERIFY_ERROR
         else:
-            outcomes[position] = number(errors[row]) if row in errors else messages[row]
+            outcomes[position] = errors[row] if row in errors else messages[row]
+    return outcomes
+
+
+def _response(
+    task: Task, inits: tuple[VerifyInit, ...], outcomes: Mapping[int, bytes | ReportError]
+) -> AggregationJobResp:
+    number = task.dialect.error_number
     ids = [init.report_share.report_metadata.report_id for init in inits]
-    return AggregationJobResp(tuple(VerifyResp(report_id, outcomes[i]) for i, report_id in enumerate(ids)))
+    told = [number(each) if isinstance(each, ReportError) else each for _, each in sorted(outcomes.items())]
+    return AggregationJobResp(tuple(VerifyResp(*pair) for pair in zip(ids, told, strict=True)))
 
 
 def _decode_share_req(task: Task, body: bytes) -> AggregateShareReq:

@@ -24,6 +24,7 @@ from ..aggregator.release import collections_left
 from ..aggregator.task_watch import TaskWatch
 from ..aggregator.worker import Workers
 from ..metrics import Metrics
+from ..store.outcomes import keep_tally
 from ..store.reports import count_open_reports, find_oldest_open_bucket
 from ..store.tasks import KnownTasks
 from .app import helper_app, leader_app
@@ -76,7 +77,7 @@ class Process:
             metrics_here=config.server.metrics is None,
             health=self.health.describe,
         )
-        self.aggregator: Leader | Helper = Helper(self.store)
+        self.aggregator: Leader | Helper = Helper(self.store, self.metrics.count_job)
         self._watch = TaskWatch(self.store)
         if self._http is not None:
             health = PeerHealth(threads or config.workers.threads, on_error=self._count_peer_error)
@@ -110,7 +111,8 @@ class Process:
         return helper_app(self.aggregator, self.context, self._lifespan)
 
     def refresh(self) -> None:
-        """Set the gauges that follow from the store."""
+        """Store what was counted, and set the gauges that follow from the store."""
+        keep_tally(self.store, self.metrics.tally, self._clock())
         with self.store.read() as tx:
             records = self._tasks.list_all(tx)
             depth = count_open_reports(tx)
@@ -122,7 +124,8 @@ class Process:
         self.metrics.set_releases_left(left)
 
     def close(self) -> None:
-        """Close the store and the HTTP client."""
+        """Store what was counted, and close the store and the HTTP client."""
+        self._keep_tally()
         if self._http is not None:
             self._http.close()
         self.store.close()
@@ -138,7 +141,14 @@ class Process:
             gauges.cancel()
             await asyncio.gather(gauges, return_exceptions=True)
             await run_in_threadpool(workers.stop)
+            await run_in_threadpool(self._keep_tally)
             log.info("workers have stopped")
+
+    def _keep_tally(self) -> None:
+        try:
+            keep_tally(self.store, self.metrics.tally, self._clock())
+        except SecAggError as error:
+            log.warning("what was counted last is not stored: %s", error)
 
     async def _refresh_gauges(self) -> None:
         while True:

@@ -8,6 +8,7 @@ only its marks and its ledger.
 from sqlalchemy import ColumnElement, Table, delete, exists, func, select
 
 from .engine import Store, Tx
+from .outcomes import delete_outcomes
 from .schema import (
     aggregate_shares,
     aggregated,
@@ -18,6 +19,7 @@ from .schema import (
     helper_jobs,
     hpke_keys,
     jobs,
+    outcomes,
     reports,
     task_watch,
     tasks,
@@ -33,6 +35,7 @@ _OF_A_TASK = (
     buckets,
     collection_jobs,
     aggregate_shares,
+    outcomes,
     task_watch,
 )  # a few rows; see reports, too
 
@@ -68,7 +71,7 @@ class GarbageCollector:
 
         self._swept |= changed
 
-        # Answers and keys go by their age.
+        # Answers, keys and counts go by their age.
         if now is not None:
             self._delete_old(now)
 
@@ -78,6 +81,8 @@ class GarbageCollector:
             tx.execute(delete(helper_jobs).where(answered, helper_jobs.c.created < now - ANSWERS_KEPT))
         with self._store.write() as tx:
             tx.execute(delete(hpke_keys).where(hpke_keys.c.accepted_until < now - KEYS_KEPT))
+        with self._store.write() as tx:
+            delete_outcomes(tx, now)
 
     def _delete_reports(self) -> None:
         with self._store.read() as tx:

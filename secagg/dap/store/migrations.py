@@ -50,6 +50,10 @@ def _know_dialects(connection: Connection) -> None:
     _add_columns(connection, schema.tasks, "dialect")
 
 
+def _keep_outcomes(connection: Connection) -> None:
+    schema.outcomes.create(connection, checkfirst=True)
+
+
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _create,
     _know_journals,
@@ -58,6 +62,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _watch_tasks,
     _know_which_batch_is_waited_for,
     _know_dialects,
+    _keep_outcomes,
 )
 VERSION = len(MIGRATIONS)
 

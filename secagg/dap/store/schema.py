@@ -202,6 +202,19 @@ aggregate_shares = Table(
     Column("created", Float, nullable=False),
 )
 
+# What became of reports, for the operator to look at.
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    _task(),
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),  # since 1970
+    Column("stage", Text, primary_key=True),  # where that was decided
+    Column("outcome", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+Index("outcomes_hour", outcomes.c.hour)
+
 # What is noticed of tasks.
 
 task_watch = Table(
