@@ -11,15 +11,17 @@ Three laws can be split among parties:
   variance of about 4 for each party on, tau is negligible.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
 from ..arguments import convert
 from ..errors import LocalProtocolError, require
+from . import gaussian, skellam
 from .budget import ApproxDp, Budget, PureDp, RenyiDp, ZCdp, positive
 from .calibrate import PARAMETER_BITS, budget_rho, calibrate, discrete_laplace, smallest_sufficient
 from .conversion import renyi_line_delta, zcdp_delta
-from .exact import exp_upper, round_up, sqrt_upper
+from .exact import exp_upper, fraction, round_up, sqrt_upper
 from .mechanisms import DiscreteGaussian, DiscreteLaplace
 from .polya import POLYA_SCALE_MAX, Polya
 from .sensitivity import Sensitivity
@@ -58,10 +60,28 @@ class Skellam:
 
     def satisfies(self, budget: Budget, sensitivity: Sensitivity) -> bool:
         """Whether the noise keeps to the budget; False for budgets without a delta, as no bound is known."""
-        if not isinstance(budget, ApproxDp):
-            return False
-        line = self.guarantee(sensitivity)
-        return renyi_line_delta(line.xi, line.rho, budget.epsilon) <= budget.delta
+        return isinstance(budget, ApproxDp) and self.delta(budget.epsilon, sensitivity) <= budget.delta
+
+    def delta(self, epsilon: Fraction, sensitivity: Sensitivity) -> Fraction:
+        """An upper bound on the delta of (epsilon, delta)-DP.
+
+        It is exact but for rounding where `sensitivity.worst` is (d,) or (1, 1) and the variance is at most
+        EXACT_VARIANCE_MAX, and follows from Renyi divergences elsewhere.
+
+        Args:
+            epsilon: exact.
+            sensitivity: of the vector that is released.
+        """
+        epsilon, line = fraction(epsilon, "epsilon"), self.guarantee(sensitivity)
+        by_divergences = renyi_line_delta(line.xi, line.rho, epsilon)
+        if self.variance > skellam.EXACT_VARIANCE_MAX:
+            return by_divergences
+        exact = _exact_delta(
+            sensitivity.worst,
+            lambda difference: skellam.scalar_delta(self.variance, difference, epsilon),
+            lambda: skellam.histogram_delta(self.variance, epsilon),
+        )
+        return min(by_divergences, exact)
 
 
 @dataclass(frozen=True)
@@ -114,10 +134,39 @@ class GaussianSum:
 
     def satisfies(self, budget: Budget, sensitivity: Sensitivity) -> bool:
         """Whether the noise keeps to the budget; False for pure budgets."""
-        rho = self.guarantee(sensitivity).rho
         if isinstance(budget, ZCdp):
-            return rho <= budget.rho
-        return isinstance(budget, ApproxDp) and zcdp_delta(rho, budget.epsilon) <= budget.delta
+            return self.guarantee(sensitivity).rho <= budget.rho
+        return isinstance(budget, ApproxDp) and self.delta(budget.epsilon, sensitivity) <= budget.delta
+
+    def delta(self, epsilon: Fraction, sensitivity: Sensitivity) -> Fraction:
+        """An upper bound on the delta of (epsilon, delta)-DP.
+
+        Where `sensitivity.worst` is (d,) or (1, 1) it is the exact one of N_Z(0, V), corrected, and elsewhere it
+        follows from zCDP. With r the quotient P[sum = z] / P[N_Z(0, V) = z] on an entry, ln r varies by tau / 2 at most
+        (see `guarantee`), and is 0 or has both signs, as both laws add up to 1. So |ln r| <= tau / 2, and where one
+        entry changes by d
+
+            P[sum = z] - e**epsilon P[sum = z + d] = r(z) (P[N_Z = z] - r(z + d) / r(z) e**epsilon P[N_Z = z + d])
+                <= e**(tau / 2) max(0, P[N_Z = z] - e**(epsilon - tau / 2) P[N_Z = z + d]).
+
+        Thus delta is at most e**(tau / 2) times that of N_Z at epsilon - tau / 2, and with two entries that change, the
+        same with tau. The others have one law on both sides.
+
+        Args:
+            epsilon: exact.
+            sensitivity: of the vector that is released.
+        """
+        epsilon, variance = fraction(epsilon, "epsilon"), self.parties * self.sigma_squared
+        by_divergences = zcdp_delta(self.guarantee(sensitivity).rho, epsilon)
+        off = len(sensitivity.worst or ()) * self.tau / 2
+        if off > epsilon:
+            return by_divergences
+        exact = _exact_delta(
+            sensitivity.worst,
+            lambda difference: gaussian.scalar_delta(variance, difference, epsilon - off),
+            lambda: gaussian.histogram_delta(variance, epsilon - off),
+        )
+        return min(by_divergences, exp_upper(off) * exact)
 
     def _term(self, k: int) -> Fraction:
         return exp_upper(max(_TERM_MIN, -2 * _PI_SQUARED * self.sigma_squared * Fraction(k, k + 1)))
@@ -128,7 +177,7 @@ SumLaw = DiscreteLaplace | DiscreteGaussian | Skellam | GaussianSum
 
 
 def calibrate_distributed(
-    budget: Budget, sensitivity: Sensitivity, parties: int, length: int, *, polya: bool = True
+    budget: Budget, sensitivity: Sensitivity, parties: int, length: int, *, polya: bool | None = None
 ) -> PartyLaw:
     """The law of each honest party's noise, so that the sum of their noises keeps to the budget.
 
@@ -141,7 +190,7 @@ def calibrate_distributed(
         sensitivity: of the vector that is released.
         parties: how many are honest.
         length: entries of the vector.
-        polya: whether Polya noise may be chosen; it was not before there was any.
+        polya: whether Polya noise is chosen where it can be had; by default where its variance is the least.
 
     Raises:
         LocalProtocolError: a number is out of range, or the budget is pure and its noise too wide to be shared.
@@ -151,13 +200,15 @@ def calibrate_distributed(
     if parties == 1:
         return calibrate(budget, sensitivity)
     laplace = discrete_laplace(budget, sensitivity)
-    shared = Polya(laplace.scale, parties) if polya and laplace.scale <= POLYA_SCALE_MAX else None
+    shared = Polya(laplace.scale, parties) if polya is not False and laplace.scale <= POLYA_SCALE_MAX else None
     if isinstance(budget, PureDp):
         if shared is None:
             raise LocalProtocolError(
                 f"Laplace noise that {parties} parties share may have a scale of {POLYA_SCALE_MAX:,} at most, and this"
                 f" budget takes {float(laplace.scale):,.0f}: give a larger epsilon, rho, or epsilon and delta"
             )
+        return shared
+    if shared is not None and polya:
         return shared
     other = _gaussian_or_skellam(budget, sensitivity, parties, length)
     return shared if shared is not None and shared.variance < float(other.variance) else other
@@ -175,12 +226,32 @@ def _gaussian_or_skellam(
         return Skellam(variance * parties).satisfies(budget, sensitivity)
 
     def gaussian_suffices(sigma_squared: Fraction) -> bool:
-        enough = sigma_squared >= Fraction(1, 4)
-        return enough and GaussianSum(sigma_squared, parties, length).guarantee(sensitivity).rho <= rho
+        if sigma_squared < Fraction(1, 4):
+            return False
+        total = GaussianSum(sigma_squared, parties, length)
+        return total.guarantee(sensitivity).rho <= rho or (exact and total.satisfies(budget, sensitivity))
 
-    if isinstance(budget, ApproxDp) and start <= SKELLAM_VARIANCE_MAX:
+    # Where the Gaussian's delta is exact and Skellam's is not, the Gaussian needs less.
+    exact = isinstance(budget, ApproxDp) and sensitivity.worst is not None
+    too_wide = start > SKELLAM_VARIANCE_MAX or (exact and start * parties > skellam.EXACT_VARIANCE_MAX)
+    if isinstance(budget, ApproxDp) and not too_wide:
         return Skellam(smallest_sufficient(start, skellam_suffices))
     return DiscreteGaussian(smallest_sufficient(start, gaussian_suffices))
+
+
+def _exact_delta(
+    worst: tuple[int, ...] | None, scalar: Callable[[int], Fraction], histogram: Callable[[], Fraction]
+) -> Fraction:
+    """The delta of the worst difference, where that is known and is of one number or of a histogram; else 1.
+
+    Args:
+        worst: of the sensitivity.
+        scalar: delta of a number that changes by so much.
+        histogram: delta where one entry rises by 1 and one falls by 1.
+    """
+    if worst is not None and len(worst) == 1:
+        return scalar(worst[0])
+    return histogram() if worst == (1, 1) else Fraction(1)
 
 
 def sum_law(law: PartyLaw, parties: int, length: int) -> SumLaw:

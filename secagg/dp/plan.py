@@ -10,7 +10,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import Self
 
-from ..arguments import convert, flag, whole
+from ..arguments import convert, flag, optional, whole
 from ..errors import require
 from .accuracy import Error, error, mean_error, room
 from .budget import ApproxDp, Budget, Guarantee
@@ -151,7 +151,7 @@ class Plan:
         honest: int = 1,
         unit: Unit = REPORT,
         isochronous: bool | None = None,
-        polya: bool = True,
+        polya: bool | None = None,
     ) -> Self:
         """Each Aggregator adds noise to its aggregate share: it protects from the Collector and the other Aggregators.
 
@@ -167,7 +167,8 @@ class Plan:
             honest: how many of them are assumed to be honest.
             unit: the privacy unit.
             isochronous: the form of the samples, see the class.
-            polya: whether Polya noise may be chosen; False for tasks from before there was any.
+            polya: whether Polya noise is chosen where it can be had, as for tasks that name it or that are from before
+                there was any; by default where its variance is the least.
 
         Raises:
             LocalProtocolError: honest is not 1 .. count, the sensitivity is not for replace-one, or no such noise keeps
@@ -262,7 +263,7 @@ class Plan:
         parties: int,
         honest: int,
         isochronous: bool | None,
-        polya: bool = True,
+        polya: bool | None = None,
     ) -> Self:
         length = whole(length, "length")
         isochronous = None if isochronous is None else flag(isochronous, "isochronous")
@@ -276,7 +277,7 @@ class Plan:
             sensitivity.times(unit.reports),
             honest,
             entries,
-            polya=flag(polya, "polya"),
+            polya=optional(flag)(polya, "polya"),
         )
         isochronous = is_isochronous(budget, samples, law, isochronous)
         return cls(budget, sensitivity, unit, length, place, parties, honest, law, isochronous)

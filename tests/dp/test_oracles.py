@@ -23,6 +23,8 @@ from secagg.dp import (
     zcdp_epsilon,
 )
 from secagg.dp.gaussian import scalar_delta
+from secagg.dp.skellam import histogram_delta as skellam_histogram_delta
+from secagg.dp.skellam import scalar_delta as skellam_scalar_delta
 
 N = Neighbours.REPLACE_ONE
 ONE = Sensitivity.sum(1, N)
@@ -44,6 +46,40 @@ def test_exact_delta_is_within_the_accountants_bracket(sigma: int, difference: i
         for pessimistic in (True, False)
     )
     assert below - 1e-12 <= ours <= above + 1e-12
+
+
+@pytest.mark.parametrize(("variance", "difference"), [(1, 1), (16, 2), (400, 7)])
+@pytest.mark.parametrize("epsilon", ["0.1", "1", "3"])
+def test_exact_deltas_of_skellam_noise_are_within_the_accountants_bracket(
+    variance: int, difference: int, epsilon: str
+) -> None:
+    """Of a number, and of a histogram, where one entry rises by 1 and one falls by 1: two independent losses."""
+    ours = float(skellam_scalar_delta(Fraction(variance), difference, Fraction(epsilon)))
+    pair = float(skellam_histogram_delta(Fraction(variance), Fraction(epsilon)))
+    chances = skellam(Fraction(variance))
+    for delta, shift, entries in ((ours, difference, 1), (pair, 1, 2)):
+        above, below = (
+            loss(chances, shift, pessimistic, 1e-4).self_compose(entries).get_delta_for_epsilon(float(epsilon))
+            for pessimistic in (True, False)
+        )
+        assert below - 1e-12 <= delta <= above + 1e-12
+
+
+@pytest.mark.parametrize(("variance", "difference", "epsilon"), [("1/3", 1, 2), (20, 3, 1), (900, 5, "1/4")])
+def test_exact_deltas_of_skellam_noise_are_those_of_bessels_functions(
+    variance: int | str, difference: int, epsilon: int | str
+) -> None:
+    mpmath = pytest.importorskip("mpmath", reason="needs mpmath, of the extra oracles")
+    with mpmath.workdps(60):
+        v, e = (mpmath.mpf(Fraction(x).numerator) / Fraction(x).denominator for x in (variance, epsilon))
+        p = {y: mpmath.besseli(y, v) * mpmath.exp(-v) for y in range(30 + 16 * math.isqrt(int(v) + 1))}
+        true = sum(
+            max(0, w - mpmath.exp(e) * p.get(abs(side * y + difference), 0))
+            for y, w in p.items()
+            for side in ((1, -1) if y else (1,))
+        )
+        ours = skellam_scalar_delta(Fraction(variance), difference, Fraction(epsilon))
+        assert 0 <= mpmath.mpf(ours.numerator) / ours.denominator / true - 1 < mpmath.mpf(10) ** -25
 
 
 @pytest.mark.parametrize("releases", [1, 10, 100])
@@ -73,7 +109,7 @@ def weights(right: Sequence[float]) -> NDArray[np.float64]:
     return both / total
 
 
-def loss(chances: NDArray[np.float64], difference: int, pessimistic: bool) -> Any:
+def loss(chances: NDArray[np.float64], difference: int, pessimistic: bool, interval: float = 1e-3) -> Any:
     """dp-accounting's account of noise with these chances on a number that changes by so much."""
     pld = pytest.importorskip(
         "dp_accounting.pld.privacy_loss_distribution", reason="needs dp-accounting, of the extra oracles"
@@ -83,7 +119,7 @@ def loss(chances: NDArray[np.float64], difference: int, pessimistic: bool) -> An
         dict(enumerate(logs)),
         dict(enumerate(logs, difference)),
         pessimistic_estimate=pessimistic,
-        value_discretization_interval=1e-3,
+        value_discretization_interval=interval,
     )
 
 
@@ -119,8 +155,9 @@ def test_what_honest_parties_add_together_keeps_to_the_budget_by_the_accountant(
     else:
         assert isinstance(plan.law, DiscreteGaussian)
         total = np.convolve(gaussian(plan.law.sigma_squared), gaussian(plan.law.sigma_squared))
-    delta = loss(total, difference, True).get_delta_for_epsilon(1.0)
-    assert 1e-9 < delta <= 1e-6
+    above, below = (loss(total, difference, pessimistic).get_delta_for_epsilon(1.0) for pessimistic in (True, False))
+    assert below <= 1e-6  # which is the exact delta, and between both
+    assert 0.98e-6 < above < 1.02e-6
 
 
 def opendp() -> Any:

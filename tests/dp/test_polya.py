@@ -173,7 +173,7 @@ def test_the_guarantee_is_that_of_the_whole() -> None:
     assert not ledger.affords(plan.guarantee)
 
 
-@pytest.mark.parametrize(("sensitivity", "polya", "skellam"), [(COUNT, 1.84, 21.6), (HISTOGRAM, 7.83, 42.1)])
+@pytest.mark.parametrize(("sensitivity", "polya", "skellam"), [(COUNT, 1.84, 14.2), (HISTOGRAM, 7.83, 33.7)])
 def test_the_variance_falls_to_that_of_one_laplace_noise(
     sensitivity: Sensitivity, polya: float, skellam: float
 ) -> None:

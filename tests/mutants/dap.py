@@ -119,7 +119,7 @@ MUTANTS = (
         "secagg.dap.privacy.extension:_aggregators_plan",
         "Plan.aggregators(privacy.budget, vdaf.sensitivity(), vdaf.entries, count=AGGREGATORS,"
         " honest=privacy.honest, unit=privacy.unit,"
-        " polya=privacy.mechanism in (Mechanism.POLYA, Mechanism.DISCRETE_LAPLACE))",
+        " polya={Mechanism.POLYA: True, Mechanism.DISCRETE_LAPLACE: None}.get(privacy.mechanism, False))",
         "Plan.aggregators(privacy.budget, vdaf.sensitivity(), vdaf.entries, count=AGGREGATORS, honest=privacy.honest)",
         "A task whose unit has several reports adds the noise of one.",
         _EXTENSION,

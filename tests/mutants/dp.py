@@ -13,6 +13,7 @@ _CONVOLUTION = ("tests/dp/test_convolution.py",)
 _EXACT = ("tests/dp/test_exact.py",)
 _NOISE = ("tests/dp/test_noise.py",)
 _PLAN = ("tests/dp/test_plan.py",)
+_SKELLAM = ("tests/dp/test_skellam.py",)
 _POLYA = ("tests/dp/test_polya.py",)
 _SECRETS = ("tests/attacks/test_noise_secrets.py",)
 _COMMAND = ("tests/cli/test_dp.py",)
@@ -214,6 +215,87 @@ MUTANTS = (
         "variance * (parties + 1)",
         "Each party adds as little as if one more did.",
         _DISTRIBUTED,
+    ),
+    # The exact delta of noise that many add.
+    Mutant(
+        "skellam-outcomes-left-out-tell-nothing",
+        "secagg.dp.skellam:scalar_delta",
+        "2 * law.rest + sum((max(0, excess) for excess in excesses))",
+        "sum((max(0, excess) for excess in excesses))",
+        "Outcomes beyond the table count as if they were impossible.",
+        _SKELLAM,
+    ),
+    Mutant(
+        "skellam-shifted-from-above",
+        "secagg.dp.skellam:scalar_delta",
+        "law.low(y + difference)",
+        "law.high(y + difference)",
+        "More is subtracted from delta than the shifted noise surely has.",
+        _SKELLAM,
+    ),
+    Mutant(
+        "skellam-total-from-above",
+        "secagg.dp.skellam:_Law.total",
+        "self.lows[0] + 2 * sum(self.lows[1:])",
+        "2 * self.rest + self.highs[0] + 2 * sum(self.highs[1:])",
+        "Probabilities are divided by more than their sum.",
+        _SKELLAM,
+    ),
+    Mutant(
+        "skellam-e-to-the-epsilon-from-above",
+        "secagg.dp.skellam:scalar_delta",
+        "exp_lower(epsilon)",
+        "exp_upper(epsilon + Fraction(1, 10**9))",
+        "More is subtracted from delta than e**epsilon times the shifted noise.",
+        _SKELLAM,
+    ),
+    Mutant(
+        "histogram-outcomes-left-out-tell-nothing",
+        "secagg.dp.skellam:histogram_delta",
+        "2 * law.rest * high_tails[0]",
+        "0",
+        "Outcomes of one entry beyond the table count as if they were impossible.",
+        _SKELLAM,
+    ),
+    Mutant(
+        "histogram-of-open-signs-left-out",
+        "secagg.dp.skellam:histogram_delta",
+        "max(0, p * law.high(surely) - shifted * law.low(surely + 1))",
+        "0",
+        "Outcomes that may add to delta are taken for those that do not.",
+        _SKELLAM,
+    ),
+    Mutant(
+        "histogram-half-line-from-one-too-high",
+        "secagg.dp.skellam:histogram_delta",
+        "surely + law.reach",
+        "surely + law.reach + 1",
+        "The worst set misses its first outcome.",
+        _SKELLAM,
+    ),
+    Mutant(
+        "sum-of-gaussians-has-the-delta-of-one",
+        "secagg.dp.distributed:GaussianSum.delta",
+        "len(sensitivity.worst or ()) * self.tau / 2",
+        "Fraction(0)",
+        "The distance tau of a sum of discrete Gaussians from one is left out of its exact delta.",
+        _SKELLAM,
+    ),
+    Mutant(
+        "distance-of-a-sum-on-one-entry-only",
+        "secagg.dp.distributed:GaussianSum.delta",
+        "len(sensitivity.worst or ()) * self.tau / 2",
+        "self.tau / 2",
+        "Of two entries that change, one is taken for exactly Gaussian.",
+        _SKELLAM,
+    ),
+    Mutant(
+        "distance-of-a-sum-charged-to-epsilon-only",
+        "secagg.dp.distributed:GaussianSum.delta",
+        "exp_upper(off) * exact",
+        "exact",
+        "delta is that of a Gaussian at a smaller epsilon, although probabilities are larger, too.",
+        _SKELLAM,
     ),
     # Sums of narrow samples.
     Mutant(

@@ -372,7 +372,8 @@ def _local_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
 
 
 def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
-    # The law of least variance that keeps to the budget; a task that names another one may be from before Polya noise.
+    # The law of least variance that keeps to the budget. A task that names Polya noise keeps it where another version
+    # found less noise of another law, and one that names another law may be from before there was Polya noise.
     plan = Plan.aggregators(
         privacy.budget,
         vdaf.sensitivity(),
@@ -380,7 +381,7 @@ def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
         count=AGGREGATORS,
         honest=privacy.honest,
         unit=privacy.unit,
-        polya=privacy.mechanism in (Mechanism.POLYA, Mechanism.DISCRETE_LAPLACE),
+        polya={Mechanism.POLYA: True, Mechanism.DISCRETE_LAPLACE: None}.get(privacy.mechanism, False),
     )
 
     # The task must name this law: all parties check it.

@@ -218,6 +218,17 @@ def test_two_honest_aggregators_share_laplace_noise(budget: PureDp | ApproxDp) -
     assert said == ["with 1 of 2 honest, at most 2.28-DP"]
 
 
+def test_a_task_keeps_polya_noise_where_another_law_has_less() -> None:
+    """The least noise of a budget may be of another law in another version, and the task goes on."""
+    budget, chosen = ApproxDp("1/4", "1e-1"), vdaf("Sum", max_measurement=200)
+    assert least_noise(budget, chosen, honest=2) is GAUSSIAN
+    for mechanism, law in ((Mechanism.POLYA, Polya), (GAUSSIAN, DiscreteGaussian)):
+        plan = Privacy(mechanism, budget, budget, honest=2).plan(chosen)
+        assert (type(plan.law), plan.keeps_budget) == (law, True)
+    with pytest.raises(LocalProtocolError, match="name discrete Gaussian"):
+        Privacy(Mechanism.SKELLAM, budget, budget, honest=2).plan(chosen)
+
+
 def test_two_aggregators_share_an_approximate_budget_as_skellam_noise() -> None:
     privacy = Privacy(Mechanism.SKELLAM, ApproxDp(1, "1e-6"), ApproxDp(10, "1e-5"), honest=2)
     plan = privacy.plan(HISTOGRAM)
