@@ -10,6 +10,7 @@ import typer
 from ..dp import (
     ApproxDp,
     Budget,
+    Error,
     Neighbours,
     Place,
     Plan,
@@ -24,14 +25,20 @@ from ..dp import (
     tradeoff,
     write_csv,
 )
-from ..dp.exact import fraction
+from ..dp.exact import fraction, text
 from ..dp.tradeoff import COLUMNS
 from ..protocol.thresholds import Threat, default_threshold, max_corrupt
-from .app import App, CommandError, require
+from .app import App, CommandError, Later, require, warn
 from .console import check_writable, integer_option, number_option, show, show_json, show_pairs, table
 from .options import JsonOption
 
 app = App(
+    later={
+        "calibrate": Later("dp:calibrate", "The least noise for a budget."),
+        "tradeoff": Later("dp:sweep", "Accuracy for every choice, as table, CSV and plot."),
+        "epsilon-for": Later("dp:find_epsilon", "The epsilon for an accuracy."),
+        "audit": Later("audit:audit", "Whether the noise keeps what it promises, by running it."),
+    },
     help="""Differential privacy: choose noise before any data is there. Nothing here reads data.
 
     \b
@@ -39,11 +46,14 @@ app = App(
       secagg dp calibrate --epsilon 0.1 --task histogram
       secagg dp tradeoff --task histogram --share 10% --reports 100,1000,10000 --plot tradeoff.png
       secagg dp epsilon-for --relative-error 2% --count 500 --task histogram
+      secagg dp audit --epsilon 1 --task histogram
     """,
 )
 
 TASKS = ("sum", "vector-sum", "histogram", "multihot", "l2-bounded")
 EVEN = Fraction(1, 2)
+COHORT = ("survivors", "corrupt")  # of distributed noise: t and n_C
+DOUBTFUL_EPSILON = 10
 
 EpsilonOption = Annotated[str | None, typer.Option(help="The privacy budget: 0.1, 1/3. Pure unless --delta is given.")]
 DeltaOption = Annotated[str | None, typer.Option(help="With --epsilon: the probability that it fails, such as 1e-9.")]
@@ -78,6 +88,24 @@ ReportsPerClientOption = Annotated[
 ]
 SpanOption = Annotated[
     str, typer.Option(help='With --reports-per-client: the time over which that is counted, as in "a day".')
+]
+ClientsOption = Annotated[int | None, integer_option(help="With local and distributed: how many clients.")]
+SurvivorsOption = Annotated[
+    int | None, integer_option(help="With distributed: the fewest clients in a sum. [default: floor(2n/3) + 1]")
+]
+CorruptOption = Annotated[
+    int | None,
+    integer_option(help="With distributed: clients that may add no noise, or tell what they add. [default: below n/3]"),
+]
+AggregatorsOption = Annotated[int, integer_option(help="With aggregators: how many of them.")]
+HonestOption = Annotated[int, integer_option(help="With aggregators: how many are assumed to be honest.")]
+IsochronousOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--isochronous/--exact",
+        help="Samples whose time does not depend on them but whose law is not quite exact, or exact samples."
+        " [default: exact for a pure budget, else isochronous where that is possible]",
+    ),
 ]
 ConfidenceOption = Annotated[float, number_option(help="The probability that an error is at most what is printed.")]
 
@@ -144,6 +172,60 @@ class Task:
         return value
 
 
+@dataclass(frozen=True)
+class Adders:
+    """The options that say who adds noise, by the same names."""
+
+    place: str
+    clients: int | None
+    survivors: int | None
+    corrupt: int | None
+    aggregators: int
+    honest: int
+
+    def plan(self, report: Task, budget: Budget, unit: Unit, isochronous: bool | None) -> Plan:
+        """The plan of the least noise.
+
+        Raises:
+            CommandError: an option is missing, or two contradict each other.
+            LocalProtocolError: a value is out of range, or no such noise keeps to the budget.
+        """
+        where, sensitivity = choose_place(self.place), report.sensitivity()
+        entries = report.entries(matters=not isinstance(budget, PureDp))
+        if where is Place.CENTRAL:
+            return Plan.central(budget, sensitivity, entries, unit=unit, isochronous=isochronous)
+        if where is Place.AGGREGATORS:
+            return Plan.aggregators(
+                budget,
+                sensitivity,
+                entries,
+                count=self.aggregators,
+                honest=self.honest,
+                unit=unit,
+                isochronous=isochronous,
+            )
+        if self.clients is None:
+            raise CommandError(f"--place {where.value} needs --clients, which is missing")
+        if where is Place.LOCAL:
+            return Plan.local(budget, sensitivity, entries, clients=self.clients, unit=unit, isochronous=isochronous)
+        survivors, corrupt = self.of_cohort(self.clients)
+        return Plan.distributed(
+            budget,
+            sensitivity,
+            entries,
+            clients=self.clients,
+            survivors=survivors,
+            corrupt=corrupt,
+            unit=unit,
+            isochronous=isochronous,
+        )
+
+    def of_cohort(self, clients: int) -> tuple[int, int]:
+        """How many clients are at least in a sum, and how many of them may be corrupt."""
+        survivors = default_survivors(clients) if self.survivors is None else self.survivors
+        return survivors, max_corrupt(clients) if self.corrupt is None else self.corrupt
+
+
 def calibrate(
     epsilon: EpsilonOption = None,
     delta: DeltaOption = None,
@@ -158,28 +240,14 @@ def calibrate(
     l2_squared: L2Option = None,
     neighbours: NeighboursOption = Neighbours.REPLACE_ONE.value,
     place: PlaceOption = Place.AGGREGATORS.value,
-    clients: Annotated[int | None, integer_option(help="With local and distributed: how many clients.")] = None,
-    survivors: Annotated[
-        int | None, integer_option(help="With distributed: the fewest clients in a sum. [default: floor(2n/3) + 1]")
-    ] = None,
-    corrupt: Annotated[
-        int | None,
-        integer_option(
-            help="With distributed: clients that may add no noise, or tell what they add. [default: below n/3]"
-        ),
-    ] = None,
-    aggregators: Annotated[int, integer_option(help="With aggregators: how many of them.")] = 2,
-    honest: Annotated[int, integer_option(help="With aggregators: how many are assumed to be honest.")] = 1,
+    clients: ClientsOption = None,
+    survivors: SurvivorsOption = None,
+    corrupt: CorruptOption = None,
+    aggregators: AggregatorsOption = 2,
+    honest: HonestOption = 1,
     reports_per_client: ReportsPerClientOption = 1,
     span: SpanOption = "",
-    isochronous: Annotated[
-        bool | None,
-        typer.Option(
-            "--isochronous/--exact",
-            help="Samples whose time does not depend on them but whose law is not quite exact, or exact samples."
-            " [default: exact for a pure budget, else isochronous where that is possible]",
-        ),
-    ] = None,
+    isochronous: IsochronousOption = None,
     count: Annotated[int | None, integer_option(help="A bucket's true count, for a relative error.")] = None,
     confidence: ConfidenceOption = 0.95,
     json: JsonOption = False,
@@ -194,32 +262,9 @@ def calibrate(
           --place distributed --clients 1000
     """
     report = Task(task, length, max_measurement, min_measurement, max_weight, norm_squared, l1, l2_squared, neighbours)
-    sensitivity, budget = report.sensitivity(), choose_budget(epsilon, delta, rho)
-    where, unit = choose_place(place), Unit(reports_per_client, span)
-    entries = report.entries(matters=not isinstance(budget, PureDp))
-    if where is Place.CENTRAL:
-        plan = Plan.central(budget, sensitivity, entries, unit=unit, isochronous=isochronous)
-    elif where is Place.AGGREGATORS:
-        plan = Plan.aggregators(
-            budget, sensitivity, entries, count=aggregators, honest=honest, unit=unit, isochronous=isochronous
-        )
-    else:
-        if clients is None:
-            raise CommandError(f"--place {where.value} needs --clients, which is missing")
-        if where is Place.LOCAL:
-            plan = Plan.local(budget, sensitivity, entries, clients=clients, unit=unit, isochronous=isochronous)
-        else:
-            plan = Plan.distributed(
-                budget,
-                sensitivity,
-                entries,
-                clients=clients,
-                survivors=default_survivors(clients) if survivors is None else survivors,
-                corrupt=max_corrupt(clients) if corrupt is None else corrupt,
-                unit=unit,
-                isochronous=isochronous,
-            )
-    show_plan(plan, confidence, count, json)
+    adders = Adders(place, clients, survivors, corrupt, aggregators, honest)
+    plan = adders.plan(report, choose_budget(epsilon, delta, rho), Unit(reports_per_client, span), isochronous)
+    show_plan(plan, confidence, count, json, cohort=adders.of_cohort(plan.parties))
 
 
 def default_survivors(n: int) -> int:
@@ -319,13 +364,8 @@ def sweep(
         return
     choices = table(COLUMNS[0], *COLUMNS[1:])
     for row in rows:
-        choices.add_row(*row.cells()[:-1], f"{row.relative:.2%}")
+        choices.add_row(*row.cells()[:-1], _share_text(row.relative))
     show(choices, f"error: with a confidence of {confidence:g}")
-
-
-app.command("calibrate", short_help="The least noise for a budget.")(calibrate)
-app.command("tradeoff", short_help="Accuracy for every choice, as table, CSV and plot.")(sweep)
-app.command("epsilon-for", short_help="The epsilon for an accuracy.")(find_epsilon)
 
 
 def choose(option: str, known: Any, text: str) -> str:
@@ -383,14 +423,17 @@ def whole(option: str, text: str) -> int:
     return int(number)
 
 
-def show_plan(plan: Plan, confidence: float, count: int | None, json: bool) -> None:
-    """Print a plan, its assumptions and its error.
+def show_plan(
+    plan: Plan, confidence: float, count: int | None, json: bool, *, cohort: tuple[int, int] | None = None
+) -> None:
+    """Print a plan, its assumptions and its error, and warn of a budget that hides little.
 
     Args:
         plan: to print.
         confidence: of the error.
         count: a bucket's true count, for a relative error.
         json: print JSON instead of text.
+        cohort: of distributed noise: how many clients are at least in a sum, and how many of them may be corrupt.
 
     Raises:
         LocalProtocolError: no sampler can draw the noise, or the confidence is out of range.
@@ -398,14 +441,24 @@ def show_plan(plan: Plan, confidence: float, count: int | None, json: bool) -> N
     require(count is None or count >= 1, f"--count must be at least 1, got {count}")
     plan.noise_for(plan.place.party)
     error = plan.error(confidence, count)
+    for reason in _doubts(plan, count):
+        warn(reason)
     pairs = plan.report()
-    pairs.append(("deviation", f"{plan.variance() ** 0.5:.4g} of each entry of the result"))
-    relative = "" if error.relative is None else f", {error.relative:.2%} of {count:,}"
-    pairs.append(("error", f"at most {error.absolute:,}{relative}, with a confidence of {confidence:g}"))
-    if not isinstance(plan.budget, ZCdp):
-        chance = posterior(plan.budget, EVEN)
+    sizes = {} if cohort is None or plan.place is not Place.DISTRIBUTED else dict(zip(COHORT, cohort, strict=True))
+    if sizes:
+        survivors, corrupt = sizes.values()
         pairs.append(
-            ("worst case", f"someone who is undecided between two values of {plan.unit} guesses right in {chance:.1%}")
+            (
+                "cohort",
+                f"{plan.parties:,} clients, {survivors:,} or more in a sum (t), {corrupt:,} may be corrupt (n_C)",
+            )
+        )
+    pairs.append(("deviation", f"{plan.variance() ** 0.5:.4g} of each entry of the result"))
+    pairs.append(("error", _error_text(error, count)))
+    if not isinstance(plan.budget, ZCdp):
+        chance = _chance_text(posterior(plan.budget, EVEN))
+        pairs.append(
+            ("worst case", f"someone who is undecided between two values of {plan.unit} guesses right in {chance}")
         )
     if not json:
         show_pairs(pairs)
@@ -413,11 +466,51 @@ def show_plan(plan: Plan, confidence: float, count: int | None, json: bool) -> N
     show_json(
         {
             **describe_plan(plan),
+            **sizes,
             "over_noise": float(plan.over_noise()),
             "deviation": plan.variance() ** 0.5,
             "error": {"confidence": confidence, "absolute": error.absolute, "relative": error.relative},
         }
     )
+
+
+def _doubts(plan: Plan, count: int | None) -> list[str]:
+    """Why a budget hides little, whatever the noise.
+
+    Args:
+        plan: with the budget.
+        count: people that there are at least, where the plan does not know how many.
+    """
+    if isinstance(plan.budget, ZCdp):
+        return []
+    epsilon, doubts = plan.budget.epsilon, []
+    if epsilon > DOUBTFUL_EPSILON:
+        doubts.append(
+            f"epsilon = {text(epsilon)} hides next to nothing: a result may become e^{text(epsilon)} times as likely by"
+            f" one report; values above {DOUBTFUL_EPSILON} are hardly ever meant"
+        )
+    people = plan.parties if plan.place in (Place.LOCAL, Place.DISTRIBUTED) else count
+    if isinstance(plan.budget, ApproxDp) and people is not None and plan.budget.delta * people > 1:
+        doubts.append(
+            f"delta = {text(plan.budget.delta)} is above 1/n, with n = {people:,}: it allows publishing somebody's data"
+            " outright; choose it far below 1/n"
+        )
+    return doubts
+
+
+def _error_text(error: Error, count: int | None) -> str:
+    if error.absolute == 0:
+        return f"none, with a confidence of {error.confidence:g}: so little noise hides next to nothing"
+    relative = "" if error.relative is None else f", {_share_text(error.relative)} of {count:,}"
+    return f"at most {error.absolute:,}{relative}, with a confidence of {error.confidence:g}"
+
+
+def _share_text(share: float) -> str:
+    return f"{share:.2%}" if share >= 0.0001 else "less than 0.01%"
+
+
+def _chance_text(chance: float) -> str:
+    return f"{chance:.1%}" if chance < 0.9995 else "more than 99.9%"
 
 
 def describe_plan(plan: Plan) -> dict[str, Any]:

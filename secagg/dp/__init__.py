@@ -1,6 +1,7 @@
 """Differential privacy: budgets, exact discrete noise, and the accuracy of each choice."""
 
 from .accuracy import Error, posterior
+from .audit import Audit, audit
 from .budget import ApproxDp, Budget, Guarantee, PureDp, RenyiDp, ZCdp
 from .calibrate import calibrate, classic_gaussian, discrete_gaussian, discrete_laplace
 from .conversion import zcdp_delta, zcdp_epsilon
@@ -17,6 +18,7 @@ from .tradeoff import Row, epsilon_for, plan_at, plot, tradeoff, write_csv
 __all__ = [
     "REPORT",
     "ApproxDp",
+    "Audit",
     "Budget",
     "BudgetExceeded",
     "DiscreteGaussian",
@@ -39,6 +41,7 @@ __all__ = [
     "Skellam",
     "Unit",
     "ZCdp",
+    "audit",
     "calibrate",
     "classic_gaussian",
     "discrete_gaussian",

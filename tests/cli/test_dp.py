@@ -1,7 +1,9 @@
 """`secagg dp`, as a user meets it."""
 
 import csv
+import json
 import math
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -81,6 +83,52 @@ def test_every_place() -> None:
     assert run_json(*options, "--place", "distributed", "--clients", "50", "--survivors", "50", "--corrupt", "0")[
         "over_noise"
     ] == 1  # fmt: skip
+
+
+def test_calibrate_states_the_cohort_that_it_assumes() -> None:
+    options = ("--epsilon", "1", *HISTOGRAM, "--place", "distributed", "--clients", "100")
+    assert "100 clients, 67 or more in a sum (t), 33 may be corrupt (n_C)" in run("calibrate", *options)
+    others = ("--survivors", "80", "--corrupt", "10")
+    assert "100 clients, 80 or more in a sum (t), 10 may be corrupt (n_C)" in run("calibrate", *options, *others)
+    report = run_json("calibrate", *options)
+    assert (report["survivors"], report["corrupt"]) == (67, 33)
+    assert "survivors" not in run_json("calibrate", "--epsilon", "1", *HISTOGRAM)
+    assert "(n_C)" not in run("calibrate", "--epsilon", "1", *HISTOGRAM)
+
+
+CLIENTS = ("--place", "distributed", "--clients", "100")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--epsilon", "10"), []),
+        (("--epsilon", "10.5"), ["epsilon = 10.5 hides next to nothing"]),
+        (("--epsilon", "1", "--delta", "0.01", *CLIENTS), []),
+        (("--epsilon", "1", "--delta", "0.0101", *CLIENTS), ["delta = 0.0101 is above 1/n, with n = 100"]),
+        (("--epsilon", "1", "--delta", "0.0101"), []),
+        (("--epsilon", "1", "--delta", "0.0101", "--count", "100"), ["delta = 0.0101 is above 1/n, with n = 100"]),
+        (("--epsilon", "11", "--delta", "0.1", *CLIENTS), ["epsilon = 11", "delta = 0.1"]),
+        (("--rho", "100"), []),
+    ],
+)
+def test_calibrate_warns_of_budgets_that_hide_little(options: tuple[str, ...], says: list[str]) -> None:
+    code, out, err = outcome("calibrate", *options, *HISTOGRAM, "--length", "4", "--json")
+    assert code == 0
+    assert json.loads(out)["place"]
+    lines = err.splitlines()
+    assert len(lines) == len(says)
+    assert all(line.startswith(f"warning: {part}") for line, part in zip(lines, says, strict=True))
+
+
+def test_calibrate_never_says_that_nothing_is_wrong_or_that_everything_is_known() -> None:
+    _, out, _ = outcome("calibrate", "--epsilon", "30", *HISTOGRAM, "--count", "100")
+    assert "none, with a confidence of 0.95: so little noise hides next to nothing" in out
+    assert "guesses right in more than 99.9%" in out
+    for epsilon in ("5", "7", "8", "10", "20"):
+        _, out, _ = outcome("calibrate", "--epsilon", epsilon, *HISTOGRAM, "--count", "10000000")
+        assert not re.search(r"100\.0 ?%|at most 0[, ]|0\.00%", out)
+    assert "less than 0.01% of 10,000,000" in run("calibrate", "--epsilon", "1", *HISTOGRAM, "--count", "10000000")
 
 
 def test_zcdp_budgets_and_add_remove() -> None:

@@ -16,6 +16,7 @@ _PLAN = ("tests/dp/test_plan.py",)
 _SKELLAM = ("tests/dp/test_skellam.py",)
 _POLYA = ("tests/dp/test_polya.py",)
 _SECRETS = ("tests/attacks/test_noise_secrets.py",)
+_AUDIT = ("tests/dp/test_audit.py",)
 _COMMAND = ("tests/cli/test_dp.py",)
 
 MUTANTS = (
@@ -218,14 +219,6 @@ MUTANTS = (
     ),
     # The exact delta of noise that many add.
     Mutant(
-        "skellam-outcomes-left-out-tell-nothing",
-        "secagg.dp.skellam:scalar_delta",
-        "2 * law.rest + sum((max(0, excess) for excess in excesses))",
-        "sum((max(0, excess) for excess in excesses))",
-        "Outcomes beyond the table count as if they were impossible.",
-        _SKELLAM,
-    ),
-    Mutant(
         "skellam-shifted-from-above",
         "secagg.dp.skellam:scalar_delta",
         "law.low(y + difference)",
@@ -247,22 +240,6 @@ MUTANTS = (
         "exp_lower(epsilon)",
         "exp_upper(epsilon + Fraction(1, 10**9))",
         "More is subtracted from delta than e**epsilon times the shifted noise.",
-        _SKELLAM,
-    ),
-    Mutant(
-        "histogram-outcomes-left-out-tell-nothing",
-        "secagg.dp.skellam:histogram_delta",
-        "2 * law.rest * high_tails[0]",
-        "0",
-        "Outcomes of one entry beyond the table count as if they were impossible.",
-        _SKELLAM,
-    ),
-    Mutant(
-        "histogram-of-open-signs-left-out",
-        "secagg.dp.skellam:histogram_delta",
-        "max(0, p * law.high(surely) - shifted * law.low(surely + 1))",
-        "0",
-        "Outcomes that may add to delta are taken for those that do not.",
         _SKELLAM,
     ),
     Mutant(
@@ -402,6 +379,55 @@ MUTANTS = (
         "True",
         "The party of a plan adds no noise.",
         _NOISE,
+    ),
+    # The audit.
+    Mutant(
+        "audit-takes-shares-for-chances",
+        "secagg.dp.audit:_Bounds.lower",
+        "return low",
+        "return hits / self.runs",
+        "The share of hits is taken for the chance: every second sound plan fails.",
+        _AUDIT,
+    ),
+    Mutant(
+        "audit-counts-one-bound",
+        "secagg.dp.audit:audit",
+        "failure / (2 * sum((len(thresholds) for thresholds, _, _ in directions)))",
+        "failure",
+        "Of all bounds that are tried, each may fail as often as all together.",
+        _AUDIT,
+    ),
+    Mutant(
+        "audit-without-delta",
+        "secagg.dp.audit:_epsilon",
+        "math.log((p - delta) / q)",
+        "math.log(p / q)",
+        "What delta allows is held against a plan.",
+        _AUDIT,
+    ),
+    Mutant(
+        "audit-in-one-direction",
+        "secagg.dp.audit:audit",
+        "(_thresholds(-chosen[1], -chosen[0]), -counted[1], -counted[0])",
+        "(_thresholds(chosen[0], chosen[1]), counted[0], counted[1])",
+        "Noise that tells only the second input apart passes.",
+        _AUDIT,
+    ),
+    Mutant(
+        "audit-of-all-parties",
+        "secagg.dp.audit:_Mechanism._released",
+        "range(self.honest)",
+        "range(self.plan.parties)",
+        "The noise of parties that may add none is counted on.",
+        _AUDIT,
+    ),
+    Mutant(
+        "audit-with-one-secret",
+        "secagg.dp.audit:_Mechanism._released",
+        "noise.add_to(share, _MODULUS, rand=self.rand)",
+        "noise.add_to(share, _MODULUS, rand=bytes)",
+        "Every audit sees the same noise.",
+        _AUDIT,
     ),
     # Seeds.
     Mutant(
@@ -572,6 +598,22 @@ MUTANTS = (
         "epsilon_for(percent('--relative-error', relative_error), count, plan_for, confidence=confidence)",
         "epsilon_for(percent('--relative-error', relative_error), count, plan_for)",
         "`epsilon-for --confidence` finds the epsilon at 95 %.",
+        _COMMAND,
+    ),
+    Mutant(
+        "command-warns-of-no-epsilon",
+        "secagg.cli.dp:_doubts",
+        "epsilon > DOUBTFUL_EPSILON",
+        "False",
+        "`calibrate` takes an epsilon of 30 without a word.",
+        _COMMAND,
+    ),
+    Mutant(
+        "command-warns-of-no-delta",
+        "secagg.cli.dp:_doubts",
+        "plan.budget.delta * people > 1",
+        "plan.budget.delta > 1",
+        "`calibrate` takes a delta that allows publishing somebody's data.",
         _COMMAND,
     ),
     # Laplace noise in parts.

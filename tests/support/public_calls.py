@@ -416,6 +416,8 @@ call("dp.polya.Polya", scale=Fraction(3, 100), parties=10)
 on(lambda: dp.Polya(Fraction(1), 10), "dp.polya.Polya.epsilon_of", honest=5, sensitivity=SENSITIVITY)
 call("dp.distributed.Skellam", variance=100)
 call("dp.distributed.Skellam", variance=Fraction(3, 100))
+for number in (1, Fraction(1, 3)):
+    on(lambda: dp.Skellam(Fraction(9)), "dp.distributed.Skellam.delta", epsilon=number, sensitivity=SENSITIVITY)
 on(lambda: dp.DiscreteGaussian(Fraction(100)), "dp.mechanisms.DiscreteGaussian.delta", epsilon=1, sensitivity=VECTOR)
 on(
     lambda: dp.DiscreteGaussian(Fraction(100)),
@@ -425,6 +427,17 @@ on(
 )
 call("dp.accuracy.Error", confidence=0.5, absolute=100, relative=0.5)
 call("dp.accuracy.posterior", budget=dp.PureDp(1), prior=Fraction(1, 3))
+call("dp.audit.Audit", runs=100, epsilon=0.5, delta=0.5, claimed=0.5, reach=0.5, failure=0.5)
+call(
+    "dp.audit.audit",
+    plan=dp.Plan.central(dp.PureDp(1), SENSITIVITY, 1),
+    x=[100, 1],
+    y=[0, 1],
+    honest=1,
+    runs=1000,
+    failure=0.5,
+    rand=rand,
+)
 call("dp.conversion.zcdp_delta", rho=1, epsilon=100)
 call("dp.conversion.zcdp_delta", rho=Fraction(1, 3), epsilon=Fraction(7, 3))
 call("dp.conversion.zcdp_epsilon", rho=1, delta=Fraction(1, 100))
