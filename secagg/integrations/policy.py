@@ -30,6 +30,7 @@ _NAMES = Kind(
 )
 _MODELS = ("active", "semi-honest")
 _THREATS = ("colluding", "server-only", "clients-only")
+_GRAPHS = ("complete", "sparse")
 _METRICS_MAX = 1_000
 
 
@@ -55,7 +56,8 @@ class ProtectionTable:
     roster: str | None = option(None, TEXT, "file of everyone's verification keys", "roster.txt")
     identity: str | None = option(None, TEXT, "file of this site's private key", "identity.pem")
     threat: str = option("colluding", one_of(_THREATS), "against whom updates are protected")
-    graph: str = option("complete", one_of(("complete",)), "who shares secrets with whom")
+    graph: str = option("complete", one_of(_GRAPHS), "who shares secrets with whom; with sparse, the complete one too")
+    degree: int | None = option(None, _USERS, "in a sparse graph, every node must have so many neighbours or more", 30)
     n_min: int | None = option(None, _USERS, "the fewest nodes that may be invited", 10)
     n_max: int | None = option(None, _USERS, "the most nodes that may be invited", 1000)
     min_users: int | None = option(None, _USERS, "a sum must hold at least so many nodes' updates", 7)
@@ -204,6 +206,11 @@ def _policy(
 
 
 def _accepted(table: ProtectionTable, roster: Roster | None, noisy: bool) -> Policy:
+    complete = table.graph == "complete"
+    require(
+        complete == (table.degree is None),
+        'give [protection] degree, the fewest neighbours of a node, with graph = "sparse" and not without it',
+    )
     return Policy(
         model=Model[table.model.upper().replace("-", "_")],
         threat=Threat[table.threat.upper().replace("-", "_")],
@@ -215,7 +222,8 @@ def _accepted(table: ProtectionTable, roster: Roster | None, noisy: bool) -> Pol
         min_inputs=table.min_inputs,
         noise=noisy,
         roster=None if roster is None else roster.hash,
-        complete_graph=table.graph == "complete",
+        complete_graph=complete,
+        degree=table.degree,
     )
 
 

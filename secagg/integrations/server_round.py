@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from ..arguments import convert, octets, whole
 from ..errors import LocalProtocolError, RemoteProtocolError, require
 from ..protocol.deliveries import Stray
+from ..protocol.graph import COMPLETE, Graph
 from ..protocol.identity import Roster
 from ..protocol.messages import Round
 from ..protocol.params import Model, Params
@@ -50,10 +51,12 @@ class RoundSettings:
     Attributes:
         coding: how updates are encoded.
         roster: everyone's verification keys, for the active model; None for the semi-honest model.
-        threat: see `Params`, and so are n_corrupt, t and min_users.
+        threat: see `Params`, and so are n_corrupt, t, min_users, graph and min_joined.
         n_corrupt: None for the default of `Params`.
         t: None for the default of `Params`.
         min_users: None for the default of `Params`.
+        graph: the complete graph, or a sparse one for a thousand nodes and more; see `Params.sparse`.
+        min_joined: None for the default of `Params`.
         application: what sessions are for, as sites may ask for it.
     """
 
@@ -63,10 +66,12 @@ class RoundSettings:
     n_corrupt: int | None = None
     t: int | None = None
     min_users: int | None = None
+    graph: Graph = COMPLETE
+    min_joined: int | None = None
     application: bytes = b""
 
     def __post_init__(self) -> None:
-        convert(self, whole, "n_corrupt", "t", "min_users")
+        convert(self, whole, "n_corrupt", "t", "min_users", "min_joined")
         convert(self, octets, "application")
 
     def params(self, coding: RoundCoding, n: int, nonce: bytes | None = None) -> Params:
@@ -89,6 +94,8 @@ class RoundSettings:
             n_corrupt=self.n_corrupt,
             t=self.t,
             min_users=self.min_users,
+            graph=self.graph,
+            min_joined=self.min_joined,
         )
 
 

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 
 from ..arguments import convert, flag, octets, optional, whole
 from ..errors import ArgumentTypeError, LocalProtocolError, SecAggError, require
-from ..protocol.graph import COMPLETE
+from ..protocol.graph import Sparse
 from ..protocol.params import Model, Params
 from ..protocol.thresholds import Threat, default_corrupt
 from ..text import read_text
@@ -26,7 +26,7 @@ __all__ = ["Difference", "Policy", "PolicyRefusal"]
 _FILE_BYTES_MAX = 1 << 20
 _AT_LEAST = {"n_min": "n", "min_users": "min_users", "n_corrupt": "n_corrupt", "t": "t", "min_inputs": "min_inputs"}
 _AT_MOST = {"n_max": "n", "max_value": "max_value", "room": "room"}
-_NUMBERS = (*_AT_LEAST, *_AT_MOST, "m")
+_NUMBERS = (*_AT_LEAST, *_AT_MOST, "m", "degree")
 _HASH_BYTES = 32
 _SAY = "to accept less, give {} in {}"
 _WHERE = "a policy (--policy)"
@@ -106,6 +106,7 @@ class Policy:
             `Quantizer` or a `NoisySum` puts before it. An encoding that is given checks its own part.
         roster: the hash of the roster, 32 bytes; None for that of the roster that is given.
         complete_graph: whether everyone must share with everyone.
+        degree: where the graph may be sparse, everyone must have at least so many neighbours.
         allow_http: whether plain HTTP may lead to other machines than this one, in a network where nobody listens.
 
     Raises:
@@ -127,6 +128,7 @@ class Policy:
     context: bytes | None = None
     roster: bytes | None = None
     complete_graph: bool = True
+    degree: int | None = None
     allow_http: bool = False
 
     def __post_init__(self) -> None:
@@ -141,6 +143,10 @@ class Policy:
         for low, high in (("n_min", "n_max"), ("min_users", "n_max"), ("t", "n_max"), ("n_corrupt", "n_max")):
             least, most = getattr(self, low), getattr(self, high)
             require(least is None or most is None or least <= most, f"no session has {low} = {least}, {high} = {most}")
+        require(
+            self.degree is None or not self.complete_graph,
+            f"a policy with degree = {self.degree} accepts sparse graphs: it needs complete_graph = false",
+        )
         require(self.roster is None or len(self.roster) == _HASH_BYTES, "roster must be a hash of 32 bytes")
 
     @classmethod
@@ -265,8 +271,9 @@ class Policy:
         """What no field of Params says."""
         if self.roster is not None and roster_hash != self.roster:
             yield Difference("roster", _hash(roster_hash), _hash(self.roster))
-        if self.complete_graph and params.graph != COMPLETE:
-            yield Difference("graph", "sparse", "the complete graph")
+        if isinstance(params.graph, Sparse) and (self.complete_graph or params.graph.degree < (self.degree or 0)):
+            wanted = "the complete graph" if self.complete_graph else f"at least {self.degree} neighbours"
+            yield Difference("graph", f"sparse, with {params.graph.degree} neighbours", wanted)
         if self.noise is True and not noisy:
             yield Difference("noise", "left out", "noise on every input: contribute with a NoisySum")
         if self.noise is False and (noisy or params.room):

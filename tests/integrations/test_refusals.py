@@ -14,6 +14,7 @@ from secagg.integrations import Coding, Metric, NodeRefusal, ServerRound, Site, 
 from secagg.integrations.site import PRIVATE_REASON
 from secagg.integrations.wire import Invitation, RoundRequest, is_first, session_name
 from secagg.protocol.client import Client
+from secagg.protocol.graph import Sparse
 from secagg.protocol.messages import Round
 from secagg.protocol.params import Params
 from secagg.settings import ConfigError
@@ -94,6 +95,28 @@ def test_another_coding_is_refused_by_its_name(tmp_path: Path, coding: str, word
     nodes = with_other(tmp_path, coding=coding)
     assert words in only_first_leaves(nodes, settings()).reason
     assert nodes["node 1"].trained == 0
+
+
+@pytest.mark.parametrize(
+    ("accepts", "words"),
+    [
+        ("", "graph is sparse, with 4 neighbours, and this site wants the complete graph"),
+        ('graph = "sparse"\ndegree = 5', "graph is sparse, with 4 neighbours, and this site wants at least 5"),
+    ],
+    ids=["complete", "degree"],
+)
+def test_a_graph_that_a_site_does_not_accept_is_refused_before_training(
+    tmp_path: Path, accepts: str, words: str
+) -> None:
+    semi = 'model = "semi-honest"\n'
+    nodes = nodes_of(tmp_path, protection=f'{semi}graph = "sparse"\ndegree = 4')
+    nodes["node 1"].policy = write_policy(tmp_path / "other", protection=semi + accepts)
+    asked = settings(n_corrupt=1, graph=Sparse(4), min_users=5, min_joined=6)
+    round_ = ServerRound(asked, list(nodes), model(), task=b"", clock=lambda: NOW)
+    assert nodes["node 1"].handle(round_.requests["node 1"], model()) is None
+    assert words in nodes["node 1"].refusals[0].reason
+    assert nodes["node 1"].trained == 0
+    assert nodes["node 2"].handle(round_.requests["node 2"], model()) is not None
 
 
 def test_other_metrics_are_refused_by_their_name(tmp_path: Path) -> None:
@@ -546,7 +569,10 @@ def test_states_that_are_old_are_removed(tmp_path: Path) -> None:
         ("[coding]\nbits = 53\nmax_weight = 100", "max_weight * 2**bits must not exceed 2**53"),
         ('[protection]\nmodel = "honest"', "[protection] model must be one of active, semi-honest"),
         ('[protection]\nmodel = "active"', "the active model needs an identity and a roster"),
-        ('[protection]\nmodel = "semi-honest"\ngraph = "sparse"', "[protection] graph must be one of complete"),
+        ('[protection]\nmodel = "semi-honest"\ngraph = "ring"', "[protection] graph must be one of complete, sparse"),
+        ('[protection]\nmodel = "semi-honest"\ngraph = "sparse"', "give [protection] degree"),
+        ('[protection]\nmodel = "semi-honest"\ndegree = 30', "give [protection] degree"),
+        ('[protection]\nmodel = "semi-honest"\ndegree = -1', "[protection] degree must be a whole number"),
         ("[site]\nnonce_age = 0", "[site] nonce_age must be seconds"),
         ("[metrics]\nloss = 1.0", "[metrics] loss must be such as"),
         ("[metrics]\nloss = { mean = 1.0, count = 2 }", "[metrics] loss: a metric is a count or a mean"),

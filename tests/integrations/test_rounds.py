@@ -1,5 +1,6 @@
 """Whole rounds of the core: sites with policies in files, a fresh `Site` for every message."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from secagg.errors import Abort
 from secagg.integrations import Coding, Metric, RoundSettings, ServerRound, SitePolicy
 from secagg.integrations.wire import session_name
+from secagg.protocol.graph import Sparse
 from secagg.protocol.messages import Round
 
 from .rounds import (
@@ -26,7 +28,7 @@ from .rounds import (
     write_roster,
 )
 
-WEIGHTS = [3, 50, 100, 1, 20, 7]
+WEIGHTS = [3, 50, 100, 1, 20, 7, 11, 2, 90, 4, 60, 33]
 
 
 def nodes_of(tmp_path: Path, count: int = 6, **policy: str) -> dict[str, Node]:
@@ -38,11 +40,11 @@ def nodes_of(tmp_path: Path, count: int = 6, **policy: str) -> dict[str, Node]:
     }
 
 
-def active_nodes(tmp_path: Path, count: int = 6) -> tuple[dict[str, Node], RoundSettings]:
+def active_nodes(tmp_path: Path, count: int = 6, more: str = "") -> tuple[dict[str, Node], RoundSettings]:
     roster = write_roster(tmp_path / "keys", range(11, 11 + count))
     nodes = {}
     for u in range(1, count + 1):
-        policy = write_policy(tmp_path / f"{u}", protection=active(tmp_path / "keys", 10 + u))
+        policy = write_policy(tmp_path / f"{u}", protection=active(tmp_path / "keys", 10 + u, more))
         nodes[f"node {u}"] = Node(f"node {u}", policy, moved_by(changes(count)[u - 1], WEIGHTS[u - 1]))
     return nodes, settings(roster=roster)
 
@@ -76,7 +78,7 @@ def test_the_mean_is_that_of_all_nodes(tmp_path: Path, kind: str) -> None:
     nodes, asked = active_nodes(tmp_path) if kind == "active" else (nodes_of(tmp_path), settings())
     outcome, notes = play(asked, nodes, model())
     assert outcome.survivors == tuple(nodes)
-    assert outcome.weight == sum(WEIGHTS)
+    assert outcome.weight == sum(WEIGHTS[:6])
     assert not outcome.left
     assert "the mean is of 6 of 6 nodes" in notes[-1]
     check(outcome, nodes, model())
@@ -91,6 +93,21 @@ def test_a_node_that_is_gone_at_any_stage_is_survived(tmp_path: Path, kind: str,
     assert ("node 3" in outcome.survivors) == in_the_sum
     assert f"no answer in time ({stage})" in outcome.left["node 3"]
     assert any("node 3 is out" in note for note in notes)
+    check(outcome, nodes, model())
+
+
+@pytest.mark.parametrize("kind", ["semi-honest", "active"])
+def test_nodes_share_with_their_neighbours_in_a_sparse_graph(tmp_path: Path, kind: str) -> None:
+    more = 'graph = "sparse"\ndegree = 6\nn_corrupt = 1'
+    if kind == "active":
+        nodes, asked = active_nodes(tmp_path, 12, more)
+    else:
+        nodes, asked = nodes_of(tmp_path, 12, protection=f'model = "semi-honest"\n{more}'), settings()
+    asked = replace(asked, n_corrupt=1, graph=Sparse(6), min_joined=11)
+    gone = {"node 3", "node 8"} if kind == "semi-honest" else set()  # t of the active model leaves room for none
+    drops: Any = {Round.ADVERTISE_KEYS: gone & {"node 3"}, Round.MASKED_INPUT_COLLECTION: gone}
+    outcome, _ = play(asked, nodes, model(), drops=drops)
+    assert set(nodes) - set(outcome.survivors) == set(outcome.left) == gone
     check(outcome, nodes, model())
 
 

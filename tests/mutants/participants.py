@@ -109,6 +109,22 @@ MUTANTS = (
         _POLICY,
     ),
     Mutant(
+        "any-graph-is-complete",
+        "secagg.service.policy:Policy._others",
+        "self.complete_graph or params.graph.degree < (self.degree or 0)",
+        "params.graph.degree < (self.degree or 0)",
+        "A coordinator has inputs shared with a few neighbours where a site wants everybody.",
+        _POLICY,
+    ),
+    Mutant(
+        "any-degree-will-do",
+        "secagg.service.policy:Policy._others",
+        "self.complete_graph or params.graph.degree < (self.degree or 0)",
+        "self.complete_graph",
+        "A coordinator gives a site fewer neighbours than it wants.",
+        _POLICY,
+    ),
+    Mutant(
         "context-is-not-compared",
         "secagg.service.policy:Policy._different",
         "params.context != self.context",

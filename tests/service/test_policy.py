@@ -135,6 +135,22 @@ def test_a_sparse_graph_is_refused_unless_it_is_allowed() -> None:
     session = params(n=20, n_corrupt=6, graph=Sparse(8), t=8, min_joined=20, min_users=19)
     assert named(Policy(), session) == ["graph"]
     assert named(Policy(complete_graph=False), session) == []
+    assert named(Policy(), params(n=20, n_corrupt=6)) == []
+
+
+def test_a_sparse_graph_has_at_least_the_degree_that_a_site_wants() -> None:
+    session = params(n=20, n_corrupt=6, graph=Sparse(8), t=8, min_joined=20, min_users=19)
+    assert named(Policy(complete_graph=False, degree=8), session) == []
+    (difference,) = Policy(complete_graph=False, degree=9).differences(session)
+    assert str(difference) == "graph is sparse, with 8 neighbours, and this site wants at least 9 neighbours"
+    (difference,) = Policy().differences(session)
+    assert str(difference) == "graph is sparse, with 8 neighbours, and this site wants the complete graph"
+    assert named(Policy(complete_graph=False, degree=100), params(n=20, n_corrupt=6)) == []
+
+
+def test_a_degree_is_for_sites_that_accept_sparse_graphs() -> None:
+    with pytest.raises(LocalProtocolError, match="degree = 8 accepts sparse graphs: it needs complete_graph = false"):
+        Policy(degree=8)
 
 
 # Over any session and any policy.
@@ -264,7 +280,8 @@ room = 0
 noise = false
 context = "trial 7"
 roster = "{HASH.hex()}"
-complete_graph = true
+complete_graph = false
+degree = 30
 allow_http = false
 """
 
@@ -291,7 +308,8 @@ def test_a_file_has_every_key(tmp_path: Path) -> None:
         noise=False,
         context=b"trial 7",
         roster=HASH,
-        complete_graph=True,
+        complete_graph=False,
+        degree=30,
         allow_http=False,
     )
     assert Policy.read(written(tmp_path, "")) == Policy()

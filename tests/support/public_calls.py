@@ -957,6 +957,7 @@ call(
     context=b"context",
     roster=ONES,
     complete_graph=False,
+    degree=100,
     allow_http=False,
 )
 for _method in ("check", "differences"):
@@ -1020,6 +1021,7 @@ call(
     n_corrupt=100,
     t=100,
     min_users=100,
+    min_joined=100,
     application=b"context",
 )
 on(

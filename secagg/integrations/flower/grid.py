@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ...arguments import optional, real, whole
 from ...errors import LocalProtocolError, SecAggError, require
+from ...protocol.graph import COMPLETE, Graph
 from ...protocol.identity import Roster
 from ...protocol.thresholds import Threat
 from ..arrays import ModelForm, is_integer
@@ -54,10 +55,12 @@ class SecAggGrid(Grid):  # type: ignore[misc]  # of a package without types here
             that one's change.
         evaluation: by name, what nodes report of an evaluation, at least one mean; None to have evaluations in clear.
         roster: everyone's verification keys, for the active model; None for the semi-honest model.
-        threat: see `Params`, and so are n_corrupt, t and min_users.
+        threat: see `Params`, and so are n_corrupt, t, min_users, graph and min_joined.
         n_corrupt: None for the default of `Params`.
         t: None for the default of `Params`.
         min_users: None for the default of `Params`.
+        graph: the complete graph, or `Sparse(degree)` for a thousand nodes and more; see `Params.sparse`.
+        min_joined: None for the default of `Params`.
         application: what sessions are for, as sites may ask for it.
         goal: the first exchange ends as soon as so many nodes have trained; None to wait for all, or the timeout.
         weighted_by: the metric that weighs updates, under which the strategy gets the sum of weights.
@@ -87,6 +90,8 @@ class SecAggGrid(Grid):  # type: ignore[misc]  # of a package without types here
         n_corrupt: int | None = None,
         t: int | None = None,
         min_users: int | None = None,
+        graph: Graph = COMPLETE,
+        min_joined: int | None = None,
         application: bytes = b"",
         goal: int | None = None,
         weighted_by: str = "num-examples",
@@ -104,6 +109,8 @@ class SecAggGrid(Grid):  # type: ignore[misc]  # of a package without types here
             n_corrupt=n_corrupt,
             t=t,
             min_users=min_users,
+            graph=graph,
+            min_joined=min_joined,
             application=application,
         )
         self._settings = {MessageType.TRAIN: training}

@@ -6,6 +6,7 @@ from typing import Any
 from ...arguments import convert, flag, real, whole
 from ...dp import ApproxDp, ZCdp
 from ...errors import ArgumentTypeError, LocalProtocolError, require
+from ...protocol.graph import COMPLETE, Graph, Sparse
 from ...protocol.identity import Roster
 from ...protocol.thresholds import Threat
 from .. import Coding, Metric, Noise, RoundSettings
@@ -32,6 +33,8 @@ class Terms:
         min_users: how many sites a mean must hold at least.
         t: how many shares reveal a secret.
         n_corrupt: how many corrupt sites are tolerated.
+        degree: with how many others each site shares secrets, for a thousand sites and more; None for all of them.
+        min_joined: how many sites must join at least.
         application: what the rounds are for, as a site's policy may ask for it. Every round is bound to its job, too.
 
     Raises:
@@ -52,6 +55,8 @@ class Terms:
         min_users: int | None = None,
         t: int | None = None,
         n_corrupt: int | None = None,
+        degree: int | None = None,
+        min_joined: int | None = None,
         application: str = "",
     ) -> None:
         self.clip = clip
@@ -66,9 +71,11 @@ class Terms:
         self.min_users = min_users
         self.t = t
         self.n_corrupt = n_corrupt
+        self.degree = degree
+        self.min_joined = min_joined
         self.application = application
         convert(self, real, "clip")
-        convert(self, whole, "bits", "max_weight", "min_users", "t", "n_corrupt")
+        convert(self, whole, "bits", "max_weight", "min_users", "t", "n_corrupt", "degree", "min_joined")
         convert(self, flag, "stochastic")
         _require_kind(application, str, "application")
         require(application.isprintable(), "application must be printable text")
@@ -78,6 +85,7 @@ class Terms:
         _require_kind(roster, str | None, "roster")
         self.coding()
         self._threat()
+        self._graph()
 
     def coding(self) -> Coding:
         """How updates become vectors."""
@@ -106,8 +114,13 @@ class Terms:
             min_users=self.min_users,
             t=self.t,
             n_corrupt=self.n_corrupt,
+            graph=self._graph(),
+            min_joined=self.min_joined,
             application=self.application.encode(),
         )
+
+    def _graph(self) -> Graph:
+        return COMPLETE if self.degree is None else Sparse(self.degree)
 
     def _threat(self) -> Threat:
         require(str(self.threat) in _THREATS, f"threat must be one of {', '.join(_THREATS)}, got {self.threat!r}")

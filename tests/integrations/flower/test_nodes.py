@@ -17,6 +17,7 @@ from secagg.dp import ApproxDp
 from secagg.errors import LocalProtocolError
 from secagg.integrations import Coding, Noise, SitePolicy, Update
 from secagg.integrations.flower import secagg_mod
+from secagg.protocol.graph import Sparse
 
 from ..rounds import active, changes, model, moved_by, write_policy, write_roster
 from ..test_rounds import check
@@ -168,6 +169,28 @@ def test_the_runs_configuration_names_no_policy(tmp_path: Path) -> None:
     (reply,) = train(grid)
     assert reply.has_error()
     assert [node.trained for node in nodes.values()] == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["semi-honest", "active"])
+def test_nodes_that_accept_a_sparse_graph_share_with_their_neighbours(tmp_path: Path, kind: str) -> None:
+    more = 'graph = "sparse"\ndegree = 4\nn_corrupt = 0'
+    semi = 'model = "semi-honest"\n'
+    nodes, others = nodes_of(tmp_path, kind, **({} if kind == "active" else {"protection": semi + more}))
+    if kind == "active":
+        for u, node in enumerate(IDS):
+            path = write_policy(tmp_path / f"{u}", coding=CODING, protection=active(tmp_path / "keys", u + 1, more))
+            nodes[node].config = config(path)
+    grid = LocalGrid(nodes).secure(PLAIN, n_corrupt=0, graph=Sparse(4), min_joined=6, **others)
+    check_reply(train(grid), grid)
+    assert grid.last.survivors == tuple(IDS)
+
+
+def test_a_node_refuses_a_sparse_graph_unless_its_policy_says_otherwise(tmp_path: Path) -> None:
+    nodes, _ = nodes_of(tmp_path)
+    grid = LocalGrid(nodes).secure(PLAIN, graph=Sparse(4), n_corrupt=1, min_joined=6, min_users=5)
+    (reply,) = train(grid)
+    assert reply.has_error()
+    assert [node.trained for node in nodes.values()] == [0] * 6
 
 
 def test_a_reason_of_a_node_reaches_the_servers_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

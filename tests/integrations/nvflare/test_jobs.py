@@ -21,6 +21,7 @@ from nvflare.fuel.utils.class_utils import instantiate_class
 from secagg.dp import ApproxDp, ZCdp
 from secagg.errors import LocalProtocolError
 from secagg.integrations.nvflare import SecAggController, SecAggFedAvg, SecAggFedAvgRecipe, Terms, secure
+from secagg.protocol.graph import COMPLETE, Sparse
 
 from .federation import Federation, fedavg
 from .test_rounds import TERMS, model, site, weighted_mean
@@ -102,6 +103,9 @@ def test_controller_refuses(options: dict[str, Any], message: str) -> None:
         ({"clip": 1.0, "roster": 5}, "roster must be of type str"),
         ({"clip": 1.0, "application": b"xray"}, "application must be of type str"),
         ({"clip": 1.0, "application": "\ud800"}, "application must be printable"),
+        ({"clip": 1.0, "degree": 3}, "degree must be an even number"),
+        ({"clip": 1.0, "degree": "30"}, "degree must be"),
+        ({"clip": 1.0, "min_joined": 2.5}, "min_joined must be"),
     ],
 )
 def test_terms_refuse(terms: dict[str, Any], message: str) -> None:
@@ -118,6 +122,12 @@ def test_numbers_are_plain_in_a_jobs_configuration(tmp_path: Path, number: Any) 
     (workflow,) = read(app / "config" / "config_fed_server.json")["workflows"]
     assert workflow["args"]["terms"]["args"] == {"clip": 0.5, "max_weight": 3, "min_users": 3}
     assert (workflow["args"]["goal"], workflow["args"]["exchange_timeout"]) == (3, 3.0)
+
+
+def test_a_degree_asks_for_a_sparse_graph() -> None:
+    asked = Terms(clip=1.0, degree=30, min_joined=900).settings()
+    assert (asked.graph, asked.min_joined) == (Sparse(30), 900)
+    assert Terms(clip=1.0).settings().graph == COMPLETE
 
 
 def test_budgets_are_what_they_look_like_in_decimals() -> None:
