@@ -16,7 +16,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from secagg import Params, Round
+from secagg import Params, Round, Sparse
 from secagg.http.bounds import Bounds
 from secagg.http.page.attempts import FORGET_SECONDS, FREE, PAUSE_MAX, Attempts
 from secagg.http.page.resources import STREAMS_MAX
@@ -436,3 +436,12 @@ def test_thresholds_times_and_rounds_of_a_session_that_begins() -> None:
         "AdvertiseKeys", "ShareKeys", "MaskedInputCollection", "Unmasking",
     ]  # fmt: skip
     assert {each["users"] for each in shown["rounds"]} == {None}
+    assert shown["neighbourhood"] is None
+
+
+def test_numbers_of_a_neighbourhood_stand_beside_those_over_all() -> None:
+    params = Params(n=12, m=3, modulus=1 << 16, n_corrupt=1, t=5, min_users=10, graph=Sparse(6))
+    session = Session(SessionSetup("one", params, None, None, Deadlines(), 1000.0), 1000.0)
+    shown: dict[str, Any] = view(session.setup, session.describe())
+    assert (shown["t"], shown["neighbourhood"]) == (5, {"degree": 6, "holders": 7, "min_holders": 5})
+    assert (shown["n"], shown["min_users"], shown["minimum"]) == (12, 10, params.min_joined)

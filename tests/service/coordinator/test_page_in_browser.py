@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from secagg import Round
+from secagg import Params, Round, Sparse
+from secagg.http.base64url import base64url
 from secagg.service.resources import abort_path
 
 from ...support.browser import SCROLLS, Open, View, browser
@@ -119,6 +120,16 @@ def test_who_is_gone_is_shown_with_what_may_still_drop(open_page: Open, here: Ke
     described = here.status(table.session)
     for name, key in (("may_drop", "may_drop"), ("minimum", "minimum"), ("t", "threshold"), ("n", "n")):
         assert card.locator(f"[data-is={name}]").text_content() == str(described[key])
+    assert card.locator(".sparse:visible").count() == 0
+    assert faults == []
+
+
+def test_a_sparse_graph_has_numbers_of_its_own(open_page: Open, here: Kept) -> None:
+    page, faults = signed_in(open_page, here)
+    params = Params(n=12, m=3, modulus=1 << 16, n_corrupt=1, t=5, min_users=10, graph=Sparse(6))
+    card = card_of(page, here.create(params=base64url(params.encode()))["session"])
+    for name, number in (("t", 5), ("degree", 6), ("holders", 7), ("min_holders", 5), ("n", 12), ("min_users", 10)):
+        card.locator(f"[data-is={name}]:visible:text-is('{number}')").wait_for()
     assert faults == []
 
 

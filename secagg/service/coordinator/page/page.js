@@ -74,6 +74,8 @@ function showRunning(card, s) {
     answered: s.closing ? `${answered} have answered; their answers are being worked on` : `${answered} of ${due} have answered`,
     minimum: s.minimum, may_drop: s.may_drop ?? "–", goal: s.goal ?? "all", received: bytes(s.received_bytes),
   });
+  for (const each of card.querySelectorAll(".sparse")) each.hidden = s.neighbourhood === null;
+  if (s.neighbourhood !== null) write(card, s.neighbourhood);
   const progress = card.querySelector("progress");
   progress.max = due || 1;
   progress.value = answered;

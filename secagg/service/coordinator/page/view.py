@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ....protocol.graph import Sparse
 from ....protocol.messages import Round, rounds_of
+from ....protocol.params import Params
 from ...setup import SessionSetup
 
 RANGES_MAX = 200
@@ -24,11 +26,23 @@ def view(setup: SessionSetup, described: dict[str, Any]) -> dict[str, Any]:
         "created": setup.created,
         "t": described["threshold"],
         "min_users": params.min_users,
+        "neighbourhood": neighbourhood(params),
         "goal": setup.deadlines.goal,
         "rounds": [_round(str(current), rounds) for current in rounds_of(params)],
         "users": {state: {"count": len(ids), "ids": ranges(ids)} for state, ids in users(described).items()},
         "survivors": None if survivors is None else len(survivors),
     }
+
+
+def neighbourhood(params: Params) -> dict[str, int] | None:
+    """What holds of the neighbours of one user; None in the complete graph, where everybody is one.
+
+    Args:
+        params: of the session.
+    """
+    if not isinstance(params.graph, Sparse):
+        return None
+    return {"degree": params.graph.degree, "holders": params.holders, "min_holders": params.min_holders}
 
 
 def users(described: dict[str, Any]) -> dict[str, list[int]]:
