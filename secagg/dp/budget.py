@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..errors import require
+from .conversion import renyi_line_delta, renyi_line_epsilon
 from .exact import Exact, fraction, text
 
 
@@ -105,6 +106,33 @@ class RenyiDp:
 
     def __str__(self) -> str:
         return f"({text(self.xi)} + {text(self.rho)} alpha)-RDP"
+
+    def delta(self, epsilon: Exact) -> Fraction:
+        """An upper bound on the delta for which this implies (epsilon, delta)-DP, the least over all orders.
+
+        Args:
+            epsilon: exact, positive.
+
+        Raises:
+            LocalProtocolError: epsilon is not positive.
+        """
+        return renyi_line_delta(self.xi, self.rho, positive(epsilon, "epsilon"))
+
+    def epsilon(self, delta: Exact) -> Fraction:
+        """An upper bound on the epsilon for which this implies (epsilon, delta)-DP, the least over all orders.
+
+        Args:
+            delta: exact, above 0 and below 1.
+
+        Returns:
+            The bound, at least 0.
+
+        Raises:
+            LocalProtocolError: delta is out of range.
+        """
+        number = fraction(delta, "delta")
+        require(0 < number < 1, f"delta must be above 0 and below 1, got {text(number)}")
+        return renyi_line_epsilon(self.xi, self.rho, number)
 
 
 Budget = PureDp | ZCdp | ApproxDp

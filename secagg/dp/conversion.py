@@ -82,6 +82,22 @@ def renyi_line_delta(xi: Fraction, rho: Fraction, epsilon: Fraction) -> Fraction
     return min(renyi_delta(xi + rho * alpha, Fraction(alpha), epsilon) for alpha in (below, below + 1))
 
 
+def renyi_line_epsilon(xi: Fraction, rho: Fraction, delta: Fraction) -> Fraction:
+    """An upper bound on epsilon from D_alpha <= xi + rho * alpha at integers alpha >= 2, the least over all of them; at
+    least 0."""
+    slope, log = float(rho), _log(delta)
+
+    def cost(alpha: int) -> float:
+        return slope * alpha + math.log1p(-1 / alpha) - (log + math.log(alpha)) / (alpha - 1)
+
+    # The cost falls up to the best order, and rises from there on.
+    low, high = 1, 4 + int(min(_ALPHA_MAX, 2 * math.sqrt(1 + (1 - log) / slope)))
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if cost(middle + 1) < cost(middle) else (low, middle)
+    return renyi_epsilon(xi + rho * high, Fraction(high), delta)
+
+
 def cheapest_epsilons(
     xi: Fraction, rho: Fraction, total_variation: Fraction, spent: Fraction, *, integers: bool = False
 ) -> list[Fraction]:

@@ -22,6 +22,7 @@ from .budget import ApproxDp, Budget, PureDp, RenyiDp, ZCdp, positive
 from .calibrate import PARAMETER_BITS, budget_rho, calibrate, discrete_laplace, smallest_sufficient
 from .conversion import renyi_line_delta, zcdp_delta
 from .exact import exp_upper, fraction, round_up, sqrt_upper
+from .known_noise import gaussian_guarantee, skellam_guarantee
 from .mechanisms import DiscreteGaussian, DiscreteLaplace
 from .polya import POLYA_SCALE_MAX, Polya
 from .sensitivity import Sensitivity
@@ -55,8 +56,9 @@ class Skellam:
         """
         l1, l2_squared, v = sensitivity.l1, sensitivity.l2_squared, self.variance
         if 3 * l2_squared + 6 * l1 > 6 * l1 * v:
-            return RenyiDp(3 * l1 / (2 * v), l2_squared / (2 * v))
-        return RenyiDp((6 * l1 - l2_squared) / (4 * v * v), l2_squared / (2 * v) + l2_squared / (2 * v * v))
+            return skellam_guarantee(3 * l1 / (2 * v), l2_squared / (2 * v), v, sensitivity)
+        slope = l2_squared / (2 * v) + l2_squared / (2 * v * v)
+        return skellam_guarantee((6 * l1 - l2_squared) / (4 * v * v), slope, v, sensitivity)
 
     def satisfies(self, budget: Budget, sensitivity: Sensitivity) -> bool:
         """Whether the noise keeps to the budget; False for budgets without a delta, as no bound is known."""
@@ -125,12 +127,13 @@ class GaussianSum:
         """
         variance, tau, d = self.parties * self.sigma_squared, self.tau, self.length
         if tau == 0:
-            return ZCdp(sensitivity.l2_squared / (2 * variance))
+            return gaussian_guarantee(sensitivity.l2_squared / (2 * variance), variance, sensitivity)
         squared = sensitivity.l2_squared / variance
         by_entry = squared + 2 * tau * d
         by_l1 = squared + 2 * tau * sensitivity.l1 * sqrt_upper(1 / variance) + tau * tau * d
         by_l2 = (sqrt_upper(squared) + tau * sqrt_upper(Fraction(d))) ** 2
-        return ZCdp(round_up(min(by_entry, by_l1, by_l2) / 2, 2 * PARAMETER_BITS))
+        rho = round_up(min(by_entry, by_l1, by_l2) / 2, 2 * PARAMETER_BITS)
+        return gaussian_guarantee(rho, variance, sensitivity, tau)
 
     def satisfies(self, budget: Budget, sensitivity: Sensitivity) -> bool:
         """Whether the noise keeps to the budget; False for pure budgets."""

@@ -6,144 +6,34 @@ protects nobody from the server.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from ..arguments import convert
 from ..durable import Contents, Document
 from ..errors import ArgumentTypeError, LocalProtocolError, SecAggError, require
 from .budget import ApproxDp, Budget, Guarantee, PureDp, RenyiDp, ZCdp
-from .conversion import cheapest_epsilons, pure_to_zcdp, renyi_line_delta, zcdp_delta
-from .exact import EXP_LIMIT, Exact, exp_upper, fraction, power_above
+from .composition import Spent, keeps_budget, least_epsilon, releases_allowed, rest, total_variation_of
+from .exact import Exact, fraction, power_above
+from .known_noise import COUNTS, DiscreteGaussianDp, GaussianDp, LaplaceDp, SkellamDp, plain
 
 ALLOWANCE = Fraction(1, 1 << 64)  # of total variation, under totals without a delta
+RELEASES_COUNTED = 1 << 16
 
 _LIMIT = 1 << 26  # bytes of a file: several 100,000 releases
 _NUMBER = re.compile(r"-?[0-9]{1,4000}(/[0-9]{1,4000})?")
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (PureDp, ZCdp, ApproxDp, RenyiDp)}
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (PureDp, ZCdp, ApproxDp, RenyiDp, LaplaceDp, DiscreteGaussianDp, GaussianDp, SkellamDp)
+}
 
 
 class BudgetExceeded(SecAggError):
     """A release would cost more than is left of the budget. Nothing was spent."""
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What one batch's release cost.
-
-    Attributes:
-        guarantee: of the law of the noise.
-        total_variation: a bound on the distance of the samples from their law, 0 .. 1.
-
-    Raises:
-        LocalProtocolError: the total variation is out of range. A negative one would give budget back.
-    """
-
-    guarantee: Guarantee
-    total_variation: Fraction = Fraction(0)
-
-    def __post_init__(self) -> None:
-        convert(self, fraction, "total_variation")
-        require(0 <= self.total_variation <= 1, f"total_variation must be 0 .. 1, got {self.total_variation}")
-
-
-def keeps_budget(total: Budget, releases: list[Spent], allowance: Fraction = Fraction(0)) -> bool:
-    """Whether releases keep to a budget together, where each may depend on the results of those before it.
-
-    Pure epsilons add up, and so do the rhos of zCDP and the lines that bound Renyi divergences (Bun and Steinke 2016,
-    Lemma 2.3; Mironov 2017, Proposition 1). Under an (epsilon, delta) budget, costs (epsilon, delta) add up, and the
-    other costs are composed by Renyi divergences, or added if all are pure and that costs less.
-
-    What is released may depend on earlier results. Under an (epsilon, delta) budget its cost must not: the order of the
-    Renyi divergences, and the (epsilon, delta) that is left for them, are chosen at the end. Sums of epsilons and sums
-    of rhos hold either way.
-
-    Args:
-        total: the budget.
-        releases: what each of them cost.
-        allowance: what the sum of their total variations may be under a pure or zCDP budget. The promise is then that
-            they are within it of releases that keep to the budget.
-    """
-    guarantees = [release.guarantee for release in releases]
-    total_variation = _total_variation(releases)
-    if isinstance(total, ApproxDp):
-        return _keeps_approx(total, guarantees, total_variation)
-    if total_variation > allowance:
-        return False
-    if isinstance(total, PureDp):
-        return all(isinstance(g, PureDp) for g in guarantees) and _pure(guarantees) <= total.epsilon
-    return all(isinstance(g, PureDp | ZCdp) for g in guarantees) and _rho(guarantees) <= total.rho
-
-
-def _total_variation(releases: Iterable[Spent]) -> Fraction:
-    """A bound on the distance of all releases together from those of their laws: the distances add up."""
-    return sum((release.total_variation for release in releases), Fraction(0))
-
-
-def _keeps_approx(total: ApproxDp, guarantees: list[Guarantee], total_variation: Fraction) -> bool:
-    """Whether the total pays for some epsilon', from 0 to the total's epsilon.
-
-    The laws then keep to (epsilon', delta'). The samples, at a total variation of eta from their laws, keep to
-    (epsilon', delta' + (1 + e**epsilon') eta), which implies the total.
-
-    The larger epsilon' is, the less delta' the laws need, and the more the samples need. The sum falls up to an
-    epsilon' that does not depend on the total, and is least there. So a larger total never refuses what a smaller one
-    pays.
-    """
-    # Costs (epsilon, delta) are subtracted from the total.
-    approximate = [g for g in guarantees if isinstance(g, ApproxDp)]
-    others = [g for g in guarantees if not isinstance(g, ApproxDp)]
-    spent = sum((g.epsilon for g in approximate), Fraction(0))
-    delta = total.delta - sum((g.delta for g in approximate), Fraction(0))
-
-    def paid(epsilon: Fraction, law_delta: Fraction) -> bool:
-        """Whether the total has this epsilon left for the others, and the delta for their laws and all samples."""
-        samples_delta = _samples_delta(spent + epsilon, total_variation)
-        return spent + epsilon <= total.epsilon and law_delta + samples_delta <= delta
-
-    # Pure costs add up, and need no delta for their laws.
-    if all(isinstance(g, PureDp) for g in others) and paid(_pure(others), Fraction(0)):
-        return True
-    if not others or spent > total.epsilon:
-        return False
-
-    # The others as one line of Renyi divergences, D_alpha <= xi + rho * alpha, converted at the epsilon that costs
-    # least.
-    xi, rho = sum((g.xi for g in others if isinstance(g, RenyiDp)), Fraction(0)), _rho(others)
-    integers = any(isinstance(g, RenyiDp) for g in others)
-    left = total.epsilon - spent
-    if total_variation:
-        cheapest = cheapest_epsilons(xi, rho, total_variation, spent, integers=integers)
-        epsilons = {min(left, max(Fraction(0), EXP_LIMIT - spent), epsilon) for epsilon in cheapest}
-    else:
-        epsilons = {left}
-    law_delta = partial(renyi_line_delta, xi, rho) if integers else partial(zcdp_delta, rho)
-    return any(paid(epsilon, law_delta(epsilon)) for epsilon in epsilons)
-
-
-def _samples_delta(epsilon: Fraction, total_variation: Fraction) -> Fraction:
-    """What samples at this total variation from their laws add to delta; 1, which no total has, where it is huge."""
-    if total_variation == 0:
-        return Fraction(0)
-    return (1 + exp_upper(epsilon)) * total_variation if epsilon <= EXP_LIMIT else Fraction(1)
-
-
-def _pure(guarantees: Sequence[Guarantee]) -> Fraction:
-    return sum((g.epsilon for g in guarantees if isinstance(g, PureDp)), Fraction(0))
-
-
-def _rho(guarantees: Sequence[Guarantee]) -> Fraction:
-    """The sum of the slopes of all bounds on Renyi divergences."""
-    slopes = (
-        pure_to_zcdp(g.epsilon) if isinstance(g, PureDp) else g.rho for g in guarantees if not isinstance(g, ApproxDp)
-    )
-    return sum(slopes, Fraction(0))
 
 
 class Ledger:
@@ -204,12 +94,53 @@ class Ledger:
         """
         return keeps_budget(self.total, [*self.spent.values(), Spent(guarantee, total_variation)], self.allowance)
 
+    def releases_left(
+        self, guarantee: Guarantee, *, total_variation: Fraction = Fraction(0), limit: int = RELEASES_COUNTED
+    ) -> int:
+        """How many more batches of this cost would keep to the total now.
+
+        Args:
+            guarantee: of each release, such as `Plan.guarantee`.
+            total_variation: of its samples from their law, such as `Plan.total_variation`.
+            limit: where to stop counting, from 1 on.
+
+        Raises:
+            LocalProtocolError: the limit is below 1.
+        """
+        cost = Spent(guarantee, total_variation)
+        return releases_allowed(self.total, self.spent.values(), cost, limit, self.allowance)
+
+    def left(self) -> PureDp | ZCdp | None:
+        """The largest release that would keep to the total now: a rho under a zCDP total, else a pure epsilon.
+
+        Under an (epsilon, delta) total it is found to within 1e-3 of it. It is for one more release: several smaller
+        ones may add up to more.
+
+        Returns:
+            What one more release may cost; None if nothing is left.
+        """
+        return rest(self.total, self.spent.values())
+
+    def epsilon(self, delta: Exact) -> Fraction:
+        """An epsilon for which all that was spent is (epsilon, delta)-DP together: the least that is known.
+
+        Args:
+            delta: exact, above 0 and below 1. It may be that of the total, or another one.
+
+        Returns:
+            The epsilon, 0 if nothing was spent.
+
+        Raises:
+            LocalProtocolError: delta is out of range, or too small for any epsilon.
+        """
+        return least_epsilon(self.spent.values(), delta)
+
     def spend(self, guarantee: Guarantee, batch_id: str, *, total_variation: Fraction = Fraction(0)) -> None:
         """Record the cost of a release before it is made. Once this returns, the cost is on disk.
 
-        For a batch that is recorded at this cost it does nothing, so it can be repeated after a crash. The same release
-        must follow then. Noise that is drawn anew makes another release, with its own cost and id, if any of the first
-        was sent.
+        For a batch that is recorded at this cost it does nothing, so it can be repeated after a crash; also where an
+        earlier version recorded it, which did not know laws of noise. The same release must follow then. Noise that is
+        drawn anew makes another release, with its own cost and id, if any of the first was sent.
 
         Args:
             guarantee: of the release, such as `Plan.guarantee`.
@@ -227,7 +158,8 @@ class Ledger:
         with self._turn() as turn:
             spent = turn.spent
             if batch_id in spent:
-                require(spent[batch_id] == release, f"batch {batch_id!r} is recorded at another cost: name a new batch")
+                known = spent[batch_id] in (release, Spent(plain(guarantee), total_variation))
+                require(known, f"batch {batch_id!r} is recorded at another cost: name a new batch")
                 return
             releases = [*spent.values(), release]
             if not keeps_budget(self.total, releases, self.allowance):
@@ -238,7 +170,7 @@ class Ledger:
 
     def _limit(self, releases: list[Spent]) -> str:
         """What these exceed, in words."""
-        if isinstance(self.total, ApproxDp) or _total_variation(releases) <= self.allowance:
+        if isinstance(self.total, ApproxDp) or total_variation_of(releases) <= self.allowance:
             return str(self.total)
         return f"the allowance of {power_above(self.allowance)} of total variation beside {self.total}"
 
@@ -301,7 +233,7 @@ def _encode(guarantee: Guarantee) -> dict[str, str]:
     return {"kind": type(guarantee).__name__, **{name: _text(value) for name, value in vars(guarantee).items()}}
 
 
-def _text(value: Fraction) -> str:
+def _text(value: Fraction | int) -> str:
     text = str(value) if max(value.numerator.bit_length(), value.denominator.bit_length()) <= 13_000 else ""
     require(_NUMBER.fullmatch(text) is not None, "a cost has too many digits for a ledger: round it up")
     return text
@@ -343,7 +275,16 @@ def _number(text: str) -> Fraction:
 
 
 def _decode_guarantee(entry: dict[str, str]) -> Any:
-    return _KINDS[entry["kind"]](**{name: _number(value) for name, value in entry.items() if name != "kind"})
+    return _KINDS[entry["kind"]](**{name: _value(name, text) for name, text in entry.items() if name != "kind"})
+
+
+def _value(name: str, text: str) -> Fraction | int:
+    number = _number(text)
+    if name not in COUNTS:
+        return number
+    if number.denominator != 1:
+        raise ValueError
+    return int(number)
 
 
 def _decode_spent(entry: dict[str, str]) -> Spent:

@@ -13,6 +13,7 @@ from .budget import Budget, PureDp, ZCdp, positive
 from .conversion import pure_to_zcdp, zcdp_delta
 from .exact import fraction
 from .gaussian import histogram_delta, scalar_delta
+from .known_noise import gaussian_guarantee, laplace_guarantee
 from .sensitivity import Sensitivity
 
 
@@ -37,7 +38,7 @@ class DiscreteLaplace:
 
     def guarantee(self, sensitivity: Sensitivity) -> PureDp:
         """epsilon = L1 / scale, the largest privacy loss of a vector."""
-        return PureDp(sensitivity.l1 / self.scale)
+        return laplace_guarantee(self.scale, sensitivity)
 
     def satisfies(self, budget: Budget, sensitivity: Sensitivity) -> bool:
         """Whether the mechanism keeps to the budget: proven, not estimated.
@@ -73,7 +74,8 @@ class DiscreteGaussian:
 
     def guarantee(self, sensitivity: Sensitivity) -> ZCdp:
         """rho = L2**2 / (2 sigma**2) (Theorem 14 of Canonne, Kamath and Steinke)."""
-        return ZCdp(sensitivity.l2_squared / (2 * self.sigma_squared))
+        rho = sensitivity.l2_squared / (2 * self.sigma_squared)
+        return gaussian_guarantee(rho, self.sigma_squared, sensitivity)
 
     def satisfies(self, budget: Budget, sensitivity: Sensitivity) -> bool:
         """Whether the mechanism keeps to the budget: proven, not estimated. It keeps to no pure budget.

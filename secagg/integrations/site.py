@@ -31,7 +31,6 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 from ..arguments import array as plain_array
 from ..arguments import flag, octets
 from ..dp import Ledger, Plan
-from ..dp.ledger import Spent, keeps_budget
 from ..durable import Document, make_folder
 from ..errors import ArgumentTypeError, LocalProtocolError, RemoteProtocolError, SecAggError, require
 from ..noisy import NoisyClient, NoisySum
@@ -393,20 +392,9 @@ def left_of(ledger: Ledger, plan: Plan) -> str:
         ledger: the node's.
         plan: of the noise.
     """
-    spent = list(ledger.spent.values())
-    release = Spent(plan.guarantee, plan.total_variation)
-
-    def pays(rounds: int) -> bool:
-        return keeps_budget(ledger.total, [*spent, *([release] * rounds)], ledger.allowance)
-
-    low, high = 0, 1
-    while high <= ROUNDS_COUNTED and pays(high):
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if pays(middle) else (low, middle)
-    more = f"more than {ROUNDS_COUNTED:,}" if low >= ROUNDS_COUNTED else f"{low:,}"
-    return f"of {ledger.total} {len(spent):,} releases are spent, and {more} more such rounds are left"
+    rounds = ledger.releases_left(plan.guarantee, total_variation=plan.total_variation, limit=ROUNDS_COUNTED + 1)
+    more = f"more than {ROUNDS_COUNTED:,}" if rounds > ROUNDS_COUNTED else f"{rounds:,}"
+    return f"of {ledger.total} {len(ledger.spent):,} releases are spent, and {more} more such rounds are left"
 
 
 def _stream(rand: RandomBytes) -> RandomBytes:

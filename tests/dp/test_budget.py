@@ -111,3 +111,20 @@ def test_one_order_promises_no_more_than_the_best() -> None:
     rho, epsilon = Fraction(1, 10), Fraction(2)
     for alpha in (Fraction(3, 2), Fraction(5), Fraction(50)):
         assert zcdp_delta(rho, epsilon) <= renyi_delta(rho * alpha, alpha, epsilon) <= 1
+
+
+@given(rhos, st.fractions(0, 1, max_denominator=100), st.integers(2, 40))
+def test_a_line_of_divergences_gives_the_least_epsilon_of_all_orders(rho: Fraction, xi: Fraction, digits: int) -> None:
+    line, delta = RenyiDp(xi, rho), Fraction(1, 10**digits)
+    orders = np.arange(2.0, 2000.0)
+    logs = np.log1p(-1 / orders) - (math.log(delta) + np.log(orders)) / (orders - 1)
+    least = max(0.0, float((float(xi) + float(rho) * orders + logs).min()))
+    assert least * (1 - 1e-12) - 1e-12 <= float(line.epsilon(delta)) <= least * (1 + 1e-9) + 1e-12
+    if line.epsilon(delta) > 0:
+        assert line.delta(line.epsilon(delta)) <= delta * Fraction(1_000_000_001, 1_000_000_000)
+
+
+@pytest.mark.parametrize("delta", [0, 1, -1, "2"])
+def test_a_line_has_no_epsilon_without_a_delta(delta: Any) -> None:
+    with pytest.raises(LocalProtocolError, match="delta must be above 0 and below 1"):
+        RenyiDp(Fraction(0), Fraction(1)).epsilon(delta)

@@ -1,4 +1,4 @@
-"""Bounds beside those of other libraries, where they are installed: dp-accounting and OpenDP."""
+"""Bounds beside those of other libraries, where they are installed: dp-accounting, OpenDP and mpmath."""
 
 import math
 from collections.abc import Sequence
@@ -12,14 +12,22 @@ from numpy.typing import NDArray
 from secagg.dp import (
     ApproxDp,
     DiscreteGaussian,
+    DiscreteGaussianDp,
     DiscreteLaplace,
+    GaussianDp,
     Guarantee,
+    LaplaceDp,
     Ledger,
     Neighbours,
     Plan,
+    PureDp,
     Sensitivity,
     Skellam,
+    SkellamDp,
+    Spent,
     calibrate,
+    keeps_budget,
+    loss_of,
     zcdp_epsilon,
 )
 from secagg.dp.gaussian import scalar_delta
@@ -139,7 +147,7 @@ def test_what_a_ledger_takes_keeps_to_its_total_by_the_accountant(
         ledger.spend(guarantee, str(taken))
         taken += 1
     one = loss(chances, 1, True)
-    assert one.self_compose(taken).get_delta_for_epsilon(1.0) <= 1e-6
+    assert loss(chances, 1, False).self_compose(taken).get_delta_for_epsilon(1.0) <= 1e-6
     assert taken >= 10
     assert one.self_compose(taken * 2).get_delta_for_epsilon(1.0) > 1e-6
 
@@ -158,6 +166,75 @@ def test_what_honest_parties_add_together_keeps_to_the_budget_by_the_accountant(
     above, below = (loss(total, difference, pessimistic).get_delta_for_epsilon(1.0) for pessimistic in (True, False))
     assert below <= 1e-6  # which is the exact delta, and between both
     assert 0.98e-6 < above < 1.02e-6
+
+
+COMPOSED: list[tuple[Guarantee, NDArray[np.float64] | None, int]] = [
+    (LaplaceDp(Fraction(3, 20), 3, 1), weights([math.exp(-y / 20) for y in range(REACH)]), 3),
+    (DiscreteGaussianDp(Fraction(9, 800), 3, 1), gaussian(Fraction(400)), 3),
+    (SkellamDp(Fraction(0), Fraction(1), Fraction(400), 3, 1), None, 3),
+]
+
+
+@pytest.mark.parametrize("releases", [1, 30, 300, 1000])
+@pytest.mark.parametrize(("guarantee", "chances", "change"), COMPOSED, ids=["Laplace", "Gaussian", "Skellam"])
+def test_composed_losses_are_within_the_accountants_bracket(
+    guarantee: Guarantee, chances: NDArray[np.float64] | None, change: int, releases: int
+) -> None:
+    """Between the optimistic and the pessimistic result, but for the width of our own steps, at several epsilons."""
+    noise = skellam(Fraction(400)) if chances is None else chances
+    below, above = (loss(noise, change, pessimistic).self_compose(releases) for pessimistic in (False, True))
+    known = loss_of(guarantee)
+    assert known is not None
+    ours = known.times(releases)
+    middle = float(above.get_epsilon_for_delta(1e-3))
+    for epsilon in (middle / 2, middle, middle * 1.5):
+        delta = float(ours.delta(Fraction(epsilon)))
+        assert below.get_delta_for_epsilon(epsilon) - 1e-12 <= delta
+        assert delta <= above.get_delta_for_epsilon(epsilon * 0.998 - 0.002) + 1e-12
+
+
+def test_a_histogram_under_laplace_noise_costs_what_the_accountant_says() -> None:
+    """Two entries change by 1: the issue's (8, 1e-6) and 0.1 a collection, by either account 471 or 472."""
+    one = loss(weights([math.exp(-y / 20) for y in range(REACH)]), 1, True)
+    optimistic = loss(weights([math.exp(-y / 20) for y in range(REACH)]), 1, False)
+    allowed = Ledger(ApproxDp(8, "1e-6")).releases_left(LaplaceDp("0.1", 1, 2))
+    assert optimistic.self_compose(2 * allowed).get_delta_for_epsilon(8.0) <= 1e-6
+    assert one.self_compose(2 * (allowed + 5)).get_delta_for_epsilon(8.0) > 1e-6
+
+
+@pytest.mark.parametrize(("epsilon", "count"), [("0.05", 942), ("0.5", 60), ("2", 7)])
+@pytest.mark.parametrize("fraction_of_sum", ["0.1", "0.3", "0.6"])
+def test_randomized_responses_cost_what_mpmath_says(epsilon: str, count: int, fraction_of_sum: str) -> None:
+    mpmath = pytest.importorskip("mpmath", reason="needs mpmath, of the extra oracles")
+    known = loss_of(PureDp(epsilon))
+    assert known is not None
+    at = Fraction(epsilon) * count * Fraction(fraction_of_sum)
+    with mpmath.workdps(60):
+        e, target = mpmath.mpf(epsilon), mpmath.mpf(at.numerator) / at.denominator
+        p = 1 / (1 + mpmath.exp(-e))
+        exact = mpmath.fsum(
+            mpmath.binomial(count, k)
+            * p**k
+            * (1 - p) ** (count - k)
+            * max(0, 1 - mpmath.exp(target - (2 * k - count) * e))
+            for k in range(count + 1)
+        )
+        assert exact <= float(known.times(count).delta(at)) * (1 + mpmath.mpf("1e-15")) <= exact * 1.05 + 1e-30
+
+
+@pytest.mark.parametrize("mu", ["0.3", "1", "3"])
+@pytest.mark.parametrize("releases", [1, 100])
+@pytest.mark.parametrize("epsilon", ["0.5", "2", "8"])
+def test_gaussians_cost_what_mpmath_says(mu: str, releases: int, epsilon: str) -> None:
+    """So many Gaussians of mu / sqrt(releases) are one of mu, whose curve mpmath integrates."""
+    mpmath = pytest.importorskip("mpmath", reason="needs mpmath, of the extra oracles")
+    cost = Spent(GaussianDp(100, Fraction(mu) ** 2 / releases))
+    with mpmath.workdps(40):
+        m, e = mpmath.mpf(mu), mpmath.mpf(epsilon)
+        exact = mpmath.ncdf(-e / m + m / 2) - mpmath.exp(e) * mpmath.ncdf(-e / m - m / 2)
+        delta = Fraction(str(mpmath.nstr(exact, 30)))
+    assert not keeps_budget(ApproxDp(epsilon, delta * Fraction(999, 1000)), [cost] * releases)
+    assert keeps_budget(ApproxDp(epsilon, delta * Fraction(103, 100) + Fraction(1, 10**30)), [cost] * releases)
 
 
 def opendp() -> Any:

@@ -9,7 +9,9 @@ from secagg.dp import (
     ApproxDp,
     BudgetExceeded,
     DiscreteGaussian,
+    DiscreteGaussianDp,
     DiscreteLaplace,
+    LaplaceDp,
     Ledger,
     Neighbours,
     Party,
@@ -23,6 +25,7 @@ from secagg.dp import (
     ZCdp,
 )
 from secagg.dp.conversion import renyi_line_delta
+from secagg.dp.known_noise import plain
 from secagg.dp.noise import TOTAL_VARIATION_MAX
 from secagg.dp.samplers import IsochronousGaussian, IsochronousSkellam
 from secagg.errors import LocalProtocolError
@@ -43,7 +46,7 @@ def test_each_aggregator_adds_everything_where_one_is_honest() -> None:
     assert plan.place.party is Party.AGGREGATOR
     assert plan.over_noise() == 2
     assert plan.variance() == pytest.approx(2 * plan.law.variance)
-    assert plan.guarantee == PureDp("0.1")
+    assert plan.guarantee == LaplaceDp("0.1", 1, 2)
 
 
 def test_two_honest_aggregators_of_three_share_the_noise() -> None:
@@ -101,8 +104,9 @@ def test_one_release_fits_a_ledger_of_the_same_budget() -> None:
         with pytest.raises(BudgetExceeded):
             ledger.spend(plan.guarantee, "second", total_variation=plan.total_variation)
     exact = Plan.central(ApproxDp(1, "0.3"), HISTOGRAM, 1)
-    assert isinstance(exact.law, DiscreteGaussian)
-    assert not Ledger(exact.budget).affords(exact.guarantee)
+    assert isinstance(exact.guarantee, DiscreteGaussianDp)
+    assert not Ledger(exact.budget).affords(ZCdp(exact.guarantee.rho))
+    assert Ledger(exact.budget).affords(exact.guarantee)  # whose law is known
     assert Ledger(exact.budget).affords(exact.budget)
 
 
@@ -121,7 +125,7 @@ def test_local_noise_is_for_one_report() -> None:
 
 def test_a_client_with_three_reports_takes_three_times_the_scale_and_nine_times_rho() -> None:
     one, three = (Plan.central(PureDp("0.1"), HISTOGRAM, 1, unit=unit) for unit in (Unit(), Unit(3, "a day")))
-    assert (three.law, three.guarantee) == (DiscreteLaplace(Fraction(60)), one.guarantee)
+    assert (three.law, three.guarantee) == (DiscreteLaplace(Fraction(60)), plain(one.guarantee))
     one, three = (Plan.central(ZCdp("0.1"), HISTOGRAM, 1, unit=unit) for unit in (Unit(), Unit(3, "a day")))
     assert isinstance(one.law, DiscreteGaussian)
     assert three.law == DiscreteGaussian(9 * one.law.sigma_squared)

@@ -175,14 +175,6 @@ MUTANTS = (
         (f"{_AVERAGING}::test_ledgers_refuse_past_the_total",),
     ),
     Mutant(
-        "count-is-the-first-that-is-too-many",
-        "secagg.dap.privacy.extension:_count",
-        "return low",
-        "return high",
-        "The number of collections is the first that exceeds the total.",
-        _EXTENSION,
-    ),
-    Mutant(
         "collections-cost-no-total-variation",
         "secagg.dap.privacy.extension:_allowed",
         "Spent(plan.guarantee, plan.total_variation)",
@@ -193,8 +185,8 @@ MUTANTS = (
     Mutant(
         "worse-of-two-costs",
         "secagg.dap.privacy.extension:_allowed",
-        "max((_count(privacy.total, cost) for cost in costs))",
-        "min((_count(privacy.total, cost) for cost in costs))",
+        "max((count(cost) for cost in costs))",
+        "min((count(cost) for cost in costs))",
         "A task allows fewer collections than its total pays.",
         _EXTENSION,
     ),

@@ -400,6 +400,13 @@ def shared_plan() -> dp.Plan:
     return dp.Plan.distributed(ZCDP, SENSITIVITY, 100, clients=100, survivors=90, corrupt=10, isochronous=False)
 
 
+@cache
+def release_loss() -> dp.PrivacyLoss:
+    loss = dp.loss_of(dp.PureDp(Fraction(1, 10)))
+    assert loss is not None
+    return loss
+
+
 call("dp.budget.PureDp", epsilon=100)
 call("dp.budget.PureDp", epsilon=Fraction(3, 100))
 call("dp.budget.ZCdp", rho=100)
@@ -407,6 +414,20 @@ call("dp.budget.ZCdp", rho=Fraction(3, 100))
 call("dp.budget.ApproxDp", epsilon=100, delta=Fraction(1, 100))
 call("dp.budget.RenyiDp", xi=100, rho=100)
 call("dp.budget.RenyiDp", xi=Fraction(3, 100), rho=Fraction(3, 100))
+on(lambda: dp.RenyiDp(Fraction(0), Fraction(1, 100)), "dp.budget.RenyiDp.delta", epsilon=1)
+on(lambda: dp.RenyiDp(Fraction(0), Fraction(1, 100)), "dp.budget.RenyiDp.epsilon", delta=Fraction(1, 100))
+call("dp.known_noise.LaplaceDp", epsilon=1, change=100, entries=2)
+call("dp.known_noise.DiscreteGaussianDp", rho=1, change=10, entries=2)
+call("dp.known_noise.GaussianDp", rho=1, mu_squared=2, slack=0)
+call("dp.known_noise.SkellamDp", xi=0, rho=1, variance=100, change=10, entries=1)
+on(release_loss, "dp.privacy_loss.PrivacyLoss.delta", epsilon=1)
+on(release_loss, "dp.privacy_loss.PrivacyLoss.epsilon", delta=Fraction(1, 100))
+on(release_loss, "dp.privacy_loss.PrivacyLoss.times", count=3)
+on(release_loss, "dp.privacy_loss.PrivacyLoss.cheapest_epsilon", total_variation=Fraction(1, 100))
+call("dp.composition.Spent", guarantee=ZCDP, total_variation=0)
+call("dp.composition.keeps_budget", total=ZCDP, releases=[dp.Spent(ZCDP)], allowance=0)
+call("dp.composition.least_epsilon", releases=[dp.Spent(ZCDP)], delta=Fraction(1, 100))
+call("dp.composition.releases_allowed", total=ZCDP, releases=[], cost=dp.Spent(ZCDP), limit=100, allowance=0)
 call("dp.mechanisms.DiscreteLaplace", scale=100)
 call("dp.mechanisms.DiscreteLaplace", scale=Fraction(3, 100))
 call("dp.mechanisms.DiscreteGaussian", sigma_squared=100)
@@ -445,6 +466,8 @@ call("dp.ledger.Ledger", total=ZCDP, allowance=0)
 call("dp.ledger.Ledger", total=ZCDP, allowance=Fraction(1, 100))
 guaranteed: dict[str, Any] = {"guarantee": dp.ZCdp("0.1"), "total_variation": Fraction(1, 100)}
 on(lambda: dp.Ledger(ZCDP, allowance="0.1"), "dp.ledger.Ledger.affords", **guaranteed)
+on(lambda: dp.Ledger(ZCDP, allowance="0.1"), "dp.ledger.Ledger.releases_left", **guaranteed, limit=100)
+on(lambda: dp.Ledger(ZCDP, allowance="0.1"), "dp.ledger.Ledger.epsilon", delta=Fraction(1, 100))
 on(lambda: dp.Ledger(ZCDP, allowance="0.1"), "dp.ledger.Ledger.spend", **guaranteed, batch_id="batch")
 call("dp.noise.Noise", sampler=None, length=100)
 on(
@@ -1043,6 +1066,7 @@ EXCEPTIONS = {
     "errors.RemoteProtocolError": _RESULT,
     "errors.ReportRejected": _RESULT,
     "protocol.deliveries.Stray": _RESULT,
+    "dp.privacy_loss.PrivacyLoss": _RESULT,
     "protocol.server.Fault": _RESULT,
     "protocol.simulate.Simulation": _RESULT,
     "dap.client.upload.UploadResult": _RESULT,

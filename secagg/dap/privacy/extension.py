@@ -58,7 +58,8 @@ from ...dp import (
     Unit,
     ZCdp,
 )
-from ...dp.ledger import ALLOWANCE, Spent, keeps_budget
+from ...dp.composition import Spent, releases_allowed
+from ...dp.ledger import ALLOWANCE
 from ...dp.noise import describe
 from ...errors import LocalProtocolError, RemoteProtocolError, require
 from ..vdafs import Count, Histogram, Vdaf
@@ -410,21 +411,12 @@ def _allowed(privacy: Privacy, plan: Plan) -> int:
     Each is counted at its plan's guarantee, which composes better, or at its budget, which is better for one. Both are
     true of every collection; for a budget without a delta, the samples' total variation from their law is added.
     """
+
+    def count(cost: Spent) -> int:
+        return releases_allowed(privacy.total, [], cost, MAX_COLLECTIONS, ALLOWANCE)
+
     if privacy.place is Place.LOCAL:
-        return _count(privacy.total, Spent(privacy.budget))
+        return count(Spent(privacy.budget))
     off = Fraction(0) if isinstance(privacy.budget, ApproxDp) else plan.total_variation
     costs = [Spent(privacy.budget, off), Spent(plan.guarantee, plan.total_variation)]
-    return max(_count(privacy.total, cost) for cost in costs)
-
-
-def _count(total: Budget, cost: Spent) -> int:
-    """The largest number of releases at one cost that keeps to the total, up to MAX_COLLECTIONS."""
-    low, high = 0, 1
-    while keeps_budget(total, [cost] * high, ALLOWANCE):
-        if high == MAX_COLLECTIONS:
-            return high
-        low, high = high, min(2 * high, MAX_COLLECTIONS)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if keeps_budget(total, [cost] * middle, ALLOWANCE) else (low, middle)
-    return low
+    return max(count(cost) for cost in costs)

@@ -27,7 +27,8 @@ from secagg.dp import (
     Unit,
     ZCdp,
 )
-from secagg.dp.ledger import Spent, keeps_budget
+from secagg.dp.composition import Spent, keeps_budget
+from secagg.dp.known_noise import LaplaceDp, plain
 from secagg.errors import LocalProtocolError, RemoteProtocolError
 
 from ...support.folders import ROOT
@@ -212,7 +213,7 @@ def test_two_honest_aggregators_share_laplace_noise(budget: PureDp | ApproxDp) -
     assert Privacy.decode(privacy.encode()) == privacy
     plan = privacy.plan(HISTOGRAM)
     scale = plan.law.scale  # type: ignore[union-attr]
-    assert (plan.law, plan.guarantee) == (Polya(scale, 2), PureDp(2 / scale))
+    assert (plan.law, plan.guarantee) == (Polya(scale, 2), LaplaceDp(2 / scale, 1, 2))
     assert 2 <= scale < Fraction(201, 100)  # 2 but for what isochronous samples cost
     said = [value for name, value in privacy.report(HISTOGRAM) if name == "otherwise"]
     assert said == ["with 1 of 2 honest, at most 2.28-DP"]
@@ -306,7 +307,7 @@ def test_a_total_that_is_the_budget_allows_one_collection() -> None:
     """Of a single number, whose exact delta is below what its zCDP gives."""
     privacy = Privacy(GAUSSIAN, ApproxDp(1, "0.1"), ApproxDp(1, "0.1"))
     plan = privacy.plan(COUNT)
-    assert not keeps_budget(privacy.total, [Spent(plan.guarantee, plan.total_variation)])
+    assert not keeps_budget(privacy.total, [Spent(plain(plan.guarantee), plan.total_variation)])
     assert collections_allowed(privacy, COUNT) == 1
 
 
