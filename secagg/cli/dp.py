@@ -26,9 +26,11 @@ from ..dp import (
     write_csv,
 )
 from ..dp.exact import fraction, text
+from ..dp.rounds import ROUNDS_MAX
 from ..dp.tradeoff import COLUMNS
 from ..protocol.thresholds import Threat, default_threshold, max_corrupt
 from .app import App, CommandError, Later, require, warn
+from .compose import Composition
 from .console import check_writable, integer_option, number_option, show, show_json, show_pairs, table
 from .options import JsonOption
 
@@ -37,6 +39,7 @@ app = App(
         "calibrate": Later("dp:calibrate", "The least noise for a budget."),
         "tradeoff": Later("dp:sweep", "Accuracy for every choice, as table, CSV and plot."),
         "epsilon-for": Later("dp:find_epsilon", "The epsilon for an accuracy."),
+        "compose": Later("dp:compose", "What many releases cost together."),
         "audit": Later("audit:audit", "Whether the noise keeps what it promises, by running it."),
     },
     help="""Differential privacy: choose noise before any data is there. Nothing here reads data.
@@ -46,6 +49,7 @@ app = App(
       secagg dp calibrate --epsilon 0.1 --task histogram
       secagg dp tradeoff --task histogram --share 10% --reports 100,1000,10000 --plot tradeoff.png
       secagg dp epsilon-for --relative-error 2% --count 500 --task histogram
+      secagg dp compose --releases 52 --epsilon 0.1 --task histogram
       secagg dp audit --epsilon 1 --task histogram
     """,
 )
@@ -366,6 +370,55 @@ def sweep(
     for row in rows:
         choices.add_row(*row.cells()[:-1], _share_text(row.relative))
     show(choices, f"error: with a confidence of {confidence:g}")
+
+
+def compose(
+    releases: Annotated[int, integer_option(help="How many there are, such as 52 weekly collections.")],
+    epsilon: EpsilonOption = None,
+    delta: DeltaOption = None,
+    rho: RhoOption = None,
+    total_epsilon: Annotated[str | None, typer.Option(help="What all releases together may cost.")] = None,
+    total_delta: Annotated[
+        str, typer.Option(help="The probability at which the cost of all is stated, and of their total.")
+    ] = "1e-6",
+    task: TaskOption = None,
+    length: LengthOption = None,
+    max_measurement: MaxMeasurementOption = None,
+    min_measurement: MinMeasurementOption = 0,
+    max_weight: MaxWeightOption = None,
+    norm_squared: NormOption = None,
+    l1: L1Option = None,
+    l2_squared: L2Option = None,
+    neighbours: NeighboursOption = Neighbours.REPLACE_ONE.value,
+    json: JsonOption = False,
+) -> None:
+    """Find what many releases about the same people cost together, and which noise serves so many best.
+
+    \b
+    Examples:
+      secagg dp compose --releases 52 --epsilon 0.1 --task histogram
+      secagg dp compose --releases 52 --epsilon 0.1 --task histogram --total-epsilon 8
+      secagg dp compose --releases 100 --total-epsilon 8 --task histogram
+
+    The first says what a year of weekly collections costs: with --epsilon, --rho, or --epsilon and --delta, the budget
+    of each. The second also says how many of them a total allows. The third leaves the budget of each open, and finds
+    the least noise with which so many keep to the total: Laplace noise is the best for a single release of a count or a
+    histogram, and Gaussian noise for many.
+
+    Epsilons need not be added. Losses of many releases scatter like a sum of coin tosses, so that their total stays far
+    below the sum of the worst ones, but for a probability of delta. The printed epsilon follows the exact distribution
+    of the privacy loss, rounded up. "added up" is what holds with certainty.
+
+    All releases must be about the same unit, a report or a client. A report that is in one collection only has the cost
+    of one. Noise that each of two Aggregators adds in full counts once.
+    """
+    report = Task(task, length, max_measurement, min_measurement, max_weight, norm_squared, l1, l2_squared, neighbours)
+    given = epsilon is not None or delta is not None or rho is not None
+    require(given or total_epsilon is not None, "give the budget of each release, or --total-epsilon, or both")
+    total = None if total_epsilon is None else ApproxDp(total_epsilon, total_delta)
+    require(1 <= releases <= ROUNDS_MAX, f"--releases must be 1 .. {ROUNDS_MAX:,}, got {releases}")
+    budget = choose_budget(epsilon, delta, rho) if given else None
+    Composition(report.sensitivity(), releases, budget, total_delta, total).show(json=json)
 
 
 def choose(option: str, known: Any, text: str) -> str:

@@ -15,6 +15,7 @@ from .plan import REPORT, Party, Place, Plan, Unit
 from .polya import Polya
 from .privacy_loss import PrivacyLoss
 from .rounding import Rounding, round_vector, rounded_norm_squared
+from .rounds import laws_of_run
 from .sensitivity import Neighbours, Sensitivity
 from .tradeoff import Row, epsilon_for, plan_at, plot, tradeoff, write_csv
 
@@ -57,6 +58,7 @@ __all__ = [
     "discrete_laplace",
     "epsilon_for",
     "keeps_budget",
+    "laws_of_run",
     "least_epsilon",
     "loss_of",
     "plan_at",

@@ -5,7 +5,7 @@ one that costs least counts: sums of epsilons, Renyi divergences, and distributi
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache, partial
@@ -44,7 +44,7 @@ class Spent:
         require(0 <= self.total_variation <= 1, f"total_variation must be 0 .. 1, got {self.total_variation}")
 
 
-def keeps_budget(total: Budget, releases: Iterable[Spent], allowance: Exact = 0) -> bool:
+def keeps_budget(total: Budget, releases: Iterable[Spent] | Mapping[Spent, int], allowance: Exact = 0) -> bool:
     """Whether releases keep to a budget together, where each may depend on the results of those before it.
 
     Pure epsilons add up, and so do the rhos of zCDP and the lines that bound Renyi divergences (Bun and Steinke 2016,
@@ -61,7 +61,7 @@ def keeps_budget(total: Budget, releases: Iterable[Spent], allowance: Exact = 0)
 
     Args:
         total: the budget.
-        releases: what each of them cost.
+        releases: what each of them cost; or how many there are of each cost.
         allowance: what the sum of their total variations may be under a pure or zCDP budget. The promise is then that
             they are within it of releases that keep to the budget.
     """
@@ -126,11 +126,11 @@ def rest(total: Budget, releases: Iterable[Spent]) -> PureDp | ZCdp | None:
     return PureDp(low) if low > 0 else None
 
 
-def least_epsilon(releases: Iterable[Spent], delta: Exact) -> Fraction:
+def least_epsilon(releases: Iterable[Spent] | Mapping[Spent, int], delta: Exact) -> Fraction:
     """An epsilon for which releases are (epsilon, delta)-DP together: the least that is known, to within 1e-5 of it.
 
     Args:
-        releases: what each of them cost.
+        releases: what each of them cost; or how many there are of each cost.
         delta: exact, above 0 and below 1.
 
     Raises:

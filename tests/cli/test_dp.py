@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from secagg.dp import ApproxDp, DiscreteLaplace, Neighbours, Plan, PureDp, Sensitivity
+from secagg.dp import ApproxDp, DiscreteLaplace, Ledger, Neighbours, Plan, PureDp, Sensitivity, ZCdp, calibrate
 
 from ..support.commands import Command, plain_environment
 
@@ -28,6 +28,7 @@ outcome, run, run_json, refused = COMMAND.outcome, COMMAND.run, COMMAND.run_json
 
 
 HISTOGRAM = ("--task", "histogram")
+HISTOGRAM_ENTRY = Sensitivity.histogram(N)
 
 
 def test_calibrate_states_noise_assumptions_and_price() -> None:
@@ -192,6 +193,45 @@ def test_tradeoff_table_csv_json_and_plot(tmp_path: Path) -> None:
     ]
 
 
+def test_compose_says_what_a_year_of_weekly_collections_costs() -> None:
+    weekly = ("compose", "--releases", "52", "--epsilon", "0.1", *HISTOGRAM)
+    text = run(*weekly, "--total-epsilon", "8")
+    for part in (
+        "0.1-DP: DiscreteLaplace(scale = 20), a deviation of 28.28", "epsilon = 2.267 at delta = 1e-6",
+        "epsilon = 5.2, if delta must be 0", "(8, 1e-06)-DP allows 471 such releases: enough for 52",
+        "least noise for 52 releases",
+    ):  # fmt: skip
+        assert part in text
+    assert "total" not in run(*weekly)
+    smaller, larger = (run_json(*weekly, "--total-delta", delta)["epsilon"] for delta in ("1e-3", "1e-9"))
+    assert smaller < 2.267 < larger < 5.2
+    assert "not enough" in run("compose", "--releases", "472", "--epsilon", "0.1", *HISTOGRAM, "--total-epsilon", "8")
+
+
+@pytest.mark.parametrize(
+    ("options", "budget"), [(("--epsilon", "0.1"), PureDp("0.1")), (("--rho", "0.01"), ZCdp("0.01"))]
+)
+def test_compose_counts_what_the_ledger_counts(options: tuple[str, ...], budget: PureDp | ZCdp) -> None:
+    ledger, guarantee = Ledger(ApproxDp(3, "1e-9")), calibrate(budget, HISTOGRAM_ENTRY).guarantee(HISTOGRAM_ENTRY)
+    total = ("--total-epsilon", "3", "--total-delta", "1e-9")
+    report = run_json("compose", "--releases", "5", *options, *HISTOGRAM, *total)
+    assert report["allowed"] == ledger.releases_left(guarantee)
+    for batch in range(5):
+        ledger.spend(guarantee, str(batch))
+    assert report["epsilon"] == float(ledger.epsilon("1e-9"))
+
+
+def test_compose_finds_the_law_for_a_total() -> None:
+    """A single release takes Laplace noise, and a hundred take Gaussian noise."""
+    total = ("--total-epsilon", "8", *HISTOGRAM)
+    one, many = (run_json("compose", "--releases", count, *total)["laws"] for count in ("1", "100"))
+    assert one[0]["noise"].startswith("DiscreteLaplace")
+    assert [law["noise"].partition("(")[0] for law in many] == ["DiscreteGaussian", "DiscreteLaplace"]
+    text = run("compose", "--releases", "100", *total)
+    assert "one release" not in text
+    assert "9.235" in text
+
+
 EPSILON = ("--epsilon", "1")
 
 
@@ -226,6 +266,9 @@ EPSILON = ("--epsilon", "1")
      (("calibrate", "--rho", "1e-25", *HISTOGRAM, "--length", "3", "--isochronous"), "too wide for isochronous"),
      (("epsilon-for", "--relative-error", "0", "--count", "5", *HISTOGRAM), "relative error must be positive"),
      (("epsilon-for", "--relative-error", "x%", "--count", "5", *HISTOGRAM), "--relative-error must be a number"),
+     (("compose", "--releases", "52", *HISTOGRAM), "give the budget of each release, or --total-epsilon, or both"),
+     (("compose", "--releases", "0", *HISTOGRAM, *EPSILON), "--releases must be 1 .. 65,536, got 0"),
+     (("compose", "--releases", "9", *HISTOGRAM, "--total-delta", "1", *EPSILON), "delta must be above 0 and below 1"),
      (("tradeoff", *HISTOGRAM, "--epsilon", "1,,2"), "--epsilon must be values separated by commas"),
      (("tradeoff", *HISTOGRAM, "--reports", "1.5"), "--reports must be whole numbers, got 1.5"),
      (("tradeoff", *HISTOGRAM, "--share", "200%"), "share must be above 0 and at most 1"),
@@ -235,7 +278,7 @@ def test_refused_with_a_reason(arguments: tuple[str, ...], reason: str) -> None:
     assert reason in refused(*arguments)
 
 
-@pytest.mark.parametrize("command", [(), ("calibrate",), ("tradeoff",), ("epsilon-for",)])
+@pytest.mark.parametrize("command", [(), ("calibrate",), ("tradeoff",), ("epsilon-for",), ("compose",)])
 def test_help_teaches(command: tuple[str, ...]) -> None:
     text = run(*command, "--help")
     assert text == run(*command, "-h")

@@ -7,6 +7,7 @@ _DISTRIBUTED = ("tests/dp/test_distributed.py",)
 _CALIBRATE = ("tests/dp/test_calibrate.py",)
 _GAUSSIAN = ("tests/dp/test_gaussian.py",)
 _ACCURACY = ("tests/dp/test_accuracy.py",)
+_ROUNDS = ("tests/dp/test_rounds.py",)
 _LEDGER = ("tests/dp/test_ledger.py",)
 _LOSS = ("tests/dp/test_privacy_loss.py",)
 _BUDGET = ("tests/dp/test_budget.py",)
@@ -744,6 +745,23 @@ MUTANTS = (
         "spent[batch_id] == release",
         "A release that an earlier version recorded cannot be repeated after a crash.",
         _LEDGER,
+    ),
+    # Runs of several rounds.
+    Mutant(
+        "a-run-is-one-round",
+        "secagg.dp.rounds:laws_of_run.keeps",
+        "Counter({cost: rounds})",
+        "Counter({cost: 1})",
+        "The noise of a run covers one of its rounds.",
+        _ROUNDS,
+    ),
+    Mutant(
+        "a-pure-run-is-one-round",
+        "secagg.dp.rounds:_laplace",
+        "sensitivity.l1 * rounds / total.epsilon",
+        "sensitivity.l1 / total.epsilon",
+        "The epsilon of a pure run is spent in each round.",
+        _ROUNDS,
     ),
     # Accuracy, and the commands.
     Mutant(
