@@ -9,7 +9,7 @@ from ..codec import Octets, Reader
 from ..dp import Place
 from ..errors import LocalProtocolError, RemoteProtocolError, require
 from ..shamir import RandomBytes
-from ..vdaf import Rows
+from ..vdaf import Prio3Histogram, Rows
 from . import hpke
 from .messages import (
     NO_EXTENSIONS,
@@ -63,6 +63,21 @@ def _require_usable(config: HpkeConfig) -> None:
         raise RemoteProtocolError(f"HPKE configuration {config.id}: {error}") from None
 
 
+def check_measurements(task: Task, measurements: Any) -> Any:
+    """The measurements as an array.
+
+    Args:
+        task: whose VDAF and privacy.
+        measurements: [n, ...], as the task's VDAF takes them; where Clients encode buckets, [n], each 0 .. k - 1.
+
+    Raises:
+        ValueError: a measurement is out of range.
+    """
+    if task.privacy is not None and task.privacy.takes_buckets:
+        return Prio3Histogram(length=task.vdaf.entries).flp.valid.check(measurements)
+    return task.prio3.flp.valid.check(measurements)
+
+
 def randomize(task: Task, measurements: Any, *, rand: RandomBytes = os.urandom) -> Any:
     """The measurements as an array; where Clients of the task randomize, what to report in their place.
 
@@ -71,17 +86,18 @@ def randomize(task: Task, measurements: Any, *, rand: RandomBytes = os.urandom) 
 
     Args:
         task: whose VDAF and privacy.
-        measurements: [n, ...], as the task's VDAF takes them.
+        measurements: as for `check_measurements`.
         rand: cryptographic randomness.
 
     Raises:
         ValueError: a measurement is out of range.
     """
-    checked = task.prio3.flp.valid.check(measurements)
+    checked = check_measurements(task, measurements)
     if task.privacy is None or task.privacy.place is not Place.LOCAL:
         return checked
     response = task.privacy.randomized_response(task.vdaf)
-    return np.array([response.randomize(int(value), rand=rand) for value in checked], checked.dtype)
+    reported = [response.randomize(int(value), rand=rand) for value in checked]
+    return task.prio3.flp.valid.check(np.array(reported, checked.dtype)) if reported else checked
 
 
 def make_reports(
@@ -99,7 +115,7 @@ def make_reports(
         task: of the reports.
         leader_config: the Leader's HPKE configuration.
         helper_config: the Helper's HPKE configuration.
-        measurements: [n, ...], as the task's VDAF takes them.
+        measurements: as for `check_measurements`.
         time_seconds: POSIX seconds.
         rand: cryptographic randomness.
 

@@ -223,6 +223,15 @@ def test_every_budget(options: tuple[str, ...], mechanism: Mechanism | None, bud
     assert privacy.honest == (0 if privacy.mechanism is Mechanism.RANDOMIZED_RESPONSE else 1)
 
 
+def test_long_histograms_by_unary_encoding() -> None:
+    """Its VDAF is one of bits, and no Aggregator is counted on."""
+    options = ("--length", "40", "--max-measurement", "1", *PRIVATE, "--mechanism", "unary-encoding")
+    task = task_of("--vdaf", "sum-vec", *options)
+    assert task.privacy is not None
+    assert (task.privacy.mechanism, task.privacy.honest) == (Mechanism.UNARY_ENCODING, 0)
+    assert task.privacy.report(task.vdaf)[1][1].startswith("each client sets a bit for each of 40 buckets")
+
+
 def test_other_options_of_a_task(tmp_path: Path) -> None:
     options = ("--time-precision", "5m", "--batch-mode", "leader-selected", "--batch-size", "9", "--dialect", "dap-09")
     when = ("--start", "2026-01-31", "--duration", "30d", "--info", "page loads")

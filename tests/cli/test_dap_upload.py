@@ -83,6 +83,19 @@ def test_an_upload_says_which_batch_was_collected(tmp_path: Path, monkeypatch: p
     assert "\x1b" not in out
 
 
+def test_where_clients_encode_buckets_a_measurement_is_the_number_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script_leader(monkeypatch, taken)
+    private = ("--mechanism", "unary-encoding", "--epsilon", "1", "--collections", "1")
+    vdaf = ("--vdaf", "sum-vec", "--length", "4", "--max-measurement", "1")
+    run("task", "new", *vdaf, *URLS, "--min-batch-size", "5", *private, "--output", tmp_path)
+    options = ("upload", "--task", tmp_path / "client.json")
+    assert "measurement 1 has 4 numbers; unary encoding takes 1" in refused(*options, "0,1,0,0")
+    assert "counted from 0" in refused(*options, "4")
+    assert run(*options, "0", "3", "1").splitlines() == ["3 accepted"]
+
+
 def test_an_upload_says_what_was_accepted_refused_and_is_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ from .mutant import Mutant
 _NOISE = ("tests/dap/privacy/test_noise.py",)
 _EXTENSION = ("tests/dap/privacy/test_extension.py",)
 _RANDOMIZED = ("tests/dap/privacy/test_randomized_response.py",)
+_UNARY = ("tests/dap/privacy/test_unary_encoding.py",)
 _JOURNAL = ("tests/dap/store/test_journal.py",)
 _AVERAGING = "tests/attacks/dap/test_averaging.py"
 _COLLECTING = "tests/attacks/dap/test_collecting.py"
@@ -238,6 +239,46 @@ MUTANTS = (
         "picked",
         "The last value is never reported for another, and the own one too often.",
         _RANDOMIZED,
+    ),
+    Mutant(
+        "other-bits-are-rarer",
+        "secagg.dap.privacy.unary_encoding:UnaryEncoding.q",
+        "exp_lower(self.epsilon)",
+        "exp_lower(2 * self.epsilon)",
+        "A vector of bits is likelier from one bucket than from another by more than e**epsilon.",
+        _UNARY,
+    ),
+    Mutant(
+        "chance-of-other-bits-rounded-down",
+        "secagg.dap.privacy.unary_encoding:UnaryEncoding.q",
+        "math.ceil(least)",
+        "math.floor(least)",
+        "A report is likelier than the budget allows, by a little; under a large epsilon it tells its bucket.",
+        _UNARY,
+    ),
+    Mutant(
+        "own-bit-is-always-set",
+        "secagg.dap.privacy.unary_encoding:UnaryEncoding.randomize",
+        "drawn < thresholds",
+        "(drawn < thresholds) | own",
+        "A bucket whose bit is 0 is never the own one.",
+        _UNARY,
+    ),
+    Mutant(
+        "bits-share-a-draw",
+        "secagg.dap.privacy.unary_encoding:UnaryEncoding.randomize",
+        "np.frombuffer(rand(_BITS // 8 * self.buckets), '<u8')",
+        "np.frombuffer(rand(_BITS // 8) * self.buckets, '<u8')",
+        "All bits follow from one draw: those that differ tell the bucket.",
+        _UNARY,
+    ),
+    Mutant(
+        "unary-encoding-of-bounded-weight",
+        "secagg.dap.privacy.extension:_require_all_bits",
+        "vdaf.max_weight == vdaf.length",
+        "True",
+        "Reports of more ones than the VDAF allows are refused, and what is left keeps to no budget.",
+        _EXTENSION,
     ),
     # The journal.
     Mutant(

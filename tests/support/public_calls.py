@@ -27,6 +27,7 @@ from secagg.dap.hpke import PrivateKey
 from secagg.dap.messages import BatchMode, HpkeConfig, ReportMetadata
 from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dap.privacy.randomized_response import RandomizedResponse
+from secagg.dap.privacy.unary_encoding import UnaryEncoding
 from secagg.dap.vdafs import Histogram, Sum
 from secagg.http.steps import Progress, Response, Retries, Wait
 from secagg.integrations import (
@@ -879,6 +880,13 @@ on(
     reports=127,
     entries=2,
 )
+ENCODING = UnaryEncoding(100, Fraction(1))
+UNARY = "dap.privacy.unary_encoding.UnaryEncoding"
+call(UNARY, buckets=100, epsilon=1)
+call(UNARY, buckets=100, epsilon=Fraction(1, 3))
+on(lambda: ENCODING, f"{UNARY}.randomize", value=99, rand=rand)
+on(lambda: ENCODING, f"{UNARY}.debias", counts=[100, 120], reports=127)
+on(lambda: ENCODING, f"{UNARY}.standard_errors", estimates=[100.0, 120.0], reports=127, entries=2)
 call("dap.task.Task", id=ONES, configuration=make_task().configuration)
 on(make_task, "dap.task.Task.input_share_aad", metadata=ReportMetadata(NONCE, 1), public_share=b"share")
 on(make_task, "dap.task.Task.precision_time", time=100)

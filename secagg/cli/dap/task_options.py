@@ -13,7 +13,7 @@ from ...dap.privacy.extension import MAX_REPORTS, Mechanism, Privacy, least_nois
 from ...dap.task import Task, task_configuration
 from ...dap.task_file import Decided
 from ...dap.vdafs import VDAFS, Vdaf, vdaf
-from ...dp import ApproxDp, Budget, PureDp, Unit, ZCdp
+from ...dp import ApproxDp, Budget, Place, PureDp, Unit, ZCdp
 from ...errors import LocalProtocolError, RemoteProtocolError
 from ...http.base64url import base64url, from_base64url
 from ...http.urls import parse_server_url
@@ -65,7 +65,8 @@ class PrivacyOptions:
         )
         budget = choose_budget(self.epsilon, self.delta, self.rho)
         unit = Unit(self.reports_per_client, self.span)
-        honest = 0 if mechanism == str(Mechanism.RANDOMIZED_RESPONSE).replace(" ", "-") else self.honest
+        local = mechanism != AUTOMATIC and MECHANISMS[mechanism].place is Place.LOCAL
+        honest = 0 if local else self.honest
         chosen = least_noise(budget, vdaf, honest, unit) if mechanism == AUTOMATIC else MECHANISMS[mechanism]
         return Privacy(chosen, budget, self._total(budget), honest, unit=unit)
 

@@ -11,6 +11,7 @@ import typer
 
 from ...dap import task_file
 from ...dap.client.upload import Client, UploadInterrupted, UploadResult
+from ...dap.reports import check_measurements
 from ...dap.task import Task
 from ...dap.vdafs import MultihotCountVec, SumVec
 from ...errors import SecAggError
@@ -39,6 +40,7 @@ def upload(
     """Split each measurement into two shares, seal one to each Aggregator, and upload them.
 
     Neither Aggregator sees a measurement. If the task has Clients randomize, measurements are randomized first.
+    Where they do so by unary encoding, a measurement is the number of a bucket, from 0 on.
 
     \b
     Examples:
@@ -81,18 +83,18 @@ def parse(task: Task, text: str, number: int) -> Any:
         numbers = [integer(number) for number in text.split(",")]
     except typer.BadParameter:
         raise CommandError(f"measurement {number} must be a number, or for vectors numbers between commas") from None
-    vector = isinstance(task.vdaf, SumVec | MultihotCountVec)
+    buckets = task.privacy is not None and task.privacy.takes_buckets
+    vector = isinstance(task.vdaf, SumVec | MultihotCountVec) and not buckets
     wanted = task.vdaf.entries if vector else 1
-    require(
-        len(numbers) == wanted, f"measurement {number} has {len(numbers):,} numbers; {task.vdaf.NAME} takes {wanted:,}"
-    )
+    taker = "unary encoding" if buckets else task.vdaf.NAME
+    require(len(numbers) == wanted, f"measurement {number} has {len(numbers):,} numbers; {taker} takes {wanted:,}")
     return numbers if vector else numbers[0]
 
 
 def _checked(task: Task, values: list[Any]) -> Any:
     """The measurements as an array, once all are known to be in range."""
     try:
-        return task.prio3.flp.valid.check(np.array(values, dtype=object))
+        return check_measurements(task, np.array(values, dtype=object))
     except ValueError as error:
         raise CommandError(f"{error}, counted from 0") from None
 

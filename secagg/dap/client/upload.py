@@ -307,7 +307,7 @@ class Client:
         """Make a report of each measurement, and upload it (sections 4.4.2.1 and 4.4.2).
 
         Args:
-            measurements: [n, ...], as the task's VDAF takes them.
+            measurements: [n, ...], as the task's VDAF takes them; where Clients encode buckets, [n], their numbers.
 
         Raises:
             ValueError: a measurement is out of range; nothing was sent.
@@ -377,7 +377,7 @@ class AsyncClient:
         """See `Client.upload`.
 
         Args:
-            measurements: [n, ...], as the task's VDAF takes them.
+            measurements: [n, ...], as the task's VDAF takes them; where Clients encode buckets, [n], their numbers.
         """
         return await run_async(self._http, self._uploader.steps(self._uploader.begin(measurements)), self._sleep)
 

@@ -2,7 +2,9 @@
 
 Its type is 0xFD01, for private use; its data (RFC 8446, section 3):
 
-    enum { discrete_laplace(1), discrete_gaussian(2), skellam(3), randomized_response(4), polya(5), (255) } Mechanism;
+    enum {
+      discrete_laplace(1), discrete_gaussian(2), skellam(3), randomized_response(4), polya(5), unary_encoding(6), (255)
+    } Mechanism;
     enum { pure(1), zcdp(2), approx(3), (255) } BudgetKind;
     enum { replace_one(1), add_remove(2), (255) } Neighbours;
 
@@ -24,7 +26,7 @@ Its type is 0xFD01, for private use; its data (RFC 8446, section 3):
       Mechanism mechanism;
       Budget budget;                /* of a privacy unit, in one collection */
       Budget total;                 /* of a privacy unit, in all collections of the task */
-      uint8 honest;                 /* how many of the two Aggregators; 0 for randomized_response */
+      uint8 honest;                 /* how many of the two Aggregators; 0 where Clients randomize */
       Neighbours neighbours;        /* replace_one */
       uint32 reports;               /* that a privacy unit has, at least 1 */
       opaque span<0..2^8-1>;        /* UTF-8: over what they are counted; empty for one report */
@@ -62,8 +64,9 @@ from ...dp.composition import Spent, releases_allowed
 from ...dp.ledger import ALLOWANCE
 from ...dp.noise import describe
 from ...errors import LocalProtocolError, RemoteProtocolError, require
-from ..vdafs import Count, Histogram, Vdaf
+from ..vdafs import Count, Histogram, MultihotCountVec, SumVec, Vdaf
 from .randomized_response import RandomizedResponse
+from .unary_encoding import UnaryEncoding
 
 __all__ = ["Mechanism", "Privacy", "affords", "collections_allowed", "least_noise"]
 
@@ -85,14 +88,17 @@ class Mechanism(IntEnum):
     SKELLAM = 3
     RANDOMIZED_RESPONSE = 4
     POLYA = 5
+    UNARY_ENCODING = 6
 
     def __str__(self) -> str:
-        return ("discrete Laplace", "discrete Gaussian", "Skellam", "randomized response", "Polya")[self.value - 1]
+        names = ("discrete Laplace", "discrete Gaussian", "Skellam", "randomized response", "Polya", "unary encoding")
+        return names[self.value - 1]
 
     @property
     def place(self) -> Place:
         """Who makes results private: the Aggregators, or the Clients (local)."""
-        return Place.LOCAL if self is Mechanism.RANDOMIZED_RESPONSE else Place.AGGREGATORS
+        randomizing = (Mechanism.RANDOMIZED_RESPONSE, Mechanism.UNARY_ENCODING)
+        return Place.LOCAL if self in randomizing else Place.AGGREGATORS
 
 
 _LAWS = {
@@ -207,7 +213,7 @@ class Privacy(Struct):
     """What a task promises, and how: the data of the privacy task extension.
 
     Attributes:
-        mechanism: the law of least variance that keeps to the budget, by name, or randomized response.
+        mechanism: the law of least variance that keeps to the budget, by name, or what Clients do.
         budget: what one collection may reveal about a privacy unit.
         total: what all collections of the task together may reveal about a privacy unit.
         honest: how many of the two Aggregators are trusted to add noise and to keep it secret, 1 or 2; 0 where Clients
@@ -237,8 +243,8 @@ class Privacy(Struct):
         _require_usable(self.total)
         _require_short_unit(self.unit)
         if self.place is Place.LOCAL:
-            require(self.honest == 0, f"randomized response trusts no Aggregator: set honest = 0, not {self.honest}")
-            require(isinstance(self.budget, PureDp), f"randomized response takes a pure budget, not {self.budget}")
+            require(self.honest == 0, f"{self.mechanism} trusts no Aggregator: set honest = 0, not {self.honest}")
+            require(isinstance(self.budget, PureDp), f"{self.mechanism} takes a pure budget, not {self.budget}")
         else:
             require(1 <= self.honest <= AGGREGATORS, f"honest must be 1 or 2 of the two Aggregators, got {self.honest}")
 
@@ -273,26 +279,34 @@ class Privacy(Struct):
         """
         return _plan(self, vdaf)
 
-    def randomized_response(self, vdaf: Vdaf) -> RandomizedResponse:
+    @property
+    def takes_buckets(self) -> bool:
+        """Whether a measurement is the number of a bucket, 0 .. k - 1, although the VDAF takes vectors."""
+        return self.mechanism is Mechanism.UNARY_ENCODING
+
+    def randomized_response(self, vdaf: Vdaf) -> RandomizedResponse | UnaryEncoding:
         """What Clients do to each measurement before they shard it; the reports of a unit share epsilon evenly.
 
         Args:
-            vdaf: of the task: Count or Histogram.
+            vdaf: of the task: Count or Histogram; for unary encoding SumVec of bits, or MultihotCountVec of any weight.
 
         Raises:
-            LocalProtocolError: the mechanism is another, or randomized response does not suit the VDAF.
+            LocalProtocolError: Clients do not randomize, or what they do does not suit the VDAF.
         """
         require(
             self.place is Place.LOCAL,
             f"Clients do not randomize in this task: Aggregators add its noise, {self.mechanism}",
         )
+        assert isinstance(self.budget, PureDp)
+        epsilon = self.budget.epsilon / self.unit.reports
+        if self.mechanism is Mechanism.UNARY_ENCODING:
+            _require_all_bits(vdaf)
+            return UnaryEncoding(vdaf.entries, epsilon)
         require(
             isinstance(vdaf, Count | Histogram),
             f"randomized response is for Histogram and Count, whose reports it leaves valid, not for {vdaf.NAME}",
         )
-        assert isinstance(self.budget, PureDp)
-        buckets = 2 if isinstance(vdaf, Count) else vdaf.entries
-        return RandomizedResponse(buckets, self.budget.epsilon / self.unit.reports)
+        return RandomizedResponse(2 if isinstance(vdaf, Count) else vdaf.entries, epsilon)
 
     def report(self, vdaf: Vdaf, *, seen: bool = True) -> list[tuple[str, str]]:
         """The guarantee in words: names and values, assumptions included.
@@ -311,11 +325,32 @@ class Privacy(Struct):
     def _local_report(self, vdaf: Vdaf) -> list[tuple[str, str]]:
         response = self.randomized_response(vdaf)
         assumed = f"no client has more than {self.unit.reports} reports in {self.unit.span}, over all batches"
+        reported = f"reports its own of {response.buckets:,} values with p = {float(response.p):.6g}"
+        if isinstance(response, UnaryEncoding):
+            reported = (
+                f"sets a bit for each of {response.buckets:,} buckets with q = {float(response.q):.6g}, its own 1/2"
+            )
         return [
             ("guarantee", f"{self.budget} for {self.unit}, {self.neighbours.value}, towards everybody"),
-            ("noise", f"each client reports its own of {response.buckets:,} values with p = {float(response.p):.6g}"),
+            ("noise", f"each client {reported}"),
             *([("assumed", assumed)] if self.unit.span else []),
         ]
+
+
+def _require_all_bits(vdaf: Vdaf) -> None:
+    """Refuse a VDAF that does not take every vector of bits."""
+    require(
+        isinstance(vdaf, SumVec | MultihotCountVec),
+        f"unary encoding reports a bit for each bucket: take SumVec or MultihotCountVec, not {vdaf.NAME}",
+    )
+    if isinstance(vdaf, SumVec):
+        require(vdaf.max_measurement == 1, f"unary encoding needs max_measurement = 1, got {vdaf.max_measurement}")
+    if isinstance(vdaf, MultihotCountVec):
+        require(
+            vdaf.max_weight == vdaf.length,
+            f"unary encoding needs max_weight = length = {vdaf.length}, got {vdaf.max_weight}: reports of more ones"
+            " would be refused, and those that are left would keep to no budget that is known",
+        )
 
 
 def least_noise(budget: Budget, vdaf: Vdaf, honest: int = 1, unit: Unit = REPORT) -> Mechanism:

@@ -91,8 +91,7 @@ class RandomizedResponse:
             counts: how many reports state each value; any of the values may be left out.
             reports: the number of all reports.
         """
-        slope, reports = self.p - self.q, whole(reports, "reports")
-        return [float((fraction(count, "counts") - reports * self.q) / slope) for count in counts]
+        return debiased(self.p, self.q, counts, reports)
 
     def standard_errors(self, estimates: Sequence[float] | None, reports: int, entries: int) -> NDArray[np.float64]:
         """The standard errors of `debias`'s estimates, float64[entries].
@@ -105,18 +104,46 @@ class RandomizedResponse:
             reports: the number of all reports, n.
             entries: how many standard errors to return.
         """
-        reports, entries = whole(reports, "reports"), whole(entries, "entries")
-        own, other = float(self.p * (1 - self.p)), float(self.q * (1 - self.q))
-        if estimates is None:
-            variance = np.full(entries, reports * max(own, other))
-        else:
-            given = array(estimates, "estimates")
-            if given.dtype.kind not in "fiu":
-                raise ArgumentTypeError(f"estimates must be real numbers, got {given.dtype}")
-            true = np.clip(given.astype(np.float64), 0, reports)
-            variance = true * own + (reports - true) * other
-        errors: NDArray[np.float64] = np.sqrt(variance) / float(self.p - self.q)
-        return errors
+        return standard_errors_of(self.p, self.q, estimates, reports, entries)
+
+
+def debiased(p: Fraction, q: Fraction, counts: Sequence[int], reports: int) -> list[float]:
+    """Unbiased estimates of true counts, where a report states its own value with probability p, and another with q.
+
+    Args:
+        p: of the own value.
+        q: of one certain other value.
+        counts: how many reports state each value; any of the values may be left out.
+        reports: the number of all reports.
+    """
+    slope, reports = p - q, whole(reports, "reports")
+    return [float((fraction(count, "counts") - reports * q) / slope) for count in counts]
+
+
+def standard_errors_of(
+    p: Fraction, q: Fraction, estimates: Sequence[float] | None, reports: int, entries: int
+) -> NDArray[np.float64]:
+    """The standard errors of `debiased`'s estimates; see `RandomizedResponse.standard_errors`.
+
+    Args:
+        p: of the own value.
+        q: of one certain other value.
+        estimates: one for each entry; None for the worst case.
+        reports: the number of all reports.
+        entries: how many standard errors to return.
+    """
+    reports, entries = whole(reports, "reports"), whole(entries, "entries")
+    own, other = float(p * (1 - p)), float(q * (1 - q))
+    if estimates is None:
+        variance = np.full(entries, reports * max(own, other))
+    else:
+        given = array(estimates, "estimates")
+        if given.dtype.kind not in "fiu":
+            raise ArgumentTypeError(f"estimates must be real numbers, got {given.dtype}")
+        true = np.clip(given.astype(np.float64), 0, reports)
+        variance = true * own + (reports - true) * other
+    errors: NDArray[np.float64] = np.sqrt(variance) / float(p - q)
+    return errors
 
 
 def _below(bound: int, rand: Rand) -> int:

@@ -51,6 +51,8 @@ FULL = Privacy(GAUSSIAN, ZCdp("0.1"), ApproxDp(30, "1e-6"), honest=2, unit=DAY)
 LOCAL = Privacy(RESPONSE, PureDp(2), PureDp(20), honest=0)
 PLAIN_HEX = "01  01 0101 0101  01 010a 0101  01 01 00000001 00"
 FULL_HEX = "02  02 0101 010a  03 011e 0101 0101 030f4240  02 01 00000003 05 6120646179"
+UNARY = Privacy(Mechanism.UNARY_ENCODING, PureDp(2), PureDp(20), honest=0)
+UNARY_HEX = "06  01 0102 0101  01 0114 0101  00 01 00000001 00"
 LOCAL_HEX = "04  01 0102 0101  01 0114 0101  00 01 00000001 00"
 
 
@@ -59,7 +61,9 @@ def by_name(chosen: Vdaf) -> str:
 
 
 @pytest.mark.parametrize(
-    ("privacy", "encoded"), [(PLAIN, PLAIN_HEX), (FULL, FULL_HEX), (LOCAL, LOCAL_HEX)], ids=["plain", "full", "local"]
+    ("privacy", "encoded"),
+    [(PLAIN, PLAIN_HEX), (FULL, FULL_HEX), (LOCAL, LOCAL_HEX), (UNARY, UNARY_HEX)],
+    ids=["plain", "full", "local", "unary"],
 )
 def test_encoding_is_the_documented_one(privacy: Privacy, encoded: str) -> None:
     assert privacy.encode() == bytes.fromhex(encoded)
@@ -99,7 +103,7 @@ def test_the_document_has_the_encoding_and_the_sensitivities() -> None:
         ("01  01 0101 0100  01 010a 0101  01 01 00000001 00", "must be positive"),
         ("01  01 0207d0 0101  01 010a 0101  01 01 00000001 00", "1000"),
         ("01  03 0101 0101 0102 0103  01 010a 0101  01 01 00000001 00", "1/2"),
-        ("06  01 0101 0101  01 010a 0101  01 01 00000001 00", "unknown value"),
+        ("07  01 0101 0101  01 010a 0101  01 01 00000001 00", "unknown value"),
         ("01  04 0101 0101  01 010a 0101  01 01 00000001 00", "kind of budget"),
         ("01  00 0101 0101  01 010a 0101  01 01 00000001 00", "kind of budget"),
         ("01  01 0101 0101  01 010a 0101  00 01 00000001 00", "honest"),
@@ -117,6 +121,8 @@ def test_the_document_has_the_encoding_and_the_sensitivities() -> None:
         ("01  01 0101 0101  01 010a 0101  01 01 00000001", "ends early"),
         ("04  01 0101 0101  01 010a 0101  01 01 00000001 00", "trusts no Aggregator"),
         ("04  02 0101 0101  01 010a 0101  00 01 00000001 00", "pure budget"),
+        ("06  01 0101 0101  01 010a 0101  01 01 00000001 00", "unary encoding trusts no Aggregator"),
+        ("06  02 0101 0101  01 010a 0101  00 01 00000001 00", "unary encoding takes a pure budget"),
     ],
 )
 def test_other_bytes_are_refused(encoded: str, says: str) -> None:
@@ -194,6 +200,10 @@ def test_one_honest_aggregator_adds_all_the_noise() -> None:
         (replace(PLAIN, mechanism=RESPONSE, honest=0), SUM, "Histogram and Count"),
         (replace(PLAIN, mechanism=RESPONSE, honest=0), MULTIHOT, "Histogram and Count"),
         (replace(PLAIN, mechanism=RESPONSE, honest=0), vdaf("Histogram", length=1), "at least 2 buckets"),
+        (UNARY, HISTOGRAM, "SumVec or MultihotCountVec, not Histogram"),
+        (UNARY, SUM_VEC, "max_measurement = 1, got 15"),
+        (UNARY, MULTIHOT, "max_weight = length = 20, got 3: reports of more ones would be refused"),
+        (UNARY, vdaf("SumVec", length=1, max_measurement=1), "at least 2 buckets"),
         (replace(PLAIN, total=PureDp("0.5")), COUNT, "does not allow one collection"),
         (replace(PLAIN, total=ZCdp("0.4")), COUNT, "does not allow one collection"),
         (replace(PLAIN, budget=PureDp("1e-9")), vdaf("Sum", max_measurement=1 << 12), "cannot be sampled"),

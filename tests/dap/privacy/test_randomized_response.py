@@ -83,7 +83,9 @@ def test_hardly_any_of_the_budget_is_left(epsilon: str) -> None:
 def test_the_reports_of_a_unit_share_its_epsilon(reports: int) -> None:
     unit = Unit(reports, "a day")
     privacy = Privacy(Mechanism.RANDOMIZED_RESPONSE, PureDp(1), PureDp(1), honest=0, unit=unit)
-    ratio = privacy.randomized_response(HISTOGRAM).ratio
+    response = privacy.randomized_response(HISTOGRAM)
+    assert isinstance(response, RandomizedResponse)
+    ratio = response.ratio
     assert ratio**reports <= exp_from_below(Fraction(1))
     assert float(ratio) == pytest.approx(math.exp(1 / reports))
 
@@ -142,6 +144,7 @@ def test_error_bars_hold_as_often_as_they_say(confidence: float) -> None:
     """400 batches of 1,000 reports in 5 buckets, from a fixed seed."""
     privacy = Privacy(Mechanism.RANDOMIZED_RESPONSE, PureDp(1), PureDp(1), honest=0)
     response, rng = privacy.randomized_response(HISTOGRAM), np.random.default_rng(1)
+    assert isinstance(response, RandomizedResponse)
     true = np.array([700, 200, 50, 50, 0])
     laws = [[float(p) for p in law(response, value)] for value in range(5)]
     held = 0
