@@ -13,6 +13,12 @@ def _mutant(
     return Mutant(f"page-{name}", f"{_PAGE}.{place}", old, new, breaks, tests, which)
 
 
+def _of_dap(
+    name: str, place: str, old: str, new: str, breaks: str, tests: str = "tests/dap/server/test_page.py"
+) -> Mutant:
+    return Mutant(f"dap-page-{name}", f"secagg.dap.server.{place}", old, new, breaks, (tests,))
+
+
 MUTANTS = (
     # Signing in.
     _mutant(
@@ -176,5 +182,86 @@ MUTANTS = (
         "set()",
         "Whoever has left is not shown.",
         _TESTS,
+    ),
+    # Of a Leader and a Helper.
+    _of_dap(
+        "in-the-clear",
+        "config:Config._check_page",
+        "not is_loopback(table.listen)",
+        "False",
+        "The operator's token travels in the clear.",
+    ),
+    _of_dap(
+        "url-in-the-clear",
+        "config:Config._check_page",
+        "url.scheme == 'http'",
+        "False",
+        "The cookie is sent in the clear.",
+    ),
+    _of_dap(
+        "one-cookie-for-both",
+        "page.app:Page.__init__",
+        "f'secagg-{name}-page'",
+        "'secagg-page'",
+        "Whoever signs in at the Helper is signed out at the Leader of the same host.",
+    ),
+    _of_dap(
+        "any-number",
+        "page.app:_refusing",
+        "_NUMBER.fullmatch(number) is None",
+        "False",
+        "A number that no page has makes the server fail.",
+        "tests/attacks/dap/test_page.py",
+    ),
+    _of_dap(
+        "tasks-without-end",
+        "page.view:tasks_of",
+        "overview.list_task_keys(tx, (number - 1) * TASKS_SHOWN, TASKS_SHOWN)",
+        "overview.list_task_keys(tx, (number - 1) * TASKS_SHOWN, 10**9)",
+        "A page of many tasks takes all memory.",
+    ),
+    _of_dap(
+        "looks-for-each",
+        "page.events:Events._seen",
+        "now() - at >= 0.9 * self._pace",
+        "True",
+        "Each browser has the store read for itself.",
+    ),
+    _of_dap(
+        "looks-on-the-loop",
+        "page.events:Events._seen",
+        "await run_in_threadpool(self._look, number)",
+        "self._look(number)",
+        "The event loop stands still while the store is read.",
+    ),
+    _of_dap(
+        "remembers-all-pages",
+        "page.events:Events._seen",
+        "len(self._looks) > STREAMS_MAX",
+        "False",
+        "Whoever turns all pages fills the memory.",
+    ),
+    _of_dap(
+        "words-without-end",
+        "page.view:_job",
+        "job.why[:WORDS_SHOWN]",
+        "job.why",
+        "A Helper's words fill the page.",
+    ),
+    Mutant(
+        "outcomes-counted-twice",
+        "secagg.dap.tally:Tally.take",
+        "taken, self._counts = self._counts, Counter()",
+        "taken = self._counts",
+        "The operator sees more reports than came.",
+        ("tests/dap/store/test_outcomes.py",),
+    ),
+    Mutant(
+        "outcomes-lost-by-a-busy-database",
+        "secagg.dap.store.outcomes:keep_tally",
+        "tally.put_back(counts)",
+        "None",
+        "What was counted while the database did not answer is missing.",
+        ("tests/dap/store/test_outcomes.py",),
     ),
 )

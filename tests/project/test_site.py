@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from docs.generate import api, benchmarks, cli, drawings, files, screenshot, tables
+from docs.generate import api, benchmarks, cli, drawings, files, leader_screenshot, screenshot, tables
 from secagg import Model
 
 from ..support.browser import SCROLLS, View, browser
@@ -167,13 +167,18 @@ def test_every_page_is_in_the_navigation() -> None:
     assert listed == written | set(files.PAGES.values()) | {"cli.md", "benchmarks.md"}
 
 
-def test_the_picture_of_a_coordinators_page() -> None:
-    """Of its script's size, and no burden; what is in it, `python -m docs.generate.screenshot` decides."""
-    data = screenshot.FILE.read_bytes()
+PICTURES = {"service.md": screenshot, "operations.md": leader_screenshot}
+
+
+@pytest.mark.parametrize("document", PICTURES)
+def test_the_pictures_of_operators_pages(document: str) -> None:
+    """Of their scripts' sizes, and no burden; what is in each, its script decides."""
+    script = PICTURES[document]
+    data = script.FILE.read_bytes()
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
-    assert struct.unpack(">II", data[16:24]) == (screenshot.WIDTH, screenshot.HEIGHT)
+    assert struct.unpack(">II", data[16:24]) == (script.WIDTH, script.HEIGHT)
     assert len(data) < 150_000
-    assert f"(assets/{screenshot.FILE.name})" in (ROOT / "docs" / "service.md").read_text()
+    assert f"(assets/{script.FILE.name})" in (ROOT / "docs" / document).read_text()
 
 
 # What is built

@@ -11,6 +11,7 @@ app = App(
         "worker": Later("dap.serve:worker", "Do an Aggregator's work beside its servers."),
         "task": Later("dap.task:app", "Make tasks, and tell an Aggregator of them."),
         "key": Later("dap.key:app", "An Aggregator's HPKE keys: rotation and expiry."),
+        "page-token": Later("dap.key:page_token", "Make the token of an Aggregator's page."),
         "store": Later("dap.store:app", "An Aggregator's store: upgrade and backup."),
         "upload": Later("dap.upload:upload", "Upload measurements, as a Client."),
         "collect": Later("dap.collect:collect", "Collect a batch, as the Collector."),

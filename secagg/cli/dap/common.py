@@ -1,5 +1,6 @@
 """Options and words that several commands of `secagg dap` share."""
 
+import os
 import re
 import ssl
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from ...dap.client.upload import TIMEOUT
 from ...dap.server.config import Config
 from ...dap.store.engine import Store
 from ...errors import RemoteProtocolError
+from ...http.base64url import base64url
 from ..app import CommandError, require
 
 ConfigOption = Annotated[
@@ -66,6 +68,11 @@ def write_new(path: Path, text: str) -> None:
         task_file.write_secret(path, text)
     except FileExistsError:
         raise CommandError(f"{path} exists already, and is never overwritten") from None
+
+
+def new_token() -> str:
+    """A token that nobody can guess."""
+    return base64url(os.urandom(task_file.TOKEN_BYTES))
 
 
 def http_client(ca: Path | None) -> httpx.Client:

@@ -17,7 +17,7 @@ from ..app import require
 from ..console import show_json, show_pairs
 from ..dp import choose
 from ..options import JsonOption
-from .common import write_new
+from .common import new_token, write_new
 
 
 def init(
@@ -32,6 +32,10 @@ def init(
     secret_file: Annotated[
         bool, typer.Option(help=f"Write the secret to a file; else it is in the environment, {SECRET_VARIABLE}.")
     ] = True,
+    page: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Serve the operator's page there too, and write the page's token."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Write a commented configuration and a fresh secret, and make the store with a first HPKE key.
@@ -41,13 +45,13 @@ def init(
 
     \b
     Examples:
-      secagg dap init --role leader --dir leader
+      secagg dap init --role leader --dir leader --page 127.0.0.1:9200
       secagg dap init --role helper --listen 127.0.0.1:8081 --database postgresql+psycopg://dap@db.example/helper
     """
     name = choose("--role", tuple(ROLES), role)
     directory.mkdir(0o700, parents=True, exist_ok=True)
-    path, secret = directory / f"{name}.toml", directory / f"{name}.secret"
-    for file in (path, secret):
+    path, secret, token = (directory / f"{name}.{suffix}" for suffix in ("toml", "secret", "token"))
+    for file in (path, secret, *([token] if page is not None else [])):
         require(not file.exists(), f"{file} exists already, and is never overwritten")
     if secret_file:
         require(SECRET_VARIABLE not in os.environ, f"{SECRET_VARIABLE} is set: unset it, or give --no-secret-file")
@@ -58,10 +62,13 @@ def init(
         "journal": f"{name}.journal",
     }
     beside = [directory / f"{name}.db{suffix}" for suffix in ("", "-wal", "-shm", "-journal")]  # SQLite's files
-    with _nothing_left(path, secret, *beside):
+    shown = {"listen": page, "token_file": token.name}
+    with _nothing_left(path, secret, token, *beside):
         if secret_file:
             write_new(secret, os.urandom(SECRET_SIZE).hex() + "\n")
-        write_new(path, template(ROLES[name], {"server": {"listen": listen}, "store": stored}))
+        if page is not None:
+            write_new(token, new_token() + "\n")
+        write_new(path, template(ROLES[name], {"server": {"listen": listen}, "store": stored, "page": shown}))
         config = Config.load(path)
         store = config.open_store(create=True)
         try:
@@ -71,7 +78,13 @@ def init(
     if json:
         secret_path = str(secret) if secret_file else None
         show_json(
-            {"config": str(path), "secret_file": secret_path, "database": stored["database"], "key": pair.config.id}
+            {
+                "config": str(path),
+                "secret_file": secret_path,
+                "database": stored["database"],
+                "key": pair.config.id,
+                "page_token": None if page is None else str(token),
+            }
         )
         return
     show_pairs(
@@ -80,6 +93,7 @@ def init(
             ("secret", str(secret) if secret_file else f"in the environment, {SECRET_VARIABLE}"),
             ("store", str(stored["database"])),
             ("HPKE key", f"number {pair.config.id}"),
+            *([] if page is None else [("the page's token", str(token))]),
             ("next", f"secagg dap {name} --config {path}"),
         ]
     )

@@ -16,7 +16,7 @@ from ..app import App
 from ..console import integer, show, show_json, table
 from ..durations import duration
 from ..options import JsonOption
-from .common import ConfigOption, opened, write_new
+from .common import ConfigOption, new_token, opened, write_new
 
 app = App(
     help="""HPKE keys that Clients seal reports to. Running servers notice a change within seconds.
@@ -119,6 +119,21 @@ def collector_key(
         show_json({"file": str(output), "hpke_config": config})
     else:
         print(config)
+
+
+def page_token(
+    output: Annotated[Path, typer.Option(metavar="FILE", help="The new file; one that exists is never overwritten.")],
+) -> None:
+    """Make the token that an operator types on the page of a Leader or Helper: in a new file, mode 600.
+
+    The configuration names the file and where the page is, in its table [page]. `init --page` writes both.
+
+    \b
+    Example:
+      secagg dap page-token --output leader/leader.token
+    """
+    write_new(output, new_token() + "\n")
+    show(f"the token is in {output}: name the file in [page] token_file, and restart the server")
 
 
 app.command("new", short_help="Rotate to a new key.")(new)

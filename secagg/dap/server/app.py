@@ -4,7 +4,6 @@ Blocking work runs on threads. The event loop only decodes short uploads, which 
 """
 
 from contextlib import asynccontextmanager
-from http import HTTPStatus
 from typing import Any
 
 from starlette.applications import Starlette
@@ -18,13 +17,12 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ...http.metrics_server import operators_routes
-from ...http.problems import NO_TYPE
 from ..aggregator.helper import Helper
 from ..aggregator.leader import Leader
 from ..dialect import DEFAULT, DIALECTS, Dialect
 from ..media_types import is_media_type
-from ..problems import REFUSED, DapProblem
-from .common import Context, answering, find_task, problem_response
+from ..problems import REFUSED
+from .common import Context, answering, find_task, no_resource
 from .helper import HelperResources
 from .leader import LeaderResources
 
@@ -79,19 +77,10 @@ def _app(context: Context, routes: list[Route], *lifespans: Any) -> Starlette:
         routes=[*routes, *common],
         lifespan=lifespan,
         middleware=[cors],
-        exception_handlers={HTTPException: _no_resource},
+        exception_handlers={HTTPException: no_resource},
     )
     app.router.redirect_slashes = False  # to the name in the Host header, by http
     return app
-
-
-async def _no_resource(request: Request, error: Exception) -> Response:
-    """404 and 405 as problem documents."""
-    assert isinstance(error, HTTPException)
-    detail = "there is no such resource" if error.status_code == HTTPStatus.NOT_FOUND else error.detail
-    response = problem_response(DapProblem(NO_TYPE, detail, status=error.status_code))
-    response.headers.update(error.headers or {})
-    return response
 
 
 class _BrowserCors(CORSMiddleware):

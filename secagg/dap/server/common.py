@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -115,6 +117,20 @@ def problem_response(problem: DapProblem) -> Response:
     """
     headers = problem_headers(problem.status, problem.retry_after, "Bearer")
     return Response(to_document(problem), problem.status, headers, MEDIA_TYPE)
+
+
+async def no_resource(request: Request, error: Exception) -> Response:
+    """404 and 405 as problem documents.
+
+    Args:
+        request: of anybody.
+        error: Starlette's.
+    """
+    assert isinstance(error, HTTPException)
+    detail = "there is no such resource" if error.status_code == HTTPStatus.NOT_FOUND else error.detail
+    response = problem_response(DapProblem(NO_TYPE, detail, status=error.status_code))
+    response.headers.update(error.headers or {})
+    return response
 
 
 async def find_task(context: Context, text: str) -> TaskRecord:

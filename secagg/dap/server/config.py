@@ -16,7 +16,9 @@ from sqlalchemy.exc import ArgumentError
 from ...durable import require_folder
 from ...errors import LocalProtocolError
 from ...http import logs
+from ...http.addresses import is_loopback
 from ...http.bounds import Bounds
+from ...http.tokens import read_token
 from ...http.urls import parse_server_url
 from ...settings import (
     ADDRESS,
@@ -34,6 +36,7 @@ from ...settings import (
 )
 from ..aggregator.schedule import Settings
 from ..messages import Role
+from ..secrets import token_hash
 from ..store.engine import Store
 from ..store.journal import Journal
 from ..store.vault import Vault
@@ -189,6 +192,33 @@ class Keys:
 
 
 @dataclass(frozen=True)
+class PageTable:
+    """Table [page]."""
+
+    listen: str | None = option(
+        None,
+        ADDRESS,
+        "Where the operator's page is, which shows tasks, batches and jobs in a browser. Without this line there is\n"
+        "none. It is for the operator alone: on this machine, or behind a proxy that speaks TLS.",
+        "127.0.0.1:9200",
+    )
+    url: str | None = option(
+        None,
+        TEXT,
+        "The URL that the page has in a browser, where a proxy is in front, which must remove the URL's path from\n"
+        "requests. Without this line it is the address above.",
+        "https://dap.example/operator",
+    )
+    token_file: str = option("page.token", TEXT, "The operator's token, which is typed on the page; mode 600.")
+    allow_http: bool = option(
+        False,
+        TRUTH,
+        "Whether to speak plain HTTP beyond this machine, where everybody on the way can read the token: only where a\n"
+        "proxy speaks TLS, or where nobody listens.",
+    )
+
+
+@dataclass(frozen=True)
 class Logs:
     """Table [log]."""
 
@@ -214,6 +244,7 @@ def tables(role: Role) -> dict[str, type[Any]]:
         "workers": Workers,
         "limits": LimitsTable,
         "keys": Keys,
+        "page": PageTable,
         "log": Logs,
     }
 
@@ -231,6 +262,7 @@ class Config:
         workers: table [workers].
         limits: table [limits].
         keys: table [keys].
+        page: table [page].
         log: table [log].
         helper: table [helper]; None for a Helper.
     """
@@ -243,6 +275,7 @@ class Config:
     workers: Workers
     limits: LimitsTable
     keys: Keys
+    page: PageTable
     log: Logs
     helper: HelperClient | None = None
 
@@ -360,6 +393,14 @@ class Config:
             buffered_bytes=table.buffered_bytes,
         )
 
+    def page_token(self) -> bytes:
+        """The hash of the token that the operator types on the page.
+
+        Raises:
+            ConfigError: there is none, or others may read it.
+        """
+        return token_hash(read_token(self.file(self.page.token_file)).encode())
+
     def settings(self) -> Settings:
         """How the Leader schedules its work."""
         assert isinstance(self.jobs, LeaderJobs)
@@ -390,6 +431,23 @@ class Config:
             )
         if (self.server.certificate is None) != (self.server.private_key is None):
             raise ConfigError(f"{self.path}: [server] needs both certificate and private_key, or neither")
+        self._check_page()
+
+    def _check_page(self) -> None:
+        """Refuse a page whose token could be read on its way, unless that is asked for by name."""
+        here, table = f"{self.path}: [page]", self.page
+        if table.listen is not None and not table.allow_http and not is_loopback(table.listen):
+            raise ConfigError(
+                f"{here} speaks plain HTTP, and listens on {table.listen}: others could read the operator's token."
+                " Where a proxy in front speaks TLS, say allow_http = true"
+            )
+        if table.url is not None:
+            try:
+                url = parse_server_url(table.url)
+            except LocalProtocolError as error:
+                raise ConfigError(f"{here} url must be the URL of a server: {error}") from None
+            if url.scheme == "http" and not (url.loopback or table.allow_http):
+                raise ConfigError(f"{here} url must be https, or say allow_http = true: others could read the token")
 
     def _check_proxy(self, url: str) -> None:
         where = f"{self.path}: [helper] proxy"

@@ -30,6 +30,7 @@ from ..store.tasks import KnownTasks
 from .app import helper_app, leader_app
 from .common import Context
 from .config import Config, HelperClient, HelperJobs
+from .page.app import Page
 
 CONNECT_SECONDS = 10.0  # to a Helper, at most
 GAUGE_SECONDS = 10.0  # between looks at what the store holds
@@ -109,6 +110,18 @@ class Process:
         if isinstance(self.aggregator, Leader):
             return leader_app(self.aggregator, self.context, self._lifespan)
         return helper_app(self.aggregator, self.context, self._lifespan)
+
+    def page(self, url: str) -> Page:
+        """The operator's page.
+
+        Args:
+            url: of the address on which it is served.
+
+        Raises:
+            ConfigError: there is no token for it.
+        """
+        config = self.config
+        return Page(self.context, self.store, config.role, config.page.url or url, config.page_token())
 
     def refresh(self) -> None:
         """Store what was counted, and set the gauges that follow from the store."""

@@ -34,6 +34,7 @@ from ...http.server import configured
 from ...http.serving import ReadyServer, allow_files, check_certificate, handled_signals, ignored_signals, listening_url
 from ..aggregator.worker import Workers
 from .config import Config
+from .page.app import page_served
 from .process import GAUGE_SECONDS, Process
 
 _CONFIG = "SECAGG_DAP_CONFIG"  # tells a server process its file
@@ -57,6 +58,8 @@ def serve(config: Config, announce: Callable[[str], None], listen: str | None = 
     table, here = config.server, f"{config.path}: [server]"
     if table.certificate is not None and table.private_key is not None:
         check_certificate(here, config.file(table.certificate), config.file(table.private_key))
+    if config.page.listen is not None:
+        config.page_token()  # or the error came late
     allow_files(config.limits.connections + _OTHER_FILES)
     with (
         on_hangup(logs.reopen),
@@ -65,6 +68,7 @@ def serve(config: Config, announce: Callable[[str], None], listen: str | None = 
         metrics_served(
             f"{config.path}: [server]", config.server.metrics, process.metrics.text, process.health.describe
         ),
+        page_served(f"{config.path}: [page]", config.page.listen, process.page, _announce_page),
     ):
         url = listening_url(sock, tls=table.certificate is not None)
         if table.processes == 1:
@@ -99,6 +103,10 @@ def work(config: Config, threads: int, announce: Callable[[str], None]) -> None:
                 process.refresh()
             except SecAggError as error:
                 log.warning("the gauges are not up to date: %s", error)
+
+
+def _announce_page(url: str) -> None:
+    log.info("the operator's page is at %s", url)
 
 
 @contextmanager

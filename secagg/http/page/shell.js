@@ -13,7 +13,9 @@ const RETRY_SECONDS = 3;
 const SILENCE_SECONDS = 45;  // three times what the server lets pass between two events
 let stream = null, clock = 0, clockRead = 0, heard = 0;
 
-const part = id => document.getElementById(id);
+function part(id) {
+  return document.getElementById(id);
+}
 
 // --- Signing in and out ---
 
