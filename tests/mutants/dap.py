@@ -177,7 +177,7 @@ MUTANTS = (
     ),
     Mutant(
         "collections-cost-no-total-variation",
-        "secagg.dap.privacy.extension:_allowed",
+        "secagg.dap.privacy.extension:_costs",
         "Spent(plan.guarantee, plan.total_variation)",
         "Spent(plan.guarantee)",
         "The distance of the samples from their law is not paid for.",
@@ -186,9 +186,17 @@ MUTANTS = (
     Mutant(
         "worse-of-two-costs",
         "secagg.dap.privacy.extension:_allowed",
-        "max((count(cost) for cost in costs))",
-        "min((count(cost) for cost in costs))",
+        "max((releases_allowed(privacy.total, [], cost, MAX_COLLECTIONS, ALLOWANCE) for cost in _costs(privacy, plan)))",
+        "min((releases_allowed(privacy.total, [], cost, MAX_COLLECTIONS, ALLOWANCE) for cost in _costs(privacy, plan)))",
         "A task allows fewer collections than its total pays.",
+        _EXTENSION,
+    ),
+    Mutant(
+        "one-collection-at-the-worse-of-two-costs",
+        "secagg.dap.privacy.extension:pays_for",
+        "any((keeps_budget(privacy.total, {cost: number}, ALLOWANCE) for cost in _costs(privacy, plan)))",
+        "all((keeps_budget(privacy.total, {cost: number}, ALLOWANCE) for cost in _costs(privacy, plan)))",
+        "A task is refused whose total pays one collection.",
         _EXTENSION,
     ),
     Mutant(

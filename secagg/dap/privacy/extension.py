@@ -60,7 +60,7 @@ from ...dp import (
     Unit,
     ZCdp,
 )
-from ...dp.composition import Spent, releases_allowed
+from ...dp.composition import Spent, keeps_budget, releases_allowed
 from ...dp.ledger import ALLOWANCE
 from ...dp.noise import describe
 from ...errors import LocalProtocolError, RemoteProtocolError, require
@@ -68,7 +68,7 @@ from ..vdafs import Count, Histogram, MultihotCountVec, SumVec, Vdaf
 from .randomized_response import RandomizedResponse
 from .unary_encoding import UnaryEncoding
 
-__all__ = ["Mechanism", "Privacy", "affords", "collections_allowed", "least_noise"]
+__all__ = ["Mechanism", "Privacy", "affords", "collections_allowed", "least_noise", "pays_for"]
 
 PRIVACY_EXTENSION = 0xFD01  # a task extension of this package
 AGGREGATORS = 2
@@ -392,11 +392,24 @@ def affords(privacy: Privacy, plan: Plan, spent: int) -> bool:
     return whole(spent, "spent") < _allowed(privacy, plan)
 
 
+def pays_for(privacy: Privacy, plan: Plan, count: int) -> bool:
+    """Whether the total budget pays for so many collections: `collections_allowed(...) >= count`, at a small part of
+    its cost.
+
+    Args:
+        privacy: of the task.
+        plan: the task's; see `Privacy.plan`.
+        count: of collections, at least 1.
+    """
+    number = whole(count, "count")
+    return any(keeps_budget(privacy.total, {cost: number}, ALLOWANCE) for cost in _costs(privacy, plan))
+
+
 @lru_cache
 def _plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
     plan = _local_plan(privacy, vdaf) if privacy.place is Place.LOCAL else _aggregators_plan(privacy, vdaf)
     require(
-        _allowed(privacy, plan) >= 1,
+        pays_for(privacy, plan, 1),
         f"the total budget, {privacy.total}, does not allow one collection at {privacy.budget}: raise it",
     )
     return plan
@@ -441,17 +454,19 @@ def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
 
 @lru_cache
 def _allowed(privacy: Privacy, plan: Plan) -> int:
-    """The largest number of collections that keeps to the total budget.
+    """The largest number of collections that keeps to the total budget."""
+    return max(
+        releases_allowed(privacy.total, [], cost, MAX_COLLECTIONS, ALLOWANCE) for cost in _costs(privacy, plan)
+    )
 
-    Each is counted at its plan's guarantee, which composes better, or at its budget, which is better for one. Both are
-    true of every collection; for a budget without a delta, the samples' total variation from their law is added.
+
+def _costs(privacy: Privacy, plan: Plan) -> list[Spent]:
+    """What a collection costs, by each of the bounds that are true of all of them.
+
+    Each is counted at its plan's guarantee, which composes better, or at its budget, which is better for one. For a
+    budget without a delta, the samples' total variation from their law is added.
     """
-
-    def count(cost: Spent) -> int:
-        return releases_allowed(privacy.total, [], cost, MAX_COLLECTIONS, ALLOWANCE)
-
     if privacy.place is Place.LOCAL:
-        return count(Spent(privacy.budget))
+        return [Spent(privacy.budget)]
     off = Fraction(0) if isinstance(privacy.budget, ApproxDp) else plan.total_variation
-    costs = [Spent(privacy.budget, off), Spent(plan.guarantee, plan.total_variation)]
-    return max(count(cost) for cost in costs)
+    return [Spent(privacy.budget, off), Spent(plan.guarantee, plan.total_variation)]

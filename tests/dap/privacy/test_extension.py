@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from secagg.dap.dialect import DAP_09
 from secagg.dap.privacy import extension as privacy_module
 from secagg.dap.privacy.estimates import error_bars, estimates
-from secagg.dap.privacy.extension import MAX_COLLECTIONS, Mechanism, Privacy, affords, collections_allowed, least_noise
+from secagg.dap.privacy.extension import (
+    MAX_COLLECTIONS,
+    Mechanism,
+    Privacy,
+    affords,
+    collections_allowed,
+    least_noise,
+    pays_for,
+)
 from secagg.dap.vdafs import Vdaf, vdaf
 from secagg.dp import (
     ApproxDp,
@@ -294,10 +302,14 @@ def test_collections_that_a_total_allows(budget: Budget, total: Budget, allowed:
     assert affords(privacy, plan, allowed - 1)
     assert not affords(privacy, plan, allowed)
     assert not affords(privacy, plan, allowed + 1)
+    assert pays_for(privacy, plan, allowed)
+    assert pays_for(privacy, plan, allowed + 1) is (allowed == MAX_COLLECTIONS)
 
 
 def test_randomized_response_costs_its_budget() -> None:
     assert collections_allowed(LOCAL, HISTOGRAM) == 10
+    plan = LOCAL.plan(HISTOGRAM)
+    assert [pays_for(LOCAL, plan, count) for count in (1, 10, 11)] == [True, True, False]
 
 
 @pytest.mark.parametrize("total", [ApproxDp(8, "1e-6"), ApproxDp(30, "1e-30")], ids=str)
