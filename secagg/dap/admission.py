@@ -20,8 +20,22 @@ def check_endpoints(task: Task, *, allow_http: bool = False) -> None:
     Raises:
         LocalProtocolError: the task is refused; the message says what to do.
     """
+    check_servers(task.leader_url, task.helper_url, allow_http=allow_http)
+
+
+def check_servers(leader_url: str, helper_url: str, *, allow_http: bool = False) -> None:
+    """`check_endpoints`, of a Leader and a Helper without a task.
+
+    Args:
+        leader_url: the Leader's URL.
+        helper_url: the Helper's URL.
+        allow_http: see `check_endpoints`.
+
+    Raises:
+        LocalProtocolError: the servers are refused; the message says what to do.
+    """
     allow_http = flag(allow_http, "allow_http")
-    leader, helper = _server(task.leader_url, "Leader"), _server(task.helper_url, "Helper")
+    leader, helper = _server(leader_url, "Leader"), _server(helper_url, "Helper")
     require(
         leader != helper,
         f"Leader and Helper are both at {leader.base}: they must be servers of two operators who do not collude, with a"

@@ -202,5 +202,8 @@ def find_dialect(name: str) -> Dialect:
 DEFAULT = DAP_19
 """What new tasks speak."""
 
+ADVERTISED = DAP_19
+"""What tasks speak that are advertised: draft-ietf-ppm-dap-taskprov-04 is built on it."""
+
 UNNAMED = DAP_18
 """What a task speaks whose file or row in a store names no dialect: it was made before these did."""

@@ -249,7 +249,7 @@ def from_document(document: object) -> Party:
         RemoteProtocolError: the object is no party's, or a part of it is malformed.
         LocalProtocolError: the task asks for something that this package does not do.
     """
-    version, fields = _fields(document, KIND, VERSION)
+    version, fields = open_fields(document, KIND, VERSION)
     name = fields.text("party")
     if name not in PARTIES:
         raise RemoteProtocolError(f"party must be one of {', '.join(PARTIES)}")
@@ -259,12 +259,12 @@ def from_document(document: object) -> Party:
         party = ClientParty(task)
     elif name == "collector":
         config, key = HpkeConfig.decode(fields.data("hpke_config")), fields.private_key()
-        party = CollectorParty(task, _checked(config, key), fields.text("token"), key)
+        party = CollectorParty(task, checked_config(config, key), fields.text("token"), key)
     else:
         secrets = _secrets(fields, Role[name.upper()]) if version > 1 else TaskSecrets.decode(fields.data("secrets"))
         if secrets.role is not Role[name.upper()]:
             raise RemoteProtocolError("the secrets belong to another party")
-        _checked(secrets.collector_config, None)
+        checked_config(secrets.collector_config, None)
         party = AggregatorParty(task, secrets)
     fields.finish()
     return party
@@ -285,7 +285,7 @@ def _own_fields(secrets: TaskSecrets) -> dict[str, Any]:
     }
 
 
-def _secrets(fields: "_Fields", role: Role) -> TaskSecrets:
+def _secrets(fields: "Fields", role: Role) -> TaskSecrets:
     """The same, read."""
     verify_key = fields.data("verify_key")
     config = HpkeConfig.decode(fields.data("collector_hpke_config"))
@@ -314,12 +314,12 @@ def key_from_document(document: object) -> CollectorKey:
     Raises:
         RemoteProtocolError: the object is no Collector's key.
     """
-    _, fields = _fields(document, KEY_KIND, KEY_VERSION)
+    _, fields = open_fields(document, KEY_KIND, KEY_VERSION)
     config, key = HpkeConfig.decode(fields.data("hpke_config")), fields.private_key()
     fields.finish()
     if key is None:
         raise RemoteProtocolError("hpke_private_key is missing")
-    return CollectorKey(_checked(config, key), key)
+    return CollectorKey(checked_config(config, key), key)
 
 
 def config_from_text(text: str) -> HpkeConfig:
@@ -332,7 +332,7 @@ def config_from_text(text: str) -> HpkeConfig:
         RemoteProtocolError: it is malformed.
         HpkeError: it is of another suite than ours.
     """
-    return _checked(HpkeConfig.decode(from_base64url(text, name="an HPKE configuration")), None)
+    return checked_config(HpkeConfig.decode(from_base64url(text, name="an HPKE configuration")), None)
 
 
 def load(path: Path) -> Party:
@@ -345,7 +345,7 @@ def load(path: Path) -> Party:
         RemoteProtocolError, LocalProtocolError: see `from_document`.
         OSError: the file cannot be read.
     """
-    return from_document(_json(path))
+    return from_document(read_json(path))
 
 
 def load_key(path: Path) -> CollectorKey:
@@ -359,7 +359,7 @@ def load_key(path: Path) -> CollectorKey:
         LocalProtocolError: it is too long, or not UTF-8.
         OSError: the file cannot be read.
     """
-    return key_from_document(_json(path))
+    return key_from_document(read_json(path))
 
 
 def write_secret(path: Path, text: str) -> None:
@@ -376,7 +376,17 @@ def write_secret(path: Path, text: str) -> None:
     create(path, text.encode())
 
 
-def _json(path: Path) -> object:
+def read_json(path: Path) -> object:
+    """What a file holds.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        RemoteProtocolError: it is no JSON, or an object of it has a member twice.
+        LocalProtocolError: it is too long, or not UTF-8.
+        OSError: the file cannot be read.
+    """
     text = read_text(path, limit=MAX_BYTES)
     try:
         return json.loads(text, object_pairs_hook=_unrepeated)
@@ -390,59 +400,99 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _checked(config: HpkeConfig, key: PrivateKey | None) -> HpkeConfig:
+def checked_config(config: HpkeConfig, key: PrivateKey | None) -> HpkeConfig:
+    """A Collector's HPKE configuration, once it is known to be of our suite, and to belong to its key.
+
+    Args:
+        config: the configuration.
+        key: its private key, where that is here.
+
+    Raises:
+        RemoteProtocolError: it does not belong to the key.
+        HpkeError: it is of another suite than ours.
+    """
     check_suite(config.kem_id, config.kdf_id, config.aead_id)
     if len(config.public_key) != 32 or (key is not None and key.public_bytes != config.public_key):
         raise RemoteProtocolError("the Collector's HPKE configuration does not belong to its key")
     return config
 
 
-class _Fields:
-    """The fields of an object; each is taken once, and none may be left in the end."""
+class Fields:
+    """The fields of an object; each is taken once, and none may be left in the end.
+
+    Args:
+        document: the object.
+    """
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._left = dict(document)
 
     def text(self, name: str) -> str:
+        """ASCII text.
+
+        Args:
+            name: of the field.
+        """
         value = self._left.pop(name, None)
         if not isinstance(value, str) or not value.isascii():
             raise RemoteProtocolError(f"{name} must be text")
         return value
 
     def data(self, name: str) -> bytes:
+        """Bytes, in base64url.
+
+        Args:
+            name: of the field.
+        """
         return from_base64url(self.text(name), name=name)
 
     def number(self, name: str) -> int:
+        """A whole number below 2^63.
+
+        Args:
+            name: of the field.
+        """
         value = self._left.pop(name, None)
         if type(value) is not int or not 0 <= value < 1 << 63:
             raise RemoteProtocolError(f"{name} must be a whole number below 2^63")
         return value
 
     def token(self, name: str) -> bytes:
+        """A bearer token.
+
+        Args:
+            name: of the field.
+        """
         token = self.text(name).encode()
         if not _is_token(token):
             raise RemoteProtocolError(f"{name}: {TOKEN_FORM}")
         return token
 
     def token_hash(self, name: str) -> bytes:
-        """The hash of a token; a file has one or the other."""
+        """The hash of a token; a file has one or the other.
+
+        Args:
+            name: of the field with the token; that of the hash ends in `_hash`.
+        """
         if name in self._left:
             return token_hash(self.token(name))
         hashed = f"{name}_hash"
         return from_base64url(self.text(hashed), HASH_BYTES, name=hashed)
 
     def private_key(self) -> PrivateKey | None:
+        """The field `hpke_private_key`; None where that is null."""
         if self._left.get("hpke_private_key", "") is None:
             del self._left["hpke_private_key"]
             return None
         return PrivateKey.from_bytes(self.data("hpke_private_key"))
 
     def finish(self) -> None:
+        """Check that no field is left."""
         if self._left:
             raise RemoteProtocolError(f"unknown fields: {', '.join(sorted(self._left))}")
 
 
-def _task(fields: _Fields, *, named: bool) -> Task:
+def _task(fields: Fields, *, named: bool) -> Task:
     """The task of a file, which names its dialect from version 2 on."""
     task_id, configuration = fields.data("task_id"), TaskConfiguration.decode(fields.data("task_configuration"))
     dialect = find_dialect(fields.text("dialect")) if named else UNNAMED
@@ -452,11 +502,20 @@ def _task(fields: _Fields, *, named: bool) -> Task:
     return task
 
 
-def _fields(document: object, kind: str, newest: int) -> tuple[int, _Fields]:
-    """The version of a file, and its other fields."""
+def open_fields(document: object, kind: str, newest: int) -> tuple[int, Fields]:
+    """The version of a file, and its other fields.
+
+    Args:
+        document: what `json.loads` returned.
+        kind: of file.
+        newest: version that this program reads.
+
+    Raises:
+        RemoteProtocolError: it is another kind of file, or of a newer version.
+    """
     if not isinstance(document, dict) or document.get("kind") != kind:
         raise RemoteProtocolError(f"this is not a file of kind {kind!r}")
     version = document.get("version")
     if type(version) is not int or not 1 <= version <= newest:
         raise RemoteProtocolError(f"this program reads {kind!r} up to version {newest}: use a newer program")
-    return version, _Fields({name: value for name, value in document.items() if name not in ("kind", "version")})
+    return version, Fields({name: value for name, value in document.items() if name not in ("kind", "version")})

@@ -28,6 +28,7 @@ from secagg.dap.messages import BatchMode, HpkeConfig, ReportMetadata
 from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dap.privacy.randomized_response import RandomizedResponse
 from secagg.dap.privacy.unary_encoding import UnaryEncoding
+from secagg.dap.task_policy import TaskPolicy
 from secagg.dap.vdafs import Histogram, Sum
 from secagg.http.steps import Progress, Response, Retries, Wait
 from secagg.integrations import (
@@ -888,6 +889,24 @@ on(lambda: ENCODING, f"{UNARY}.randomize", value=99, rand=rand)
 on(lambda: ENCODING, f"{UNARY}.debias", counts=[100, 120], reports=127)
 on(lambda: ENCODING, f"{UNARY}.standard_errors", estimates=[100.0, 120.0], reports=127, entries=2)
 call("dap.privacy.extension.pays_for", privacy=PRIVACY, plan=PRIVACY.plan(Histogram(100, 5)), count=5)
+call("dap.taskprov.advertised_task", configuration=make_task().encoded)
+call("dap.taskprov.derive_task_id", configuration=make_task().encoded)
+call("dap.taskprov.derive_verify_key", verify_key_init=ONES, task_id=ONES, size=100)
+call(
+    "dap.task_policy.TaskPolicy",
+    min_batch_size=100,
+    report_bytes=100,
+    time_precision=100,
+    lifetime=100,
+    honest=2,
+    collections=100,
+)
+on(
+    lambda: TaskPolicy(min_batch_size=3, lifetime=None),
+    "dap.task_policy.TaskPolicy.opt_in",
+    configuration=make_task().encoded,
+    now=1e4,
+)
 call("dap.task.Task", id=ONES, configuration=make_task().configuration)
 on(make_task, "dap.task.Task.input_share_aad", metadata=ReportMetadata(NONCE, 1), public_share=b"share")
 on(make_task, "dap.task.Task.precision_time", time=100)

@@ -455,9 +455,7 @@ def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
 @lru_cache
 def _allowed(privacy: Privacy, plan: Plan) -> int:
     """The largest number of collections that keeps to the total budget."""
-    return max(
-        releases_allowed(privacy.total, [], cost, MAX_COLLECTIONS, ALLOWANCE) for cost in _costs(privacy, plan)
-    )
+    return max(releases_allowed(privacy.total, [], cost, MAX_COLLECTIONS, ALLOWANCE) for cost in _costs(privacy, plan))
 
 
 def _costs(privacy: Privacy, plan: Plan) -> list[Spent]:
