@@ -54,6 +54,11 @@ def _keep_outcomes(connection: Connection) -> None:
     schema.outcomes.create(connection, checkfirst=True)
 
 
+def _know_peers(connection: Connection) -> None:
+    schema.peers.create(connection, checkfirst=True)
+    schema.advertised.create(connection, checkfirst=True)
+
+
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _create,
     _know_journals,
@@ -63,6 +68,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _know_which_batch_is_waited_for,
     _know_dialects,
     _keep_outcomes,
+    _know_peers,
 )
 VERSION = len(MIGRATIONS)
 

@@ -53,6 +53,28 @@ tasks = Table(
     Column("deleted", Boolean, nullable=False, server_default=text("false")),  # its marks and ledger stay
 )
 
+# Tasks that are advertised, and with whom.
+
+peers = Table(
+    "peers",
+    metadata,
+    Column("key", _KEY, primary_key=True),
+    Column("leader", Text, nullable=False),  # URLs
+    Column("helper", Text, nullable=False),
+    Column("secrets", LargeBinary, nullable=False),  # sealed
+    Column("created", Float, nullable=False),
+)
+
+advertised = Table(
+    "advertised",
+    metadata,
+    _task(),
+    Column("peer", BigInteger, nullable=False),  # stays after the peer is deleted
+    Column("created", Float, nullable=False),
+    Column("ends", Float),  # NULL if the task need not end
+)
+Index("advertised_created", advertised.c.peer, advertised.c.created)
+
 # Uploads and aggregation jobs of the Leader.
 
 jobs = Table(
