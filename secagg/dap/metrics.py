@@ -45,6 +45,7 @@ class Metrics:
             buckets=[10.0**i for i in range(8)],
             registry=self.registry,
         )
+        self.opt_ins = self._counter("opt_ins", "requests that advertise a new task, by what became of it", "outcome")
         self.peer_errors = self._counter("peer_errors", "calls to Helpers that failed, by kind", "kind")
         self.oldest_seconds = self._gauge("oldest_report_seconds", "age of the oldest report that is not aggregated")
         self.queue_depth = self._gauge("queue_depth", "reports that are not aggregated yet")

@@ -25,6 +25,7 @@ TITLES = {
     "batchOverlap": "The query includes reports that were previously collected in a different batch.",
     "unsupportedExtension": "An extensions list includes an unknown extension.",
     "invalidExtension": "An extensions list is out of order or contains an invalid extension encoding.",
+    "invalidTask": "An Aggregator has opted out of the indicated task.",  # draft-ietf-ppm-dap-taskprov-04, section 2
     # These three are DAP-09's, for its upload path only.
     "outdatedConfig": "The report was sealed under an HPKE configuration that is not in use.",
     "reportRejected": "The report could not be processed.",

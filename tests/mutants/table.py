@@ -11,11 +11,13 @@ from .participants import MUTANTS as PARTICIPANTS
 from .protocol import MUTANTS as PROTOCOL
 from .saved import MUTANTS as SAVED
 from .sessions import MUTANTS as SESSIONS
+from .taskprov import MUTANTS as TASKPROV
 
 MUTANTS: tuple[Mutant, ...] = (
     *DP,
     *NOISY,
     *DAP,
+    *TASKPROV,
     *PROTOCOL,
     *SAVED,
     *SESSIONS,

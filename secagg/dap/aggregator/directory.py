@@ -61,6 +61,15 @@ class Directory:
             read_at, record = self._tasks.get(task_id, (float("-inf"), None))
         return record if _fresh(read_at, self._clock()) else None
 
+    def remember(self, record: TaskRecord) -> None:
+        """Know at once a task that was stored just now.
+
+        Args:
+            record: as the store has it.
+        """
+        with self._turn:
+            self._tasks[record.task.id] = (self._clock(), record)
+
     @property
     def keys_remembered(self) -> bool:
         """Whether the keys are cached and fresh, so that asking for them does not look at the store."""

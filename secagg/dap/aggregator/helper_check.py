@@ -22,6 +22,7 @@ class HelperState(StrEnum):
 
     READY = "ready"
     NO_TASK = "no task"
+    OPTS_OUT = "opts out"
     TOKEN_REFUSED = "token refused"
     UNREACHABLE = "unreachable"
     BUSY = "busy"
@@ -42,6 +43,7 @@ _WAIT = "reports are accepted, and wait"
 _ADVICE = {
     HelperState.READY: "has the task and accepts our token",
     HelperState.NO_TASK: f"does not have the task: its operator has to add it there, by `secagg dap task add`; {_WAIT}",
+    HelperState.OPTS_OUT: f"opts out of the task, which is advertised: its operator takes others; {_WAIT}",
     HelperState.TOKEN_REFUSED: f"refuses our token: the task's files at both must be of one `task new`; {_WAIT}",
     HelperState.UNREACHABLE: f"does not answer: is its URL right, does it run, can this machine reach it? {_WAIT}",
     HelperState.BUSY: f"answers that it is busy or fails: is its URL right? If it lasts, ask its operator; {_WAIT}",
@@ -82,6 +84,8 @@ def _state(problem: DapProblem) -> HelperState:
         return HelperState.READY
     if problem.type == "unrecognizedTask":
         return HelperState.NO_TASK
+    if problem.type == "invalidTask":
+        return HelperState.OPTS_OUT
     if problem.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or problem.type == "unauthorizedRequest":
         return HelperState.TOKEN_REFUSED
     return HelperState.UNCLEAR

@@ -230,7 +230,7 @@ class Leader:
                 record, AggregationJobInitReq(VERIFICATION_KEY_ID, b"", batch, tuple(inits)).encode()
             )
         except DapProblem as problem:
-            if problem.status in _REFUSALS:
+            if problem.status in _REFUSALS and problem.type not in _OF_TASKS:
                 raise _JobRefused(problem) from None
             raise
         self._refused.accepted(record.key, job.key)
@@ -348,6 +348,7 @@ _LATER = {
 look into."""
 
 _REFUSALS = {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}  # which may be about one report
+_OF_TASKS = {"invalidTask"}  # a Helper that opts out may opt in later: jobs wait as they are
 
 
 class _JobRefused(Exception):

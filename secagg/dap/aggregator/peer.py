@@ -14,6 +14,7 @@ from ...http.steps import Failure, Request, Response, perform
 from ..media_types import JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ, is_media_type
 from ..problems import from_response
 from ..store.tasks import TaskRecord
+from ..taskprov import advertisement
 
 MAX_BYTES = 1 << 26  # of an answer, beside an aggregate share
 MAX_SECONDS = 120.0  # that an answer's content may take
@@ -134,7 +135,7 @@ class HttpPeer:
         self, record: TaskRecord, method: str, url: str, headers: dict[str, str] | None = None, body: bytes = b""
     ) -> Response:
         token = record.secrets.peer_token.decode("ascii")
-        own = {"Authorization": f"Bearer {token}", **(headers or {})}
+        own = {"Authorization": f"Bearer {token}", **advertisement(record.task), **(headers or {})}
         max_bytes = MAX_BYTES + record.task.prio3.OUT_SHARE_SIZE  # an aggregate share may be of any length
         reply = perform(self._http, Request(method, url, own, body, max_bytes, MAX_SECONDS))
         if isinstance(reply, Failure):

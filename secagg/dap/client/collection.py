@@ -17,6 +17,7 @@ from ..messages import CollectionJobReq, CollectionJobResp, HpkeCiphertext, Hpke
 from ..privacy.estimates import error_bars, estimates
 from ..problems import WAITING
 from ..task import Task
+from ..taskprov import advertisement
 from .answers import problem, require_media_type, require_success, send
 
 _LONGEST_PAUSE = 3600.0  # seconds between two polls, whatever the Leader asks for
@@ -249,7 +250,7 @@ class Collecting:
     # HTTP.
 
     def _ask(self, method: str, url: str, body: bytes = b"") -> Steps[Response]:
-        headers = {"Authorization": f"Bearer {self._token}"}
+        headers = {"Authorization": f"Bearer {self._token}", **advertisement(self._task)}
         if body:
             headers["Content-Type"] = COLLECTION_REQ
         max_bytes = ANSWER_BYTES + 2 * self._task.prio3.OUT_SHARE_SIZE

@@ -27,6 +27,7 @@ from ..messages import ReportError, Role, UploadErrors
 from ..problems import REFUSED
 from ..reports import encode_upload, randomize, report_size, seal_reports
 from ..task import Task
+from ..taskprov import advertisement
 from .answers import problem, require_media_type, require_success, send
 from .hpke_configs import Configs
 
@@ -229,7 +230,7 @@ class _Uploader:
         return Request(
             dialect.upload_method,
             f"{self._task.leader_url}/tasks/{self._task.text}/reports",
-            {"Content-Type": dialect.upload_media_type},
+            {"Content-Type": dialect.upload_media_type, **advertisement(self._task)},
             sent.body,
             max_bytes=max(ANSWER_BYTES, _STATUS_SIZE * len(sent.ids)),
         )

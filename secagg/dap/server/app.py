@@ -21,8 +21,9 @@ from ..aggregator.helper import Helper
 from ..aggregator.leader import Leader
 from ..dialect import DEFAULT, DIALECTS, Dialect
 from ..media_types import is_media_type
-from ..problems import REFUSED
-from .common import Context, answering, find_task, no_resource
+from ..problems import REFUSED, DapProblem
+from ..taskprov import HEADER
+from .common import Context, answering, find_task, no_resource, problem_response
 from .helper import HelperResources
 from .leader import LeaderResources
 
@@ -70,7 +71,7 @@ def _app(context: Context, routes: list[Route], *lifespans: Any) -> Starlette:
         _BrowserCors,
         allow_origins=["*"],
         allow_methods=["GET", "POST", "PUT"],
-        allow_headers=["Content-Type"],
+        allow_headers=["Content-Type", HEADER],
         expose_headers=["Location", "Retry-After", REFUSED],
     )
     app = Starlette(

@@ -22,6 +22,7 @@ from ...http.bodies import Bodies, Disconnected, Refusal
 from ...http.bounds import Bounds
 from ...http.problems import MEDIA_TYPE, NO_TYPE, problem_headers
 from ..aggregator.directory import Directory
+from ..aggregator.opt_in import OptIn
 from ..media_types import is_media_type
 from ..messages import TASK_ID_SIZE
 from ..metrics import Metrics
@@ -53,6 +54,7 @@ class Context:
             their own.
         health: how the Aggregator is in detail, for `/healthz/detail`; None to do without.
         helper_later: whether the Helper answers aggregation jobs when they are polled, and not at once.
+        opt_in: decides about tasks that are advertised; None where such headers are ignored.
     """
 
     directory: Directory
@@ -63,6 +65,7 @@ class Context:
     helper_later: bool = False
     metrics_here: bool = True
     health: Callable[[], dict[str, Any]] | None = None
+    opt_in: OptIn | None = None
 
 
 def answering(context: Context, name: str, endpoint: Endpoint) -> Endpoint:
@@ -207,6 +210,17 @@ async def request_body(
         yield content
 
 
+def shown_token(request: Request) -> bytes | None:
+    """The token that a request shows, in either of two headers (section 3.5); None if it shows none.
+
+    Args:
+        request: of anybody.
+    """
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    token = credentials.strip() if scheme.lower() == "bearer" else request.headers.get("dap-auth-token")
+    return None if token is None else token.encode()
+
+
 def authenticate(request: Request, record: TaskRecord, expected: bytes) -> None:
     """Check that the request shows the token, in either of two headers (section 3.5).
 
@@ -218,9 +232,7 @@ def authenticate(request: Request, record: TaskRecord, expected: bytes) -> None:
     Raises:
         DapProblem: the request shows no token, or another one.
     """
-    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    token = credentials.strip() if scheme.lower() == "bearer" else request.headers.get("dap-auth-token")
-    if not expected or not token_matches(None if token is None else token.encode(), expected):
+    if not expected or not token_matches(shown_token(request), expected):
         detail = "send the task's token as 'Authorization: Bearer ...' or 'DAP-Auth-Token: ...'"
         raise DapProblem(NO_TYPE, detail, status=401, task_id=record.task.id)
 

@@ -34,13 +34,16 @@ from ...settings import (
     template_lines,
     whole_kind,
 )
+from ..aggregator.opt_in import OptIn
 from ..aggregator.schedule import Settings
 from ..messages import Role
 from ..secrets import token_hash
 from ..store.engine import Store
 from ..store.journal import Journal
 from ..store.vault import Vault
+from ..task_policy import TaskPolicy
 from .limits import Limits
+from .taskprov_table import Taskprov
 
 SECRET_VARIABLE = "SECAGG_DAP_SECRET"
 ROLES = {"leader": Role.LEADER, "helper": Role.HELPER}
@@ -244,6 +247,7 @@ def tables(role: Role) -> dict[str, type[Any]]:
         "workers": Workers,
         "limits": LimitsTable,
         "keys": Keys,
+        "taskprov": Taskprov,
         "page": PageTable,
         "log": Logs,
     }
@@ -262,6 +266,7 @@ class Config:
         workers: table [workers].
         limits: table [limits].
         keys: table [keys].
+        taskprov: table [taskprov].
         page: table [page].
         log: table [log].
         helper: table [helper]; None for a Helper.
@@ -275,6 +280,7 @@ class Config:
     workers: Workers
     limits: LimitsTable
     keys: Keys
+    taskprov: Taskprov
     page: PageTable
     log: Logs
     helper: HelperClient | None = None
@@ -383,6 +389,18 @@ class Config:
             self.keys.cache,
         )
 
+    def opt_in(self, store: Store) -> OptIn | None:
+        """What decides about advertised tasks; None where they are not taken.
+
+        Args:
+            store: of this Aggregator.
+
+        Raises:
+            ConfigError: table [taskprov] contradicts itself, or has no budget.
+        """
+        policy = self._policy()
+        return None if policy is None else OptIn(store, self.role, policy, self.taskprov.quota())
+
     def bounds(self) -> Bounds:
         """What a server process takes from connections."""
         table = self.limits
@@ -408,8 +426,14 @@ class Config:
         lease = max(self.jobs.lease, 2 * self.helper.timeout)  # nobody else begins again while we wait for the Helper
         return Settings(self.jobs.job_size, lease, self.jobs.backoff, self.jobs.patience, self.jobs.give_up)
 
+    def _policy(self) -> TaskPolicy | None:
+        if not self.taskprov.opt_in:
+            return None
+        return self.taskprov.policy(f"{self.path}: [taskprov]", self.limits.upload_bytes)
+
     def _check(self) -> None:
         """Check what no single key can tell."""
+        self._policy()
         where = f"{self.path}: [store] database"
         try:
             parsed = make_url(self.store.database)

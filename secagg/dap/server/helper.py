@@ -11,7 +11,8 @@ from ..media_types import JOB_CONTINUE_REQ, JOB_INIT_REQ, JOB_RESP, SHARE, SHARE
 from ..problems import DapProblem
 from ..store.helper_jobs import HelperJob
 from ..store.tasks import TaskRecord
-from .common import QUERY_BYTES, Context, answering, authenticate, find_task, location, request_body, resource_id
+from .advertised import find_advertised_task
+from .common import QUERY_BYTES, Context, answering, authenticate, location, request_body, resource_id
 
 
 class HelperResources:
@@ -106,7 +107,7 @@ class HelperResources:
         return Response(status_code=200)
 
     async def _task(self, request: Request) -> TaskRecord:
-        record = await find_task(self._context, request.path_params["task"])
+        record = await find_advertised_task(self._context, request)
         authenticate(request, record, record.secrets.peer_token)
         return record
 

@@ -25,12 +25,12 @@ from ..reports import decode_upload, split_upload
 from ..store.collections import CollectionJob
 from ..store.tasks import TaskRecord
 from ..task import Task
+from .advertised import find_advertised_task
 from .common import (
     QUERY_BYTES,
     Context,
     answering,
     authenticate,
-    find_task,
     location,
     problem_response,
     request_body,
@@ -83,9 +83,9 @@ class LeaderResources:
 
     async def upload(self, request: Request) -> Response:
         """POST or PUT reports: an upload in the dialect of the task (section 4.4.2.2)."""
-        # Find the task, or abort with unrecognizedTask (section 4.4.2.2).
+        # Find the task, or abort with unrecognizedTask (section 4.4.2.2); one that is advertised may begin here.
         context, now = self._context, self._context.clock()
-        record = await find_task(context, request.path_params["task"])
+        record = await find_advertised_task(context, request)
         task, dialect = record.task, record.task.dialect
         if request.method != dialect.upload_method:
             detail = f"this task takes reports by {dialect.upload_method}"
@@ -150,7 +150,7 @@ class LeaderResources:
 
     async def create(self, request: Request) -> Response:
         """POST collection_jobs: begin a collection job (section 4.6.1)."""
-        record = await find_task(self._context, request.path_params["task"])
+        record = await find_advertised_task(self._context, request, opt_in=False)
         authenticate(request, record, record.secrets.collector_token)
         context, create = self._context, self._leader.collections.create
         max_bytes = min(context.limits.request_bytes, QUERY_BYTES)
@@ -173,7 +173,7 @@ class LeaderResources:
         return Response(status_code=200)
 
     async def _named(self, request: Request) -> tuple[TaskRecord, bytes]:
-        record = await find_task(self._context, request.path_params["task"])
+        record = await find_advertised_task(self._context, request, opt_in=False)
         authenticate(request, record, record.secrets.collector_token)
         return record, resource_id(request, COLLECTION_JOB_ID_SIZE)
 

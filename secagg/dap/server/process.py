@@ -77,6 +77,7 @@ class Process:
             helper_later=later,
             metrics_here=config.server.metrics is None,
             health=self.health.describe,
+            opt_in=config.opt_in(self.store),
         )
         self.aggregator: Leader | Helper = Helper(self.store, self.metrics.count_job)
         self._watch = TaskWatch(self.store)

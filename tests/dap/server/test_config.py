@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from secagg.dap.aggregator.directory import SETTLED, Directory
 from secagg.dap.aggregator.key_rotation import new_key, retire_key
 from secagg.dap.aggregator.leader import Leader
+from secagg.dap.aggregator.opt_in import Quota
 from secagg.dap.messages import Role
 from secagg.dap.server.config import SECRET_VARIABLE, Config, tables, template
 from secagg.dap.server.limits import Limits
@@ -24,6 +25,8 @@ from secagg.dap.store import engine
 from secagg.dap.store.engine import Store
 from secagg.dap.store.keys import list_keys
 from secagg.dap.store.vault import Vault
+from secagg.dap.task_policy import TaskPolicy
+from secagg.dp import ApproxDp, ZCdp
 from secagg.errors import LocalProtocolError
 from secagg.http import logs
 from secagg.http.addresses import split_address
@@ -120,7 +123,16 @@ def test_what_the_file_says_is_what_is_used(tmp_path: Path) -> None:
      (MINIMAL.replace("sqlite:///a.db", "mysql://h/d"), "[store] database must be SQLite or PostgreSQL, not mysql"),
      (MINIMAL.replace("sqlite:///a.db", "postgresql+psycopg://u:hunter2@h/d"), "must not hold a password"),
      (MINIMAL.replace("sqlite:///a.db", "postgresql+psycopg://u@h/d?password=hunter2"), "must not hold a password"),
-     (with_line("helper", 'proxy = "http://u:hunter2@proxy:3128"'), "must not hold a password")],
+     (with_line("helper", 'proxy = "http://u:hunter2@proxy:3128"'), "must not hold a password"),
+     (with_line("taskprov", "opt_in = true"), "needs epsilon, with delta or without, or rho; or exact = true"),
+     (with_line("taskprov", 'opt_in = true\nepsilon = "1"'), "[taskprov] needs total_epsilon, with total_delta or"),
+     (with_line("taskprov", 'opt_in = true\nepsilon = "1"\nrho = "1"'), "[taskprov] needs epsilon, with delta"),
+     (with_line("taskprov", 'opt_in = true\nrho = "1"\ndelta = "1e-9"'), "[taskprov] needs epsilon, with delta"),
+     (with_line("taskprov", 'opt_in = true\nepsilon = "-1"'), "[taskprov] epsilon must be positive"),
+     (with_line("taskprov", 'opt_in = true\nexact = true\ntotal_rho = "1"'), "exact = true takes no budget"),
+     (with_line("taskprov", 'opt_in = true\nexact = true\nvdafs = "Count, Mean"'), "[taskprov] vdafs must be names of"),
+     (with_line("taskprov", "honest = 3"), "[taskprov] honest must be a whole number from 1 to 2"),
+     (with_line("taskprov", "peers = 3"), "[taskprov] has no key peers")],
 )  # fmt: skip
 def test_refused_with_a_reason(content: str, reason: str, tmp_path: Path) -> None:
     path = write(tmp_path, content)
@@ -129,6 +141,56 @@ def test_refused_with_a_reason(content: str, reason: str, tmp_path: Path) -> Non
     assert reason in str(error.value)
     assert str(path) in str(error.value)
     assert "hunter2" not in str(error.value)
+
+
+PRIVATE = """[taskprov]
+opt_in = true
+vdafs = "Count,  Histogram"
+epsilon = "0.5"
+delta = "1e-9"
+total_rho = "2"
+min_batch_size = 7
+report_bytes = 9000
+time_precision = 60
+lifetime = 3
+honest = 2
+collections = 11
+tasks = 5
+tasks_a_day = 4
+"""
+
+
+@BOTH
+def test_what_an_aggregator_asks_of_advertised_tasks(role: Role, tmp_path: Path) -> None:
+    content = MINIMAL.replace("leader", role.name.lower()) + PRIVATE
+    config = made(tmp_path, content)
+    expected = TaskPolicy(
+        vdafs=frozenset({"Count", "Histogram"}),
+        min_batch_size=7,
+        report_bytes=9000,
+        time_precision=60,
+        lifetime=3 * 86_400,
+        budget=ApproxDp("0.5", "1e-9"),
+        total=ZCdp(2),
+        honest=2,
+        collections=11,
+    )
+    process = Process(config)
+    decides = process.context.opt_in
+    assert decides is not None
+    assert (decides._role, decides._policy, decides._quota) == (role, expected, Quota(tasks=5, a_day=4))
+    process.close()
+    small = Config.load(write(tmp_path, content + "[limits]\nupload_bytes = 5000\n"))
+    assert small.taskprov.policy("", small.limits.upload_bytes).report_bytes == 5000
+
+
+def test_advertised_tasks_are_not_taken_unless_the_operator_says_so(tmp_path: Path) -> None:
+    process = Process(made(tmp_path))
+    assert process.context.opt_in is None
+    process.close()
+    exact = Config.load(write(tmp_path, with_line("taskprov", "opt_in = true\nexact = true")))
+    policy = exact.taskprov.policy("", 1 << 20)
+    assert (policy.budget, policy.total, policy.min_batch_size, policy.time_precision) == (None, None, 100, 3600)
 
 
 def test_addresses() -> None:
