@@ -10,6 +10,7 @@ app = App(
         "helper": Later("dap.serve:helper", "Run the Helper's server."),
         "worker": Later("dap.serve:worker", "Do an Aggregator's work beside its servers."),
         "task": Later("dap.task:app", "Make tasks, and tell an Aggregator of them."),
+        "peer": Later("dap.peer:app", "Peers, with whom advertised tasks are taken."),
         "key": Later("dap.key:app", "An Aggregator's HPKE keys: rotation and expiry."),
         "page-token": Later("dap.key:page_token", "Make the token of an Aggregator's page."),
         "store": Later("dap.store:app", "An Aggregator's store: upgrade and backup."),

@@ -12,11 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ...dap import task_file
+from ...dap import peer_file, task_file
 from ...dap.client.collector import CONFIDENCE, Batch, Collection, CollectionPending, Collector
 from ...dap.hpke import PrivateKey
+from ...dap.peer_file import CollectorPeer
 from ...dap.task import Task, time_text
-from ...dap.task_file import CollectorParty
+from ...dap.task_file import CollectorParty, Party
 from ...http.steps import Progress
 from ...text import read_text
 from ..app import CommandError, fail, require
@@ -31,7 +32,10 @@ REMINDER_SECONDS = 60.0  # between lines that say what is waited for, where stde
 
 
 def collect(
-    task: Annotated[Path, typer.Option(metavar="FILE", help="The Collector's file of the task, collector.json.")],
+    task: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="The Collector's file of the task, collector.json; with --peer client.json."),
+    ],
     interval: Annotated[
         str | None,
         typer.Option(help="START/DURATION or START/END, such as 2026-01-31T12:00Z/1h.", metavar="INTERVAL"),
@@ -62,6 +66,10 @@ def collect(
     ] = None,
     collector_key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The Collector's key file, where the task's file has no key.")
+    ] = None,
+    peer: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of an advertised task: the Collector's file, from `peer new`."),
     ] = None,
     timeout: Annotated[
         str | None,
@@ -98,7 +106,7 @@ def collect(
 
     Exit codes: 3 a batch is not ready yet.
     """
-    party = load(task, task_file.load)
+    party = _party(task, peer)
     if not isinstance(party, CollectorParty):
         raise CommandError(f"{task} is another party's file: give the Collector's, collector.json")
     require(0 < confidence < 1, f"--confidence must be above 0 and below 1, got {confidence:g}")
@@ -234,6 +242,17 @@ def _collect_due(
         fail("a batch was refused")
     if Outcome.PENDING in outcomes and task.by_time:
         raise typer.Exit(NOT_YET)
+
+
+def _party(task: Path, peer: Path | None) -> Party:
+    """What the task's file holds; for an advertised task, with what the Collector holds of all of them."""
+    party = load(task, task_file.load)
+    if peer is None:
+        return party
+    held = load(peer, peer_file.load)
+    if not isinstance(held, CollectorPeer):
+        raise CommandError(f"{peer} is another party's file: give the Collector's, collector.json of `peer new`")
+    return held.party(party.task)
 
 
 def _private_key(path: Path, party: CollectorParty, file: Path | None) -> PrivateKey:

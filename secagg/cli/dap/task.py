@@ -12,14 +12,15 @@ from ...dap import task_file
 from ...dap.admission import UPLOAD_BYTES, check_endpoints, check_report_size
 from ...dap.aggregator.health import helper_state
 from ...dap.aggregator.release import collections_left
-from ...dap.dialect import DEFAULT
-from ...dap.messages import TASK_ID_SIZE, HpkeConfig, Role
+from ...dap.dialect import ADVERTISED, DEFAULT
+from ...dap.messages import TASK_ID_SIZE, Role, TaskConfiguration
 from ...dap.server.config import Config
 from ...dap.store.engine import Tx
 from ...dap.store.reports import count_open_reports
 from ...dap.store.tasks import KnownTasks, TaskRecord, add_task, delete_task, find_task
 from ...dap.task import Task
-from ...dap.task_file import AggregatorParty, CollectorKey, CollectorParty, Party
+from ...dap.task_file import AggregatorParty, ClientParty, CollectorParty, Party
+from ...dap.taskprov import advertised_task
 from ...errors import RemoteProtocolError
 from ...http.base64url import from_base64url
 from ..app import App, CommandError, require, warn
@@ -42,6 +43,7 @@ from .task_options import (
     MECHANISMS,
     NONE,
     PrivacyOptions,
+    choose_collector,
     choose_decided,
     choose_dialect,
     choose_interval,
@@ -141,6 +143,10 @@ def new(
     collector_token_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The token that the Collector shows to the Leader; - is stdin.")
     ] = None,
+    taskprov: Annotated[
+        bool,
+        typer.Option("--taskprov", help="Requests advertise the task to Aggregators that know each other: see `peer`."),
+    ] = False,
     allow_http: AllowHttpOption = False,
     upload_bytes: Annotated[
         int | None,
@@ -164,6 +170,9 @@ def new(
     Where another party has made the task, with other software perhaps, give all that it has decided: the configuration
     by the same values, --info included, and ID, key, tokens and --hpke-config. Secrets come from files that hold them
     alone, or one of them from stdin.
+
+    With --taskprov there is only client.json, for Clients and Collector: its ID follows from the task's configuration,
+    and the Aggregators take the task from the first request that advertises it, or do not. Give it an end.
 
     \b
     Examples:
@@ -214,16 +223,27 @@ def new(
         interval=choose_interval(first, last, precision),
     )
     configs = {file: Config.load(file) for file in config or []}
-    decided = choose_decided(task_id, verify_key_file, leader_token_file, collector_token_file)
-    parties = task_file.new_parties(
-        made,
-        _collector(collector_key, collector_config),
-        dialect=spoken,
-        decided=decided,
-        batch_size=batch_size,
-        allow_http=allow_http,
-        upload_bytes=_upload_bytes(upload_bytes, configs.values()),
-    )
+    largest = _upload_bytes(upload_bytes, configs.values())
+    parties: dict[str, Party]
+    if taskprov:
+        files = (verify_key_file, leader_token_file, collector_token_file, collector_key, collector_config)
+        require(spoken is ADVERTISED, f"an advertised task speaks {ADVERTISED.name}")
+        require(
+            not configs and not batch_size and task_id is None and not any(files),
+            "--taskprov takes no ID, key, token, --batch-size or --config: Aggregators derive them, or have them from"
+            " `secagg dap peer`",
+        )
+        parties = {"client": _advertised(made, allow_http, largest)}
+    else:
+        parties = task_file.new_parties(
+            made,
+            choose_collector(collector_key, collector_config),
+            dialect=spoken,
+            decided=choose_decided(task_id, verify_key_file, leader_token_file, collector_token_file),
+            batch_size=batch_size,
+            allow_http=allow_http,
+            upload_bytes=largest,
+        )
     warning = size_warning(parties["client"].task, batch_size)
     if warning is not None:
         warn(warning)
@@ -238,9 +258,10 @@ def new(
         show_json({**described(parties["client"].task), "parties": documents})
         return
     show_pairs(in_words(parties["client"].task))
-    show("", *(f"{output}/{name}.json  {_PURPOSES[name]}" for name in documents))
+    show("", *(f"{output}/{name}.json  {_ADVERTISED if taskprov else _PURPOSES[name]}" for name in documents))
 
 
+_ADVERTISED = "for Clients, and for the Collector together with its file of the peer; public"
 _PURPOSES = {
     "client": "for Clients; public",
     "leader": "for the Leader alone: secagg dap task add --config leader.toml leader.json",
@@ -368,16 +389,11 @@ app.command("list", short_help="Show an Aggregator's tasks.")(list_tasks)
 app.command("delete", short_help="Forget a task.")(delete)
 
 
-def _collector(key: Path | None, config: str | None) -> CollectorKey | HpkeConfig:
-    require(key is None or config is None, "give --collector-key or --collector-config, not both")
-    if key is not None:
-        return load(key, task_file.load_key)
-    if config is None:
-        return CollectorKey.generate()
-    try:
-        return task_file.config_from_text(config)
-    except RemoteProtocolError as error:
-        raise CommandError(f"--collector-config must be what `secagg dap collector-key` printed: {error}") from None
+def _advertised(configuration: TaskConfiguration, allow_http: bool, upload_bytes: int) -> ClientParty:
+    task = advertised_task(configuration.encode())
+    check_endpoints(task, allow_http=allow_http)
+    check_report_size(task, upload_bytes)
+    return ClientParty(task)
 
 
 def _role(party: Party) -> Role | None:

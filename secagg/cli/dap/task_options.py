@@ -7,11 +7,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from ...dap import task_file
 from ...dap.dialect import DIALECTS, Dialect
-from ...dap.messages import BatchMode, Interval, TaskConfiguration
+from ...dap.messages import BatchMode, HpkeConfig, Interval, TaskConfiguration
 from ...dap.privacy.extension import MAX_REPORTS, Mechanism, Privacy, least_noise
 from ...dap.task import Task, task_configuration
-from ...dap.task_file import Decided
+from ...dap.task_file import CollectorKey, Decided
 from ...dap.vdafs import VDAFS, Vdaf, vdaf
 from ...dp import ApproxDp, Budget, Place, PureDp, Unit, ZCdp
 from ...errors import LocalProtocolError, RemoteProtocolError
@@ -20,6 +21,7 @@ from ...http.urls import parse_server_url
 from ...text import decode_text, read_text
 from ..app import CommandError, require
 from ..dp import choose, choose_budget
+from .common import load
 
 SECRET_BYTES_MAX = 4096  # of a file that holds one
 AUTOMATIC, NONE = "auto", "none"
@@ -146,12 +148,30 @@ def choose_dialect(name: str) -> Dialect:
     return DIALECTS[choose("--dialect", tuple(DIALECTS), name)]
 
 
+def choose_collector(key: Path | None, config: str | None) -> CollectorKey | HpkeConfig:
+    """The Collector's key, of its file or fresh, or in its place the configuration of a key that it keeps to itself."""
+    require(key is None or config is None, "give --collector-key or --collector-config, not both")
+    if key is not None:
+        return load(key, task_file.load_key)
+    if config is None:
+        return CollectorKey.generate()
+    try:
+        return task_file.config_from_text(config)
+    except RemoteProtocolError as error:
+        raise CommandError(f"--collector-config must be what `secagg dap collector-key` printed: {error}") from None
+
+
 def choose_decided(
-    task_id: str | None, verify_key: Path | None, leader_token: Path | None, collector_token: Path | None
+    task_id: str | None,
+    verify_key: Path | None,
+    leader_token: Path | None,
+    collector_token: Path | None,
+    *,
+    verify_key_option: str = "--verify-key-file",
 ) -> Decided:
     """What somebody else has decided of the task: its ID, and secrets in files, of which one may be stdin."""
     files = {
-        "--verify-key-file": verify_key,
+        verify_key_option: verify_key,
         "--leader-token-file": leader_token,
         "--collector-token-file": collector_token,
     }
@@ -159,7 +179,7 @@ def choose_decided(
     texts = [None if file is None else _secret(option, file) for option, file in files.items()]
     tokens = [None if text is None else text.encode() for text in texts[1:]]
     named = None if task_id is None else _decoded("--task-id", task_id)
-    return Decided(named, None if texts[0] is None else _decoded("--verify-key-file", texts[0]), *tokens)
+    return Decided(named, None if texts[0] is None else _decoded(verify_key_option, texts[0]), *tokens)
 
 
 def _secret(option: str, file: Path) -> str:

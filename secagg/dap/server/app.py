@@ -21,9 +21,9 @@ from ..aggregator.helper import Helper
 from ..aggregator.leader import Leader
 from ..dialect import DEFAULT, DIALECTS, Dialect
 from ..media_types import is_media_type
-from ..problems import REFUSED, DapProblem
+from ..problems import REFUSED
 from ..taskprov import HEADER
-from .common import Context, answering, find_task, no_resource, problem_response
+from .common import Context, answering, find_task, no_resource
 from .helper import HelperResources
 from .leader import LeaderResources
 
