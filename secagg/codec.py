@@ -257,16 +257,16 @@ class Nested:
 
 
 class Vector:
-    """T value<0..2^(8*prefix)-1>: a tuple of structs after their length in bytes; without a prefix, all that is left of
-    the message. For few of them: see `Items`."""
+    """T value<min_bytes..2^(8*prefix)-1>: a tuple of structs after their length in bytes; without a prefix, all that is
+    left of the message. For few of them: see `Items`."""
 
-    def __init__(self, struct: "type[Struct]", prefix: int | None = None) -> None:
+    def __init__(self, struct: "type[Struct]", prefix: int | None = None, *, min_bytes: int = 0) -> None:
         self._struct = struct
-        self._prefix = prefix
+        self._sized = None if prefix is None else Lent(prefix, min_bytes)
 
     def write(self, value: "tuple[Struct, ...]") -> bytes:
         data = b"".join(item.encode() for item in value)
-        return data if self._prefix is None else Opaque(self._prefix).write(data)
+        return data if self._sized is None else self._sized.write(data)
 
     def read(self, reader: Reader) -> Any:
         inner, items = self._inner(reader), []
@@ -280,7 +280,7 @@ class Vector:
             self._struct.skip(inner)
 
     def _inner(self, reader: Reader) -> Reader:
-        return Reader(reader.take_rest() if self._prefix is None else reader.take_sized(self._prefix))
+        return Reader(reader.take_rest() if self._sized is None else self._sized.read(reader))
 
 
 _CODECS: dict[type, tuple[tuple[str, Codec], ...]] = {}

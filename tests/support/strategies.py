@@ -7,10 +7,13 @@ from typing import Any, get_type_hints
 from hypothesis import strategies as st
 
 from secagg.codec import Fixed, Nested, Opaque, Struct, UInt, Vector
-from secagg.dap import messages
+from secagg.dap import messages, messages_09
 
 Strategy = st.SearchStrategy[Any]
 OUTCOMES: Strategy = st.none() | st.integers(1, 255) | st.binary(min_size=1, max_size=20)
+OUTCOMES_09: Strategy = st.none() | st.integers(0, 255) | st.binary(max_size=20)
+BATCH_IDS: Strategy = st.binary(min_size=32, max_size=32)
+INTERVALS: Strategy = st.builds(messages.Interval, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 
 
 def _uint(codec: UInt) -> Strategy:
@@ -22,7 +25,8 @@ def _uint(codec: UInt) -> Strategy:
 
 
 def _vector(codec: Vector) -> Strategy:
-    return st.lists(structs(codec._struct), max_size=3).map(tuple)
+    least = 1 if codec._sized is not None and codec._sized.min_bytes else 0
+    return st.lists(structs(codec._struct), min_size=least, max_size=3).map(tuple)
 
 
 STRATEGIES: dict[type, Callable[[Any], Strategy]] = {
@@ -32,6 +36,10 @@ STRATEGIES: dict[type, Callable[[Any], Strategy]] = {
     Nested: lambda codec: structs(codec._struct),
     Vector: _vector,
     messages._Outcome: lambda codec: OUTCOMES,
+    messages_09._Outcome: lambda codec: OUTCOMES_09,
+    messages_09._BatchId: lambda codec: st.none() | BATCH_IDS,
+    messages_09._Selected: lambda codec: INTERVALS | BATCH_IDS,
+    messages_09._Queried: lambda codec: st.none() | INTERVALS | BATCH_IDS,
 }
 
 
