@@ -19,7 +19,7 @@ from secagg import Client, Identity, Model, Params, Server, Sparse
 from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dp import ApproxDp, PureDp, Unit, ZCdp
 from secagg.protocol.client_state import Memory
-from secagg.protocol.messages import Round
+from secagg.protocol.messages import ConsistencyCheckRequest, Round, encode
 from secagg.protocol.saved import Header
 from secagg.protocol.stored import encode_memory
 from secagg.signatures import SIGNATURE_BYTES
@@ -120,6 +120,12 @@ def write_sparse_params() -> None:
     )
 
 
+def write_ids() -> None:
+    """A list of users that is not a bitmap, as those of the sessions are."""
+    request = ConsistencyCheckRequest(bytes(32), np.array([3, 500, 1 << 31], np.uint32))
+    write("ConsistencyCheckRequest", "ids", encode(request))
+
+
 def main() -> None:
     shutil.rmtree(CORPUS, ignore_errors=True)
     for model in Model:
@@ -131,6 +137,7 @@ def main() -> None:
     sample = Sample(1 << 64, Colour.RED, b"tag", b"name", b"context", b"body", np.array([1, 2], np.uint32), rows)
     write("Sample", "every_codec", sample.encode())
     write_sparse_params()
+    write_ids()
     write_files()
     write_privacy()
     write_header()

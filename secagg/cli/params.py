@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..protocol.costs import Size, client_seconds, client_traffic, measure, server_seconds
+from ..protocol.costs import Size, Traffic, client_seconds, client_traffic, measure, server_seconds
 from ..protocol.finder import Choice
 from ..protocol.params import Model, Params
 from ..protocol.thresholds import Threat, default_threshold, majority
@@ -36,8 +36,8 @@ def params(
 
     Prints the smallest sparse graph that protects every input, the probabilities that it does not and that a secret is
     lost, and what it costs a client and the server beside the complete graph. Nothing is chosen for a session: that
-    takes `Params(graph=Sparse(degree))`. Bytes are exact. Seconds are those of one core of this machine, of the steps
-    that take most of the time, each measured now.
+    takes `Params(graph=Sparse(degree))`. Bytes are those of each message, where nobody leaves and ids are 1 to n.
+    Seconds are those of one core of this machine, of the steps that take most of the time, each measured now.
 
     \b
     Examples:
@@ -106,9 +106,17 @@ def _costs(graph: tuple[str, int, int], found: Choice, m: int, modulus: int) -> 
         "graph": name,
         "client_sent": traffic.sent,
         "client_received": traffic.received,
+        "client_messages": _messages(traffic),
         "client_seconds": client_seconds(size, rates),
         "server_seconds": server_seconds(size, rates, found.dropouts),
     }
+
+
+def _messages(traffic: Traffic) -> dict[str, int]:
+    """Bytes by the message's name, in the order in which they travel."""
+    opened = {kind.ANSWER: (kind, length) for kind, length in traffic.requests.items()}
+    in_turn = [pair for kind, length in traffic.answers.items() for pair in (opened.get(kind), (kind, length)) if pair]
+    return {kind.__name__: length for kind, length in in_turn}
 
 
 def _show(report: dict[str, Any]) -> None:
@@ -123,6 +131,10 @@ def _show(report: dict[str, Any]) -> None:
             f"{row['server_seconds']:,.1f}",
         )
     show(costs)
+    messages = table("message of a client", *(f"{row['graph']}, B" for row in report["costs"]))
+    for name in report["costs"][0]["client_messages"]:
+        messages.add_row(name, *(f"{row['client_messages'][name]:,}" for row in report["costs"]))
+    show(messages)
 
 
 def _lines(report: dict[str, Any]) -> list[tuple[str, str]]:

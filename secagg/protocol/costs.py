@@ -17,10 +17,27 @@ from ..shamir import RandomBytes
 from ..signatures import SIGNATURE_BYTES
 from .graph import circle_order
 from .identity import Identity, Roster
-from .messages import CIPHERTEXT_BYTES, KEY_BYTES, SESSION_BYTES, SHARE_BYTES
+from .messages import (
+    CIPHERTEXT_BYTES,
+    KEY_BYTES,
+    SESSION_BYTES,
+    SHARE_BYTES,
+    AdvertiseKeys,
+    Answer,
+    ConsistencyCheck,
+    ConsistencyCheckRequest,
+    MaskedInputCollection,
+    MaskedInputCollectionRequest,
+    Request,
+    ShareKeys,
+    ShareKeysRequest,
+    Unmasking,
+    UnmaskingRequest,
+)
 from .thresholds import Model
+from .user_lists import list_bytes
 
-_HEADER, _LENGTH, _ID, _HASH = 2, 4, 4, 32
+_HEADER, _LENGTH, _HASH = 2, 4, 32
 _LIVE, _REVEALED, _PUBLICS, _MASKS = 64, 64, 16, 4  # so many at a time
 _KEYS = 3  # of dropped neighbours, that a survivor meets in a sparse graph
 _SHARES = 256  # of a secret; more take longer in proportion
@@ -65,40 +82,54 @@ class Size:
 
 @dataclass(frozen=True)
 class Traffic:
-    """Bytes of one client.
+    """Bytes of one client, by message, in the order in which they travel.
 
     Attributes:
-        sent: by the client.
-        received: by the client.
+        answers: those that it sends.
+        requests: those that it receives.
     """
 
-    sent: int
-    received: int
+    answers: dict[type[Answer], int]
+    requests: dict[type[Request], int]
+
+    @property
+    def sent(self) -> int:
+        """All that the client sends."""
+        return sum(self.answers.values())
+
+    @property
+    def received(self) -> int:
+        """All that it receives."""
+        return sum(self.requests.values())
 
 
 def client_traffic(size: Size) -> Traffic:
-    """What a client sends and receives if everybody stays.
+    """What a client sends and receives if the users 1 .. n join and stay.
+
+    The list of a client's neighbours is as long as that of one whose neighbour is n: others' may be shorter where it is
+    a bitmap, which is where n < 32 (degree + 1).
 
     Args:
         size: of the session.
     """
     active = size.model is Model.ACTIVE
-    opening, users, signature = _HEADER + SESSION_BYTES, _LENGTH + _ID * size.n, SIGNATURE_BYTES * active
+    opening, users = _HEADER + SESSION_BYTES, list_bytes(size.n, size.n)
     ciphertexts = _LENGTH + CIPHERTEXT_BYTES * size.neighbours
-    sent = [
-        _HEADER + 2 * KEY_BYTES,  # AdvertiseKeys
-        opening + _HASH + ciphertexts,  # ShareKeys
-        opening + _HASH + _LENGTH + vector.packed_size(size.m, modulus=size.modulus) + _LENGTH,  # MaskedInputCollection
-        *([opening + _HASH] if active else []),  # ConsistencyCheck
-        opening + _LENGTH + SHARE_BYTES * size.holders,  # Unmasking
-    ]
-    received = [
-        _HEADER + users + _LENGTH + 2 * KEY_BYTES * size.n + _LENGTH + signature * size.n,  # ShareKeysRequest
-        opening + _LENGTH + _ID * size.holders + ciphertexts,  # MaskedInputCollectionRequest
-        *([opening + users] if active else []),  # ConsistencyCheckRequest
-        opening + _LENGTH + _ID * size.signers + _LENGTH + signature * size.signers,  # UnmaskingRequest
-    ]
-    return Traffic(sum(sent) + signature * len(sent), sum(received))
+    answers: dict[type[Answer], int] = {
+        AdvertiseKeys: _HEADER + 2 * KEY_BYTES,
+        ShareKeys: opening + _HASH + ciphertexts,
+        MaskedInputCollection: opening + _HASH + _LENGTH + vector.packed_size(size.m, modulus=size.modulus) + _LENGTH,
+        **({ConsistencyCheck: opening + _HASH} if active else {}),
+        Unmasking: opening + _LENGTH + SHARE_BYTES * size.holders,
+    }
+    signature = SIGNATURE_BYTES * active
+    requests: dict[type[Request], int] = {
+        ShareKeysRequest: _HEADER + users + _LENGTH + 2 * KEY_BYTES * size.n + _LENGTH + signature * size.n,
+        MaskedInputCollectionRequest: opening + list_bytes(size.holders, size.n) + ciphertexts,
+        **({ConsistencyCheckRequest: opening + users} if active else {}),
+        UnmaskingRequest: opening + list_bytes(size.signers, size.signers) + _LENGTH + signature * size.signers,
+    }
+    return Traffic({kind: length + signature for kind, length in answers.items()}, requests)
 
 
 @dataclass(frozen=True)

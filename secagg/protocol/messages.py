@@ -1,8 +1,9 @@
 """The messages of Fig. 4, and what they weigh.
 
 Every message is `uint8 version; uint8 type;` and a body. From round 1's answer on, the body opens with the session id,
-so that a message of another session is noticed. Lists of users are ascending. Where there is one item for each user,
-the items are one array in the order of such a list, without the sender's own where the paper leaves it out.
+so that a message of another session is noticed. Lists of users are ascending; those of requests are bitmaps where that
+is shorter (`user_lists`). Where there is one item for each user, the items are one array in the order of such a list,
+without the sender's own where the paper leaves it out.
 
 In the active model each answer is followed by the sender's signature (64 bytes), and two requests carry signatures of
 others: of round 0 in ShareKeysRequest, of round 3 in UnmaskingRequest. In the semi-honest model those lists are empty.
@@ -12,15 +13,16 @@ section 7.1's formula:
 
     message                        payload (bytes)           beyond the formula (bytes)
     AdvertiseKeys                  2 a_K                     2
-    ShareKeysRequest               2 (n-1) a_K               2 + 4 + 4n + 4 + 2 a_K (one's own keys, echoed) + 4
+    ShareKeysRequest               2 (n-1) a_K               2 + L(n) + 4 + 2 a_K (one's own keys, echoed) + 4
     ShareKeys                      2 (n-1) a_S               2 + 32 + 32 (commitment) + 4 + 24 (n-1)
-    MaskedInputCollectionRequest   2 (n-1) a_S               2 + 32 + 4 + 4n + 4 + 24 (n-1)
+    MaskedInputCollectionRequest   2 (n-1) a_S               2 + 32 + L(n) + 4 + 24 (n-1)
     MaskedInputCollection          ceil(m ceil(log2 R) / 8)  2 + 32 + 32 (hash of U2) + 4 + 4 (no unopened ciphertexts)
-    UnmaskingRequest               -                         2 + 32 + 4 + 4n + 4
+    UnmaskingRequest               -                         2 + 32 + L(n) + 4
     Unmasking                      n a_S                     2 + 32 + 4
 
-with a_K = a_S = 32. The 24 bytes of a ciphertext are u || v (8) and the tag of AES-GCM (16). In a sparse graph a user
-has degree neighbours in place of n - 1: ciphertexts and shares are of neighbours only, and MaskedInputCollectionRequest
+with a_K = a_S = 32. A list of the users 1 .. n takes L(n) = 1 (its form) + 4 + ceil(n / 8) bytes; with other ids it may
+take 1 + 4 + 4n. The 24 bytes of a ciphertext are u || v (8) and the tag of AES-GCM (16). In a sparse graph a user has
+degree neighbours in place of n - 1: ciphertexts and shares are of neighbours only, and MaskedInputCollectionRequest
 lists degree + 1 users. Keys and their signatures are still everybody's. UnmaskingRequest names a quorum of U4 in the
 active model.
 """
@@ -34,6 +36,7 @@ from ..codec import IDS, Fixed, Ids, Items, Lent, Octets, Struct
 from ..errors import RemoteProtocolError
 from ..signatures import SIGNATURE_BYTES
 from .params import Model, Params
+from .user_lists import USERS
 
 VERSION = 1
 KEY_BYTES = 32  # a_K: the x-coordinate of a public key
@@ -75,8 +78,10 @@ class Request(Message):
 
 SessionId = Annotated[bytes, Fixed(SESSION_BYTES)]
 UserIds = Annotated[Ids, IDS]
+Users = Annotated[Ids, USERS]
 UsersHash = Annotated[bytes, Fixed(32)]
-Signatures = Annotated[Octets, Items((SIGNATURE_BYTES,))]
+_KEYS, _SIGNATURES = Items((2, KEY_BYTES)), Items((SIGNATURE_BYTES,))
+Signatures = Annotated[Octets, _SIGNATURES]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -144,8 +149,8 @@ class ShareKeysRequest(Request):
 
     TYPE = 2
     ANSWER = ShareKeys
-    users: UserIds
-    keys: Annotated[Octets, Items((2, KEY_BYTES))]
+    users: Users
+    keys: Annotated[Octets, _KEYS]
     signatures: Signatures
 
 
@@ -156,7 +161,7 @@ class MaskedInputCollectionRequest(Request):
     TYPE = 4
     ANSWER = MaskedInputCollection
     session: SessionId
-    users: UserIds
+    users: Users
     ciphertexts: Annotated[Octets, Items((CIPHERTEXT_BYTES,))]
 
 
@@ -167,7 +172,7 @@ class ConsistencyCheckRequest(Request):
     TYPE = 6
     ANSWER = ConsistencyCheck
     session: SessionId
-    users: UserIds
+    users: Users
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -177,7 +182,7 @@ class UnmaskingRequest(Request):
     TYPE = 8
     ANSWER = Unmasking
     session: SessionId
-    users: UserIds
+    users: Users
     signatures: Signatures
 
 
@@ -231,13 +236,17 @@ def users_needed(params: Params, current: Round) -> int:
 
 
 def users_hash(users: Ids) -> bytes:
-    """SHA-256 of a list of users."""
+    """SHA-256 of a list of users, as ids however it has travelled."""
     return hashlib.sha256(b"secagg users v1" + IDS.write(users)).digest()
 
 
 def session_id(params: Params, roster_hash: bytes, request: ShareKeysRequest) -> bytes:
-    """What every derivation of the session is bound to: a hash over Params, the roster and round 1's list."""
-    return hashlib.sha256(_setup(b"secagg session v1", params, roster_hash) + request.encode()).digest()
+    """What every derivation of the session is bound to: a hash over Params, the roster and round 1's list.
+
+    In it the users are ids, however they have travelled.
+    """
+    listed = IDS.write(request.users) + _KEYS.write(request.keys) + _SIGNATURES.write(request.signatures)
+    return hashlib.sha256(_setup(b"secagg session v1", params, roster_hash) + listed).digest()
 
 
 def setup_id(params: Params, roster_hash: bytes) -> bytes:

@@ -4,7 +4,7 @@ from ..protocol.messages import CIPHERTEXT_BYTES, KEY_BYTES, SESSION_BYTES, SHAR
 from ..protocol.params import Model, Params
 from ..signatures import SIGNATURE_BYTES
 
-_HEADER, _LENGTH, _ID, _HASH = 2, 4, 4, 32
+_HEADER, _FORM, _LENGTH, _ID, _HASH = 2, 1, 4, 4, 32
 
 
 def answer_bytes(params: Params, current: Round) -> int:
@@ -37,7 +37,7 @@ def request_bytes(params: Params, current: Round) -> int:
         params: of the session.
         current: the round that it opens.
     """
-    n, users = params.n, _LENGTH + params.n * _ID
+    n, users = params.n, _FORM + _LENGTH + params.n * _ID  # as ids, which with a roster may be any
     signatures = _LENGTH + n * _signature(params)
     bodies = {
         Round.ADVERTISE_KEYS: -_HEADER,

@@ -593,12 +593,35 @@ def test_server_cannot_send_malformed_messages(model: Model, current: Round, wha
     session.finish()
 
 
+BITMAP = b"\1\0\0\0\1\x7f"  # of users 1 .. 7: its form, its length, and a bit for each
+
+
+def split_at_list(current: Round, request: bytes) -> tuple[bytes, bytes]:
+    """What stands before the list of users, and after it."""
+    at = 2 if current is Round.SHARE_KEYS else 34
+    assert request[at : at + len(BITMAP)] == BITMAP
+    return request[:at], request[at + len(BITMAP) :]
+
+
 @every_request
-@pytest.mark.parametrize("declared", [29, 1 << 16, (1 << 32) - 1])
+@pytest.mark.parametrize("declared", [2, 1 << 16, (1 << 32) - 1])
 def test_server_cannot_declare_a_list_larger_than_its_message(model: Model, current: Round, declared: int) -> None:
     session = Session(model, current)
-    request, at = session.requests[2], 2 if current is Round.SHARE_KEYS else 34
-    assert int.from_bytes(request[at : at + 4], "big") == 28
-    lie = request[:at] + declared.to_bytes(4, "big") + request[at + 4 :]
-    session.refuse(2, lie, "ends early|no whole number of items")
+    before, after = split_at_list(current, session.requests[2])
+    lie = before + BITMAP[:1] + declared.to_bytes(4, "big") + BITMAP[5:] + after
+    session.refuse(2, lie, "ends early|of which the last is not 0")
+    session.finish()
+
+
+@every_request
+@pytest.mark.parametrize("form", ["ids", "a longer bitmap"])
+def test_server_cannot_send_a_list_in_another_form(model: Model, current: Round, form: str) -> None:
+    """One list has one encoding, or a request that was answered could come again as another."""
+    session = Session(model, current)
+    before, after = split_at_list(current, session.requests[2])
+    listed = {
+        "ids": b"\0\0\0\0\x1c" + b"".join(u.to_bytes(4, "big") for u in EVERYONE),
+        "a longer bitmap": b"\1\0\0\0\2\x7f\0",
+    }[form]
+    session.refuse(2, before + listed + after, "not in its shortest form|of which the last is not 0")
     session.finish()

@@ -32,6 +32,22 @@ def test_a_person_reads_the_same() -> None:
     assert "an input with probability 2^-41.5 at most" in text
 
 
+def test_bytes_are_itemised_by_message() -> None:
+    """1.3 MB of everybody's keys and signatures in round 1, and the quorum's signatures in the last."""
+    arguments = (*SMALL, "--clients", "10000", "--dropouts", "450", "--model", "active")
+    sparse, complete = run_json(*arguments, "--json")["costs"]
+    assert list(sparse["client_messages"]) == list(complete["client_messages"])
+    assert list(sparse["client_messages"])[:3] == ["AdvertiseKeys", "ShareKeysRequest", "ShareKeys"]
+    assert sparse["client_messages"]["ShareKeysRequest"] == 2 + 5 + 1250 + 4 + 640_000 + 4 + 640_000
+    assert sparse["client_messages"]["UnmaskingRequest"] == 2 + 32 + 5 + 657 + 4 + 5251 * 64
+    assert complete["client_messages"]["UnmaskingRequest"] == 2 + 32 + 5 + 1250 + 4 + 10_000 * 64
+    for costs in (sparse, complete):
+        assert sum(costs["client_messages"].values()) == costs["client_sent"] + costs["client_received"]
+    assert [line.split() for line in run(*arguments).splitlines() if "UnmaskingRequest" in line] == [
+        ["UnmaskingRequest", "336,764", "641,293"]
+    ]
+
+
 def test_a_small_cohort_takes_the_complete_graph_and_says_why() -> None:
     arguments = (*SMALL, "--clients", "100", "--corrupt", "30", "--dropouts", "20")
     assert "complete: a sparse one would need a degree above n / 2" in run(*arguments)

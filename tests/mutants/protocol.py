@@ -10,6 +10,7 @@ _QUORUM = ("tests/protocol/test_quorum.py",)
 _IDENTITY = ("tests/protocol/test_identity.py",)
 _RECONSTRUCT = ("tests/protocol/test_reconstruct.py",)
 _QUANTIZE = ("tests/protocol/test_quantize.py",)
+_USER_LISTS = ("tests/protocol/test_user_lists.py",)
 _VECTORS = ("tests/protocol/test_session_vectors.py",)
 _BAD_SERVER = "tests/attacks/test_malicious_server.py"
 _BAD_CLIENTS = "tests/attacks/test_malicious_clients.py"
@@ -27,6 +28,38 @@ MUTANTS = (
         "np.any(users[1:] < users[:-1])",
         "A server reaches a quorum by naming a user twice.",
         (f"{_BAD_SERVER}::test_server_cannot_repeat_users_to_reach_the_quorum",),
+    ),
+    Mutant(
+        "a-list-in-two-forms",
+        "secagg.protocol.user_lists:UserList.read",
+        "form is not _form(users)",
+        "False",
+        "A list of users has two encodings.",
+        _USER_LISTS,
+    ),
+    Mutant(
+        "bitmaps-end-in-zeros",
+        "secagg.protocol.user_lists:_users",
+        "bitmap[-1] == 0",
+        "False",
+        "A bitmap of users may be as long as one likes.",
+        _USER_LISTS,
+    ),
+    Mutant(
+        "bitmaps-of-any-length",
+        "secagg.protocol.user_lists:_users",
+        "1 <= len(bitmap) <= LAST_BYTES",
+        "1 <= len(bitmap)",
+        "A server fills a client's memory: each byte of a bitmap becomes 32.",
+        _USER_LISTS,
+    ),
+    Mutant(
+        "a-hash-of-how-a-list-travelled",
+        "secagg.protocol.messages:users_hash",
+        "IDS.write(users)",
+        "USERS.write(users)",
+        "What users sign depends on the form of a list, and not on the users alone.",
+        _VECTORS,
     ),
     Mutant(
         "dropped-users-come-back",

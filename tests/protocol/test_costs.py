@@ -33,9 +33,33 @@ def size_of(params: Params) -> Size:
 )
 def test_bytes_are_those_of_a_session(settings: dict[str, Any]) -> None:
     result = run(**settings)
-    traffic, costs = client_traffic(size_of(result.params)), result.costs.values()
-    assert traffic.sent == sum(cost.sent[2] for cost in costs)
-    assert traffic.received == sum(cost.received[2] for cost in costs)
+    traffic, costs = client_traffic(size_of(result.params)), result.costs
+    for kind, answer in traffic.answers.items():
+        assert answer == max(costs[kind.ROUND].sent.values())
+    for asks, request in traffic.requests.items():
+        assert request == max(costs[asks.ANSWER.ROUND].received.values())
+    assert traffic.sent == sum(max(cost.sent.values()) for cost in costs.values())
+    assert traffic.received == sum(max(cost.received.values(), default=0) for cost in costs.values())
+
+
+def test_bytes_of_a_large_session_are_these() -> None:
+    """By hand: lists of users are a bitmap of all, and of few neighbours the ids."""
+    size = replace(SIZE, n=10_000, holders=221, t=184, m=100_000, model=Model.ACTIVE, quorum=5251)
+    session, signed = 2 + 32, 64
+    traffic = client_traffic(size)
+    assert [*traffic.answers.values()] == [
+        2 + 64 + signed,
+        session + 32 + 4 + 220 * 88 + signed,
+        session + 32 + 4 + 300_000 + 4 + signed,
+        session + 32 + signed,
+        session + 4 + 221 * 32 + signed,
+    ]
+    assert [*traffic.requests.values()] == [
+        2 + 5 + 1250 + 4 + 10_000 * 64 + 4 + 10_000 * signed,
+        session + 5 + 221 * 4 + 4 + 220 * 88,
+        session + 5 + 1250,
+        session + 5 + 657 + 4 + 5251 * signed,
+    ]
 
 
 @pytest.mark.parametrize(

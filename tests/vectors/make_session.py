@@ -42,6 +42,13 @@ def ids(users: list[int]) -> bytes:
     return sized(4, b"".join(number(u, 4) for u in users))
 
 
+def listed(users: list[int]) -> bytes:
+    """As ids or as a bitmap, in which u is bit u - 1, counted from the least significant bit of the first byte on."""
+    bits = sum(1 << u - 1 for u in users)
+    bitmap = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+    return b"\1" + sized(4, bitmap) if len(bitmap) < 4 * len(users) else b"\0" + ids(users)
+
+
 def encode_params(params: dict[str, Any]) -> bytes:
     sizes = {"n": 4, "m": 8, "modulus": 9, "max_value": 9, "room": 9, "model": 1, "threat": 1}
     sizes |= {"n_corrupt": 4, "t": 4, "min_users": 4, "degree": 4, "min_joined": 4}
@@ -103,9 +110,9 @@ class Session:
         setup = hashlib.sha256(b"secagg setup v1" + sized(4, encode_params(params)) + NO_ROSTER).digest()
         for user in users.values():
             user.advertise(setup)
-        self.keys = ids([*users]) + sized(4, b"".join(user.keys for user in users.values())) + NO_ITEMS
+        self.keys = sized(4, b"".join(user.keys for user in users.values())) + NO_ITEMS
         header = b"secagg session v1" + sized(4, encode_params(params)) + NO_ROSTER
-        self.id = hashlib.sha256(header + self.keys).digest()
+        self.id = hashlib.sha256(header + ids([*users]) + self.keys).digest()
         self.order = circle(self.id, [*users])
         for u in users:
             users[u].share(setup, self.share_keys_request(u))
@@ -140,14 +147,15 @@ class Session:
         return b"\1\1" + self.users[u].keys
 
     def share_keys_request(self, u: int) -> bytes:
-        return b"\1\2" + self.keys
+        return b"\1\2" + listed([*self.users]) + self.keys
 
     def share_keys(self, u: int) -> bytes:
         ciphertexts = b"".join(self.users[u].e[v] for v in self.others(u))
         return b"\1\3" + self.id + self.of_b(u, 32, "commitment") + sized(4, ciphertexts)
 
     def masked_input_collection_request(self, u: int) -> bytes:
-        return b"\1\4" + self.id + ids(self.holders(u)) + sized(4, b"".join(self.users[v].e[u] for v in self.others(u)))
+        ciphertexts = b"".join(self.users[v].e[u] for v in self.others(u))
+        return b"\1\4" + self.id + listed(self.holders(u)) + sized(4, ciphertexts)
 
     def masked_input_collection(self, u: int) -> bytes:
         """y_u = x_u + p_u + sum of p_{u,v}, where p_{u,v} is PRG(s_{u,v}) for u > v and its negative for u < v."""
@@ -161,7 +169,7 @@ class Session:
         return b"\1\5" + self.id + u2_hash + sized(4, packed.to_bytes((M * bits + 7) // 8, "little")) + NO_ITEMS
 
     def unmasking_request(self, u: int) -> bytes:
-        return b"\1\x08" + self.id + ids(self.u3) + NO_ITEMS
+        return b"\1\x08" + self.id + listed(self.u3) + NO_ITEMS
 
     def unmasking(self, u: int) -> bytes:
         dealers = [self.users[v] for v in self.holders(u)]
