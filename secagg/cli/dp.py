@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -176,6 +176,16 @@ class Task:
         return value
 
 
+class Run(NamedTuple):
+    """The options that say how many releases a budget is for, by the same names."""
+
+    rounds: int = 1
+    per_client: int | None = None
+
+
+ONE_ROUND = Run()
+
+
 @dataclass(frozen=True)
 class Adders:
     """The options that say who adds noise, by the same names."""
@@ -187,7 +197,7 @@ class Adders:
     aggregators: int
     honest: int
 
-    def plan(self, report: Task, budget: Budget, unit: Unit, isochronous: bool | None) -> Plan:
+    def plan(self, report: Task, budget: Budget, unit: Unit, isochronous: bool | None, run: Run = ONE_ROUND) -> Plan:
         """The plan of the least noise.
 
         Raises:
@@ -196,32 +206,18 @@ class Adders:
         """
         where, sensitivity = choose_place(self.place), report.sensitivity()
         entries = report.entries(matters=not isinstance(budget, PureDp))
+        common: dict[str, Any] = {"unit": unit, "isochronous": isochronous, **run._asdict()}
         if where is Place.CENTRAL:
-            return Plan.central(budget, sensitivity, entries, unit=unit, isochronous=isochronous)
+            return Plan.central(budget, sensitivity, entries, **common)
         if where is Place.AGGREGATORS:
-            return Plan.aggregators(
-                budget,
-                sensitivity,
-                entries,
-                count=self.aggregators,
-                honest=self.honest,
-                unit=unit,
-                isochronous=isochronous,
-            )
+            return Plan.aggregators(budget, sensitivity, entries, count=self.aggregators, honest=self.honest, **common)
         if self.clients is None:
             raise CommandError(f"--place {where.value} needs --clients, which is missing")
         if where is Place.LOCAL:
-            return Plan.local(budget, sensitivity, entries, clients=self.clients, unit=unit, isochronous=isochronous)
+            return Plan.local(budget, sensitivity, entries, clients=self.clients, **common)
         survivors, corrupt = self.of_cohort(self.clients)
         return Plan.distributed(
-            budget,
-            sensitivity,
-            entries,
-            clients=self.clients,
-            survivors=survivors,
-            corrupt=corrupt,
-            unit=unit,
-            isochronous=isochronous,
+            budget, sensitivity, entries, clients=self.clients, survivors=survivors, corrupt=corrupt, **common
         )
 
     def of_cohort(self, clients: int) -> tuple[int, int]:
@@ -252,6 +248,10 @@ def calibrate(
     reports_per_client: ReportsPerClientOption = 1,
     span: SpanOption = "",
     isochronous: IsochronousOption = None,
+    rounds: Annotated[int, integer_option(help="How many releases the budget is for, all of them together.")] = 1,
+    per_client: Annotated[
+        int | None, integer_option(help="With --rounds: the most of them that one client joins. [default: all]")
+    ] = None,
     count: Annotated[int | None, integer_option(help="A bucket's true count, for a relative error.")] = None,
     confidence: ConfidenceOption = 0.95,
     json: JsonOption = False,
@@ -264,10 +264,16 @@ def calibrate(
       secagg dp calibrate --epsilon 1 --delta 1e-9 --task sum --max-measurement 255 --count 10000
       secagg dp calibrate --epsilon 1 --delta 1e-6 --task l2-bounded --length 100000 --norm-squared 1000000
           --place distributed --clients 1000
+      secagg dp calibrate --epsilon 8 --delta 1e-6 --task l2-bounded --length 20000 --norm-squared 1000000
+          --place distributed --clients 100 --rounds 100 --per-client 10
+
+    With --rounds the budget is of a whole run. A client that joins fewer rounds needs less noise in each, if its own
+    ledger sees to it: Plan.ledger. Nothing is won from not knowing in which rounds it took part.
     """
     report = Task(task, length, max_measurement, min_measurement, max_weight, norm_squared, l1, l2_squared, neighbours)
     adders = Adders(place, clients, survivors, corrupt, aggregators, honest)
-    plan = adders.plan(report, choose_budget(epsilon, delta, rho), Unit(reports_per_client, span), isochronous)
+    unit, run = Unit(reports_per_client, span), Run(rounds, per_client)
+    plan = adders.plan(report, choose_budget(epsilon, delta, rho), unit, isochronous, run)
     show_plan(plan, confidence, count, json, cohort=adders.of_cohort(plan.parties))
 
 
@@ -577,6 +583,8 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
         "noise": numbers(plan.law),
         "isochronous": plan.isochronous,
         "total_variation": str(plan.total_variation),
+        "rounds": plan.rounds,
+        "per_client": plan.per_client,
         "over_noise": float(plan.over_noise()),
         "assumed": plan.assumptions(),
     }

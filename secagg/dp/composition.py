@@ -65,7 +65,7 @@ def keeps_budget(total: Budget, releases: Iterable[Spent] | Mapping[Spent, int],
         allowance: what the sum of their total variations may be under a pure or zCDP budget. The promise is then that
             they are within it of releases that keep to the budget.
     """
-    return _keeps(total, Counter(releases), fraction(allowance, "allowance"))
+    return _keeps(total, _counted(releases), fraction(allowance, "allowance"))
 
 
 def releases_allowed(total: Budget, releases: Iterable[Spent], cost: Spent, limit: int, allowance: Exact = 0) -> int:
@@ -136,7 +136,7 @@ def least_epsilon(releases: Iterable[Spent] | Mapping[Spent, int], delta: Exact)
     Raises:
         LocalProtocolError: delta is out of range, or too small for any epsilon up to 10,000.
     """
-    counts, delta = Counter(releases), fraction(delta, "delta")
+    counts, delta = _counted(releases), fraction(delta, "delta")
     if not counts:
         ApproxDp(1, delta)  # checks delta
         return Fraction(0)
@@ -169,6 +169,13 @@ def total_variation_of(releases: Iterable[Spent]) -> Fraction:
 
 def _total_variation(releases: Counter[Spent]) -> Fraction:
     return sum((release.total_variation * number for release, number in releases.items()), Fraction(0))
+
+
+def _counted(releases: Iterable[Spent] | Mapping[Spent, int]) -> Counter[Spent]:
+    """How many releases there are of each cost."""
+    if isinstance(releases, Mapping):
+        return Counter({cost: whole(number, "releases") for cost, number in releases.items()})
+    return Counter(releases)
 
 
 def _guarantees(releases: Counter[Spent]) -> Counter[Guarantee]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from ..arguments import flag, whole
 from ..durable import Contents, Document
 from ..errors import ArgumentTypeError, LocalProtocolError, SecAggError, require
 from .budget import ApproxDp, Budget, Guarantee, PureDp, RenyiDp, ZCdp
@@ -56,28 +57,50 @@ class Ledger:
             keeps the ledger in memory.
         allowance: what the sum of all total variations may be, at least 0 (only exact samples) and below 1. By default
             2**-64; 10**12 isochronous samples take at most a thousandth of it. Not for (epsilon, delta) totals.
+        releases: the most releases that there may be, such as the rounds of a run that one client joins; None for no
+            limit but the total.
+        begun: whether the run that the ledger is for has begun. With False its file is made at once if there is none,
+            and with True it must be there: a ledger that was lost would let the budget be spent again. By default the
+            first release makes it.
 
     Attributes:
         total: as given.
         allowance: as given, or the default; 0 for (epsilon, delta) totals.
+        releases: as given.
         path: of the file, absolute and without symbolic links; None in memory.
 
     Raises:
-        LocalProtocolError: the allowance is out of range or for a total that has a delta; the file is not a ledger, has
-            another total or allowance, or is a copy (`secagg adopt FILE` takes one); the file has hard links, or others
+        LocalProtocolError: the allowance is out of range or for a total that has a delta; releases are below 1; the
+            file is missing in a run that has begun, is not a ledger, has another total, allowance or number of
+            releases, or is a copy (`secagg adopt FILE` takes one); the file has hard links, or others
             may write to its folder.
         OSError: the file or its folder cannot be read or written.
     """
 
-    def __init__(self, total: Budget, path: Path | None = None, *, allowance: Exact | None = None) -> None:
+    def __init__(
+        self,
+        total: Budget,
+        path: Path | None = None,
+        *,
+        allowance: Exact | None = None,
+        releases: int | None = None,
+        begun: bool | None = None,
+    ) -> None:
         self.total = total
         self.allowance = _allowance(total, allowance)
+        self.releases = None if releases is None else whole(releases, "releases")
+        require(self.releases is None or self.releases >= 1, f"releases must be at least 1, got {self.releases}")
+        begun = None if begun is None else flag(begun, "begun")
+        require(begun is None or path is not None, "begun is for a ledger in a file: give path")
+        self._needed = begun is True
         self._memory: dict[str, Spent] = {}
         self._lock = Lock()
         self._file = None if path is None else Document(path, "ledger", limit=_LIMIT, unmarked=True)
         self.path = None if self._file is None else self._file.path
-        with self._turn():
-            pass
+        with self._turn() as turn:
+            if begun is False:
+                turn.write(turn.spent)
+        self._needed = begun is not None
 
     @property
     def spent(self) -> Mapping[str, Spent]:
@@ -92,7 +115,8 @@ class Ledger:
             guarantee: of the release, such as `Plan.guarantee`.
             total_variation: of the samples from their law, such as `Plan.total_variation`.
         """
-        return keeps_budget(self.total, [*self.spent.values(), Spent(guarantee, total_variation)], self.allowance)
+        releases = [*self.spent.values(), Spent(guarantee, total_variation)]
+        return self._counts(len(releases)) and keeps_budget(self.total, releases, self.allowance)
 
     def releases_left(
         self, guarantee: Guarantee, *, total_variation: Fraction = Fraction(0), limit: int = RELEASES_COUNTED
@@ -108,7 +132,9 @@ class Ledger:
             LocalProtocolError: the limit is below 1.
         """
         cost = Spent(guarantee, total_variation)
-        return releases_allowed(self.total, self.spent.values(), cost, limit, self.allowance)
+        spent = self.spent.values()
+        count = releases_allowed(self.total, spent, cost, limit, self.allowance)
+        return count if self.releases is None else min(count, self.releases - len(spent))
 
     def left(self) -> PureDp | ZCdp | None:
         """The largest release that would keep to the total now: a rho under a zCDP total, else a pure epsilon.
@@ -119,7 +145,8 @@ class Ledger:
         Returns:
             What one more release may cost; None if nothing is left.
         """
-        return rest(self.total, self.spent.values())
+        spent = self.spent.values()
+        return rest(self.total, spent) if self._counts(len(spent) + 1) else None
 
     def epsilon(self, delta: Exact) -> Fraction:
         """An epsilon for which all that was spent is (epsilon, delta)-DP together: the least that is known.
@@ -162,11 +189,20 @@ class Ledger:
                 require(known, f"batch {batch_id!r} is recorded at another cost: name a new batch")
                 return
             releases = [*spent.values(), release]
+            if not self._counts(len(releases)):
+                raise BudgetExceeded(
+                    f"batch {batch_id!r} would exceed the {self.releases:,} releases of this ledger: this client has"
+                    " taken part in all of its rounds"
+                )
             if not keeps_budget(self.total, releases, self.allowance):
                 raise BudgetExceeded(
                     f"batch {batch_id!r} at {guarantee} would exceed {self._limit(releases)} after {len(spent)} batches"
                 )
             turn.write({**spent, batch_id: release})
+
+    def _counts(self, number: int) -> bool:
+        """Whether there may be so many releases."""
+        return self.releases is None or number <= self.releases
 
     def _limit(self, releases: list[Spent]) -> str:
         """What these exceed, in words."""
@@ -192,9 +228,14 @@ class Ledger:
 
     def _read(self, contents: Contents) -> dict[str, Spent]:
         if contents.body is None:
+            require(
+                not self._needed,
+                f"{self.path} is missing, although the run has begun: what was spent is not known. Put the file back,"
+                " or leave the run; a new ledger would spend the budget again",
+            )
             return {}
         try:
-            total, allowance, spent = _decode(contents.body)
+            total, allowance, limit, spent = _decode(contents.body)
         except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, RecursionError, LocalProtocolError):
             raise LocalProtocolError(f"{self.path} is not a ledger") from None
         require(total == self.total, f"{self.path} is a ledger of {total}, not of {self.total}")
@@ -202,13 +243,18 @@ class Ledger:
             allowance == self.allowance,
             f"{self.path} is a ledger with an allowance of {allowance} of total variation, not of {self.allowance}",
         )
+        require(
+            limit == self.releases, f"{self.path} is a ledger of {_releases(limit)}, not of {_releases(self.releases)}"
+        )
         return spent
 
     def _encoded(self, spent: dict[str, Spent]) -> bytes:
         entries = {
             name: {**_encode(s.guarantee), "total_variation": _text(s.total_variation)} for name, s in spent.items()
         }
-        contents = {"total": _encode(self.total), "allowance": _text(self.allowance), "spent": entries}
+        contents: dict[str, Any] = {"total": _encode(self.total), "allowance": _text(self.allowance), "spent": entries}
+        if self.releases is not None:
+            contents["releases"] = str(self.releases)
         return json.dumps(contents, indent=1).encode()
 
 
@@ -239,8 +285,12 @@ def _text(value: Fraction | int) -> str:
     return text
 
 
-def _decode(contents: bytes) -> tuple[Budget, Fraction, dict[str, Spent]]:
-    """Total, allowance and what is spent, from exactly the form that is written."""
+def _releases(limit: int | None) -> str:
+    return "any number of releases" if limit is None else f"{limit:,} releases"
+
+
+def _decode(contents: bytes) -> tuple[Budget, Fraction, int | None, dict[str, Spent]]:
+    """Total, allowance, limit of releases and what is spent, from exactly the form that is written."""
     document = json.loads(
         contents.decode(),
         object_pairs_hook=_unrepeated,
@@ -249,10 +299,11 @@ def _decode(contents: bytes) -> tuple[Budget, Fraction, dict[str, Spent]]:
         parse_constant=_not_written,
     )
     total, allowance = _decode_guarantee(document.pop("total")), _number(document.pop("allowance", "0"))
+    limit = None if "releases" not in document else _whole(document.pop("releases"))
     spent = {name: _decode_spent(entry) for name, entry in document.pop("spent").items()}
     if document or isinstance(total, RenyiDp):
         raise ValueError
-    return total, allowance, spent
+    return total, allowance, limit, spent
 
 
 def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -279,9 +330,11 @@ def _decode_guarantee(entry: dict[str, str]) -> Any:
 
 
 def _value(name: str, text: str) -> Fraction | int:
+    return _whole(text) if name in COUNTS else _number(text)
+
+
+def _whole(text: str) -> int:
     number = _number(text)
-    if name not in COUNTS:
-        return number
     if number.denominator != 1:
         raise ValueError
     return int(number)

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from pathlib import Path
 from typing import Self
 
 from ..arguments import convert, flag, optional, whole
@@ -17,8 +18,10 @@ from .budget import ApproxDp, Budget, Guarantee
 from .distributed import PartyLaw, SumLaw, calibrate_distributed, sum_law
 from .exact import Exact, power_above, round_up
 from .form import is_isochronous, law_budget
+from .ledger import Ledger
 from .noise import Noise, describe, sampler_of
 from .polya import Polya
+from .rounds import ROUNDS_MAX, laws_of_run, run_keeps
 from .samplers import Sampler
 from .sensitivity import Neighbours, Sensitivity
 
@@ -84,7 +87,12 @@ REPORT = Unit()
 class Plan:
     """Noise for vectors of `length` integers; made by `local`, `distributed`, `aggregators` or `central`.
 
-    Each of these takes `isochronous`. True asks for samples whose time does not depend on them, and raises
+    Each of these takes `rounds` and `per_client`. The budget is of the whole run of so many releases, about other data
+    of the same people. A client takes part in `per_client` of them at most, which its own `ledger` enforces. No other
+    round tells anything about it, so that the noise is for so many. Observers may know in which rounds a client took
+    part: the guarantee is not amplified by sampling.
+
+    Each takes `isochronous`. True asks for samples whose time does not depend on them, and raises
     `LocalProtocolError` where the noise is too wide for that or delta cannot pay for it. False asks for exact samples.
     By default samples are exact under a pure budget, and under other budgets isochronous where that is possible.
 
@@ -100,6 +108,8 @@ class Plan:
         isochronous: whether the time of a sample does not depend on it. Samples are then within `total_variation` of
             their law, which is subtracted from an (epsilon, delta) budget's delta in advance. A pure or zCDP plan
             promises that its samples are within it of a mechanism that keeps to the budget.
+        rounds: how many releases the run has.
+        per_client: the most of them that one client takes part in; the budget is of these together.
     """
 
     budget: Budget
@@ -111,10 +121,20 @@ class Plan:
     honest: int
     law: PartyLaw
     isochronous: bool
+    rounds: int = 1
+    per_client: int = 1
 
     def __post_init__(self) -> None:
-        convert(self, whole, "length", "parties", "honest")
+        convert(self, whole, "length", "parties", "honest", "rounds", "per_client")
         convert(self, flag, "isochronous")
+        require(
+            1 <= self.per_client <= self.rounds <= ROUNDS_MAX,
+            f"1 <= per_client <= rounds <= {ROUNDS_MAX:,} must hold, got {self.per_client} and {self.rounds}",
+        )
+        require(
+            self.rounds == 1 or self.unit.reports == 1,
+            "a unit of several reports counts those of all batches of its span: leave out the unit, or rounds",
+        )
 
     @classmethod
     def central(
@@ -125,6 +145,8 @@ class Plan:
         *,
         unit: Unit = REPORT,
         isochronous: bool | None = None,
+        rounds: int = 1,
+        per_client: int | None = None,
     ) -> Self:
         """The Collector adds the noise: it protects from those who see what the Collector publishes.
 
@@ -134,11 +156,13 @@ class Plan:
             length: entries of the vector that is released.
             unit: the privacy unit.
             isochronous: the form of the samples, see the class.
+            rounds: how many releases the budget is for, see the class.
+            per_client: the most of them that one client takes part in; by default all.
 
         Raises:
             LocalProtocolError: no such noise keeps to the budget.
         """
-        return cls._make(budget, sensitivity, length, unit, Place.CENTRAL, 1, 1, isochronous)
+        return cls._make(budget, sensitivity, length, unit, Place.CENTRAL, 1, 1, isochronous, rounds, per_client)
 
     @classmethod
     def aggregators(
@@ -152,6 +176,8 @@ class Plan:
         unit: Unit = REPORT,
         isochronous: bool | None = None,
         polya: bool | None = None,
+        rounds: int = 1,
+        per_client: int | None = None,
     ) -> Self:
         """Each Aggregator adds noise to its aggregate share: it protects from the Collector and the other Aggregators.
 
@@ -169,6 +195,8 @@ class Plan:
             isochronous: the form of the samples, see the class.
             polya: whether Polya noise is chosen where it can be had, as for tasks that name it or that are from before
                 there was any; by default where its variance is the least.
+            rounds: how many releases the budget is for, see the class.
+            per_client: the most of them that one client takes part in; by default all.
 
         Raises:
             LocalProtocolError: honest is not 1 .. count, the sensitivity is not for replace-one, or no such noise keeps
@@ -177,7 +205,10 @@ class Plan:
         count, honest = whole(count, "count"), whole(honest, "honest")
         require(1 <= honest <= count, f"honest must be 1 .. {count}, the number of Aggregators, got {honest}")
         cls._require_replace_one(sensitivity)
-        return cls._make(budget, sensitivity, length, unit, Place.AGGREGATORS, count, honest, isochronous, polya)
+        place = Place.AGGREGATORS
+        return cls._make(
+            budget, sensitivity, length, unit, place, count, honest, isochronous, rounds, per_client, polya
+        )
 
     @classmethod
     def distributed(
@@ -191,6 +222,8 @@ class Plan:
         corrupt: int,
         unit: Unit = REPORT,
         isochronous: bool | None = None,
+        rounds: int = 1,
+        per_client: int | None = None,
     ) -> Self:
         """Each client of a SecAgg cohort adds a part of the noise before masking: it protects from all who see the sum.
 
@@ -207,6 +240,8 @@ class Plan:
             corrupt: how many clients may add no noise, or tell what they add.
             unit: the privacy unit.
             isochronous: the form of the samples, see the class.
+            rounds: how many releases the budget is for, see the class.
+            per_client: the most of them that one client takes part in; by default all.
 
         Raises:
             LocalProtocolError: not corrupt < survivors <= clients, the sensitivity is not for replace-one, or no such
@@ -220,7 +255,8 @@ class Plan:
         )
         cls._require_replace_one(sensitivity)
         honest = survivors - corrupt
-        return cls._make(budget, sensitivity, length, unit, Place.DISTRIBUTED, clients, honest, isochronous)
+        place = Place.DISTRIBUTED
+        return cls._make(budget, sensitivity, length, unit, place, clients, honest, isochronous, rounds, per_client)
 
     @classmethod
     def local(
@@ -232,6 +268,8 @@ class Plan:
         clients: int,
         unit: Unit = REPORT,
         isochronous: bool | None = None,
+        rounds: int = 1,
+        per_client: int | None = None,
     ) -> Self:
         """Each client adds all the noise to its own report: it protects from everybody, whoever is honest.
 
@@ -242,6 +280,8 @@ class Plan:
             clients: number of clients.
             unit: the privacy unit.
             isochronous: the form of the samples, see the class.
+            rounds: how many releases the budget is for, see the class.
+            per_client: the most of them that one client takes part in; by default all.
 
         Raises:
             LocalProtocolError: there is no client, the sensitivity is not for replace-one, or no such noise keeps to
@@ -250,7 +290,8 @@ class Plan:
         clients = whole(clients, "clients")
         require(clients >= 1, f"clients must be at least 1, got {clients}")
         cls._require_replace_one(sensitivity)
-        return cls._make(budget, sensitivity, length, unit, Place.LOCAL, clients, 1, isochronous)
+        place = Place.LOCAL
+        return cls._make(budget, sensitivity, length, unit, place, clients, 1, isochronous, rounds, per_client)
 
     @classmethod
     def _make(
@@ -263,24 +304,27 @@ class Plan:
         parties: int,
         honest: int,
         isochronous: bool | None,
+        rounds: int,
+        per_client: int | None,
         polya: bool | None = None,
     ) -> Self:
-        length = whole(length, "length")
+        length, rounds = whole(length, "length"), whole(rounds, "rounds")
+        per_client = rounds if per_client is None else whole(per_client, "per_client")
         isochronous = None if isochronous is None else flag(isochronous, "isochronous")
         # In the worst case each report of a unit is in another batch; all their entries count.
         entries = length * unit.reports
-        samples = honest * entries
+        samples = honest * entries * max(1, per_client)
 
         # The law must keep to the budget that is left after the samples' distance from it.
-        law = calibrate_distributed(
-            law_budget(budget, samples, isochronous),
-            sensitivity.times(unit.reports),
-            honest,
-            entries,
-            polya=optional(flag)(polya, "polya"),
-        )
+        left = law_budget(budget, samples, isochronous)
+        covered, polya = sensitivity.times(unit.reports), optional(flag)(polya, "polya")
+        if per_client > 1:
+            laws = laws_of_run(left, covered, per_client, parties=honest, length=entries)
+            law = next((law for law in laws if polya is None or isinstance(law, Polya) is polya), laws[0])
+        else:
+            law = calibrate_distributed(left, covered, honest, entries, polya=polya)
         isochronous = is_isochronous(budget, samples, law, isochronous)
-        return cls(budget, sensitivity, unit, length, place, parties, honest, law, isochronous)
+        return cls(budget, sensitivity, unit, length, place, parties, honest, law, isochronous, rounds, per_client)
 
     @staticmethod
     def _require_replace_one(sensitivity: Sensitivity) -> None:
@@ -311,10 +355,25 @@ class Plan:
     def keeps_budget(self) -> bool:
         """Whether the honest parties' noise alone keeps to the budget: checked anew, from the laws.
 
-        Under pure and zCDP budgets this is to within `total_variation`.
+        Under pure and zCDP budgets this is to within `total_variation`, in each round.
         """
-        budget = law_budget(self.budget, self._samples, self.isochronous)
+        budget = law_budget(self.budget, self._samples * self.per_client, self.isochronous)
+        if self.per_client > 1:
+            return run_keeps(budget, self.guarantee, self.per_client)
         return self._total.satisfies(budget, self._unit_sensitivity)
+
+    def ledger(self, path: Path | None = None, *, begun: bool | None = None) -> Ledger:
+        """A client's ledger for the run: of its budget, and of `per_client` releases at most.
+
+        Args:
+            path: of the file; None keeps the ledger in memory.
+            begun: whether this client has begun the run; see `Ledger`.
+
+        Raises:
+            LocalProtocolError: as for `Ledger`.
+            OSError: as for `Ledger`.
+        """
+        return Ledger(self.budget, path, releases=self.per_client, begun=begun)
 
     def noise_for(self, party: Party) -> Noise:
         """What a party in this role adds to its share; nothing if other parties add the noise.
@@ -395,6 +454,7 @@ class Plan:
         entries = f"each of {self.length:,} entries" if self.length > 1 else "every entry"
         return [
             ("guarantee", f"{self.budget} for {self.unit}, {self.sensitivity.neighbours.value}{self._closeness()}"),
+            *self._run(),
             ("sensitivity", f"{self.sensitivity} of a report"),
             ("noise", f"{describe(self.law)} by {self.place.party.value}, on {entries}"),
             ("variance", self._variance_text()),
@@ -419,13 +479,24 @@ class Plan:
             assumptions.append(
                 f"no client has more than {self.unit.reports} reports in {self.unit.span}, over all batches"
             )
+        if self.per_client < self.rounds:
+            assumptions.append(f"no client joins more than {self.per_client:,} of the {self.rounds:,} rounds")
         return assumptions
+
+    def _run(self) -> list[tuple[str, str]]:
+        """What the budget is for, where there are several rounds."""
+        if self.rounds == 1:
+            return []
+        of, some = "all of them", f"{self.rounds:,}"
+        if self.per_client < self.rounds:
+            of, some = "those that it joins", f"{some}, of which a client joins {self.per_client:,} at most"
+        return [("rounds", f"{some}; the budget is of {of} together, and one costs {self.guarantee}")]
 
     def _closeness(self) -> str:
         """The total variation that a budget without a delta cannot cover, in words."""
         if isinstance(self.budget, ApproxDp) or not self.isochronous:
             return ""
-        return f", but for a total variation of {power_above(self.total_variation)}"
+        return f", but for a total variation of {power_above(self.total_variation * self.per_client)}"
 
     def _variance_text(self) -> str:
         """Of an entry of the result, where the fewest parties add noise and where all do."""

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from ..arguments import whole
 from ..errors import LocalProtocolError, require
-from .budget import ApproxDp, Budget, PureDp
+from .budget import ApproxDp, Budget, Guarantee, PureDp
 from .calibrate import PARAMETER_BITS, budget_rho, smallest_sufficient
 from .composition import Spent, keeps_budget
 from .distributed import SKELLAM_VARIANCE_MAX, PartyLaw, Skellam, sum_law
@@ -46,8 +46,7 @@ def laws_of_run(
     require(parties >= 1 and length >= 1, "parties and length must be at least 1")
 
     def keeps(law: PartyLaw) -> bool:
-        cost = Spent(sum_law(law, parties, length).guarantee(sensitivity))
-        return keeps_budget(total, Counter({cost: rounds}))
+        return run_keeps(total, sum_law(law, parties, length).guarantee(sensitivity), rounds)
 
     laws = [_laplace(total, sensitivity, rounds, parties, keeps)]
     if not isinstance(total, PureDp):
@@ -62,6 +61,17 @@ def laws_of_run(
             " epsilon and delta"
         )
     return found
+
+
+def run_keeps(total: Budget, guarantee: Guarantee, rounds: int) -> bool:
+    """Whether so many releases of one guarantee keep to a budget together.
+
+    Args:
+        total: what all of them may reveal.
+        guarantee: of each.
+        rounds: their number.
+    """
+    return keeps_budget(total, Counter({Spent(guarantee): rounds}))
 
 
 def _laplace(

@@ -60,7 +60,8 @@ class NoisyClient:
 
     Raises:
         LocalProtocolError: the plan is not for this session's clients, it does not cover the input, a bound is given
-            beside a `NoisySum`, or `Client` refuses an argument.
+            beside a `NoisySum`, the plan has several rounds and the ledger does not count them, or `Client` refuses an
+            argument.
     """
 
     def __init__(
@@ -84,6 +85,11 @@ class NoisyClient:
             f"by this plan {plan.place.party.value} adds the noise: make a distributed or a local plan",
         )
         params.check_noise(plan)
+        require(
+            plan.rounds == 1 or (ledger.releases is not None and ledger.releases <= plan.per_client),
+            f"of the {plan.rounds:,} rounds of this plan one user joins {plan.per_client:,} at most: give a ledger that"
+            " counts them, plan.ledger(path, begun=...)",
+        )
         self.params = params
         self.plan = plan
         self._bound = bound or Counts(plan.sensitivity, params.m, params.max_value)

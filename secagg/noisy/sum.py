@@ -119,6 +119,8 @@ class NoisySum(Encoding[Arrays]):
             module.
         unit: the privacy unit.
         isochronous: whether the samplers' time must not depend on the noise; by default as for `Plan`.
+        rounds: how many sums the budget is for.
+        per_client: the most of them that one client joins; by default all. Its own ledger enforces it: `plan.ledger`.
 
     Raises:
         LocalProtocolError: a value is out of range, or the budget is pure.
@@ -139,6 +141,8 @@ class NoisySum(Encoding[Arrays]):
     steps: int
     unit: Unit
     isochronous: bool | None
+    rounds: int
+    per_client: int
 
     def __init__(
         self,
@@ -154,6 +158,8 @@ class NoisySum(Encoding[Arrays]):
         steps: int | None = None,
         unit: Unit = REPORT,
         isochronous: bool | None = None,
+        rounds: int = 1,
+        per_client: int | None = None,
     ) -> None:
         assign(self, unchecked, layout=layout, budget=budget, unit=unit)
         assign(self, real, clip=clip)
@@ -161,9 +167,15 @@ class NoisySum(Encoding[Arrays]):
         assign(self, optional(whole), max_weight=max_weight)
         assign(self, flag, rotate=rotate)
         assign(self, optional(flag), isochronous=isochronous)
+        assign(self, whole, rounds=rounds)
+        assign(self, whole, per_client=self.rounds if per_client is None else per_client)
         # What the caller gives, whole and in range.
         self._check_settings()
         require(self.n >= 2, f"n must be at least 2, got {self.n}")
+        require(
+            1 <= self.per_client <= self.rounds,
+            f"1 <= per_client <= rounds must hold, got {self.per_client} and {self.rounds}",
+        )
         require(
             isinstance(self.budget, ZCdp | ApproxDp),
             f"noise that clients share cannot keep a pure budget such as {self.budget}: give ApproxDp or ZCdp",
@@ -221,12 +233,21 @@ class NoisySum(Encoding[Arrays]):
             corrupt=self.corrupt,
             unit=self.unit,
             isochronous=self.isochronous,
+            rounds=self.rounds,
+            per_client=self.per_client,
         )
 
     @cached_property
     def central(self) -> Plan:
         """For comparison: the noise that a trusted server would add to the exact sum at the same budget, in steps."""
-        return Plan.central(self.budget, self._sensitivity(self.steps**2), self.length, unit=self.unit)
+        return Plan.central(
+            self.budget,
+            self._sensitivity(self.steps**2),
+            self.length,
+            unit=self.unit,
+            rounds=self.rounds,
+            per_client=self.per_client,
+        )
 
     @cached_property
     def bound(self) -> Ball:
@@ -363,7 +384,7 @@ class NoisySum(Encoding[Arrays]):
 
     def _default_steps(self) -> int:
         """The smallest power of two for which rounding costs at most ROUNDING_SHARE of the noise; see the module."""
-        length, rho, steps = self._vector_length, budget_rho(self.budget), 1
+        length, rho, steps = self._vector_length, budget_rho(self.budget) / self.per_client, 1
         steps_for_weights = WEIGHT_STEPS_MIN * (self.max_weight or 0) / _weight_share(length)
         while steps < STEPS_MAX:
             noise_variance = 2 * steps**2 / rho  # L2**2 / (2 rho), with L2 = 2 * steps
@@ -409,6 +430,8 @@ class NoisySum(Encoding[Arrays]):
             "isochronous": bool(self.plan.isochronous),
             "law": type(self.plan.law).__name__,
         }
+        if self.rounds > 1:
+            terms.update(rounds=int(self.rounds), per_client=int(self.per_client))
         return Binding("noisy sum", terms)
 
     def _check_params(self, params: Params, unbound: bool) -> None:

@@ -193,6 +193,16 @@ def test_tradeoff_table_csv_json_and_plot(tmp_path: Path) -> None:
     ]
 
 
+def test_calibrate_for_a_run() -> None:
+    run_of = ("calibrate", "--epsilon", "8", "--delta", "1e-6", *HISTOGRAM, "--length", "9", "--place", "central")
+    report = run_json(*run_of, "--rounds", "100", "--per-client", "10")
+    plan = Plan.central(ApproxDp(8, "1e-6"), HISTOGRAM_ENTRY, 9, rounds=100, per_client=10)
+    assert (report["rounds"], report["per_client"]) == (100, 10)
+    assert report["deviation"] == plan.variance() ** 0.5
+    assert run_json(*run_of, "--rounds", "100")["deviation"] > 2 * report["deviation"]
+    assert "100, of which a client joins 10 at most" in run(*run_of, "--rounds", "100", "--per-client", "10")
+
+
 def test_compose_says_what_a_year_of_weekly_collections_costs() -> None:
     weekly = ("compose", "--releases", "52", "--epsilon", "0.1", *HISTOGRAM)
     text = run(*weekly, "--total-epsilon", "8")
@@ -266,6 +276,7 @@ EPSILON = ("--epsilon", "1")
      (("calibrate", "--rho", "1e-25", *HISTOGRAM, "--length", "3", "--isochronous"), "too wide for isochronous"),
      (("epsilon-for", "--relative-error", "0", "--count", "5", *HISTOGRAM), "relative error must be positive"),
      (("epsilon-for", "--relative-error", "x%", "--count", "5", *HISTOGRAM), "--relative-error must be a number"),
+     (("calibrate", *EPSILON, *HISTOGRAM, "--rounds", "3", "--per-client", "4"), "1 <= per_client <= rounds"),
      (("compose", "--releases", "52", *HISTOGRAM), "give the budget of each release, or --total-epsilon, or both"),
      (("compose", "--releases", "0", *HISTOGRAM, *EPSILON), "--releases must be 1 .. 65,536, got 0"),
      (("compose", "--releases", "9", *HISTOGRAM, "--total-delta", "1", *EPSILON), "delta must be above 0 and below 1"),

@@ -496,6 +496,71 @@ def test_a_ledger_of_another_total_is_refused(tmp_path: Path) -> None:
         Ledger(PureDp(2), path)
 
 
+def test_a_ledger_counts_the_rounds_that_a_client_joins(tmp_path: Path) -> None:
+    """However much of the budget is left."""
+    path = tmp_path / "ledger.json"
+    ledger = Ledger(PureDp(1), path, releases=2)
+    assert ledger.releases_left(PureDp("0.1")) == 2
+    for batch in "aab":
+        Ledger(PureDp(1), path, releases=2).spend(PureDp("0.1"), batch)
+    assert ledger.releases_left(PureDp("0.1")) == 0
+    assert ledger.left() is None
+    assert not ledger.affords(PureDp("0.1"))
+    with pytest.raises(BudgetExceeded, match="batch 'c' would exceed the 2 releases of this ledger"):
+        ledger.spend(PureDp("0.1"), "c")
+    assert list(ledger.spent) == ["a", "b"]
+    for other in (None, 3):
+        with pytest.raises(LocalProtocolError, match="is a ledger of 2 releases, not of"):
+            Ledger(PureDp(1), path, releases=other)
+    with pytest.raises(LocalProtocolError, match="releases must be at least 1"):
+        Ledger(PureDp(1), releases=0)
+
+
+def test_a_ledger_without_a_limit_is_not_one_with_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.json"
+    Ledger(PureDp(1), path).spend(PureDp("0.1"), "a")
+    assert "releases" not in path.read_text()  # versions that knew no limit read it
+    with pytest.raises(LocalProtocolError, match="is a ledger of any number of releases, not of 2 releases"):
+        Ledger(PureDp(1), path, releases=2)
+
+
+@pytest.mark.parametrize("limit", ["1/2", "0.5", "x", ""])
+def test_a_limit_of_releases_is_a_whole_number(tmp_path: Path, limit: str) -> None:
+    path = tmp_path / "ledger.json"
+    Ledger(PureDp(1), path, allowance=0, releases=2).spend(PureDp("0.1"), "a")
+    path.write_text(path.read_text().partition("\n")[2].replace('"releases": "2"', f'"releases": "{limit}"'))
+    with pytest.raises(LocalProtocolError, match="is not a ledger"):
+        Ledger(PureDp(1), path, allowance=0, releases=2)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_ledger_that_is_lost_in_a_run_is_an_error(tmp_path: Path, begun: bool) -> None:
+    """It is made when the run begins, and must be there from then on: a new one would spend the budget again."""
+    path = tmp_path / "ledger.json"
+    with pytest.raises(LocalProtocolError, match="is missing, although the run has begun"):
+        Ledger(PureDp(1), path, begun=True)
+    assert not path.exists()
+    Ledger(PureDp(1), path, begun=False)
+    assert path.exists()
+    ledger = Ledger(PureDp(1), path, begun=begun)
+    ledger.spend(PureDp("0.5"), "a")
+    path.unlink()
+    for attempt in (lambda: ledger.spend(PureDp("0.5"), "b"), lambda: ledger.affords(PureDp("0.5"))):
+        with pytest.raises(LocalProtocolError, match="was removed or replaced while it was in use"):
+            attempt()
+    with pytest.raises(LocalProtocolError, match="is missing, although the run has begun"):
+        Ledger(PureDp(1), path, begun=True)
+    assert not path.exists()
+
+
+def test_a_run_that_begins_again_keeps_what_was_spent(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.json"
+    Ledger(PureDp(1), path, begun=False).spend(PureDp("0.5"), "a")
+    assert list(Ledger(PureDp(1), path, begun=False).spent) == ["a"]
+    with pytest.raises(LocalProtocolError, match="begun is for a ledger in a file"):
+        Ledger(PureDp(1), begun=True)
+
+
 ENTRY = '"%s": {"kind": "PureDp", "epsilon": "%s", "total_variation": "0"}'
 ESCAPED_A = r"\u0061"
 

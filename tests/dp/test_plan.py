@@ -1,6 +1,7 @@
 """Plans: who is counted on, what a client with many reports changes, and what they say about themselves."""
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from secagg.dp import (
     ZCdp,
 )
 from secagg.dp.conversion import renyi_line_delta
+from secagg.dp.exact import power_above
 from secagg.dp.known_noise import plain
 from secagg.dp.noise import TOTAL_VARIATION_MAX
 from secagg.dp.samplers import IsochronousGaussian, IsochronousSkellam
@@ -308,3 +310,77 @@ def test_what_is_no_plan(make: Any, reason: str) -> None:
 
 def test_places_know_who_adds() -> None:
     assert [place.party for place in Place] == [Party.CLIENT, Party.CLIENT, Party.AGGREGATOR, Party.COLLECTOR]
+
+
+RUN: dict[str, Any] = {"rounds": 100, "per_client": 20}
+
+
+@pytest.mark.parametrize("budget", [PureDp(4), ZCdp(1), ApproxDp(4, "1e-6")], ids=str)
+@pytest.mark.parametrize("isochronous", [None, False, True])
+def test_the_budget_of_a_run_is_spent_in_the_rounds_that_a_client_joins(budget: Any, isochronous: bool | None) -> None:
+    """Twenty fit its ledger, and one more does not; nor would twenty with less noise."""
+    for make in (Plan.central, Plan.aggregators):
+        plan = make(budget, HISTOGRAM, 50, isochronous=isochronous, **RUN)
+        assert plan.keeps_budget
+        assert not Plan(**{**vars(plan), "law": weaker(plan.law)}).keeps_budget
+        ledger = Ledger(budget)
+        for batch in range(20):
+            ledger.spend(plan.guarantee, str(batch), total_variation=plan.total_variation)
+        assert not ledger.affords(plan.guarantee, total_variation=plan.total_variation)
+
+
+def test_a_run_reserves_delta_for_the_samples_of_all_its_rounds() -> None:
+    """For one round of 1,000 entries a delta of 1e-28 leaves enough, and for ten thousand it does not."""
+    total = ApproxDp(1, "1e-28")
+    assert Plan.central(total, HISTOGRAM, 1000, isochronous=True).isochronous
+    assert not Plan.central(total, HISTOGRAM, 1000, rounds=10**4).isochronous
+    plan = Plan.central(ApproxDp(1, "1e-20"), HISTOGRAM, 1000, isochronous=True, rounds=100)
+    assert Ledger(plan.budget).releases_left(plan.guarantee, total_variation=plan.total_variation) == 100
+
+
+def test_clients_share_the_noise_of_a_run() -> None:
+    plan, alone = distributed(sensitivity=HISTOGRAM, **RUN), distributed(sensitivity=HISTOGRAM)
+    assert plan.keeps_budget
+    assert plan.honest == alone.honest
+    assert 10 < float(plan.law.variance) / float(alone.law.variance) < 400
+    assert distributed(rounds=20).law == distributed(**RUN).law
+    assert distributed(rounds=100).law != distributed(**RUN).law
+
+
+def test_the_report_says_what_a_run_assumes() -> None:
+    pairs = dict(distributed(**RUN).report())
+    assert pairs["rounds"].startswith("100, of which a client joins 20 at most; the budget is of those that it joins")
+    assert "no client joins more than 20 of the 100 rounds" in distributed(**RUN).assumptions()
+    every = distributed(rounds=3)
+    assert dict(every.report())["rounds"].startswith("3; the budget is of all of them together")
+    assert not [text for text in every.assumptions() if "rounds" in text]
+    assert "rounds" not in dict(distributed().report())
+    many = Plan.central(ZCdp(1), HISTOGRAM, 9, rounds=2**12)
+    together = power_above(many.total_variation * 2**12)
+    assert dict(many.report())["guarantee"].endswith(f"but for a total variation of {together}")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"rounds": 0}, {"rounds": 1 << 17}, {"rounds": 3, "per_client": 4}, {"rounds": 3, "per_client": 0},
+     {"per_client": 2}],
+)  # fmt: skip
+def test_rounds_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(LocalProtocolError, match="rounds"):
+        Plan.central(APPROX, HISTOGRAM, 1, **wrong)
+
+
+def test_a_unit_of_several_reports_has_no_rounds() -> None:
+    with pytest.raises(LocalProtocolError, match="leave out the unit, or rounds"):
+        Plan.central(APPROX, HISTOGRAM, 1, unit=Unit(3, "a day"), rounds=2)
+
+
+def test_a_plan_has_the_ledger_of_its_run(tmp_path: Path) -> None:
+    plan, path = distributed(**RUN), tmp_path / "ledger.json"
+    with pytest.raises(LocalProtocolError, match="is missing, although the run has begun"):
+        plan.ledger(path, begun=True)
+    ledger = plan.ledger(path, begun=False)
+    assert (ledger.total, ledger.releases) == (plan.budget, 20)
+    ledger.spend(plan.guarantee, "1", total_variation=plan.total_variation)
+    assert list(plan.ledger(path, begun=True).spent) == ["1"]
+    assert plan.ledger().releases == 20

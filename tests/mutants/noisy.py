@@ -10,6 +10,14 @@ _SUM = "tests/noisy/test_sum.py"  # which takes long
 MUTANTS = (
     # A client's noise.
     Mutant(
+        "a-run-takes-any-ledger",
+        "secagg.noisy.client:NoisyClient.__init__",
+        "plan.rounds == 1 or (ledger.releases is not None and ledger.releases <= plan.per_client)",
+        "True",
+        "A user of a run joins more rounds than its noise covers.",
+        ("tests/noisy/test_client.py",),
+    ),
+    Mutant(
         "weight-without-noise",
         "secagg.noisy.client:NoisyClient.set_input",
         "self._machine().set_input(values, noise)",

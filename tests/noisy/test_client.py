@@ -453,3 +453,54 @@ def test_a_plan_made_by_hand_may_have_a_centre_of_its_own() -> None:
             client.set_input(bad)
     with pytest.raises(LocalProtocolError, match="leave out bound"):
         NoisyClient(TASK.params(), TASK, 1, ledger=ledger(1), bound=Ball(kind, 0))
+
+
+RUN = NoisySum.like(np.zeros(20), clip=1.0, budget=ApproxDp(4, "1e-6"), n=5, rounds=3, per_client=2)
+
+
+def joined(task: NoisySum[Any], own: dict[int, Ledger], x: Any = X) -> Server:
+    """A session of the run, whose users pay from their ledgers."""
+    settings = task.params()
+    clients = {u: NoisyClient(settings, task, u, task.encode(x, settings), ledger=own[u]) for u in own}
+    server = Server(settings)
+    play(server, clients)
+    return server
+
+
+def test_a_run_keeps_to_one_budget_in_the_rounds_that_a_user_joins(tmp_path: Path) -> None:
+    """Two of three rounds; for the third no user's ledger pays. After a restart the files are asked for."""
+    ledgers = {u: RUN.plan.ledger(tmp_path / str(u), begun=False) for u in range(1, 6)}
+    for _ in range(2):
+        assert joined(RUN, ledgers).sum is not None
+        ledgers = {u: RUN.plan.ledger(tmp_path / str(u), begun=True) for u in ledgers}
+    assert [own.releases_left(RUN.plan.guarantee) for own in ledgers.values()] == [0] * 5
+    with pytest.raises(BudgetExceeded):
+        joined(RUN, ledgers)
+    assert all(own.epsilon("1e-6") <= 4 for own in ledgers.values())
+    (tmp_path / "1").unlink()
+    with pytest.raises(LocalProtocolError, match="is missing, although the run has begun"):
+        RUN.plan.ledger(tmp_path / "1", begun=True)
+
+
+def test_a_run_takes_more_noise_in_each_round_than_one_round_alone() -> None:
+    alone = NoisySum.like(np.zeros(20), clip=1.0, budget=ApproxDp(4, "1e-6"), n=5)
+    both = NoisySum.like(np.zeros(20), clip=1.0, budget=ApproxDp(4, "1e-6"), n=5, rounds=3)
+    deviations = [task.plan.variance() ** 0.5 * task.step for task in (alone, RUN, both)]
+    assert deviations == sorted(deviations)
+    assert both.per_client == 3
+    assert both.central.per_client == 3
+    assert len({task.bind(b"") for task in (alone, RUN, both)}) == 3
+
+
+@pytest.mark.parametrize("releases", [None, 3])
+def test_a_ledger_that_does_not_count_a_runs_rounds_is_refused(releases: int | None) -> None:
+    settings = RUN.params()
+    with pytest.raises(LocalProtocolError, match="of the 3 rounds of this plan one user joins 2 at most"):
+        NoisyClient(settings, RUN, 1, ledger=Ledger(ApproxDp(40, "1e-6"), releases=releases))
+    NoisyClient(settings, RUN, 1, ledger=Ledger(ApproxDp(40, "1e-6"), releases=2))
+
+
+@pytest.mark.parametrize("wrong", [{"rounds": 0}, {"rounds": 2, "per_client": 3}, {"per_client": 2}])
+def test_rounds_of_a_noisy_sum_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(LocalProtocolError, match="1 <= per_client <= rounds must hold"):
+        NoisySum.like(np.zeros(20), clip=1.0, budget=ApproxDp(4, "1e-6"), n=5, **wrong)

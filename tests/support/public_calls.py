@@ -12,7 +12,7 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -409,6 +409,13 @@ def release_loss() -> dp.PrivacyLoss:
     return loss
 
 
+def begun_ledger(make: Callable[..., dp.Ledger], **given: Any) -> Any:
+    with TemporaryDirectory() as folder:
+        make(Path(folder, "ledger"), begun=False)
+        ledger = make(Path(folder, "ledger"), **given)
+        return ledger.total, ledger.releases, dict(ledger.spent)
+
+
 call("dp.budget.PureDp", epsilon=100)
 call("dp.budget.PureDp", epsilon=Fraction(3, 100))
 call("dp.budget.ZCdp", rho=100)
@@ -427,8 +434,8 @@ on(release_loss, "dp.privacy_loss.PrivacyLoss.epsilon", delta=Fraction(1, 100))
 on(release_loss, "dp.privacy_loss.PrivacyLoss.times", count=3)
 on(release_loss, "dp.privacy_loss.PrivacyLoss.cheapest_epsilon", total_variation=Fraction(1, 100))
 call("dp.composition.Spent", guarantee=ZCDP, total_variation=0)
-call("dp.composition.keeps_budget", total=ZCDP, releases=[dp.Spent(ZCDP)], allowance=0)
-call("dp.composition.least_epsilon", releases=[dp.Spent(ZCDP)], delta=Fraction(1, 100))
+call("dp.composition.keeps_budget", total=ZCDP, releases={dp.Spent(ZCDP): 100}, allowance=0)
+call("dp.composition.least_epsilon", releases={dp.Spent(ZCDP): 100}, delta=Fraction(1, 100))
 call("dp.composition.releases_allowed", total=ZCDP, releases=[], cost=dp.Spent(ZCDP), limit=100, allowance=0)
 call("dp.rounds.laws_of_run", total=ZCDP, sensitivity=SENSITIVITY, rounds=3, parties=5, length=10)
 call("dp.mechanisms.DiscreteLaplace", scale=100)
@@ -467,6 +474,9 @@ call("dp.conversion.zcdp_delta", rho=Fraction(1, 3), epsilon=Fraction(7, 3))
 call("dp.conversion.zcdp_epsilon", rho=1, delta=Fraction(1, 100))
 call("dp.ledger.Ledger", total=ZCDP, allowance=0)
 call("dp.ledger.Ledger", total=ZCDP, allowance=Fraction(1, 100))
+call("dp.ledger.Ledger", total=ZCDP, releases=100)
+call("dp.ledger.Ledger", lambda **given: begun_ledger(partial(dp.Ledger, ZCDP), **given), begun=False)
+call("dp.plan.Plan.ledger", lambda **given: begun_ledger(shared_plan().ledger, **given), begun=False)
 guaranteed: dict[str, Any] = {"guarantee": dp.ZCdp("0.1"), "total_variation": Fraction(1, 100)}
 on(lambda: dp.Ledger(ZCDP, allowance="0.1"), "dp.ledger.Ledger.affords", **guaranteed)
 on(lambda: dp.Ledger(ZCDP, allowance="0.1"), "dp.ledger.Ledger.releases_left", **guaranteed, limit=100)
@@ -493,8 +503,17 @@ call(
     honest=100,
     law=dp.DiscreteGaussian(Fraction(1)),
     isochronous=False,
+    rounds=10,
+    per_client=3,
 )
-exact: dict[str, Any] = {"budget": ZCDP, "sensitivity": SENSITIVITY, "length": 100, "isochronous": False}
+exact: dict[str, Any] = {
+    "budget": ZCDP,
+    "sensitivity": SENSITIVITY,
+    "length": 100,
+    "isochronous": False,
+    "rounds": 10,
+    "per_client": 3,
+}
 call("dp.plan.Plan.central", **exact)
 call("dp.plan.Plan.aggregators", **exact, count=100, honest=100, polya=True)
 call("dp.plan.Plan.distributed", **exact, clients=100, survivors=90, corrupt=10)
@@ -575,6 +594,7 @@ def noisy_client(**others: Any) -> noisy.NoisyClient:
 corners: dict[str, Any] = {"n": 100, "survivors": 90, "corrupt": 10, "max_weight": 100, "steps": 100, "rotate": True}
 call("noisy.sum.NoisySum", layout=LAYOUT, clip=100.0, budget=ZCDP, isochronous=False, **corners)
 call("noisy.sum.NoisySum", layout=LAYOUT, clip=100.0, budget=ZCDP, isochronous=True, n=100, max_weight=100)
+call("noisy.sum.NoisySum", layout=LAYOUT, clip=100.0, budget=ZCDP, n=10, rounds=10, per_client=3)
 call(
     "protocol.encoding.Encoding.like",
     noisy.NoisySum.like,
