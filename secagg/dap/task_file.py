@@ -127,15 +127,19 @@ class Decided:
     def __post_init__(self) -> None:
         convert(self, octets, *(name for name, value in vars(self).items() if value is not None))
         for token in (self.leader_token, self.collector_token):
-            require(token is None or _is_token(token), TOKEN_FORM)
+            require(token is None or is_token(token), TOKEN_FORM)
 
 
 TOKEN_FORM = f"a token must have 1 .. {TOKEN_BYTES_MAX:,} letters, digits or characters of -._~+/, and then any ="
 _TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
 
 
-def _is_token(token: bytes) -> bool:
-    """Whether it can travel in a header as a bearer token (RFC 9110, section 11.2)."""
+def is_token(token: bytes) -> bool:
+    """Whether it can travel in a header as a bearer token (RFC 9110, section 11.2).
+
+    Args:
+        token: that somebody else has chosen.
+    """
     return len(token) <= TOKEN_BYTES_MAX and _TOKEN.fullmatch(token) is not None
 
 
@@ -464,7 +468,7 @@ class Fields:
             name: of the field.
         """
         token = self.text(name).encode()
-        if not _is_token(token):
+        if not is_token(token):
             raise RemoteProtocolError(f"{name}: {TOKEN_FORM}")
         return token
 

@@ -1,4 +1,7 @@
-"""Mutants of advertised tasks: what is derived, who may begin a task, what is asked of one, and how many there are."""
+"""Mutants of tasks that others make: advertised ones, and those of a test runner.
+
+What is derived, who may begin a task, what is asked of one, and how many there are.
+"""
 
 from .mutant import Mutant
 
@@ -6,6 +9,7 @@ _DERIVED = ("tests/dap/test_taskprov.py",)
 _POLICY = ("tests/dap/test_task_policy.py",)
 _HTTP = "tests/dap/server/test_advertised.py"
 _FLOOD = "tests/attacks/dap/test_advertised.py"
+_INTEROP = "tests/dap/interop/test_interop.py"
 
 MUTANTS = (
     # What is derived, and advertised.
@@ -187,5 +191,30 @@ MUTANTS = (
         "False",
         "Each advertised task costs a transaction that keeps uploads waiting.",
         (f"{_FLOOD}::test_a_flood_of_tasks_fills_a_quota_and_nothing_else",),
+    ),
+    # Test runners.
+    Mutant(
+        "test-runners-of-other-machines",
+        "secagg.dap.interop.commands:require_loopback",
+        "host.startswith('127.')",
+        "host.startswith('')",
+        "Anybody adds tasks whose secrets they know.",
+        (f"{_INTEROP}::test_what_is_no_loopback",),
+    ),
+    Mutant(
+        "test-runners-at-any-time",
+        "secagg.dap.server.process:Process.app",
+        "interop",
+        "True",
+        "An Aggregator in use takes tasks from whoever is on its machine.",
+        (f"{_INTEROP}::test_without_the_flag_there_is_no_such_thing",),
+    ),
+    Mutant(
+        "test-runners-in-browsers",
+        "secagg.dap.interop.commands:_answering",
+        "kind is None or kind[0] != 'application/json'",
+        "False",
+        "A page adds tasks to an Aggregator on its reader's machine.",
+        (f"{_INTEROP}::test_a_page_in_a_browser_cannot_send_commands",),
     ),
 )

@@ -13,6 +13,7 @@ app = App(
         "peer": Later("dap.peer:app", "Peers, with whom advertised tasks are taken."),
         "key": Later("dap.key:app", "An Aggregator's HPKE keys: rotation and expiry."),
         "page-token": Later("dap.key:page_token", "Make the token of an Aggregator's page."),
+        "interop": Later("dap.interop:app", "Be tested together with other implementations."),
         "store": Later("dap.store:app", "An Aggregator's store: upgrade and backup."),
         "upload": Later("dap.upload:upload", "Upload measurements, as a Client."),
         "collect": Later("dap.collect:collect", "Collect a batch, as the Collector."),

@@ -18,7 +18,18 @@ ListenOption = Annotated[
 ]
 
 
-def leader(config: ConfigOption, listen: ListenOption = None, json: JsonOption = False) -> None:
+InteropOption = Annotated[
+    bool,
+    typer.Option(
+        "--interop-test-api",
+        help="Let test runners of other programs add tasks; on loopback only, and never for people.",
+    ),
+]
+
+
+def leader(
+    config: ConfigOption, listen: ListenOption = None, interop: InteropOption = False, json: JsonOption = False
+) -> None:
     """Run the Leader until it is interrupted or terminated. One line on stdout says when it answers, and where.
 
     It finishes the requests under way when it stops. Logs go to stderr, or to [log] file, which SIGHUP opens again.
@@ -27,10 +38,12 @@ def leader(config: ConfigOption, listen: ListenOption = None, json: JsonOption =
     Example:
       secagg dap leader --config leader.toml
     """
-    _serve("leader", config, listen, json)
+    _serve("leader", config, listen, interop, json)
 
 
-def helper(config: ConfigOption, listen: ListenOption = None, json: JsonOption = False) -> None:
+def helper(
+    config: ConfigOption, listen: ListenOption = None, interop: InteropOption = False, json: JsonOption = False
+) -> None:
     """Run the Helper until it is interrupted or terminated. One line on stdout says when it answers, and where.
 
     It finishes the requests under way when it stops. Logs go to stderr, or to [log] file, which SIGHUP opens again.
@@ -39,7 +52,7 @@ def helper(config: ConfigOption, listen: ListenOption = None, json: JsonOption =
     Example:
       secagg dap helper --config helper.toml
     """
-    _serve("helper", config, listen, json)
+    _serve("helper", config, listen, interop, json)
 
 
 def worker(
@@ -59,17 +72,18 @@ def worker(
       secagg dap worker --config leader.toml
     """
     loaded = _configured(config)
-    server.work(loaded, threads or max(1, loaded.workers.threads), lambda text: _announce("working", text, json))
+    server.work(loaded, threads or max(1, loaded.workers.threads), lambda text: announce("working", text, json))
 
 
-def _serve(role: str, path: Path, listen: str | None, json: bool) -> None:
+def _serve(role: str, path: Path, listen: str | None, interop: bool, json: bool) -> None:
     config = _configured(path)
     own_role = config.role.name.lower()
     require(config.role is ROLES[role], f"{path} configures a {own_role}: run `secagg dap {own_role} --config {path}`")
-    server.serve(config, lambda url: _announce("listening", url, json), listen)
+    server.serve(config, lambda url: announce("listening", url, json), listen, interop=interop)
 
 
-def _announce(what: str, where: str, as_json: bool) -> None:
+def announce(what: str, where: str, as_json: bool) -> None:
+    """One line on stdout: what runs, and where."""
     preposition = "on" if what == "listening" else "with"
     print(json.dumps({what: where}) if as_json else f"{what} {preposition} {where}", flush=True)
 

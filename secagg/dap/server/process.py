@@ -23,6 +23,8 @@ from ..aggregator.peer_health import PeerHealth, WatchedPeer
 from ..aggregator.release import collections_left
 from ..aggregator.task_watch import TaskWatch
 from ..aggregator.worker import Workers
+from ..interop.aggregator import Aggregator as InteropAggregator
+from ..interop.commands import name_token
 from ..metrics import Metrics
 from ..store.outcomes import keep_tally
 from ..store.reports import count_open_reports, find_oldest_open_bucket
@@ -106,11 +108,21 @@ class Process:
         """
         return Workers(self.aggregator, self.directory, self.metrics, threads, self._clock, self._watch)
 
-    def app(self) -> Starlette:
-        """The role's application; its workers run while it does, and everything is closed when it ends."""
+    def app(self, *, interop: bool = False) -> Starlette:
+        """The role's application; its workers run while it does, and everything is closed when it ends.
+
+        Args:
+            interop: whether it has the interop test API, through which anybody may add tasks.
+        """
         if isinstance(self.aggregator, Leader):
-            return leader_app(self.aggregator, self.context, self._lifespan)
-        return helper_app(self.aggregator, self.context, self._lifespan)
+            made = leader_app(self.aggregator, self.context, self._lifespan)
+        else:
+            made = helper_app(self.aggregator, self.context, self._lifespan)
+        if interop:
+            made.router.routes += InteropAggregator(self.store, self.config.role).routes(self.context.bodies)
+            if self._http is not None:
+                self._http.event_hooks = {"request": [name_token]}
+        return made
 
     def page(self, url: str) -> Page:
         """The operator's page.

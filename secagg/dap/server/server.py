@@ -25,7 +25,7 @@ from starlette.applications import Starlette
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from ...errors import SecAggError
+from ...errors import SecAggError, require
 from ...http import logs
 from ...http.addresses import bound
 from ...http.hangup import act_on_hangup, held, on_hangup
@@ -33,6 +33,7 @@ from ...http.metrics_server import metrics_served
 from ...http.server import configured
 from ...http.serving import ReadyServer, allow_files, check_certificate, handled_signals, ignored_signals, listening_url
 from ..aggregator.worker import Workers
+from ..interop.commands import require_loopback
 from .config import Config
 from .page.app import page_served
 from .process import GAUGE_SECONDS, Process
@@ -44,17 +45,19 @@ _METRICS = "PROMETHEUS_MULTIPROC_DIR"  # where server processes put their number
 log = logging.getLogger(__name__)
 
 
-def serve(config: Config, announce: Callable[[str], None], listen: str | None = None) -> None:
+def serve(config: Config, announce: Callable[[str], None], listen: str | None = None, *, interop: bool = False) -> None:
     """Serve a role until SIGTERM or SIGINT.
 
     Args:
         config: of this Aggregator.
         announce: is told the server's URL once it answers; with several processes, once connections wait for them.
         listen: an address in place of the configured one.
+        interop: whether to offer the interop test API, on loopback and by one process only.
 
     Raises:
         ConfigError, LocalProtocolError, StoreUnavailable: nothing can be served; the message says what to do.
     """
+    require(not interop or config.server.processes == 1, "the interop test API takes [server] processes = 1")
     table, here = config.server, f"{config.path}: [server]"
     if table.certificate is not None and table.private_key is not None:
         check_certificate(here, config.file(table.certificate), config.file(table.private_key))
@@ -70,10 +73,12 @@ def serve(config: Config, announce: Callable[[str], None], listen: str | None = 
         ),
         page_served(f"{config.path}: [page]", config.page.listen, process.page, _announce_page),
     ):
+        if interop:
+            require_loopback(sock.getsockname()[0])
         url = listening_url(sock, tls=table.certificate is not None)
         if table.processes == 1:
             with ignored_signals():
-                ReadyServer(_uvicorn(config, process.app()), lambda: announce(url)).run([sock])
+                ReadyServer(_uvicorn(config, process.app(interop=interop)), lambda: announce(url)).run([sock])
         else:
             _serve_by_processes(config, sock, lambda: announce(url))
 
