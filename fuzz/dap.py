@@ -12,7 +12,7 @@ from secagg import LocalProtocolError, RemoteProtocolError
 from secagg.codec import Struct
 from secagg.dap import messages as m
 from secagg.dap import messages_09 as old
-from secagg.dap.dialect import DAP_09, DIALECTS
+from secagg.dap.dialect import DAP_09_CLIENTS, DIALECTS, STATED
 from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dap.problems import DapProblem, from_response, to_document
 from secagg.dap.reports import choose_config, decode_upload, encode_upload
@@ -47,7 +47,7 @@ CONFIGURATION = task_configuration(
     min_batch_size=100,
     batch_mode=m.BatchMode.TIME_INTERVAL,
     vdaf=vdaf("Histogram", length=16),
-    dialect=DAP_09,
+    dialect=DAP_09_CLIENTS,
     privacy=Privacy(Mechanism.DISCRETE_LAPLACE, PureDp(Fraction(1)), PureDp(Fraction(10))),
     interval=INTERVAL,
 )
@@ -159,7 +159,7 @@ def takes_task(data: bytes) -> bool:
     except (LocalProtocolError, RemoteProtocolError):
         return False
     assert task.encoded == data
-    assert task.dialect in DIALECTS.values()
+    assert task.dialect in (*DIALECTS.values(), *STATED.values())
     assert task.leader_url
     assert task.helper_url
     return True

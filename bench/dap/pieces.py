@@ -87,7 +87,7 @@ class DirectPeer:
     def __init__(self, watch: Stopwatch, helper: Helper, record: TaskRecord, keys: dict[int, PrivateKey]) -> None:
         self._watch, self._helper, self._record, self._keys = watch, helper, record, keys
 
-    def create_job(self, record: TaskRecord, body: bytes) -> Answer:
+    def create_job(self, record: TaskRecord, body: bytes, job_id: bytes) -> Answer:
         with self._watch.of("other", Role.HELPER):
             _, job = self._helper.create_job(self._record, self._keys, body, time.time())
         return Answer(job.response, "")

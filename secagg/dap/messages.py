@@ -54,6 +54,8 @@ class ReportError(StrEnum):
     TASK_EXPIRED = "task_expired"
     TASK_NOT_STARTED = "task_not_started"
     OUTDATED_CONFIG = "outdated_config"
+    # This one and TASK_EXPIRED are DAP-09's.
+    BATCH_SATURATED = "batch_saturated"
 
     @classmethod
     def _missing_(cls, value: object) -> "ReportError | None":

@@ -26,10 +26,13 @@ TITLES = {
     "unsupportedExtension": "An extensions list includes an unknown extension.",
     "invalidExtension": "An extensions list is out of order or contains an invalid extension encoding.",
     "invalidTask": "An Aggregator has opted out of the indicated task.",  # draft-ietf-ppm-dap-taskprov-04, section 2
-    # These three are DAP-09's, for its upload path only.
+    # These are DAP-09's, the first three for its upload path only.
     "outdatedConfig": "The report was sealed under an HPKE configuration that is not in use.",
     "reportRejected": "The report could not be processed.",
     "reportTooEarly": "The report's timestamp is too far in the future.",
+    "unauthorizedRequest": "Authentication of an HTTP request failed.",
+    "batchQueriedTooManyTimes": "The maximum number of batch queries has been exceeded for a report in the batch.",
+    "missingTaskID": "HPKE configuration was requested without specifying a task ID.",
 }
 """Section 3.6: the types in DAP's namespace. A server may send no others in it."""
 

@@ -12,12 +12,12 @@ from ..errors import LocalProtocolError, RemoteProtocolError, require
 from ..http.base64url import base64url, from_base64url
 from ..http.urls import parse_server_url
 from ..vdaf import PingPong, Prio3
-from .dialect import DEFAULT, DIALECT_EXTENSION, DIALECTS, Dialect
+from .dialect import DEFAULT, DIALECT_EXTENSION, STATED, Dialect
 from .messages import (
     NO_EXTENSIONS,
     TASK_ID_SIZE,
-    AggregateShareAad,
     BatchMode,
+    BatchSelector,
     CollectionJobReq,
     Interval,
     Report,
@@ -52,7 +52,7 @@ class Task:
     Attributes:
         id: 32 bytes, unique and random.
         configuration: the same bytes for all four roles: they are bound into every share.
-        dialect: what the parties speak. Where a task extension states it, as for Clients of DAP-09, that counts.
+        dialect: what the parties speak. Where a task extension states what Clients alone speak, that counts.
 
     Raises:
         LocalProtocolError: the configuration asks for something that this package does not do.
@@ -194,6 +194,38 @@ class Task:
         time = whole(time, "time")
         return time // self.time_precision if self.dialect.in_seconds else time
 
+    def interval_to_wire(self, interval: Interval) -> Interval:
+        """A batch interval as messages state it.
+
+        Args:
+            interval: in time_precision.
+
+        Raises:
+            LocalProtocolError: it starts too late, or is too long, to be stated.
+        """
+        unit = self._interval_unit
+        latest = max(interval.start, interval.duration) * unit
+        require(latest < 1 << 64, "a batch interval must start before 2^64 seconds, and be shorter")
+        return Interval(interval.start * unit, interval.duration * unit)
+
+    def interval_of_wire(self, interval: Interval) -> Interval:
+        """A batch interval, in time_precision.
+
+        Args:
+            interval: as messages state it.
+
+        Raises:
+            RemoteProtocolError: it starts or ends within a time_precision.
+        """
+        unit = self._interval_unit
+        if interval.start % unit or interval.duration % unit:
+            raise RemoteProtocolError(f"a batch interval must start and end at multiples of {unit} seconds")
+        return Interval(interval.start // unit, interval.duration // unit)
+
+    @property
+    def _interval_unit(self) -> int:
+        return self.time_precision if self.dialect.intervals_in_seconds else 1
+
     def interval_text(self, interval: Interval) -> str:
         """An interval in words.
 
@@ -238,13 +270,15 @@ class Task:
         """
         return self.dialect.aggregators_tag + b" aggregate share" + bytes([role, Role.COLLECTOR])
 
-    def agg_share_aad(self, request: CollectionJobReq) -> bytes:
+    def agg_share_aad(self, request: CollectionJobReq, selector: BatchSelector | None = None) -> bytes:
         """The encoded AggregateShareAad (section 4.6.7).
 
         Args:
             request: the Collector's.
+            selector: the batch; None for the one that the request names.
         """
-        return AggregateShareAad(self.id, self.configuration, request).encode()
+        named = selector or BatchSelector(request.query.batch_mode, request.query.config)
+        return self.dialect.wire.agg_share_aad(self.id, self.configuration, request, named)
 
     @cached_property
     def _input_share_aad(self) -> bytes:
@@ -256,8 +290,8 @@ class Task:
         if tag is None:
             require(not self.dialect.in_configuration, f"a task extension must state {self.dialect.name}")
             return self.dialect
-        stated = DIALECTS.get(tag.decode("ascii", "replace"))
-        if stated is None or not stated.in_configuration:
+        stated = STATED.get(tag.decode("ascii", "replace"))
+        if stated is None:
             raise LocalProtocolError(f"dialect {tag!r} is not supported in a task extension")
         return stated
 
@@ -292,7 +326,7 @@ def task_configuration(
         min_batch_size: the smallest number of reports in a batch that is collected, at least 1.
         batch_mode: whether batches are intervals of time or the Leader selects them.
         vdaf: what is computed; see `secagg.dap.vdafs.vdaf`.
-        dialect: of the task. State it to `Task`, too: only that of DAP-09's Clients is in the configuration.
+        dialect: of the task. State it to `Task`, too: it is not in the configuration unless Clients alone speak it.
         privacy: the noise and its budget; None for exact results.
         interval: outside which no report may lie, counted in time_precision; None for any time.
 

@@ -501,7 +501,7 @@ def _task(fields: Fields, *, named: bool) -> Task:
     task_id, configuration = fields.data("task_id"), TaskConfiguration.decode(fields.data("task_configuration"))
     dialect = find_dialect(fields.text("dialect")) if named else UNNAMED
     task = Task(task_id, configuration, dialect)
-    if named and task.dialect is not dialect:
+    if named and task.dialect.name != dialect.name:
         raise RemoteProtocolError(f"the file names {dialect.name}, and the task configuration {task.dialect.name}")
     return task
 

@@ -120,9 +120,9 @@ def test_the_limit_is_exactly_one_report(changes: dict[str, Any]) -> None:
         LocalProtocolError, match=rf"has {size:,} bytes, and its Leader takes uploads of {size - 1:,} at"
     ):
         check_report_size(task, size - 1)
-    new_parties(task.configuration, KEY, upload_bytes=size)
+    new_parties(task.configuration, KEY, dialect=task.dialect, upload_bytes=size)
     with pytest.raises(LocalProtocolError, match=r"raise upload_bytes in \[limits\]"):
-        new_parties(task.configuration, KEY, upload_bytes=size - 1)
+        new_parties(task.configuration, KEY, dialect=task.dialect, upload_bytes=size - 1)
 
 
 @pytest.mark.parametrize(

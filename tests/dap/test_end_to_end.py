@@ -16,7 +16,7 @@ from secagg.dap.aggregator.schedule import Settings
 from secagg.dap.aggregator.worker import Workers
 from secagg.dap.client.collector import Collector
 from secagg.dap.client.upload import Client
-from secagg.dap.dialect import DAP_09, DAP_18
+from secagg.dap.dialect import DAP_09, DAP_09_CLIENTS, DAP_18
 from secagg.dap.messages import BatchMode, Role
 from secagg.dap.privacy.extension import Mechanism, Privacy
 from secagg.dap.server.app import helper_app, leader_app
@@ -34,7 +34,13 @@ CASES: dict[str, dict[str, Any]] = {
         "min_batch_size": 40,
         "dialect": DAP_18,
     },
-    "Clients of DAP-09": {"dialect": DAP_09},
+    "Clients of DAP-09": {"dialect": DAP_09_CLIENTS},
+    "by time, in DAP-09, with noise": {"dialect": DAP_09, "privacy": NOISY},
+    "the Leader selects, in DAP-09": {
+        "batch_mode": BatchMode.LEADER_SELECTED,
+        "min_batch_size": 40,
+        "dialect": DAP_09,
+    },
 }
 
 

@@ -63,9 +63,9 @@ def test_reports_wait_for_a_helper_without_their_verification_key(dap_world: Cal
     world.upload_many(5)
     create_job = world.helper.create_job
 
-    def without_key(record: TaskRecord, keys: Any, body: bytes, now: float, *, later: bool) -> Any:
+    def without_key(record: TaskRecord, keys: Any, body: bytes, now: float, **options: Any) -> Any:
         other = replace(AggregationJobInitReq.decode(body), verification_key_id=1).encode()
-        return create_job(record, keys, other, now, later=later)
+        return create_job(record, keys, other, now, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(world.helper, "create_job", without_key)

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.dap.dialect import DAP_09, DAP_18, DAP_19, DIALECT_EXTENSION, DIALECTS, Dialect
+from secagg.dap.aggregator.release import batch_selector
+from secagg.dap.dialect import DAP_09, DAP_09_CLIENTS, DAP_18, DAP_19, DIALECT_EXTENSION, DIALECTS, Dialect
 from secagg.dap.messages import (
     BatchMode,
+    BatchSelector,
     CollectionJobReq,
     Extension,
     HpkeCiphertext,
@@ -65,14 +67,14 @@ def test_what_a_task_says() -> None:
 
 
 def test_optional_parts_are_extensions_in_order() -> None:
-    task = make_task(interval=Interval(10, 20), dialect=DAP_09, privacy=PRIVACY)
+    task = make_task(interval=Interval(10, 20), dialect=DAP_09_CLIENTS, privacy=PRIVACY)
     assert [extension.extension_type for extension in task.configuration.extensions] == [
         TASK_INTERVAL_EXTENSION,
         DIALECT_EXTENSION,
         PRIVACY_EXTENSION,
     ]
     again = Task(TASK_ID, TaskConfiguration.decode(task.encoded))
-    assert (again.interval, again.dialect, again.privacy) == (Interval(10, 20), DAP_09, PRIVACY)
+    assert (again.interval, again.dialect, again.privacy) == (Interval(10, 20), DAP_09_CLIENTS, PRIVACY)
     assert again.prio3.draft is DRAFT_08
     assert again.ctx == b""
 
@@ -134,14 +136,14 @@ def test_other_dialects_in_a_task_extension_are_refused(tag: bytes) -> None:
         extended((DIALECT_EXTENSION, tag))
 
 
-def test_the_dialect_of_dap_09_is_in_the_configuration() -> None:
+def test_a_dialect_of_clients_alone_is_in_the_configuration() -> None:
     """So that all parties see it; it is stated there or not spoken."""
-    assert Task(TASK_ID, make_task(dialect=DAP_09).configuration, DAP_19).dialect is DAP_09
+    assert Task(TASK_ID, make_task(dialect=DAP_09_CLIENTS).configuration, DAP_19).dialect is DAP_09_CLIENTS
     with pytest.raises(LocalProtocolError, match="a task extension must state dap-09"):
-        Task(TASK_ID, TASK.configuration, DAP_09)
+        Task(TASK_ID, TASK.configuration, DAP_09_CLIENTS)
 
 
-@pytest.mark.parametrize("dialect", [DAP_19, DAP_18], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", DIALECTS.values(), ids=DIALECTS)
 def test_a_dialect_of_all_parties_leaves_the_configuration_to_the_draft(dialect: Dialect) -> None:
     """Others refuse a task with extensions that they do not know (section 4.2.2)."""
     task = make_task(dialect=dialect)
@@ -149,7 +151,7 @@ def test_a_dialect_of_all_parties_leaves_the_configuration_to_the_draft(dialect:
     assert task.dialect is dialect
 
 
-@pytest.mark.parametrize("dialect", [DAP_18, DAP_09], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", [DAP_18, DAP_09_CLIENTS], ids=lambda dialect: dialect.name)
 def test_task_info_may_be_empty_since_draft_19(dialect: Dialect) -> None:
     task = make_task(task_info=b"")
     assert task.encoded == bytes.fromhex(CONFIGURATION_HEX.replace("04 74657374", "00", 1))
@@ -234,7 +236,8 @@ def test_all_dialects_put_a_report_in_one_bucket(precision: int, seconds: int) -
 INFOS = {
     "dap-19": (DAP_19, b"dap-19", b"dap-19", b"dap-19" + TASK_ID),
     "dap-18": (DAP_18, b"dap-18", b"dap-18", b"dap-18" + TASK_ID),
-    "dap-09": (DAP_09, b"dap-09", b"dap-18", b""),
+    "dap-09": (DAP_09, b"dap-09", b"dap-09", b""),
+    "dap-09 of Clients": (DAP_09_CLIENTS, b"dap-09", b"dap-18", b""),
     "the RFC": (replace(DAP_19, tag=b"dap", aggregators_tag=b"dap"), b"dap", b"dap", b"dap" + TASK_ID),
 }
 
@@ -272,8 +275,40 @@ def test_agg_share_aad_is_the_drafts_in_either_dialect() -> None:
     request = CollectionJobReq(Query(BatchMode.TIME_INTERVAL, Interval(5_666_667, 2).encode()))
     request_hex = "01 0010 000000000056776b 0000000000000002 00000000 0000"
     assert TASK.agg_share_aad(request) == TASK_ID + bytes.fromhex(f"{CONFIGURATION_HEX} {request_hex}")
-    old = make_task(dialect=DAP_09)
+    old = make_task(dialect=DAP_09_CLIENTS)
     assert old.agg_share_aad(request) == TASK_ID + old.encoded + bytes.fromhex(request_hex)
+
+
+def test_agg_share_aad_of_dap_09() -> None:
+    """Parameter and batch selector, which is the query's by time and the Leader's choice otherwise."""
+    by_time = make_task(dialect=DAP_09)
+    config = Interval(1_700_000_100, 600).encode()
+    request = CollectionJobReq(Query(BatchMode.TIME_INTERVAL, config))
+    assert by_time.agg_share_aad(request) == TASK_ID + bytes.fromhex("00000000 01") + config
+    selected = make_task(dialect=DAP_09, batch_mode=BatchMode.LEADER_SELECTED)
+    request = CollectionJobReq(Query(BatchMode.LEADER_SELECTED, b""))
+    aad = selected.agg_share_aad(request, BatchSelector(BatchMode.LEADER_SELECTED, b"b" * 32))
+    assert aad == TASK_ID + bytes.fromhex("00000000 02") + b"b" * 32
+
+
+@pytest.mark.parametrize(("dialect", "unit"), [(DAP_19, 1), (DAP_18, 1), (DAP_09_CLIENTS, 1), (DAP_09, 300)])
+def test_batch_intervals_are_in_the_unit_of_the_draft(dialect: Dialect, unit: int) -> None:
+    task, interval = make_task(dialect=dialect), Interval(5_666_667, 2)
+    stated = task.interval_to_wire(interval)
+    assert stated == Interval(5_666_667 * unit, 2 * unit)
+    assert task.interval_of_wire(stated) == interval
+    assert batch_selector(task, interval) == BatchSelector(BatchMode.TIME_INTERVAL, stated.encode())
+
+
+@pytest.mark.parametrize("interval", [Interval(301, 300), Interval(300, 301), Interval(0, 299)])
+def test_a_batch_interval_has_no_part_of_a_time_precision(interval: Interval) -> None:
+    with pytest.raises(RemoteProtocolError, match="multiples of 300 seconds"):
+        make_task(dialect=DAP_09).interval_of_wire(interval)
+
+
+def test_a_batch_interval_that_cannot_be_stated_is_refused() -> None:
+    with pytest.raises(LocalProtocolError, match="must start before"):
+        make_task(dialect=DAP_09).interval_to_wire(Interval(1 << 60, 1))
 
 
 def test_report_share_is_the_helpers_part() -> None:

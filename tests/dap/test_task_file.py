@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from secagg.dap import task_file
-from secagg.dap.dialect import DAP_09, DAP_18, DIALECTS, Dialect
+from secagg.dap.dialect import DAP_09, DAP_09_CLIENTS, DAP_18, DIALECTS, Dialect
 from secagg.dap.messages import BatchMode, HpkeConfig, Role
 from secagg.dap.secrets import TaskSecrets, token_hash
 from secagg.dap.task_file import AggregatorParty, ClientParty, CollectorKey, CollectorParty, Decided, new_parties
@@ -62,7 +62,16 @@ def test_a_file_from_before_there_were_dialects_speaks_draft_18() -> None:
     assert party.task == make_task(dialect=DAP_18)
     assert task_file.to_document(party) == VERSION_1 | {"version": 2, "dialect": "dap-18"}
     old = {name: value for name, value in OF_09.items() if name != "dialect"} | {"version": 1}
-    assert task_file.from_document(old).task.dialect is DAP_09
+    assert task_file.from_document(old).task.dialect is DAP_09_CLIENTS
+
+
+def test_a_file_from_when_only_clients_had_dap_09_goes_on_so() -> None:
+    """Its dialect has the same name as that of all parties: its configuration tells them apart."""
+    assert OF_09["dialect"] == "dap-09"
+    assert task_file.from_document(OF_09).task.dialect is DAP_09_CLIENTS
+    of_all = task_file.to_document(ClientParty(make_task(dialect=DAP_09)))
+    assert of_all["dialect"] == "dap-09"
+    assert task_file.from_document(of_all).task.dialect is DAP_09
 
 
 def test_an_aggregators_file_from_before_its_fields_had_names() -> None:
@@ -195,7 +204,7 @@ HELPER_1 = {name: value for name, value in HELPER.items() if name not in OWN} | 
     "version": 1,
     "secrets": base64url(TaskSecrets(Role.HELPER, bytes(range(32)), KEY.config, token_hash(b"token")).encode()),
 }
-OF_09 = task_file.to_document(ClientParty(make_task(dialect=DAP_09)))
+OF_09 = task_file.to_document(ClientParty(make_task(dialect=DAP_09_CLIENTS)))
 OTHER_SUITE = base64url(HpkeConfig(1, 0x10, 1, 1, bytes(32)).encode())
 
 
@@ -210,7 +219,6 @@ OTHER_SUITE = base64url(HpkeConfig(1, 0x10, 1, 1, bytes(32)).encode())
      (HELPER | {"version": "2"}, "use a newer program"),
      (HELPER_1 | {"dialect": "dap-19"}, "unknown fields: dialect"),
      (HELPER | {"dialect": "dap-20"}, "dialect 'dap-20' is not supported: use a newer program"),
-     (HELPER | {"dialect": "dap-09"}, "a task extension must state dap-09"),
      (OF_09 | {"dialect": "dap-19"}, "the file names dap-19, and the task configuration dap-09"),
      ({name: HELPER[name] for name in HELPER if name != "dialect"}, "dialect must be text"),
      (HELPER | {"party": "nobody"}, "party must be one of client, leader, helper, collector"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from secagg.dap.dialect import DAP_09
+from secagg.dap.dialect import DAP_09_CLIENTS
 from secagg.dap.messages import Interval, TaskConfiguration, TaskExtension
 from secagg.dap.privacy import extension
 from secagg.dap.privacy.extension import Mechanism, Privacy
@@ -102,7 +102,7 @@ def extension_total(budget: Any) -> Any:
 
 
 def test_an_advertised_task_speaks_one_dialect() -> None:
-    configuration = make_task(dialect=DAP_09, interval=Interval(BUCKET, 288)).encoded
+    configuration = make_task(dialect=DAP_09_CLIENTS, interval=Interval(BUCKET, 288)).encoded
     with pytest.raises(OptedOut, match="an advertised task speaks dap-19, not dap-09"):
         TaskPolicy(min_batch_size=3).opt_in(configuration, NOW)
 

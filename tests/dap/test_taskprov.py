@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from secagg.dap.dialect import ADVERTISED, DAP_09, DAP_19
+from secagg.dap.dialect import ADVERTISED, DAP_09_CLIENTS, DAP_19
 from secagg.dap.messages import Interval, TaskConfiguration, TaskExtension
 from secagg.dap.taskprov import (
     HEADER,
@@ -123,4 +123,4 @@ def test_a_configuration_that_is_malformed_or_asks_for_too_much() -> None:
 
 def test_a_dialect_that_a_configuration_states_counts() -> None:
     """It is for a policy to refuse: see tests/dap/test_task_policy.py."""
-    assert advertised_task(make_task(dialect=DAP_09).encoded).dialect is DAP_09
+    assert advertised_task(make_task(dialect=DAP_09_CLIENTS).encoded).dialect is DAP_09_CLIENTS

@@ -11,6 +11,7 @@ _AVERAGING = "tests/attacks/dap/test_averaging.py"
 _COLLECTING = "tests/attacks/dap/test_collecting.py"
 _COUNTING = "tests/attacks/dap/test_counting.py"
 _SKEW = "tests/dap/test_skew.py"
+_HTTP_09 = "tests/dap/server/test_http_09.py"
 
 _HPKE = ("tests/dap/test_hpke_batches.py",)
 
@@ -430,8 +431,8 @@ MUTANTS = (
     Mutant(
         "numbers-of-one-draft",
         "secagg.dap.dialect:Dialect.report_error",
-        "self.report_errors[number - 1]",
-        "DEFAULT.report_errors[number - 1]",
+        "self.report_errors[position]",
+        "DEFAULT.report_errors[position]",
         "A Client of draft 18 takes a refused report for one of another kind.",
         ("tests/dap/test_dialect.py::test_report_errors_have_the_drafts_numbers",),
     ),
@@ -458,6 +459,79 @@ MUTANTS = (
         "find_dialect(row.dialect or 'dap-19')",
         "After an upgrade no report of an older task opens.",
         ("tests/dap/store/test_store.py::test_a_store_of_an_old_version_collects_what_it_began",),
+    ),
+    # Draft 9.
+    Mutant(
+        "a-job-s-request-may-change",
+        "secagg.dap.aggregator.helper:Helper.create_job",
+        "job.digest != digest",
+        "False",
+        "A Leader gets the answer of other reports, under an ID that it has used before.",
+        (f"{_HTTP_09}::test_the_same_job_has_the_same_answer_and_another_one_needs_another_id",),
+    ),
+    Mutant(
+        "a-collection-job-s-request-may-change",
+        "secagg.dap.aggregator.collection_jobs:CollectionJobs.create",
+        "chosen is not None and collections.find_collection_job(tx, record, chosen) is not None",
+        "False",
+        "Two queries share an ID, and the store refuses the second one in words of its own.",
+        (f"{_HTTP_09}::test_a_scripted_collector_collects_an_interval",),
+    ),
+    Mutant(
+        "too-early-again-under-the-same-id",
+        "secagg.dap.aggregator.leader:_job_id",
+        "job.key.to_bytes(8, 'big') + body",
+        "body",
+        "A Helper that keeps deleted jobs' IDs never takes reports that were too early for it once.",
+        ("tests/dap/aggregator/test_helper_09.py::test_reports_that_were_too_early_go_into_a_job_of_another_id",),
+    ),
+    Mutant(
+        "the-same-batch-released-for-each-job",
+        "secagg.dap.aggregator.collection_jobs:CollectionJobs._collect",
+        "other is not None",
+        "False",
+        "A Collector that has lost a job's ID never gets the batch's result.",
+        (f"{_HTTP_09}::test_the_same_batch_in_another_job_has_the_same_result_and_costs_nothing",),
+    ),
+    Mutant(
+        "a-batch-id-out-of-the-air",
+        "secagg.dap.aggregator.collection_jobs:_named_batch",
+        "collections.find_collected_job(tx, record, batch) is None",
+        "False",
+        "A Collector has a batch released that the Leader is still filling.",
+        (f"{_HTTP_09}::test_each_job_for_the_current_batch_has_a_batch_of_its_own",),
+    ),
+    Mutant(
+        "parts-of-a-bucket",
+        "secagg.dap.task:Task.interval_of_wire",
+        "interval.start % unit or interval.duration % unit",
+        "False",
+        "A query for a part of a bucket gets all of it.",
+        ("tests/dap/test_task.py::test_a_batch_interval_has_no_part_of_a_time_precision",),
+    ),
+    Mutant(
+        "a-result-of-any-batch",
+        "secagg.dap.wire:_Draft09.decode_collection",
+        "config not in (b'', batch)",
+        "False",
+        "The Collector takes the result of another batch for the one that it has named.",
+        ("tests/dap/test_messages_09.py::test_a_result_of_another_batch_is_refused",),
+    ),
+    Mutant(
+        "jobs-of-one-batch-without-bound",
+        "secagg.dap.store.collections:count_extra_collection_jobs",
+        "~finished | batch.is_not(None)",
+        "~finished",
+        "A Collector fills the Leader's disk with jobs of one batch.",
+        (f"{_HTTP_09}::test_jobs_of_one_batch_are_bounded",),
+    ),
+    Mutant(
+        "empty-answers-are-awaited",
+        "secagg.dap.aggregator.peer:HttpPeer._answer",
+        "not response.content and (not record.task.dialect.resources.helper_waits)",
+        "False",
+        "The Leader polls a job in a draft that has no polling, for ever.",
+        ("tests/dap/aggregator/test_helper_09.py::test_answers_of_newer_drafts_do_not_count",),
     ),
     Mutant(
         "each-request-is-another-job",

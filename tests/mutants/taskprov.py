@@ -72,7 +72,7 @@ MUTANTS = (
     ),
     Mutant(
         "collector-begins-a-task",
-        "secagg.dap.server.leader:LeaderResources.create",
+        "secagg.dap.server.leader:LeaderResources._task",
         "find_advertised_task(self._context, request, opt_in=False)",
         "find_advertised_task(self._context, request)",
         "The Leader opts in before there is a report, and before it has asked for a token.",

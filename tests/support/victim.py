@@ -21,7 +21,7 @@ class _Peer:
     def __init__(self, helper: Helper, record: TaskRecord, keys: dict[int, PrivateKey], now: float) -> None:
         self._helper, self._record, self._keys, self._now = helper, record, keys, now
 
-    def create_job(self, record: TaskRecord, body: bytes) -> Answer:
+    def create_job(self, record: TaskRecord, body: bytes, job_id: bytes) -> Answer:
         job_id, job = self._helper.create_job(self._record, self._keys, body, self._now)
         return Answer(job.response, job_id.hex())
 

@@ -29,6 +29,7 @@ from secagg.dap.dialect import DEFAULT
 from secagg.dap.hpke import PrivateKey, seal
 from secagg.dap.messages import (
     BatchMode,
+    BatchSelector,
     CollectionJobReq,
     CollectionJobResp,
     Extension,
@@ -148,11 +149,14 @@ class DirectPeer:
         self.later = False
         self.seen: list[bytes] = []
 
-    def create_job(self, record: TaskRecord, body: bytes) -> Answer:
+    def create_job(self, record: TaskRecord, body: bytes, job_id: bytes) -> Answer:
         w = self._world
         self.seen.append(body)
         with self._faulty():
-            job_id, job = w.helper.create_job(w.helper_task, w.keys(Role.HELPER), body, w.helper_now, later=self.later)
+            chosen = job_id if w.task.dialect.resources.chosen_ids else None
+            job_id, job = w.helper.create_job(
+                w.helper_task, w.keys(Role.HELPER), body, w.helper_now, later=self.later, chosen=chosen
+            )
             return Answer(job.response, job_id.hex())
 
     def poll_job(self, record: TaskRecord, location: str) -> Answer:
@@ -358,8 +362,8 @@ class World:
         choice."""
         mode = self.task.batch_mode
         interval = Interval(self.bucket if start is None else start, duration)
-        config = interval.encode() if mode is BatchMode.TIME_INTERVAL else b""
-        return CollectionJobReq(Query(mode, config)).encode()
+        config = self.task.interval_to_wire(interval).encode() if mode is BatchMode.TIME_INTERVAL else b""
+        return self.task.dialect.wire.encode_collection_req(CollectionJobReq(Query(mode, config)))
 
     def collect(self, request: bytes | None = None, *, steps: int = 200) -> CollectionJob:
         """The job, once it has ended or `steps` have passed."""
@@ -377,12 +381,15 @@ class World:
         """What the Collector decrypts."""
         assert job.finished, job.problem
         assert job.response is not None
-        response, request = CollectionJobResp.decode(job.response), CollectionJobReq.decode(job.request)
-        leader = self.open_share(Role.LEADER, response.leader_encrypted_agg_share, request)
-        helper = self.open_share(Role.HELPER, response.helper_encrypted_agg_share, request)
+        wire = self.task.dialect.wire
+        request = wire.decode_collection_req(job.request)
+        response, batch = wire.decode_collection(job.response, request)
+        leader = self.open_share(Role.LEADER, response.leader_encrypted_agg_share, request, batch)
+        helper = self.open_share(Role.HELPER, response.helper_encrypted_agg_share, request, batch)
         shares = [self.task.prio3.decode_agg_share(share) for share in (leader, helper)]
         sums = self.task.prio3.unshard(shares, response.report_count, signed=True)
-        return Result(response.report_count, response.interval, [int(s) for s in sums], (leader, helper), job.response)
+        interval = self.task.interval_of_wire(response.interval)
+        return Result(response.report_count, interval, [int(s) for s in sums], (leader, helper), job.response)
 
     def sum_of(self, job: CollectionJob) -> int:
         """`result`, where the VDAF is a Sum without noise."""
@@ -393,8 +400,10 @@ class World:
         shares = [self.task.prio3.decode_agg_share(self.open_share(role, each, request)) for role, each in sealed]
         return int(self.task.prio3.unshard(shares, response.report_count))
 
-    def open_share(self, role: Role, sealed: HpkeCiphertext, request: CollectionJobReq) -> bytes:
-        info, aad = self.task.agg_share_info(role), self.task.agg_share_aad(request)
+    def open_share(
+        self, role: Role, sealed: HpkeCiphertext, request: CollectionJobReq, batch: BatchSelector | None = None
+    ) -> bytes:
+        info, aad = self.task.agg_share_info(role), self.task.agg_share_aad(request, batch)
         return self._keys[Role.COLLECTOR].open(sealed.enc, info, aad, sealed.payload)
 
     # What is in the stores.

@@ -96,7 +96,7 @@ def new(
     lasts: Annotated[str | None, typer.Option("--duration", help="In place of --end: 30d.")] = None,
     dialect: Annotated[
         str,
-        typer.Option(help="What the parties speak: dap-19, the older dap-18, or dap-09 for Clients in the field."),
+        typer.Option(help="What the parties speak: dap-19, the older dap-18, or dap-09, which is deployed."),
     ] = DEFAULT.name,
     epsilon: EpsilonOption = None,
     delta: DeltaOption = None,

@@ -18,7 +18,7 @@ from math import ceil
 from ...errors import RemoteProtocolError
 from ...http.problems import NO_TYPE
 from ...shamir import RandomBytes
-from ..messages import AggregateShare, AggregateShareReq, BatchSelector, CollectionJobReq, Interval
+from ..messages import AggregateShare, AggregateShareReq, CollectionJobReq, CollectionJobResp, Interval
 from ..problems import URN, DapProblem, to_document
 from ..store import buckets, collections
 from ..store.collections import CollectionJob
@@ -32,6 +32,8 @@ from .peer import Peer, PeerUnavailable
 from .release import (
     BUDGET_SPENT,
     batch_interval,
+    batch_name,
+    batch_selector,
     check_budget,
     check_request,
     journal_release,
@@ -66,8 +68,16 @@ class CollectionJobs:
         self._settings = settings
         self._tasks = tasks
 
-    def create(self, record: TaskRecord, body: bytes, now: float, *, rand: RandomBytes = os.urandom) -> CollectionJob:
-        """Accept a CollectionJobReq (section 4.6.1); the same bytes find the same job.
+    def create(
+        self,
+        record: TaskRecord,
+        body: bytes,
+        now: float,
+        *,
+        rand: RandomBytes = os.urandom,
+        chosen: bytes | None = None,
+    ) -> CollectionJob:
+        """Accept a CollectionJobReq (section 4.6.1); the same bytes, under the same chosen ID, find the same job.
 
         A job that has failed with too few reports, or for want of the Helper, starts anew.
 
@@ -76,12 +86,13 @@ class CollectionJobs:
             body: the encoded request.
             now: POSIX seconds.
             rand: randomness of a new job's ID.
+            chosen: the job's ID, in a dialect in which the Collector chooses it.
 
         Raises:
-            DapProblem: the draft does not allow the request; there is no job then.
+            DapProblem: the draft does not allow the request; there is no job then. Or the chosen ID is another job's.
         """
         # Section 4.6.1: check what needs no batch.
-        task, digest = record.task, sha256(body).digest()
+        task, digest = record.task, sha256((chosen or b"") + body).digest()
         query = _decode_request(task, body)
 
         # The same bytes are the same job. The Collector may retry it if it failed for want of reports or of the Helper.
@@ -93,15 +104,24 @@ class CollectionJobs:
             if job is not None:
                 return job
 
-            # batchOverlap, if any of the batch buckets was collected before.
-            if task.by_time and buckets.overlaps_collected(tx, record, batch_interval(task, query.query.config)):
-                raise DapProblem("batchOverlap", "some of this batch was collected before", task_id=task.id)
+            # The request of a job that has its ID from the Collector must not change.
+            if chosen is not None and collections.find_collection_job(tx, record, chosen) is not None:
+                detail = "this ID is another collection job's: choose a new one"
+                raise DapProblem(NO_TYPE, detail, status=409, task_id=task.id)
+
+            # batchOverlap, if any of the batch buckets was collected before, but for the same batch in another job.
+            if task.by_time:
+                interval = batch_interval(task, query.query.config)
+                again = collections.find_collected_job(tx, record, batch_name(interval)) is not None
+                if not again and buckets.overlaps_collected(tx, record, interval):
+                    raise DapProblem("batchOverlap", "some of this batch was collected before", task_id=task.id)
 
             # Bound what the Collector can store here.
-            if collections.count_unfinished_collection_jobs(tx, record) >= MAX_COLLECTION_JOBS:
+            if collections.count_extra_collection_jobs(tx, record) >= MAX_COLLECTION_JOBS:
                 detail = f"there are {MAX_COLLECTION_JOBS:,} collection jobs already: delete some"
                 raise DapProblem(NO_TYPE, detail, status=429, task_id=task.id, retry_after=60.0)
-            return collections.add_collection_job(tx, record, rand(COLLECTION_JOB_ID_SIZE), digest, body, now)
+            job_id = rand(COLLECTION_JOB_ID_SIZE) if chosen is None else chosen
+            return collections.add_collection_job(tx, record, job_id, digest, body, now)
 
     def find(self, record: TaskRecord, job_id: bytes) -> CollectionJob:
         """The job with this ID.
@@ -133,6 +153,18 @@ class CollectionJobs:
         job = self.find(record, job_id)
         with self._store.write() as tx:
             collections.delete_collection_job(tx, job)
+
+    def count_reports(self, job: CollectionJob) -> int:
+        """The number of reports in the batch of a job; 0 if it has collected none, or its task is deleted.
+
+        Args:
+            job: as `work` returns it.
+        """
+        with self._store.read() as tx:
+            record = self._tasks.find(tx, job.task)
+        if record is None or job.share_request is None:
+            return 0
+        return record.task.dialect.wire.decode_share_req(job.share_request).report_count
 
     def work(self, now: float) -> CollectionJob | None:
         """Drive one collection job that is due a step further.
@@ -172,7 +204,8 @@ class CollectionJobs:
     def _collect(self, record: TaskRecord, job: CollectionJob, now: float) -> CollectionJob | None:
         """Collect the batch here. Returns the job, with the request for the Helper; None if the batch is not ready."""
         # Under this lock nothing is added to the task's batches, and no other batch is released.
-        request = CollectionJobReq.decode(job.request)
+        task = record.task
+        request = task.dialect.wire.decode_collection_req(job.request)
         with self._store.write() as tx:
             lock_task(tx, record.key, alone=True)
             current = collections.lock_collection_job(tx, job)
@@ -186,17 +219,24 @@ class CollectionJobs:
                 collections.update_collection_job(tx, job, due=batch.due, waiting=batch.reason, **wait)
                 return None
 
+            # A batch that another job has collected has the same result again: nothing more is released.
+            other = collections.find_collected_job(tx, record, batch_name(batch))
+            if other is not None:
+                collections.copy_collection(tx, job, other, waiting=_AWAITED, asked=now)
+                return collections.lock_collection_job(tx, job)
+
             # Merge the batch buckets, and seal our own aggregate share (section 4.6.4).
             held = buckets.get_batch(tx, record, batch)
             sealed = release(tx, record, batch, request, held, now)
 
             # Store what the Helper will be asked, and the result as far as it goes, in the same transaction.
-            config = batch if isinstance(batch, bytes) else batch.encode()
-            selector = BatchSelector(record.task.batch_mode, config)
-            share_request = AggregateShareReq(request, selector, held.count, held.checksum).encode()
-            response = held.count.to_bytes(8, "big") + held.interval.encode() + sealed.encode()
+            agreed = AggregateShareReq(request, batch_selector(task, batch), held.count, held.checksum)
+            share_request = task.dialect.wire.encode_share_req(agreed)
+            interval = task.interval_to_wire(held.interval)
+            response = held.count.to_bytes(8, "big") + interval.encode() + sealed.encode()
             asks = {"share_request": share_request, "response": response, "waiting": _AWAITED, "asked": now}
-            collections.update_collection_job(tx, job, **asks, attempts=1)  # this step is the first that asks
+            first = {"batch": batch_name(batch), "attempts": 1}  # this step is the first that asks
+            collections.update_collection_job(tx, job, **asks, **first)
             ready = collections.lock_collection_job(tx, job)
         log_release(self._store, record, batch, held.count)
         return ready
@@ -212,6 +252,8 @@ class CollectionJobs:
         """
         # Leader-selected: the oldest ready batch whose reports are all aggregated, and enough of them verified.
         task = record.task
+        if not task.by_time and request.query.config:
+            return _named_batch(tx, record, request.query.config)
         if not task.by_time:
             oldest: bytes | None = None
             for batch in list_ready_batches(tx, record, now - self._settings.patience):
@@ -287,10 +329,14 @@ class CollectionJobs:
             raise PeerUnavailable(f"the Helper's answer is not an aggregate share: {error}") from None
 
         # Complete the CollectionJobResp.
-        response = job.response + share.encrypted_aggregate_share.encode()
+        wire = record.task.dialect.wire
+        selector = wire.decode_share_req(job.share_request).batch_selector
+        result = CollectionJobResp.decode(job.response + share.encrypted_aggregate_share.encode())
+        response = wire.encode_collection(result, selector)
 
         # Enter the release into the journal before the Collector can get it, then store it.
-        journal_release(self._store, record, AggregateShareReq.decode(job.share_request).batch_selector.config)
+        by_time, config = record.task.by_time, selector.config
+        journal_release(self._store, record, batch_name(batch_interval(record.task, config) if by_time else config))
         with self._store.write() as tx:
             if collections.lock_collection_job(tx, job) is not None:
                 collections.update_collection_job(tx, job, response=response, finished=True, due=None)
@@ -357,15 +403,26 @@ class Later:
 
 def _decode_request(task: Task, body: bytes) -> CollectionJobReq:
     try:
-        request = CollectionJobReq.decode(body)
+        request = task.dialect.wire.decode_collection_req(body)
     except RemoteProtocolError as error:
         raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
     check_request(task, request)
     if task.by_time:
         batch_interval(task, request.query.config)
-    elif request.query.config:
+    elif request.query.config and not task.dialect.resources.by_batch_id:
         raise DapProblem("invalidMessage", "a leader-selected query must be empty", task_id=task.id)
     return request
+
+
+def _named_batch(tx: Tx, record: TaskRecord, batch: bytes) -> bytes:
+    """The batch that a query names by its ID: only one that a collection job has had before."""
+    if collections.find_collected_job(tx, record, batch) is None:
+        collected = buckets.overlaps_collected(tx, record, batch)
+        kind, detail = "batchInvalid", "no collection job had a batch with this ID"
+        if collected:
+            kind, detail = "batchOverlap", "this batch was collected, and its job was deleted"
+        raise DapProblem(kind, detail, task_id=record.task.id)
+    return batch
 
 
 def _may_begin_anew(job: CollectionJob) -> bool:

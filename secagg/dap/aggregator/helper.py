@@ -18,7 +18,6 @@ from ..messages import (
     VERIFICATION_KEY_ID,
     AggregateShare,
     AggregateShareReq,
-    AggregationJobContinueReq,
     AggregationJobInitReq,
     AggregationJobResp,
     Interval,
@@ -37,7 +36,7 @@ from ..store.helper_jobs import HelperJob
 from ..store.tasks import KnownTasks, TaskRecord, lock_task
 from ..task import Task
 from .input_shares import SKEW, Opened, ReportToOpen, open_shares
-from .release import batch_interval, check_request, journal_release, log_release, release
+from .release import batch_interval, batch_name, check_request, journal_release, log_release, release, too_small
 
 JOB_ID_SIZE = 16
 
@@ -75,7 +74,14 @@ class Helper:
     # Aggregation jobs.
 
     def create_job(
-        self, record: TaskRecord, keys: Mapping[int, PrivateKey], body: bytes, now: float, *, later: bool = False
+        self,
+        record: TaskRecord,
+        keys: Mapping[int, PrivateKey],
+        body: bytes,
+        now: float,
+        *,
+        later: bool = False,
+        chosen: bytes | None = None,
     ) -> tuple[bytes, HelperJob]:
         """Accept an AggregationJobInitReq (section 4.5.3.2).
 
@@ -85,20 +91,26 @@ class Helper:
             body: the encoded request.
             now: POSIX seconds.
             later: only store the job, for `work`.
+            chosen: the job's ID, in a dialect in which the Leader chooses it.
 
         Returns:
             The job's ID and the job.
 
         Raises:
-            DapProblem: the draft does not allow the request; there is no job then.
+            DapProblem: the draft does not allow the request; there is no job then. Or the chosen ID is another job's.
         """
         # Check the conditions under which the Helper MUST fail the whole job.
         request = _decode_init(record.task, body)
 
         # The same bytes are the same job, whose location and state the Leader gets again.
-        job_id = job_id_of(body)
+        job_id, digest = (job_id_of(body), None) if chosen is None else (chosen, sha256(body).digest())
         with self.store.write() as tx:
-            job = helper_jobs.add_job(tx, record, job_id, body, now, now if later else now + self.LEASE)
+            due = now if later else now + self.LEASE
+            job = helper_jobs.add_job(tx, record, job_id, body, now, due, digest=digest)
+
+        # Under an ID that the Leader chooses there may be a job already, whose request must not change.
+        if job.digest != digest:
+            raise DapProblem(NO_TYPE, "this ID is another job's: choose a new one", status=409, task_id=record.task.id)
 
         # Otherwise verify now, or leave that to `work` (section 3.1).
         if not job.ended and not later:
@@ -157,7 +169,7 @@ class Helper:
         """
         task = record.task
         try:
-            request = AggregationJobContinueReq.decode(body)
+            request = task.dialect.wire.decode_job_continue(body)
         except RemoteProtocolError as error:
             raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
         if request.step == 0:
@@ -214,12 +226,12 @@ class Helper:
             if current.ended:  # by another worker, after our lease
                 return current
             outcomes = _outcomes(opened, messages, buckets.commit(tx, record, outputs, replays=True))
-            response = _response(task, inits, outcomes).encode()
+            response = task.dialect.wire.encode_job_resp(_response(task, inits, outcomes))
             helper_jobs.end_job(tx, job, response=response)
         errors = {i: outcome for i, outcome in outcomes.items() if isinstance(outcome, ReportError)}
         if self._count is not None:
             self._count(task, len(outcomes) - len(errors), errors)
-        return HelperJob(job.task, job.id, None, response)
+        return HelperJob(job.task, job.id, None, response, job.digest)
 
     # Aggregate shares.
 
@@ -299,27 +311,30 @@ class Helper:
         self, tx: Tx, record: TaskRecord, request: AggregateShareReq, now: float
     ) -> tuple[HelperShare, tuple[Interval | bytes, int]]:
         """The share, and its batch with the number of reports."""
-        batch = _selected(record.task, request)
+        task, batch = record.task, _selected(record.task, request)
         held = buckets.get_batch(tx, record, batch)
+        if isinstance(batch, bytes) and held.count == 0 and not buckets.overlaps_collected(tx, record, batch):
+            raise DapProblem(task.dialect.resources.unknown_batch, too_small(task, 0), task_id=task.id)
         agreed = request.report_count, request.checksum
         sealed = release(tx, record, batch, request.collection_job_req, held, now, agreed=agreed)
-        return HelperShare(request.batch_selector.config, AggregateShare(sealed).encode()), (batch, held.count)
+        return HelperShare(batch_name(batch), AggregateShare(sealed).encode()), (batch, held.count)
 
 
 def _decode_init(task: Task, body: bytes) -> AggregationJobInitReq:
     """The request, if it meets the conditions under which the Helper must not fail the whole job (section 4.5.3.2)."""
     # A malformed request.
     try:
-        request = AggregationJobInitReq.decode(body)
+        request = task.dialect.wire.decode_job_init(body)
     except RemoteProtocolError as error:
         raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
 
     # Unrecognized extensions; the only one there is belongs to leader-selected batches (section 5.2.2).
+    resources = task.dialect.resources
     types = [extension.extension_type for extension in request.extensions]
     unknown = sorted(set(types) - {LEADER_SELECTED_BATCH_ID})
     if unknown or (types and task.by_time):
         raise DapProblem(
-            "unsupportedExtension",
+            "unsupportedExtension" if unknown else resources.unlike_batch,
             f"aggregation job extensions {unknown or types} are not supported here",
             task_id=task.id,
             unsupported_extensions=unknown or types,
@@ -335,7 +350,9 @@ def _decode_init(task: Task, body: bytes) -> AggregationJobInitReq:
 
     # The aggregation parameter and the verification key: there is one of each.
     if request.agg_param:
-        raise DapProblem("invalidAggregationParameter", "Prio3's aggregation parameter must be empty", task_id=task.id)
+        raise DapProblem(
+            resources.unlike_agg_param, "Prio3's aggregation parameter must be empty", task_id=task.id
+        )  # fmt: skip
     if request.verification_key_id != VERIFICATION_KEY_ID and task.dialect.unknown_key is None:
         detail = f"this task has one verification key, number {VERIFICATION_KEY_ID}"
         raise DapProblem("invalidMessage", detail, task_id=task.id)
@@ -379,7 +396,7 @@ def _response(
 
 def _decode_share_req(task: Task, body: bytes) -> AggregateShareReq:
     try:
-        request = AggregateShareReq.decode(body)
+        request = task.dialect.wire.decode_share_req(body)
     except RemoteProtocolError as error:
         raise DapProblem("invalidMessage", str(error), task_id=task.id) from None
     if request.batch_selector.batch_mode is not task.batch_mode:

@@ -1,8 +1,9 @@
 """Whether a task's Helper has the task and accepts our token, by a request that changes nothing there.
 
-The Leader asks for an aggregation job that does not exist. Before a Helper looks for the job, it has to know the task
-and whose request it is (sections 3.5 and 4.5.4.2), so its answer tells what is missing. The draft leaves a Helper some
-freedom there: it may answer 404 or 400 with no type, and then we cannot tell.
+The Leader asks for an aggregation job that does not exist; in draft 9, where nobody asks for one, it deletes it. Before
+a Helper looks for the job, it has to know the task and whose request it is (sections 3.5 and 4.5.4.2), so its answer
+tells what is missing. The draft leaves a Helper some freedom there: it may answer 404 or 400 with no type, and then we
+cannot tell.
 """
 
 from enum import StrEnum
@@ -62,8 +63,12 @@ def ask_helper(peer: Peer, record: TaskRecord) -> tuple[HelperState, str]:
         PeerUnavailable: it does not answer.
     """
     task = record.task
+    job = f"{task.helper_url}/tasks/{task.text}/aggregation_jobs/{NO_JOB}"
     try:
-        peer.poll_job(record, f"{task.helper_url}/tasks/{task.text}/aggregation_jobs/{NO_JOB}?step=0")
+        if task.dialect.resources.helper_waits:
+            peer.poll_job(record, f"{job}?step=0")
+        else:
+            peer.delete_job(record, job)
     except DapProblem as problem:
         return _state(problem), str(problem)
     return HelperState.UNCLEAR, "it succeeds for a job that does not exist"

@@ -18,7 +18,6 @@ from ..messages import (
     VERIFICATION_KEY_ID,
     AggregationJobExtension,
     AggregationJobInitReq,
-    AggregationJobResp,
     Interval,
     Report,
     ReportError,
@@ -44,6 +43,7 @@ from ..store.reports import Upload, add_reports
 from ..store.tasks import KnownTasks, TaskRecord
 from ..task import Task, report_share
 from .collection_jobs import CollectionJobs
+from .helper import job_id_of
 from .input_shares import SKEW, Opened, ReportToOpen, check_metadata, open_shares
 from .peer import Answer, Peer, PeerUnavailable
 from .peer_health import PeerHealth
@@ -225,10 +225,10 @@ class Leader:
         if job.resource is not None:
             return self._peer.poll_job(record, job.resource)
         batch = () if job.batch is None else (AggregationJobExtension(LEADER_SELECTED_BATCH_ID, job.batch),)
+        request = AggregationJobInitReq(VERIFICATION_KEY_ID, b"", batch, tuple(inits))
+        body = record.task.dialect.wire.encode_job_init(request)
         try:
-            answer = self._peer.create_job(
-                record, AggregationJobInitReq(VERIFICATION_KEY_ID, b"", batch, tuple(inits)).encode()
-            )
+            answer = self._peer.create_job(record, body, _job_id(job, body))
         except DapProblem as problem:
             if problem.status in _REFUSALS and problem.type not in _OF_TASKS:
                 raise _JobRefused(problem) from None
@@ -243,7 +243,7 @@ class Leader:
         error_of = record.task.dialect.report_error
         wanted = [init.report_share.report_metadata.report_id for init in inits]
         try:
-            resps = AggregationJobResp.decode(answer.body or b"").verify_resps
+            resps = record.task.dialect.wire.decode_job_resp(answer.body or b"").verify_resps
             # The same report IDs in the same order, or the Leader MUST abandon the job.
             if [resp.report_id for resp in resps] != wanted:
                 raise RemoteProtocolError("other reports than were sent, or in another order")
@@ -357,6 +357,12 @@ class _JobRefused(Exception):
     def __init__(self, problem: DapProblem) -> None:
         super().__init__(str(problem))
         self.problem = problem
+
+
+def _job_id(job: Job, body: bytes) -> bytes:
+    """The ID of a job at a Helper that has the Leader choose it. After a crash it is the same again. Reports that go
+    into another job, since the Helper may take them later, get another ID with it."""
+    return job_id_of(job.key.to_bytes(8, "big") + body)
 
 
 def _helper(record: TaskRecord) -> str:

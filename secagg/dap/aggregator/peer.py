@@ -9,9 +9,10 @@ from urllib.parse import urljoin
 import httpx
 
 from ...errors import RemoteProtocolError, SecAggError
+from ...http.base64url import base64url
 from ...http.semantics import TEMPORARY, parse_retry_after, same_origin
 from ...http.steps import Failure, Request, Response, perform
-from ..media_types import JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ, is_media_type
+from ..media_types import is_media_type
 from ..problems import from_response
 from ..store.tasks import TaskRecord
 from ..taskprov import advertisement
@@ -53,12 +54,13 @@ class Answer:
 class Peer(Protocol):
     """The Helper, as the Leader sees it. Each call raises DapProblem or PeerUnavailable."""
 
-    def create_job(self, record: TaskRecord, body: bytes) -> Answer:
+    def create_job(self, record: TaskRecord, body: bytes, job_id: bytes) -> Answer:
         """Begin an aggregation job (section 4.5.3.1).
 
         Args:
             record: the task.
             body: the encoded AggregationJobInitReq.
+            job_id: 16 bytes, for a dialect in which the Leader chooses them; the same for the same job.
         """
 
     def poll_job(self, record: TaskRecord, location: str) -> Answer:
@@ -106,13 +108,18 @@ class HttpPeer:
         self._http = http
         self._clock = clock
 
-    def create_job(self, record: TaskRecord, body: bytes) -> Answer:
+    def create_job(self, record: TaskRecord, body: bytes, job_id: bytes) -> Answer:
         """See `Peer.create_job`."""
-        return self._create(record, "aggregation_jobs", JOB_INIT_REQ, JOB_RESP, body)
+        resources, url = record.task.dialect.resources, f"{_url(record)}/aggregation_jobs"
+        named = {"Content-Type": resources.media_types.job_init_req}
+        if not resources.chosen_ids:
+            return self._created(record, self._send(record, "POST", url, named, body), url, _job_resp(record))
+        url = f"{url}/{base64url(job_id)}"
+        return self._answer(record, self._send(record, "PUT", url, named, body), _job_resp(record), url)
 
     def poll_job(self, record: TaskRecord, location: str) -> Answer:
         """See `Peer.poll_job`."""
-        return self._answer(record, self._send(record, "GET", location), JOB_RESP, location)
+        return self._answer(record, self._send(record, "GET", location), _job_resp(record), location)
 
     def delete_job(self, record: TaskRecord, location: str) -> None:
         """See `Peer.delete_job`."""
@@ -120,16 +127,18 @@ class HttpPeer:
 
     def create_share(self, record: TaskRecord, body: bytes) -> Answer:
         """See `Peer.create_share`."""
-        return self._create(record, "aggregate_shares", SHARE_REQ, SHARE, body)
+        types, url = record.task.dialect.resources.media_types, f"{_url(record)}/aggregate_shares"
+        response = self._send(record, "POST", url, {"Content-Type": types.share_req}, body)
+        return self._created(record, response, url, types.share)
 
     def poll_share(self, record: TaskRecord, location: str) -> Answer:
         """See `Peer.poll_share`."""
-        return self._answer(record, self._send(record, "GET", location), SHARE, location)
+        share = record.task.dialect.resources.media_types.share
+        return self._answer(record, self._send(record, "GET", location), share, location)
 
-    def _create(self, record: TaskRecord, resource: str, media_type: str, answer_type: str, body: bytes) -> Answer:
-        url = f"{record.task.helper_url}/tasks/{record.task.text}/{resource}"
-        response = self._send(record, "POST", url, {"Content-Type": media_type}, body)
-        return self._answer(record, response, answer_type, _location(url, response.headers.get("location", "")))
+    def _created(self, record: TaskRecord, response: Response, url: str, media_type: str) -> Answer:
+        """The answer to a POST to `url`, which says where the new resource is."""
+        return self._answer(record, response, media_type, _location(url, response.headers.get("location", "")))
 
     def _send(
         self, record: TaskRecord, method: str, url: str, headers: dict[str, str] | None = None, body: bytes = b""
@@ -151,6 +160,8 @@ class HttpPeer:
         raise PeerUnavailable(f"the Helper is busy or fails: {problem}", problem.retry_after, kind="busy")
 
     def _answer(self, record: TaskRecord, response: Response, media_type: str, location: str) -> Answer:
+        if not response.content and not record.task.dialect.resources.helper_waits:
+            raise PeerUnavailable("the Helper's answer is empty, and this task's Helper must answer at once")
         if not response.content:
             wait = self._wait(response.headers)
             return Answer(None, location, 1.0 if wait is None else wait)
@@ -163,6 +174,14 @@ class HttpPeer:
         """The seconds that the Helper asks for, bounded on both sides; None if it asks for none."""
         asked = parse_retry_after(headers.get("retry-after"), self._clock())
         return None if asked is None else min(max(_WAITS[0], asked), _WAITS[1])
+
+
+def _url(record: TaskRecord) -> str:
+    return f"{record.task.helper_url}/tasks/{record.task.text}"
+
+
+def _job_resp(record: TaskRecord) -> str:
+    return record.task.dialect.resources.media_types.job_resp
 
 
 def _location(url: str, given: str) -> str:

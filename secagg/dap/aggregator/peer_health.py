@@ -126,10 +126,10 @@ class WatchedPeer:
         self._peer = peer
         self._health = health
 
-    def create_job(self, record: TaskRecord, body: bytes) -> Answer:
+    def create_job(self, record: TaskRecord, body: bytes, job_id: bytes) -> Answer:
         """See `Peer.create_job`."""
         with self._health.call(record.task.helper_url):
-            return self._peer.create_job(record, body)
+            return self._peer.create_job(record, body, job_id)
 
     def poll_job(self, record: TaskRecord, location: str) -> Answer:
         """See `Peer.poll_job`."""

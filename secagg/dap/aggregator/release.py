@@ -7,7 +7,7 @@ from ...dp import Place
 from ...errors import RemoteProtocolError, SecAggError
 from ...http.base64url import base64url
 from ..hpke import seal
-from ..messages import CollectionJobReq, HpkeCiphertext, Interval, increasing
+from ..messages import BatchSelector, CollectionJobReq, HpkeCiphertext, Interval, increasing
 from ..privacy.extension import affords, collections_allowed
 from ..privacy.noise import add_noise, noise_secret
 from ..problems import DapProblem
@@ -23,21 +23,22 @@ log = logging.getLogger(__name__)
 BUDGET_SPENT = "urn:secagg:dap:error:budgetSpent"  # a problem's type
 
 
-def check_request(task: Task, request: CollectionJobReq, *, unlike_jobs: str = "invalidAggregationParameter") -> None:
+def check_request(task: Task, request: CollectionJobReq, *, unlike_jobs: str | None = None) -> None:
     """Check what needs no batch in a CollectionJobReq (sections 4.6.1 and 4.6.2).
 
     Args:
         task: of the request.
         request: the Collector's.
         unlike_jobs: the problem's type where the aggregation parameter is none of the VDAF's: the Helper, which asks
-            whether it is that of the aggregation jobs, has another (section 4.6.4).
+            whether it is that of the aggregation jobs, has another (section 4.6.4). None for the dialect's own.
 
     Raises:
         DapProblem: invalidMessage, invalidAggregationParameter, invalidExtension or unsupportedExtension.
     """
     mode = task.batch_mode
     _require(request.query.batch_mode is mode, task, "invalidMessage", f"this task's batch mode is {mode.name.lower()}")
-    _require(not request.agg_param, task, unlike_jobs, "Prio3's aggregation parameter must be empty")
+    kind = unlike_jobs or task.dialect.resources.unlike_agg_param
+    _require(not request.agg_param, task, kind, "Prio3's aggregation parameter must be empty")
     ordered = increasing(request.extensions)
     _require(ordered, task, "invalidExtension", "extensions must be in strictly increasing order of their type")
     unknown = [extension.extension_type for extension in request.extensions]
@@ -55,18 +56,42 @@ def batch_interval(task: Task, config: bytes) -> Interval:
 
     Args:
         task: of the request.
-        config: the encoded Interval.
+        config: the encoded Interval, as messages state it.
 
     Raises:
-        DapProblem: invalidMessage, or batchInvalid if the interval has no bucket.
+        DapProblem: invalidMessage, or batchInvalid if the interval has no bucket, or a part of one.
     """
     try:
-        interval = Interval.decode(config)
+        stated = Interval.decode(config)
     except RemoteProtocolError as error:
         raise DapProblem("invalidMessage", f"batch interval: {error}", task_id=task.id) from None
+    try:
+        interval = task.interval_of_wire(stated)
+    except RemoteProtocolError as error:
+        raise DapProblem("batchInvalid", str(error), task_id=task.id) from None
     whole = interval.duration >= 1 and interval.end < 1 << 63
     _require(whole, task, "batchInvalid", "a batch interval must last at least one time_precision, and end before 2^63")
     return interval
+
+
+def batch_name(batch: Interval | bytes) -> bytes:
+    """What a batch is called in the store and in the journal.
+
+    Args:
+        batch: its interval or its ID.
+    """
+    return batch if isinstance(batch, bytes) else batch.encode()
+
+
+def batch_selector(task: Task, batch: Interval | bytes) -> BatchSelector:
+    """How messages name a batch.
+
+    Args:
+        task: of the batch.
+        batch: its interval or its ID.
+    """
+    config = batch if isinstance(batch, bytes) else task.interval_to_wire(batch).encode()
+    return BatchSelector(task.batch_mode, config)
 
 
 def release(
@@ -115,7 +140,7 @@ def release(
         raise DapProblem("batchMismatch", detail, task_id=task.id)
 
     # Add the noise, which key, task, batch and share determine. The journal refuses any other share of these buckets.
-    name = batch if isinstance(batch, bytes) else batch.encode()
+    name = batch_name(batch)
     share = _noised(tx, task, name, held.share)
     digest = sha256(share).digest()  # differs for other reports, and for other noise on the same ones
     if tx.journal is not None and not tx.journal.allows(task.id, Entry(name, digest)):
@@ -129,9 +154,8 @@ def release(
 
     # Mark the buckets as collected, and encrypt the aggregate share to the Collector (section 4.6.7).
     buckets.mark_collected(tx, record, batch, digest)
-    enc, payload = seal(
-        record.secrets.collector_config.public_key, task.agg_share_info(role), task.agg_share_aad(request), share
-    )
+    aad = task.agg_share_aad(request, batch_selector(task, batch))
+    enc, payload = seal(record.secrets.collector_config.public_key, task.agg_share_info(role), aad, share)
     return HpkeCiphertext(record.secrets.collector_config.id, enc, payload)
 
 

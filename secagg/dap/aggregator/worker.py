@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 
 from ...errors import SecAggError
-from ..messages import CollectionJobResp
 from ..metrics import Metrics
 from ..store.garbage import GarbageCollector
 from .directory import Directory
@@ -122,8 +121,8 @@ class Workers:
             if done.task is not None:
                 self._metrics.count_job(done.task, done.aggregated, done.errors)
         collection = self._aggregator.collections.work(now)
-        if collection is not None and collection.finished and collection.response is not None:
-            self._metrics.batch_sizes.observe(CollectionJobResp.decode(collection.response).report_count)
+        if collection is not None and collection.finished:
+            self._metrics.batch_sizes.observe(self._aggregator.collections.count_reports(collection))
         return done is not None or collection is not None
 
 

@@ -2,24 +2,37 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import sha256
+from http import HTTPStatus
 from typing import Any, TypeAlias
 from urllib.parse import urljoin
 
 from ...arguments import flag, real
 from ...dp import Place
 from ...errors import RemoteProtocolError, SecAggError, require
+from ...http.base64url import base64url
 from ...http.problems import NO_TYPE, printable
 from ...http.semantics import parse_retry_after, same_origin
 from ...http.steps import ANSWER_BYTES, Progress, Request, Response, Retries, Steps, Wait
 from ..hpke import HpkeError, PrivateKey
-from ..media_types import COLLECTION_REQ, COLLECTION_RESP
-from ..messages import CollectionJobReq, CollectionJobResp, HpkeCiphertext, HpkeConfig, Interval, Query, Role
+from ..messages import (
+    BatchSelector,
+    CollectionJobReq,
+    CollectionJobResp,
+    HpkeCiphertext,
+    HpkeConfig,
+    Interval,
+    Query,
+    Role,
+)
 from ..privacy.estimates import error_bars, estimates
 from ..problems import WAITING
 from ..task import Task
 from ..taskprov import advertisement
 from .answers import problem, require_media_type, require_success, send
 
+_JOB_ID_SIZE = 16
+_MANY_JOBS = 1 << 40  # more than any task has
 _LONGEST_PAUSE = 3600.0  # seconds between two polls, whatever the Leader asks for
 
 Batch: TypeAlias = Interval | tuple[float, float] | None
@@ -108,6 +121,7 @@ class Collecting:
         self._token = token
         self._clock = clock
         self._retries = retries
+        self._resources = task.dialect.resources
         self._url = f"{task.leader_url}/tasks/{task.text}/collection_jobs"
 
     def collect(
@@ -129,8 +143,8 @@ class Collecting:
         error_bars(self._task.privacy, self._task.vdaf, confidence, report_count=1)  # raises now, not after hours
 
         # Create the collection job (section 4.6.1).
-        started, job = self._clock(), ""
-        response = yield from self._ask("POST", self._url, request.encode())
+        started = self._clock()
+        response, job = yield from self._begin(self._task.dialect.wire.encode_collection_req(request))
 
         # Poll it until it is ready or has failed (section 3.1).
         while True:
@@ -140,13 +154,17 @@ class Collecting:
             require_success(response, self._clock())
             if response.content:
                 break
+            if self._forgotten(response):
+                raise RemoteProtocolError("the collection job was deleted while its batch was awaited; ask again")
             self._require_job(job)
             yield from self._wait(response, job, started, timeout)
-            response = yield from self._ask("GET", job)
+            response = yield from self._ask(self._resources.poll, job)
 
         # Open and unshard; a leader-selected job is deleted, or the next query would get it again.
-        require_media_type(response, COLLECTION_RESP, self._task.dialect.aggregators_tag)
-        collection = self.finish(request, CollectionJobResp.decode(response.content), confidence, job)
+        dialect = self._task.dialect
+        require_media_type(response, self._resources.media_types.collection_resp, dialect.aggregators_tag)
+        result, selector = dialect.wire.decode_collection(response.content, request)
+        collection = self.finish(request, result, selector, confidence, job)
         if self._task.by_time or keep:
             return collection
         return replace(collection, deleted=(yield from self._delete_quietly(job)))
@@ -167,14 +185,22 @@ class Collecting:
         require(batch is not None, "this task's batches are intervals of time: pass one")
         interval = batch if isinstance(batch, Interval) else _interval(task, *batch)  # type: ignore[misc]
         require(interval.duration >= 1, f"an interval must last at least {task.time_precision} seconds")
-        return CollectionJobReq(Query(task.batch_mode, interval.encode()))
+        return CollectionJobReq(Query(task.batch_mode, task.interval_to_wire(interval).encode()))
 
-    def finish(self, request: CollectionJobReq, response: CollectionJobResp, confidence: float, job: str) -> Collection:
+    def finish(
+        self,
+        request: CollectionJobReq,
+        response: CollectionJobResp,
+        selector: BatchSelector,
+        confidence: float,
+        job: str,
+    ) -> Collection:
         """Open both aggregate shares and unshard them (sections 4.6.6 and 4.6.7).
 
         Args:
             request: the query.
             response: the Leader's answer to it.
+            selector: the batch, as far as the Leader has said which.
             confidence: of the error bars.
             job: the collection job's URL.
 
@@ -187,7 +213,7 @@ class Collecting:
         self._check_batch(request, response)
 
         # OpenBase of both aggregate shares (section 4.6.7).
-        prio3, aad = task.prio3, task.agg_share_aad(request)
+        prio3, aad = task.prio3, task.agg_share_aad(request, selector)
         sealed = {
             Role.LEADER: response.leader_encrypted_agg_share,
             Role.HELPER: response.helper_encrypted_agg_share,
@@ -199,8 +225,9 @@ class Collecting:
             shares, response.report_count, signed=task.privacy is not None, room=task.noise_room
         )  # fmt: skip
         result, bars = _with_bars(task, result, response.report_count, confidence)
-        start, end = (time * task.time_precision for time in (response.interval.start, response.interval.end))
-        return Collection(response.report_count, response.interval, start, end, result, bars, confidence, job)
+        interval = task.interval_of_wire(response.interval)
+        start, end = (time * task.time_precision for time in (interval.start, interval.end))
+        return Collection(response.report_count, interval, start, end, result, bars, confidence, job)
 
     def delete(self, job: str) -> Steps[None]:
         """Delete a collection job (section 4.6.3).
@@ -249,10 +276,54 @@ class Collecting:
 
     # HTTP.
 
+    def _begin(self, body: bytes) -> Steps[tuple[Response, str]]:
+        """Create the job. Returns the first answer about its state, and its URL if that is known."""
+        if not self._resources.chosen_ids:
+            return (yield from self._ask("POST", self._url, body)), ""
+        response, job = yield from self._put(body, 0)
+        if self._forgotten(response):
+            response, job = yield from self._put(body, (yield from self._unused_number(body)))
+        return response, job
+
+    def _put(self, body: bytes, number: int) -> Steps[tuple[Response, str]]:
+        """Create a job under an ID of our choice, which the same query has again."""
+        job = self._chosen(body, number)
+        response = yield from self._ask("PUT", job, body)
+        return ((yield from self._ask(self._resources.poll, job)) if response.successful else response), job
+
+    def _unused_number(self, body: bytes) -> Steps[int]:
+        """The number of the first job of this query that is not deleted, where the Leader keeps the IDs of those that
+        are: every batch that it has selected was one."""
+        low, high = 0, 1
+        while (yield from self._is_forgotten(body, high)):
+            low, high = high, 2 * high
+            if high > _MANY_JOBS:
+                raise RemoteProtocolError("the Leader says of any collection job that it was deleted")
+        while high - low > 1:
+            middle = (low + high) // 2
+            if (yield from self._is_forgotten(body, middle)):
+                low = middle
+            else:
+                high = middle
+        return high
+
+    def _is_forgotten(self, body: bytes, number: int) -> Steps[bool]:
+        return self._forgotten((yield from self._ask(self._resources.poll, self._chosen(body, number))))
+
+    def _forgotten(self, response: Response) -> bool:
+        """Whether the Leader says of a job that it was deleted (draft 9, section 4.6.1)."""
+        return self._resources.chosen_ids and response.status == HTTPStatus.NO_CONTENT
+
+    def _chosen(self, body: bytes, number: int) -> str:
+        """The URL of a query's job with this number. Its ID follows from the query, so that a Collector that was
+        interrupted finds the job again."""
+        named = self._task.id + number.to_bytes(8, "big") + body
+        return f"{self._url}/{base64url(sha256(named).digest()[:_JOB_ID_SIZE])}"
+
     def _ask(self, method: str, url: str, body: bytes = b"") -> Steps[Response]:
         headers = {"Authorization": f"Bearer {self._token}", **advertisement(self._task)}
         if body:
-            headers["Content-Type"] = COLLECTION_REQ
+            headers["Content-Type"] = self._resources.media_types.collection_req
         max_bytes = ANSWER_BYTES + 2 * self._task.prio3.OUT_SHARE_SIZE
         request = Request(method, url, headers, body, max_bytes)
         return (yield from send(request, clock=self._clock, retries=self._retries))

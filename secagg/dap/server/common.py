@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -112,6 +112,35 @@ def _of_task(problem: DapProblem, request: Request) -> DapProblem:
     return problem
 
 
+def require_method(request: Request, methods: Collection[str]) -> None:
+    """Check that a resource has the request's method in the dialect of its task.
+
+    Args:
+        request: of a task that is known.
+        methods: that it has.
+
+    Raises:
+        DapProblem: it has not.
+    """
+    if request.method.replace("HEAD", "GET") not in methods:
+        allowed = ", ".join(methods)
+        detail = f"in this task's dialect this resource takes {allowed}"
+        raise DapProblem(NO_TYPE, detail, status=405, allow=allowed)
+
+
+def require_shared(task: Task) -> None:
+    """Check that jobs are begun at the resource that all of them share, and not each at its own.
+
+    Args:
+        task: of the job.
+
+    Raises:
+        DapProblem: there is no such resource in the dialect of the task.
+    """
+    if task.dialect.resources.chosen_ids:
+        raise DapProblem(NO_TYPE, "in this task's dialect, PUT a job under an ID of your choice", status=404)
+
+
 def problem_response(problem: DapProblem) -> Response:
     """A problem document as a response, with the headers that belong to it.
 
@@ -119,6 +148,8 @@ def problem_response(problem: DapProblem) -> Response:
         problem: what went wrong.
     """
     headers = problem_headers(problem.status, problem.retry_after, "Bearer")
+    if problem.status == 405 and "allow" in problem.members:
+        headers["Allow"] = problem.members["allow"]  # RFC 9110, section 15.5.6
     return Response(to_document(problem), problem.status, headers, MEDIA_TYPE)
 
 
@@ -234,7 +265,7 @@ def authenticate(request: Request, record: TaskRecord, expected: bytes) -> None:
     """
     if not expected or not token_matches(shown_token(request), expected):
         detail = "send the task's token as 'Authorization: Bearer ...' or 'DAP-Auth-Token: ...'"
-        raise DapProblem(NO_TYPE, detail, status=401, task_id=record.task.id)
+        raise DapProblem(record.task.dialect.resources.unauthorized, detail, status=401, task_id=record.task.id)
 
 
 def stored_problem(document: str, headers: dict[str, str]) -> Response:

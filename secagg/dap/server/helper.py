@@ -1,5 +1,7 @@
 """The Helper's resources: aggregation jobs and aggregate shares."""
 
+from http import HTTPStatus
+
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -7,12 +9,21 @@ from starlette.routing import Route
 
 from ...http.capacity import Capacity
 from ..aggregator.helper import JOB_ID_SIZE, Helper
-from ..media_types import JOB_CONTINUE_REQ, JOB_INIT_REQ, JOB_RESP, SHARE, SHARE_REQ
 from ..problems import DapProblem
 from ..store.helper_jobs import HelperJob
 from ..store.tasks import TaskRecord
 from .advertised import find_advertised_task
-from .common import QUERY_BYTES, Context, answering, authenticate, location, request_body, resource_id
+from .common import (
+    QUERY_BYTES,
+    Context,
+    answering,
+    authenticate,
+    location,
+    request_body,
+    require_method,
+    require_shared,
+    resource_id,
+)
 
 
 class HelperResources:
@@ -34,6 +45,7 @@ class HelperResources:
         jobs, shares = "/tasks/{task}/aggregation_jobs", "/tasks/{task}/aggregate_shares"
         return [
             Route(jobs, answering(context, "aggregation_jobs", self.create_job), methods=["POST"]),
+            Route(jobs + "/{resource}", answering(context, "aggregation_jobs", self.put_job), methods=["PUT"]),
             Route(jobs + "/{resource}", answering(context, "aggregation_jobs", self.get_job), methods=["GET"]),
             Route(jobs + "/{resource}", answering(context, "aggregation_jobs", self.delete_job), methods=["DELETE"]),
             Route(jobs + "/{resource}", answering(context, "aggregation_jobs", self.continue_job), methods=["POST"]),
@@ -47,18 +59,31 @@ class HelperResources:
     async def create_job(self, request: Request) -> Response:
         """POST aggregation_jobs: begin an aggregation job (section 4.5.3.2)."""
         record = await self._task(request)
-        context, tag = self._context, record.task.dialect.aggregators_tag
-        async with request_body(context, request, JOB_INIT_REQ, tag, context.limits.request_bytes) as body:
+        require_shared(record.task)
+        return await self._create_job(request, record, None)
+
+    async def put_job(self, request: Request) -> Response:
+        """PUT an aggregation job under an ID that the Leader has chosen (draft 9, section 4.5.1.2)."""
+        record = await self._task(request)
+        require_method(request, record.task.dialect.resources.job_methods)
+        return await self._create_job(request, record, resource_id(request, JOB_ID_SIZE))
+
+    async def _create_job(self, request: Request, record: TaskRecord, chosen: bytes | None) -> Response:
+        context, dialect = self._context, record.task.dialect
+        media_type, tag = dialect.resources.media_types.job_init_req, dialect.aggregators_tag
+        later = context.helper_later and dialect.resources.helper_waits
+        async with request_body(context, request, media_type, tag, context.limits.request_bytes) as body:
             with self._turns.reserve():
                 keys = await run_in_threadpool(context.directory.private_keys)
                 job_id, job = await run_in_threadpool(
-                    self._helper.create_job, record, keys, body, context.clock(), later=context.helper_later
+                    self._helper.create_job, record, keys, body, context.clock(), later=later, chosen=chosen
                 )
-        return self._show(record, job_id, job)
+        return self._show(record, job_id, job, dialect.resources.created)
 
     async def get_job(self, request: Request) -> Response:
         """GET an aggregation job, while it is not ready and afterwards (section 3.1)."""
         record = await self._task(request)
+        require_method(request, record.task.dialect.resources.job_methods)
         step = request.query_params.get("step", "0")
         if not (step.isascii() and step.isdigit()):
             raise DapProblem("invalidMessage", "step must be a number", task_id=record.task.id)
@@ -72,8 +97,9 @@ class HelperResources:
         record = await self._task(request)
         await run_in_threadpool(self._helper.find_job, record, resource_id(request, JOB_ID_SIZE))
         context, tag = self._context, record.task.dialect.aggregators_tag
+        media_type = record.task.dialect.resources.media_types.job_continue_req
         max_bytes = min(context.limits.request_bytes, QUERY_BYTES)
-        async with request_body(context, request, JOB_CONTINUE_REQ, tag, max_bytes) as body:
+        async with request_body(context, request, media_type, tag, max_bytes) as body:
             with self._turns.reserve():
                 await run_in_threadpool(self._helper.continue_job, record, body)
 
@@ -87,18 +113,18 @@ class HelperResources:
         """POST aggregate_shares: release an aggregate share (section 4.6.4)."""
         record = await self._task(request)
         context, tag, create = self._context, record.task.dialect.aggregators_tag, self._helper.create_share
-        max_bytes = min(context.limits.request_bytes, QUERY_BYTES)
-        async with request_body(context, request, SHARE_REQ, tag, max_bytes) as body:
+        types, max_bytes = record.task.dialect.resources.media_types, min(context.limits.request_bytes, QUERY_BYTES)
+        async with request_body(context, request, types.share_req, tag, max_bytes) as body:
             with self._turns.reserve():
                 share_id, share = await run_in_threadpool(create, record, body, context.clock())
         where = location(record.task, record.task.helper_url, "aggregate_shares", share_id)
-        return Response(share, headers={"Location": where, "Content-Type": SHARE})
+        return Response(share, headers={"Location": where, "Content-Type": types.share})
 
     async def get_share(self, request: Request) -> Response:
         """GET an aggregate share (section 4.6.4)."""
         record = await self._task(request)
         share = await run_in_threadpool(self._helper.find_share, record, resource_id(request, JOB_ID_SIZE))
-        return Response(share, headers={"Content-Type": SHARE})
+        return Response(share, headers={"Content-Type": record.task.dialect.resources.media_types.share})
 
     async def delete_share(self, request: Request) -> Response:
         """DELETE an aggregate share (section 4.6.5)."""
@@ -111,10 +137,11 @@ class HelperResources:
         authenticate(request, record, record.secrets.peer_token)
         return record
 
-    def _show(self, record: TaskRecord, job_id: bytes, job: HelperJob) -> Response:
+    def _show(self, record: TaskRecord, job_id: bytes, job: HelperJob, status: HTTPStatus = HTTPStatus.OK) -> Response:
         where = location(record.task, record.task.helper_url, "aggregation_jobs", job_id)
         if job.response is not None:
-            return Response(job.response, headers={"Location": where, "Content-Type": JOB_RESP})
+            media_type = record.task.dialect.resources.media_types.job_resp
+            return Response(job.response, status, {"Location": where, "Content-Type": media_type})
         if job.ended:
             raise DapProblem("unrecognizedAggregationJob", "this job was deleted", status=404)
         return Response(headers={"Location": f"{where}?step=0", "Retry-After": "1"})

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from math import ceil
 from typing import Any, TypeVar
 
@@ -14,11 +15,10 @@ from starlette.routing import Route
 
 from ...errors import RemoteProtocolError
 from ...http.capacity import Capacity
-from ...http.problems import NO_TYPE
 from ..aggregator.collection_jobs import COLLECTION_JOB_ID_SIZE, LOOK_AGAIN
 from ..aggregator.leader import Leader
 from ..dialect import Dialect
-from ..media_types import COLLECTION_REQ, COLLECTION_RESP, UPLOAD_ERRORS
+from ..media_types import UPLOAD_ERRORS
 from ..messages import Interval, Report, ReportError, ReportUploadStatus, UploadErrors
 from ..problems import REFUSED, WAITING, DapProblem
 from ..reports import decode_upload, split_upload
@@ -32,8 +32,9 @@ from .common import (
     answering,
     authenticate,
     location,
-    problem_response,
     request_body,
+    require_method,
+    require_shared,
     resource_id,
     stored_problem,
 )
@@ -69,7 +70,8 @@ class LeaderResources:
         return [
             Route("/tasks/{task}/reports", answering(context, "reports", self.upload), methods=["POST", "PUT"]),
             Route(jobs, answering(context, "collection_jobs", self.create), methods=["POST"]),
-            Route(jobs + "/{resource}", answering(context, "collection_jobs", self.get), methods=["GET"]),
+            Route(jobs + "/{resource}", answering(context, "collection_jobs", self.put), methods=["PUT"]),
+            Route(jobs + "/{resource}", answering(context, "collection_jobs", self.get), methods=["GET", "POST"]),
             Route(jobs + "/{resource}", answering(context, "collection_jobs", self.delete), methods=["DELETE"]),
         ]
 
@@ -87,11 +89,7 @@ class LeaderResources:
         context, now = self._context, self._context.clock()
         record = await find_advertised_task(context, request)
         task, dialect = record.task, record.task.dialect
-        if request.method != dialect.upload_method:
-            detail = f"this task takes reports by {dialect.upload_method}"
-            response = problem_response(DapProblem(NO_TYPE, detail, status=405, task_id=task.id))
-            response.headers["Allow"] = dialect.upload_method  # RFC 9110, section 15.5.6
-            return response
+        require_method(request, (dialect.upload_method,))
 
         # Take the reports, a slice of them at a time.
         refused: list[tuple[bytes, ReportError]] = []  # report IDs, and why
@@ -150,21 +148,34 @@ class LeaderResources:
 
     async def create(self, request: Request) -> Response:
         """POST collection_jobs: begin a collection job (section 4.6.1)."""
-        record = await find_advertised_task(self._context, request, opt_in=False)
-        authenticate(request, record, record.secrets.collector_token)
+        record = await self._task(request)
+        require_shared(record.task)
+        job = await self._create(request, record, None)
+        return self._show(record, job, record.task.dialect.resources.pending)
+
+    async def put(self, request: Request) -> Response:
+        """PUT a collection job under an ID that the Collector has chosen (draft 9, section 4.6.1). The answer has no
+        result: the Collector asks for that."""
+        record = await self._task(request)
+        resources = record.task.dialect.resources
+        require_method(request, resources.collection_methods)
+        job = await self._create(request, record, resource_id(request, COLLECTION_JOB_ID_SIZE))
+        return Response(status_code=resources.created, headers=_location(record, job))
+
+    async def _create(self, request: Request, record: TaskRecord, chosen: bytes | None) -> CollectionJob:
         context, create = self._context, self._leader.collections.create
         max_bytes = min(context.limits.request_bytes, QUERY_BYTES)
-        tag = record.task.dialect.aggregators_tag
-        async with request_body(context, request, COLLECTION_REQ, tag, max_bytes) as body:
+        media_type, tag = record.task.dialect.resources.media_types.collection_req, record.task.dialect.aggregators_tag
+        async with request_body(context, request, media_type, tag, max_bytes) as body:
             with self._turns.reserve():
-                job = await run_in_threadpool(create, record, body, context.clock())
-        return self._show(record, job)
+                return await run_in_threadpool(create, record, body, context.clock(), chosen=chosen)
 
     async def get(self, request: Request) -> Response:
-        """GET a collection job, while it is not ready and afterwards (section 4.6.1)."""
+        """GET a collection job, or POST to it in draft 9, while it is not ready and afterwards (section 4.6.1)."""
         record, job_id = await self._named(request)
+        require_method(request, record.task.dialect.resources.collection_methods)
         job = await run_in_threadpool(self._leader.collections.find, record, job_id)
-        return self._show(record, job)
+        return self._show(record, job, record.task.dialect.resources.pending)
 
     async def delete(self, request: Request) -> Response:
         """DELETE a collection job (section 4.6.3)."""
@@ -172,23 +183,31 @@ class LeaderResources:
         await run_in_threadpool(self._leader.collections.delete, record, job_id)
         return Response(status_code=200)
 
-    async def _named(self, request: Request) -> tuple[TaskRecord, bytes]:
+    async def _task(self, request: Request) -> TaskRecord:
         record = await find_advertised_task(self._context, request, opt_in=False)
         authenticate(request, record, record.secrets.collector_token)
-        return record, resource_id(request, COLLECTION_JOB_ID_SIZE)
+        return record
 
-    def _show(self, record: TaskRecord, job: CollectionJob) -> Response:
-        headers = {"Location": location(record.task, record.task.leader_url, "collection_jobs", job.id)}
+    async def _named(self, request: Request) -> tuple[TaskRecord, bytes]:
+        return await self._task(request), resource_id(request, COLLECTION_JOB_ID_SIZE)
+
+    def _show(self, record: TaskRecord, job: CollectionJob, pending: HTTPStatus) -> Response:
+        headers = _location(record, job)
         if job.problem is not None:
             return stored_problem(job.problem, headers)
         if job.finished:
-            return Response(job.response, headers={**headers, "Content-Type": COLLECTION_RESP})
+            media_type = record.task.dialect.resources.media_types.collection_resp
+            return Response(job.response, headers={**headers, "Content-Type": media_type})
         wait = 1.0 if job.due is None else job.due - self._context.clock()
         if wait > LOOK_AGAIN:  # not a wait for reports but a worker's lease, which may end at any moment
             wait = 1.0
         if job.waiting is not None:
             headers[WAITING] = job.waiting.encode("ascii", "replace").decode()  # it may have words of the Helper's
-        return Response(headers={**headers, "Retry-After": str(max(1, ceil(wait)))})
+        return Response(status_code=pending, headers={**headers, "Retry-After": str(max(1, ceil(wait)))})
+
+
+def _location(record: TaskRecord, job: CollectionJob) -> dict[str, str]:
+    return {"Location": location(record.task, record.task.leader_url, "collection_jobs", job.id)}
 
 
 _DAP09_ERRORS = {

@@ -25,7 +25,8 @@ class CollectionJob:
         waiting: what it waits for, in words; None if that is not known.
         attempts: how often it was leased before; once the Helper's share is asked for, how often since then.
         due: when somebody may work on it again; None once it has ended.
-        batch: the ID of the batch whose last reports it waits for, in leader-selected mode.
+        batch: the ID of the batch whose last reports it waits for, in leader-selected mode; once the batch is collected
+            here, its encoded Interval or its ID.
         open_reports: how many of its batch were not aggregated when that number was seen to change last; None if it
             waits for none.
         asked: since when the Helper's share is awaited, or before that for any of these reports, in POSIX seconds;
@@ -102,15 +103,47 @@ def find_collection_job_by_request(tx: Tx, record: TaskRecord, digest: bytes) ->
     return None if row is None else _job(row)
 
 
-def count_unfinished_collection_jobs(tx: Tx, record: TaskRecord) -> int:
-    """How many of the task's collection jobs have no result; those with one are as many as there are batches.
+def find_collected_job(tx: Tx, record: TaskRecord, batch: bytes) -> CollectionJob | None:
+    """A job that has collected this batch here, with its result if any has one; None if there is none.
+
+    Args:
+        tx: a transaction.
+        record: the task.
+        batch: the encoded Interval or the batch ID.
+    """
+    own = (collection_jobs.c.task == record.key) & (collection_jobs.c.batch == batch)
+    held = select(collection_jobs).where(own, collection_jobs.c.share_request.is_not(None))
+    row = tx.execute(held.order_by(collection_jobs.c.finished.desc()).limit(1)).one_or_none()
+    return None if row is None else _job(row)
+
+
+def copy_collection(tx: Tx, job: CollectionJob, other: CollectionJob, *, waiting: str, asked: float) -> None:
+    """Give a job what another one has of the same batch: its result, or else what the Helper is asked.
+
+    Args:
+        tx: a transaction that writes.
+        job: which has collected nothing.
+        other: which has collected the batch here.
+        waiting: what it waits for without a result, in words.
+        asked: POSIX seconds.
+    """
+    own = {"share_request": other.share_request, "response": other.response, "batch": other.batch, "attempts": 1}
+    done = {"finished": True, "due": None} if other.finished else {"waiting": waiting, "asked": asked}
+    update_collection_job(tx, job, **own, **done)
+
+
+def count_extra_collection_jobs(tx: Tx, record: TaskRecord) -> int:
+    """How many of the task's collection jobs have no result, or one that another job has: without them, there are no
+    more than batches.
 
     Args:
         tx: a transaction.
         record: the task.
     """
-    open_ones = (collection_jobs.c.task == record.key) & ~collection_jobs.c.finished
-    return int(tx.execute(select(func.count()).select_from(collection_jobs).where(open_ones)).scalar_one())
+    finished, batch = collection_jobs.c.finished, collection_jobs.c.batch  # no batch: finished by an older version
+    counted = func.count().filter(~finished | batch.is_not(None)), func.count(batch.distinct()).filter(finished)
+    jobs, batches = tx.execute(select(*counted).where(collection_jobs.c.task == record.key)).one()
+    return int(jobs) - int(batches)
 
 
 def lease_collection_job(tx: Tx, now: float, seconds: float) -> CollectionJob | None:
@@ -161,7 +194,7 @@ def fail_collection_job(tx: Tx, job: CollectionJob, problem: str) -> None:
         job: the job.
         problem: as a problem document.
     """
-    ended = dict.fromkeys(("due", "start", "end", "batch", "open_reports", "share_location"))
+    ended = dict.fromkeys(("due", "start", "end", "open_reports", "share_location"))
     update_collection_job(tx, job, problem=problem, **ended)
 
 

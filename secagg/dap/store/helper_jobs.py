@@ -1,4 +1,5 @@
-"""Aggregation jobs of the Helper. A job's ID follows from its request, so that the same request finds the same job."""
+"""Aggregation jobs of the Helper. The same request finds the same job: a job's ID follows from its request, or else the
+Leader chooses it, and the request's digest is kept."""
 
 from dataclasses import dataclass
 
@@ -18,12 +19,14 @@ class HelperJob:
         id: as in its URL.
         request: the encoded AggregationJobInitReq, until it is answered.
         response: the encoded AggregationJobResp; None before it is answered and once it is deleted.
+        digest: SHA-256 of the request, where the Leader has chosen the ID; else None.
     """
 
     task: int
     id: bytes
     request: bytes | None
     response: bytes | None
+    digest: bytes | None
 
     @property
     def ended(self) -> bool:
@@ -47,7 +50,9 @@ def _this(task: int, job_id: bytes) -> ColumnElement[bool]:
     return (helper_jobs.c.task == task) & (helper_jobs.c.id == job_id)
 
 
-def add_job(tx: Tx, record: TaskRecord, job_id: bytes, request: bytes, now: float, due: float) -> HelperJob:
+def add_job(
+    tx: Tx, record: TaskRecord, job_id: bytes, request: bytes, now: float, due: float, *, digest: bytes | None = None
+) -> HelperJob:
     """The job with this ID: the one that there is, or a new one that nobody else works on before it is due.
 
     A deleted job begins anew: what it has committed refuses the same reports.
@@ -55,12 +60,13 @@ def add_job(tx: Tx, record: TaskRecord, job_id: bytes, request: bytes, now: floa
     Args:
         tx: a transaction that writes.
         record: the task.
-        job_id: follows from the request.
+        job_id: follows from the request, or is the Leader's choice.
         request: the encoded AggregationJobInitReq.
         now: POSIX seconds.
         due: when somebody else may work on a new job, in POSIX seconds.
+        digest: SHA-256 of the request, where the Leader has chosen the ID. The job that there is may have another.
     """
-    row = {"task": record.key, "id": job_id, "request": request, "due": due, "created": now}
+    row = {"task": record.key, "id": job_id, "request": request, "due": due, "created": now, "digest": digest}
     tx.insert_new(helper_jobs, [row], helper_jobs.c.id)
     job = lock_job(tx, record, job_id)
     if job.deleted:

@@ -59,6 +59,10 @@ def _know_peers(connection: Connection) -> None:
     schema.advertised.create(connection, checkfirst=True)
 
 
+def _know_what_chosen_jobs_were_asked(connection: Connection) -> None:
+    _add_columns(connection, schema.helper_jobs, "digest")
+
+
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _create,
     _know_journals,
@@ -69,6 +73,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _know_dialects,
     _keep_outcomes,
     _know_peers,
+    _know_what_chosen_jobs_were_asked,
 )
 VERSION = len(MIGRATIONS)
 

@@ -135,6 +135,7 @@ helper_jobs = Table(
     Column("id", LargeBinary, primary_key=True),
     Column("request", LargeBinary),  # until it is answered
     Column("response", LargeBinary),
+    Column("digest", LargeBinary),  # of the request, where the Leader has chosen the ID
     Column("due", Float),  # nobody else may work on it before; NULL once it is answered
     Column("created", Float, nullable=False),
 )
@@ -202,7 +203,7 @@ collection_jobs = Table(
     Column("waiting", Text),  # what for, in words
     Column("start", BigInteger),  # of its interval, from when that takes no more reports until the job has failed
     Column("end", BigInteger),
-    Column("batch", LargeBinary),  # the ID of the batch whose last reports it waits for, in leader-selected mode
+    Column("batch", LargeBinary),  # the ID of a batch whose last reports it waits for; then the batch it has collected
     Column("open_reports", BigInteger),  # of its batch, when their number was seen to change last
     Column("asked", Float),  # since when the Helper's share is awaited, or before that for any of these reports
     Column("share_location", Text),  # where the Helper keeps its share

@@ -25,7 +25,7 @@ def ask(dap_world: NewWorld) -> Callable[[Handler], object]:
 
     def create(handler: Handler) -> object:
         with httpx.Client(transport=httpx.MockTransport(handler)) as http:
-            return HttpPeer(http).create_job(record, b"request")
+            return HttpPeer(http).create_job(record, b"request", bytes(16))
 
     return create
 

@@ -52,12 +52,12 @@ class Scripted(DirectPeer):
         self.jobs: list[int] = []
         self.keeps_jobs = False
 
-    def create_job(self, record: TaskRecord, body: bytes) -> Answer:
+    def create_job(self, record: TaskRecord, body: bytes, job_id: bytes) -> Answer:
         inits = AggregationJobInitReq.decode(body).verify_inits
         self.jobs.append(len(inits))
         if any(init.report_share.report_metadata.report_id in self.bad for init in inits):
             raise DapProblem("invalidMessage", "a report is malformed", status=400)
-        answer = super().create_job(record, body)
+        answer = super().create_job(record, body, job_id)
         if self.wrong:
             self.wrong -= 1
             return Answer(b"\0", answer.location)

@@ -103,7 +103,7 @@ def test_every_request_of_the_leader_advertises_the_task(parties: Deployment) ->
 
     with httpx.Client(transport=httpx.MockTransport(helper)) as http:
         peer, record = HttpPeer(http), record_of(parties.leader, task)
-        url = peer.create_job(record, b"job").location
+        url = peer.create_job(record, b"job", bytes(16)).location
         peer.poll_job(record, url)
         peer.delete_job(record, url)
         peer.poll_share(record, peer.create_share(record, b"share").location)

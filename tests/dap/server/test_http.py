@@ -15,7 +15,7 @@ import pytest
 
 from secagg.dap.aggregator.directory import SETTLED, Directory
 from secagg.dap.aggregator.peer import PeerUnavailable
-from secagg.dap.dialect import DAP_09, DAP_18, DAP_19, DIALECTS, Dialect
+from secagg.dap.dialect import DAP_09, DAP_09_CLIENTS, DAP_18, DAP_19, Dialect
 from secagg.dap.hpke import PrivateKey
 from secagg.dap.messages import (
     AggregationJobExtension,
@@ -245,7 +245,9 @@ def test_a_media_type_may_be_spelled_as_http_has_it(serve: Serve, given: str) ->
 
 
 @pytest.mark.parametrize(
-    ("dialect", "clients", "others"), [(DAP_19, "19", "19"), (DAP_18, "18", "18"), (DAP_09, "09", "18")], ids=DIALECTS
+    ("dialect", "clients", "others"),
+    [(DAP_19, "19", "19"), (DAP_18, "18", "18"), (DAP_09_CLIENTS, "09", "18")],
+    ids=["dap-19", "dap-18", "dap-09 of Clients"],
 )
 def test_each_party_may_name_the_draft_that_it_speaks(
     serve: Serve, dialect: Dialect, clients: str, others: str

@@ -72,6 +72,7 @@ def test_old_store_is_upgraded_with_all_that_is_in_it(
 
 
 LATER: dict[int, list[str]] = {  # what takes a store of the next version back to these
+    9: ["ALTER TABLE helper_jobs DROP COLUMN digest"],
     8: ["DROP TABLE advertised", "DROP TABLE peers"],
     7: ["DROP TABLE outcomes"],
     6: ["ALTER TABLE tasks DROP COLUMN dialect"],
@@ -89,7 +90,7 @@ LATER: dict[int, list[str]] = {  # what takes a store of the next version back t
 @pytest.mark.parametrize("old", LATER)
 def test_a_store_of_an_old_version_collects_what_it_began(dap_urls: Urls, dap_world: NewWorld, old: int) -> None:
     """2: its collection jobs had no bound, and wait for the Helper as long as new ones. 3: they closed no interval.
-    6: its tasks named no dialect, and speak draft 18."""
+    6: its tasks named no dialect, and speak draft 18. 7: its Helper's jobs kept no digest."""
     world = dap_world(dialect=DAP_18)
     world.upload_many(4)
     job = world.collect(steps=1)
