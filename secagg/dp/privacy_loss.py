@@ -14,7 +14,8 @@ the outcomes swaps P and Q. So one distribution covers both directions of adjace
 that P and Q keep their mass. Since max(0, 1 - exp(epsilon - x)) is convex in exp(-x), no delta falls by that (Jensen;
 "connect the dots", Doroshenko, Ghazi, Kamath, Kumar and Manurangsi 2022). Where there are more than POINTS points,
 every other one is split so between its neighbours. This adds an eighth of a squared step to the variance of the loss,
-and the step grows with its deviation only. So any number of releases takes milliseconds and loses a part in thousands.
+and the step grows with its deviation only. So the work grows with the logarithm of the number of releases, and what is
+lost is a part in thousands.
 
 **Never below the truth.** Masses are floats and bounds from above, which are only ever added and multiplied. None is
 negative, so nothing cancels, and an error is a fraction of what it is an error of: less than 2**-38 in each step, if
@@ -167,9 +168,9 @@ class PrivacyLoss:
         if below + above >= len(masses):
             return self
         kept = masses[below : len(masses) - above].copy()
-        kept[0] += masses[:below].sum() * _UP
+        kept[0] = (kept[0] + masses[:below].sum()) * _UP
         infinite = self.infinite + float(masses[len(masses) - above :].sum()) * _UP
-        return PrivacyLoss(self.exponent, self.first + below, kept * _UP, infinite * _UP)
+        return PrivacyLoss(self.exponent, self.first + below, kept, infinite * _UP)
 
     def _coarsened_to(self, exponent: int) -> "PrivacyLoss":
         loss = self

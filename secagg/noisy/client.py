@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..arguments import array
 from ..codec import UInt
 from ..dp import BudgetExceeded, Ledger, Party, Plan
+from ..dp.known_noise import plain
 from ..errors import LocalProtocolError, require
 from ..protocol.client import MAX_AGE, Client
 from ..protocol.identity import Identity, Roster
@@ -318,6 +319,7 @@ class NoisyClient:
 
 def _cost_binding(plan: Plan) -> bytes:
     """What a saved state is bound to besides, so that it is loaded by this class alone, and for the same cost."""
-    cost = {"guarantee": type(plan.guarantee).__name__, **vars(plan.guarantee), "tv": plan.total_variation}
+    guarantee = plain(plan.guarantee)  # as versions that did not know laws of noise wrote it
+    cost = {"guarantee": type(guarantee).__name__, **vars(guarantee), "tv": plan.total_variation}
     text = ", ".join(f"{name} = {value}" for name, value in cost.items())
     return sha256(b"secagg noisy client v1\0" + text.encode()).digest()
