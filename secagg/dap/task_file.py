@@ -138,7 +138,7 @@ def is_token(token: bytes) -> bool:
     """Whether it can travel in a header as a bearer token (RFC 9110, section 11.2).
 
     Args:
-        token: that somebody else has chosen.
+        token: any bytes.
     """
     return len(token) <= TOKEN_BYTES_MAX and _TOKEN.fullmatch(token) is not None
 

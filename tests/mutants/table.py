@@ -12,6 +12,7 @@ from .protocol import MUTANTS as PROTOCOL
 from .saved import MUTANTS as SAVED
 from .sessions import MUTANTS as SESSIONS
 from .taskprov import MUTANTS as TASKPROV
+from .tokens import MUTANTS as TOKENS
 
 MUTANTS: tuple[Mutant, ...] = (
     *DP,
@@ -24,5 +25,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *COORDINATOR,
     *PARTICIPANTS,
     *PAGE,
+    *TOKENS,
     *INTEGRATIONS,
 )

@@ -14,10 +14,12 @@ import typer
 
 from ...dap import task_file
 from ...dap.client.upload import TIMEOUT
+from ...dap.messages import TASK_ID_SIZE
 from ...dap.server.config import Config
-from ...dap.store.engine import Store
+from ...dap.store.engine import Store, Tx
+from ...dap.store.tasks import TaskRecord, find_task
 from ...errors import RemoteProtocolError
-from ...http.base64url import base64url
+from ...http.base64url import base64url, from_base64url
 from ..app import CommandError, require
 
 ConfigOption = Annotated[
@@ -73,6 +75,24 @@ def write_new(path: Path, text: str) -> None:
 def new_token() -> str:
     """A token that nobody can guess."""
     return base64url(os.urandom(task_file.TOKEN_BYTES))
+
+
+def stored_task(tx: Tx, task: str, config: Path) -> TaskRecord:
+    """The task of a party file or of an ID, as the store has it."""
+    file = Path(task)
+    task_id = load(file, task_file.load).task.id if file.exists() else decoded_task_id(task)
+    record = find_task(tx, task_id)
+    if record is None:
+        raise CommandError(f"there is no task {task} here; see `secagg dap task list --config {config}`")
+    return record
+
+
+def decoded_task_id(text: str) -> bytes:
+    """The ID in an argument TASK."""
+    try:
+        return from_base64url(text, TASK_ID_SIZE)
+    except RemoteProtocolError:
+        raise CommandError(f"TASK must be a task ID, 43 characters, as `task list` shows it; got {text!r}") from None
 
 
 def http_client(ca: Path | None) -> httpx.Client:

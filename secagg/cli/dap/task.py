@@ -13,7 +13,7 @@ from ...dap.admission import UPLOAD_BYTES, check_endpoints, check_report_size
 from ...dap.aggregator.health import helper_state
 from ...dap.aggregator.release import collections_left
 from ...dap.dialect import ADVERTISED, DEFAULT
-from ...dap.messages import TASK_ID_SIZE, Role, TaskConfiguration
+from ...dap.messages import Role, TaskConfiguration
 from ...dap.server.config import Config
 from ...dap.store.engine import Tx
 from ...dap.store.reports import count_open_reports
@@ -21,8 +21,6 @@ from ...dap.store.tasks import KnownTasks, TaskRecord, add_task, delete_task, fi
 from ...dap.task import Task
 from ...dap.task_file import AggregatorParty, ClientParty, CollectorParty, Party
 from ...dap.taskprov import advertised_task
-from ...errors import RemoteProtocolError
-from ...http.base64url import from_base64url
 from ..app import App, CommandError, require, warn
 from ..console import integer_option, show, show_json, show_pairs, table
 from ..dp import (
@@ -37,7 +35,8 @@ from ..dp import (
 )
 from ..durations import duration
 from ..options import AllowHttpOption, JsonOption
-from .common import ConfigOption, instant, load, opened, write_new
+from . import tokens
+from .common import ConfigOption, decoded_task_id, instant, load, opened, stored_task, write_new
 from .task_options import (
     AUTOMATIC,
     MECHANISMS,
@@ -306,7 +305,7 @@ def show_one(
         _show_task(load(Path(task), task_file.load).task, json)
         return
     with opened(config) as (loaded, store), store.read() as tx:
-        record = _stored(tx, task, config)
+        record = stored_task(tx, task, config)
         state: dict[str, Any] = {"collections_left": collections_left(tx, record)}
         if loaded.role is Role.LEADER:
             state |= {"waiting": count_open_reports(tx, record), "helper_check": helper_state(tx, record)}
@@ -314,16 +313,6 @@ def show_one(
         show_json({**described(record.task), **state})
     else:
         show_pairs([*in_words(record.task), *state_in_words(state)])
-
-
-def _stored(tx: Tx, task: str, config: Path) -> TaskRecord:
-    """The task of a party file or of an ID, as the store has it."""
-    file = Path(task)
-    task_id = load(file, task_file.load).task.id if file.exists() else _decoded(task)
-    record = find_task(tx, task_id)
-    if record is None:
-        raise CommandError(f"there is no task {task} here; see `secagg dap task list --config {config}`")
-    return record
 
 
 def list_tasks(config: ConfigOption, json: JsonOption = False) -> None:
@@ -358,7 +347,7 @@ def delete(
     Example:
       secagg dap task delete --config leader.toml aBc...
     """
-    decoded = _decoded(task_id)
+    decoded = decoded_task_id(task_id)
     with opened(config) as (_, store), store.write() as tx:
         record = find_task(tx, decoded)
         if record is None:
@@ -375,18 +364,15 @@ def delete(
         show(f"task {task_id} is deleted here; delete it at the other Aggregator, too")
 
 
-def _decoded(text: str) -> bytes:
-    try:
-        return from_base64url(text, TASK_ID_SIZE)
-    except RemoteProtocolError:
-        raise CommandError(f"TASK must be a task ID, 43 characters, as `task list` shows it; got {text!r}") from None
-
-
 app.command("new", short_help="Make a task, with what each party has to hold.")(new)
 app.command("show", short_help="Say what a task is, and how it is at an Aggregator.")(show_one)
 app.command("add", short_help="Tell an Aggregator of a task.")(add)
 app.command("list", short_help="Show an Aggregator's tasks.")(list_tasks)
 app.command("delete", short_help="Forget a task.")(delete)
+app.command("new-token", short_help="Make a token that a party of a task shows.")(tokens.make)
+app.command("accept-token", short_help="Accept a new token, and the old one for some time.")(tokens.accept)
+app.command("use-token", short_help="Show a new token from now on.")(tokens.use)
+app.command("end-token", short_help="Accept the new token alone.")(tokens.end)
 
 
 def _advertised(configuration: TaskConfiguration, allow_http: bool, upload_bytes: int) -> ClientParty:

@@ -176,13 +176,13 @@ def choose_decided(
         "--collector-token-file": collector_token,
     }
     require([str(file) for file in files.values()].count("-") <= 1, "only one secret can come from stdin")
-    texts = [None if file is None else _secret(option, file) for option, file in files.items()]
+    texts = [None if file is None else secret_word(option, file) for option, file in files.items()]
     tokens = [None if text is None else text.encode() for text in texts[1:]]
     named = None if task_id is None else _decoded("--task-id", task_id)
     return Decided(named, None if texts[0] is None else _decoded(verify_key_option, texts[0]), *tokens)
 
 
-def _secret(option: str, file: Path) -> str:
+def secret_word(option: str, file: Path) -> str:
     """The one word that a file holds."""
     text = (
         decode_text(sys.stdin.buffer.read(SECRET_BYTES_MAX + 1), "stdin")

@@ -8,7 +8,7 @@ from ..hpke import PrivateKey
 from ..messages import HpkeConfigList
 from ..store.engine import Store
 from ..store.keys import KeyPair, list_keys
-from ..store.tasks import TaskRecord, find_task
+from ..store.tasks import TaskRecord, find_task, with_vdaf
 
 FRESH = 5.0  # seconds for which what was read counts as current
 SETTLED = 2 * FRESH  # seconds after which every process has a new key, so that Clients may be told of it
@@ -44,7 +44,7 @@ class Directory:
         with self._store.read() as tx:
             latest = find_task(tx, task_id)
         if record is not None and latest is not None:
-            latest = record  # a task never changes, and this one has its VDAF at hand
+            latest = with_vdaf(latest, record)  # which is made already; only the tokens may be others
         with self._turn:
             if len(self._tasks) >= _MAX_REMEMBERED:  # requests for unknown IDs must not push our tasks out
                 self._tasks = {key: entry for key, entry in self._tasks.items() if entry[1] is not None}

@@ -252,18 +252,19 @@ def shown_token(request: Request) -> bytes | None:
     return None if token is None else token.encode()
 
 
-def authenticate(request: Request, record: TaskRecord, expected: bytes) -> None:
-    """Check that the request shows the token, in either of two headers (section 3.5).
+def authenticate(context: Context, request: Request, record: TaskRecord) -> None:
+    """Check that the request shows a token that is accepted, in either of two headers (section 3.5).
 
     Args:
-        request: the Leader's or the Collector's.
+        context: of the resource.
+        request: at the Helper the Leader's, at the Leader the Collector's.
         record: the task.
-        expected: the token's `token_hash`.
 
     Raises:
         DapProblem: the request shows no token, or another one.
     """
-    if not expected or not token_matches(shown_token(request), expected):
+    shown = shown_token(request)
+    if True not in [token_matches(shown, accepted) for accepted in record.accepted(context.clock())]:
         detail = "send the task's token as 'Authorization: Bearer ...' or 'DAP-Auth-Token: ...'"
         raise DapProblem(record.task.dialect.resources.unauthorized, detail, status=401, task_id=record.task.id)
 

@@ -134,7 +134,7 @@ class HelperResources:
 
     async def _task(self, request: Request) -> TaskRecord:
         record = await find_advertised_task(self._context, request)
-        authenticate(request, record, record.secrets.peer_token)
+        authenticate(self._context, request, record)
         return record
 
     def _show(self, record: TaskRecord, job_id: bytes, job: HelperJob, status: HTTPStatus = HTTPStatus.OK) -> Response:

@@ -185,7 +185,7 @@ class LeaderResources:
 
     async def _task(self, request: Request) -> TaskRecord:
         record = await find_advertised_task(self._context, request, opt_in=False)
-        authenticate(request, record, record.secrets.collector_token)
+        authenticate(self._context, request, record)
         return record
 
     async def _named(self, request: Request) -> tuple[TaskRecord, bytes]:

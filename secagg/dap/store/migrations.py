@@ -63,6 +63,10 @@ def _know_what_chosen_jobs_were_asked(connection: Connection) -> None:
     _add_columns(connection, schema.helper_jobs, "digest")
 
 
+def _rotate_tokens(connection: Connection) -> None:
+    schema.old_tokens.create(connection, checkfirst=True)
+
+
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _create,
     _know_journals,
@@ -74,6 +78,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _keep_outcomes,
     _know_peers,
     _know_what_chosen_jobs_were_asked,
+    _rotate_tokens,
 )
 VERSION = len(MIGRATIONS)
 

@@ -75,6 +75,14 @@ advertised = Table(
 )
 Index("advertised_created", advertised.c.peer, advertised.c.created)
 
+old_tokens = Table(
+    "old_tokens",
+    metadata,
+    _task(),
+    Column("hash", LargeBinary, nullable=False),  # of the token before the present one; sealed
+    Column("until", Float, nullable=False),  # it is accepted until then
+)
+
 # Uploads and aggregation jobs of the Leader.
 
 jobs = Table(

@@ -1,9 +1,9 @@
 """Tasks of one Aggregator."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ...errors import LocalProtocolError, require
@@ -12,7 +12,8 @@ from ..messages import TaskConfiguration
 from ..secrets import TaskSecrets
 from ..task import Task
 from .engine import Tx
-from .schema import tasks
+from .schema import old_tokens, tasks
+from .tokens import OldToken, find_old_token, recognised
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,6 +24,7 @@ class TaskRecord:
         key: its number in the store.
         task: its ID and configuration.
         secrets: what this Aggregator holds of it beside its configuration.
+        old_token: the one before the token that it recognises, while that is being replaced.
 
     Raises:
         LocalProtocolError: the secrets do not suit the task.
@@ -31,11 +33,21 @@ class TaskRecord:
     key: int
     task: Task
     secrets: TaskSecrets
+    old_token: OldToken | None = None
 
     def __post_init__(self) -> None:
         size = self.task.prio3.VERIFY_KEY_SIZE
         require(len(self.secrets.verify_key) == size, f"this task's verification key must have {size} bytes")
         require(self.secrets.batch_size < 1 << 63, "batch_size must be below 2^63")
+
+    def accepted(self, now: float) -> list[bytes]:
+        """The `token_hash` of each token that this Aggregator recognises: of the Leader's or the Collector's.
+
+        Args:
+            now: POSIX seconds.
+        """
+        old = [] if self.old_token is None or now >= self.old_token.until else [self.old_token.hash]
+        return [each for each in (recognised(self.secrets), *old) if each]
 
 
 def add_task(tx: Tx, task: Task, secrets: TaskSecrets, now: float) -> None:
@@ -77,10 +89,10 @@ def find_task(tx: Tx, task_id: bytes) -> TaskRecord | None:
 
 
 class KnownTasks:
-    """Tasks that were loaded once: they never change, and making their VDAFs takes a while."""
+    """Tasks that were loaded once: but for their tokens they never change, and making their VDAFs takes a while."""
 
     def __init__(self) -> None:
-        self._loaded: dict[int, TaskRecord] = {}
+        self._loaded: dict[int, tuple[bytes, TaskRecord]] = {}  # with its secrets as they were sealed
 
     def list_all(self, tx: Tx) -> list[TaskRecord]:
         """The tasks that are not deleted, in the order in which they were made.
@@ -99,13 +111,15 @@ class KnownTasks:
             key: its number in the store.
         """
         this = (tasks.c.key == key) & ~tasks.c.deleted
-        if key not in self._loaded:
-            row = tx.execute(select(tasks).where(this)).one_or_none()
-            if row is None:
-                return None
-            self._loaded[key] = _loaded(tx, row)
-            return self._loaded[key]
-        return self._loaded[key] if tx.execute(select(tasks.c.key).where(this)).one_or_none() is not None else None
+        sealed, known = self._loaded.get(key, (b"", None))
+        row = tx.execute(select(tasks if known is None else tasks.c.secrets).where(this)).one_or_none()
+        if row is None:
+            return None
+        if known is None or row.secrets != sealed:
+            whole = row if known is None else tx.execute(select(tasks).where(this)).one()
+            latest = _loaded(tx, whole)
+            self._loaded[key] = whole.secrets, latest if known is None else with_vdaf(latest, known)
+        return self._loaded[key][1]
 
 
 _ONE = select(tasks.c.key).where(tasks.c.key == bindparam("number"))
@@ -140,10 +154,22 @@ def delete_task(tx: Tx, task_id: bytes) -> None:
     known = (tasks.c.id == task_id) & ~tasks.c.deleted
     result = tx.execute(update(tasks).where(known).values(deleted=True, secrets=b""))
     require(result.rowcount == 1, "there is no such task here")
+    own = select(tasks.c.key).where(tasks.c.id == task_id).scalar_subquery()
+    tx.execute(delete(old_tokens).where(old_tokens.c.task == own))
+
+
+def with_vdaf(latest: TaskRecord, known: TaskRecord) -> TaskRecord:
+    """A task as it was read again, with the VDAF that was made for it before.
+
+    Args:
+        latest: as it was read.
+        known: the same task, as it was read before.
+    """
+    return replace(latest, task=known.task)
 
 
 def _loaded(tx: Tx, row: Any) -> TaskRecord:
     dialect = UNNAMED if row.dialect is None else find_dialect(row.dialect)
     task = Task(row.id, TaskConfiguration.decode(row.configuration), dialect)
     secrets = TaskSecrets.decode(tx.vault.open(row.secrets, b"task" + task.id))
-    return TaskRecord(row.key, task, secrets)
+    return TaskRecord(row.key, task, secrets, find_old_token(tx, row.key, task.id))

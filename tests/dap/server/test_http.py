@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from secagg.dap.aggregator.directory import SETTLED, Directory
+from secagg.dap.aggregator.directory import FRESH, SETTLED, Directory
 from secagg.dap.aggregator.peer import PeerUnavailable
 from secagg.dap.dialect import DAP_09, DAP_09_CLIENTS, DAP_18, DAP_19, Dialect
 from secagg.dap.hpke import PrivateKey
@@ -31,12 +31,14 @@ from secagg.dap.messages import (
     UploadRequest,
 )
 from secagg.dap.reports import decode_upload, encode_upload
+from secagg.dap.secrets import token_hash
 from secagg.dap.server import leader as leader_resources
 from secagg.dap.server.app import helper_app, leader_app
 from secagg.dap.server.common import Context
 from secagg.dap.server.limits import Limits
 from secagg.dap.store.engine import StoreUnavailable
 from secagg.dap.store.keys import KeyPair, add_key
+from secagg.dap.store.tokens import accept_token
 from secagg.http.base64url import base64url
 from secagg.http.bodies import Bodies
 from secagg.http.bounds import Bounds
@@ -464,6 +466,32 @@ def test_tokens_are_asked_for_wherever_the_draft_wants_authentication(serve: Ser
             assert response.headers["www-authenticate"] == "Bearer"
         for good in (right, {"DAP-Auth-Token": token}, {"Authorization": f"bearer {token}"}):
             assert client.request(method, url, headers=headers | good).status_code in (400, 404)
+
+
+@pytest.mark.parametrize("role", [Role.LEADER, Role.HELPER], ids=lambda role: role.name.lower())
+def test_two_tokens_are_accepted_while_one_replaces_the_other(serve: Serve, role: Role) -> None:
+    served = serve()
+    world, resource = served.world, base64url(bytes(16))
+    client, store, old, url = {
+        Role.LEADER: (served.leader, world.leader_store, COLLECTOR, f"{served.task}/collection_jobs/{resource}"),
+        Role.HELPER: (served.helper, world.helper_store, PEER, f"{served.task}/aggregation_jobs/{resource}"),
+    }[role]
+    new = {"Authorization": "Bearer the-new-token"}
+
+    def statuses() -> tuple[int, int]:
+        world.clock.now += FRESH  # servers read tasks again
+        with_old, with_new = (client.get(url, headers=headers).status_code for headers in (old, new))
+        return with_old, with_new
+
+    assert statuses() == (404, 401)
+    task = world.leader_task if role is Role.LEADER else world.helper_task
+    with store.write() as tx:
+        now = world.clock.now
+        accept_token(tx, task.key, task.task.id, task.secrets, token_hash(b"the-new-token"), now, now + 100)
+    assert statuses() == (404, 404)
+    world.clock.now = now + 100
+    assert statuses() == (401, 404)
+    problem(client.get(url, headers=old), 401, served=served)
 
 
 # Aggregation jobs.
