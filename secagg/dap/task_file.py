@@ -32,6 +32,7 @@ from .task import Task
 KIND, KEY_KIND = "secagg dap task", "secagg dap collector key"
 VERSION, KEY_VERSION = 2, 1
 TOKEN_BYTES = 32
+LABEL_CHARACTERS_MAX = 200
 TOKEN_BYTES_MAX = 1024  # of one that somebody else chose
 MAX_BYTES = 1 << 20  # of a file
 PARTIES = ("client", "leader", "helper", "collector")
@@ -70,12 +71,23 @@ class CollectorParty:
         config: the HPKE configuration that aggregate shares are sealed to.
         token: the bearer token that it shows to the Leader.
         private_key: of the configuration; None where the Collector holds it in a file of its own.
+        labels: of the result's entries, in their order; none for numbers.
+
+    Raises:
+        LocalProtocolError: there are more or fewer labels than entries, or one is not a line of text.
     """
 
     task: Task
     config: HpkeConfig
     token: str
     private_key: PrivateKey | None
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        entries = self.task.vdaf.entries
+        require(len(self.labels) in (0, entries), f"there must be {entries:,} labels, one for each entry of the result")
+        written = all(label.isprintable() and 0 < len(label) <= LABEL_CHARACTERS_MAX for label in self.labels)
+        require(written, f"a label must have 1 .. {LABEL_CHARACTERS_MAX} printable characters")
 
 
 Party = ClientParty | AggregatorParty | CollectorParty
@@ -235,6 +247,7 @@ def to_document(party: Party) -> dict[str, Any]:
         key = None if party.private_key is None else base64url(party.private_key.private_bytes)
         name = "collector"
         own = {"hpke_config": base64url(party.config.encode()), "hpke_private_key": key, "token": party.token}
+        own |= {"labels": list(party.labels)} if party.labels else {}
     shared = {
         "task_id": party.task.text,
         "task_configuration": base64url(party.task.encoded),
@@ -263,7 +276,8 @@ def from_document(document: object) -> Party:
         party = ClientParty(task)
     elif name == "collector":
         config, key = HpkeConfig.decode(fields.data("hpke_config")), fields.private_key()
-        party = CollectorParty(task, checked_config(config, key), fields.text("token"), key)
+        token, labels = fields.text("token"), fields.labels() if version > 1 else ()
+        party = CollectorParty(task, checked_config(config, key), token, key, labels)
     else:
         secrets = _secrets(fields, Role[name.upper()]) if version > 1 else TaskSecrets.decode(fields.data("secrets"))
         if secrets.role is not Role[name.upper()]:
@@ -482,6 +496,13 @@ class Fields:
             return token_hash(self.token(name))
         hashed = f"{name}_hash"
         return from_base64url(self.text(hashed), HASH_BYTES, name=hashed)
+
+    def labels(self) -> tuple[str, ...]:
+        """Of the result's entries; a file may have none."""
+        value = self._left.pop("labels", [])
+        if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
+            raise RemoteProtocolError("labels must be a list of texts")
+        return tuple(value)
 
     def private_key(self) -> PrivateKey | None:
         """The field `hpke_private_key`; None where that is null."""

@@ -198,16 +198,17 @@ def test_batches_of_a_deployment_are_due_once(tmp_path: Path) -> None:
     leader, helper = configs
     with serving("leader", "--config", leader) as (line, _), serving("helper", "--config", helper) as (other, _):
         urls = ("--leader", line.split()[-1], "--helper", other.split()[-1], "--config", leader, "--config", helper)
-        run(*TASK, *urls, "--time-precision", "1h", "--output", tmp_path / "t")
+        (tmp_path / "labels").write_text("dns\ntcp\n")
+        named = ("--labels", tmp_path / "labels", "--output", tmp_path / "t")
+        run(*TASK, *urls, "--time-precision", "1h", *named)
         hour = int(time.time()) // HOUR
         party = task_file.load(tmp_path / "t/client.json")
         with Client(party.task, clock=lambda: (hour - 1) * HOUR) as client:
             client.upload([0, 1, 1, 1])
         results = tmp_path / "results"
         results.mkdir()
-        (tmp_path / "labels").write_text("dns\ntcp\n")
         collect = ("collect", "--task", tmp_path / "t/collector.json", "--due", "--into", results, "--settle", "1s",
-                   "--labels", tmp_path / "labels", "--since", str((hour - 2) * HOUR), "--timeout", "60s")  # fmt: skip
+                   "--since", str((hour - 2) * HOUR), "--timeout", "60s")  # fmt: skip
         told = {each["batch"]: each for each in run_json(*collect)}
         before, last = (
             told[f"{time_text(at * HOUR)} until {time_text((at + 1) * HOUR)}"] for at in (hour - 2, hour - 1)
@@ -216,6 +217,10 @@ def test_batches_of_a_deployment_are_due_once(tmp_path: Path) -> None:
         assert (last["outcome"], last["reports"]) == ("written", 4)
         with Path(last["detail"]).open(newline="") as file:
             assert [(row["label"], row["value"]) for row in csv.DictReader(file)] == [("dns", "1"), ("tcp", "3")]
+        Path(last["detail"]).unlink()
+        (tmp_path / "others").write_text("udp\n\u00e9tat\n")
+        run(*collect, "--labels", tmp_path / "others")
+        assert "udp," in Path(last["detail"]).read_text()
         again = run(*collect)
         assert "too few reports" in again
         assert "written" not in again

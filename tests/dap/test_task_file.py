@@ -1,6 +1,8 @@
 """Party files: what each party of a task holds."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -288,3 +290,41 @@ def test_an_aggregator_is_of_one_role() -> None:
     party = task_file.from_document(HELPER)
     assert isinstance(party, AggregatorParty)
     assert party.secrets.role is Role.HELPER
+
+
+LABELS = ("0-99 ms", "100-199 ms", "\u00e9tat", 'a, "b"', 200 * "x")
+
+
+def test_a_collectors_file_may_name_the_entries_of_a_result() -> None:
+    collector = new_parties(CONFIGURATION, KEY)["collector"]
+    assert isinstance(collector, CollectorParty)
+    assert "labels" not in task_file.to_document(collector)
+    named = task_file.to_document(replace(collector, labels=LABELS))
+    assert named["labels"] == list(LABELS)
+    read = task_file.from_document(json.loads(json.dumps(named)))
+    assert isinstance(read, CollectorParty)
+    assert read.labels == LABELS
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [(LABELS[1:], "there must be 5 labels"),
+     ((*LABELS, "one more"), "there must be 5 labels"),
+     (("", *LABELS[1:]), "printable characters"),
+     (("two\nlines", *LABELS[1:]), "printable characters"),
+     (("\u202e", *LABELS[1:]), "printable characters"),
+     ((201 * "x", *LABELS[1:]), "1 .. 200 printable"),
+     ("abcde", "labels must be a list of texts"),
+     ((1, 2, 3, 4, 5), "labels must be a list of texts"),
+     ({"a": 1}, "labels must be a list of texts")],
+)  # fmt: skip
+def test_labels_that_are_none(labels: Any, reason: str) -> None:
+    document = made()["collector"] | {"labels": list(labels) if isinstance(labels, tuple) else labels}
+    with pytest.raises((RemoteProtocolError, LocalProtocolError), match=re.escape(reason)):
+        task_file.from_document(document)
+
+
+def test_only_the_collectors_file_has_labels() -> None:
+    for name in ("client", "leader", "helper"):
+        with pytest.raises(RemoteProtocolError, match="unknown fields: labels"):
+            task_file.from_document(made()[name] | {"labels": list(LABELS)})

@@ -19,12 +19,11 @@ from ...dap.peer_file import CollectorPeer
 from ...dap.task import Task, time_text
 from ...dap.task_file import CollectorParty, Party
 from ...http.steps import Progress
-from ...text import read_text
 from ..app import CommandError, fail, require
 from ..console import console, number_option, show, show_json, show_pairs, table
 from ..durations import duration
 from ..options import AllowHttpOption, CaOption, JsonOption
-from .common import http_client, instant, load
+from .common import http_client, instant, load, read_labels
 from .due import MOST, Files, Format, Outcome, collect_intervals, collect_selected, intervals
 
 NOT_YET = 3  # the exit code where the batch is not ready; 2 is for errors
@@ -62,7 +61,10 @@ def collect(
     ] = "10m",
     format: Annotated[Format, typer.Option(help="With --due: of the files.")] = Format.CSV,
     labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --due: names of the result's entries, one a line.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="With --due: names of the result's entries, one a line. [default: the task's]"
+        ),
     ] = None,
     collector_key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The Collector's key file, where the task's file has no key.")
@@ -113,7 +115,7 @@ def collect(
     seconds = None if timeout == "never" else duration("--timeout", timeout or ("5m" if due else "1h"))
     if due:
         require(interval is None and not following and not early, "--due takes none of --interval, --next and --early")
-        files = _files(party.task, into, format, labels)
+        files = _files(party, into, format, labels)
         batches = _due(party.task, files, every, since, settle)
     else:
         require(into is None, "--into is for --due: without it the result is printed")
@@ -177,13 +179,13 @@ def _batch(task: Task, interval: str | None, following: bool, early: bool) -> Ba
     return None
 
 
-def _files(task: Task, into: Path | None, form: Format, labels: Path | None) -> Files:
+def _files(party: CollectorParty, into: Path | None, form: Format, labels: Path | None) -> Files:
     """Where the batches' files go."""
     if into is None:
         raise CommandError("--into is missing: the folder of the batches' files")
     require(into.is_dir(), f"--into {into} is no folder: make it first")
-    named = [] if labels is None else read_text(labels).rstrip("\n").split("\n")
-    entries = task.vdaf.entries
+    named = party.labels if labels is None else read_labels(labels)
+    entries = party.task.vdaf.entries
     require(labels is None or len(named) == entries, f"{labels} must have {entries:,} lines, and has {len(named):,}")
     return Files(into, form, named)
 

@@ -20,6 +20,7 @@ from ...dap.store.engine import Store, Tx
 from ...dap.store.tasks import TaskRecord, find_task
 from ...errors import RemoteProtocolError
 from ...http.base64url import base64url, from_base64url
+from ...text import read_text
 from ..app import CommandError, require
 
 ConfigOption = Annotated[
@@ -70,6 +71,11 @@ def write_new(path: Path, text: str) -> None:
         task_file.write_secret(path, text)
     except FileExistsError:
         raise CommandError(f"{path} exists already, and is never overwritten") from None
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """The names of a result's entries in a file, one a line."""
+    return tuple(read_text(path).rstrip("\n").split("\n"))
 
 
 def new_token() -> str:

@@ -3,6 +3,7 @@
 import json as json_module
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +37,7 @@ from ..dp import (
 from ..durations import duration
 from ..options import AllowHttpOption, JsonOption
 from . import tokens
-from .common import ConfigOption, decoded_task_id, instant, load, opened, stored_task, write_new
+from .common import ConfigOption, decoded_task_id, instant, load, opened, read_labels, stored_task, write_new
 from .task_options import (
     AUTOMATIC,
     MECHANISMS,
@@ -146,6 +147,10 @@ def new(
         bool,
         typer.Option("--taskprov", help="Requests advertise the task to Aggregators that know each other: see `peer`."),
     ] = False,
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Names of the result's entries for the Collector's files, one a line."),
+    ] = None,
     allow_http: AllowHttpOption = False,
     upload_bytes: Annotated[
         int | None,
@@ -228,9 +233,9 @@ def new(
         files = (verify_key_file, leader_token_file, collector_token_file, collector_key, collector_config)
         require(spoken is ADVERTISED, f"an advertised task speaks {ADVERTISED.name}")
         require(
-            not configs and not batch_size and task_id is None and not any(files),
-            "--taskprov takes no ID, key, token, --batch-size or --config: Aggregators derive them, or have them from"
-            " `secagg dap peer`",
+            not configs and not batch_size and task_id is None and labels is None and not any(files),
+            "--taskprov takes no ID, key, token, --batch-size, --labels or --config: Aggregators derive them, or have"
+            " them from `secagg dap peer`",
         )
         parties = {"client": _advertised(made, allow_http, largest)}
     else:
@@ -243,6 +248,10 @@ def new(
             allow_http=allow_http,
             upload_bytes=largest,
         )
+    if labels is not None:
+        collector = parties["collector"]
+        assert isinstance(collector, CollectorParty)
+        parties["collector"] = replace(collector, labels=read_labels(labels))
     warning = size_warning(parties["client"].task, batch_size)
     if warning is not None:
         warn(warning)
