@@ -28,7 +28,8 @@ def asked(url: str, token: str) -> int:
 
 
 def eventually(url: str, token: str, status: int) -> None:
-    """Servers read tasks again within FRESH seconds."""
+    """All server processes have read their tasks again, which takes FRESH seconds at most."""
+    time.sleep(FRESH + 1)
     limit = time.monotonic() + PATIENCE
     while asked(url, token) != status:
         assert time.monotonic() < limit, f"no {status} within {PATIENCE} s, of which {FRESH} should be enough"

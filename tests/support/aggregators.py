@@ -23,7 +23,7 @@ def serving(*arguments: str | Path) -> Iterator[tuple[str, "subprocess.Popen[str
         _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
-    assert "127.0.0.1" not in errors.replace("http://127.0.0.1", "")  # an Aggregator's URL, and no client's address
+    assert "127.0.0.1" not in re.sub("https?://127.0.0.1", "", errors)  # an Aggregator's URL, and no client's address
 
 
 def change(path: Path, **values: object) -> None:
