@@ -157,6 +157,7 @@ def test_a_collector_needs_its_file_of_the_peer(
     [((*NEW, "--json", "--task-id", "A" * 43), "--taskprov takes no ID, key, token"),
      ((*NEW, "--json", "--verify-key-file", "x"), "--taskprov takes no ID, key, token"),
      ((*NEW, "--json", "--collector-config", "x"), "--taskprov takes no ID, key, token"),
+     ((*NEW, "--json", "--labels", "x"), "--taskprov takes no ID, key, token"),
      ((*NEW, "--json", "--batch-mode", "leader-selected", "--batch-size", "9"), "--taskprov takes no ID, key, token"),
      ((*NEW, "--json", "--dialect", "dap-18"), "an advertised task speaks dap-19"),
      ((*HISTOGRAM, *EXACT, "--json", *URLS[:2], "--helper", "http://h.example"), "is http and leads to another"),
