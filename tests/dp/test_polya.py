@@ -13,6 +13,7 @@ from secagg import _kernels
 from secagg.dp import (
     ApproxDp,
     DiscreteLaplace,
+    LaplaceDp,
     Ledger,
     Neighbours,
     Party,
@@ -166,7 +167,7 @@ def test_the_guarantee_is_that_of_the_whole() -> None:
     assert sum_law(Polya(Fraction(2), 34), 34, 10) == DiscreteLaplace(Fraction(2))
     assert sum_law(Polya(Fraction(2), 34), 100, 10) == DiscreteLaplace(Fraction(2))
     plan = Plan.distributed(PureDp(1), HISTOGRAM, 10, clients=100, survivors=67, corrupt=33)
-    assert (plan.guarantee, plan.keeps_budget, plan.isochronous) == (PureDp(1), True, False)
+    assert (plan.guarantee, plan.keeps_budget, plan.isochronous) == (LaplaceDp(1, 1, 2), True, False)
     ledger = Ledger(PureDp(2))
     ledger.spend(plan.guarantee, "first")
     ledger.spend(plan.guarantee, "second")

@@ -289,7 +289,7 @@ def test_a_grid_never_lowers_a_delta(losses: list[float], epsilon: Fraction, coa
     assert float(loss.delta(epsilon)) <= exact + 1e-2
 
 
-MASSES = st.lists(st.floats(1e-20, 1.0), min_size=2, max_size=9)
+MASSES = st.lists(st.floats(1e-15, 1.0), min_size=2, max_size=9)  # no product is moved to an end of the grid
 
 
 @settings(max_examples=60, deadline=None)
