@@ -1,6 +1,5 @@
 """`secagg dp audit`, as a user meets it; and planted faults of the package that it finds."""
 
-import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -12,6 +11,7 @@ from secagg.dp.sensitivity import Neighbours
 from ..mutants.planting import environment
 from ..mutants.table import MUTANTS
 from ..support.commands import Command, plain_environment
+from ..support.processes import ran
 
 COMMAND = Command("dp", "audit")
 QUICK = ("--runs", "20000", "--seed", "1")
@@ -141,10 +141,7 @@ def test_planted_faults_are_found(name: str) -> None:
     """Half of the noise or of the sensitivity, and other faults of the table of mutants, in a process of their own."""
     (mutant,) = (planned for planned in MUTANTS if planned.name == name)
     command = [sys.executable, "-m", "secagg", "dp", "audit", *FOUND[name], "--seed", "1"]
-    sound, broken = (
-        subprocess.run(command, env=environment(planted), capture_output=True, text=True, check=False)
-        for planted in (None, mutant)
-    )
+    sound, broken = (ran(*command, env=environment(planted), text=True) for planted in (None, mutant))
     assert (sound.returncode, sound.stderr) == (0, "")
     assert broken.returncode == 1, broken.stderr + broken.stdout
     assert "the noise does not keep" in broken.stdout

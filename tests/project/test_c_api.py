@@ -143,7 +143,7 @@ def test_nothing_is_shipped_for_debuggers_only(installed: Path) -> None:
 
 def test_the_wheel_is_small(dist: Path) -> None:
     (wheel,) = dist.glob("*.whl")
-    assert wheel.stat().st_size < 1_300_000  # with names and tables for debuggers, unlike those of ci/wheels
+    assert wheel.stat().st_size < 1_400_000  # with names and tables for debuggers, unlike those of ci/wheels
     assert len(ZipFile(wheel).namelist()) > 100
 
 
