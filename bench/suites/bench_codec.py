@@ -32,6 +32,7 @@ from secagg.protocol.messages import (
     decode,
     encode,
 )
+from secagg.protocol.user_lists import USERS, Form
 
 from ..paired import Baseline, Paired, Unit, gb_per_second
 from ..script import everyone, random_input
@@ -75,38 +76,45 @@ class ByStruct:
         self._kind = type(sample)
         self._names = [field.name for field in fields(self._kind)]  # type: ignore[arg-type]
         hints = get_type_hints(self._kind, include_extras=True)
-        self._fixed = [isinstance(hints[name].__metadata__[0], Fixed) for name in self._names]
+        # What stands before each field: nothing, its length, or that it is a bitmap and its length.
+        codecs = [hints[name].__metadata__[0] for name in self._names]
+        self._before = ["" if isinstance(each, Fixed) else "BI" if each is USERS else "I" for each in codecs]
         self._samples = [getattr(sample, name) for name in self._names]
-        sizes = [len(raw(value)) for value in self._samples]
-        parts = (f"{size}s" if fixed else f"I{size}s" for size, fixed in zip(sizes, self._fixed, strict=True))
+        sizes = [len(raw(value, before)) for value, before in zip(self._samples, self._before, strict=True)]
+        parts = (f"{before}{size}s" for before, size in zip(self._before, sizes, strict=True))
         self._struct = struct.Struct(">BB" + "".join(parts))
 
     def encode(self, message: Message) -> bytes:
         values: list[Any] = [VERSION, self._kind.TYPE]
-        for name, fixed in zip(self._names, self._fixed, strict=True):
-            data = raw(getattr(message, name))
-            values += [data] if fixed else [len(data), data]
+        for name, before in zip(self._names, self._before, strict=True):
+            data = raw(getattr(message, name), before)
+            values += [*{"": (), "I": (len(data),), "BI": (Form.BITMAP, len(data))}[before], data]
         return self._struct.pack(*values)
 
     def decode(self, data: bytes) -> Message:
         read = iter(self._struct.unpack(data)[2:])
         values = []
-        for sample, fixed in zip(self._samples, self._fixed, strict=True):
-            if not fixed:
+        for sample, before in zip(self._samples, self._before, strict=True):
+            for _ in before:
                 next(read)
-            values.append(cooked(next(read), sample))
+            values.append(cooked(next(read), sample, before))
         return self._kind(*values)
 
 
-def raw(value: Any) -> bytes:
+def raw(value: Any, before: str) -> bytes:
     """A field as it travels."""
+    if before == "BI":
+        return np.packbits(np.isin(np.arange(1, int(value[-1]) + 1), value), bitorder="little").tobytes()
     if isinstance(value, np.ndarray):
         return (value.astype(">u4") if value.dtype == np.uint32 else value).tobytes()
     return bytes(value)
 
 
-def cooked(data: bytes, sample: Any) -> Any:
+def cooked(data: bytes, sample: Any, before: str) -> Any:
     """`raw`'s inverse, for a field that looks like `sample`."""
+    if before == "BI":
+        bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
+        return (np.flatnonzero(bits) + 1).astype(np.uint32)
     if not isinstance(sample, np.ndarray):
         return data
     wire = ">u4" if sample.dtype == np.uint32 else "u1"
