@@ -74,8 +74,9 @@ class Cast:
 
     @classmethod
     def of(cls, params: Params) -> "Cast":
-        everyones_keys = {u: identity(u).verification_key for u in everyone(params).tolist()}
-        return cls(params, Roster(everyones_keys) if params.model is Model.ACTIVE else None)
+        if params.model is Model.SEMI_HONEST:
+            return cls(params, None)
+        return cls(params, Roster({u: identity(u).verification_key for u in everyone(params).tolist()}))
 
     @property
     def pki(self) -> Pki:
