@@ -1,9 +1,10 @@
 """Options and words that several commands of `secagg dap` share."""
 
+import json
 import os
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,6 +72,18 @@ def write_new(path: Path, text: str) -> None:
         task_file.write_secret(path, text)
     except FileExistsError:
         raise CommandError(f"{path} exists already, and is never overwritten") from None
+
+
+def write_document(path: Path, document: object) -> None:
+    """Write JSON to a new file that only its owner may read."""
+    write_new(path, json.dumps(document, indent=2) + "\n")
+
+
+def write_documents(folder: Path, documents: Mapping[str, object]) -> None:
+    """Write a file for each party, named after it, in a folder that is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, document in documents.items():
+        write_document(folder / f"{name}.json", document)
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

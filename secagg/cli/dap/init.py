@@ -15,7 +15,7 @@ from ...dap.store.journal import Journal
 from ...dap.store.vault import SECRET_SIZE
 from ..app import require
 from ..console import show_json, show_pairs
-from ..dp import choose
+from ..dp.options import choose
 from ..options import JsonOption
 from .common import new_token, write_new
 

@@ -1,6 +1,5 @@
 """`secagg dap key` and `collector-key`: HPKE keys of an Aggregator and of a Collector."""
 
-import json as json_module
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +15,7 @@ from ..app import App
 from ..console import integer, show, show_json, table
 from ..durations import duration
 from ..options import JsonOption
-from .common import ConfigOption, new_token, opened, write_new
+from .common import ConfigOption, new_token, opened, write_document, write_new
 
 app = App(
     help="""HPKE keys that Clients seal reports to. Running servers notice a change within seconds.
@@ -113,7 +112,7 @@ def collector_key(
       secagg dap collector-key --output collector.key
     """
     key = task_file.CollectorKey.generate()
-    write_new(output, json_module.dumps(task_file.key_document(key), indent=2) + "\n")
+    write_document(output, task_file.key_document(key))
     config = base64url(key.config.encode())
     if json:
         show_json({"file": str(output), "hpke_config": config})

@@ -1,6 +1,5 @@
 """`secagg dap peer`: with whom an Aggregator takes part in tasks that are advertised."""
 
-import json as json_module
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +15,7 @@ from ...http.base64url import base64url
 from ..app import App, CommandError, require, warn
 from ..console import integer, show, show_json, show_pairs, table
 from ..options import AllowHttpOption, JsonOption
-from .common import ConfigOption, load, opened, write_new
+from .common import ConfigOption, load, opened, write_documents
 from .task_options import choose_collector, choose_decided, server_url
 
 app = App(
@@ -84,9 +83,7 @@ def new(
     peers = peer_file.new_peers(*urls, choose_collector(collector_key, collector_config), decided=decided)
     documents = {name: peer_file.to_document(peer) for name, peer in peers.items()}
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        for name, document in documents.items():
-            write_new(output / f"{name}.json", json_module.dumps(document, indent=2) + "\n")
+        write_documents(output, documents)
     if json:
         show_json({"leader": urls[0], "helper": urls[1], "parties": documents})
         return

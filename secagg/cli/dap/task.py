@@ -1,6 +1,5 @@
 """`secagg dap task`: make tasks, and tell an Aggregator of them."""
 
-import json as json_module
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -24,7 +23,7 @@ from ...dap.task_file import AggregatorParty, ClientParty, CollectorParty, Party
 from ...dap.taskprov import advertised_task
 from ..app import App, CommandError, require, warn
 from ..console import integer_option, show, show_json, show_pairs, table
-from ..dp import (
+from ..dp.options import (
     DeltaOption,
     EpsilonOption,
     LengthOption,
@@ -37,7 +36,7 @@ from ..dp import (
 from ..durations import duration
 from ..options import AllowHttpOption, JsonOption
 from . import tokens
-from .common import ConfigOption, decoded_task_id, instant, load, opened, read_labels, stored_task, write_new
+from .common import ConfigOption, decoded_task_id, instant, load, opened, read_labels, stored_task, write_documents
 from .task_options import (
     AUTOMATIC,
     MECHANISMS,
@@ -257,9 +256,7 @@ def new(
         warn(warning)
     documents = {name: task_file.to_document(party) for name, party in parties.items()}
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
-        for name, document in documents.items():
-            write_new(output / f"{name}.json", json_module.dumps(document, indent=2) + "\n")
+        write_documents(output, documents)
     for file, loaded in configs.items():
         _add(file, next(party for party in parties.values() if _role(party) is loaded.role), allow_http)
     if json:

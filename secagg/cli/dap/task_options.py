@@ -20,7 +20,7 @@ from ...http.base64url import base64url, from_base64url
 from ...http.urls import parse_server_url
 from ...text import decode_text, read_text
 from ..app import CommandError, require
-from ..dp import choose, choose_budget
+from ..dp.options import choose, choose_budget
 from .common import load
 
 SECRET_BYTES_MAX = 4096  # of a file that holds one

@@ -1,6 +1,5 @@
 """`secagg dap task new-token`, `accept-token`, `use-token` and `end-token`: rotation of a task's tokens."""
 
-import json as json_module
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from ..app import CommandError, require
 from ..console import show, show_json
 from ..durations import duration
 from ..options import JsonOption
-from .common import ConfigOption, load, new_token, opened, stored_task, write_new
+from .common import ConfigOption, load, new_token, opened, stored_task, write_document, write_new
 from .task_options import secret_word
 
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="Its ID, as `task list` shows it.")]
@@ -128,7 +127,7 @@ def _use_at_collector(file: Path, output: Path, token: str, json: bool) -> None:
     if not isinstance(party, task_file.CollectorParty):
         raise CommandError(f"{file} is not the Collector's file of a task")
     changed = replace(party, token=token)
-    write_new(output, json_module.dumps(task_file.to_document(changed), indent=2) + "\n")
+    write_document(output, task_file.to_document(changed))
     if json:
         show_json({"task_id": party.task.text, "file": str(output)})
     else:
