@@ -15,7 +15,7 @@ from ..protocol.layout import Layout
 from ..protocol.params import Params
 from ..protocol.simulate import Simulation
 from .app import CommandError, require
-from .dp import describe_plan
+from .dp.plans import describe_plan
 from .vectors import Directions, Folder
 
 PROMISED = ("guarantee", "sensitivity", "noise")  # lines of a plan's own report that are printed; others are measured

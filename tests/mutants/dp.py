@@ -830,7 +830,7 @@ MUTANTS = (
     ),
     Mutant(
         "command-ignores-confidence",
-        "secagg.cli.dp:find_epsilon",
+        "secagg.cli.dp.epsilon_for:find_epsilon",
         "epsilon_for(percent('--relative-error', relative_error), count, plan_for, confidence=confidence)",
         "epsilon_for(percent('--relative-error', relative_error), count, plan_for)",
         "`epsilon-for --confidence` finds the epsilon at 95 %.",
@@ -838,7 +838,7 @@ MUTANTS = (
     ),
     Mutant(
         "command-warns-of-no-epsilon",
-        "secagg.cli.dp:_doubts",
+        "secagg.cli.dp.plans:_doubts",
         "epsilon > DOUBTFUL_EPSILON",
         "False",
         "`calibrate` takes an epsilon of 30 without a word.",
@@ -846,7 +846,7 @@ MUTANTS = (
     ),
     Mutant(
         "command-warns-of-no-delta",
-        "secagg.cli.dp:_doubts",
+        "secagg.cli.dp.plans:_doubts",
         "plan.budget.delta * people > 1",
         "plan.budget.delta > 1",
         "`calibrate` takes a delta that allows publishing somebody's data.",

@@ -1,14 +1,16 @@
-"""What `secagg dp compose` prints: the cost of many releases together, and the least noise for so many."""
+"""`secagg dp compose`: the cost of many releases together, and the least noise for so many."""
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.table import Table
 
-from ..dp import (
+from ...dp import (
     ApproxDp,
     Budget,
+    Neighbours,
     PureDp,
     Sensitivity,
     Spent,
@@ -17,11 +19,78 @@ from ..dp import (
     least_epsilon,
     releases_allowed,
 )
-from ..dp.distributed import sum_law
-from ..dp.exact import Exact
-from ..dp.noise import describe
-from ..dp.rounds import ROUNDS_MAX
-from .console import show, show_json, show_pairs, table
+from ...dp.distributed import sum_law
+from ...dp.exact import Exact
+from ...dp.noise import describe
+from ...dp.rounds import ROUNDS_MAX
+from ..app import require
+from ..console import integer_option, show, show_json, show_pairs, table
+from ..options import JsonOption
+from .options import (
+    DeltaOption,
+    EpsilonOption,
+    L1Option,
+    L2Option,
+    LengthOption,
+    MaxMeasurementOption,
+    MaxWeightOption,
+    MinMeasurementOption,
+    NeighboursOption,
+    NormOption,
+    RhoOption,
+    Task,
+    TaskOption,
+    choose_budget,
+)
+
+
+def compose(
+    releases: Annotated[int, integer_option(help="How many there are, such as 52 weekly collections.")],
+    epsilon: EpsilonOption = None,
+    delta: DeltaOption = None,
+    rho: RhoOption = None,
+    total_epsilon: Annotated[str | None, typer.Option(help="What all releases together may cost.")] = None,
+    total_delta: Annotated[
+        str, typer.Option(help="The probability at which the cost of all is stated, and of their total.")
+    ] = "1e-6",
+    task: TaskOption = None,
+    length: LengthOption = None,
+    max_measurement: MaxMeasurementOption = None,
+    min_measurement: MinMeasurementOption = 0,
+    max_weight: MaxWeightOption = None,
+    norm_squared: NormOption = None,
+    l1: L1Option = None,
+    l2_squared: L2Option = None,
+    neighbours: NeighboursOption = Neighbours.REPLACE_ONE.value,
+    json: JsonOption = False,
+) -> None:
+    """Find what many releases about the same people cost together, and which noise serves so many best.
+
+    \b
+    Examples:
+      secagg dp compose --releases 52 --epsilon 0.1 --task histogram
+      secagg dp compose --releases 52 --epsilon 0.1 --task histogram --total-epsilon 8
+      secagg dp compose --releases 100 --total-epsilon 8 --task histogram
+
+    The first says what a year of weekly collections costs: with --epsilon, --rho, or --epsilon and --delta, the budget
+    of each. The second also says how many of them a total allows. The third leaves the budget of each open, and finds
+    the least noise with which so many keep to the total: Laplace noise is the best for a single release of a count or a
+    histogram, and Gaussian noise for many.
+
+    Epsilons need not be added. Losses of many releases scatter like a sum of coin tosses, so that their total stays far
+    below the sum of the worst ones, but for a probability of delta. The printed epsilon follows the exact distribution
+    of the privacy loss, rounded up. "added up" is what holds with certainty.
+
+    All releases must be about the same unit, a report or a client. A report that is in one collection only has the cost
+    of one. Noise that each of two Aggregators adds in full counts once.
+    """
+    report = Task(task, length, max_measurement, min_measurement, max_weight, norm_squared, l1, l2_squared, neighbours)
+    given = epsilon is not None or delta is not None or rho is not None
+    require(given or total_epsilon is not None, "give the budget of each release, or --total-epsilon, or both")
+    total = None if total_epsilon is None else ApproxDp(total_epsilon, total_delta)
+    require(1 <= releases <= ROUNDS_MAX, f"--releases must be 1 .. {ROUNDS_MAX:,}, got {releases}")
+    budget = choose_budget(epsilon, delta, rho) if given else None
+    Composition(report.sensitivity(), releases, budget, total_delta, total).show(json=json)
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from ..dp import Budget, Neighbours, Place, Plan, PureDp, Unit
-from ..dp.audit import FAILURE, RUNS, Audit
-from ..dp.audit import audit as run_audit
-from ..dp.exact import fraction
-from ..dp.noise import describe
-from .app import require
-from .console import integer_option, progress_bar, show_json, show_pairs
-from .dp import (
+from ...dp import Budget, Neighbours, Place, Plan, PureDp, Unit
+from ...dp.audit import FAILURE, RUNS, Audit
+from ...dp.audit import audit as run_audit
+from ...dp.exact import fraction
+from ...dp.noise import describe
+from ..app import require
+from ..console import integer_option, progress_bar, show_json, show_pairs
+from ..options import JsonOption
+from .options import (
     Adders,
     AggregatorsOption,
     ClientsOption,
@@ -40,9 +41,8 @@ from .dp import (
     TaskOption,
     choose_budget,
     choose_place,
-    describe_plan,
 )
-from .options import JsonOption
+from .plans import describe_plan
 
 _SHOWN_ENTRIES = 6  # of an input
 
