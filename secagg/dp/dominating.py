@@ -18,6 +18,7 @@ import numpy as np
 
 from .exact import PI_LOWER, exp_lower, exp_upper, log_upper, round_up
 from .privacy_loss import POINTS, PrivacyLoss, float_above, from_atoms
+from .tables import Bounds, gaussian_quotients, skellam_quotients
 
 SKELLAM_VARIANCE_MAX = 1 << 18
 """The largest variance of Skellam noise whose losses are computed one by one: some 10,000 of them."""
@@ -32,8 +33,6 @@ _CURVE_BITS = 48  # the discrete Gaussian's distance from a continuous one is 2*
 _SLACK_MAX = Fraction(1, 1 << 20)  # with more, the bound by divergences is as good
 _REACH = 13.0  # in standard deviations: beyond it 2**-125 is left
 _PAD = 2.0**-36  # of a logarithm of numbers of _BITS bits in floating point
-
-Bounds = tuple[int, int]  # of a number, from below and from above, in units of 1 / _ONE
 
 
 def randomized_response(epsilon: Fraction, delta: Fraction = Fraction(0)) -> PrivacyLoss:
@@ -80,28 +79,17 @@ def discrete_gaussian(sigma_squared: Fraction, change: int) -> PrivacyLoss:
         sigma_squared: of the noise, at most GAUSSIAN_VARIANCE_MAX.
         change: of the entry.
     """
-    first, decay = _exp(-1 / (2 * sigma_squared)), _exp(-1 / sigma_squared)
-    return _log_concave(accumulate(repeat(decay), _product, initial=first), change)
+    return _log_concave(iter(gaussian_quotients(sigma_squared)(_BITS)), change)
 
 
 def skellam(variance: Fraction, change: int) -> PrivacyLoss:
-    """Of Skellam noise on one entry: P[Y = y] is proportional to I_|y|(variance), a modified Bessel function.
-
-    Quotients of neighbours follow from those further out, I_y / I_(y - 1) = 1 / (2 y / variance + I_(y + 1) / I_y),
-    where an error shrinks by the square of the quotient in each step.
+    """Of Skellam noise on one entry.
 
     Args:
         variance: of the noise, at most SKELLAM_VARIANCE_MAX.
         change: of the entry.
     """
-    deviation = math.isqrt(math.ceil(variance)) + 1
-    far = 24 * deviation + change + 300
-    slope_low, slope_high = math.floor(2 * _ONE / variance), math.ceil(2 * _ONE / variance)
-    quotients, low, high = [], 0, _ONE
-    for y in range(far, 0, -1):
-        low, high = _ONE * _ONE // (y * slope_high + high), _ONE * _ONE // (y * slope_low + low) + 1
-        quotients.append((low, high))
-    return _log_concave(reversed(quotients), change)
+    return _log_concave(iter(skellam_quotients(variance)(_BITS)), change)
 
 
 def gaussian(mu_squared: Fraction, slack: Fraction) -> PrivacyLoss:
@@ -185,11 +173,6 @@ def _log_concave(quotients: Iterator[Bounds], change: int) -> PrivacyLoss:
     masses[-1] += beyond
     infinite = beyond + sum(weights[abs(y)][1] / total for y in range(-reach, finite[0])) * (1 + _PAD)
     return from_atoms(np.array(losses), masses, infinite)
-
-
-def _exp(x: Fraction) -> Bounds:
-    """e**x for x <= 0."""
-    return math.floor(exp_lower(x) * _ONE), math.ceil(exp_upper(x) * _ONE)
 
 
 def _product(one: Bounds, two: Bounds) -> Bounds:

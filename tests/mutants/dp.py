@@ -692,9 +692,9 @@ MUTANTS = (
     ),
     Mutant(
         "skellam-quotients-of-the-next",
-        "secagg.dp.dominating:skellam",
-        "y * slope_high + high",
-        "(y - 1) * slope_high + high",
+        "secagg.dp.tables:skellam_quotients.quotients",
+        "k * d + variance.numerator * high",
+        "(k - 1) * d + variance.numerator * high",
         "Bessel functions fall more slowly than they do.",
         _LOSS,
     ),
