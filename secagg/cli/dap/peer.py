@@ -16,7 +16,15 @@ from ..app import App, CommandError, require, warn
 from ..console import integer, show, show_json, show_pairs, table
 from ..options import AllowHttpOption, JsonOption
 from .common import ConfigOption, load, opened, write_documents
-from .task_options import choose_collector, choose_decided, server_url
+from .task_options import (
+    CollectorConfigOption,
+    CollectorKeyOption,
+    CollectorTokenOption,
+    LeaderTokenOption,
+    choose_collector,
+    choose_decided,
+    server_url,
+)
 
 app = App(
     help="""Peers: the other Aggregator of tasks that are advertised (DAP-Taskprov), and their Collector.
@@ -37,28 +45,14 @@ PeerFile = Annotated[Path, typer.Argument(metavar="PEERFILE", help="A file that 
 def new(
     leader: Annotated[str, typer.Option(help="The Leader's URL.", metavar="URL")],
     helper: Annotated[str, typer.Option(help="The Helper's URL.", metavar="URL")],
-    collector_key: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The Collector's key file, from `collector-key`. [default: a fresh key]"),
-    ] = None,
-    collector_config: Annotated[
-        str | None,
-        typer.Option(
-            "--collector-config",
-            "--hpke-config",
-            help="In its place what `collector-key` printed: the Collector's HPKE configuration, in base64url.",
-        ),
-    ] = None,
+    collector_key: CollectorKeyOption = None,
+    collector_config: CollectorConfigOption = None,
     verify_key_init_file: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="The secret of both Aggregators, 32 bytes in base64url; - is stdin."),
     ] = None,
-    leader_token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The token that the Leader shows to the Helper; - is stdin.")
-    ] = None,
-    collector_token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The token that the Collector shows to the Leader; - is stdin.")
-    ] = None,
+    leader_token_file: LeaderTokenOption = None,
+    collector_token_file: CollectorTokenOption = None,
     allow_http: AllowHttpOption = False,
     output: Annotated[
         Path | None, typer.Option("--output", metavar="DIR", help="Write leader.json, helper.json and so on here.")

@@ -41,6 +41,10 @@ from .task_options import (
     AUTOMATIC,
     MECHANISMS,
     NONE,
+    CollectorConfigOption,
+    CollectorKeyOption,
+    CollectorTokenOption,
+    LeaderTokenOption,
     PrivacyOptions,
     choose_collector,
     choose_decided,
@@ -116,19 +120,8 @@ def new(
     reports_per_client: ReportsPerClientOption = 1,
     span: SpanOption = "",
     info: Annotated[str | None, typer.Option(help="A name that all parties see. [default: random]")] = None,
-    collector_key: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The Collector's key file, from `collector-key`. [default: a fresh key]"),
-    ] = None,
-    collector_config: Annotated[
-        str | None,
-        typer.Option(
-            "--collector-config",
-            "--hpke-config",
-            help="In its place what `collector-key` printed, where the Collector is somebody else: its HPKE"
-            " configuration, encoded, in base64url.",
-        ),
-    ] = None,
+    collector_key: CollectorKeyOption = None,
+    collector_config: CollectorConfigOption = None,
     task_id: Annotated[
         str | None, typer.Option(help="The ID that somebody else gave the task, in base64url. [default: random]")
     ] = None,
@@ -136,12 +129,8 @@ def new(
         Path | None,
         typer.Option(metavar="FILE", help="The verification key of both Aggregators, in base64url; - is stdin."),
     ] = None,
-    leader_token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The token that the Leader shows to the Helper; - is stdin.")
-    ] = None,
-    collector_token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The token that the Collector shows to the Leader; - is stdin.")
-    ] = None,
+    leader_token_file: LeaderTokenOption = None,
+    collector_token_file: CollectorTokenOption = None,
     taskprov: Annotated[
         bool,
         typer.Option("--taskprov", help="Requests advertise the task to Aggregators that know each other: see `peer`."),

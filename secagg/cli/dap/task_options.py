@@ -1,11 +1,13 @@
-"""What `secagg dap task new` asks for, turned into a task's configuration."""
+"""What `secagg dap task new` and `peer new` ask for, turned into a task's configuration and its secrets."""
 
 import os
 import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from ...dap import task_file
 from ...dap.dialect import DIALECTS, Dialect
@@ -27,6 +29,26 @@ SECRET_BYTES_MAX = 4096  # of a file that holds one
 AUTOMATIC, NONE = "auto", "none"
 MECHANISMS = {str(mechanism).lower().replace(" ", "-"): mechanism for mechanism in Mechanism}
 MODES = {"time-interval": BatchMode.TIME_INTERVAL, "leader-selected": BatchMode.LEADER_SELECTED}
+
+CollectorKeyOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The Collector's key file, from `collector-key`. [default: a fresh key]"),
+]
+CollectorConfigOption = Annotated[
+    str | None,
+    typer.Option(
+        "--collector-config",
+        "--hpke-config",
+        help="In its place what `collector-key` printed, where the Collector is somebody else: its HPKE configuration,"
+        " encoded, in base64url.",
+    ),
+]
+LeaderTokenOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The token that the Leader shows to the Helper; - is stdin.")
+]
+CollectorTokenOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The token that the Collector shows to the Leader; - is stdin.")
+]
 
 
 def choose_vdaf(name: str, **parameters: int | None) -> Vdaf:
