@@ -4,15 +4,11 @@ The commands of docs/deploy.md are run as they stand there, with this test's fol
 and a unit's own command in place of systemctl.
 """
 
-import os
-import pwd
 import re
 import shlex
 import shutil
-import socket
 import ssl
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,7 +21,8 @@ from bench.certificates import write_certificate
 from ..support.aggregators import change, serving
 from ..support.coordinators import free_ports
 from ..support.folders import ROOT
-from ..support.processes import PATIENCE, ran, started
+from ..support.nginx import WITH_NGINX, proxying
+from ..support.processes import PATIENCE, ran
 
 DEPLOY = ROOT / "docs" / "deploy"
 UNITS = sorted(path.name for path in DEPLOY.glob("*.service"))
@@ -34,26 +31,7 @@ AS_USER = f"runuser -u secagg -- {PROGRAM} dap"
 EXPOSURE = 20  # of 100, by `systemd-analyze security`
 
 SYSTEMD = shutil.which("systemd-analyze")
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 WITH_SYSTEMD = pytest.mark.skipif(SYSTEMD is None, reason="systemd-analyze, of Debian's package systemd, is not here")
-WITH_NGINX = pytest.mark.skipif(NGINX is None, reason="nginx, of Debian's package of that name, is not installed")
-
-_FRAME = """
-daemon off;
-user {user};
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log info;
-events {{}}
-http {{
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-{site}
-}}
-"""
 
 
 def steps(name: str) -> list[str]:
@@ -161,7 +139,6 @@ def nginx(machines: Machines, role: str) -> Iterator[None]:
     """The proxy of a machine, with the configuration of docs/deploy."""
     folder, port = machines.folder / f"proxy-{role}", machines.proxies[role]
     folder.mkdir()
-    site = (DEPLOY / "nginx.conf").read_text()
     places = {
         "server 127.0.0.1:8080;": f"server 127.0.0.1:{machines.servers[role]};",
         "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
@@ -171,26 +148,8 @@ def nginx(machines: Machines, role: str) -> Iterator[None]:
         "/etc/ssl/leader.example.key": str(machines.folder / "tls.key"),
         "/var/log/nginx/secagg.log": str(folder / "secagg.log"),
     }
-    for before, after in places.items():
-        assert site.count(before) == 1, before
-        site = site.replace(before, after)
-    user, config = pwd.getpwuid(os.geteuid()).pw_name, folder / "nginx.conf"
-    config.write_text(_FRAME.format(user=user, folder=folder, site=site))
-    command = (str(NGINX), "-p", folder, "-c", config, "-e", folder / "error.log")
-    checked = ran(*command, "-t", text=True)
-    assert checked.returncode == 0, checked.stderr
-    with started(*command) as running:
-        limit = time.monotonic() + PATIENCE
-        while not answers(port):
-            assert running.poll() is None, (folder / "error.log").read_text()
-            assert time.monotonic() < limit
-            time.sleep(0.01)
+    with proxying(folder, port, (DEPLOY / "nginx.conf").read_text(), places):
         yield
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.alone

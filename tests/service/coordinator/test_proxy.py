@@ -3,14 +3,10 @@
 TLS ends at the proxy. Both models run a session in each coordinator at once.
 """
 
-import os
-import pwd
 import re
-import shutil
 import signal
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -36,35 +32,13 @@ from secagg.service.resources import CONTENT_DIGEST, SESSIONS, answer_path
 from ...support.commands import Command
 from ...support.coordinators import NAMES, PATIENCE, Kept, Party, free_ports, problem_type, process, sum_of
 from ...support.folders import ROOT
+from ...support.nginx import WITH_NGINX, proxying, replaced
 from ...support.onlooker import Onlooker, until
-from ...support.processes import ran, started
 from ...support.sites import Sites, sum_over, vector
 
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
-pytestmark = [
-    pytest.mark.skipif(NGINX is None, reason="nginx, of Debian's package of that name, is not installed"),
-    pytest.mark.alone,
-]
+pytestmark = [WITH_NGINX, pytest.mark.alone]
 LENGTH = 450_000
 MODELS = pytest.mark.parametrize("model", list(Model), ids=lambda model: model.name.lower())
-
-_FRAME = """
-daemon off;
-user {user};
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log info;
-events {{}}
-http {{
-    access_log {folder}/access.log;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-{documented}
-}}
-"""
 
 
 def documented() -> str:
@@ -72,14 +46,6 @@ def documented() -> str:
     found = re.findall(r"^```nginx\n(.*?)^```$", (ROOT / "docs" / "service.md").read_text(), re.DOTALL | re.MULTILINE)
     assert len(found) == 1
     text: str = found[0]
-    return text
-
-
-def replaced(text: str, places: dict[str, str]) -> str:
-    """The same with addresses and files of the test's; each stands there once."""
-    for before, after in places.items():
-        assert text.count(before) == 1, before
-        text = text.replace(before, after)
     return text
 
 
@@ -95,25 +61,8 @@ def proxy(folder: Path, port: int, a: int, b: int) -> Iterator[None]:
         "/etc/ssl/sums.pem": str(folder / "tls.crt"),
         "/etc/ssl/sums.key": str(folder / "tls.key"),
     }
-    user = pwd.getpwuid(os.geteuid()).pw_name
-    config = folder / "nginx.conf"
-    config.write_text(_FRAME.format(user=user, folder=folder, documented=replaced(documented(), places)))
-    assert NGINX is not None
-    command = (NGINX, "-p", folder, "-c", config, "-e", folder / "error.log")
-    checked = ran(*command, "-t", text=True)
-    assert checked.returncode == 0, checked.stderr
-    with started(*command) as running:
-        limit = time.monotonic() + PATIENCE
-        while not _answers(port):
-            assert running.poll() is None, (folder / "error.log").read_text()
-            assert time.monotonic() < limit
-            time.sleep(0.01)
+    with proxying(folder, port, documented(), places):
         yield
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @dataclass
