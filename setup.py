@@ -2,12 +2,15 @@
 everything else is declared in pyproject.toml."""
 
 import json
+import os
 import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 from pathlib import Path
+from typing import Any
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -77,7 +80,21 @@ class BuildKernels(build_ext):
                 source.write_text(f"{code}int needed;\n")
                 if not _succeeds([*command, "-c", str(source), "-o", str(source.with_suffix(".o"))]):
                     sys.exit(sentence)
+        self._compile_side_by_side()
         super().build_extensions()
+
+    def _compile_side_by_side(self) -> None:
+        """As many files at a time as there are processors, the largest first: setuptools takes one after the other."""
+        one_by_one = self.compiler.compile
+
+        def compile(sources: list[str], **options: Any) -> list[str]:
+            largest_first = sorted(sources, key=os.path.getsize, reverse=True)
+            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+                objects = pool.map(lambda source: one_by_one([source], **options), largest_first)
+                by_source = dict(zip(largest_first, objects, strict=True))
+            return [name for source in sources for name in by_source[source]]
+
+        self.compiler.compile = compile
 
     def build_extension(self, ext: Extension) -> None:
         flags = " ".join([*self.compiler.compiler_so, *FLAGS])
