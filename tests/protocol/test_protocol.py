@@ -60,7 +60,7 @@ def remaining(n: int, drops: dict[int, set[int]]) -> int:
         (Model.SEMI_HONEST, 3, 2),
         (Model.SEMI_HONEST, 3, 3),
         (Model.SEMI_HONEST, 4, 3),
-        (Model.SEMI_HONEST, 5, 3),
+        pytest.param(Model.SEMI_HONEST, 5, 3, marks=pytest.mark.nightly),  # thousands of sessions
         (Model.ACTIVE, 2, 2),
         (Model.ACTIVE, 3, 2),
         (Model.ACTIVE, 4, 3),

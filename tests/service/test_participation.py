@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -45,6 +46,7 @@ from ..support.saved import MemoryCounter
 
 N, M = 4, 3
 TOKENS = {f"site{u}": f"token-of-site-{u}-and-more" for u in range(1, N + 1)}
+UNUSED = httpx.Client()  # a participant's own would read the system's certificates, for a tenth of each test's time
 
 
 class World:
@@ -88,7 +90,7 @@ class World:
         if self.model is Model.ACTIVE:
             who = {"identity": self.identities[u], "roster": self.roster}
         how = {"policy": policy, "state": self.folder / str(u), "counter": others.pop("counter", None)}
-        participant = Participant(URL, **who, **how, clock=self.coordinator.clock)
+        participant = Participant(URL, **who, **how, http=UNUSED, clock=self.coordinator.clock)
         arguments = {"weight": None, "quantizer": None, "noisy_sum": None, "ledger": None, "timeout": None, **others}
         part = participant._participation(session, self.x(u) if x is None else x, **arguments, read_timeout=None)
         participant.close()
