@@ -3,11 +3,12 @@
 # Each way is a C compiler with its flags, and what to run the program under.
 
 # build_c_tests FOLDER COMPILER...: leaves the kernels' objects there, and the programs by their names.
-# DWARF 4, because valgrind 3.19 stops at what clang writes of DWARF 5.
+# DWARF 4, because valgrind 3.19 stops at what clang writes of DWARF 5; of lines alone, because following each variable
+# through the kernels' unrolled loops is what gcc would take most of its time for.
 build_c_tests() {
     local out=$1
     shift
-    local compiler=("$@" -Wall -Wextra -Werror -gdwarf-4 "-I$PWD/secagg/include" "-I$PWD/csrc")
+    local compiler=("$@" -Wall -Wextra -Werror -gdwarf-4 -g1 "-I$PWD/secagg/include" "-I$PWD/csrc")
     find "$PWD/csrc" -name '*.c' | (cd "$out" && xargs -P "$(nproc)" -n 1 "${compiler[@]}" -c)
     local link='exec "${@:3}" "$1" "$2"/*.o -o "$2/$(basename "$1" .c)"'
     each_c_test bash -c "$link" _ {} "$out" "${compiler[@]}"
