@@ -16,6 +16,9 @@ TASKS_MAX = 1000
 
 OTHERS = "others"
 
+UNAUTHORIZED = "unauthorized"
+"""The outcome of an upload that shows none of the task's tokens of Clients."""
+
 _SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
 
@@ -78,6 +81,14 @@ class Metrics:
             errors: why the others were not.
         """
         self._count(self.uploaded, task, Stage.UPLOAD, "accepted", accepted, errors)
+
+    def count_unauthorized(self, task: Task) -> None:
+        """Count an upload that is refused for its token, unread: as one, however many reports it has.
+
+        Args:
+            task: of the upload.
+        """
+        self._count(self.uploaded, task, Stage.UPLOAD, UNAUTHORIZED, 1, ())
 
     def count_job(self, task: Task, aggregated: int, errors: Mapping[int, ReportError]) -> None:
         """Count what became of the reports of an aggregation job.

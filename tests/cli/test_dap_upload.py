@@ -38,9 +38,9 @@ def script_leader(monkeypatch: pytest.MonkeyPatch, *script: Reply) -> None:
     def http_client(ca: Path | None) -> httpx.Client:
         return httpx.Client(transport=httpx.MockTransport(peer))
 
-    def client(task: Task, *, http: httpx.Client, allow_http: bool) -> Client:
+    def client(task: Task, *, token: str | None, http: httpx.Client, allow_http: bool) -> Client:
         peer.task = task
-        return Client(task, http=http, retries=Retries(attempts=2), sleep=peer.sleep)
+        return Client(task, token=token, http=http, retries=Retries(attempts=2), sleep=peer.sleep)
 
     monkeypatch.setattr(UPLOAD, "http_client", http_client)
     monkeypatch.setattr(UPLOAD, "Client", client)

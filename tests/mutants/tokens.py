@@ -1,12 +1,14 @@
-"""Mutants of the rotation of a task's tokens: who is let in, and who is locked out."""
+"""Mutants of a task's tokens, their rotation, and those of Clients: who is let in, and who is locked out."""
 
 from .mutant import Mutant
 
 _STORE = ("tests/dap/store/test_tokens.py",)
+_CLIENTS = ("tests/dap/store/test_client_tokens.py",)
+_STRANGERS = ("tests/attacks/dap/test_uploads_of_strangers.py",)
 
 
-def _mutant(name: str, place: str, old: str, new: str, breaks: str) -> Mutant:
-    return Mutant(f"token-{name}", f"secagg.dap.{place}", old, new, breaks, _STORE)
+def _mutant(name: str, place: str, old: str, new: str, breaks: str, tests: tuple[str, ...] = _STORE) -> Mutant:
+    return Mutant(f"token-{name}", f"secagg.dap.{place}", old, new, breaks, tests)
 
 
 MUTANTS = (
@@ -41,7 +43,7 @@ MUTANTS = (
     _mutant(
         "of-a-deleted-task",
         "store.tasks:delete_task",
-        "tx.execute(delete(old_tokens).where(old_tokens.c.task == own))",
+        "tx.execute(delete(tokens).where(tokens.c.task == own))",
         "None",
         "A deleted task's secrets are not all gone.",
     ),
@@ -65,5 +67,53 @@ MUTANTS = (
         "tx.vault.seal(present, _place(task_id))",
         "present",
         "The database reveals the hash of a token that is accepted.",
+    ),
+    _mutant(
+        "of-a-stranger",
+        "store.tasks:TaskRecord.takes_uploads_of",
+        "token is not None and token_hash(token) in self.client_tokens",
+        "token is not None",
+        "Any token is a Client's.",
+        _STRANGERS,
+    ),
+    _mutant(
+        "of-clients-unasked",
+        "server.leader:LeaderResources.upload",
+        "authenticate_client(context, request, record)",
+        "None",
+        "Whoever has no token uploads to a task for those who have one.",
+        _STRANGERS,
+    ),
+    _mutant(
+        "of-strangers-uncounted",
+        "server.common:authenticate_client",
+        "context.metrics.count_unauthorized(record.task)",
+        "None",
+        "Nobody sees that uploads are refused for their token.",
+        _STRANGERS,
+    ),
+    _mutant(
+        "of-clients-last",
+        "store.client_tokens:delete_client_token",
+        "left > 0 or to_everybody",
+        "True",
+        "A task opens to everybody with its last token.",
+        _CLIENTS,
+    ),
+    _mutant(
+        "of-clients-in-the-clear",
+        "store.client_tokens:add_client_token",
+        "tx.vault.seal(digest, _place(task_id, name))",
+        "digest",
+        "The database reveals the hashes of tokens.",
+        _CLIENTS,
+    ),
+    _mutant(
+        "of-clients-moved",
+        "store.client_tokens:_place",
+        "b'client token' + task_id + name.encode()",
+        "b'client token' + name.encode()",
+        "A token of another task is accepted by whoever can write to the database.",
+        _CLIENTS,
     ),
 )

@@ -15,6 +15,7 @@ app = App(
         "page-token": Later("dap.key:page_token", "Make the token of an Aggregator's page."),
         "interop": Later("dap.interop:app", "Be tested together with other implementations."),
         "store": Later("dap.store:app", "An Aggregator's store: upgrade and backup."),
+        "client-token": Later("dap.client_token:app", "Who may upload to a task: tokens of Clients."),
         "upload": Later("dap.upload:upload", "Upload measurements, as a Client."),
         "collect": Later("dap.collect:collect", "Collect a batch, as the Collector."),
         "collector-key": Later("dap.key:collector_key", "Make a Collector's HPKE key, for any number of tasks."),

@@ -304,6 +304,7 @@ def show_one(
         state: dict[str, Any] = {"collections_left": collections_left(tx, record)}
         if loaded.role is Role.LEADER:
             state |= {"waiting": count_open_reports(tx, record), "helper_check": helper_state(tx, record)}
+            state["client_tokens"] = len(record.client_tokens)
     if json:
         show_json({**described(record.task), **state})
     else:

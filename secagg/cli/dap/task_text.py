@@ -98,4 +98,7 @@ def state_in_words(state: dict[str, Any]) -> list[tuple[str, str]]:
         said = f" ({check['reason']})" if check["fails"] and check["reason"] else ""
         when = "" if check["checked"] is None else f"; asked at {check['checked']}"
         pairs += [("waiting", f"{state['waiting']:,} reports"), ("helper is", f"{check['advice']}{said}{when}")]
+    if "client_tokens" in state:
+        count = state["client_tokens"]
+        pairs.append(("uploads", f"need one of {count:,} tokens of Clients" if count else "need no token"))
     return pairs

@@ -65,11 +65,7 @@ def accept(
     Example:
       secagg dap task accept-token --config helper.toml aBc... dEf... --keep 7d
     """
-    try:
-        decoded = from_base64url(digest, HASH_BYTES)
-    except RemoteProtocolError:
-        raise CommandError("HASH must be what `secagg dap task new-token` printed, 43 characters") from None
-    now = time.time()
+    decoded, now = decoded_hash(digest), time.time()
     until = now + duration("--keep", keep)
     with opened(config) as (_, store), store.write() as tx:
         record = stored_task(tx, task_id, config)
@@ -112,6 +108,14 @@ def use(
     if task is not None:
         require(task_id is None and output is not None, "--task goes with --output, and without TASK")
         _use_at_collector(task, output or Path(), token, json)
+
+
+def decoded_hash(text: str) -> bytes:
+    """The hash of a token in an argument HASH."""
+    try:
+        return from_base64url(text, HASH_BYTES)
+    except RemoteProtocolError:
+        raise CommandError("HASH must be what `secagg dap task new-token` printed, 43 characters") from None
 
 
 def _use_at_leader(config: Path, task_id: str, token: bytes, json: bool) -> None:

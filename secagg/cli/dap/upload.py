@@ -20,6 +20,7 @@ from ..app import CommandError, require
 from ..console import integer, progress_bar, show, show_json
 from ..options import AllowHttpOption, CaOption, JsonOption
 from .common import http_client, load
+from .task_options import secret_word
 
 SLICE = 1000  # measurements between two looks at the progress
 
@@ -32,6 +33,10 @@ def upload(
     ] = None,
     source: Annotated[
         Path | None, typer.Option("--input", metavar="FILE", help="Read them here, one on each line; - is stdin.")
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A token, if the Leader takes uploads only with one; - is stdin."),
     ] = None,
     ca: CaOption = None,
     allow_http: AllowHttpOption = False,
@@ -47,10 +52,13 @@ def upload(
       secagg dap upload --task client.json 3
       secagg dap upload --task client.json -- 1,0,2 0,0,1
       secagg dap upload --task client.json --input measurements.txt
+      secagg dap upload --task client.json --token-file site-7.token 3
 
     Exit codes: 1 some measurements were refused, or their outcome is not known.
     """
     require((source is None) != (not measurements), "give measurements, or --input FILE with one on each line")
+    require(not str(source) == str(token_file) == "-", "only one of --input and --token-file can come from stdin")
+    token = None if token_file is None else secret_word("--token-file", token_file)
     client_task = load(task, task_file.load).task
     lines = list(measurements or []) if source is None else _lines(source)
     values = [parse(client_task, line, i) for i, line in enumerate(lines, 1)]
@@ -59,7 +67,7 @@ def upload(
     quiet = json or len(values) <= SLICE
     with (
         http_client(ca) as http,
-        Client(client_task, http=http, allow_http=allow_http) as client,
+        Client(client_task, token=token, http=http, allow_http=allow_http) as client,
         progress_bar(quiet=quiet) as progress,
     ):
         progress("measurements uploaded", 0, len(values))

@@ -29,7 +29,7 @@ from ..privacy.estimates import error_bars, estimates
 from ..problems import WAITING
 from ..task import Task
 from ..taskprov import advertisement
-from .answers import problem, require_media_type, require_success, send
+from .answers import bearer, problem, require_media_type, require_success, send
 
 _JOB_ID_SIZE = 16
 _MANY_JOBS = 1 << 40  # more than any task has
@@ -114,11 +114,10 @@ class Collecting:
         require(
             config.public_key == private_key.public_bytes, "the HPKE configuration does not belong to the private key"
         )
-        require(token.isascii() and token.isprintable() and " " not in token and token != "", _TOKEN)
         self._task = task
         self._key = private_key
         self._config = config
-        self._token = token
+        self._credentials = bearer(token)
         self._clock = clock
         self._retries = retries
         self._resources = task.dialect.resources
@@ -321,7 +320,7 @@ class Collecting:
         return f"{self._url}/{base64url(sha256(named).digest()[:_JOB_ID_SIZE])}"
 
     def _ask(self, method: str, url: str, body: bytes = b"") -> Steps[Response]:
-        headers = {"Authorization": f"Bearer {self._token}", **advertisement(self._task)}
+        headers = {**self._credentials, **advertisement(self._task)}
         if body:
             headers["Content-Type"] = self._resources.media_types.collection_req
         max_bytes = ANSWER_BYTES + 2 * self._task.prio3.OUT_SHARE_SIZE
@@ -377,9 +376,6 @@ class Collecting:
         except SecAggError:
             return False
         return bool(job)
-
-
-_TOKEN = "a token must be printable ASCII without spaces"
 
 
 def _interval(task: Task, start: float, duration: float) -> Interval:

@@ -28,7 +28,7 @@ from ..problems import REFUSED
 from ..reports import encode_upload, randomize, report_size, seal_reports
 from ..task import Task
 from ..taskprov import advertisement
-from .answers import problem, require_media_type, require_success, send
+from .answers import bearer, problem, require_media_type, require_success, send
 from .hpke_configs import Configs
 
 __all__ = ["AsyncClient", "Client", "UploadInterrupted", "UploadResult"]
@@ -162,9 +162,16 @@ class _Uploader:
     """The steps of both clients."""
 
     def __init__(
-        self, task: Task, clock: Callable[[], float], rand: RandomBytes, retries: Retries, max_body: int
+        self,
+        task: Task,
+        clock: Callable[[], float],
+        rand: RandomBytes,
+        retries: Retries,
+        max_body: int,
+        token: str | None,
     ) -> None:
         self._task = task
+        self._credentials = {} if token is None else bearer(token)
         self._clock = clock
         self._rand = rand
         self._retries = retries
@@ -230,7 +237,7 @@ class _Uploader:
         return Request(
             dialect.upload_method,
             f"{self._task.leader_url}/tasks/{self._task.text}/reports",
-            {"Content-Type": dialect.upload_media_type, **advertisement(self._task)},
+            {"Content-Type": dialect.upload_media_type, **advertisement(self._task), **self._credentials},
             sent.body,
             max_bytes=max(ANSWER_BYTES, _STATUS_SIZE * len(sent.ids)),
         )
@@ -273,6 +280,8 @@ class Client:
 
     Args:
         task: of the measurements.
+        token: that the Leader's operator has given to this Client, if it takes uploads from such alone; the Helper
+            never sees it.
         http: an `httpx.Client` with certificates, proxies and headers as you need them; by default one that is closed
             with this client.
         clock: POSIX seconds.
@@ -283,13 +292,15 @@ class Client:
         allow_http: whether http may lead to other machines than this one, in a network where nobody listens.
 
     Raises:
-        LocalProtocolError: the task's URLs are refused; see `secagg.dap.admission.check_endpoints`.
+        LocalProtocolError: the task's URLs are refused, see `secagg.dap.admission.check_endpoints`; or the token cannot
+            be sent in a header.
     """
 
     def __init__(
         self,
         task: Task,
         *,
+        token: str | None = None,
         http: httpx.Client | None = None,
         clock: Callable[[], float] = time.time,
         rand: RandomBytes = os.urandom,
@@ -299,7 +310,7 @@ class Client:
         allow_http: bool = False,
     ) -> None:
         check_endpoints(task, allow_http=allow_http)
-        self._uploader = _Uploader(task, clock, rand, retries, max_body)
+        self._uploader = _Uploader(task, clock, rand, retries, max_body, token)
         self._sleep = sleep
         self._owned = http is None
         self._http = http or httpx.Client(timeout=TIMEOUT)
@@ -344,6 +355,7 @@ class AsyncClient:
 
     Args:
         task: see `Client`.
+        token: see `Client`.
         http: an `httpx.AsyncClient`; by default one that is closed with this client.
         clock: POSIX seconds.
         rand: cryptographic randomness.
@@ -360,6 +372,7 @@ class AsyncClient:
         self,
         task: Task,
         *,
+        token: str | None = None,
         http: httpx.AsyncClient | None = None,
         clock: Callable[[], float] = time.time,
         rand: RandomBytes = os.urandom,
@@ -369,7 +382,7 @@ class AsyncClient:
         allow_http: bool = False,
     ) -> None:
         check_endpoints(task, allow_http=allow_http)
-        self._uploader = _Uploader(task, clock, rand, retries, max_body)
+        self._uploader = _Uploader(task, clock, rand, retries, max_body, token)
         self._sleep = sleep
         self._owned = http is None
         self._http = http or httpx.AsyncClient(timeout=TIMEOUT)

@@ -71,7 +71,7 @@ def _app(context: Context, routes: list[Route], *lifespans: Any) -> Starlette:
         _BrowserCors,
         allow_origins=["*"],
         allow_methods=["GET", "POST", "PUT"],
-        allow_headers=["Content-Type", HEADER],
+        allow_headers=["Authorization", "Content-Type", HEADER],
         expose_headers=["Location", "Retry-After", REFUSED],
     )
     app = Starlette(
@@ -86,7 +86,7 @@ def _app(context: Context, routes: list[Route], *lifespans: Any) -> Starlette:
 
 class _BrowserCors(CORSMiddleware):
     """CORS for what a Client in a browser asks for, from a page of any other origin; nothing else answers other pages,
-    and the metrics least of all. Clients carry no credentials."""
+    and the metrics least of all. A Client sends no credentials but a token that its page was given."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let the application do so."""

@@ -31,6 +31,7 @@ from .common import (
     Context,
     answering,
     authenticate,
+    authenticate_client,
     location,
     request_body,
     require_method,
@@ -90,6 +91,7 @@ class LeaderResources:
         record = await find_advertised_task(context, request)
         task, dialect = record.task, record.task.dialect
         require_method(request, (dialect.upload_method,))
+        authenticate_client(context, request, record)
 
         # Take the reports, a slice of them at a time.
         refused: list[tuple[bytes, ReportError]] = []  # report IDs, and why

@@ -67,6 +67,10 @@ def _rotate_tokens(connection: Connection) -> None:
     schema.old_tokens.create(connection, checkfirst=True)
 
 
+def _know_clients(connection: Connection) -> None:
+    schema.client_tokens.create(connection, checkfirst=True)
+
+
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _create,
     _know_journals,
@@ -79,6 +83,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _know_peers,
     _know_what_chosen_jobs_were_asked,
     _rotate_tokens,
+    _know_clients,
 )
 VERSION = len(MIGRATIONS)
 

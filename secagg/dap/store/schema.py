@@ -83,6 +83,15 @@ old_tokens = Table(
     Column("until", Float, nullable=False),  # it is accepted until then
 )
 
+client_tokens = Table(
+    "client_tokens",
+    metadata,
+    _task(),
+    Column("name", Text, primary_key=True),  # the operator's
+    Column("hash", LargeBinary, nullable=False),  # sealed
+    Column("created", Float, nullable=False),
+)
+
 # Uploads and aggregation jobs of the Leader.
 
 jobs = Table(

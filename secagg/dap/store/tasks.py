@@ -9,10 +9,11 @@ from sqlalchemy.exc import IntegrityError
 from ...errors import LocalProtocolError, require
 from ..dialect import UNNAMED, find_dialect
 from ..messages import TaskConfiguration
-from ..secrets import TaskSecrets
+from ..secrets import TaskSecrets, token_hash
 from ..task import Task
+from .client_tokens import read_client_tokens
 from .engine import Tx
-from .schema import old_tokens, tasks
+from .schema import client_tokens, old_tokens, tasks
 from .tokens import OldToken, find_old_token, recognised
 
 
@@ -25,6 +26,7 @@ class TaskRecord:
         task: its ID and configuration.
         secrets: what this Aggregator holds of it beside its configuration.
         old_token: the one before the token that it recognises, while that is being replaced.
+        client_tokens: the `token_hash` of each token that uploads may show, at the Leader; none if they need not.
 
     Raises:
         LocalProtocolError: the secrets do not suit the task.
@@ -34,6 +36,7 @@ class TaskRecord:
     task: Task
     secrets: TaskSecrets
     old_token: OldToken | None = None
+    client_tokens: frozenset[bytes] = frozenset()
 
     def __post_init__(self) -> None:
         size = self.task.prio3.VERIFY_KEY_SIZE
@@ -48,6 +51,17 @@ class TaskRecord:
         """
         old = [] if self.old_token is None or now >= self.old_token.until else [self.old_token.hash]
         return [each for each in (recognised(self.secrets), *old) if each]
+
+    def takes_uploads_of(self, token: bytes | None) -> bool:
+        """Whether whoever shows this token may upload.
+
+        Args:
+            token: None if none was shown.
+        """
+        if not self.client_tokens:
+            return True
+        # How long hashes take to compare says nothing of a token that has one of them.
+        return token is not None and token_hash(token) in self.client_tokens
 
 
 def add_task(tx: Tx, task: Task, secrets: TaskSecrets, now: float) -> None:
@@ -89,7 +103,10 @@ def find_task(tx: Tx, task_id: bytes) -> TaskRecord | None:
 
 
 class KnownTasks:
-    """Tasks that were loaded once: but for their tokens they never change, and making their VDAFs takes a while."""
+    """Tasks that were loaded once: but for their tokens they never change, and making their VDAFs takes a while.
+
+    Tokens of Clients may be outdated: nobody uploads to whoever uses this.
+    """
 
     def __init__(self) -> None:
         self._loaded: dict[int, tuple[bytes, TaskRecord]] = {}  # with its secrets as they were sealed
@@ -155,7 +172,8 @@ def delete_task(tx: Tx, task_id: bytes) -> None:
     result = tx.execute(update(tasks).where(known).values(deleted=True, secrets=b""))
     require(result.rowcount == 1, "there is no such task here")
     own = select(tasks.c.key).where(tasks.c.id == task_id).scalar_subquery()
-    tx.execute(delete(old_tokens).where(old_tokens.c.task == own))
+    for tokens in (old_tokens, client_tokens):
+        tx.execute(delete(tokens).where(tokens.c.task == own))
 
 
 def with_vdaf(latest: TaskRecord, known: TaskRecord) -> TaskRecord:
@@ -172,4 +190,5 @@ def _loaded(tx: Tx, row: Any) -> TaskRecord:
     dialect = UNNAMED if row.dialect is None else find_dialect(row.dialect)
     task = Task(row.id, TaskConfiguration.decode(row.configuration), dialect)
     secrets = TaskSecrets.decode(tx.vault.open(row.secrets, b"task" + task.id))
-    return TaskRecord(row.key, task, secrets, find_old_token(tx, row.key, task.id))
+    clients = read_client_tokens(tx, row.key, task.id)
+    return TaskRecord(row.key, task, secrets, find_old_token(tx, row.key, task.id), clients)
