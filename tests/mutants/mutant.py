@@ -99,10 +99,10 @@ class _Edit(ast.NodeTransformer):
 
     def __init__(self, old: ast.AST, new: ast.AST, which: int | None) -> None:
         self.found = 0
-        self._old, self._new, self._which = ast.dump(old), new, which
+        self._kind, self._old, self._new, self._which = type(old), ast.dump(old), new, which
 
     def visit(self, node: ast.AST) -> Any:
-        if ast.dump(node) != self._old:
+        if type(node) is not self._kind or ast.dump(node) != self._old:
             return self.generic_visit(node)
         self.found += 1
         return ast.copy_location(self._new, node) if self._which in (None, self.found) else node
