@@ -18,7 +18,12 @@ from .app import CommandError, require
 from .dp.plans import describe_plan
 from .vectors import Directions, Folder
 
-PROMISED = ("guarantee", "sensitivity", "noise")  # lines of a plan's own report that are printed; others are measured
+PROMISED = (
+    "guarantee",
+    "rounds",
+    "sensitivity",
+    "noise",
+)  # lines of a plan's own report that are printed; others are measured
 
 
 def choose_budget(epsilon: str | None, delta: str | None, rho: str | None) -> ZCdp | ApproxDp | None:
@@ -46,6 +51,8 @@ def choose_budget(epsilon: str | None, delta: str | None, rho: str | None) -> ZC
 class Noisy:
     """Vectors as inputs of a noisy sum, and the clients' noise; each call for a user gives the same.
 
+    `run` says how many sessions the budget is for, and the most of them that one client joins.
+
     Attributes:
         params: of the session.
         noisy_sum: encodes inputs and decodes the sum.
@@ -58,6 +65,7 @@ class Noisy:
         clip: float,
         budget: ZCdp | ApproxDp,
         rotate: bool,
+        run: tuple[int, int | None],
         seed: int,
         settings: dict[str, Any],
     ) -> None:
@@ -75,6 +83,8 @@ class Noisy:
                 survivors=chosen.min_users,
                 corrupt=chosen.n_corrupt,
                 rotate=rotate,
+                rounds=run[0],
+                per_client=run[1],
             )
         self.padding = str(caught[0].message) if caught else None
         self.params = self.noisy_sum.params(model=chosen.model, threat=chosen.threat, t=chosen.t)

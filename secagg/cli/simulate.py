@@ -1,6 +1,7 @@
 """`secagg simulate`: a whole session in one process, with times and sizes as in the paper's Fig. 8."""
 
 import secrets
+from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -93,6 +94,12 @@ def simulate(
             "--dp-rotate", help="With noise: rotate vectors at random, which takes less of R where clients are many."
         ),
     ] = False,
+    dp_rounds: Annotated[
+        int, integer_option(help="With noise: how many such sessions the budget is for, all of them together.")
+    ] = 1,
+    dp_per_client: Annotated[
+        int | None, integer_option(help="With --dp-rounds: the most of them that one client joins. [default: all]")
+    ] = None,
     seed: Annotated[
         int | None, integer_option(help="Repeat the same random inputs and dropouts. Keys and noise are always fresh.")
     ] = None,
@@ -119,6 +126,7 @@ def simulate(
       secagg simulate --model active --clients 300 --corrupt 3 --degree 40 --length 1000 --drop 0.01
       secagg simulate --input updates/ --clip 1.0 --bits 32 --output mean.npy
       secagg simulate --dp-epsilon 1 --dp-delta 1e-6 --length 10000 --drop 0.1
+      secagg simulate --dp-epsilon 8 --dp-delta 1e-6 --dp-rounds 100 --dp-per-client 10 --length 20000
       secagg simulate --input updates/ --dp-rho 0.05 --dp-clip 3.0 --dp-rotate --output mean.npy
 
     Exit codes: 1 the sum is wrong.
@@ -130,7 +138,17 @@ def simulate(
     budget = choose_budget(dp_epsilon, dp_delta, dp_rho)
     settings = choose_settings(model, threat, threshold, corrupt, degree)
     round_of_drop = choose_round(drop_at, settings["model"])
-    check_noise_options(budget is not None, bits, modulus, clip, dp_clip, dp_rotate)
+    check_noise_options(
+        budget is not None,
+        {"--bits": bits, "--modulus": modulus},
+        clip,
+        {
+            "--dp-clip": dp_clip,
+            "--dp-rotate": dp_rotate or None,
+            "--dp-rounds": None if dp_rounds == 1 else dp_rounds,
+            "--dp-per-client": dp_per_client,
+        },
+    )
 
     # Inputs and parameters: random or from a folder, quantized, or with noise under a budget.
     inputs: Synthetic | Quantized | Noisy
@@ -139,7 +157,7 @@ def simulate(
         inputs = choose_inputs(folder, clip, output, clients, length, seed, settings)
     else:
         source, norm = choose_vectors(folder, dp_clip, output, clients, length, seed)
-        inputs = Noisy(source, norm, budget, dp_rotate, seed, settings)
+        inputs = Noisy(source, norm, budget, dp_rotate, (dp_rounds, dp_per_client), seed, settings)
 
     # The session, with clients that drop out.
     noises = inputs.noise if isinstance(inputs, Noisy) else None
@@ -238,14 +256,16 @@ def choose_settings(
 
 
 def check_noise_options(
-    noise: bool, bits: int | None, modulus: int | None, clip: float | None, dp_clip: float | None, dp_rotate: bool
+    noise: bool, of_moduli: Mapping[str, object], clip: float | None, of_noise: Mapping[str, object]
 ) -> None:
-    """Refuse options that need noise if there is none, and options that noise does not allow."""
+    """Refuse options that need noise if there is none, and options that noise does not allow; those that are not given
+    are None."""
     if noise:
-        require(bits is None and modulus is None, "noise sets R: leave out --bits and --modulus")
+        given = any(value is not None for value in of_moduli.values())
+        require(not given, f"noise sets R: leave out {' and '.join(of_moduli)}")
         require(clip is None, "--clip cuts single values; with noise give --dp-clip, which bounds a vector's L2 norm")
     else:
-        misplaced = "--dp-clip" if dp_clip is not None else "--dp-rotate" if dp_rotate else None
+        misplaced = next((option for option, value in of_noise.items() if value is not None), None)
         require(misplaced is None, f"{misplaced} needs noise: give --dp-epsilon and --dp-delta, or --dp-rho")
 
 

@@ -83,6 +83,22 @@ def test_thresholds_decide_who_is_counted_on() -> None:
     assert run_json(*SMALL, "--corrupt", "1", "--threshold", "9")["noise"]["counted_on"] == 8
 
 
+def test_the_budget_may_be_of_many_sessions() -> None:
+    """The noise of one is then that of `NoisySum` for as many, which is more."""
+    run_of = ("--dp-rounds", "100", "--dp-per-client", "10")
+    text = run(*SMALL, *run_of)
+    assert "rounds            100, of which a client joins 10 at most; the budget is of those that it joins" in text
+    assert "assumed           no client joins more than 10 of the 100 rounds\n" in text
+    noise = run_json(*SMALL, *run_of)["noise"]
+    assert (noise["rounds"], noise["per_client"]) == (100, 10)
+    budget = ApproxDp(1, "1e-6")
+    of_many = NoisySum.like(np.zeros(400), clip=1.0, budget=budget, n=10, rounds=100, per_client=10)
+    assert noise["noise"]["sigma_squared"] == str(vars(of_many.plan.law)["sigma_squared"])
+    of_all = run_json(*SMALL, "--dp-rounds", "100")["noise"]
+    of_one = run_json(*SMALL)["noise"]
+    assert of_one["deviation"] < noise["deviation"] / 2 < of_all["deviation"] / 4
+
+
 def test_zcdp_budgets_and_any_clip_norm() -> None:
     noise = run_json("--clients", "5", "--length", "30", "--dp-rho", "0.5", "--dp-clip", "12.5")["noise"]
     assert noise["budget"] == {"kind": "ZCdp", "rho": "1/2"}
@@ -132,6 +148,10 @@ def test_a_seed_repeats_the_inputs_but_never_the_noise() -> None:
         (("--dp-rho", "1", "--dp-epsilon", "1"), "--dp-rho is a budget of its own"),
         (("--dp-clip", "1"), "--dp-clip needs noise: give --dp-epsilon and --dp-delta, or --dp-rho"),
         (("--dp-rotate",), "--dp-rotate needs noise"),
+        (("--dp-rounds", "2"), "--dp-rounds needs noise"),
+        (("--dp-per-client", "1"), "--dp-per-client needs noise"),
+        ((*BUDGET, "--dp-rounds", "0"), "1 <= per_client <= rounds"),
+        ((*BUDGET, "--dp-rounds", "2", "--dp-per-client", "3"), "1 <= per_client <= rounds"),
         ((*BUDGET, "--bits", "20"), "noise sets R: leave out --bits and --modulus"),
         ((*BUDGET, "--modulus", "1000"), "noise sets R: leave out --bits and --modulus"),
         ((*BUDGET, "--clip", "1"), "with noise give --dp-clip"),
