@@ -21,7 +21,7 @@ from secagg.cli.dap.common import instant
 from secagg.cli.durations import duration, duration_text
 from secagg.dap import task_file
 from secagg.dap.messages import BatchMode
-from secagg.dap.privacy.extension import Mechanism
+from secagg.dap.privacy.extension import Mechanism, collections_allowed
 from secagg.dap.secrets import token_hash
 from secagg.dap.server.config import SECRET_VARIABLE, Config
 from secagg.dap.store.migrations import VERSION
@@ -213,6 +213,7 @@ def test_every_vdaf(options: tuple[str, ...], expected: Vdaf) -> None:
      (("--epsilon", "1/3", "--total-epsilon", "1"), Mechanism.DISCRETE_LAPLACE, PureDp("1/3"), PureDp(1)),
      (("--rho", "0.5", "--collections", "3"), Mechanism.DISCRETE_GAUSSIAN, ZCdp("1/2"), ZCdp("3/2")),
      (("--rho", "0.5", "--total-rho", "2"), Mechanism.DISCRETE_GAUSSIAN, ZCdp("1/2"), ZCdp(2)),
+     (("--total-epsilon", "3", "--collections", "4"), Mechanism.DISCRETE_LAPLACE, PureDp("3/4"), PureDp(3)),
      (("--epsilon", "1", "--delta", "1e-9", "--collections", "2"), None, ApproxDp(1, "1e-9"), ApproxDp(2, "2e-9")),
      ((*PRIVATE, "--mechanism", "randomized-response"), Mechanism.RANDOMIZED_RESPONSE, PureDp(1), PureDp(10))],
 )  # fmt: skip
@@ -221,6 +222,16 @@ def test_every_budget(options: tuple[str, ...], mechanism: Mechanism | None, bud
     assert mechanism in (None, privacy.mechanism)
     assert (privacy.budget, privacy.total) == (budget, total)
     assert privacy.honest == (0 if privacy.mechanism is Mechanism.RANDOMIZED_RESPONSE else 1)
+
+
+def test_the_noise_of_a_year_follows_from_its_total() -> None:
+    total = ("--total-epsilon", "8", "--total-delta", "1e-6", "--collections", "365")
+    task = task_of("--vdaf", "histogram", "--length", "4", *total)
+    assert task.privacy is not None
+    assert (task.privacy.mechanism, task.privacy.total) == (Mechanism.DISCRETE_GAUSSIAN, ApproxDp(8, "1e-6"))
+    assert 365 <= collections_allowed(task.privacy, task.vdaf) <= 367
+    reason = refused(*HISTOGRAM, "--json", *total, "--mechanism", "skellam")
+    assert "--collections of a stated total choose the mechanism" in reason
 
 
 def test_long_histograms_by_unary_encoding() -> None:
@@ -358,8 +369,9 @@ NEW = ("task", "new", "--json", "--vdaf", "histogram", "--min-batch-size", "5")
     [((*HISTOGRAM, "--json"), "a budget is missing: give --epsilon"),
      ((*HISTOGRAM, "--json", "--epsilon", "1"), "the total budget is missing: give --collections"),
      ((*HISTOGRAM, "--json", "--epsilon", "1", "--total-epsilon", "0.5"), "does not allow one collection"),
-     ((*HISTOGRAM, "--json", *PRIVATE, "--total-epsilon", "5"), "--collections sets the total"),
+     ((*HISTOGRAM, "--json", *PRIVATE, "--total-epsilon", "5"), "--collections and the budget of one set the total"),
      ((*HISTOGRAM, "--json", "--epsilon", "1", "--collections", "0"), "--collections must be at least 1"),
+     ((*HISTOGRAM, "--json", "--total-epsilon", "1", "--collections", "0"), "collections must be 1 .."),
      ((*HISTOGRAM, "--json", *PRIVATE, "--mechanism", "none"), "--mechanism none takes no budget"),
      ((*HISTOGRAM, "--json", *PRIVATE, "--mechanism", "magic"), "--mechanism must be one of auto, none, discrete"),
      ((*HISTOGRAM, "--json", *PRIVATE, "--mechanism", "discrete-gaussian"), "name discrete Laplace"),

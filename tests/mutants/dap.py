@@ -3,6 +3,7 @@
 from .mutant import Mutant
 
 _NOISE = ("tests/dap/privacy/test_noise.py",)
+_RUN = ("tests/dap/privacy/test_run.py",)
 _EXTENSION = ("tests/dap/privacy/test_extension.py",)
 _RANDOMIZED = ("tests/dap/privacy/test_randomized_response.py",)
 _UNARY = ("tests/dap/privacy/test_unary_encoding.py",)
@@ -178,7 +179,7 @@ MUTANTS = (
     ),
     Mutant(
         "collections-cost-no-total-variation",
-        "secagg.dap.privacy.extension:_costs",
+        "secagg.dap.privacy.extension:costs",
         "Spent(plan.guarantee, plan.total_variation)",
         "Spent(plan.guarantee)",
         "The distance of the samples from their law is not paid for.",
@@ -187,18 +188,43 @@ MUTANTS = (
     Mutant(
         "worse-of-two-costs",
         "secagg.dap.privacy.extension:_allowed",
-        "_costs(privacy, plan)",
-        "_costs(privacy, plan)[:1]",
+        "costs(privacy.budget, plan)",
+        "costs(privacy.budget, plan)[:1]",
         "A task allows fewer collections than its total pays.",
         _EXTENSION,
     ),
     Mutant(
         "one-collection-at-the-worse-of-two-costs",
         "secagg.dap.privacy.extension:pays_for",
-        "any((keeps_budget(privacy.total, {cost: number}, ALLOWANCE) for cost in _costs(privacy, plan)))",
-        "all((keeps_budget(privacy.total, {cost: number}, ALLOWANCE) for cost in _costs(privacy, plan)))",
+        "any((keeps_budget(privacy.total, {cost: number}, ALLOWANCE) for cost in costs(privacy.budget, plan)))",
+        "all((keeps_budget(privacy.total, {cost: number}, ALLOWANCE) for cost in costs(privacy.budget, plan)))",
         "A task is refused whose total pays one collection.",
         _EXTENSION,
+    ),
+    # The budget of one collection, from that of all.
+    Mutant(
+        "a-run-of-one",
+        "secagg.dap.privacy.run:privacy_of_run",
+        "{cost: collections}",
+        "{cost: 1}",
+        "A task's total pays for one collection of as many as it was made for.",
+        _RUN,
+    ),
+    Mutant(
+        "a-run-with-the-most-noise",
+        "secagg.dap.privacy.run:privacy_of_run",
+        "min(found, key=lambda each: each[0])",
+        "max(found, key=lambda each: each[0])",
+        "A task has the noise of the law that serves worst.",
+        _RUN,
+    ),
+    Mutant(
+        "a-run-of-other-people",
+        "secagg.dap.privacy.run:privacy_of_run",
+        "Plan.aggregators(budget, sensitivity, entries, count=AGGREGATORS, honest=honest, unit=unit)",
+        "Plan.aggregators(budget, sensitivity, entries, count=AGGREGATORS, honest=honest)",
+        "The budget of one collection is found for reports, and not for the clients that the task is about.",
+        _RUN,
     ),
     Mutant(
         "releases-are-not-counted",

@@ -890,6 +890,7 @@ call(
 on(lambda: PRIVACY, "dap.privacy.extension.Privacy.report", vdaf=Histogram(100, 5), seen=False)
 call("dap.privacy.extension.affords", privacy=PRIVACY, plan=PRIVACY.plan(Histogram(100, 5)), spent=5)
 call("dap.privacy.extension.least_noise", budget=ZCDP, vdaf=Histogram(100, 5), honest=2)
+call("dap.privacy.run.privacy_of_run", total=ZCDP, collections=100, vdaf=Histogram(100, 5), honest=2)
 call("dap.privacy.randomized_response.RandomizedResponse", buckets=100, epsilon=1)
 call("dap.privacy.randomized_response.RandomizedResponse", buckets=100, epsilon=Fraction(1, 3))
 on(lambda: RESPONSE, "dap.privacy.randomized_response.RandomizedResponse.randomize", value=99, rand=rand)

@@ -105,7 +105,8 @@ def new(
     delta: DeltaOption = None,
     rho: RhoOption = None,
     collections: Annotated[
-        int | None, integer_option(help="The total budget, as so many collections at that of one.")
+        int | None,
+        integer_option(help="How many there may be: sets the total by the budget of one, or that by the total."),
     ] = None,
     total_epsilon: Annotated[str | None, typer.Option(help="The total budget, of all collections.")] = None,
     total_delta: Annotated[
@@ -170,6 +171,8 @@ def new(
     Examples:
       secagg dap task new --vdaf Histogram --length 16 --leader https://leader.example --helper https://helper.example
           --min-batch-size 100 --epsilon 1 --collections 10 --output task
+      secagg dap task new --vdaf Histogram --length 16 --leader https://leader.example --helper https://helper.example
+          --min-batch-size 100 --total-epsilon 8 --total-delta 1e-6 --collections 365 --output task
       secagg dap task new --vdaf Sum --max-measurement 255 --leader http://127.0.0.1:8080
           --helper http://127.0.0.1:8081 --min-batch-size 10 --mechanism none
           --config leader.toml --config helper.toml --output task

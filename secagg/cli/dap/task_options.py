@@ -13,6 +13,7 @@ from ...dap import task_file
 from ...dap.dialect import DIALECTS, Dialect
 from ...dap.messages import BatchMode, HpkeConfig, Interval, TaskConfiguration
 from ...dap.privacy.extension import MAX_REPORTS, Mechanism, Privacy, least_noise
+from ...dap.privacy.run import privacy_of_run
 from ...dap.task import Task, task_configuration
 from ...dap.task_file import CollectorKey, Decided
 from ...dap.vdafs import VDAFS, Vdaf, vdaf
@@ -82,28 +83,46 @@ class PrivacyOptions:
         if mechanism == NONE:
             require(self._budgets() == [None] * 6, "--mechanism none takes no budget")
             return None
+        unit = Unit(self.reports_per_client, self.span)
+        if self._of_run:
+            require(mechanism == AUTOMATIC, "--collections of a stated total choose the mechanism: leave it out")
+            return privacy_of_run(self._stated_total(), self.collections or 0, vdaf, honest=self.honest, unit=unit)
         require(
             self.epsilon is not None or self.rho is not None,
-            "a budget is missing: give --epsilon, with or without --delta, or --rho; or --mechanism none for exact"
-            " results",
+            "a budget is missing: give --epsilon, with or without --delta, or --rho; or --collections and the total of"
+            " all; or --mechanism none for exact results",
         )
         budget = choose_budget(self.epsilon, self.delta, self.rho)
-        unit = Unit(self.reports_per_client, self.span)
         local = mechanism != AUTOMATIC and MECHANISMS[mechanism].place is Place.LOCAL
         honest = 0 if local else self.honest
         chosen = least_noise(budget, vdaf, honest, unit) if mechanism == AUTOMATIC else MECHANISMS[mechanism]
         return Privacy(chosen, budget, self._total(budget), honest, unit=unit)
 
+    @property
+    def _of_run(self) -> bool:
+        """Whether the budget of one collection follows from the total and their number."""
+        return self.collections is not None and self._budgets()[:3] == [None] * 3 and self._total_is_stated
+
+    @property
+    def _total_is_stated(self) -> bool:
+        return self._budgets()[3:] != [None] * 3
+
+    def _stated_total(self) -> Budget:
+        return choose_budget(self.total_epsilon, self.total_delta, self.total_rho)
+
     def _total(self, budget: Budget) -> Budget:
         """The total budget: as stated, or a multiple of one collection's."""
-        stated = (self.total_epsilon, self.total_delta, self.total_rho)
         if self.collections is None:
             require(
-                stated != (None,) * 3,
+                self._total_is_stated,
                 "the total budget is missing: give --collections, or --total-epsilon, --total-delta and --total-rho",
             )
-            return choose_budget(*stated)
-        require(stated == (None,) * 3, "--collections sets the total: leave out --total-epsilon, -delta and -rho")
+            return self._stated_total()
+        require(
+            not self._total_is_stated,
+            "--collections and the budget of one set the total: leave out --total-epsilon, -delta and -rho, or the"
+            " budget of one",
+        )
         require(self.collections >= 1, "--collections must be at least 1")
         return times(budget, self.collections)
 

@@ -68,7 +68,7 @@ from ..vdafs import Count, Histogram, MultihotCountVec, SumVec, Vdaf
 from .randomized_response import RandomizedResponse
 from .unary_encoding import UnaryEncoding
 
-__all__ = ["Mechanism", "Privacy", "affords", "collections_allowed", "least_noise", "pays_for"]
+__all__ = ["Mechanism", "Privacy", "affords", "collections_allowed", "costs", "least_noise", "pays_for"]
 
 PRIVACY_EXTENSION = 0xFD01  # a task extension of this package
 AGGREGATORS = 2
@@ -402,7 +402,7 @@ def pays_for(privacy: Privacy, plan: Plan, count: int) -> bool:
         count: of collections, at least 1.
     """
     number = whole(count, "count")
-    return any(keeps_budget(privacy.total, {cost: number}, ALLOWANCE) for cost in _costs(privacy, plan))
+    return any(keeps_budget(privacy.total, {cost: number}, ALLOWANCE) for cost in costs(privacy.budget, plan))
 
 
 @lru_cache
@@ -455,16 +455,21 @@ def _aggregators_plan(privacy: Privacy, vdaf: Vdaf) -> Plan:
 @lru_cache
 def _allowed(privacy: Privacy, plan: Plan) -> int:
     """The largest number of collections that keeps to the total budget."""
-    return max(releases_allowed(privacy.total, [], cost, MAX_COLLECTIONS, ALLOWANCE) for cost in _costs(privacy, plan))
+    bounds = costs(privacy.budget, plan)
+    return max(releases_allowed(privacy.total, [], cost, MAX_COLLECTIONS, ALLOWANCE) for cost in bounds)
 
 
-def _costs(privacy: Privacy, plan: Plan) -> list[Spent]:
+def costs(budget: Budget, plan: Plan) -> list[Spent]:
     """What a collection costs, by each of the bounds that are true of all of them.
 
     Each is counted at its plan's guarantee, which composes better, or at its budget, which is better for one. For a
     budget without a delta, the samples' total variation from their law is added.
+
+    Args:
+        budget: of one collection.
+        plan: made for it.
     """
-    if privacy.place is Place.LOCAL:
-        return [Spent(privacy.budget)]
-    off = Fraction(0) if isinstance(privacy.budget, ApproxDp) else plan.total_variation
-    return [Spent(privacy.budget, off), Spent(plan.guarantee, plan.total_variation)]
+    if plan.place is Place.LOCAL:
+        return [Spent(budget)]
+    off = Fraction(0) if isinstance(budget, ApproxDp) else plan.total_variation
+    return [Spent(budget, off), Spent(plan.guarantee, plan.total_variation)]
