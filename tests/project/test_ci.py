@@ -45,7 +45,7 @@ def test_flower_has_one_pin() -> None:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A repository with `ci/slow` and parts of its own, on a machine that has every tool."""
-    for name in ("slow", "tools.sh", "postgres.sh", "pythons.sh"):
+    for name in ("slow", "tools.sh", "c_tests.sh", "postgres.sh", "pythons.sh"):
         (tmp_path / "ci").mkdir(exist_ok=True)
         (tmp_path / "ci" / name).write_text((ROOT / "ci" / name).read_text())
     script = (tmp_path / "ci" / "slow").read_text()
