@@ -221,9 +221,9 @@ MUTANTS = (
     Mutant(
         "a-run-of-other-people",
         "secagg.dap.privacy.run:privacy_of_run",
-        "Plan.aggregators(budget, sensitivity, entries, count=AGGREGATORS, honest=honest, unit=unit)",
-        "Plan.aggregators(budget, sensitivity, entries, count=AGGREGATORS, honest=honest)",
-        "The budget of one collection is found for reports, and not for the clients that the task is about.",
+        "Privacy(least_noise(largest, vdaf, honest, unit), largest, total, honest, unit=unit)",
+        "Privacy(least_noise(largest, vdaf, honest, unit), largest, total, honest)",
+        "The guarantee is about reports, and not about the clients that the task is for.",
         _RUN,
     ),
     Mutant(

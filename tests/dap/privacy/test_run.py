@@ -57,6 +57,7 @@ def test_both_aggregators_share_the_noise_where_both_are_counted_on() -> None:
 def test_the_unit_counts() -> None:
     weekly = privacy_of_run(TOTAL, 50, COUNT, unit=Unit(7, "a week"))
     assert weekly.unit == Unit(7, "a week")
+    assert 50 <= collections_allowed(weekly, COUNT) <= 51
     assert weekly.plan(COUNT).law.variance > 10 * privacy_of_run(TOTAL, 50, COUNT).plan(COUNT).law.variance
 
 
