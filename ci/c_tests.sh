@@ -1,5 +1,5 @@
-# shellcheck shell=bash disable=SC2016,SC2154  # scripts for bash -c are quoted; scratch is ci/run's
-# Sourced by ci/run: builds the kernels and each program of tests/c in several ways, and runs the programs.
+# shellcheck shell=bash disable=SC2016,SC2154  # scripts for bash -c are quoted; scratch is that of whoever sources this
+# Sourced by ci/run and ci/slow: builds the kernels and each program of tests/c in several ways, and runs the programs.
 # Each way is a C compiler with its flags, and what to run the program under.
 
 # build_c_tests FOLDER COMPILER...: leaves the kernels' objects there, and the programs by their names.

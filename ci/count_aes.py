@@ -29,7 +29,7 @@ WAYS = {
     "residues, lazily": ((1 << 24) - 3, 16),
     "residues": ((1 << 63) + 9, 16),
 }
-BLOCKS, SEEDS = 1250, 2  # of keystream for each seed, at most: some tiles of csrc/mask/mask.inc
+BLOCKS, SEEDS = 1250, 2  # of keystream for each seed: some tiles of csrc/mask/mask.inc
 SEED_BYTES = (110, 201)  # of as many digits, since the program reads them on its way
 PAIRS_A_BLOCK = 9  # AES-128 has ten rounds, and the last has no MixColumns
 
@@ -114,9 +114,9 @@ def faults(counts: Counts, other: Counts, blocks: int) -> Iterator[str]:
         yield "another way through the code for other seeds"
 
 
-def watch(program: Path, log: Path, modulus: int, width: int, elements: int, seed: int) -> Counts:
+def watch(program: Path, log: Path, modulus: int, width: int, seed: int) -> Counts:
     qemu = ["qemu-aarch64", "-cpu", "max", "-d", "in_asm,exec,nochain", "-D", str(log)]
-    subprocess.run([*qemu, program, *map(str, (modulus, width, elements, SEEDS, seed))], check=True)
+    subprocess.run([*qemu, program, *map(str, (modulus, width, BLOCKS * 16 // width, SEEDS, seed))], check=True)
     return count(log)
 
 
@@ -126,10 +126,8 @@ def main(kernel: str, *compiler: str) -> int:
         program = Path(folder) / "count_aes"
         build(Path(kernel), list(compiler), program)
         for way, (modulus, width) in WAYS.items():
-            elements = BLOCKS * 16 // width
-            log = Path(folder) / "log"
-            counts, other = (watch(program, log, modulus, width, elements, seed) for seed in SEED_BYTES)
-            blocks = -(-elements * width // 16) * SEEDS
+            counts, other = (watch(program, Path(folder) / "log", modulus, width, seed) for seed in SEED_BYTES)
+            blocks = BLOCKS * SEEDS
             pairs, stack = counts.pairs / (PAIRS_A_BLOCK * blocks), counts.stack / blocks
             print(f"{way}: {pairs:.3f} of the pairs needed, {counts.in_flight} in flight, stack {stack:.2f} a block")
             for fault in faults(counts, other, blocks):
