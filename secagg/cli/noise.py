@@ -51,8 +51,6 @@ def choose_budget(epsilon: str | None, delta: str | None, rho: str | None) -> ZC
 class Noisy:
     """Vectors as inputs of a noisy sum, and the clients' noise; each call for a user gives the same.
 
-    `run` says how many sessions the budget is for, and the most of them that one client joins.
-
     Attributes:
         params: of the session.
         noisy_sum: encodes inputs and decodes the sum.
@@ -65,7 +63,8 @@ class Noisy:
         clip: float,
         budget: ZCdp | ApproxDp,
         rotate: bool,
-        run: tuple[int, int | None],
+        rounds: int,
+        per_client: int | None,
         seed: int,
         settings: dict[str, Any],
     ) -> None:
@@ -83,8 +82,8 @@ class Noisy:
                 survivors=chosen.min_users,
                 corrupt=chosen.n_corrupt,
                 rotate=rotate,
-                rounds=run[0],
-                per_client=run[1],
+                rounds=rounds,
+                per_client=per_client,
             )
         self.padding = str(caught[0].message) if caught else None
         self.params = self.noisy_sum.params(model=chosen.model, threat=chosen.threat, t=chosen.t)

@@ -138,17 +138,13 @@ def simulate(
     budget = choose_budget(dp_epsilon, dp_delta, dp_rho)
     settings = choose_settings(model, threat, threshold, corrupt, degree)
     round_of_drop = choose_round(drop_at, settings["model"])
-    check_noise_options(
-        budget is not None,
-        {"--bits": bits, "--modulus": modulus},
-        clip,
-        {
-            "--dp-clip": dp_clip,
-            "--dp-rotate": dp_rotate or None,
-            "--dp-rounds": None if dp_rounds == 1 else dp_rounds,
-            "--dp-per-client": dp_per_client,
-        },
-    )
+    of_noise = {
+        "--dp-clip": dp_clip is not None,
+        "--dp-rotate": dp_rotate,
+        "--dp-rounds": dp_rounds != 1,
+        "--dp-per-client": dp_per_client is not None,
+    }
+    check_noise_options(budget is not None, bits, modulus, clip, of_noise)
 
     # Inputs and parameters: random or from a folder, quantized, or with noise under a budget.
     inputs: Synthetic | Quantized | Noisy
@@ -157,7 +153,7 @@ def simulate(
         inputs = choose_inputs(folder, clip, output, clients, length, seed, settings)
     else:
         source, norm = choose_vectors(folder, dp_clip, output, clients, length, seed)
-        inputs = Noisy(source, norm, budget, dp_rotate, (dp_rounds, dp_per_client), seed, settings)
+        inputs = Noisy(source, norm, budget, dp_rotate, dp_rounds, dp_per_client, seed, settings)
 
     # The session, with clients that drop out.
     noises = inputs.noise if isinstance(inputs, Noisy) else None
@@ -256,16 +252,15 @@ def choose_settings(
 
 
 def check_noise_options(
-    noise: bool, of_moduli: Mapping[str, object], clip: float | None, of_noise: Mapping[str, object]
+    noise: bool, bits: int | None, modulus: int | None, clip: float | None, of_noise: Mapping[str, bool]
 ) -> None:
-    """Refuse options that need noise if there is none, and options that noise does not allow; those that are not given
-    are None."""
+    """Refuse options that need noise, of which it is said whether they are given, if there is none; and options that
+    noise does not allow."""
     if noise:
-        given = any(value is not None for value in of_moduli.values())
-        require(not given, f"noise sets R: leave out {' and '.join(of_moduli)}")
+        require(bits is None and modulus is None, "noise sets R: leave out --bits and --modulus")
         require(clip is None, "--clip cuts single values; with noise give --dp-clip, which bounds a vector's L2 norm")
     else:
-        misplaced = next((option for option, value in of_noise.items() if value is not None), None)
+        misplaced = next((option for option, given in of_noise.items() if given), None)
         require(misplaced is None, f"{misplaced} needs noise: give --dp-epsilon and --dp-delta, or --dp-rho")
 
 

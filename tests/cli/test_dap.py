@@ -231,7 +231,7 @@ def test_the_noise_of_a_year_follows_from_its_total() -> None:
     assert (task.privacy.mechanism, task.privacy.total) == (Mechanism.DISCRETE_GAUSSIAN, ApproxDp(8, "1e-6"))
     assert 365 <= collections_allowed(task.privacy, task.vdaf) <= 367
     reason = refused(*HISTOGRAM, "--json", *total, "--mechanism", "skellam")
-    assert "--collections of a stated total choose the mechanism" in reason
+    assert "--collections and the total choose the mechanism" in reason
 
 
 def test_long_histograms_by_unary_encoding() -> None:

@@ -61,6 +61,10 @@ def choose_vdaf(name: str, **parameters: int | None) -> Vdaf:
     return vdaf(kind, **{key: value for key, value in parameters.items() if value is not None})
 
 
+_Stated = tuple[str | None, str | None, str | None]  # an epsilon, a delta and a rho
+_NOT_STATED: _Stated = (None, None, None)
+
+
 @dataclass(frozen=True)
 class PrivacyOptions:
     """The privacy options of `task new`, under their names."""
@@ -81,53 +85,46 @@ class PrivacyOptions:
         """The privacy of the task; None for exact results, which must be asked for."""
         mechanism = choose("--mechanism", [AUTOMATIC, NONE, *MECHANISMS], self.mechanism)
         if mechanism == NONE:
-            require(self._budgets() == [None] * 6, "--mechanism none takes no budget")
+            require(self._of_one == self._of_all == _NOT_STATED, "--mechanism none takes no budget")
             return None
         unit = Unit(self.reports_per_client, self.span)
-        if self._of_run:
-            require(mechanism == AUTOMATIC, "--collections of a stated total choose the mechanism: leave it out")
-            return privacy_of_run(self._stated_total(), self.collections or 0, vdaf, honest=self.honest, unit=unit)
+        if self.collections is not None and self._of_one == _NOT_STATED != self._of_all:
+            require(mechanism == AUTOMATIC, "--collections and the total choose the mechanism: leave out --mechanism")
+            return privacy_of_run(choose_budget(*self._of_all), self.collections, vdaf, honest=self.honest, unit=unit)
         require(
             self.epsilon is not None or self.rho is not None,
             "a budget is missing: give --epsilon, with or without --delta, or --rho; or --collections and the total of"
             " all; or --mechanism none for exact results",
         )
-        budget = choose_budget(self.epsilon, self.delta, self.rho)
+        budget = choose_budget(*self._of_one)
         local = mechanism != AUTOMATIC and MECHANISMS[mechanism].place is Place.LOCAL
         honest = 0 if local else self.honest
         chosen = least_noise(budget, vdaf, honest, unit) if mechanism == AUTOMATIC else MECHANISMS[mechanism]
         return Privacy(chosen, budget, self._total(budget), honest, unit=unit)
 
-    @property
-    def _of_run(self) -> bool:
-        """Whether the budget of one collection follows from the total and their number."""
-        return self.collections is not None and self._budgets()[:3] == [None] * 3 and self._total_is_stated
-
-    @property
-    def _total_is_stated(self) -> bool:
-        return self._budgets()[3:] != [None] * 3
-
-    def _stated_total(self) -> Budget:
-        return choose_budget(self.total_epsilon, self.total_delta, self.total_rho)
-
     def _total(self, budget: Budget) -> Budget:
         """The total budget: as stated, or a multiple of one collection's."""
         if self.collections is None:
             require(
-                self._total_is_stated,
+                self._of_all != _NOT_STATED,
                 "the total budget is missing: give --collections, or --total-epsilon, --total-delta and --total-rho",
             )
-            return self._stated_total()
+            return choose_budget(*self._of_all)
         require(
-            not self._total_is_stated,
+            self._of_all == _NOT_STATED,
             "--collections and the budget of one set the total: leave out --total-epsilon, -delta and -rho, or the"
             " budget of one",
         )
         require(self.collections >= 1, "--collections must be at least 1")
         return times(budget, self.collections)
 
-    def _budgets(self) -> list[Any]:
-        return [self.epsilon, self.delta, self.rho, self.total_epsilon, self.total_delta, self.total_rho]
+    @property
+    def _of_one(self) -> _Stated:
+        return self.epsilon, self.delta, self.rho
+
+    @property
+    def _of_all(self) -> _Stated:
+        return self.total_epsilon, self.total_delta, self.total_rho
 
 
 def times(budget: Budget, count: int) -> Budget:
