@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Annotated
 
 from ..codec import Nested, Opaque, Struct, UInt
+from ..errors import require
 from .messages import HpkeConfig, Role
 
 HASH_BYTES = 32  # of a token_hash
@@ -39,6 +40,18 @@ def token_hash(token: bytes) -> bytes:
         token: the token itself.
     """
     return sha256(token).digest()
+
+
+def require_hash(digest: bytes) -> None:
+    """Check that something may be a `token_hash`.
+
+    Args:
+        digest: that somebody else has computed.
+
+    Raises:
+        LocalProtocolError: it has another length.
+    """
+    require(len(digest) == HASH_BYTES, f"a token's hash must have {HASH_BYTES} bytes, got {len(digest)}")
 
 
 def token_matches(token: bytes | None, expected: bytes) -> bool:

@@ -36,12 +36,12 @@ def test_tokens_come_and_go(leader: tuple[Path, str]) -> None:
     at = ("--config", config, task)
     assert "everybody may upload" in run("client-token", "list", *at)
     assert run_json("task", "show", *at)["client_tokens"] == 0
-    assert "need one of 1 tokens" in run("client-token", "add", *at, "site 7", HASH)
+    assert "need a token (1 known)" in run("client-token", "add", *at, "site 7", HASH)
     added = run_json("client-token", "add", *at, "site 8", base64url(token_hash(b"another")))
     assert added == {"task_id": task, "name": "site 8", "tokens": 2}
     assert [row["name"] for row in run_json("client-token", "list", *at)] == ["site 7", "site 8"]
     assert "site 7" in run("client-token", "list", *at)
-    assert "need one of 2 tokens of Clients" in run("task", "show", *at)
+    assert "need a Client's token (2 known)" in run("task", "show", *at)
     assert "site 7 is none any more" in run("client-token", "delete", *at, "site 7")
     assert "everybody may upload" in refused("client-token", "delete", *at, "site 8")
     assert run_json("client-token", "delete", *at, "site 8", "--to-everybody")["tokens"] == 0

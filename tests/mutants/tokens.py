@@ -79,14 +79,14 @@ MUTANTS = (
     _mutant(
         "of-clients-unasked",
         "server.leader:LeaderResources.upload",
-        "authenticate_client(context, request, record)",
+        "_authenticate_client(context, request, record)",
         "None",
         "Whoever has no token uploads to a task for those who have one.",
         _STRANGERS,
     ),
     _mutant(
         "of-strangers-uncounted",
-        "server.common:authenticate_client",
+        "server.leader:_authenticate_client",
         "context.metrics.count_unauthorized(record.task)",
         "None",
         "Nobody sees that uploads are refused for their token.",
@@ -95,7 +95,7 @@ MUTANTS = (
     _mutant(
         "of-clients-last",
         "store.client_tokens:delete_client_token",
-        "left > 0 or to_everybody",
+        "len(names) > 1 or to_everybody",
         "True",
         "A task opens to everybody with its last token.",
         _CLIENTS,

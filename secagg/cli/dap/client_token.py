@@ -57,7 +57,7 @@ def add(
     if json:
         show_json({"task_id": record.task.text, "name": name, "tokens": count})
     else:
-        show(f"uploads to task {record.task.text} need one of {count:,} tokens, of which {name} is the newest")
+        show(f"uploads to task {record.task.text} need a token ({count:,} known); {name} is the newest")
 
 
 def list_all(config: ConfigOption, task_id: TaskArgument, json: JsonOption = False) -> None:
@@ -103,7 +103,7 @@ def delete(
     if json:
         show_json({"task_id": record.task.text, "name": name, "tokens": count})
     elif count:
-        show(f"uploads to task {record.task.text} need one of {count:,} tokens; {name} is none any more")
+        show(f"uploads to task {record.task.text} need a token ({count:,} known); {name} is none any more")
     else:
         show(f"everybody may upload to task {record.task.text} now")
 

@@ -100,5 +100,5 @@ def state_in_words(state: dict[str, Any]) -> list[tuple[str, str]]:
         pairs += [("waiting", f"{state['waiting']:,} reports"), ("helper is", f"{check['advice']}{said}{when}")]
     if "client_tokens" in state:
         count = state["client_tokens"]
-        pairs.append(("uploads", f"need one of {count:,} tokens of Clients" if count else "need no token"))
+        pairs.append(("uploads", f"need a Client's token ({count:,} known)" if count else "need no token"))
     return pairs

@@ -269,24 +269,6 @@ def authenticate(context: Context, request: Request, record: TaskRecord) -> None
         raise DapProblem(record.task.dialect.resources.unauthorized, detail, status=401, task_id=record.task.id)
 
 
-def authenticate_client(context: Context, request: Request, record: TaskRecord) -> None:
-    """Check that an upload shows one of the task's tokens of Clients, if it has any (section 3.5); those that do not
-    are counted.
-
-    Args:
-        context: of the resource.
-        request: of a Client.
-        record: the task.
-
-    Raises:
-        DapProblem: the request shows no token, or another one.
-    """
-    if not record.takes_uploads_of(shown_token(request)):
-        context.metrics.count_unauthorized(record.task)
-        detail = "uploads to this task need a Client's token: send yours as 'Authorization: Bearer ...'"
-        raise DapProblem(record.task.dialect.resources.unauthorized, detail, status=401, task_id=record.task.id)
-
-
 def stored_problem(document: str, headers: dict[str, str]) -> Response:
     """The problem that ended a job, as it was stored.
 

@@ -31,12 +31,12 @@ from .common import (
     Context,
     answering,
     authenticate,
-    authenticate_client,
     location,
     request_body,
     require_method,
     require_shared,
     resource_id,
+    shown_token,
     stored_problem,
 )
 from .report_writer import UploadWriter
@@ -91,7 +91,7 @@ class LeaderResources:
         record = await find_advertised_task(context, request)
         task, dialect = record.task, record.task.dialect
         require_method(request, (dialect.upload_method,))
-        authenticate_client(context, request, record)
+        _authenticate_client(context, request, record)
 
         # Take the reports, a slice of them at a time.
         refused: list[tuple[bytes, ReportError]] = []  # report IDs, and why
@@ -206,6 +206,14 @@ class LeaderResources:
         if job.waiting is not None:
             headers[WAITING] = job.waiting.encode("ascii", "replace").decode()  # it may have words of the Helper's
         return Response(status_code=pending, headers={**headers, "Retry-After": str(max(1, ceil(wait)))})
+
+
+def _authenticate_client(context: Context, request: Request, record: TaskRecord) -> None:
+    """Refuse an upload that shows none of the task's tokens of Clients, if it has any (section 3.5), and count it."""
+    if not record.takes_uploads_of(shown_token(request)):
+        context.metrics.count_unauthorized(record.task)
+        detail = "uploads to this task need a Client's token: send yours as 'Authorization: Bearer ...'"
+        raise DapProblem(record.task.dialect.resources.unauthorized, detail, status=401, task_id=record.task.id)
 
 
 def _location(record: TaskRecord, job: CollectionJob) -> dict[str, str]:

@@ -1,11 +1,9 @@
 """Tokens of Clients, at the Leader: whoever uploads to a task that has some must show one of them."""
 
-from typing import Any
-
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, insert, select
 
 from ...errors import require
-from ..secrets import HASH_BYTES
+from ..secrets import require_hash
 from .engine import Tx
 from .schema import client_tokens
 
@@ -33,7 +31,7 @@ def add_client_token(tx: Tx, key: int, task_id: bytes, name: str, digest: bytes,
         0 < len(name) <= NAME_CHARACTERS and name.isprintable(),
         f"a token's name has 1 .. {NAME_CHARACTERS} characters that can be printed",
     )
-    require(len(digest) == HASH_BYTES, f"a token's hash must have {HASH_BYTES} bytes, got {len(digest)}")
+    require_hash(digest)
     known = _read(tx, key, task_id)
     require(name not in known, f"there is a client's token called {name} already: delete it first")
     require(digest not in known.values(), "this token is accepted already, under another name")
@@ -54,14 +52,14 @@ def delete_client_token(tx: Tx, key: int, name: str, *, to_everybody: bool = Fal
     Raises:
         LocalProtocolError: there is no token of this name; or it is the last one.
     """
-    deleted: Any = tx.execute(delete(client_tokens).where(client_tokens.c.task == key, client_tokens.c.name == name))
-    require(deleted.rowcount == 1, f"no client's token of this task is called {name}")
-    left = tx.execute(select(func.count()).where(client_tokens.c.task == key)).scalar_one()
+    names = [known for known, _ in list_client_tokens(tx, key)]
+    require(name in names, f"no client's token of this task is called {name}")
     require(
-        left > 0 or to_everybody,
+        len(names) > 1 or to_everybody,
         f"{name} is the last of this task's clients' tokens, and without any, everybody may upload: add another one"
-        " first, or say that you want that",
+        " first, or give --to-everybody (to_everybody=True)",
     )
+    tx.execute(delete(client_tokens).where(client_tokens.c.task == key, client_tokens.c.name == name))
 
 
 def list_client_tokens(tx: Tx, key: int) -> list[tuple[str, float]]:

@@ -12,7 +12,7 @@ from sqlalchemy import delete, insert, select, update
 
 from ...errors import require
 from ..messages import Role
-from ..secrets import HASH_BYTES, TaskSecrets
+from ..secrets import TaskSecrets, require_hash
 from .engine import Tx
 from .schema import old_tokens, task_watch, tasks
 
@@ -59,7 +59,7 @@ def accept_token(
     Raises:
         LocalProtocolError: the token is the present one, or an older one is still accepted.
     """
-    require(len(digest) == HASH_BYTES, f"a token's hash must have {HASH_BYTES} bytes, got {len(digest)}")
+    require_hash(digest)
     present = recognised(secrets)
     require(digest != present, "this token is the one that is accepted already")
     old = find_old_token(tx, key, task_id)

@@ -337,14 +337,17 @@ def test_upload_from_a_page_of_another_origin_is_allowed(serve: Serve) -> None:
     asked = {
         "Origin": "https://page.example",
         "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "content-type",
+        "Access-Control-Request-Headers": "authorization, content-type",
     }
     preflight = served.leader.options(f"{served.task}/reports", headers=asked)
     assert preflight.status_code == 200
     assert preflight.headers["access-control-allow-origin"] == "*"
     assert "POST" in preflight.headers["access-control-allow-methods"]
     assert "PUT" in preflight.headers["access-control-allow-methods"]
-    assert "content-type" in preflight.headers["access-control-allow-headers"].lower()
+    assert {"authorization", "content-type"} <= set(
+        preflight.headers["access-control-allow-headers"].lower().split(", ")
+    )
+    assert "access-control-allow-credentials" not in preflight.headers
     origin = {"Origin": "https://page.example"}
     response = served.upload(served.world.report(), headers=UPLOAD | origin)
     assert response.headers["access-control-allow-origin"] == "*"
