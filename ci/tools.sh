@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # Sourced by ci/run, ci/slow, ci/docs and ci/wheels: the tools that they take from the system, by the names of Debian's packages.
 
+unset PYTHONDONTWRITEBYTECODE # or each of a thousand processes would compile the package anew, for seconds
+
 die() {
     printf '%s: %s\n' "$0" "$*" >&2
     exit 1
