@@ -6,33 +6,39 @@ traceback; the input is also left as a file in the current directory. See `fuzz.
 """
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkProcess
+from pathlib import Path
 
+from . import libfuzzer  # before anything else imports secagg
 from .decoders import DECODERS
 
-LIMITS = ("-max_len=1024", "-timeout=10", "-rss_limit_mb=1024")
 
-
-def fuzz(name: str, runs: int, seconds: int) -> str:
-    """libFuzzer's last line; SystemExit if a decoder fails. It ends its process without cleaning up, so each decoder
-    has a process, and that one a folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        options = (*LIMITS, f"-runs={runs}", f"-max_total_time={seconds}", folder)
-        result = subprocess.run(
-            [sys.executable, "-m", "fuzz.libfuzzer", name, *options],
-            env={**os.environ, "TMPDIR": folder},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-        )
-    if result.returncode:
-        sys.exit(f"{result.stdout}{result.stderr}\n{name}: failed")
-    return result.stderr.splitlines()[-1]
+def fuzz(names: Sequence[str], jobs: int, *options: str) -> None:
+    """Fuzz so many decoders at a time, and print libFuzzer's last line for each; SystemExit if one fails."""
+    waiting = list(reversed(names))
+    running: dict[str, ForkProcess] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    name = waiting.pop()
+                    folder = Path(scratch, name)
+                    folder.mkdir()
+                    running[name] = libfuzzer.start(name, folder, *options)
+                wait([process.sentinel for process in running.values()])
+                for name in [name for name, process in running.items() if not process.is_alive()]:
+                    said = Path(scratch, name, "output").read_text(errors="replace")
+                    if running.pop(name).exitcode:
+                        sys.exit(f"{said}\n{name}: failed")
+                    print(f"{name}: {said.splitlines()[-1]}", flush=True)
+        finally:
+            for process in running.values():
+                process.kill()
+                process.join()
 
 
 def main() -> None:
@@ -45,14 +51,8 @@ def main() -> None:
     unknown = set(arguments.decoders) - set(DECODERS)
     if unknown:
         parser.error(f"no such decoder: {', '.join(sorted(unknown))}")
-    names = list(arguments.decoders or DECODERS)
-    with ThreadPoolExecutor(arguments.jobs) as pool:
-        said = pool.map(lambda name: fuzz(name, arguments.runs, arguments.seconds), names)
-        try:
-            for name, line in zip(names, said, strict=True):
-                print(f"{name}: {line}", flush=True)
-        finally:
-            pool.shutdown(cancel_futures=True)  # of those that follow one that failed
+    limits = f"-runs={arguments.runs}", f"-max_total_time={arguments.seconds}"
+    fuzz(list(arguments.decoders or DECODERS), arguments.jobs, *limits)
 
 
 if __name__ == "__main__":
