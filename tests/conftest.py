@@ -59,6 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         nightly = [item for item in items if item.get_closest_marker("nightly")]
         config.hook.pytest_deselected(items=nightly)
         items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+    items *= int(os.environ.get("SECAGG_TEST_TURNS", "1"))  # ci/slow flaky
 
 
 def _only_quick(config: pytest.Config) -> bool:
