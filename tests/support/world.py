@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -249,6 +251,8 @@ class World:
         self.task = Task(os.urandom(32), configuration, parameters.get("dialect", DEFAULT))
         self.verify_key = os.urandom(self.task.prio3.VERIFY_KEY_SIZE)
         self.peer = peer or DirectPeer(self)
+        for url in (urls.leader, urls.helper):
+            _make_file(url)
         self._open()
         self.leader_task = self._add(
             self.leader_store, Role.LEADER, PEER_TOKEN, token_hash(COLLECTOR_TOKEN), batch_size
@@ -441,6 +445,21 @@ _PARAMETERS: dict[str, Any] = {
     "batch_mode": BatchMode.TIME_INTERVAL,
     "vdaf": vdaf("Histogram", length=BUCKETS),
 }
+
+
+def _make_file(url: str) -> None:
+    """A SQLite store's, if it is not there: most of the time of most tests went into its tables."""
+    path = Path(make_url(url).database or "")
+    if make_url(url).get_backend_name() == "sqlite" and not path.exists():
+        path.write_bytes(_new_file())
+
+
+@cache
+def _new_file() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "store.db")
+        Store(f"sqlite:///{path}", Vault(bytes(32))).close()
+        return path.read_bytes()
 
 
 def extensions(*types: int) -> tuple[Extension, ...]:

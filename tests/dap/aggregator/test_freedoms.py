@@ -401,8 +401,8 @@ def test_a_batch_is_collected_or_the_collector_is_told_why_not(
     explore(urls, portal, mode, examples=25 if mode is BatchMode.TIME_INTERVAL else 6, steps=20)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_batch_is_collected_or_the_collector_is_told_why_not_in_many_lives(
     urls: Urls, portal: BlockingPortal
 ) -> None:
-    explore(urls, portal, BatchMode.TIME_INTERVAL, examples=25, steps=40)
+    explore(urls, portal, BatchMode.TIME_INTERVAL, examples=100, steps=40)
