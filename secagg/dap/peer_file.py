@@ -60,7 +60,7 @@ class CollectorPeer:
         leader_url: the Leader's URL.
         helper_url: the Helper's URL.
         config: the HPKE configuration that aggregate shares are sealed to.
-        token: the bearer token that it shows to the Leader.
+        token: that it shows to the Leader, as `secrets.token_header` takes it.
         private_key: of the configuration; None where the Collector holds it in a file of its own.
     """
 

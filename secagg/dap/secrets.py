@@ -1,6 +1,7 @@
 """Secrets of a task at one Aggregator: tokens or their hashes, and the verification key."""
 
 import hmac
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated
@@ -10,6 +11,16 @@ from ..errors import require
 from .messages import HpkeConfig, Role
 
 HASH_BYTES = 32  # of a token_hash
+NAMED = "DAP-Auth-Token: "
+"""Before a token that is shown in this header of DAP's older drafts, as deployed Aggregators ask for it of some tasks;
+without it a token is shown as a bearer token. Files, stores and arguments have tokens so."""
+
+_TOKEN_BYTES_MAX = 1024  # of one that somebody else chose
+_TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
+TOKEN_FORM = (
+    f"a token must have 1 .. {_TOKEN_BYTES_MAX:,} letters, digits or characters of -._~+/, and then any =; before it"
+    f" there may be {NAMED!r}, if it is to be shown in that header"
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -20,7 +31,7 @@ class TaskSecrets(Struct):
         role: LEADER or HELPER.
         verify_key: the VDAF verification key, the same for both Aggregators and unknown to Clients.
         collector_config: to whom aggregate shares are sealed.
-        peer_token: the Leader's, which it shows to the Helper; the Helper holds its SHA-256.
+        peer_token: the Leader's, which it shows to the Helper, perhaps after NAMED; the Helper holds its `token_hash`.
         collector_token: the SHA-256 of the Collector's; empty at the Helper.
         batch_size: reports in a batch that the Leader selects, min_batch_size at least.
     """
@@ -33,13 +44,42 @@ class TaskSecrets(Struct):
     batch_size: Annotated[int, UInt(8)] = 0
 
 
-def token_hash(token: bytes) -> bytes:
-    """What is stored of a token that only has to be recognised: its SHA-256.
+def is_token(token: bytes) -> bool:
+    """Whether it can travel in a header (RFC 9110, section 11.2).
 
     Args:
-        token: the token itself.
+        token: any bytes.
     """
-    return sha256(token).digest()
+    bare = _bare(token)
+    return len(bare) <= _TOKEN_BYTES_MAX and _TOKEN.fullmatch(bare) is not None
+
+
+def token_header(token: str) -> dict[str, str]:
+    """The header that shows a token (section 3.5).
+
+    Args:
+        token: as its Aggregator knows it, perhaps after NAMED.
+
+    Raises:
+        LocalProtocolError: it cannot be sent in a header.
+    """
+    bare = token.removeprefix(NAMED)
+    sendable = bare.isascii() and bare.isprintable() and " " not in bare and bare != ""
+    require(sendable, f"a token must be printable ASCII without spaces; before it there may be {NAMED!r}")
+    return {"Authorization": f"Bearer {bare}"} if bare == token else {NAMED.partition(":")[0]: bare}
+
+
+def token_hash(token: bytes) -> bytes:
+    """What is stored of a token that only has to be recognised: its SHA-256, in whichever header it is shown.
+
+    Args:
+        token: the token itself, perhaps after NAMED.
+    """
+    return sha256(_bare(token)).digest()
+
+
+def _bare(token: bytes) -> bytes:
+    return token.removeprefix(NAMED.encode())
 
 
 def require_hash(digest: bytes) -> None:

@@ -11,7 +11,6 @@ The Client's file is public. Every other file holds secrets, and must reach its 
 
 import json
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,14 +25,13 @@ from .admission import UPLOAD_BYTES, check_endpoints, check_report_size
 from .dialect import DEFAULT, UNNAMED, Dialect, find_dialect
 from .hpke import AEAD_AES_128_GCM, KDF_HKDF_SHA256, KEM_X25519_HKDF_SHA256, PrivateKey, check_suite
 from .messages import TASK_ID_SIZE, HpkeConfig, Role, TaskConfiguration
-from .secrets import HASH_BYTES, TaskSecrets, token_hash
+from .secrets import HASH_BYTES, TOKEN_FORM, TaskSecrets, is_token, token_hash
 from .task import Task
 
 KIND, KEY_KIND = "secagg dap task", "secagg dap collector key"
 VERSION, KEY_VERSION = 2, 1
 TOKEN_BYTES = 32
 LABEL_CHARACTERS_MAX = 200
-TOKEN_BYTES_MAX = 1024  # of one that somebody else chose
 MAX_BYTES = 1 << 20  # of a file
 PARTIES = ("client", "leader", "helper", "collector")
 
@@ -69,7 +67,7 @@ class CollectorParty:
     Attributes:
         task: the task.
         config: the HPKE configuration that aggregate shares are sealed to.
-        token: the bearer token that it shows to the Leader.
+        token: that it shows to the Leader, as `secrets.token_header` takes it.
         private_key: of the configuration; None where the Collector holds it in a file of its own.
         labels: of the result's entries, in their order; none for numbers.
 
@@ -124,7 +122,7 @@ class Decided:
     Attributes:
         task_id: 32 bytes.
         verify_key: the VDAF's verification key, as long as the VDAF asks for.
-        leader_token: that the Leader shows to the Helper, as it travels in a header.
+        leader_token: that the Leader shows to the Helper; `secrets.NAMED` before it says in which header.
         collector_token: that the Collector shows to the Leader, likewise.
 
     Raises:
@@ -140,19 +138,6 @@ class Decided:
         convert(self, octets, *(name for name, value in vars(self).items() if value is not None))
         for token in (self.leader_token, self.collector_token):
             require(token is None or is_token(token), TOKEN_FORM)
-
-
-TOKEN_FORM = f"a token must have 1 .. {TOKEN_BYTES_MAX:,} letters, digits or characters of -._~+/, and then any ="
-_TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
-
-
-def is_token(token: bytes) -> bool:
-    """Whether it can travel in a header as a bearer token (RFC 9110, section 11.2).
-
-    Args:
-        token: any bytes.
-    """
-    return len(token) <= TOKEN_BYTES_MAX and _TOKEN.fullmatch(token) is not None
 
 
 def key_config(number: int, key: PrivateKey) -> HpkeConfig:
@@ -476,7 +461,7 @@ class Fields:
         return value
 
     def token(self, name: str) -> bytes:
-        """A bearer token.
+        """A token, perhaps after `secrets.NAMED`.
 
         Args:
             name: of the field.

@@ -82,12 +82,13 @@ def test_both_tokens_are_rotated_without_a_refusal(tmp_path: Path) -> None:
         assert collected(task, task / "collector.json") == 3  # under the new one
         eventually_ready(leader, task_id)
 
-        # The Collector's token.
+        # The Collector's token, which it goes on to show in the other header.
         old = documents["collector"]["token"]
         file, new, digest = new_token(tmp_path, "of-collector")
         run("task", "accept-token", "--config", leader, task_id, digest)
         eventually(jobs["leader"], new, 404)
         assert asked(jobs["leader"], old) == 404
+        file.write_text(f"DAP-Auth-Token: {new}\n")
         run("task", "use-token", "--task", task / "collector.json", "--token-file", file, "--output", task / "new.json")
         assert collected(task, task / "new.json") == 3
         run("task", "end-token", "--config", leader, task_id)

@@ -62,6 +62,22 @@ MUTANTS = (
         "A worker shows the old token until it is started again.",
     ),
     _mutant(
+        "in-another-header",
+        "aggregator.peer:HttpPeer._send",
+        "token_header(record.secrets.peer_token.decode('ascii'))",
+        "{'Authorization': f'Bearer {record.secrets.peer_token.decode()}'}",
+        "The Leader's token is never shown in the header that its Helper asks for.",
+        ("tests/dap/aggregator/test_peer.py",),
+    ),
+    _mutant(
+        "hashed-with-its-header",
+        "secrets:token_hash",
+        "_bare(token)",
+        "token",
+        "A token that names its header is recognised by nobody.",
+        ("tests/dap/test_secrets.py",),
+    ),
+    _mutant(
         "in-the-clear",
         "store.tokens:accept_token",
         "tx.vault.seal(present, _place(task_id))",

@@ -14,6 +14,7 @@ from ...dap.dialect import DIALECTS, Dialect
 from ...dap.messages import BatchMode, HpkeConfig, Interval, TaskConfiguration
 from ...dap.privacy.extension import MAX_REPORTS, Mechanism, Privacy, least_noise
 from ...dap.privacy.run import privacy_of_run
+from ...dap.secrets import NAMED
 from ...dap.task import Task, task_configuration
 from ...dap.task_file import CollectorKey, Decided
 from ...dap.vdafs import VDAFS, Vdaf, vdaf
@@ -221,14 +222,15 @@ def choose_decided(
 
 
 def secret_word(option: str, file: Path) -> str:
-    """The one word that a file holds."""
+    """The one word that a file holds; of a token, the header that shows it may stand before."""
     text = (
         decode_text(sys.stdin.buffer.read(SECRET_BYTES_MAX + 1), "stdin")
         if str(file) == "-"
         else read_text(file, limit=SECRET_BYTES_MAX)
     )
     word = text.strip()
-    require(word.isascii() and len(word.split()) == 1 and len(word) <= SECRET_BYTES_MAX, f"{option} must hold one word")
+    one = len(word.removeprefix(NAMED).split()) == 1
+    require(word.isascii() and one and len(word) <= SECRET_BYTES_MAX, f"{option} must hold one word")
     return word
 
 

@@ -9,7 +9,7 @@ import typer
 
 from ...dap import task_file
 from ...dap.messages import Role
-from ...dap.secrets import HASH_BYTES, token_hash
+from ...dap.secrets import HASH_BYTES, TOKEN_FORM, is_token, token_hash
 from ...dap.store.tasks import TaskRecord
 from ...dap.store.tokens import accept_token, end_old_token, use_token
 from ...dap.task import time_text
@@ -92,7 +92,8 @@ def use(
     Leader.
 
     At the Leader, running servers and workers show it with their next request, and the Helper is asked whether it takes
-    it: `task show` says what it has answered.
+    it: `task show` says what it has answered. A file that begins with 'DAP-Auth-Token: ' names the header that shows
+    its token; otherwise that is 'Authorization: Bearer'.
 
     \b
     Examples:
@@ -100,7 +101,7 @@ def use(
       secagg dap task use-token --task collector.json --token-file new.token --output collector-2.json
     """
     token = secret_word("--token-file", token_file)
-    require(task_file.is_token(token.encode()), task_file.TOKEN_FORM)
+    require(is_token(token.encode()), TOKEN_FORM)
     require((config is None) != (task is None), "give --config of the Leader, or --task of the Collector")
     if config is not None:
         require(task_id is not None and output is None, "--config goes with TASK, and without --output")

@@ -14,6 +14,7 @@ from ...http.semantics import TEMPORARY, parse_retry_after, same_origin
 from ...http.steps import Failure, Request, Response, perform
 from ..media_types import is_media_type
 from ..problems import from_response
+from ..secrets import token_header
 from ..store.tasks import TaskRecord
 from ..taskprov import advertisement
 
@@ -143,8 +144,8 @@ class HttpPeer:
     def _send(
         self, record: TaskRecord, method: str, url: str, headers: dict[str, str] | None = None, body: bytes = b""
     ) -> Response:
-        token = record.secrets.peer_token.decode("ascii")
-        own = {"Authorization": f"Bearer {token}", **advertisement(record.task), **(headers or {})}
+        token = token_header(record.secrets.peer_token.decode("ascii"))
+        own = {**token, **advertisement(record.task), **(headers or {})}
         max_bytes = MAX_BYTES + record.task.prio3.OUT_SHARE_SIZE  # an aggregate share may be of any length
         reply = perform(self._http, Request(method, url, own, body, max_bytes, MAX_SECONDS))
         if isinstance(reply, Failure):

@@ -2,25 +2,11 @@
 
 from collections.abc import Callable
 
-from ...errors import RemoteProtocolError, require
+from ...errors import RemoteProtocolError
 from ...http import steps
 from ...http.steps import Busy, Request, Response, Retries, Steps
 from ..media_types import is_media_type
 from ..problems import DapProblem, from_response
-
-
-def bearer(token: str) -> dict[str, str]:
-    """The header that shows a token (section 3.5).
-
-    Args:
-        token: as its Aggregator knows it.
-
-    Raises:
-        LocalProtocolError: it cannot be sent in a header.
-    """
-    sendable = token.isascii() and token.isprintable() and " " not in token and token != ""
-    require(sendable, "a token must be printable ASCII without spaces")
-    return {"Authorization": f"Bearer {token}"}
 
 
 def send(request: Request, *, clock: Callable[[], float], retries: Retries) -> Steps[Response]:

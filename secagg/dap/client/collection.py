@@ -27,9 +27,10 @@ from ..messages import (
 )
 from ..privacy.estimates import error_bars, estimates
 from ..problems import WAITING
+from ..secrets import token_header
 from ..task import Task
 from ..taskprov import advertisement
-from .answers import bearer, problem, require_media_type, require_success, send
+from .answers import problem, require_media_type, require_success, send
 
 _JOB_ID_SIZE = 16
 _MANY_JOBS = 1 << 40  # more than any task has
@@ -94,7 +95,7 @@ class Collecting:
         task: whose batches.
         private_key: to which the Aggregators seal.
         config: the HPKE configuration of this key that the Aggregators have.
-        token: the bearer token that the Leader knows the Collector by.
+        token: that the Leader knows the Collector by; after `DAP-Auth-Token: ` it is shown in that header.
         clock: POSIX seconds.
         retries: how often and how patiently the Leader is asked.
 
@@ -117,7 +118,7 @@ class Collecting:
         self._task = task
         self._key = private_key
         self._config = config
-        self._credentials = bearer(token)
+        self._credentials = token_header(token)
         self._clock = clock
         self._retries = retries
         self._resources = task.dialect.resources

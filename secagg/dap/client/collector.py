@@ -33,7 +33,7 @@ class Collector:
         task: whose batches.
         private_key: to which the Aggregators seal their shares.
         config: the HPKE configuration of this key that the Aggregators have.
-        token: the bearer token that the Leader knows the Collector by.
+        token: that the Leader knows the Collector by; after `DAP-Auth-Token: ` it is shown in that header.
         http: an `httpx.Client` with certificates and proxies as you need them; by default one that is closed with this
             collector.
         clock: POSIX seconds.

@@ -26,9 +26,10 @@ from ..media_types import UPLOAD_ERRORS
 from ..messages import ReportError, Role, UploadErrors
 from ..problems import REFUSED
 from ..reports import encode_upload, randomize, report_size, seal_reports
+from ..secrets import token_header
 from ..task import Task
 from ..taskprov import advertisement
-from .answers import bearer, problem, require_media_type, require_success, send
+from .answers import problem, require_media_type, require_success, send
 from .hpke_configs import Configs
 
 __all__ = ["AsyncClient", "Client", "UploadInterrupted", "UploadResult"]
@@ -171,7 +172,7 @@ class _Uploader:
         token: str | None,
     ) -> None:
         self._task = task
-        self._credentials = {} if token is None else bearer(token)
+        self._credentials = {} if token is None else token_header(token)
         self._clock = clock
         self._rand = rand
         self._retries = retries

@@ -10,10 +10,10 @@ from ...errors import RemoteProtocolError
 from ...http.bodies import Bodies
 from ..admission import check_endpoints
 from ..messages import Role
-from ..secrets import TaskSecrets, token_hash
+from ..secrets import NAMED, TOKEN_FORM, TaskSecrets, is_token, token_hash
 from ..store.engine import Store
 from ..store.tasks import add_task
-from ..task_file import TOKEN_FORM, config_from_text, is_token
+from ..task_file import config_from_text
 from .commands import Command, read_task, ready, routes
 
 
@@ -62,7 +62,7 @@ class Aggregator:
             self._role,
             command.data("vdaf_verify_key"),
             config_from_text(command.text("collector_hpke_config")),
-            token if leads else token_hash(token),
+            NAMED.encode() + token if leads else token_hash(token),
             token_hash(_token(command, "collector_authentication_token")) if leads else b"",
             task.min_batch_size if leads and not task.by_time else 0,
         )

@@ -15,9 +15,10 @@ from ...http.steps import Progress
 from ..client.collector import AsyncCollector, Batch, Collection
 from ..client.upload import TIMEOUT
 from ..messages import TASK_ID_SIZE, BatchMode
+from ..secrets import NAMED
 from ..task import Task
 from ..task_file import CollectorKey
-from .commands import Command, name_token, read_task, ready, routes
+from .commands import Command, read_task, ready, routes
 
 _MOST = 1000  # tasks, and collection jobs
 
@@ -42,7 +43,7 @@ class Collectors:
         """
         require(len(self._tasks) < _MOST, f"there are {_MOST:,} tasks already: start this program anew")
         task, key = read_task(command), CollectorKey.generate()
-        token = command.text("collector_authentication_token")
+        token = f"{NAMED}{command.text('collector_authentication_token')}"
         collector = AsyncCollector(task, key.private_key, key.config, token, http=self._http, allow_http=True)
         self._tasks[task.id] = task, collector
         return {"collector_hpke_config": base64url(key.config.encode())}
@@ -104,11 +105,7 @@ class Collectors:
 
 def collector_app() -> Starlette:
     """A Collector that collects what it is told to."""
-
-    async def named(request: httpx.Request) -> None:
-        name_token(request)
-
-    http = httpx.AsyncClient(timeout=TIMEOUT, event_hooks={"request": [named]})
+    http = httpx.AsyncClient(timeout=TIMEOUT)
     collectors = Collectors(http)
     works = {
         "ready": ready,

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
-import httpx
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -238,18 +237,6 @@ def _answering(work: Work, bodies: Bodies) -> Callable[[Request], Awaitable[Resp
 
 def _failed(reason: str, status: HTTPStatus) -> JSONResponse:
     return JSONResponse({"status": "error", "error": reason}, status)
-
-
-def name_token(request: httpx.Request) -> None:
-    """Show a bearer token as the draft asks: in the header `DAP-Auth-Token`.
-
-    Args:
-        request: that is about to be sent.
-    """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme == "Bearer":
-        del request.headers["Authorization"]
-        request.headers["DAP-Auth-Token"] = token
 
 
 def require_loopback(host: str) -> None:

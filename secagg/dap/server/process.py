@@ -24,7 +24,6 @@ from ..aggregator.release import collections_left
 from ..aggregator.task_watch import TaskWatch
 from ..aggregator.worker import Workers
 from ..interop.aggregator import Aggregator as InteropAggregator
-from ..interop.commands import name_token
 from ..metrics import Metrics
 from ..store.outcomes import keep_tally
 from ..store.reports import count_open_reports, find_oldest_open_bucket
@@ -120,8 +119,6 @@ class Process:
             made = helper_app(self.aggregator, self.context, self._lifespan)
         if interop:
             made.router.routes += InteropAggregator(self.store, self.config.role).routes(self.context.bodies)
-            if self._http is not None:
-                self._http.event_hooks = {"request": [name_token]}
         return made
 
     def page(self, url: str) -> Page:

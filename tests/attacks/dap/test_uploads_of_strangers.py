@@ -122,7 +122,8 @@ def test_a_token_that_was_taken_back_is_refused(guard: Guard) -> None:
 
 
 @pytest.mark.parametrize("uploads", [BlockingUploads, UploadsUnderAsyncio], ids=["blocking", "asyncio"])
-def test_a_helper_that_asks_for_the_token_does_not_get_it(uploads: Any) -> None:
+@pytest.mark.parametrize(("named", "header"), [("", "authorization"), ("DAP-Auth-Token: ", "dap-auth-token")])
+def test_a_helper_that_asks_for_the_token_does_not_get_it(uploads: Any, named: str, header: str) -> None:
     """Nor does anybody who serves the Leader's HPKE configuration, which may come from a cache."""
     seen: list[httpx.Request] = []
 
@@ -131,8 +132,9 @@ def test_a_helper_that_asks_for_the_token_does_not_get_it(uploads: Any) -> None:
             seen.append(request)
             return super().__call__(request)
 
-    assert uploads(Watched(make_task()), token=TOKEN).upload([1, 2]).accepted == 2
-    shown = [request.url for request in seen if "authorization" in request.headers]
+    assert uploads(Watched(make_task()), token=named + TOKEN).upload([1, 2]).accepted == 2
+    shown = [request.url for request in seen if {"authorization", "dap-auth-token"} & set(request.headers)]
+    assert header in seen[-1].headers
     assert [(url.host, url.path.rpartition("/")[2]) for url in shown] == [("leader.example", "reports")]
     assert len(seen) == 3
 

@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Callable
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from ...support.world import BUCKETS, World
 
 NewWorld = Callable[..., World]
 Handler = Callable[[httpx.Request], httpx.Response]
+TOKEN_HEADERS = ("authorization", "dap-auth-token")
 
 
 @pytest.fixture
@@ -52,6 +54,31 @@ def test_a_job_that_is_not_ready_is_polled_in_minutes_at_the_latest(ask: Callabl
     answer = ask(lambda request: httpx.Response(200, headers={"Retry-After": "999999999", "Location": "/jobs/a"}))
     assert vars(answer)["retry_after"] == 600.0
     assert vars(answer)["body"] is None
+
+
+@pytest.mark.parametrize(
+    ("token", "shown"),
+    [(b"abc", {"authorization": "Bearer abc"}), (b"DAP-Auth-Token: abc", {"dap-auth-token": "abc"})],
+    ids=["bearer", "dap-auth-token"],
+)
+def test_each_request_shows_the_token_in_the_header_that_it_names(
+    dap_world: NewWorld, token: bytes, shown: dict[str, str]
+) -> None:
+    record, asked = dap_world().leader_task, []
+    record = replace(record, secrets=replace(record.secrets, peer_token=token))
+
+    def helper(request: httpx.Request) -> httpx.Response:
+        asked.append({name: request.headers[name] for name in TOKEN_HEADERS if name in request.headers})
+        return httpx.Response(200, headers={"Location": "/here"})
+
+    with httpx.Client(transport=httpx.MockTransport(helper)) as http:
+        peer = HttpPeer(http)
+        peer.create_job(record, b"request", bytes(16))
+        peer.poll_job(record, "http://helper.test/job")
+        peer.delete_job(record, "http://helper.test/job")
+        peer.create_share(record, b"request")
+        peer.poll_share(record, "http://helper.test/share")
+    assert asked == [shown] * 5
 
 
 def test_our_token_goes_to_no_other_host(ask: Callable[[Handler], object]) -> None:

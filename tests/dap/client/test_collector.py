@@ -105,10 +105,10 @@ def ready(response: CollectionJobResp, **headers: str) -> Answer:
 class Blocking:
     """`Collector`, and `UnderAsyncio` with the same face."""
 
-    def __init__(self, leader: Leader, **options: Any) -> None:
+    def __init__(self, leader: Leader, token: str = TOKEN, **options: Any) -> None:
         http = httpx.Client(transport=httpx.MockTransport(leader))
         self._collector = Collector(
-            leader.task, KEY, CONFIG, TOKEN, http=http, clock=leader.clock, sleep=leader.sleep, **options
+            leader.task, KEY, CONFIG, token, http=http, clock=leader.clock, sleep=leader.sleep, **options
         )
 
     def collect(self, *batch: Any, **options: Any) -> Collection:
@@ -119,10 +119,10 @@ class Blocking:
 
 
 class UnderAsyncio:
-    def __init__(self, leader: Leader, **options: Any) -> None:
+    def __init__(self, leader: Leader, token: str = TOKEN, **options: Any) -> None:
         http = httpx.AsyncClient(transport=httpx.MockTransport(leader))
         self._collector = AsyncCollector(
-            leader.task, KEY, CONFIG, TOKEN, http=http, clock=leader.clock, sleep=leader.sleep_async, **options
+            leader.task, KEY, CONFIG, token, http=http, clock=leader.clock, sleep=leader.sleep_async, **options
         )
 
     def collect(self, *batch: Any, **options: Any) -> Collection:
@@ -308,6 +308,14 @@ def test_impossible_confidence_is_refused_before_anything_is_sent(collector: Any
     with pytest.raises(LocalProtocolError, match="confidence"):
         collector(leader).collect(INTERVAL, confidence=confidence)
     assert leader.requests == []
+
+
+def test_every_request_shows_the_token_in_the_header_that_it_names(collector: Any) -> None:
+    leader = Leader(SELECTED, script=[PENDING, ready(job_response(SELECTED, [1, 0, 5, 2, 0]))])
+    collector(leader, token=f"DAP-Auth-Token: {TOKEN}").collect()
+    assert leader.methods == ["POST", "GET", "DELETE"]
+    assert {request.headers.get("dap-auth-token") for request in leader.requests} == {TOKEN}
+    assert not any("authorization" in request.headers for request in leader.requests)
 
 
 @pytest.mark.parametrize("token", ["", "two words", "line\r\nbreak", "\u00e9"])

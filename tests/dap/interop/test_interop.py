@@ -6,12 +6,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 
-from secagg.dap.interop.commands import Command, name_token, read_task, read_vdaf, require_loopback
-from secagg.dap.messages import BatchMode, Interval
+from secagg.dap.interop.aggregator import Aggregator
+from secagg.dap.interop.collector import Collectors
+from secagg.dap.interop.commands import Command, read_task, read_vdaf, require_loopback
+from secagg.dap.messages import BatchMode, Interval, Role
+from secagg.dap.problems import DapProblem
+from secagg.dap.secrets import token_hash
 from secagg.dap.server.config import SECRET_VARIABLE
+from secagg.dap.store.engine import Store
+from secagg.dap.store.tasks import find_task
+from secagg.dap.store.vault import Vault
+from secagg.dap.task_file import CollectorKey
 from secagg.dap.vdafs import vdaf
 from secagg.errors import LocalProtocolError, RemoteProtocolError, SecAggError
 from secagg.http.base64url import base64url
@@ -232,11 +241,38 @@ def test_numbers_are_numbers() -> None:
             Command({"time": value}).number("time")
 
 
-def test_tokens_go_in_the_drafts_header() -> None:
-    request = httpx.Request("POST", "http://leader.test", headers={"Authorization": "Bearer secret"})
-    name_token(request)
-    assert request.headers["DAP-Auth-Token"] == "secret"
-    assert "Authorization" not in request.headers
-    without = httpx.Request("POST", "http://leader.test")
-    name_token(without)
-    assert "DAP-Auth-Token" not in without.headers
+def test_the_collector_shows_its_token_in_the_drafts_header() -> None:
+    shown: list[httpx.Headers] = []
+
+    def leader(request: httpx.Request) -> httpx.Response:
+        shown.append(request.headers)
+        return httpx.Response(404)
+
+    async def collect() -> None:
+        async with httpx.AsyncClient(transport=httpx.MockTransport(leader)) as http:
+            collectors = Collectors(http)
+            task = {"task_id": TASK_ID, "leader": "http://127.0.0.1:1", "helper": "http://127.0.0.1:2",
+                    "vdaf": {"type": "Prio3Count"}, "batch_mode": 2, "min_batch_size": 1,
+                    "time_precision": HOUR}  # fmt: skip
+            await collectors.add_task(Command(task | TOKENS))
+            with pytest.raises(DapProblem):
+                await collectors.start(Command({"task_id": TASK_ID, "agg_param": "", "query": {"type": 2}}))
+
+    anyio.run(collect)
+    assert [(each.get("dap-auth-token"), each.get("authorization")) for each in shown] == [("collector-token", None)]
+
+
+def test_the_leader_shows_its_token_in_the_drafts_header(tmp_path: Path) -> None:
+    """It is stored with the header's name; `HttpPeer` shows it so."""
+    store = Store(f"sqlite:///{tmp_path}/leader.db", Vault(bytes(32)))
+    task = {"task_id": TASK_ID, "leader": "http://127.0.0.1:1", "helper": "http://127.0.0.1:2",
+            "vdaf": {"type": "Prio3Count"}, "batch_mode": 2, "min_batch_size": 1, "time_precision": HOUR,
+            "vdaf_verify_key": KEY, "collector_hpke_config": base64url(CollectorKey.generate().config.encode()),
+            "role": "leader"}  # fmt: skip
+    anyio.run(Aggregator(store, Role.LEADER).add_task, Command(task | TOKENS))
+    with store.read() as tx:
+        record = find_task(tx, bytes(range(32)))
+    store.close()
+    assert record is not None
+    assert record.secrets.peer_token == b"DAP-Auth-Token: leader-token"
+    assert record.secrets.collector_token == token_hash(b"collector-token")
