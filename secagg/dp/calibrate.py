@@ -55,7 +55,7 @@ def discrete_laplace(budget: Budget, sensitivity: Sensitivity) -> DiscreteLaplac
 def discrete_gaussian(budget: ZCdp | ApproxDp, sensitivity: Sensitivity) -> DiscreteGaussian:
     """The discrete Gaussian for a budget: sigma**2 = L2**2 / (2 rho) under zCDP.
 
-    For (epsilon, delta), rho is the largest that implies it. Where the exact delta is known, less noise is enough.
+    For (epsilon, delta), where rho is the largest that implies it, less noise is enough.
 
     Args:
         budget: what the release may reveal.
@@ -68,8 +68,8 @@ def discrete_gaussian(budget: ZCdp | ApproxDp, sensitivity: Sensitivity) -> Disc
     rho = budget_rho(budget)
     sigma_squared = round_up(sensitivity.l2_squared / (2 * rho), PARAMETER_BITS)
 
-    # One number or one histogram has an exact delta (`gaussian`): search for the least sigma**2 that it allows.
-    if isinstance(budget, ApproxDp) and sensitivity.worst is not None:
+    # Its delta is exact, or nearly (`gaussian`): search for the least sigma**2 that it allows.
+    if isinstance(budget, ApproxDp):
         sigma_squared = smallest_sufficient(
             sigma_squared, lambda candidate: DiscreteGaussian(candidate).satisfies(budget, sensitivity)
         )

@@ -16,7 +16,7 @@ from ..errors import require
 from .budget import ApproxDp, Budget, Guarantee, PureDp, RenyiDp, ZCdp
 from .conversion import cheapest_epsilons, pure_to_zcdp, renyi_line_delta, zcdp_delta
 from .exact import EXP_LIMIT, Exact, exp_upper, fraction, text
-from .known_noise import GaussianDp, loss_of
+from .known_noise import GaussianDp, exact_delta, loss_of
 from .privacy_loss import PrivacyLoss, product
 
 _EPSILON_MIN = Fraction(1, 1 << 20)
@@ -240,14 +240,34 @@ def _adds_up(total: ApproxDp, guarantees: Counter[Guarantee], total_variation: F
 
 
 def _loses_little(total: ApproxDp, guarantees: Counter[Guarantee], total_variation: Fraction) -> bool:
-    """Whether the distribution of the privacy loss keeps to the total, at the epsilon' where the samples cost least."""
+    """Whether the distribution of the privacy loss keeps to the total, at its epsilon or that where samples cost least.
+
+    Where the releases come down to one whose delta is known without a grid, it is that.
+    """
+
+    def paid(epsilon: Fraction, law_delta: Fraction) -> bool:
+        return law_delta + _samples_delta(epsilon, total_variation) <= total.delta
+
+    epsilon = min(total.epsilon, Fraction(EXP_LIMIT))
+    alone = _alone(guarantees)
+    exact = None if alone is None else exact_delta(alone, epsilon)
+    if exact is not None and (paid(epsilon, exact) or not total_variation):
+        return paid(epsilon, exact)
     loss = _privacy_loss(frozenset(guarantees.items()))
     if loss is None:
         return False
-    epsilon = min(total.epsilon, Fraction(EXP_LIMIT))
     if total_variation:
         epsilon = min(epsilon, loss.cheapest_epsilon(total_variation))
-    return loss.delta(epsilon) + _samples_delta(epsilon, total_variation) <= total.delta
+    exact = None if alone is None else exact_delta(alone, epsilon)
+    return paid(epsilon, loss.delta(epsilon) if exact is None else exact)
+
+
+def _alone(guarantees: Counter[Guarantee]) -> Guarantee | None:
+    """The one guarantee that these come down to: of a single release, or of Gaussians alone."""
+    gaussians = [(g, number) for g, number in guarantees.items() if isinstance(g, GaussianDp)]
+    if len(gaussians) == len(guarantees) and gaussians:
+        return _one_gaussian(gaussians)
+    return next(iter(guarantees)) if guarantees.total() == 1 else None
 
 
 @lru_cache(32)

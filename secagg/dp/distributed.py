@@ -20,9 +20,9 @@ from ..errors import LocalProtocolError, require
 from . import gaussian, skellam
 from .budget import ApproxDp, Budget, PureDp, RenyiDp, ZCdp, positive
 from .calibrate import PARAMETER_BITS, budget_rho, calibrate, discrete_laplace, smallest_sufficient
-from .conversion import renyi_line_delta, zcdp_delta
+from .conversion import renyi_line_delta
 from .exact import exp_upper, fraction, round_up, sqrt_upper
-from .known_noise import gaussian_guarantee, skellam_guarantee
+from .known_noise import gaussian_delta, gaussian_guarantee, skellam_guarantee
 from .mechanisms import DiscreteGaussian, DiscreteLaplace
 from .polya import POLYA_SCALE_MAX, Polya
 from .sensitivity import Sensitivity
@@ -144,10 +144,10 @@ class GaussianSum:
     def delta(self, epsilon: Fraction, sensitivity: Sensitivity) -> Fraction:
         """An upper bound on the delta of (epsilon, delta)-DP.
 
-        Where `sensitivity.worst` is (d,) or (1, 1) it is the exact one of N_Z(0, V), corrected, and elsewhere it
-        follows from zCDP. With r the quotient P[sum = z] / P[N_Z(0, V) = z] on an entry, ln r varies by tau / 2 at most
-        (see `guarantee`), and is 0 or has both signs, as both laws add up to 1. So |ln r| <= tau / 2, and where one
-        entry changes by d
+        Elsewhere than where `sensitivity.worst` is (d,) or (1, 1) it is that of a continuous Gaussian, corrected, or
+        what follows from zCDP (`known_noise.gaussian_delta`). There it is the exact one of N_Z(0, V), corrected. With r
+        the quotient P[sum = z] / P[N_Z(0, V) = z] on an entry, ln r varies by tau / 2 at most (see `guarantee`), and is
+        0 or has both signs, as both laws add up to 1. So |ln r| <= tau / 2, and where one entry changes by d
 
             P[sum = z] - e**epsilon P[sum = z + d] = r(z) (P[N_Z = z] - r(z + d) / r(z) e**epsilon P[N_Z = z + d])
                 <= e**(tau / 2) max(0, P[N_Z = z] - e**(epsilon - tau / 2) P[N_Z = z + d]).
@@ -160,16 +160,16 @@ class GaussianSum:
             sensitivity: of the vector that is released.
         """
         epsilon, variance = fraction(epsilon, "epsilon"), self.parties * self.sigma_squared
-        by_divergences = zcdp_delta(self.guarantee(sensitivity).rho, epsilon)
+        otherwise = gaussian_delta(self.guarantee(sensitivity), epsilon)
         off = len(sensitivity.worst or ()) * self.tau / 2
         if off > epsilon:
-            return by_divergences
+            return otherwise
         exact = _exact_delta(
             sensitivity.worst,
             lambda difference: gaussian.scalar_delta(variance, difference, epsilon - off),
             lambda: gaussian.histogram_delta(variance, epsilon - off),
         )
-        return min(by_divergences, exp_upper(off) * exact)
+        return min(otherwise, exp_upper(off) * exact)
 
     def _term(self, k: int) -> Fraction:
         return exp_upper(max(_TERM_MIN, -2 * _PI_SQUARED * self.sigma_squared * Fraction(k, k + 1)))
@@ -185,8 +185,9 @@ def calibrate_distributed(
     """The law of each honest party's noise, so that the sum of their noises keeps to the budget.
 
     A pure budget takes Polya noise. Others take it, too, where its variance is less than that of the other law: this is
-    Skellam for an (epsilon, delta) budget and a variance of about SKELLAM_VARIANCE_MAX for each party at most, else the
-    discrete Gaussian. A single party adds what `calibrate` says.
+    Skellam for an (epsilon, delta) budget of a number or a histogram and a variance of about SKELLAM_VARIANCE_MAX for
+    each party at most, for that of another vector Skellam or the discrete Gaussian, whichever has less variance, and
+    else the discrete Gaussian. A single party adds what `calibrate` says.
 
     Args:
         budget: what the release may reveal.
@@ -232,14 +233,19 @@ def _gaussian_or_skellam(
         if sigma_squared < Fraction(1, 4):
             return False
         total = GaussianSum(sigma_squared, parties, length)
-        return total.guarantee(sensitivity).rho <= rho or (exact and total.satisfies(budget, sensitivity))
+        return total.guarantee(sensitivity).rho <= rho or total.satisfies(budget, sensitivity)
 
-    # Where the Gaussian's delta is exact and Skellam's is not, the Gaussian needs less.
-    exact = isinstance(budget, ApproxDp) and sensitivity.worst is not None
-    too_wide = start > SKELLAM_VARIANCE_MAX or (exact and start * parties > skellam.EXACT_VARIANCE_MAX)
-    if isinstance(budget, ApproxDp) and not too_wide:
-        return Skellam(smallest_sufficient(start, skellam_suffices))
-    return DiscreteGaussian(smallest_sufficient(start, gaussian_suffices))
+    approximate, known = isinstance(budget, ApproxDp), sensitivity.worst is not None
+    too_wide = start > SKELLAM_VARIANCE_MAX or (known and start * parties > skellam.EXACT_VARIANCE_MAX)
+    if not approximate or too_wide:
+        return DiscreteGaussian(smallest_sufficient(start, gaussian_suffices))
+    split = Skellam(smallest_sufficient(start, skellam_suffices))
+    if known:
+        return split
+
+    # Of a vector, the Gaussian's delta is exact and Skellam's is not, and the Gaussian nearly always needs less.
+    other = DiscreteGaussian(smallest_sufficient(start, gaussian_suffices))
+    return other if other.sigma_squared < split.variance else split
 
 
 def _exact_delta(

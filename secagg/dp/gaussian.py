@@ -1,4 +1,5 @@
-"""The exact delta of the discrete Gaussian for one number and one histogram, where Renyi divergences lose a little.
+"""The exact delta of Gaussian noise, where Renyi divergences lose a little: discrete noise on one number and one
+histogram, and continuous noise on a vector.
 
 The noise is y with probability exp(-y**2 / (2 sigma**2)) / Z.  A shift by d changes the probability by a factor that
 grows with y. So the worst set is a half-line, and delta is a difference of two tails (Canonne, Kamath and Steinke 2020,
@@ -77,6 +78,17 @@ def histogram_delta(sigma_squared: Fraction, epsilon: Fraction) -> Fraction:
         for begin in (start, start + 2)
     )
     return _delta(unshifted, shifted, epsilon, halves[0] * halves[0] + halves[1] * halves[1])
+
+
+def continuous_delta(mu_squared: Fraction, epsilon: Fraction) -> Fraction:
+    """An upper bound on delta for a continuous Gaussian of deviation 1 whose mean changes by mu.
+
+    Its privacy loss has the law N(mu**2 / 2, mu**2). With Z of the law N(0, mu**2) delta is P[Z > epsilon - mu**2 / 2]
+    - e**epsilon * P[Z > epsilon + mu**2 / 2] (Balle and Wang 2018, Theorem 8).
+    """
+    unshifted, shifted = (_integral_from(epsilon + side * mu_squared / 2, mu_squared) for side in (-1, 1))
+    half = _half_integral(mu_squared)
+    return _delta(unshifted, shifted, epsilon, half + half)
 
 
 def _above(x: Fraction) -> int:
@@ -162,6 +174,14 @@ def _summand(x: Fraction, variance: Fraction) -> Bounds:
 def _half_integral(variance: Fraction) -> Bounds:
     """Of exp(-x**2 / (2 variance)) from 0 on: sqrt(pi variance / 2)."""
     return Bounds(sqrt_lower(PI_LOWER * variance / 2), sqrt_upper(PI_UPPER * variance / 2))
+
+
+def _integral_from(start: Fraction, variance: Fraction) -> Bounds:
+    """Of exp(-x**2 / (2 variance)) from any start on."""
+    if start >= 0:
+        return _integral(start, variance)
+    half = _half_integral(variance)
+    return half + half - _integral(-start, variance)
 
 
 def _integral(start: Fraction, variance: Fraction) -> Bounds:

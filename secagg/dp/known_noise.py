@@ -12,6 +12,7 @@ from functools import lru_cache
 from ..arguments import assign, convert, unchecked, whole
 from ..errors import require
 from .budget import ApproxDp, Guarantee, PureDp, RenyiDp, ZCdp, positive
+from .conversion import zcdp_delta
 from .dominating import (
     GAUSSIAN_VARIANCE_MAX,
     SKELLAM_VARIANCE_MAX,
@@ -22,9 +23,13 @@ from .dominating import (
     randomized_response,
     skellam,
 )
-from .exact import Exact, fraction
+from .exact import Exact, exp_upper, fraction
+from .gaussian import continuous_delta, histogram_delta, scalar_delta
 from .privacy_loss import PrivacyLoss
 from .sensitivity import Sensitivity
+from .skellam import EXACT_VARIANCE_MAX
+from .skellam import histogram_delta as skellam_histogram_delta
+from .skellam import scalar_delta as skellam_scalar_delta
 
 CHANGE_MAX = 8  # in deviations of the noise: an epsilon of 32 and more
 MU_SQUARED_MAX = 10_000  # beyond it a privacy loss promises nothing, and floats become inexact
@@ -165,6 +170,18 @@ def gaussian_guarantee(
     return ZCdp(rho) if curve is None else GaussianDp(rho, *curve)
 
 
+def gaussian_delta(guarantee: ZCdp, epsilon: Fraction) -> Fraction:
+    """An upper bound on the delta for which Gaussian noise is (epsilon, delta)-DP: by divergences, or by the curve of a
+    continuous Gaussian if that is less.
+
+    Args:
+        guarantee: of the noise, from `gaussian_guarantee`.
+        epsilon: exact.
+    """
+    by_curve = _curve_delta(guarantee, epsilon) if isinstance(guarantee, GaussianDp) else Fraction(1)
+    return min(zcdp_delta(guarantee.rho, epsilon), by_curve)
+
+
 def skellam_guarantee(xi: Fraction, rho: Fraction, variance: Fraction, sensitivity: Sensitivity) -> RenyiDp:
     """Of Skellam noise.
 
@@ -212,6 +229,34 @@ def loss_of(guarantee: Guarantee) -> PrivacyLoss | None:
     if isinstance(guarantee, PureDp):
         return randomized_response(guarantee.epsilon)
     return randomized_response(guarantee.epsilon, guarantee.delta) if isinstance(guarantee, ApproxDp) else None
+
+
+def exact_delta(guarantee: Guarantee, epsilon: Fraction) -> Fraction | None:
+    """The delta of one release, exact but for rounding, where that can be computed: `loss_of` is on a grid.
+
+    Args:
+        guarantee: of the release.
+        epsilon: exact.
+    """
+    if isinstance(guarantee, GaussianDp):
+        return _curve_delta(guarantee, epsilon)
+    if isinstance(guarantee, DiscreteGaussianDp):
+        if guarantee.entries == 1:
+            return scalar_delta(guarantee.sigma_squared, guarantee.change, epsilon)
+        if (guarantee.change, guarantee.entries) == (1, 2):
+            return histogram_delta(guarantee.sigma_squared, epsilon)
+    if isinstance(guarantee, SkellamDp) and guarantee.variance <= EXACT_VARIANCE_MAX:
+        if guarantee.entries == 1:
+            return skellam_scalar_delta(guarantee.variance, guarantee.change, epsilon)
+        if (guarantee.change, guarantee.entries) == (1, 2):
+            return skellam_histogram_delta(guarantee.variance, epsilon)
+    return None
+
+
+def _curve_delta(guarantee: GaussianDp, epsilon: Fraction) -> Fraction:
+    """With r = e**(slack / 2), P is at most r times and Q at least 1 / r times what they are for the continuous
+    Gaussian, so that P - e**epsilon Q is at most r (P - e**(epsilon - slack) Q) of that one."""
+    return exp_upper(guarantee.slack / 2) * continuous_delta(guarantee.mu_squared, epsilon - guarantee.slack)
 
 
 def _changes(sensitivity: Sensitivity) -> tuple[int, int] | None:

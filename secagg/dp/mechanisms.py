@@ -10,10 +10,10 @@ from fractions import Fraction
 
 from ..arguments import convert
 from .budget import Budget, PureDp, ZCdp, positive
-from .conversion import pure_to_zcdp, zcdp_delta
+from .conversion import pure_to_zcdp
 from .exact import fraction
 from .gaussian import histogram_delta, scalar_delta
-from .known_noise import gaussian_guarantee, laplace_guarantee
+from .known_noise import gaussian_delta, gaussian_guarantee, laplace_guarantee
 from .sensitivity import Sensitivity
 
 
@@ -93,7 +93,8 @@ class DiscreteGaussian:
     def delta(self, epsilon: Fraction, sensitivity: Sensitivity) -> Fraction:
         """An upper bound on the delta of (epsilon, delta)-DP.
 
-        It is exact but for rounding where `sensitivity.worst` is (d,) or (1, 1), and follows from zCDP elsewhere.
+        It is exact but for rounding where `sensitivity.worst` is (d,) or (1, 1), and elsewhere that of a continuous
+        Gaussian (`known_noise.gaussian_delta`), or what follows from zCDP.
 
         Args:
             epsilon: exact.
@@ -104,7 +105,7 @@ class DiscreteGaussian:
             return scalar_delta(self.sigma_squared, sensitivity.worst[0], epsilon)
         if sensitivity.worst == (1, 1):
             return histogram_delta(self.sigma_squared, epsilon)
-        return zcdp_delta(self.guarantee(sensitivity).rho, epsilon)
+        return gaussian_delta(self.guarantee(sensitivity), epsilon)
 
 
 Law = DiscreteLaplace | DiscreteGaussian

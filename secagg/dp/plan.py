@@ -338,8 +338,7 @@ class Plan:
     def guarantee(self) -> Guarantee:
         """What the release costs the privacy unit, for a `Ledger`: the guarantee of the honest parties' law.
 
-        It composes better than the budget. The budget holds as well, and is better for a single release of one number
-        or histogram with Gaussian noise, whose exact delta is below that of its zCDP.
+        It composes better than the budget, which holds as well.
 
         A client's guarantee holds for all batches of the span together. With k_i of its k reports in batch i, epsilons
         add up to at most sum(k_i) times that of one report, and divergences to sum(k_i**2) times.

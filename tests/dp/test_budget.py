@@ -13,6 +13,8 @@ from secagg.dp import ApproxDp, PureDp, RenyiDp, ZCdp
 from secagg.dp.conversion import pure_to_zcdp, renyi_delta, zcdp_delta, zcdp_epsilon
 from secagg.errors import LocalProtocolError
 
+from ..support.gaussian_curve import curve_delta
+
 epsilons = st.fractions(Fraction(1, 100), 20, max_denominator=1000)
 rhos = st.fractions(Fraction(1, 1000), 10, max_denominator=1000)
 
@@ -46,16 +48,6 @@ def test_delta_is_a_chance(delta: Any) -> None:
         ApproxDp(1, delta)
 
 
-def gaussian_delta(rho: float, epsilon: float) -> float:
-    """Of the continuous Gaussian mechanism with this rho, exactly (Balle and Wang 2018, Theorem 8)."""
-    ratio = math.sqrt(2 * rho)  # sensitivity / sigma
-
-    def phi(x: float) -> float:
-        return math.erfc(-x / math.sqrt(2)) / 2
-
-    return phi(ratio / 2 - epsilon / ratio) - math.exp(epsilon) * phi(-ratio / 2 - epsilon / ratio)
-
-
 def delta_by_scanning(rho: float, epsilon: float) -> float:
     """The formula minimised over a dense grid of orders."""
     alpha = 1 + np.logspace(-6, 6, 400_001)
@@ -66,7 +58,7 @@ def delta_by_scanning(rho: float, epsilon: float) -> float:
 @given(rhos, epsilons)
 def test_zcdp_delta_is_above_a_zcdp_mechanism_and_no_more_than_the_best_order(rho: Fraction, epsilon: Fraction) -> None:
     delta = float(zcdp_delta(rho, epsilon))
-    assert delta >= gaussian_delta(float(rho), float(epsilon)) - 1e-15
+    assert delta >= curve_delta(math.sqrt(2 * rho), float(epsilon)) - 1e-15
     assert delta == pytest.approx(delta_by_scanning(float(rho), float(epsilon)), rel=1e-6, abs=1e-300)
 
 

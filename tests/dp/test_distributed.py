@@ -144,7 +144,8 @@ def test_skellam_by_its_own_tail_keeps_to_the_budget(epsilon: str, delta: str, p
 def test_the_law_of_least_variance_is_chosen() -> None:
     budget, vector = ApproxDp(1, "1e-6"), Sensitivity.l2_bounded(50, 100, N)
     assert calibrate_distributed(budget, ONE, 100, 10) == Polya(Fraction(1), 100)
-    assert isinstance(calibrate_distributed(budget, vector, 100, 10), Skellam)
+    assert isinstance(calibrate_distributed(budget, vector, 100, 10), DiscreteGaussian)
+    assert isinstance(calibrate_distributed(budget, vector, 3000, 10), Skellam)  # parts of a Gaussian are too narrow
     assert isinstance(calibrate_distributed(budget, Sensitivity.l2_bounded(10**6, 10**5, N), 100, 10), DiscreteGaussian)
     assert isinstance(calibrate_distributed(ZCdp("0.01"), ONE, 100, 10), DiscreteGaussian)
     assert isinstance(calibrate_distributed(ZCdp(1), ONE, 100, 10), Polya)  # parts of a Gaussian have 1/4 at least

@@ -9,9 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secagg.dp import GaussianDp, ZCdp
 from secagg.dp.conversion import zcdp_delta
 from secagg.dp.exact import sqrt_lower
-from secagg.dp.gaussian import histogram_delta, lattice_sum, scalar_delta, tail, tail_by_integral, tail_by_terms
+from secagg.dp.gaussian import (
+    continuous_delta,
+    histogram_delta,
+    lattice_sum,
+    scalar_delta,
+    tail,
+    tail_by_integral,
+    tail_by_terms,
+)
+from secagg.dp.known_noise import gaussian_delta
+
+from ..support.gaussian_curve import curve_delta
 
 sigmas_squared = st.fractions(Fraction(1, 5), 40, max_denominator=50)
 epsilons = st.fractions(Fraction(1, 100), 8, max_denominator=100)
@@ -138,12 +150,21 @@ def test_lattice_sum_is_that_of_poisson_summation(variance: Fraction) -> None:
     assert float(bounds.high / bounds.low) < 1 + 1e-4
 
 
-def continuous_delta(deviations: float, epsilon: float) -> float:
-    """Balle and Wang 2018, Theorem 8, for a difference of so many standard deviations."""
-    tails = [
-        math.erfc((epsilon / deviations + side * deviations / 2) / math.sqrt(2)) / 2 for side in (-1, 1)
-    ]  # fmt: skip
-    return tails[0] - math.exp(epsilon) * tails[1]
+@settings(deadline=None)
+@given(st.fractions("1/1000", 100, max_denominator=1000), st.fractions(0, 30, max_denominator=1000))
+def test_the_delta_of_a_continuous_gaussian(mu_squared: Fraction, epsilon: Fraction) -> None:
+    """Beside floating point, which is exact to so many digits unless both tails nearly cancel."""
+    floating = curve_delta(math.sqrt(mu_squared), float(epsilon))
+    exact = float(continuous_delta(mu_squared, epsilon))
+    assert exact == pytest.approx(floating, rel=1e-6, abs=1e-13)
+
+
+def test_what_is_nearly_a_continuous_gaussian_costs_what_it_may_be_away() -> None:
+    plain, sloppy = GaussianDp(1, 1), GaussianDp(1, 1, Fraction(1, 10))
+    at = Fraction(2)
+    assert float(gaussian_delta(plain, at)) == pytest.approx(curve_delta(1.0, 2.0), rel=1e-9)
+    assert float(gaussian_delta(sloppy, at)) == pytest.approx(math.exp(0.05) * curve_delta(1.0, 1.9), rel=1e-9)
+    assert gaussian_delta(ZCdp(1), at) == zcdp_delta(Fraction(1), at)
 
 
 @pytest.mark.parametrize("epsilon", ["1e-4", "0.01", 1, 4])
@@ -154,5 +175,5 @@ def test_a_wide_discrete_gaussian_is_a_continuous_one(epsilon: int | str) -> Non
         (histogram_delta(Fraction(10**10), given), math.sqrt(2) * 1e-5),
     ]  # fmt: skip
     for delta, deviations in results:
-        true = continuous_delta(deviations, float(given))
+        true = curve_delta(deviations, float(given))
         assert float(delta) == pytest.approx(true, rel=2e-4, abs=1e-16)

@@ -151,7 +151,10 @@ def test_a_cohorts_noise_is_isochronous_whether_narrow_or_wide() -> None:
     least = Plan.distributed(ApproxDp(1, "1e-9"), HISTOGRAM, 10, **cohort)
     assert type(least.noise_for(Party.CLIENT).sampler) is IsochronousPolya
     little = Plan.distributed(ApproxDp(1, "1e-9"), Sensitivity.l2_bounded(50, 100, N), 10, **cohort)
-    assert type(little.noise_for(Party.CLIENT).sampler) is IsochronousSkellam
+    assert type(little.noise_for(Party.CLIENT).sampler) is IsochronousGaussian
+    crowd = {name: 300 * number for name, number in cohort.items()}
+    least = Plan.distributed(ApproxDp(1, "1e-9"), Sensitivity.l2_bounded(50, 100, N), 10, **crowd)
+    assert type(least.noise_for(Party.CLIENT).sampler) is IsochronousSkellam
     pure = Plan.distributed(PureDp(1), HISTOGRAM, 10, **cohort)
     assert type(pure.noise_for(Party.CLIENT).sampler) is ExactPolya
     much = Plan.distributed(ApproxDp(1, "1e-9"), Sensitivity.l2_bounded(10**9, 1000, N), 1000, **cohort)

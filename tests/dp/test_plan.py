@@ -1,5 +1,6 @@
 """Plans: who is counted on, what a client with many reports changes, and what they say about themselves."""
 
+import math
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from secagg.dp import (
     DiscreteGaussian,
     DiscreteGaussianDp,
     DiscreteLaplace,
+    GaussianDp,
     LaplaceDp,
     Ledger,
     Neighbours,
@@ -19,18 +21,17 @@ from secagg.dp import (
     Place,
     Plan,
     PureDp,
-    RenyiDp,
     Sensitivity,
-    Skellam,
     Unit,
     ZCdp,
 )
-from secagg.dp.conversion import renyi_line_delta
 from secagg.dp.exact import power_above
 from secagg.dp.known_noise import plain
 from secagg.dp.noise import TOTAL_VARIATION_MAX
-from secagg.dp.samplers import IsochronousGaussian, IsochronousSkellam
+from secagg.dp.samplers import IsochronousGaussian
 from secagg.errors import LocalProtocolError
+
+from ..support.gaussian_curve import curve_delta
 
 N = Neighbours.REPLACE_ONE
 HISTOGRAM = Sensitivity.histogram(N)
@@ -63,8 +64,8 @@ def test_a_cohort_counts_on_the_honest_survivors_alone() -> None:
     plan = distributed()
     assert (plan.honest, plan.parties, plan.place.party) == (34, 100, Party.CLIENT)
     assert plan.keeps_budget
-    assert isinstance(plan.law, Skellam)
-    assert isinstance(plan.guarantee, RenyiDp)
+    assert isinstance(plan.law, DiscreteGaussian)
+    assert isinstance(plan.guarantee, GaussianDp)
     assert [plan.over_noise(parties) * 34 for parties in (None, 67, 34)] == [100, 67, 34]
     assert plan.variance(34) * 1.01 < plan.variance(67) < plan.variance()
     with pytest.raises(LocalProtocolError, match=r"parties must be 34 \.\. 100"):
@@ -152,7 +153,7 @@ def test_delta_covers_the_sampler() -> None:
     plan = distributed()
     assert plan.isochronous
     assert 0 < plan.total_variation <= 34 * 1000 * TOTAL_VARIATION_MAX
-    assert plan.total_variation >= 34 * 1000 * IsochronousSkellam(vars(plan.law)["variance"]).total_variation
+    assert plan.total_variation >= 34 * 1000 * IsochronousGaussian(vars(plan.law)["sigma_squared"]).total_variation
     tight = Plan.central(ApproxDp(1, "1e-30"), HISTOGRAM, 10**6)
     assert not tight.isochronous  # (1 + e) * 10**6 / 2**114 is about 2e-28
     assert tight.keeps_budget
@@ -210,10 +211,9 @@ def test_delta_pays_for_the_samples_of_all_honest_parties_and_of_all_reports(rep
     budget = ApproxDp(1, 3 * samples_delta)
     vector = Sensitivity.l2_bounded(100, 1000, N)
     plan = distributed(budget, vector, unit=Unit(reports, "a day"), isochronous=True)
-    assert isinstance(plan.guarantee, RenyiDp | ZCdp)
-    xi = plan.guarantee.xi if isinstance(plan.guarantee, RenyiDp) else Fraction(0)
-    law_delta = renyi_line_delta(xi, plan.guarantee.rho, Fraction(1))
-    assert law_delta <= 2 * samples_delta < law_delta * Fraction(11, 10)
+    assert isinstance(plan.guarantee, GaussianDp)
+    law_delta = curve_delta(math.sqrt(plan.guarantee.mu_squared), 1.0)
+    assert law_delta * (1 - 1e-6) <= 2 * samples_delta < law_delta * 1.1
 
 
 def test_wide_noise_is_isochronous_as_well() -> None:

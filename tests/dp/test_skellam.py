@@ -15,6 +15,8 @@ from secagg.dp.conversion import renyi_line_delta, zcdp_delta
 from secagg.dp.distributed import GaussianSum, calibrate_distributed
 from secagg.dp.skellam import EXACT_VARIANCE_MAX, histogram_delta, scalar_delta
 
+from ..support.gaussian_curve import curve_delta
+
 N = Neighbours.REPLACE_ONE
 HISTOGRAM = Sensitivity.histogram(N)
 Weights = dict[int, Decimal]  # P[Y = y]
@@ -131,16 +133,10 @@ def test_the_better_of_two_bounds_is_taken(variance: Fraction, difference: int, 
         assert Skellam(variance).delta(epsilon, unknown) == by_divergences
 
 
-def continuous_delta(deviations: float, epsilon: float) -> float:
-    """Balle and Wang 2018, Theorem 8, for a difference of so many standard deviations."""
-    tails = [math.erfc((epsilon / deviations + side * deviations / 2) / math.sqrt(2)) / 2 for side in (-1, 1)]
-    return tails[0] - math.exp(epsilon) * tails[1]
-
-
 @pytest.mark.parametrize(("difference", "epsilon"), [(512, 4), (512, 1), (64, "1/4")])
 def test_wide_noise_is_nearly_gaussian(difference: int, epsilon: int | str) -> None:
     delta = scalar_delta(Fraction(EXACT_VARIANCE_MAX), difference, Fraction(epsilon))
-    assert float(delta) == pytest.approx(continuous_delta(difference / 512, float(Fraction(epsilon))), rel=2e-2)
+    assert float(delta) == pytest.approx(curve_delta(difference / 512, float(Fraction(epsilon))), rel=2e-2)
 
 
 def test_wider_noise_has_the_bound_of_its_divergences() -> None:
