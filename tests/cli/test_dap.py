@@ -33,7 +33,7 @@ from secagg.http.steps import Progress
 
 from ..support.aggregators import change, serving
 from ..support.commands import Command, plain_environment
-from ..support.processes import ran
+from ..support.processes import PATIENCE, ran
 
 URLS = ("--leader", "https://leader.example", "--helper", "https://helper.example")
 HISTOGRAM = ("task", "new", "--vdaf", "histogram", "--length", "4", *URLS, "--min-batch-size", "5")
@@ -586,7 +586,8 @@ def test_a_deployment_by_commands_alone(leader: Path, helper: Path, tmp_path: Pa
         run("task", "new", *noisy, *sized, *urls, "--output", tmp_path / "noisy")
 
         run("upload", "--task", tmp_path / "exact/client.json", "--", "1,2", "3,4", "0,9", "1,0", "5,5")
-        collected = run_json("collect", "--task", tmp_path / "exact/collector.json", "--next", "--timeout", "60s")
+        patient = ("--timeout", f"{PATIENCE:.0f}s")
+        collected = run_json("collect", "--task", tmp_path / "exact/collector.json", "--next", *patient)
         assert (collected["report_count"], collected["result"], collected["deleted"]) == (5, [10, 20], True)
 
         (tmp_path / "values").write_text("1\n" * 40 + "0\n" * 10)
@@ -596,7 +597,7 @@ def test_a_deployment_by_commands_alone(leader: Path, helper: Path, tmp_path: Pa
         unfinished = ("collect", "--task", tmp_path / "noisy/collector.json", "--interval", f"{int(today)}/1d")
         assert "is not over until" in refused(*unfinished)
         collect = (*unfinished, "--early")
-        out = run(*collect, "--timeout", "60s")
+        out = run(*collect, *patient)
         assert "discrete Laplace, 1-DP" in out
         assert run(*collect) == out  # the same bytes, and so the same noise
         rows = run_json("task", "list", "--config", leader)
@@ -626,7 +627,7 @@ def test_a_deployment_that_speaks_dap_09(leader: Path, helper: Path, tmp_path: P
 
         today = time.time() // 86_400 * 86_400
         batch = ("--next",) if selected else ("--interval", f"{int(today)}/1d", "--early")
-        collect = ("collect", "--task", tmp_path / "task/collector.json", *batch, "--timeout", "60s")
+        collect = ("collect", "--task", tmp_path / "task/collector.json", *batch, "--timeout", f"{PATIENCE:.0f}s")
         first = run_json(*collect)
         assert (first["report_count"], first["deleted"]) == (5, selected)
         assert all(abs(value - exact) < 100 for value, exact in zip(first["result"], [0, 5], strict=True))
@@ -651,7 +652,10 @@ def test_a_batch_that_is_not_ready_is_told_from_an_error(leader: Path, tmp_path:
     assert err.startswith("error: the batch is not ready after 2 s: no batch has 5 reports yet")
 
 
-def test_who_waits_without_a_terminal_is_told_once_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+def test_who_waits_without_a_terminal_is_told_once_a_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # in other tests nobody is
     with waiting() as tell:
         for waited in range(0, 190, 10):
             tell(Progress(waited, 10, "no batch has 5 reports"))
