@@ -88,25 +88,40 @@ def _plain(value: Any, name: str) -> Value:
 
 @dataclass(frozen=True, kw_only=True)
 class Noise:
-    """Noise that the nodes add together: what one round may reveal of a node's update, its weight and its metrics.
+    """Noise that the nodes add together: what rounds may reveal of a node's updates, its weights and its metrics.
 
     Attributes:
-        budget: of one round.
+        budget: of one round, or of all `rounds` together.
         rotate: see `NoisySum`.
         steps: see `NoisySum`; None for its default.
+        rounds: how many rounds the budget is for. Evaluations are rounds, too.
+        per_client: the most of them that one node joins, which its ledger enforces; None for all.
 
     Raises:
-        LocalProtocolError: this is no budget that noise of several parties can keep to.
+        LocalProtocolError: this is no budget that noise of several parties can keep to, or 1 <= per_client <= rounds
+            does not hold.
     """
 
     budget: ZCdp | ApproxDp
     rotate: bool = False
     steps: int | None = None
+    rounds: int = 1
+    per_client: int | None = None
 
     def __post_init__(self) -> None:
         convert(self, flag, "rotate")
-        convert(self, optional(whole), "steps")
+        convert(self, whole, "rounds")
+        convert(self, optional(whole), "steps", "per_client")
         require(isinstance(self.budget, ZCdp | ApproxDp), "the budget of a round must be an ApproxDp or a ZCdp")
+        require(
+            1 <= self.joined <= self.rounds,
+            f"1 <= per_client <= rounds must hold, got {self.joined} and {self.rounds}",
+        )
+
+    @property
+    def joined(self) -> int:
+        """The most rounds that one node joins."""
+        return self.rounds if self.per_client is None else self.per_client
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +210,8 @@ class Coding:
             max_weight=self.max_weight,
             rotate=self.noise.rotate,
             steps=self.noise.steps,
+            rounds=self.noise.rounds,
+            per_client=self.noise.per_client,
         )
 
     def saved_plan(self, params: Params) -> NoisySum[NDArray[Any]]:

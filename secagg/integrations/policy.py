@@ -6,11 +6,15 @@ asks for is compared with it before anything is trained; see `Site`.
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from ..arguments import convert, octets, real
-from ..dp import ApproxDp, Budget, Ledger, ZCdp
+from ..dp import ApproxDp, Ledger, ZCdp
+from ..dp.rounds import ROUNDS_MAX
+from ..durable import create, make_folder
 from ..errors import LocalProtocolError, SecAggError, require
 from ..protocol.identity import Identity, Roster
 from ..protocol.params import Model
@@ -82,11 +86,17 @@ class CodingTable:
 
 @dataclass(frozen=True)
 class NoiseTable:
-    """The noise of a round, and the ledger that pays for it."""
+    """The noise of rounds, and the ledger that pays for it."""
 
-    epsilon: float | None = option(None, _POSITIVE, "of one round, with delta", 1.0)
-    delta: float | None = option(None, _POSITIVE, "of one round", 1e-6)
-    rho: float | None = option(None, _POSITIVE, "of one round, in place of epsilon and delta", 0.1)
+    epsilon: float | None = option(None, _POSITIVE, "of one round, or of all `rounds` together; with delta", 1.0)
+    delta: float | None = option(None, _POSITIVE, "likewise", 1e-6)
+    rho: float | None = option(None, _POSITIVE, "likewise, in place of epsilon and delta", 0.1)
+    rounds: int | None = option(
+        None, whole_kind(1, ROUNDS_MAX), "how many rounds the budget is for; then there is no total_epsilon", 100
+    )
+    per_client: int | None = option(
+        None, whole_kind(1, ROUNDS_MAX), "with rounds: the most of them that this site joins; by default all", 10
+    )
     rotate: bool = option(False, TRUTH, "whether updates are rotated at random")
     steps: int | None = option(None, whole_kind(1, 1 << 28), "of the grid", 1024)
     ledger: str | None = option(None, TEXT, "file of what was spent", "ledger.json")
@@ -198,7 +208,7 @@ def _policy(
         identity=identity,
         roster=roster,
         key=None if site.key is None else folder / site.key,
-        ledger=_ledger(noise, folder) if noisy else None,
+        ledger=_ledger(noise, folder, state) if noisy else None,
         nonce_age=float(site.nonce_age),
         keep=float(site.keep),
         application=None if protection.application is None else protection.application.encode(),
@@ -228,14 +238,39 @@ def _accepted(table: ProtectionTable, roster: Roster | None, noisy: bool) -> Pol
 
 
 def _noise(table: NoiseTable) -> Noise:
+    require(table.per_client is None or table.rounds is not None, "[noise] per_client goes with rounds")
     budget = _budget("", table.epsilon, table.delta, table.rho)
-    return Noise(budget=budget, rotate=table.rotate, steps=table.steps)
+    return Noise(
+        budget=budget, rotate=table.rotate, steps=table.steps, rounds=table.rounds or 1, per_client=table.per_client
+    )
 
 
-def _ledger(table: NoiseTable, folder: Path) -> Ledger:
+def _ledger(table: NoiseTable, folder: Path, state: Path) -> Ledger:
     require(table.ledger is not None, "[noise] ledger is missing: the file of what was spent")
-    total: Budget = _budget("total_", table.total_epsilon, table.total_delta, table.total_rho)
-    return Ledger(total, folder / str(table.ledger))
+    path = folder / str(table.ledger)
+    totals = (table.total_epsilon, table.total_delta, table.total_rho)
+    if table.rounds is None:
+        return Ledger(_budget("total_", *totals), path)
+    require(
+        totals == (None, None, None),
+        "with [noise] rounds, the budget is of all of them: leave out total_epsilon, total_delta and total_rho",
+    )
+    return _ledger_of_run(_noise(table), path, state)
+
+
+def _ledger_of_run(noise: Noise, path: Path, state: Path) -> Ledger:
+    """A ledger of a whole run. That it has begun stands in the folder of state: a ledger that was lost is missed."""
+    begun = state / f"{sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:32]}.begun"
+    try:
+        ledger = Ledger(noise.budget, path, releases=noise.joined, begun=begun.exists())
+    except LocalProtocolError as error:
+        if not begun.exists() or path.exists():
+            raise
+        raise LocalProtocolError(f"{error}; for a new run, remove {begun}") from None
+    make_folder(state)
+    with suppress(FileExistsError):
+        create(begun, b"")
+    return ledger
 
 
 def _budget(prefix: str, epsilon: float | None, delta: float | None, rho: float | None) -> ApproxDp | ZCdp:

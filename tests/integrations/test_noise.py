@@ -1,6 +1,7 @@
 """Rounds with noise that the nodes add together, each with a ledger of its own."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from secagg.dp import ApproxDp, Ledger, ZCdp
-from secagg.errors import Abort, LocalProtocolError
+from secagg.errors import Abort, LocalProtocolError, SecAggError
 from secagg.integrations import Coding, Metric, Noise, RoundSettings, Site, SitePolicy, Update
 from secagg.integrations.arrays import ModelForm
 from secagg.protocol.messages import Round
@@ -204,3 +205,65 @@ def test_zcdp_budgets_are_read_as_they_are_written(tmp_path: Path) -> None:
     assert policy.ledger.total == ZCdp("1.5")
     assert Site(policy, "x", clock=lambda: NOW).take_notes() == []
     assert ModelForm.of({"w": np.zeros(3)}).size == 3
+
+
+# A budget of a whole run.
+
+RUN = 'epsilon = 20.0\ndelta = 1e-5\nrounds = 5\nper_client = 2\nledger = "ledger"'
+OF_RUN = Noise(budget=BUDGET, rounds=5, per_client=2)
+
+
+def test_a_budget_of_a_run_is_shared_by_the_rounds_that_a_node_joins(tmp_path: Path) -> None:
+    nodes = nodes_of(tmp_path, RUN)
+    outcome, _ = play(asked(OF_RUN), nodes, sent())
+    check(outcome, nodes)
+    once, _ = play(asked(), nodes_of(tmp_path / "once"), sent())
+    of_sums = [(each.deviation or 0.0) * each.weight for each in (outcome, once)]
+    assert of_sums[0] / of_sums[1] == pytest.approx(2**0.5, rel=0.01)
+    assert all("1 releases are spent, and 1 more such rounds are left" in node.notes[-1] for node in nodes.values())
+    play(asked(OF_RUN), nodes, sent())
+    with pytest.raises(Abort):
+        play(asked(OF_RUN), nodes, sent())
+    assert all("after 2 releases" in str(node.refusals[0]) for node in nodes.values())
+
+
+@pytest.mark.parametrize(
+    "other", [Noise(budget=BUDGET), replace(OF_RUN, rounds=6), replace(OF_RUN, per_client=1), replace(OF_RUN, rounds=2)]
+)
+def test_a_session_of_another_run_is_refused(tmp_path: Path, other: Noise) -> None:
+    nodes = nodes_of(tmp_path, RUN)
+    with pytest.raises(Abort):
+        play(asked(other), nodes, sent())
+    assert all("is refused by this site's policy" in str(node.refusals[0]) for node in nodes.values())
+
+
+def test_a_ledger_that_is_lost_in_a_run_stops_the_node(tmp_path: Path) -> None:
+    """With a new one the budget would be spent again; for a new run the operator says so."""
+    file = write_policy(tmp_path / "x", noise=RUN)
+    ledger = SitePolicy.read(file).ledger
+    assert ledger is not None
+    assert (ledger.total, ledger.releases) == (BUDGET, 2)
+    assert ledger.path is not None
+    assert SitePolicy.read(file).ledger is not None
+    ledger.path.unlink()
+    with pytest.raises(
+        LocalProtocolError, match=r"although the run has begun.*for a new run, remove (.*begun)"
+    ) as lost:
+        SitePolicy.read(file)
+    Path(str(lost.value).rpartition("remove ")[2]).unlink()
+    assert SitePolicy.read(file).ledger is not None
+
+
+@pytest.mark.parametrize(
+    ("noise", "words"),
+    [
+        (f"{RUN}\ntotal_epsilon = 60.0\ntotal_delta = 1e-4", "leave out total_epsilon"),
+        (f"{ONE_ROUND}\n{LEDGER}\nper_client = 2", "per_client goes with rounds"),
+        (RUN.replace("rounds = 5", "rounds = 1"), "1 <= per_client <= rounds must hold, got 2 and 1"),
+        (RUN.replace("rounds = 5", "rounds = 0"), "rounds"),
+        (RUN.replace('\nledger = "ledger"', ""), "ledger is missing"),
+    ],
+)
+def test_runs_that_are_none(tmp_path: Path, noise: str, words: str) -> None:
+    with pytest.raises(SecAggError, match=words):
+        SitePolicy.read(write_policy(tmp_path / "x", noise=noise))

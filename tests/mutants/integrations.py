@@ -5,6 +5,7 @@ from .mutant import Mutant
 _TASK = "tests/integrations/test_task.py"
 _REFUSALS = "tests/integrations/test_refusals.py"
 _ROUNDS = "tests/integrations/test_rounds.py"
+_NOISE = "tests/integrations/test_noise.py"
 _ARRAYS = ("tests/integrations/test_arrays.py",)
 _METRICS = ("tests/integrations/test_metrics.py",)
 
@@ -28,6 +29,22 @@ MUTANTS = (
             f"{_REFUSALS}::test_another_coding_is_refused_by_its_name",
             f"{_REFUSALS}::test_a_server_cannot_send_nodes_different_models_in_one_session",
         ),
+    ),
+    Mutant(
+        "nodes-join-more-rounds-than-their-noise-is-for",
+        "secagg.integrations.policy:_ledger_of_run",
+        "noise.joined",
+        "noise.rounds",
+        "Noise for two rounds of a node is drawn in all rounds of a run.",
+        (f"{_NOISE}::test_a_budget_of_a_run_is_shared_by_the_rounds_that_a_node_joins",),
+    ),
+    Mutant(
+        "a-lost-ledger-is-made-anew",
+        "secagg.integrations.policy:_ledger_of_run",
+        "Ledger(noise.budget, path, releases=noise.joined, begun=begun.exists())",
+        "Ledger(noise.budget, path, releases=noise.joined)",
+        "A node whose ledger was lost spends the budget of the run again.",
+        (f"{_NOISE}::test_a_ledger_that_is_lost_in_a_run_stops_the_node",),
     ),
     Mutant(
         "nonces-are-of-any-day",

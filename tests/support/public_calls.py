@@ -1082,7 +1082,7 @@ def _answered(**given: Any) -> Any:
 
 call("integrations.coding.Coding", clip=100.0, bits=16, max_weight=100, stochastic=False)
 on(lambda: _CODING, "integrations.coding.Coding.fitted", received={"w": floats(4)}, task=b"task")
-call("integrations.coding.Noise", budget=ZCDP, rotate=True, steps=100)
+call("integrations.coding.Noise", budget=ZCDP, rotate=True, steps=100, rounds=100, per_client=100)
 call("integrations.coding.Update", arrays={"w": floats(4)}, weight=100, metrics={"loss": 100})
 call("integrations.metrics.Metric", max_value=100, length=100)
 call("integrations.metrics.Metric", bound=100.0)

@@ -11,7 +11,7 @@ from ...protocol.identity import Roster
 from ...protocol.thresholds import Threat
 from .. import Coding, Metric, Noise, RoundSettings
 
-_NOISE_KEYS = ("rho", "epsilon", "delta", "rotate", "steps")
+_NOISE_KEYS = ("rho", "epsilon", "delta", "rotate", "steps", "rounds", "per_client")
 _THREATS = {threat.name.lower().replace("_", "-"): threat for threat in Threat}
 
 
@@ -27,7 +27,8 @@ class Terms:
         metrics: by name, {"mean": bound} or {"count": max_value}, and "length" for lists.
         left_out: names or patterns of arrays that are not averaged.
         stochastic: whether rounding is at random and right on average.
-        noise: {"rho": ...} or {"epsilon": ..., "delta": ...}, and optionally "rotate" and "steps"; None for none.
+        noise: {"rho": ...} or {"epsilon": ..., "delta": ...}, and optionally "rotate", "steps", "rounds" and
+            "per_client", see `Noise`; None for none.
         roster: path of the sites' verification keys on the server, for the active model; None for semi-honest.
         threat: "colluding", "clients-only" or "server-only".
         min_users: how many sites a mean must hold at least.
