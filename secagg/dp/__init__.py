@@ -16,6 +16,7 @@ from .polya import Polya
 from .privacy_loss import PrivacyLoss
 from .rounding import Rounding, round_vector, rounded_norm_squared
 from .rounds import laws_of_run
+from .sampling import Invited, Views, views
 from .sensitivity import Neighbours, Sensitivity
 from .tradeoff import Row, epsilon_for, plan_at, plot, tradeoff, write_csv
 
@@ -31,6 +32,7 @@ __all__ = [
     "Error",
     "GaussianDp",
     "Guarantee",
+    "Invited",
     "LaplaceDp",
     "Law",
     "Ledger",
@@ -50,6 +52,7 @@ __all__ = [
     "SkellamDp",
     "Spent",
     "Unit",
+    "Views",
     "ZCdp",
     "audit",
     "calibrate",
@@ -68,6 +71,7 @@ __all__ = [
     "round_vector",
     "rounded_norm_squared",
     "tradeoff",
+    "views",
     "write_csv",
     "zcdp_delta",
     "zcdp_epsilon",

@@ -4,6 +4,7 @@ Privacy parameters are fractions from end to end.  exp, log and sqrt are bounded
 correctly to DIGITS digits, and the next number up or down is then on the stated side of the true value.
 """
 
+import math
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, Context, Decimal, InvalidOperation
 from fractions import Fraction
 from numbers import Rational
@@ -86,6 +87,12 @@ def text(value: Fraction) -> str:
     if Fraction(Decimal(short)) == value:
         return short
     return str(value) if value.numerator.bit_length() + value.denominator.bit_length() <= 20 else f"~{short}"
+
+
+def three_digits_up(value: float) -> str:
+    """Not less than a positive number, in three digits."""
+    digits = 2 - math.floor(math.log10(value))
+    return f"{math.ceil(value * (1 + 1e-9) * 10**digits) / 10**digits:.3g}"
 
 
 def power_above(value: Fraction) -> str:

@@ -4,7 +4,6 @@ A plan is made once, before any data is there, and given to every party. Each pa
 role.
 """
 
-import math
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
@@ -16,7 +15,7 @@ from ..errors import require
 from .accuracy import Error, error, mean_error, room
 from .budget import ApproxDp, Budget, Guarantee
 from .distributed import PartyLaw, SumLaw, calibrate_distributed, sum_law
-from .exact import Exact, power_above, round_up
+from .exact import Exact, power_above, round_up, three_digits_up
 from .form import is_isochronous, law_budget
 from .ledger import Ledger
 from .noise import Noise, describe, sampler_of
@@ -90,7 +89,7 @@ class Plan:
     Each of these takes `rounds` and `per_client`. The budget is of the whole run of so many releases, about other data
     of the same people. A client takes part in `per_client` of them at most, which its own `ledger` enforces. No other
     round tells anything about it, so that the noise is for so many. Observers may know in which rounds a client took
-    part: the guarantee is not amplified by sampling.
+    part: the guarantee is not amplified by sampling, and `views` says what others learn.
 
     Each takes `isochronous`. True asks for samples whose time does not depend on them, and raises
     `LocalProtocolError` where the noise is too wide for that or delta cannot pay for it. False asks for exact samples.
@@ -511,7 +510,7 @@ class Plan:
         numbers = dict.fromkeys(max(1, number) for number in (self.honest - 1, self.honest // 2))
         return [
             f"with {number} of {self.honest} honest, at most"
-            f" {_three_digits_up(self.law.epsilon_of(number, self._unit_sensitivity))}-DP"
+            f" {three_digits_up(self.law.epsilon_of(number, self._unit_sensitivity))}-DP"
             for number in numbers
         ]
 
@@ -548,9 +547,3 @@ class Plan:
         count = self.parties if parties is None else whole(parties, "parties")
         require(self.honest <= count <= self.parties, f"parties must be {self.honest} .. {self.parties}, got {count}")
         return count
-
-
-def _three_digits_up(value: float) -> str:
-    """Not less than a positive number, in three digits."""
-    digits = 2 - math.floor(math.log10(value))
-    return f"{math.ceil(value * (1 + 1e-9) * 10**digits) / 10**digits:.3g}"

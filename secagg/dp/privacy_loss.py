@@ -88,7 +88,7 @@ class PrivacyLoss:
         number = fraction(delta, "delta")
         require(0 < number < 1, f"delta must be above 0 and below 1, got {float(number):.6g}")
         allowed = _float_below(number)
-        low, high = 0.0, max(0.0, float(self._losses[-1]))
+        low, high = 0.0, max(0.0, float(self.losses[-1]))
         if self._delta(high) > allowed:
             raise LocalProtocolError(
                 f"no epsilon has so small a delta: all that is known is that losses are infinite with a probability of"
@@ -140,18 +140,19 @@ class PrivacyLoss:
         Args:
             total_variation: eta, above 0.
         """
-        losses = self._losses
+        losses = self.losses
         eta = float_above(fraction(total_variation, "total_variation"))
         reached = np.cumsum((self.masses * np.exp(-np.maximum(losses, 0.0)))[::-1])[::-1]  # what is below 0 is not used
         above = losses[reached > eta]
         return Fraction(max(0.0, float(above[-1]))) if above.size else Fraction(0)
 
     @property
-    def _losses(self) -> Floats:
+    def losses(self) -> Floats:
+        """Those that the masses are of, float64."""
         return np.ldexp(np.arange(self.first, self.first + len(self.masses), dtype=np.float64), self.exponent)
 
     def _delta(self, epsilon: float) -> float:
-        gains = -np.expm1(np.minimum(epsilon - self._losses, 0.0))
+        gains = -np.expm1(np.minimum(epsilon - self.losses, 0.0))
         return (float(self.masses @ gains) + self.infinite) * _UP
 
     def shortened(self) -> "PrivacyLoss":

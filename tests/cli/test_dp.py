@@ -203,6 +203,19 @@ def test_calibrate_for_a_run() -> None:
     assert "100, of which a client joins 10 at most" in run(*run_of, "--rounds", "100", "--per-client", "10")
 
 
+def test_calibrate_says_what_whom_is_told() -> None:
+    cohort = (*HISTOGRAM, "--length", "9", "--place", "distributed", "--clients", "100", "--rounds", "100")
+    run_of = ("calibrate", "--epsilon", "8", "--delta", "1e-6", *cohort, "--per-client", "10")
+    seen = run_json(*run_of, "--population", "1000")["views"]
+    assert (seen["invited"], seen["population"], seen["delta"]) == (100, 1000, "1e-06")
+    assert 0 < seen["outsiders"] < seen["insiders"] <= 8
+    text = run(*run_of, "--population", "1000")
+    assert re.search(r"insiders +epsilon = [78]\S* at delta = 1e-06, towards the server, the clients", text)
+    assert "100 of 1,000 are drawn at random before it is known who is available" in text
+    assert "outsiders" not in run(*run_of)
+    assert "views" not in run_json(*run_of)
+
+
 def test_compose_says_what_a_year_of_weekly_collections_costs() -> None:
     weekly = ("compose", "--releases", "52", "--epsilon", "0.1", *HISTOGRAM)
     text = run(*weekly, "--total-epsilon", "8")
@@ -277,6 +290,8 @@ EPSILON = ("--epsilon", "1")
      (("epsilon-for", "--relative-error", "0", "--count", "5", *HISTOGRAM), "relative error must be positive"),
      (("epsilon-for", "--relative-error", "x%", "--count", "5", *HISTOGRAM), "--relative-error must be a number"),
      (("calibrate", *EPSILON, *HISTOGRAM, "--rounds", "3", "--per-client", "4"), "1 <= per_client <= rounds"),
+     (("calibrate", *EPSILON, *HISTOGRAM, "--population", "9"), "--population goes with --epsilon and --delta"),
+     (("calibrate", *EPSILON, "--delta", "1e-6", *HISTOGRAM, "--length", "3", "--population", "9"), "clients that add"),
      (("compose", "--releases", "52", *HISTOGRAM), "give the budget of each release, or --total-epsilon, or both"),
      (("compose", "--releases", "0", *HISTOGRAM, *EPSILON), "--releases must be 1 .. 65,536, got 0"),
      (("compose", "--releases", "9", *HISTOGRAM, "--total-delta", "1", *EPSILON), "delta must be above 0 and below 1"),

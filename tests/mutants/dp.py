@@ -6,6 +6,7 @@ _SENSITIVITY = ("tests/dp/test_sensitivity.py",)
 _DISTRIBUTED = ("tests/dp/test_distributed.py",)
 _CALIBRATE = ("tests/dp/test_calibrate.py",)
 _GAUSSIAN = ("tests/dp/test_gaussian.py",)
+_SAMPLING = ("tests/dp/test_sampling.py",)
 _ACCURACY = ("tests/dp/test_accuracy.py",)
 _ROUNDS = ("tests/dp/test_rounds.py",)
 _LEDGER = ("tests/dp/test_ledger.py",)
@@ -210,6 +211,30 @@ MUTANTS = (
         "len(guarantees) == 1",
         "Equal releases cost as much as one of them.",
         _LEDGER,
+    ),
+    Mutant(
+        "sampling-hides-those-who-are-left-out",
+        "secagg.dp.sampling:sampled",
+        "q + (1 - q) * decay",
+        "q",
+        "Of the larger law of a sampled round only the part with the person counts.",
+        _SAMPLING,
+    ),
+    Mutant(
+        "sampled-losses-are-never-negative",
+        "secagg.dp.sampling:sampled",
+        "-hidden * _DOWN",
+        "0 * hidden",
+        "What speaks against a person in one round does not make up for another.",
+        _SAMPLING,
+    ),
+    Mutant(
+        "sampling-amplifies-by-the-square",
+        "secagg.dp.sampling:Invited.share",
+        "Fraction(self.people, self.population)",
+        "Fraction(self.people**2, self.population**2)",
+        "People are drawn more seldom than they are.",
+        _SAMPLING,
     ),
     Mutant(
         "skellam-with-2-l1",

@@ -437,6 +437,8 @@ call("dp.composition.Spent", guarantee=ZCDP, total_variation=0)
 call("dp.composition.keeps_budget", total=ZCDP, releases={dp.Spent(ZCDP): 100}, allowance=0)
 call("dp.composition.least_epsilon", releases={dp.Spent(ZCDP): 100}, delta=Fraction(1, 100))
 call("dp.composition.releases_allowed", total=ZCDP, releases=[], cost=dp.Spent(ZCDP), limit=100, allowance=0)
+call("dp.sampling.Invited", people=100, population=1000)
+call("dp.sampling.views", lambda **given: dp.views(shared_plan(), **given), population=1000, delta=Fraction(1, 100))
 call("dp.rounds.laws_of_run", total=ZCDP, sensitivity=SENSITIVITY, rounds=3, parties=5, length=10)
 call("dp.mechanisms.DiscreteLaplace", scale=100)
 call("dp.mechanisms.DiscreteLaplace", scale=Fraction(3, 100))
@@ -1117,6 +1119,7 @@ EXCEPTIONS = {
     "errors.ReportRejected": _RESULT,
     "protocol.deliveries.Stray": _RESULT,
     "dp.privacy_loss.PrivacyLoss": _RESULT,
+    "dp.sampling.Views": _RESULT,
     "protocol.server.Fault": _RESULT,
     "protocol.simulate.Simulation": _RESULT,
     "dap.client.upload.UploadResult": _RESULT,

@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Any
 
-from ...dp import ApproxDp, Error, Place, Plan, ZCdp, posterior
+from ...dp import ApproxDp, Error, Place, Plan, Views, ZCdp, posterior
 from ...dp.exact import text
 from ..app import require, warn
 from ..console import show_json, show_pairs
@@ -14,7 +14,13 @@ DOUBTFUL_EPSILON = 10
 
 
 def show_plan(
-    plan: Plan, confidence: float, count: int | None, json: bool, *, cohort: tuple[int, int] | None = None
+    plan: Plan,
+    confidence: float,
+    count: int | None,
+    json: bool,
+    *,
+    cohort: tuple[int, int] | None = None,
+    seen: Views | None = None,
 ) -> None:
     """Print a plan, its assumptions and its error, and warn of a budget that hides little.
 
@@ -24,6 +30,7 @@ def show_plan(
         count: a bucket's true count, for a relative error.
         json: print JSON instead of text.
         cohort: of distributed noise: how many clients are at least in a sum, and how many of them may be corrupt.
+        seen: what a run tells, by who looks on, if people are drawn for its rounds.
 
     Raises:
         LocalProtocolError: no sampler can draw the noise, or the confidence is out of range.
@@ -43,6 +50,8 @@ def show_plan(
                 f"{plan.parties:,} clients, {survivors:,} or more in a sum (t), {corrupt:,} may be corrupt (n_C)",
             )
         )
+    if seen is not None:
+        pairs += seen.report()
     pairs.append(("deviation", f"{plan.variance() ** 0.5:.4g} of each entry of the result"))
     pairs.append(("error", _error_text(error, count)))
     if not isinstance(plan.budget, ZCdp):
@@ -57,6 +66,7 @@ def show_plan(
         {
             **describe_plan(plan),
             **sizes,
+            **({} if seen is None else {"views": _seen(seen)}),
             "deviation": plan.variance() ** 0.5,
             "error": {"confidence": confidence, "absolute": error.absolute, "relative": error.relative},
         }
@@ -85,6 +95,16 @@ def _doubts(plan: Plan, count: int | None) -> list[str]:
             " outright; choose it far below 1/n"
         )
     return doubts
+
+
+def _seen(seen: Views) -> dict[str, Any]:
+    return {
+        "insiders": float(seen.insiders),
+        "outsiders": float(seen.outsiders),
+        "delta": text(seen.delta),
+        "invited": seen.invited.people,
+        "population": seen.invited.population,
+    }
 
 
 def _error_text(error: Error, count: int | None) -> str:
