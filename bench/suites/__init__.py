@@ -16,6 +16,7 @@ TITLES = {
     "agreement": "Agreement of revealed keys",
     "hkdf": "Seeds of pairwise masks",
     "noise": "Noise",
+    "composition": "What many releases cost",
     "client": "A client's session",
     "server": "The server's session",
     "active": "The active model beside the semi-honest one, no dropouts",
