@@ -130,9 +130,10 @@ def hidden_epsilon(
     """
     # At an epsilon up to that one, the samples take at most so much of delta.
     samples = (1 + exp_upper(known)) * total_variation * rounds
-    if 2 * samples >= delta:
+    whole = sampled(loss, invited).times(rounds)
+    if 2 * samples >= delta or 2 * Fraction(whole.infinite) >= delta:
         return known
-    return min(known, sampled(loss, invited).times(rounds).epsilon(delta - samples))
+    return min(known, whole.epsilon(delta - samples))
 
 
 def views(plan: Plan, population: int, delta: Exact) -> Views:

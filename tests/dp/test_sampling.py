@@ -132,6 +132,9 @@ def test_nobody_is_told_more_than_who_knows_everything() -> None:
     assert seen.outsiders == seen.insiders
     tight = Plan.distributed(ApproxDp(1, "1e-22"), VECTOR, 20_000, **COHORT, isochronous=True)
     assert views(tight, 10_000, "1e-22").outsiders <= views(tight, 10_000, "1e-22").insiders
+    exact = Plan.distributed(ApproxDp(1, "1e-6"), VECTOR, 20_000, **COHORT, isochronous=False)
+    seen = views(exact, 10_000, "1e-60")  # below what counts as an infinite loss
+    assert seen.outsiders == seen.insiders
 
 
 def test_what_is_not_amplified() -> None:
