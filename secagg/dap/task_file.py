@@ -404,7 +404,7 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def checked_config(config: HpkeConfig, key: PrivateKey | None) -> HpkeConfig:
-    """A Collector's HPKE configuration, once it is known to be of our suite, and to belong to its key.
+    """An HPKE configuration, once it is known to be of our suite, and to belong to its key.
 
     Args:
         config: the configuration.
@@ -416,7 +416,7 @@ def checked_config(config: HpkeConfig, key: PrivateKey | None) -> HpkeConfig:
     """
     check_suite(config.kem_id, config.kdf_id, config.aead_id)
     if len(config.public_key) != 32 or (key is not None and key.public_bytes != config.public_key):
-        raise RemoteProtocolError("the Collector's HPKE configuration does not belong to its key")
+        raise RemoteProtocolError("the HPKE configuration does not belong to its key")
     return config
 
 

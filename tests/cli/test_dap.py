@@ -20,7 +20,8 @@ from secagg.cli.dap.collect import parse_interval, waiting
 from secagg.cli.dap.common import instant
 from secagg.cli.durations import duration, duration_text
 from secagg.dap import task_file
-from secagg.dap.messages import BatchMode
+from secagg.dap.hpke import PrivateKey
+from secagg.dap.messages import BatchMode, HpkeConfig
 from secagg.dap.privacy.extension import Mechanism, collections_allowed
 from secagg.dap.secrets import token_hash
 from secagg.dap.server.config import SECRET_VARIABLE, Config
@@ -343,6 +344,34 @@ def test_a_task_with_waiting_reports_is_deleted_by_force_only(leader: Path, tmp_
     delete = ("task", "delete", "--config", leader)
     assert "1 reports of this task are not aggregated yet" in refused(*delete, task_id)
     assert run_json(*delete, "--force", task_id) == {"deleted": task_id}
+
+
+def test_keys_that_another_server_had(leader: Path, tmp_path: Path) -> None:
+    """Under number 200; and a Collector's, likewise."""
+    private = bytes(range(32))
+    public = PrivateKey.from_bytes(private).public_bytes
+    config = base64url(HpkeConfig(200, 0x20, 1, 1, public).encode())
+    (tmp_path / "key").write_text(base64url(private) + "\n")
+    given = ("--hpke-config", config, "--private-key-file", tmp_path / "key")
+    made = run_json("key", "import", "--config", leader, *given)
+    assert made["key"] == 200
+    assert [row["key"] for row in run_json("key", "list", "--config", leader)] == [200, 0]
+    assert "number 200 already" in refused("key", "import", "--config", leader, *given)
+
+    assert run("collector-key", "--output", tmp_path / "collector.key", *given).strip() == config
+    key = task_file.load_key(tmp_path / "collector.key")
+    assert (key.config.id, key.private_key.private_bytes) == (200, private)
+    assert "goes with" in refused("collector-key", "--output", tmp_path / "x", "--hpke-config", config)
+
+    (tmp_path / "other").write_text(base64url(bytes(32)))
+    (tmp_path / "short").write_text(base64url(bytes(31)))
+    for name, reason in (("other", "does not belong to its key"), ("short", "of 32 bytes")):
+        wrong = ("--hpke-config", config, "--private-key-file", tmp_path / name)
+        assert reason in refused("key", "import", "--config", leader, *wrong)
+        assert reason in refused("collector-key", "--output", tmp_path / "x", *wrong)
+    wrong = ("--hpke-config", "x", "--private-key-file", tmp_path / "key")
+    assert "this is no key pair" in refused("key", "import", "--config", leader, *wrong)
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_collector_keeps_its_key(tmp_path: Path) -> None:

@@ -17,6 +17,14 @@ _HTTP_09 = "tests/dap/server/test_http_09.py"
 _HPKE = ("tests/dap/test_hpke_batches.py",)
 
 MUTANTS = (
+    Mutant(
+        "imported-keys-are-not-checked",
+        "secagg.dap.aggregator.key_rotation:import_key",
+        "checked_config(config, private_key)",
+        "config",
+        "Clients are told of a key that opens nothing.",
+        ("tests/dap/server/test_config.py::test_keys_that_cannot_be_imported",),
+    ),
     # Batches of HPKE.
     Mutant(
         "unopened-reports-without-a-second-look",

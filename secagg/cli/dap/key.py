@@ -7,15 +7,21 @@ from typing import Annotated, Any
 import typer
 
 from ...dap import task_file
-from ...dap.aggregator.key_rotation import new_key, retire_key
+from ...dap.aggregator.key_rotation import import_key, new_key, retire_key
+from ...dap.hpke import PrivateKey
 from ...dap.store.keys import KeyPair, list_keys
 from ...dap.task import time_text
-from ...http.base64url import base64url
-from ..app import App
+from ...errors import RemoteProtocolError
+from ...http.base64url import base64url, from_base64url
+from ..app import App, CommandError, require
 from ..console import integer, show, show_json, table
 from ..durations import duration
 from ..options import JsonOption
 from .common import ConfigOption, new_token, opened, write_document, write_new
+from .task_options import secret_word
+
+_CONFIG = "The key's HPKE configuration, encoded, in base64url."
+_PRIVATE_KEY = "The X25519 private key of it, in base64url; - is stdin."
 
 app = App(
     help="""HPKE keys that Clients seal reports to. Running servers notice a change within seconds.
@@ -23,6 +29,7 @@ app = App(
     \b
     Examples:
       secagg dap key new --config leader.toml
+      secagg dap key import --config leader.toml --hpke-config AQAg... --private-key-file old.key
       secagg dap key list --config leader.toml
       secagg dap key end --config leader.toml 3
     """,
@@ -51,6 +58,29 @@ def new(
         show_json(_described(pair, time.time()))
     else:
         show(f"HPKE key {pair.config.id} is made; see `secagg dap key list --config {config}`")
+
+
+def import_one(
+    config: ConfigOption,
+    hpke_config: Annotated[str, typer.Option(help=_CONFIG)],
+    private_key_file: Annotated[Path, typer.Option(metavar="FILE", help=_PRIVATE_KEY)],
+    json: JsonOption = False,
+) -> None:
+    """Take a key that another server had, with its number: Clients that know it go on as they were.
+
+    Clients are told of it in place of the old one, which is accepted for a while, as after `key new`.
+
+    \b
+    Example:
+      secagg dap key import --config leader.toml --hpke-config AQAg... --private-key-file old.key
+    """
+    made = given_key(hpke_config, private_key_file)
+    with opened(config) as (loaded, store):
+        pair = import_key(store, made.config, made.private_key, time.time(), loaded.keys.cache)
+    if json:
+        show_json(_described(pair, time.time()))
+    else:
+        show(f"HPKE key {pair.config.id} is here; see `secagg dap key list --config {config}`")
 
 
 def list_all(config: ConfigOption, json: JsonOption = False) -> None:
@@ -101,23 +131,43 @@ def end(
 
 def collector_key(
     output: Annotated[Path, typer.Option(metavar="FILE", help="The new file; one that exists is never overwritten.")],
+    hpke_config: Annotated[str | None, typer.Option(help=_CONFIG)] = None,
+    private_key_file: Annotated[Path | None, typer.Option(metavar="FILE", help=_PRIVATE_KEY)] = None,
     json: JsonOption = False,
 ) -> None:
     """Make a Collector's HPKE key pair: the private key in a new file (mode 600), what others need on stdout.
 
     The file never leaves the Collector. Whoever makes tasks gives the printed line to `task new --collector-config`.
+    With --hpke-config and --private-key-file it is a key pair that there is already.
 
     \b
-    Example:
+    Examples:
       secagg dap collector-key --output collector.key
+      secagg dap collector-key --output collector.key --hpke-config AQAg... --private-key-file old.key
     """
-    key = task_file.CollectorKey.generate()
+    require((hpke_config is None) == (private_key_file is None), "--hpke-config goes with --private-key-file")
+    key = (
+        task_file.CollectorKey.generate()
+        if hpke_config is None or private_key_file is None
+        else given_key(hpke_config, private_key_file)
+    )
     write_document(output, task_file.key_document(key))
     config = base64url(key.config.encode())
     if json:
         show_json({"file": str(output), "hpke_config": config})
     else:
         print(config)
+
+
+def given_key(hpke_config: str, private_key_file: Path) -> task_file.CollectorKey:
+    """A key pair that was made elsewhere."""
+    try:
+        config = task_file.config_from_text(hpke_config)
+        word = secret_word("--private-key-file", private_key_file)
+        private_key = PrivateKey.from_bytes(from_base64url(word, 32, name="--private-key-file"))
+        return task_file.CollectorKey(task_file.checked_config(config, private_key), private_key)
+    except RemoteProtocolError as error:
+        raise CommandError(f"this is no key pair: {error}") from None
 
 
 def page_token(
@@ -136,6 +186,7 @@ def page_token(
 
 
 app.command("new", short_help="Rotate to a new key.")(new)
+app.command("import", short_help="Take a key that another server had.")(import_one)
 app.command("list", short_help="Show the keys.")(list_all)
 app.command("end", short_help="End a key.")(end)
 

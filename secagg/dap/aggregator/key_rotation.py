@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from ...errors import require
 from ...shamir import RandomBytes
 from ..hpke import PrivateKey
+from ..messages import HpkeConfig
 from ..store.engine import Store, Tx
 from ..store.keys import KeyPair, add_key, end_key, list_keys
-from ..task_file import key_config
+from ..task_file import checked_config, key_config
 from .directory import SETTLED
 
 MAX_KEYS = 1 << 8  # their numbers have one byte
@@ -41,14 +42,40 @@ def new_key(
         private_key = PrivateKey.generate(rand)
         config = key_config(_free(pairs), private_key)
         pair = KeyPair(config, private_key, until, None if until is None else until + 2 * cache, now)
-        add_key(tx, pair, now)
-
-        # Once every process has the new key, the old ones are no longer advertised; caches may go on using them for
-        # twice their lifetime.
-        for old in pairs:
-            if old.advertised(now + SETTLED):
-                _end(tx, old, now + SETTLED, now + SETTLED + 2 * cache)
+        _rotate(tx, pairs, pair, now, cache)
     return pair
+
+
+def import_key(store: Store, config: HpkeConfig, private_key: PrivateKey, now: float, cache: float) -> KeyPair:
+    """Take a key that was made elsewhere, with its number, and end those that are advertised.
+
+    Clients that have its configuration, from a server that this one replaces, go on using it.
+
+    Args:
+        store: of one Aggregator.
+        config: of the key.
+        private_key: of the configuration.
+        now: POSIX seconds.
+        cache: how many seconds Clients may keep a configuration.
+
+    Raises:
+        LocalProtocolError: there is or was a key with this number.
+        RemoteProtocolError: the configuration does not belong to the key.
+        HpkeError: the configuration is of another suite than ours.
+    """
+    pair = KeyPair(checked_config(config, private_key), private_key, None, None, now)
+    with store.write() as tx:
+        _rotate(tx, list_keys(tx), pair, now, cache)
+    return pair
+
+
+def _rotate(tx: Tx, pairs: Sequence[KeyPair], new: KeyPair, now: float, cache: float) -> None:
+    """Once every process has the new key, the old ones are no longer advertised; caches may go on using them for twice
+    their lifetime."""
+    add_key(tx, new, now)
+    for old in pairs:
+        if old.advertised(now + SETTLED):
+            _end(tx, old, now + SETTLED, now + SETTLED + 2 * cache)
 
 
 def retire_key(store: Store, number: int, now: float, cache: float, *, at_once: bool = False) -> None:

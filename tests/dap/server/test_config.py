@@ -14,10 +14,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from secagg.dap.aggregator.directory import SETTLED, Directory
-from secagg.dap.aggregator.key_rotation import new_key, retire_key
+from secagg.dap.aggregator.key_rotation import import_key, new_key, retire_key
 from secagg.dap.aggregator.leader import Leader
 from secagg.dap.aggregator.opt_in import Quota
-from secagg.dap.messages import Role
+from secagg.dap.hpke import PrivateKey, seal
+from secagg.dap.messages import HpkeConfig, Role
 from secagg.dap.server.config import SECRET_VARIABLE, Config, tables, template
 from secagg.dap.server.limits import Limits
 from secagg.dap.server.process import Process
@@ -27,7 +28,7 @@ from secagg.dap.store.keys import list_keys
 from secagg.dap.store.vault import Vault
 from secagg.dap.task_policy import TaskPolicy
 from secagg.dp import ApproxDp, ZCdp
-from secagg.errors import LocalProtocolError
+from secagg.errors import LocalProtocolError, SecAggError
 from secagg.http import logs
 from secagg.http.addresses import split_address
 from secagg.settings import ConfigError
@@ -400,6 +401,35 @@ def test_numbers_go_round_and_run_out(rotation: Rotation) -> None:
         rotation.new()
     with rotation.store.read() as tx:
         assert len(list_keys(tx)) == 256
+
+
+def test_a_key_of_another_server_comes_with_its_number(rotation: Rotation) -> None:
+    rotation.new()
+    elsewhere = PrivateKey.generate()
+    rotation.now = 2000.0
+    config = HpkeConfig(200, 0x20, 1, 1, elsewhere.public_bytes)
+    assert import_key(rotation.store, config, elsewhere, rotation.now, CACHE).config == config
+    settled = 2000 + SETTLED
+    assert rotation.at(settled) == ([200], {0, 200}, {0, 200})
+    assert rotation.at(settled + 2 * CACHE)[1] == {200}
+    directory = Directory(rotation.store, lambda: settled)
+    sealed = seal(config.public_key, b"info", b"aad", b"a report")
+    assert directory.private_keys()[200].open(sealed[0], b"info", b"aad", sealed[1]) == b"a report"
+    rotation.now += 1
+    assert rotation.new() == 201
+
+
+def test_keys_that_cannot_be_imported(rotation: Rotation) -> None:
+    key, other = PrivateKey.generate(), PrivateKey.generate()
+    rotation.new()
+    for config, reason in (
+        (HpkeConfig(0, 0x20, 1, 1, key.public_bytes), "there is an HPKE key with number 0 already"),
+        (HpkeConfig(7, 0x20, 1, 1, other.public_bytes), "does not belong to its key"),
+        (HpkeConfig(7, 0x10, 1, 1, key.public_bytes), "is not supported"),
+    ):
+        with pytest.raises(SecAggError, match=reason):
+            import_key(rotation.store, config, key, rotation.now, CACHE)
+    assert rotation.at(1000) == ([0], {0}, {0})
 
 
 # --- logs -------------------------------------------------------------------------------------------------------
