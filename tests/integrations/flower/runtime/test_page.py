@@ -8,13 +8,16 @@ import pytest
 
 pytest.importorskip("flwr", reason="needs flwr, of the extra flower")
 
+from secagg.dp import ApproxDp
+from secagg.integrations import Noise, SitePolicy
+
 from ....support.folders import ROOT
 from ....support.processes import ran
 from .deployment import BIN, Runtime, environment, runtime
 
 PAGE = (ROOT / "docs" / "flower.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
-CLIENT, SERVER, POLICY, NOISE, NOISE_POLICY = (text for _, text in BLOCKS)
+CLIENT, SERVER, POLICY, NOISE, NOISE_POLICY, RUN_POLICY = (text for _, text in BLOCKS)
 PROJECT = """\
 [project]
 name = "{name}"
@@ -88,7 +91,17 @@ def model_of(here: Runtime, app: Path) -> tuple[dict[str, np.ndarray], str]:
 
 def test_the_change_is_five_lines() -> None:
     assert sum(line.startswith("+") for line in (CLIENT + SERVER).splitlines()) == 5
-    assert [language for language, _ in BLOCKS] == ["diff", "diff", "toml", "diff", "diff"]
+    assert [language for language, _ in BLOCKS] == ["diff", "diff", "toml", "diff", "diff", "toml"]
+
+
+def test_the_policy_of_a_whole_training(tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(with_change(POLICY).partition("[noise]")[0] + RUN_POLICY)
+    policy = SitePolicy.read(file)
+    assert 'Noise(budget=ApproxDp("8.0", "1e-6"), rounds=100, per_client=10)' in PAGE
+    assert policy.coding.noise == Noise(budget=ApproxDp("8.0", "1e-6"), rounds=100, per_client=10)
+    assert policy.ledger is not None
+    assert policy.ledger.releases == 10
 
 
 @pytest.mark.nightly  # three runs of Flower, a process for every message
