@@ -90,7 +90,9 @@ def text(value: Fraction) -> str:
 
 
 def three_digits_up(value: float) -> str:
-    """Not less than a positive number, in three digits."""
+    """Not less than a number that is not negative, in three digits."""
+    if value == 0:
+        return "0"
     digits = 2 - math.floor(math.log10(value))
     return f"{math.ceil(value * (1 + 1e-9) * 10**digits) / 10**digits:.3g}"
 

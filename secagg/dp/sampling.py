@@ -102,7 +102,7 @@ class Views:
 
     def report(self) -> list[tuple[str, str]]:
         """Both in words, each with whom it is towards and what it depends on."""
-        inside, outside = (f"{three_digits_up(float(each))}" for each in (self.insiders, self.outsiders))
+        inside, outside = (three_digits_up(float(each)) for each in (self.insiders, self.outsiders))
         at = f"at delta = {text(self.delta)}, towards"
         return [
             ("insiders", f"epsilon = {inside} {at} the server, the clients and all who know who took part in a round"),
@@ -130,10 +130,10 @@ def hidden_epsilon(
     """
     # At an epsilon up to that one, the samples take at most so much of delta.
     samples = (1 + exp_upper(known)) * total_variation * rounds
-    whole = sampled(loss, invited).times(rounds)
-    if 2 * samples >= delta or 2 * Fraction(whole.infinite) >= delta:
+    hidden = sampled(loss, invited).times(rounds)
+    if 2 * samples >= delta or 2 * Fraction(hidden.infinite) >= delta:
         return known
-    return min(known, whole.epsilon(delta - samples))
+    return min(known, hidden.epsilon(delta - samples))
 
 
 def views(plan: Plan, population: int, delta: Exact) -> Views:

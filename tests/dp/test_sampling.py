@@ -137,6 +137,14 @@ def test_nobody_is_told_more_than_who_knows_everything() -> None:
     assert seen.outsiders == seen.insiders
 
 
+def test_who_is_one_of_a_billion_is_told_nothing_of() -> None:
+    """Whether somebody was invited at all is less likely than delta."""
+    plan = Plan.distributed(ApproxDp(1, "1e-6"), VECTOR, 20_000, **COHORT)
+    seen = views(plan, 10**9, "1e-6")
+    assert seen.outsiders == 0
+    assert "epsilon = 0 at delta" in dict(seen.report())["outsiders"]
+
+
 def test_what_is_not_amplified() -> None:
     plan = Plan.distributed(ApproxDp(1, "1e-6"), VECTOR, 20_000, **COHORT)
     for population in (99, 100):
