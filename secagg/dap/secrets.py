@@ -11,7 +11,7 @@ from ..errors import require
 from .messages import HpkeConfig, Role
 
 HASH_BYTES = 32  # of a token_hash
-NAMED = "DAP-Auth-Token: "
+DAP_AUTH_TOKEN = "DAP-Auth-Token: "
 """Before a token that is shown in this header of DAP's older drafts, as deployed Aggregators ask for it of some tasks;
 without it a token is shown as a bearer token. Files, stores and arguments have tokens so."""
 
@@ -19,7 +19,7 @@ _TOKEN_BYTES_MAX = 1024  # of one that somebody else chose
 _TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
 TOKEN_FORM = (
     f"a token must have 1 .. {_TOKEN_BYTES_MAX:,} letters, digits or characters of -._~+/, and then any =; before it"
-    f" there may be {NAMED!r}, if it is to be shown in that header"
+    f" there may be {DAP_AUTH_TOKEN!r}, if it is to be shown in that header"
 )
 
 
@@ -31,7 +31,8 @@ class TaskSecrets(Struct):
         role: LEADER or HELPER.
         verify_key: the VDAF verification key, the same for both Aggregators and unknown to Clients.
         collector_config: to whom aggregate shares are sealed.
-        peer_token: the Leader's, which it shows to the Helper, perhaps after NAMED; the Helper holds its `token_hash`.
+        peer_token: the Leader's, which it shows to the Helper, perhaps after DAP_AUTH_TOKEN; the Helper holds its
+            `token_hash`.
         collector_token: the SHA-256 of the Collector's; empty at the Helper.
         batch_size: reports in a batch that the Leader selects, min_batch_size at least.
     """
@@ -58,28 +59,28 @@ def token_header(token: str) -> dict[str, str]:
     """The header that shows a token (section 3.5).
 
     Args:
-        token: as its Aggregator knows it, perhaps after NAMED.
+        token: as its Aggregator knows it, perhaps after DAP_AUTH_TOKEN.
 
     Raises:
         LocalProtocolError: it cannot be sent in a header.
     """
-    bare = token.removeprefix(NAMED)
+    bare = token.removeprefix(DAP_AUTH_TOKEN)
     sendable = bare.isascii() and bare.isprintable() and " " not in bare and bare != ""
-    require(sendable, f"a token must be printable ASCII without spaces; before it there may be {NAMED!r}")
-    return {"Authorization": f"Bearer {bare}"} if bare == token else {NAMED.partition(":")[0]: bare}
+    require(sendable, f"a token must be printable ASCII without spaces; before it there may be {DAP_AUTH_TOKEN!r}")
+    return {"Authorization": f"Bearer {bare}"} if bare == token else {DAP_AUTH_TOKEN.partition(":")[0]: bare}
 
 
 def token_hash(token: bytes) -> bytes:
     """What is stored of a token that only has to be recognised: its SHA-256, in whichever header it is shown.
 
     Args:
-        token: the token itself, perhaps after NAMED.
+        token: the token itself, perhaps after DAP_AUTH_TOKEN.
     """
     return sha256(_bare(token)).digest()
 
 
 def _bare(token: bytes) -> bytes:
-    return token.removeprefix(NAMED.encode())
+    return token.removeprefix(DAP_AUTH_TOKEN.encode())
 
 
 def require_hash(digest: bytes) -> None:

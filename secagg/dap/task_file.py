@@ -122,7 +122,7 @@ class Decided:
     Attributes:
         task_id: 32 bytes.
         verify_key: the VDAF's verification key, as long as the VDAF asks for.
-        leader_token: that the Leader shows to the Helper; `secrets.NAMED` before it says in which header.
+        leader_token: that the Leader shows to the Helper; `secrets.DAP_AUTH_TOKEN` before it says in which header.
         collector_token: that the Collector shows to the Leader, likewise.
 
     Raises:
@@ -461,7 +461,7 @@ class Fields:
         return value
 
     def token(self, name: str) -> bytes:
-        """A token, perhaps after `secrets.NAMED`.
+        """A token, perhaps after `secrets.DAP_AUTH_TOKEN`.
 
         Args:
             name: of the field.

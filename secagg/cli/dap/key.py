@@ -74,7 +74,7 @@ def import_one(
     Example:
       secagg dap key import --config leader.toml --hpke-config AQAg... --private-key-file old.key
     """
-    made = given_key(hpke_config, private_key_file)
+    made = _given_key(hpke_config, private_key_file)
     with opened(config) as (loaded, store):
         pair = import_key(store, made.config, made.private_key, time.time(), loaded.keys.cache)
     if json:
@@ -149,7 +149,7 @@ def collector_key(
     key = (
         task_file.CollectorKey.generate()
         if hpke_config is None or private_key_file is None
-        else given_key(hpke_config, private_key_file)
+        else _given_key(hpke_config, private_key_file)
     )
     write_document(output, task_file.key_document(key))
     config = base64url(key.config.encode())
@@ -159,7 +159,7 @@ def collector_key(
         print(config)
 
 
-def given_key(hpke_config: str, private_key_file: Path) -> task_file.CollectorKey:
+def _given_key(hpke_config: str, private_key_file: Path) -> task_file.CollectorKey:
     """A key pair that was made elsewhere."""
     try:
         config = task_file.config_from_text(hpke_config)

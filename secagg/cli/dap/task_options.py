@@ -14,7 +14,7 @@ from ...dap.dialect import DIALECTS, Dialect
 from ...dap.messages import BatchMode, HpkeConfig, Interval, TaskConfiguration
 from ...dap.privacy.extension import MAX_REPORTS, Mechanism, Privacy, least_noise
 from ...dap.privacy.run import privacy_of_run
-from ...dap.secrets import NAMED
+from ...dap.secrets import DAP_AUTH_TOKEN
 from ...dap.task import Task, task_configuration
 from ...dap.task_file import CollectorKey, Decided
 from ...dap.vdafs import VDAFS, Vdaf, vdaf
@@ -229,7 +229,7 @@ def secret_word(option: str, file: Path) -> str:
         else read_text(file, limit=SECRET_BYTES_MAX)
     )
     word = text.strip()
-    one = len(word.removeprefix(NAMED).split()) == 1
+    one = len(word.removeprefix(DAP_AUTH_TOKEN).split()) == 1
     require(word.isascii() and one and len(word) <= SECRET_BYTES_MAX, f"{option} must hold one word")
     return word
 

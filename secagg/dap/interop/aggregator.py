@@ -10,7 +10,7 @@ from ...errors import RemoteProtocolError
 from ...http.bodies import Bodies
 from ..admission import check_endpoints
 from ..messages import Role
-from ..secrets import NAMED, TOKEN_FORM, TaskSecrets, is_token, token_hash
+from ..secrets import DAP_AUTH_TOKEN, TOKEN_FORM, TaskSecrets, is_token, token_hash
 from ..store.engine import Store
 from ..store.tasks import add_task
 from ..task_file import config_from_text
@@ -62,7 +62,7 @@ class Aggregator:
             self._role,
             command.data("vdaf_verify_key"),
             config_from_text(command.text("collector_hpke_config")),
-            NAMED.encode() + token if leads else token_hash(token),
+            DAP_AUTH_TOKEN.encode() + token if leads else token_hash(token),
             token_hash(_token(command, "collector_authentication_token")) if leads else b"",
             task.min_batch_size if leads and not task.by_time else 0,
         )

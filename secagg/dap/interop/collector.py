@@ -15,7 +15,7 @@ from ...http.steps import Progress
 from ..client.collector import AsyncCollector, Batch, Collection
 from ..client.upload import TIMEOUT
 from ..messages import TASK_ID_SIZE, BatchMode
-from ..secrets import NAMED
+from ..secrets import DAP_AUTH_TOKEN
 from ..task import Task
 from ..task_file import CollectorKey
 from .commands import Command, read_task, ready, routes
@@ -43,7 +43,7 @@ class Collectors:
         """
         require(len(self._tasks) < _MOST, f"there are {_MOST:,} tasks already: start this program anew")
         task, key = read_task(command), CollectorKey.generate()
-        token = f"{NAMED}{command.text('collector_authentication_token')}"
+        token = f"{DAP_AUTH_TOKEN}{command.text('collector_authentication_token')}"
         collector = AsyncCollector(task, key.private_key, key.config, token, http=self._http, allow_http=True)
         self._tasks[task.id] = task, collector
         return {"collector_hpke_config": base64url(key.config.encode())}
