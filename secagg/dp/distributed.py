@@ -11,7 +11,6 @@ Three laws can be split among parties:
   variance of about 4 for each party on, tau is negligible.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -78,12 +77,8 @@ class Skellam:
         by_divergences = renyi_line_delta(line.xi, line.rho, epsilon)
         if self.variance > skellam.EXACT_VARIANCE_MAX:
             return by_divergences
-        exact = _exact_delta(
-            sensitivity.worst,
-            lambda difference: skellam.scalar_delta(self.variance, difference, epsilon),
-            lambda: skellam.histogram_delta(self.variance, epsilon),
-        )
-        return min(by_divergences, exact)
+        exact = skellam.worst_delta(self.variance, sensitivity.worst, epsilon)
+        return by_divergences if exact is None else min(by_divergences, exact)
 
 
 @dataclass(frozen=True)
@@ -164,12 +159,8 @@ class GaussianSum:
         off = len(sensitivity.worst or ()) * self.tau / 2
         if off > epsilon:
             return otherwise
-        exact = _exact_delta(
-            sensitivity.worst,
-            lambda difference: gaussian.scalar_delta(variance, difference, epsilon - off),
-            lambda: gaussian.histogram_delta(variance, epsilon - off),
-        )
-        return min(otherwise, exp_upper(off) * exact)
+        exact = gaussian.worst_delta(variance, sensitivity.worst, epsilon - off)
+        return otherwise if exact is None else min(otherwise, exp_upper(off) * exact)
 
     def _term(self, k: int) -> Fraction:
         return exp_upper(max(_TERM_MIN, -2 * _PI_SQUARED * self.sigma_squared * Fraction(k, k + 1)))
@@ -246,21 +237,6 @@ def _gaussian_or_skellam(
     # Of a vector, the Gaussian's delta is exact and Skellam's is not, and the Gaussian nearly always needs less.
     other = DiscreteGaussian(smallest_sufficient(start, gaussian_suffices))
     return other if other.sigma_squared < split.variance else split
-
-
-def _exact_delta(
-    worst: tuple[int, ...] | None, scalar: Callable[[int], Fraction], histogram: Callable[[], Fraction]
-) -> Fraction:
-    """The delta of the worst difference, where that is known and is of one number or of a histogram; else 1.
-
-    Args:
-        worst: of the sensitivity.
-        scalar: delta of a number that changes by so much.
-        histogram: delta where one entry rises by 1 and one falls by 1.
-    """
-    if worst is not None and len(worst) == 1:
-        return scalar(worst[0])
-    return histogram() if worst == (1, 1) else Fraction(1)
 
 
 def sum_law(law: PartyLaw, parties: int, length: int) -> SumLaw:

@@ -80,6 +80,22 @@ def histogram_delta(sigma_squared: Fraction, epsilon: Fraction) -> Fraction:
     return _delta(unshifted, shifted, epsilon, halves[0] * halves[0] + halves[1] * halves[1])
 
 
+def worst_delta(sigma_squared: Fraction, worst: tuple[int, ...] | None, epsilon: Fraction) -> Fraction | None:
+    """An upper bound on delta for the worst difference, if that is of one number or of a histogram.
+
+    Args:
+        sigma_squared: of each entry's noise.
+        worst: of the sensitivity.
+        epsilon: exact.
+
+    Returns:
+        The bound; None for any other difference.
+    """
+    if worst is not None and len(worst) == 1:
+        return scalar_delta(sigma_squared, worst[0], epsilon)
+    return histogram_delta(sigma_squared, epsilon) if worst == (1, 1) else None
+
+
 def continuous_delta(mu_squared: Fraction, epsilon: Fraction) -> Fraction:
     """An upper bound on delta for a continuous Gaussian of deviation 1 whose mean changes by mu.
 

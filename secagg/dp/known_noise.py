@@ -11,6 +11,8 @@ from functools import lru_cache
 
 from ..arguments import assign, convert, unchecked, whole
 from ..errors import require
+from . import gaussian as gaussian_noise
+from . import skellam as skellam_noise
 from .budget import ApproxDp, Guarantee, PureDp, RenyiDp, ZCdp, positive
 from .conversion import zcdp_delta
 from .dominating import (
@@ -24,12 +26,8 @@ from .dominating import (
     skellam,
 )
 from .exact import Exact, exp_upper, fraction
-from .gaussian import continuous_delta, histogram_delta, scalar_delta
 from .privacy_loss import PrivacyLoss
 from .sensitivity import Sensitivity
-from .skellam import EXACT_VARIANCE_MAX
-from .skellam import histogram_delta as skellam_histogram_delta
-from .skellam import scalar_delta as skellam_scalar_delta
 
 CHANGE_MAX = 8  # in deviations of the noise: an epsilon of 32 and more
 MU_SQUARED_MAX = 10_000  # beyond it a privacy loss promises nothing, and floats become inexact
@@ -240,23 +238,19 @@ def exact_delta(guarantee: Guarantee, epsilon: Fraction) -> Fraction | None:
     """
     if isinstance(guarantee, GaussianDp):
         return _curve_delta(guarantee, epsilon)
+    if not isinstance(guarantee, DiscreteGaussianDp | SkellamDp) or guarantee.entries > 2:
+        return None
+    worst = (guarantee.change,) * guarantee.entries
     if isinstance(guarantee, DiscreteGaussianDp):
-        if guarantee.entries == 1:
-            return scalar_delta(guarantee.sigma_squared, guarantee.change, epsilon)
-        if (guarantee.change, guarantee.entries) == (1, 2):
-            return histogram_delta(guarantee.sigma_squared, epsilon)
-    if isinstance(guarantee, SkellamDp) and guarantee.variance <= EXACT_VARIANCE_MAX:
-        if guarantee.entries == 1:
-            return skellam_scalar_delta(guarantee.variance, guarantee.change, epsilon)
-        if (guarantee.change, guarantee.entries) == (1, 2):
-            return skellam_histogram_delta(guarantee.variance, epsilon)
-    return None
+        return gaussian_noise.worst_delta(guarantee.sigma_squared, worst, epsilon)
+    return skellam_noise.worst_delta(guarantee.variance, worst, epsilon)
 
 
 def _curve_delta(guarantee: GaussianDp, epsilon: Fraction) -> Fraction:
     """With r = e**(slack / 2), P is at most r times and Q at least 1 / r times what they are for the continuous
     Gaussian, so that P - e**epsilon Q is at most r (P - e**(epsilon - slack) Q) of that one."""
-    return exp_upper(guarantee.slack / 2) * continuous_delta(guarantee.mu_squared, epsilon - guarantee.slack)
+    continuous = gaussian_noise.continuous_delta(guarantee.mu_squared, epsilon - guarantee.slack)
+    return exp_upper(guarantee.slack / 2) * continuous
 
 
 def _changes(sensitivity: Sensitivity) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ from ..arguments import convert
 from .budget import Budget, PureDp, ZCdp, positive
 from .conversion import pure_to_zcdp
 from .exact import fraction
-from .gaussian import histogram_delta, scalar_delta
+from .gaussian import worst_delta
 from .known_noise import gaussian_delta, gaussian_guarantee, laplace_guarantee
 from .sensitivity import Sensitivity
 
@@ -101,11 +101,8 @@ class DiscreteGaussian:
             sensitivity: of the vector that is released.
         """
         epsilon = fraction(epsilon, "epsilon")
-        if sensitivity.worst is not None and len(sensitivity.worst) == 1:
-            return scalar_delta(self.sigma_squared, sensitivity.worst[0], epsilon)
-        if sensitivity.worst == (1, 1):
-            return histogram_delta(self.sigma_squared, epsilon)
-        return gaussian_delta(self.guarantee(sensitivity), epsilon)
+        exact = worst_delta(self.sigma_squared, sensitivity.worst, epsilon)
+        return gaussian_delta(self.guarantee(sensitivity), epsilon) if exact is None else exact
 
 
 Law = DiscreteLaplace | DiscreteGaussian

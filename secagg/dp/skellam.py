@@ -109,6 +109,22 @@ def histogram_delta(variance: Fraction, epsilon: Fraction) -> Fraction:
     return min(Fraction(1), Fraction(excess, law.total**2))
 
 
+def worst_delta(variance: Fraction, worst: tuple[int, ...] | None, epsilon: Fraction) -> Fraction | None:
+    """An upper bound on delta for the worst difference, if that is of one number or of a histogram.
+
+    Args:
+        variance: of each entry's noise, at most EXACT_VARIANCE_MAX.
+        worst: of the sensitivity.
+        epsilon: exact.
+
+    Returns:
+        The bound; None for any other difference.
+    """
+    if worst is not None and len(worst) == 1:
+        return scalar_delta(variance, worst[0], epsilon)
+    return histogram_delta(variance, epsilon) if worst == (1, 1) else None
+
+
 def _law(variance: Fraction) -> _Law:
     lows, highs, rest = [_ONE], [_ONE], _ONE
     for low, high in skellam_quotients(variance)(_POINT):
