@@ -4,12 +4,14 @@ Nothing here imports rich, numpy or a command, so that `secagg --help` costs lit
 """
 
 import os
+import re
 import select
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import islice
 from typing import Any, ClassVar, NoReturn
 
 import typer
@@ -19,6 +21,8 @@ from typer.main import get_command, get_group
 from ..errors import Abort, SecAggError
 from ..extras import not_installed
 from .layout import CLOSED_PIPE, help_text
+
+_ENCODED = re.compile(r"-[A-Za-z0-9_-]{42}")  # 32 bytes in base64url that begin with a minus sign
 
 
 class CommandError(SecAggError):
@@ -67,7 +71,32 @@ class _Help:
 
 
 class Command(_Help, TyperCommand):
-    """A command."""
+    """A command. One word in 64 that stands for 32 random bytes, such as an ID or a hash, begins with a minus sign: it
+    is an argument here, and not an option that nobody knows, wherever it stands.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Read the options and arguments of a command line."""
+        return super().parse_args(ctx, self._marked(args))
+
+    def _marked(self, args: list[str]) -> list[str]:
+        """The options, "--" and the arguments, if one of these is such a word."""
+        known = {
+            name: 0 if getattr(param, "is_flag", False) else param.nargs
+            for param in self.params
+            for name in (*param.opts, *param.secondary_opts)
+        }
+        options: list[str] = []
+        arguments: list[str] = []
+        words = iter(args)
+        for word in words:
+            if word == "--":
+                arguments += words
+            elif len(word) > 1 and word.startswith("-") and _ENCODED.fullmatch(word) is None:
+                options += (word, *islice(words, known.get(word, 0)))
+            else:
+                arguments.append(word)
+        return [*options, "--", *arguments] if any(map(_ENCODED.fullmatch, arguments)) else args
 
 
 class Group(_Help, TyperGroup):

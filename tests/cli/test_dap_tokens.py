@@ -19,6 +19,7 @@ from ..support.processes import PATIENCE
 COMMAND = Command("dap")
 run, run_json, refused = COMMAND.run, COMMAND.run_json, COMMAND.refused
 NOBODYS = base64url(token_hash(b"nobody's"))
+NEW = ("task", "new", "--vdaf", "count", "--mechanism", "none", "--min-batch-size", "2")
 
 
 def asked(url: str, token: str) -> int:
@@ -149,3 +150,24 @@ def test_what_is_refused(aggregators: dict[str, Path], tmp_path: Path) -> None:
     assert "is accepted already" in refused("task", "accept-token", "--config", helper, task, digest)
     assert "end it first" in refused("task", "accept-token", "--config", helper, task, NOBODYS)
     assert token not in run("task", "end-token", "--config", helper, task)
+
+
+@pytest.mark.parametrize("begin", ["-7", "-h", "--"])
+def test_an_id_and_a_hash_may_begin_with_a_minus_sign(tmp_path: Path, begin: str) -> None:
+    run("init", "--role", "helper", "--dir", tmp_path)
+    config, task = tmp_path / "helper.toml", begin + 40 * "x" + "A"
+    urls = ("--leader", "https://leader.example", "--helper", "https://helper.example")
+    run(*NEW, *urls, "--task-id", task, "--config", config, "--output", tmp_path / "task")
+    digests = [begin + 40 * letter + "A" for letter in "uvwx"]
+    for line in (
+        ("--config", config, task, digests[0], "--keep", "2d"),
+        (task, digests[1], "--keep=2d", "--config", config),
+        (task, "--config", config, "--", digests[2]),
+        ("--config", config, "--", task, digests[3]),
+    ):
+        assert task in run("task", "accept-token", *line)
+        assert task in run("task", "end-token", task, "--config", config)
+    assert run_json("task", "show", "--config", config, task)["task_id"] == task
+    # Which are no options, nor hide one that nobody knows.
+    assert "No such option: --kept" in COMMAND.outcome("task", "end-token", task, "--config", config, "--kept")[2]
+    assert "HASH must be" in refused("task", "accept-token", task, digests[0][:-1] + "B", "--config", config)

@@ -52,7 +52,7 @@ class Command:
     def run(self, *arguments: str | Path, stdin: str | None = None) -> str:
         """stdout of a run that must succeed and leave stderr empty."""
         code, out, err = self.outcome(*arguments, stdin=stdin)
-        assert (code, err) == (0, "")
+        assert (code, err) == (0, ""), (code, err)
         return out
 
     def run_json(self, *arguments: str | Path) -> Any:
