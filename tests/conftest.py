@@ -44,8 +44,12 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """What needs a package that is not there, and whatever is not quick where only that is asked for."""
+    """What needs a package that is not there, and what has no test of the only kind that is asked for: most of the time
+    of few tests goes into reading all.
+    """
     path = collection_path.relative_to(ROOT).as_posix() if collection_path.is_relative_to(ROOT) else ""
+    if _markers(config) == "alone" and collection_path.match("test_*.py"):
+        return True if "mark.alone" not in collection_path.read_text() else None
     return True if (LOST or _only_quick(config)) and path.startswith(NEED_DAP) else None
 
 

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine, event
 
 from secagg.dap.store import engine
 
-from ..support.world import Urls, World, postgres_schemas
+from ..support.postgres import drop_spare_schemas, postgres_schemas
+from ..support.world import Urls, World
 
 
 @event.listens_for(Engine, "begin")
@@ -18,6 +19,12 @@ def reads_do_not_write(connection: Connection) -> None:
     if event.contains(connection.engine, "begin", engine._begin_sqlite):
         writes = engine._WRITES in connection.get_execution_options()
         connection.exec_driver_sql(f"PRAGMA query_only = {not writes}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_schema_is_left() -> Iterator[None]:
+    yield
+    drop_spare_schemas()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

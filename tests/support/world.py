@@ -18,9 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pytest
 import uvicorn
-from sqlalchemy import NullPool, create_engine, delete, func, make_url, select
+from sqlalchemy import create_engine, delete, func, make_url, select
 from starlette.applications import Starlette
 
 from secagg.dap.aggregator.helper import Helper
@@ -58,6 +57,8 @@ from secagg.dap.task import Task, task_configuration
 from secagg.dap.vdafs import vdaf
 from secagg.http.bounds import Bounds
 from secagg.http.server import configured
+
+from . import postgres
 
 START = 1_700_000_000.0  # when everything begins
 PRECISION = 100  # seconds
@@ -252,7 +253,7 @@ class World:
         self.verify_key = os.urandom(self.task.prio3.VERIFY_KEY_SIZE)
         self.peer = peer or DirectPeer(self)
         for url in (urls.leader, urls.helper):
-            _make_file(url)
+            _make_tables(url)
         self._open()
         self.leader_task = self._add(
             self.leader_store, Role.LEADER, PEER_TOKEN, token_hash(COLLECTOR_TOKEN), batch_size
@@ -343,15 +344,18 @@ class World:
         return list(iter(self.step_job, None))
 
     def aggregate_all(self) -> list[JobDone]:
-        """Until no report waits, however long it takes."""
-        done = []
+        """Until no report waits, however long it takes: the longer nothing happens, the longer it waits."""
+        done: list[JobDone] = []
+        pause = 1.0
         for _ in range(1000):
+            before = len(done)
             done += self.aggregate()
             while self.helper.work(self.keys(Role.HELPER), self.helper_now):
                 pass
             if not self.count("leader", schema.jobs) and not self.waiting():
                 return done
-            self.clock.now += 1.0
+            pause = 1.0 if len(done) > before else min(1.5 * pause, 10.0)
+            self.clock.now += pause
         raise AssertionError("reports wait forever")
 
     def waiting(self) -> int:
@@ -447,10 +451,12 @@ _PARAMETERS: dict[str, Any] = {
 }
 
 
-def _make_file(url: str) -> None:
-    """A SQLite store's, if it is not there: most of the time of most tests went into its tables."""
+def _make_tables(url: str) -> None:
+    """Those of a new store, where there are none: most of the time of most tests went into them."""
     path = Path(make_url(url).database or "")
-    if make_url(url).get_backend_name() == "sqlite" and not path.exists():
+    if make_url(url).get_backend_name() == "postgresql":
+        postgres.make_tables(url)
+    elif not path.exists():
         path.write_bytes(_new_file())
 
 
@@ -536,30 +542,6 @@ def serving(*apps: Starlette, sockets: Sequence[socket.socket] | None = None) ->
                 server.should_exit = True
             for thread in threads:
                 thread.join()
-
-
-@contextmanager
-def postgres_schemas(count: int) -> Iterator[tuple[str, ...]]:
-    """URLs of so many empty schemas; skips the test where there is no PostgreSQL."""
-    server = os.environ.get("SECAGG_TEST_POSTGRES")
-    if not server:
-        pytest.skip("SECAGG_TEST_POSTGRES names no PostgreSQL; ci/postgres.sh starts one")
-    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    names = [f"test_{os.urandom(8).hex()}" for _ in range(count)]
-    with engine.connect() as connection:
-        for name in names:
-            connection.exec_driver_sql(f"CREATE SCHEMA {name}")
-    try:
-        yield tuple(
-            make_url(server)
-            .update_query_dict({"options": f"-csearch_path={name}"})
-            .render_as_string(hide_password=False)
-            for name in names
-        )
-    finally:
-        with engine.connect() as connection:
-            for name in names:
-                connection.exec_driver_sql(f"DROP SCHEMA {name} CASCADE")
 
 
 def checksum_of(reports: Sequence[Report]) -> bytes:

@@ -15,7 +15,8 @@ from secagg.dap.store.journal import Entry, Journal
 from secagg.dap.store.vault import Vault
 from secagg.errors import LocalProtocolError
 
-from ...support.world import Urls, postgres_schemas
+from ...support.postgres import postgres_schemas
+from ...support.world import Urls
 
 VAULT = Vault(bytes(32))
 TASK, OTHER = bytes(32), bytes([1]) * 32

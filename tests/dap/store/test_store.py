@@ -26,8 +26,9 @@ from secagg.dap.store.vault import Vault
 from secagg.errors import LocalProtocolError
 
 from ...support.folders import ROOT
+from ...support.postgres import postgres_schemas
 from ...support.processes import PATIENCE, started
-from ...support.world import BUCKETS, MIN_BATCH, START, Urls, World, postgres_schemas
+from ...support.world import BUCKETS, MIN_BATCH, START, Urls, World
 
 NewWorld = Callable[..., World]
 VAULT = Vault(bytes(32))
