@@ -4,6 +4,7 @@ import json
 import os
 import re
 import ssl
+import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,11 +15,13 @@ import httpx
 import typer
 
 from ...dap import task_file
+from ...dap.admission import check_endpoints, check_report_size
 from ...dap.client.upload import TIMEOUT
-from ...dap.messages import TASK_ID_SIZE
+from ...dap.messages import TASK_ID_SIZE, Role
 from ...dap.server.config import Config
 from ...dap.store.engine import Store, Tx
-from ...dap.store.tasks import TaskRecord, find_task
+from ...dap.store.tasks import TaskRecord, add_task, find_task
+from ...dap.task_file import AggregatorParty, CollectorParty, Party
 from ...errors import RemoteProtocolError
 from ...http.base64url import base64url, from_base64url
 from ...text import read_text
@@ -104,6 +107,21 @@ def stored_task(tx: Tx, task: str, config: Path) -> TaskRecord:
     if record is None:
         raise CommandError(f"there is no task {task} here; see `secagg dap task list --config {config}`")
     return record
+
+
+def add_party(path: Path, party: Party, allow_http: bool) -> None:
+    """Tell the Aggregator of a configuration of a task."""
+    with opened(path) as (config, store):
+        own = config.role.name.lower()
+        if not isinstance(party, AggregatorParty) or party.secrets.role is not config.role:
+            held = "collector" if isinstance(party, CollectorParty) else "client"
+            name = party.secrets.role.name.lower() if isinstance(party, AggregatorParty) else held
+            raise CommandError(f"this is the {name}'s file, and {path} configures a {own}: give the {own}'s file")
+        check_endpoints(party.task, allow_http=allow_http)
+        if config.role is Role.LEADER:
+            check_report_size(party.task, config.limits.upload_bytes)
+        with store.write() as tx:
+            add_task(tx, party.task, party.secrets, time.time())
 
 
 def decoded_task_id(text: str) -> bytes:
