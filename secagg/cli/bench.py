@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from .. import __version__, _kernels, masking, shamir, vector
 from .app import require
-from .console import integer_option, modulus_text, show, show_json, table
+from .console import modulus_text, show, show_json, table
 from .info import cpu_model
+from .numbers import integer_option
 
 WIDTHS = (8, 16, 24, 32, 40, 64)
 ANY_MODULUS = (1 << 24) - 3

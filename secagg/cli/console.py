@@ -1,96 +1,21 @@
-"""What commands print: tables, values, JSON and progress; and the numbers that they read."""
+"""What commands print: tables, values, JSON and progress."""
 
 import json
-import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
-from .app import require
-
 WIDE = 120  # columns from which a table's titles stay on one line
 PIPE_WIDTH = 400  # a pipe has no width; this is enough that nothing is cut or wrapped
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
-
-
-def integer_option(*names: str, minimum: int | None = None, maximum: int | None = None, **others: Any) -> Any:
-    """`typer.Option` of integers, which are written in ASCII digits without underscores.
-
-    Args:
-        names: of the option, as for typer.
-        minimum: the smallest integer, if there is one.
-        maximum: the largest integer, if there is one.
-        others: as for typer.
-    """
-    return typer.Option(*names, parser=partial(_integer, minimum, maximum), metavar="INTEGER", **others)
-
-
-def number_option(*names: str, **others: Any) -> Any:
-    """`typer.Option` of real numbers, which are written in ASCII digits without underscores.
-
-    Args:
-        names: of the option, as for typer.
-        others: as for typer.
-    """
-    return typer.Option(*names, parser=number, metavar="NUMBER", **others)
-
-
-def integer(value: str | int) -> int:
-    """The integer that is written, or the default value as it is.
-
-    Raises:
-        typer.BadParameter: it is not an integer in ASCII digits.
-    """
-    return _integer(None, None, value)
-
-
-def _integer(minimum: int | None, maximum: int | None, value: str | int) -> int:
-    if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?[0-9]{1,400}\s*", value, re.ASCII):
-        raise typer.BadParameter(f"{value!r} is not an integer: write it in the digits 0 to 9")
-    integer = int(value)
-    if (minimum is not None and integer < minimum) or (maximum is not None and integer > maximum):
-        upper = "" if maximum is None else maximum
-        raise typer.BadParameter(f"{integer} is not in the range {minimum} .. {upper}".rstrip(" ."))
-    return integer
-
-
-def number(value: str | float) -> float:
-    """The number that is written, such as 2, 0.5 or 1e-6, or the default value as it is.
-
-    Raises:
-        typer.BadParameter: it is not a number in ASCII characters.
-    """
-    try:
-        if not isinstance(value, str) or (value.isascii() and "_" not in value):
-            return float(value)
-    except ValueError:
-        pass
-    raise typer.BadParameter(f"{value!r} is not a number such as 2, 0.5 or 1e-6")
-
-
-def check_writable(output: Path | None) -> None:
-    """Refuse an output file that cannot be written, before the work and not after it.
-
-    Raises:
-        CommandError: it is a directory, its folder does not exist, or it must not be written.
-    """
-    if output is not None:
-        require(not output.is_dir(), f"cannot write {output}: it is a directory")
-        require(output.parent.is_dir(), f"cannot write {output}: no such directory: {output.parent}")
-        target = output if output.exists() else output.parent
-        require(os.access(target, os.W_OK), f"cannot write {output}: no permission")
 
 
 class _Console(Console):

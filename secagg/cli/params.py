@@ -11,7 +11,8 @@ from ..protocol.finder import Choice
 from ..protocol.params import Model, Params
 from ..protocol.thresholds import Threat, default_threshold, majority
 from .app import require
-from .console import integer_option, show, show_json, show_pairs, table
+from .console import show, show_json, show_pairs, table
+from .numbers import integer_option
 from .simulate import DEFAULT_BITS, DEFAULT_LENGTH, choose
 
 

@@ -17,8 +17,10 @@ from ..protocol.simulate import Simulation, expected_sum
 from ..protocol.simulate import simulate as run_session
 from ..protocol.thresholds import Threat
 from .app import CommandError, fail, require
-from .console import check_writable, integer_option, number_option, progress_bar, show_json
+from .console import progress_bar, show_json
 from .noise import Noisy, choose_budget, describe_noise
+from .numbers import integer_option, number_option
+from .options import check_writable
 from .report import describe, option_name, show_report
 from .vectors import Directions, Folder, Quantized, Synthetic
 

@@ -34,6 +34,8 @@ COMMANDS = [
     ("dap", "leader", *LEADER, "--listen", "127.0.0.1:0"), ("dap", "worker", *LEADER),
 ]  # fmt: skip
 SERVERS = ("leader", "worker")
+PRINT_MUCH = {"--help", "info", "tradeoff", "simulate", "task"}
+"""Words of commands whose reader is likely to be gone before they end; the others are nightly."""
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,10 @@ def test_nobody_reads(command: tuple[str, ...], made: Path, tmp_path: Path) -> N
     assert (code, said) == (141, [])
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if not set(c) & {"leader", "worker"}], ids=named)
+@pytest.mark.parametrize("command", [
+    pytest.param(command, marks=() if PRINT_MUCH & set(command) else pytest.mark.nightly)
+    for command in COMMANDS if not set(command) & set(SERVERS)
+], ids=named)  # fmt: skip
 def test_the_reader_stops_after_the_first_byte(command: tuple[str, ...], made: Path, tmp_path: Path) -> None:
     code, stderr = ended(command, made, tmp_path, reads=True)
     assert (code in (0, 141), stderr) == (True, b"")

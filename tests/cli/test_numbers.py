@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from secagg.cli import app, console
+from secagg.cli import app, numbers
 from secagg.cli.app import CommandError
 from secagg.cli.dap.upload import parse
 from secagg.dp.exact import fraction
@@ -42,32 +42,32 @@ def test_every_number_on_the_command_line_is_read_by_our_own_parsers() -> None:
     options = numeric_options()
     assert len(options) > 30
     parsers = {name: getattr(option.parser, "func", option.parser) for name, option in options.items()}
-    ours = (console.integer, console.integer_option(help="").parser.func, console.number)
+    ours = (numbers.integer, numbers.integer_option(help="").parser.func, numbers.number)
     assert not [name for name, parser in parsers.items() if parser not in ours]
 
 
 @pytest.mark.parametrize("text", STRANGE)
 def test_strange_integers_are_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="digits 0 to 9"):
-        console.integer(text)
+        numbers.integer(text)
 
 
 @pytest.mark.parametrize("text", [text for text in STRANGE if text not in ("1e3", "2.0")])
 def test_strange_numbers_are_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="is not a number"):
-        console.number(text)
+        numbers.number(text)
     with pytest.raises(LocalProtocolError, match="epsilon must be"):
         fraction(text, "epsilon")
 
 
 @pytest.mark.parametrize(("text", "value"), [("10", 10), ("-3", -3), ("+7", 7), (" 8 ", 8), ("007", 7), (5, 5)])
 def test_integers_are_read(text: Any, value: int) -> None:
-    assert console.integer(text) == value
+    assert numbers.integer(text) == value
 
 
 @pytest.mark.parametrize(("text", "value"), [("10", 10.0), ("-0.5", -0.5), ("1e-6", 1e-6), (0.25, 0.25)])
 def test_numbers_are_read(text: Any, value: float) -> None:
-    assert console.number(text) == value
+    assert numbers.number(text) == value
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,9 @@ from ...dap.task import Task, time_text
 from ...dap.task_file import CollectorParty, Party
 from ...http.steps import Progress
 from ..app import CommandError, fail, require
-from ..console import console, number_option, show, show_json, show_pairs, table
+from ..console import console, show, show_json, show_pairs, table
 from ..durations import duration
+from ..numbers import number_option
 from ..options import AllowHttpOption, CaOption, JsonOption
 from .common import http_client, instant, load, read_labels
 from .due import MOST, Files, Format, Outcome, collect_intervals, collect_selected, intervals

@@ -14,8 +14,9 @@ from ...dap.task import time_text
 from ...errors import RemoteProtocolError
 from ...http.base64url import base64url, from_base64url
 from ..app import App, CommandError, require
-from ..console import integer, show, show_json, table
+from ..console import show, show_json, table
 from ..durations import duration
+from ..numbers import integer
 from ..options import JsonOption
 from .common import ConfigOption, new_token, opened, write_document, write_new
 from .task_options import secret_word

@@ -15,7 +15,7 @@ from ...dap.server.config import Config
 from ...dap.task_file import AggregatorParty, ClientParty, CollectorParty, Party
 from ...dap.taskprov import advertised_task
 from ..app import require, warn
-from ..console import integer_option, show, show_json, show_pairs
+from ..console import show, show_json, show_pairs
 from ..dp.options import (
     DeltaOption,
     EpsilonOption,
@@ -27,6 +27,7 @@ from ..dp.options import (
     SpanOption,
 )
 from ..durations import duration
+from ..numbers import integer_option
 from ..options import AllowHttpOption, JsonOption
 from .common import add_party, instant, read_labels, write_documents
 from .task_options import (

@@ -13,7 +13,8 @@ from ...dap.store.engine import Tx
 from ...dap.store.peers import PeerRecord, add_peer, count_advertised, delete_peer, list_peers
 from ...http.base64url import base64url
 from ..app import App, CommandError, require, warn
-from ..console import integer, show, show_json, show_pairs, table
+from ..console import show, show_json, show_pairs, table
+from ..numbers import integer
 from ..options import AllowHttpOption, JsonOption
 from .common import ConfigOption, load, opened, write_documents
 from .task_options import (

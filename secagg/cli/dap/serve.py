@@ -9,7 +9,7 @@ import typer
 from ...dap.server import server
 from ...dap.server.config import ROLES, Config
 from ..app import require
-from ..console import integer_option
+from ..numbers import integer_option
 from ..options import JsonOption
 from .common import ConfigOption
 

@@ -17,7 +17,8 @@ from ...dap.vdafs import MultihotCountVec, SumVec
 from ...errors import SecAggError
 from ...text import decode_text, read_text
 from ..app import CommandError, require
-from ..console import integer, progress_bar, show, show_json
+from ..console import progress_bar, show, show_json
+from ..numbers import integer
 from ..options import AllowHttpOption, CaOption, JsonOption
 from .common import http_client, load
 from .task_options import secret_word

@@ -16,7 +16,8 @@ import typer
 from ...dap.server.config import ROLES, SECRET_VARIABLE
 from ...dap.vdafs import vdaf
 from ..app import CommandError, fail, require
-from ..console import Progress, integer_option, progress_bar, show_json
+from ..console import Progress, progress_bar, show_json
+from ..numbers import integer_option
 from ..options import JsonOption
 from . import experiments
 from .demo import Demo, browsers, privacy_for

@@ -13,7 +13,8 @@ from ...dp.audit import audit as run_audit
 from ...dp.exact import fraction
 from ...dp.noise import describe
 from ..app import require
-from ..console import integer_option, progress_bar, show_json, show_pairs
+from ..console import progress_bar, show_json, show_pairs
+from ..numbers import integer_option
 from ..options import JsonOption
 from .options import (
     Adders,

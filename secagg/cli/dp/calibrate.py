@@ -4,7 +4,7 @@ from typing import Annotated
 
 from ...dp import ApproxDp, Neighbours, Place, Unit, views
 from ..app import require
-from ..console import integer_option
+from ..numbers import integer_option
 from ..options import JsonOption
 from .options import (
     Adders,

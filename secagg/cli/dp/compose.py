@@ -24,7 +24,8 @@ from ...dp.exact import Exact
 from ...dp.noise import describe
 from ...dp.rounds import ROUNDS_MAX
 from ..app import require
-from ..console import integer_option, show, show_json, show_pairs, table
+from ..console import show, show_json, show_pairs, table
+from ..numbers import integer_option
 from ..options import JsonOption
 from .options import (
     DeltaOption,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ...dp import ApproxDp, Neighbours, Place, Plan, PureDp, Unit, epsilon_for, plan_at
-from ..console import integer_option
+from ..numbers import integer_option
 from ..options import JsonOption
 from .options import (
     ConfidenceOption,

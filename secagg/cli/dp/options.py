@@ -20,7 +20,7 @@ from ...dp import (
 from ...dp.exact import fraction
 from ...protocol.thresholds import Threat, default_threshold, max_corrupt
 from ..app import CommandError, require
-from ..console import integer_option, number_option
+from ..numbers import integer_option, number_option
 
 TASKS = ("sum", "vector-sum", "histogram", "multihot", "l2-bounded")
 

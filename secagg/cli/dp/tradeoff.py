@@ -7,8 +7,8 @@ import typer
 
 from ...dp import Neighbours, Unit, plot, tradeoff, write_csv
 from ...dp.tradeoff import COLUMNS
-from ..console import check_writable, show, show_json, table
-from ..options import JsonOption
+from ..console import show, show_json, table
+from ..options import JsonOption, check_writable
 from .options import (
     ConfidenceOption,
     DeltaOption,

@@ -23,8 +23,9 @@ from ...service.participant import Contribution, Participant, ParticipationPendi
 from ...service.policy import Policy
 from ...service.refusals import Refused
 from ..app import CommandError, fail, require
-from ..console import check_writable, integer_option, number_option, show, show_json
-from ..options import AllowHttpOption, CaOption, JsonOption
+from ..console import show, show_json
+from ..numbers import integer_option, number_option
+from ..options import AllowHttpOption, CaOption, JsonOption, check_writable
 from ..vectors import read_integers, read_vector
 
 _KEY_BYTES_MAX = 1 << 16

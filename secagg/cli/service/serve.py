@@ -14,7 +14,8 @@ from ...service.coordinator.config import Config, template
 from ...service.coordinator.process import serve as serve_coordinator
 from ...service.names import Name, name_text
 from ..app import CommandError, fail, require
-from ..console import integer_option, show_json, show_pairs
+from ..console import show_json, show_pairs
+from ..numbers import integer_option
 from ..options import JsonOption
 from .common import names_of
 

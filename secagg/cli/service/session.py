@@ -20,9 +20,10 @@ from ...service.problems import UNFINISHED, ServiceProblem
 from ...service.resources import ROUND_NAMES, SESSIONS
 from ...service.rosters import roster_to_json
 from ..app import CommandError, fail, require
-from ..console import check_writable, integer_option, modulus_text, number_option, show, show_json, show_pairs, table
+from ..console import modulus_text, show, show_json, show_pairs, table
 from ..durations import duration
-from ..options import AllowHttpOption, CaOption, JsonOption
+from ..numbers import integer_option, number_option
+from ..options import AllowHttpOption, CaOption, JsonOption, check_writable
 from .common import ConfigOption, Place, SessionOption, TokenOption, UrlArgument, names_of, operating, place
 
 WATCH_SECONDS = 1.0
