@@ -9,6 +9,7 @@ import numpy as np
 from ..codec import Ids, Octets
 from ..primitives import LIVE, SHARE_KEY_BYTES, load_public_keys, mask_seed, mask_seeds, share_key, share_keys
 from .client_state import Advertised, Peer
+from .graph import positions
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -73,7 +74,7 @@ class Agreements:
         from now on."""
         if LIVE.disagreements != self.disagreements:
             return False
-        publics = load_public_keys(self.public_keys[np.searchsorted(self.neighbours, unopened), 0])
+        publics = load_public_keys(self.public_keys[positions(unopened, self.neighbours), 0])
         for v, public in zip(unopened.tolist(), publics, strict=True):
             assert public is not None, "round 1 checked all public keys"
             key = share_key(self.own.c.agree(public), self.session, sender=v, recipient=self.u)

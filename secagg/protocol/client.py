@@ -29,6 +29,7 @@ from .agreements import Agreements
 from .authentication import PARAMS_DIFFER, Pki
 from .ciphertexts import open_shares, seal_shares
 from .client_state import Advertised, Answered, Checked, Masked, Memory, Peer, Shared, State
+from .graph import positions
 from .identity import Identity, Roster
 from .inputs import checked_input, with_noise
 from .messages import (
@@ -429,7 +430,7 @@ class Client:
             ciphertexts[row] = seal_shares(keys[row].tobytes(), u, v, shares[row + (v > u)])
 
         self._randomness = None  # no later round draws anything
-        own_shares = shares[np.searchsorted(holders, u)]
+        own_shares = shares[positions(u, holders)]
         return Shared(session, users, peers, own.seed, own_shares), ShareKeys(session, own.commitment, ciphertexts)
 
     def _mask_input(self, state: Shared, request: MaskedInputCollectionRequest) -> tuple[Masked, MaskedInputCollection]:

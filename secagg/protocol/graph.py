@@ -112,7 +112,7 @@ class Everybody:
     def _index(self, users: Ids | int) -> Any:
         if isinstance(users, np.ndarray) and len(users) == len(self.users):
             return np.arange(len(users))
-        return np.searchsorted(self.users, users)
+        return positions(users, self.users)
 
 
 class Circle:
@@ -138,7 +138,10 @@ class Circle:
 
     def holders(self, u: int, among: Ids | Sequence[int]) -> Ids:
         """See `Neighbourhoods`."""
-        known, near = np.asarray(among, dtype=np.uint32), self._near(u)
+        near = self._near(u)
+        if among is self.users:
+            return near
+        known = np.asarray(among, dtype=np.uint32)
         if not len(known):
             return known
         places = np.minimum(np.searchsorted(known, near), len(known) - 1)
@@ -191,6 +194,7 @@ class Circle:
         around = np.concatenate([on_circle[-self._reach :], on_circle, on_circle[: self._reach]])
         table = np.empty((len(self.users), self._width), np.uint32)
         table[self._order] = np.sort(np.lib.stride_tricks.sliding_window_view(around, self._width), axis=1)
+        table.setflags(write=False)  # rows are given out as they are
         return table
 
     @cached_property
@@ -203,7 +207,7 @@ class Circle:
         return mirrored.reshape(self._table.shape)
 
     def _index(self, users: Ids | int) -> Any:
-        return np.searchsorted(self.users, users)
+        return positions(users, self.users)
 
 
 @dataclass(frozen=True)
@@ -283,6 +287,18 @@ class GraphCodec:
         """The graph; `Sparse` refuses degrees that it cannot have."""
         degree = int.from_bytes(reader.take(4), "big")
         return Sparse(degree) if degree else COMPLETE
+
+
+def positions(users: Ids | Sequence[int] | int, among: Ids) -> NDArray[np.intp]:
+    """Where users stand in an ascending array of users: a number for one, an array for several.
+
+    Args:
+        users: who are all in it.
+        among: the array.
+    """
+    # To find an int, numpy turns the whole array into int64, at each call: one to ten microseconds for 10,000 users.
+    found: NDArray[np.intp] = among.searchsorted(np.asarray(users, among.dtype))
+    return found
 
 
 def _without(u: int, users: Ids) -> Ids:

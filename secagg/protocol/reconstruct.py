@@ -21,7 +21,7 @@ from .. import shamir
 from ..codec import Ids, Octets
 from ..errors import Abort
 from ..reed_solomon import Polynomial, decode, evaluate, extrapolate
-from .graph import Neighbourhoods
+from .graph import Neighbourhoods, positions
 
 COMMON = 8
 """Of so many secrets from the same holders it pays to make Lagrange's coefficients once."""
@@ -188,7 +188,7 @@ class Reconstruction:
         holders = np.unique(np.concatenate(of_each))
         sent = np.zeros((len(holders), len(group)), np.bool_)
         for column, senders in enumerate(of_each):
-            sent[np.searchsorted(holders, senders), column] = True
+            sent[positions(senders, holders), column] = True
         return holders, sent
 
     def _agreeing(self, sources: Ids, group: list[int], holders: Ids, sent: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -221,7 +221,7 @@ class Reconstruction:
         return self._shares.take(cells, axis=0)
 
     def _index(self, users: Ids | Sequence[int] | int) -> NDArray[np.intp]:
-        return np.searchsorted(self._dealers, users)
+        return positions(users, self._dealers)
 
 
 def blame(wrong: Iterable[WrongShare], c: int) -> tuple[set[int], set[int], set[WrongShare]]:

@@ -7,6 +7,7 @@ from ..errors import Abort, RemoteProtocolError
 from ..primitives import which_are_public_keys
 from .authentication import PARAMS_DIFFER
 from .client_state import Advertised
+from .graph import positions
 from .messages import KEY_BYTES, ShareKeysRequest
 
 TOO_FEW = "too few users are left (but the server goes on: its quorum or min_users may differ)"
@@ -45,7 +46,7 @@ def check_keys(request: ShareKeysRequest, u: int, own: Advertised) -> None:
 
 def neighbours_keys(request: ShareKeysRequest, neighbours: Ids) -> Octets:
     """Every neighbour's (c_v^pk, s_v^pk), uint8[k, 2, 32], which must be x-coordinates of points."""
-    theirs = request.keys[np.searchsorted(request.users, neighbours)]
+    theirs = request.keys[positions(neighbours, request.users)]
     both_on_curve = which_are_public_keys(theirs.reshape(-1, KEY_BYTES)).reshape(-1, 2).all(axis=1)
     if not both_on_curve.all():
         raise RemoteProtocolError("a public key is not on the curve", client=int(neighbours[~both_on_curve][0]))

@@ -23,6 +23,7 @@ from ..signatures import SIGNATURE_BYTES
 from .authentication import PARAMS_DIFFER, Claim, Pki
 from .checkpoint import VERSION, Checkpoint, Remark, packed_slices, pairs
 from .deliveries import Deliveries, Stray, StrayMessage
+from .graph import positions
 from .identity import Roster
 from .messages import (
     CIPHERTEXT_BYTES,
@@ -581,7 +582,7 @@ class Server:
 
     def _index(self, users: Ids | list[int] | int) -> Any:
         """The positions of users in U1."""
-        return np.searchsorted(self._u1, users)
+        return positions(users, self._u1)
 
     def _check_session(self, session: bytes) -> None:
         if session != self._session:

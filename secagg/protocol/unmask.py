@@ -20,7 +20,7 @@ from .. import masking, vector
 from ..codec import Ids, Octets
 from ..primitives import agree_all, agree_pairs, mask_seeds
 from .executors import borrowed, completed
-from .graph import Neighbourhoods
+from .graph import Neighbourhoods, positions
 from .params import Params
 
 Progress = Callable[[int, int], None]
@@ -277,7 +277,7 @@ class Removal:
         if not around:
             return []
         columns = np.repeat(np.arange(len(around)), [len(us) for us in around])
-        rows = np.searchsorted(revealed.survivors, np.concatenate(around))
+        rows = positions(np.concatenate(around), revealed.survivors)
         along = np.argsort(self._graph.places(revealed.survivors)[rows], kind="stable")
         stretches = [along[start : start + PRODUCTS] for start in range(0, len(along), PRODUCTS)]
         return [self._of_pairs(rows[stretch], columns[stretch]) for stretch in stretches]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tracemalloc
 from collections import Counter
 from itertools import combinations
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from secagg import LocalProtocolError, Model, Params, Round
 from secagg.codec import Ids
-from secagg.protocol.graph import COMPLETE, Circle, Neighbourhoods, Sparse, circle_order
+from secagg.protocol.graph import COMPLETE, Circle, Neighbourhoods, Sparse, circle_order, positions
 from secagg.protocol.messages import ShareKeys, decode
 
 from ..support.folders import VECTORS
@@ -151,3 +152,19 @@ def test_ciphertexts_are_for_neighbours_only(monkeypatch: pytest.MonkeyPatch) ->
     _, clients, requests = play_until(Round.SHARE_KEYS, Params(n=9, m=1, modulus=128, t=4, n_corrupt=1))
     answer: Any = decode(clients[1].receive(requests[1]), ShareKeys)
     assert len(answer.ciphertexts) == 4
+
+
+def test_one_user_is_found_without_a_copy_of_all() -> None:
+    """Which a server of 100,000 users would make for each of their messages."""
+    users = np.arange(1, 100_001, dtype=np.uint32)
+    circle = Circle(users, 4, np.arange(len(users)))
+    circle.row(7, circle.neighbours(7, users))  # makes the table of all holders
+    tracemalloc.start()
+    try:
+        assert positions(500, users) == 499
+        assert positions([7, 9], users).tolist() == [6, 8]
+        assert circle.holders(500, users).tolist() == [498, 499, 500, 501, 502]
+        assert len(circle.row(500, circle.neighbours(500, users))) == 4
+        assert tracemalloc.get_traced_memory()[1] < 20_000
+    finally:
+        tracemalloc.stop()
