@@ -48,9 +48,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     of few tests goes into reading all.
     """
     path = collection_path.relative_to(ROOT).as_posix() if collection_path.is_relative_to(ROOT) else ""
+    if (LOST or _only_quick(config)) and path.startswith(NEED_DAP):
+        return True
     if _markers(config) == "alone" and collection_path.match("test_*.py"):
-        return True if "mark.alone" not in collection_path.read_text() else None
-    return True if (LOST or _only_quick(config)) and path.startswith(NEED_DAP) else None
+        return "mark.alone" not in collection_path.read_text() or None
+    return None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
