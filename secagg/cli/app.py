@@ -81,7 +81,7 @@ class Command(_Help, TyperCommand):
 
     def _marked(self, args: list[str]) -> list[str]:
         """The options, "--" and the arguments, if one of these is such a word."""
-        known = {
+        values = {
             name: 0 if getattr(param, "is_flag", False) else param.nargs
             for param in self.params
             for name in (*param.opts, *param.secondary_opts)
@@ -93,7 +93,7 @@ class Command(_Help, TyperCommand):
             if word == "--":
                 arguments += words
             elif len(word) > 1 and word.startswith("-") and _ENCODED.fullmatch(word) is None:
-                options += (word, *islice(words, known.get(word, 0)))
+                options += (word, *islice(words, values.get(word, 0)))
             else:
                 arguments.append(word)
         return [*options, "--", *arguments] if any(map(_ENCODED.fullmatch, arguments)) else args

@@ -1,4 +1,4 @@
-"""Options of commands of several groups."""
+"""Options of commands of several groups, and the check of an output file before the work."""
 
 import os
 from pathlib import Path
