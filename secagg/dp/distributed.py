@@ -75,8 +75,6 @@ class Skellam:
         """
         epsilon, line = fraction(epsilon, "epsilon"), self.guarantee(sensitivity)
         by_divergences = renyi_line_delta(line.xi, line.rho, epsilon)
-        if self.variance > skellam.EXACT_VARIANCE_MAX:
-            return by_divergences
         exact = skellam.worst_delta(self.variance, sensitivity.worst, epsilon)
         return by_divergences if exact is None else min(by_divergences, exact)
 

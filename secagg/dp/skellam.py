@@ -113,13 +113,15 @@ def worst_delta(variance: Fraction, worst: tuple[int, ...] | None, epsilon: Frac
     """An upper bound on delta for the worst difference, if that is of one number or of a histogram.
 
     Args:
-        variance: of each entry's noise, at most EXACT_VARIANCE_MAX.
+        variance: of each entry's noise.
         worst: of the sensitivity.
         epsilon: exact.
 
     Returns:
-        The bound; None for any other difference.
+        The bound; None for any other difference, and beyond EXACT_VARIANCE_MAX.
     """
+    if variance > EXACT_VARIANCE_MAX:
+        return None
     if worst is not None and len(worst) == 1:
         return scalar_delta(variance, worst[0], epsilon)
     return histogram_delta(variance, epsilon) if worst == (1, 1) else None
