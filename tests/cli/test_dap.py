@@ -663,7 +663,8 @@ def test_a_deployment_that_speaks_dap_09(leader: Path, helper: Path, tmp_path: P
         if selected:  # its job is deleted, and the next query is another one
             assert run_json(*upload)["accepted"] == 5
         second = run_json(*collect)
-        assert (second["report_count"], second == first) == (5, not selected)
+        assert second["report_count"] == 5
+        assert selected or second == first  # the noise of another batch may by chance be that of the first
         rows = run_json("task", "list", "--config", leader)
         assert [row["collections_left"] for row in rows] == [1 if selected else 2]
 
