@@ -124,6 +124,10 @@ def packed_size(n: int, modulus: int) -> int:
     dtype(modulus)
     if n < 0:
         raise ValueError(f"n must not be negative, got {n}")
+    return _size(n, modulus)
+
+
+def _size(n: int, modulus: int) -> int:
     return (n * (modulus - 1).bit_length() + 7) // 8
 
 
@@ -201,7 +205,7 @@ def packed_add(acc: Buffer, packed: bytes | Buffer, modulus: int, *, offset: int
     octets = _slice(packed, offset, vector.size, modulus)
 
     def add_range(elements: slice) -> None:
-        start, end = packed_size(elements.start, modulus), packed_size(elements.stop, modulus)
+        start, end = _size(elements.start, modulus), _size(elements.stop, modulus)
         _kernels.packed_add(vector[elements], octets[start:end], modulus)
 
     over_ranges(add_range, vector.size, min(threads, max(1, octets.size // _THREAD_BYTES_MIN)))
@@ -211,8 +215,8 @@ def _slice(packed: bytes | Buffer, offset: int, n: int, modulus: int) -> NDArray
     """The bytes of elements offset .. offset + n - 1."""
     if offset < 0 or offset % _GROUP:
         raise ValueError(f"offset must be a multiple of {_GROUP} and not negative, got {offset}")
-    start, end = packed_size(offset, modulus), packed_size(offset, modulus) + packed_size(n, modulus)
-    octets = buffer(packed, "packed", OCTET)
+    size, start = packed_size(n, modulus), _size(offset, modulus)
+    end, octets = start + size, buffer(packed, "packed", OCTET)
     if octets.size < end:
         raise ValueError(f"packed must reach element {offset + n}: {end} bytes, got {octets.size}")
     return octets[start:end]
