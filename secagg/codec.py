@@ -16,6 +16,7 @@ declared length is compared with what is left before anything is read.
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import cached_property
 from math import isfinite, prod
 from operator import index
 from typing import Any, Protocol, Self, cast, get_type_hints
@@ -225,16 +226,23 @@ class Items:
     def write(self, value: NDArray[Any]) -> bytes:
         if value.shape[1:] != self.shape:
             raise ValueError(f"items of shape {self.shape} expected, got {value.shape[1:]}")
-        data = np.ascontiguousarray(value, f">{self.dtype}")
+        data = np.ascontiguousarray(value, self._on_wire)
         return b"".join((data.nbytes.to_bytes(4, "big"), data.data))
 
     def read(self, reader: Reader) -> NDArray[Any]:
         data = reader.take_sized(4)
-        item = prod(self.shape) * np.dtype(self.dtype).itemsize
-        if len(data) % item:
-            raise RemoteProtocolError(f"{len(data)} bytes are no whole number of items of {item} bytes")
-        array = np.frombuffer(data, f">{self.dtype}").reshape(-1, *self.shape)
+        if len(data) % self._item_bytes:
+            raise RemoteProtocolError(f"{len(data)} bytes are no whole number of items of {self._item_bytes} bytes")
+        array = np.frombuffer(data, self._on_wire).reshape(-1, *self.shape)
         return array.astype(self.dtype, copy=False)
+
+    @cached_property
+    def _on_wire(self) -> np.dtype[Any]:
+        return np.dtype(f">{self.dtype}")
+
+    @cached_property
+    def _item_bytes(self) -> int:
+        return prod(self.shape) * self._on_wire.itemsize
 
 
 IDS = Items(dtype="u4")

@@ -79,9 +79,10 @@ def list_bytes(k: int, last: int) -> int:
 def _form(users: Ids) -> Form:
     if not len(users) or _bitmap_bytes(int(users[-1])) > LAST_BYTES:
         return Form.IDS
-    shorter = _bitmap_bytes(int(users[-1])) < _ID_BYTES * len(users)
-    ascending = users[0] > 0 and bool(np.all(users[1:] > users[:-1]))
-    return Form.BITMAP if shorter and ascending else Form.IDS
+    if _bitmap_bytes(int(users[-1])) >= _ID_BYTES * len(users):
+        return Form.IDS
+    ascending = users[0] > 0 and np.all(users[1:] > users[:-1])
+    return Form.BITMAP if ascending else Form.IDS
 
 
 def _bitmap_bytes(last: int) -> int:
