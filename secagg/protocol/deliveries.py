@@ -6,6 +6,7 @@ nobody's fault. A user who answers one round in two ways has lied.
 
 import hashlib
 import os
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -43,6 +44,22 @@ class StrayMessage(Exception):
         self.reason = reason
 
 
+@dataclass(repr=False)
+class Delivery:
+    """A message as the transport brings it.
+
+    Attributes:
+        user: the client in whose name it comes.
+        data: its bytes, which stay as they are.
+        digest: their SHA-256, where the caller has it.
+    """
+
+    user: int
+    data: bytes | memoryview
+    digest: bytes | None = None
+    _tag: bytes | None = None
+
+
 class Deliveries:
     """A tag or the SHA-256 of each message that was accepted, and the first stray of each client and round.
 
@@ -57,6 +74,12 @@ class Deliveries:
         self._digests: dict[Round, dict[int, bytes]] = {current: {} for current in Round}
         self._mac = AESGCM(os.urandom(16))
 
+    def _tag_of(self, delivery: Delivery) -> bytes:
+        """Its tag, which is made once."""
+        if delivery._tag is None:
+            delivery._tag = self.tag(delivery.data)
+        return delivery._tag
+
     def tag(self, data: bytes | memoryview) -> bytes:
         """A tag that is equal for equal bytes only, whoever chooses them without knowing this server's key.
 
@@ -68,12 +91,12 @@ class Deliveries:
             self._mac.encrypt(bytes(12), b"", view[start : start + _CHUNK]) for start in range(0, len(view), _CHUNK)
         )
 
-    def accept(self, u: int, current: Round, data: bytes | memoryview, digest: bytes | None = None) -> None:
-        """Remember u's message of a round: by its SHA-256 if the caller has that, otherwise by its tag."""
-        if digest is None:
-            self._accepted[current][u] = self.tag(data)
+    def accept(self, delivery: Delivery, current: Round) -> None:
+        """Remember a user's message of a round: by its SHA-256 if the caller has that, otherwise by its tag."""
+        if delivery.digest is None:
+            self._accepted[current][delivery.user] = self._tag_of(delivery)
         else:
-            self._digests[current][u] = digest
+            self._digests[current][delivery.user] = delivery.digest
 
     def digests(self, users: list[int], current: Round) -> Octets:
         """The SHA-256 of messages of a round, uint8[k, 32].
@@ -89,13 +112,14 @@ class Deliveries:
         """Whether u's message of a round was accepted."""
         return u in self._accepted[current] or u in self._digests[current]
 
-    def repeats(self, u: int, data: bytes | memoryview, digest: bytes | None = None) -> bool:
-        """Whether u's message of any round had these bytes."""
+    def repeats(self, delivery: Delivery) -> bool:
+        """Whether its user's message of any round had these bytes."""
+        u = delivery.user
         tags = [accepted[u] for accepted in self._accepted.values() if u in accepted]
         digests = [accepted[u] for accepted in self._digests.values() if u in accepted]
-        if tags and self.tag(data) in tags:
+        if tags and self._tag_of(delivery) in tags:
             return True
-        return bool(digests) and (hashlib.sha256(data).digest() if digest is None else digest) in digests
+        return bool(digests) and (delivery.digest or hashlib.sha256(delivery.data).digest()) in digests
 
     def restore(self, strays: list[Stray]) -> None:
         """Put these strays in place of all that were noted."""

@@ -32,6 +32,9 @@ from ..errors import require
 Cells = NDArray[np.intp]
 """Positions in an array with one item for each ordered pair of a user and a holder of its shares."""
 
+Some = Ids | Sequence[int] | None
+"""Some users, ascending; None for all."""
+
 
 class Neighbourhoods(Protocol):
     """Who is whose neighbour in one session. The relation is symmetric: if v is a neighbour of u, then u is one of v.
@@ -48,25 +51,25 @@ class Neighbourhoods(Protocol):
     @property
     def size(self) -> int: ...
 
-    def holders(self, u: int, among: Ids | Sequence[int]) -> Ids:
-        """Those of `among`, which is ascending, who hold shares of u's secrets: u's neighbours, and u itself.
+    def holders(self, u: int, among: Some = None) -> Ids:
+        """Those of `among` who hold shares of u's secrets: u's neighbours, and u itself.
 
         By symmetry u holds shares of their secrets."""
 
-    def neighbours(self, u: int, among: Ids | Sequence[int]) -> Ids:
-        """Those of `among`, which is ascending, with whom u exchanges shares and masks: `holders` without u itself."""
+    def neighbours(self, u: int, among: Some = None) -> Ids:
+        """Those of `among` with whom u exchanges shares and masks: `holders` without u itself."""
 
     def within(self, users: Ids) -> "Neighbourhoods":
-        """The graph for pairs of these users, who are some of `self.users`: with fewer cells, if that is easy."""
+        """The graph of these users, who are some of `self.users`."""
 
     def places(self, users: Ids) -> NDArray[np.intp]:
         """Numbers by which neighbours among these users are near each other."""
 
     def row(self, u: int, vs: Ids) -> Cells:
-        """The cells of the pairs (u, v), v over vs, who are holders of u's shares."""
+        """The cells of the pairs (u, v), v over vs: holders of u's shares, ascending."""
 
     def column(self, us: Ids, v: int) -> Cells:
-        """The cells of the pairs (u, v), u over us, who are holders of v's shares."""
+        """The cells of the pairs (u, v), u over us: holders of v's shares, ascending."""
 
 
 class Everybody:
@@ -82,11 +85,11 @@ class Everybody:
         """See `Neighbourhoods`."""
         return len(self.users) ** 2
 
-    def holders(self, u: int, among: Ids | Sequence[int]) -> Ids:
+    def holders(self, u: int, among: Some = None) -> Ids:
         """Everyone."""
-        return np.asarray(among, dtype=np.uint32)
+        return self.users if among is None else np.asarray(among, np.uint32)
 
-    def neighbours(self, u: int, among: Ids | Sequence[int]) -> Ids:
+    def neighbours(self, u: int, among: Some = None) -> Ids:
         """Everyone else."""
         return _without(u, self.holders(u, among))
 
@@ -136,78 +139,130 @@ class Circle:
         """See `Neighbourhoods`."""
         return len(self.users) * self._width
 
-    def holders(self, u: int, among: Ids | Sequence[int]) -> Ids:
+    def holders(self, u: int, among: Some = None) -> Ids:
         """See `Neighbourhoods`."""
-        near = self._near(u)
-        if among is self.users:
-            return near
-        known = np.asarray(among, dtype=np.uint32)
-        if not len(known):
-            return known
-        places = np.minimum(np.searchsorted(known, near), len(known) - 1)
-        holders: Ids = near[known[places] == near]
-        return holders
+        if "_listed" in vars(self):
+            return self._listed.holders(u, among)
+        place = int(np.flatnonzero(self._order == positions(u, self.users))[0])
+        steps = np.arange(place - self._reach, place + self._reach + 1)
+        return _some_of(np.sort(self.users[self._order[steps % len(self.users)]]), among)
 
-    def neighbours(self, u: int, among: Ids | Sequence[int]) -> Ids:
+    def neighbours(self, u: int, among: Some = None) -> Ids:
         """See `Neighbourhoods`."""
         return _without(u, self.holders(u, among))
 
     def within(self, users: Ids) -> Neighbourhoods:
         """See `Neighbourhoods`."""
-        return self
+        return self._listed.within(users)
 
     def places(self, users: Ids) -> NDArray[np.intp]:
-        """Where they stand on the circle."""
-        places: NDArray[np.intp] = np.argsort(self._order)[self._index(users)]
-        return places
+        """See `Neighbourhoods`."""
+        return self._listed.places(users)
 
     def row(self, u: int, vs: Ids) -> Cells:
         """See `Neighbourhoods`."""
-        index = self._index(u)
-        cells: Cells = index * self._width + np.searchsorted(self._table[index], vs)
-        return cells
+        return self._listed.row(u, vs)
 
     def column(self, us: Ids, v: int) -> Cells:
         """See `Neighbourhoods`."""
-        index = self._index(v)
-        cells: Cells = self._mirrored[index, np.searchsorted(self._table[index], us)]
-        return cells
+        return self._listed.column(us, v)
 
     @property
     def _width(self) -> int:
         """How many holders everyone's secrets have."""
         return 2 * self._reach + 1
 
-    def _near(self, u: int) -> Ids:
-        """All holders of u's shares, ascending."""
-        if "_table" in vars(self):
-            near: Ids = self._table[self._index(u)]
-            return near
-        place = int(np.flatnonzero(self._order == self._index(u))[0])
-        steps = np.arange(place - self._reach, place + self._reach + 1)
-        return np.sort(self.users[self._order[steps % len(self.users)]])
-
     @cached_property
-    def _table(self) -> Ids:
-        """Everybody's holders, [user, holder], each row ascending: for a server, which asks for all of them."""
+    def _listed(self) -> "Listed":
+        """Everybody's holders: for a server, which asks for all of them."""
         on_circle = self.users[self._order]
         around = np.concatenate([on_circle[-self._reach :], on_circle, on_circle[: self._reach]])
         table = np.empty((len(self.users), self._width), np.uint32)
         table[self._order] = np.sort(np.lib.stride_tricks.sliding_window_view(around, self._width), axis=1)
-        table.setflags(write=False)  # rows are given out as they are
-        return table
+        bounds = np.arange(len(self.users) + 1) * self._width
+        return Listed(self.users, table.ravel(), bounds, np.argsort(self._order))
+
+
+class Listed:
+    """Neighbours on a circle from which some may have gone, everybody's in a list. See `Neighbourhoods`.
+
+    Args:
+        users: who is in the graph, ascending.
+        holders: the holders of each user's shares, ascending: one list after the other, in the order of `users`.
+        bounds: where each list begins; and where the last one ends.
+        places: where each user stands on the circle.
+    """
+
+    complete = False
+
+    def __init__(self, users: Ids, holders: Ids, bounds: NDArray[np.intp], places: NDArray[np.intp]) -> None:
+        holders.setflags(write=False)  # parts of it are given out as they are
+        self.users = users
+        self._all = holders
+        self._bounds = bounds
+        self._places = places
+
+    @property
+    def size(self) -> int:
+        """See `Neighbourhoods`."""
+        return len(self._all)
+
+    def holders(self, u: int, among: Some = None) -> Ids:
+        """See `Neighbourhoods`."""
+        return _some_of(self._all[self._list(u)], among)
+
+    def neighbours(self, u: int, among: Some = None) -> Ids:
+        """See `Neighbourhoods`."""
+        return _without(u, self.holders(u, among))
+
+    def within(self, users: Ids) -> Neighbourhoods:
+        """See `Neighbourhoods`."""
+        if len(users) == len(self.users):
+            return self
+        stays = np.zeros(len(self.users), np.bool_)
+        stays[positions(users, self.users)] = True
+        kept = stays[positions(self._all, self.users)] & np.repeat(stays, np.diff(self._bounds))
+        lengths = np.add.reduceat(kept, self._bounds[:-1], dtype=np.intp)[stays]
+        return Listed(users, self._all[kept], np.append(0, np.cumsum(lengths)), self._places[stays])
+
+    def places(self, users: Ids) -> NDArray[np.intp]:
+        """Where they stand on the circle."""
+        places: NDArray[np.intp] = self._places[positions(users, self.users)]
+        return places
+
+    def row(self, u: int, vs: Ids) -> Cells:
+        """See `Neighbourhoods`."""
+        own = self._list(u)
+        cells: Cells = own.start + self._places_in(own, vs)
+        return cells
+
+    def column(self, us: Ids, v: int) -> Cells:
+        """See `Neighbourhoods`."""
+        own = self._list(v)
+        cells: Cells = self._mirrored[own][self._places_in(own, us)]
+        return cells
 
     @cached_property
     def _mirrored(self) -> Cells:
-        """[user, holder]: the cell of the pair (holder, user). The cells lie in the order of users and their holders;
-        in the order of holders and their users, which is as good for all rows are equally long, they are mirrored."""
-        by_holder = np.argsort(self._index(self._table.ravel()), kind="stable")
+        """For each cell, of the pair (user, holder), that of the pair (holder, user).
+
+        The cells lie in the order of users and their holders. In the order of holders and their users they are those of
+        the same pairs turned round, for the relation is symmetric."""
+        by_holder = np.argsort(self._all, kind="stable")
         mirrored = np.empty(self.size, np.intp)
         mirrored[by_holder] = np.arange(self.size)
-        return mirrored.reshape(self._table.shape)
+        return mirrored
 
-    def _index(self, users: Ids | int) -> Any:
-        return positions(users, self.users)
+    def _list(self, u: int) -> slice:
+        i = int(positions(u, self.users))
+        return slice(int(self._bounds[i]), int(self._bounds[i + 1]))
+
+    def _places_in(self, own: slice, some: Ids) -> NDArray[np.intp]:
+        """Where some stand in a list, which are often all of it."""
+        if len(some) == own.stop - own.start:
+            return np.arange(len(some))
+        places: NDArray[np.intp] = self._all[own].searchsorted(some)
+        return places
 
 
 @dataclass(frozen=True)
@@ -299,6 +354,18 @@ def positions(users: Ids | Sequence[int] | int, among: Ids) -> NDArray[np.intp]:
     # To find an int, numpy turns the whole array into int64, at each call: one to ten microseconds for 10,000 users.
     found: NDArray[np.intp] = among.searchsorted(np.asarray(users, among.dtype))
     return found
+
+
+def _some_of(near: Ids, among: Some) -> Ids:
+    """Those of `near` who are in `among`, both ascending."""
+    if among is None:
+        return near
+    known = np.asarray(among, np.uint32)
+    if not len(known):
+        return known
+    places = np.minimum(known.searchsorted(near), len(known) - 1)
+    some: Ids = near[known[places] == near]
+    return some
 
 
 def _without(u: int, users: Ids) -> Ids:

@@ -45,8 +45,7 @@ class Reconstruction:
     """The shares of one session as they arrive, and then the secrets.
 
     Args:
-        dealers: U2, ascending.
-        graph: who of them holds whose shares.
+        graph: U2, and who of them holds whose shares.
         t: how many shares reveal a secret.
         c: how many of the holders of one dealer's shares may lie, together, and of the dealers of one holder.
         verify: checks a secret; see `Verify`.
@@ -57,18 +56,18 @@ class Reconstruction:
         impostors: dealers whose shares are of another secret than they committed to.
     """
 
-    def __init__(self, dealers: Ids, graph: Neighbourhoods, t: int, c: int, verify: Verify) -> None:
+    def __init__(self, graph: Neighbourhoods, t: int, c: int, verify: Verify) -> None:
         self.wrong: set[WrongShare] = set()
         self.doubtful: set[WrongShare] = set()
         self.impostors: set[int] = set()
-        self._dealers = dealers
+        self._dealers = graph.users
         self._graph = graph
         self._t = t
         self._c = c
         self._verify = verify
         self._shares: Octets = np.zeros((graph.size, 32), np.uint8)  # [pair of holder and dealer]
         self._received = np.zeros(graph.size, np.bool_)
-        self._suspicion = np.zeros(len(dealers), np.intp)  # how often each holder's share was left out
+        self._suspicion = np.zeros(len(graph.users), np.intp)  # how often each holder's share was left out
         self._suspected = False  # whether any was
         self._sources: dict[int, bytes] = {}  # the t holders whose shares gave a dealer's secret in a batch
 
@@ -166,7 +165,7 @@ class Reconstruction:
         suspects = {int(u) for u in self._dealers[self._suspicion > 0]}
         left, heard = dict(self._sources), set[int]()
         while suspects:
-            near = {v for u in suspects for v in self._graph.holders(u, self._dealers).tolist()}
+            near = {v for u in suspects for v in self._graph.holders(u).tolist()}
             heard |= suspects
             suspects = self._compare([(v, left.pop(v)) for v in sorted(near & left.keys())]) - heard
 
@@ -203,7 +202,7 @@ class Reconstruction:
 
     def _holders(self, v: int) -> Ids:
         """Who sent a share of v's secret."""
-        near = self._graph.holders(v, self._dealers)
+        near = self._graph.holders(v)
         return near[self._received[self._graph.column(near, v)]]
 
     def _ranked(self, v: int) -> Ids:

@@ -7,7 +7,6 @@ returns each client's next request. A bad message does not end the session: its 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple
 
@@ -22,7 +21,7 @@ from ..primitives import KeyPair, are_public_keys, self_mask
 from ..signatures import SIGNATURE_BYTES
 from .authentication import PARAMS_DIFFER, Claim, Pki
 from .checkpoint import VERSION, Checkpoint, Remark, packed_slices, pairs
-from .deliveries import Deliveries, Stray, StrayMessage
+from .deliveries import Deliveries, Delivery, Stray, StrayMessage
 from .graph import positions
 from .identity import Roster
 from .messages import (
@@ -75,15 +74,6 @@ class Fault(NamedTuple):
     client: int
     round: Round
     reason: str
-
-
-@dataclass(frozen=True, repr=False)
-class _Arrival:
-    """A message as the transport brings it."""
-
-    user: int
-    data: bytes | memoryview
-    digest: bytes | None
 
 
 class Server:
@@ -215,7 +205,7 @@ class Server:
         Raises:
             LocalProtocolError: the session has ended, or there is no client with this id.
         """
-        self._take([self._arrival(client_id, data, None if digest is None else octets(digest, "digest"))])
+        self._take([self._delivery(client_id, data, None if digest is None else octets(digest, "digest"))])
 
     def receive_all(self, messages: Mapping[int, bytes | memoryview]) -> None:
         """`receive` of one message of each of these clients, with the same outcome.
@@ -228,7 +218,7 @@ class Server:
         Raises:
             LocalProtocolError: the session has ended, or there is no client with such an id; no message was taken.
         """
-        self._take([self._arrival(client_id, data, None) for client_id, data in messages.items()])
+        self._take([self._delivery(client_id, data) for client_id, data in messages.items()])
 
     def end_round(self) -> dict[int, bytes]:
         """Close the round. Users who have not answered have dropped out.
@@ -312,7 +302,7 @@ class Server:
         self._check_session(saved.session)
         saved.check(y, self._u2, self._u2_hash, self.params)
         unopened = {u: saved.dealers_of(u) for u in saved.users.tolist()}
-        held = {u: self._dealers_held(u, self._graph.holders(u, self._u2), dealers) for u, dealers in unopened.items()}
+        held = {u: self._dealers_held(u, self._graph.holders(u), dealers) for u, dealers in unopened.items()}
 
         # The sum, who is in it, and what was noted on the way.
         self._sum = vector.unpack(y, self.params.m, self.params.modulus)
@@ -324,7 +314,7 @@ class Server:
         self._deliveries.restore([Stray(*remark.fields) for remark in saved.strays])
         digests = dict(zip(saved.users.tolist(), map(bytes, saved.digests), strict=True))
         for u, digest in digests.items():
-            self._deliveries.accept(u, Round.MASKED_INPUT_COLLECTION, b"", digest)
+            self._deliveries.accept(Delivery(u, b"", digest), Round.MASKED_INPUT_COLLECTION)
         return digests
 
     def _require_masked_inputs(self) -> None:
@@ -334,16 +324,16 @@ class Server:
         if (fault.client, fault.round) not in ((known.client, known.round) for known in self.faults):
             self.faults.append(fault)
 
-    def _arrival(self, client_id: int, data: bytes | memoryview, digest: bytes | None) -> _Arrival:
+    def _delivery(self, client_id: int, data: bytes | memoryview, digest: bytes | None = None) -> Delivery:
         client_id = whole(client_id, "client id")
         if client_id not in self._pki:
             raise LocalProtocolError(f"client ids must be {self._pki.users_text}, got {client_id}")
-        return _Arrival(client_id, _unchanging(data), digest)
+        return Delivery(client_id, _unchanging(data), digest)
 
-    def _take(self, arrivals: Sequence[_Arrival]) -> None:
+    def _take(self, deliveries: Sequence[Delivery]) -> None:
         """Messages of one round, of different clients or a single one."""
         # Equal bytes change nothing, even after the end.
-        fresh = [each for each in arrivals if not self._deliveries.repeats(each.user, each.data, each.digest)]
+        fresh = [each for each in deliveries if not self._deliveries.repeats(each)]
         if not fresh:
             return
         if not self._rounds:
@@ -351,10 +341,10 @@ class Server:
 
         # A stray leaves the client in the session; a fault drops it, unless it has answered this round already.
         claims = [self._claim(each) for each in fresh]
-        for arrival, claim, doubt in zip(fresh, claims, self._doubts(claims), strict=True):
+        for delivery, claim, doubt in zip(fresh, claims, self._doubts(claims), strict=True):
             current = self._rounds[0].ROUND
             try:
-                self._receive(arrival, claim, doubt)
+                self._receive(delivery, claim, doubt)
             except StrayMessage as stray:
                 self._deliveries.note(Stray(claim.user, current, stray.reason))
             except RemoteProtocolError as error:
@@ -362,11 +352,11 @@ class Server:
                 if claim.user not in self._answered:
                     self._expected.discard(claim.user)
 
-    def _claim(self, arrival: _Arrival) -> Claim:
-        message, signature = self._pki.split(arrival.data)
+    def _claim(self, delivery: Delivery) -> Claim:
+        message, signature = self._pki.split(delivery.data)
         kind = self._kinds.get(type_of(message))
         scope = self._pki.setup if kind is AdvertiseKeys else self._scope
-        return Claim(scope, arrival.user, kind, message, signature)
+        return Claim(scope, delivery.user, kind, message, signature)
 
     def _doubts(self, claims: Sequence[Claim]) -> list[str | None]:
         """Why each is a stray: its round has ended without it, or it is not proven to be its user's; or None."""
@@ -380,7 +370,7 @@ class Server:
         doubts = iter(self._pki.reasons_to_doubt([each for each, ended in zip(claims, late, strict=True) if not ended]))
         return ["the round that it answers has ended" if ended else next(doubts) for ended in late]
 
-    def _receive(self, arrival: _Arrival, claim: Claim, doubt: str | None) -> None:
+    def _receive(self, delivery: Delivery, claim: Claim, doubt: str | None) -> None:
         # Strays: a round that has ended, and what is not proven to be u's.
         u, kind, due = claim.user, claim.kind, self._rounds[0]
         if doubt is not None:
@@ -400,7 +390,7 @@ class Server:
         self._TAKE[type(answer)](self, u, answer)
         self._signatures[u] = claim.signature
         self._answered.add(u)
-        self._deliveries.accept(u, due.ROUND, arrival.data, arrival.digest)
+        self._deliveries.accept(delivery, due.ROUND)
 
     def _signatures_of(self, users: Ids) -> Octets:
         """The users' signatures of the round that ends; none in the semi-honest model."""
@@ -427,44 +417,44 @@ class Server:
         self._session = self._scope = session_id(self.params, self._pki.roster_hash, request)
         self._commitments: dict[int, bytes] = {}
 
-        # So is the graph. There is one ciphertext for each pair of a sender and a neighbour of it.
+        # So is the graph, of U1 now and of U2 later. There is a ciphertext for each pair of a sender and a neighbour.
         self._graph = self.params.graph.over(self._session, users)
         self._ciphertexts = np.empty(self._graph.size, _CIPHERTEXT)
         return dict.fromkeys(users.tolist(), encode(request))
 
     def _take_ciphertexts(self, u: int, answer: ShareKeys) -> None:
         self._check_session(answer.session)
-        recipients = self._graph.neighbours(u, self._u1)
-        if len(answer.ciphertexts) != len(recipients):
-            raise RemoteProtocolError(f"{len(answer.ciphertexts)} ciphertexts for {len(recipients)} recipients")
-        self._ciphertexts[self._graph.row(u, recipients)] = answer.ciphertexts.view(_CIPHERTEXT)[:, 0]
+        holders = self._graph.holders(u)
+        if len(answer.ciphertexts) != len(holders) - 1:
+            raise RemoteProtocolError(f"{len(answer.ciphertexts)} ciphertexts for {len(holders) - 1} recipients")
+        cells = self._graph.row(u, holders)[holders != u]
+        self._ciphertexts[cells] = answer.ciphertexts.view(_CIPHERTEXT)[:, 0]
         self._commitments[u] = answer.commitment
 
     def _open_masked_input_collection(self, users: Ids) -> dict[int, bytes]:
         """Each of U2 gets the ciphertexts that were made for it."""
         # Fig. 4, round 1, server: send {e_{v,u}} over v in U2 to every u in U2; of its neighbours, and who they are.
-        requests = {}
+        requests, graph = {}, self._graph.within(users)
         for u in users.tolist():
-            near = self._graph.holders(u, users)
-            received = self._ciphertexts[self._graph.column(near[near != u], u)].view(np.uint8)
+            near = graph.holders(u)
+            received = self._ciphertexts[self._graph.column(near, u)[near != u]].view(np.uint8)
             ciphertexts = received.reshape(-1, CIPHERTEXT_BYTES)
             requests[u] = encode(MaskedInputCollectionRequest(self._session, near, ciphertexts))
 
         # Round 2 begins: no y_u is in the sum, and no share has come.
-        self._u2 = users
+        self._u2, self._graph = users, graph
         self._u2_hash = users_hash(users)
         self._ciphertexts = np.empty(0, _CIPHERTEXT)
         self._sum = np.zeros(self.params.m, self.params.dtype)
         self._held: dict[int, Ids] = {}
-        graph = self._graph.within(users)
-        self._reconstruction = Reconstruction(users, graph, self.params.t, self._liars, self._verify_secret)
+        self._reconstruction = Reconstruction(graph, self.params.t, self._liars, self._verify_secret)
         return requests
 
     def _take_masked_input(self, u: int, answer: MaskedInputCollection) -> None:
         """Check all of y_u, then add it: the server never holds two masked vectors."""
         # Fig. 4, round 2, server: collect y_u, masked against this U2; it is a vector over Z_R.
         self._check_session(answer.session)
-        near = self._graph.holders(u, self._u2)
+        near = self._graph.holders(u)
         if answer.u2_hash != self._shown_hash(near):
             raise RemoteProtocolError("has masked its input for another list than U2")
         held = self._dealers_held(u, near, answer.unopened)

@@ -193,7 +193,7 @@ class Removal:
     Args:
         params: the session's parameters.
         session: the session's id.
-        graph: who of U1 are neighbours.
+        graph: who of U2 are neighbours.
         revealed: what the shares reveal.
         progress: called with (done, total) tasks.
     """

@@ -257,7 +257,7 @@ MUTANTS = (
     Mutant(
         "ciphertexts-for-some",
         "secagg.protocol.server:Server._take_ciphertexts",
-        "len(answer.ciphertexts) != len(recipients)",
+        "len(answer.ciphertexts) != len(holders) - 1",
         "len(answer.ciphertexts) > len(recipients)",
         "A user who deals too few shares stays in the session.",
         _SERVER,

@@ -211,7 +211,7 @@ MUTANTS = (
     Mutant(
         "checkpoint-without-hashes",
         "secagg.protocol.server:Server.resume",
-        "self._deliveries.accept(u, Round.MASKED_INPUT_COLLECTION, b'', digest)",
+        "self._deliveries.accept(Delivery(u, b'', digest), Round.MASKED_INPUT_COLLECTION)",
         "None",
         "A message that is in a checkpoint is not known when it comes again.",
         _CHECKPOINT,

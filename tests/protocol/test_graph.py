@@ -66,7 +66,7 @@ def test_neighbours_are_those_who_stand_near(drawn: tuple[Circle, dict[int, set[
     graph, near = drawn
     among = sorted(data.draw(st.sets(st.sampled_from(sorted(near)))))
     if data.draw(st.booleans()):
-        assert len(graph._table) == len(near)  # a server's way to know them
+        assert len(graph._listed.users) == len(near)  # a server's way to know them
     for u, around in near.items():
         assert graph.neighbours(u, graph.users).tolist() == sorted(around)
         assert graph.neighbours(u, ids(*among)).tolist() == sorted(around.intersection(among))
@@ -109,6 +109,22 @@ def test_every_pair_of_holders_has_a_cell_of_its_own(
             u: pairs[u, v] for u in near.tolist()
         }
         assert _row(graph, v, near) == {u: pairs[v, u] for u in near.tolist()}
+
+
+@given(circles(), st.data())
+def test_within_some_users_the_graph_is_theirs(drawn: tuple[Circle, dict[int, set[int]]], data: st.DataObject) -> None:
+    """Also within some of some."""
+    graph, near = drawn
+    first = sorted(data.draw(st.sets(st.sampled_from(sorted(near)), min_size=1)))
+    second = sorted(data.draw(st.sets(st.sampled_from(first), min_size=1)))
+    for users, inner in ((first, graph.within(ids(*first))), (second, graph.within(ids(*first)).within(ids(*second)))):
+        assert inner.users.tolist() == users
+        assert inner.places(ids(*users)).tolist() == graph.places(ids(*users)).tolist()
+        cells = [_row(inner, u, inner.holders(u)) for u in users]
+        assert [set(row) for row in cells] == [{u, *near[u]}.intersection(users) for u in users]
+        assert [cell for row in cells for cell in row.values()] == list(range(inner.size))
+        of = dict(zip(users, cells, strict=True))
+        assert all(inner.column(inner.holders(v), v).tolist() == [of[u][v] for u in of[v]] for v in users)
 
 
 def _row(graph: Neighbourhoods, u: int, vs: Ids) -> dict[int, int]:

@@ -24,7 +24,7 @@ class Dealing:
         self.t = t
         self.secrets = shamir.random_scalars(n)
         self.shares = shamir.share(self.secrets, t, self.users)
-        self.reconstruction = Reconstruction(self.users, Everybody(self.users), t, n_corrupt, self.check)
+        self.reconstruction = Reconstruction(Everybody(self.users), t, n_corrupt, self.check)
 
     def check(self, v: int, secret: bytes) -> str | None:
         return f"secret {v}" if secret == self.secrets[v // 10 - 1].tobytes() else None
@@ -90,7 +90,7 @@ class SparseDealing(Dealing):
         super().__init__(60, 3, 1)
         graph = Circle(self.users, 8, np.arange(60))
         self.compared: list[int] = []
-        self.reconstruction = Reconstruction(self.users, graph, 3, 1, self.check)
+        self.reconstruction = Reconstruction(graph, 3, 1, self.check)
         compare = self.reconstruction._compare
 
         def counted(sources: list[tuple[int, bytes]]) -> set[int]:
