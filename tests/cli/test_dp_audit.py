@@ -45,11 +45,11 @@ def test_json_has_the_numbers() -> None:
 
 def test_noise_is_fresh_unless_a_seed_repeats_it() -> None:
     options = ("--epsilon", "1", "--task", "histogram", "--runs", "2000")
-    shown = [
-        COMMAND.run_json(*options, *seed)["audit"]["epsilon"] for seed in ((), (), ("--seed", "5"), ("--seed", "5"))
-    ]
-    assert shown[0] != shown[1]
-    assert shown[2] == shown[3]
+    fresh, repeated = (
+        {COMMAND.run_json(*options, *seed)["audit"]["epsilon"] for _ in range(3)} for seed in ((), ("--seed", "5"))
+    )
+    assert len(fresh) > 1  # two of so few runs are equal by chance once in 10,000 times
+    assert len(repeated) == 1
 
 
 @pytest.mark.parametrize(

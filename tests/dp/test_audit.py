@@ -218,7 +218,8 @@ def test_every_block_and_party_has_a_secret_of_its_own() -> None:
 
 
 def test_fresh_noise_by_default() -> None:
-    assert audit(SOUND[0][0], (1,), (0,), runs=2000) != audit(SOUND[0][0], (1,), (0,), runs=2000)
+    """Two of so few runs are equal by chance once in 10,000 times."""
+    assert len({audit(SOUND[0][0], (1,), (0,), runs=2000) for _ in range(3)}) > 1
 
 
 @pytest.mark.parametrize(
