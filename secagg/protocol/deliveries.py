@@ -52,12 +52,13 @@ class Delivery:
         user: the client in whose name it comes.
         data: its bytes, which stay as they are.
         digest: their SHA-256, where the caller has it.
+        tag: see `Deliveries.tag`; None until it is needed.
     """
 
     user: int
     data: bytes | memoryview
     digest: bytes | None = None
-    _tag: bytes | None = None
+    tag: bytes | None = None
 
 
 class Deliveries:
@@ -76,9 +77,9 @@ class Deliveries:
 
     def _tag_of(self, delivery: Delivery) -> bytes:
         """Its tag, which is made once."""
-        if delivery._tag is None:
-            delivery._tag = self.tag(delivery.data)
-        return delivery._tag
+        if delivery.tag is None:
+            delivery.tag = self.tag(delivery.data)
+        return delivery.tag
 
     def tag(self, data: bytes | memoryview) -> bytes:
         """A tag that is equal for equal bytes only, whoever chooses them without knowing this server's key.
