@@ -118,71 +118,6 @@ class Everybody:
         return positions(users, self.users)
 
 
-class Circle:
-    """Neighbours stand at most degree / 2 apart on a circle. See `Neighbourhoods`.
-
-    Args:
-        users: U1, ascending; more than degree + 1 users.
-        degree: how many neighbours everyone has, even.
-        order: the positions in `users` of those who stand on the circle, one after the other.
-    """
-
-    complete = False
-
-    def __init__(self, users: Ids, degree: int, order: NDArray[np.intp]) -> None:
-        self.users = users
-        self._reach = degree // 2
-        self._order = order
-
-    @property
-    def size(self) -> int:
-        """See `Neighbourhoods`."""
-        return len(self.users) * self._width
-
-    def holders(self, u: int, among: Some = None) -> Ids:
-        """See `Neighbourhoods`."""
-        if "_listed" in vars(self):
-            return self._listed.holders(u, among)
-        place = int(np.flatnonzero(self._order == positions(u, self.users))[0])
-        steps = np.arange(place - self._reach, place + self._reach + 1)
-        return _some_of(np.sort(self.users[self._order[steps % len(self.users)]]), among)
-
-    def neighbours(self, u: int, among: Some = None) -> Ids:
-        """See `Neighbourhoods`."""
-        return _without(u, self.holders(u, among))
-
-    def within(self, users: Ids) -> Neighbourhoods:
-        """See `Neighbourhoods`."""
-        return self._listed.within(users)
-
-    def places(self, users: Ids) -> NDArray[np.intp]:
-        """See `Neighbourhoods`."""
-        return self._listed.places(users)
-
-    def row(self, u: int, vs: Ids) -> Cells:
-        """See `Neighbourhoods`."""
-        return self._listed.row(u, vs)
-
-    def column(self, us: Ids, v: int) -> Cells:
-        """See `Neighbourhoods`."""
-        return self._listed.column(us, v)
-
-    @property
-    def _width(self) -> int:
-        """How many holders everyone's secrets have."""
-        return 2 * self._reach + 1
-
-    @cached_property
-    def _listed(self) -> "Listed":
-        """Everybody's holders: for a server, which asks for all of them."""
-        on_circle = self.users[self._order]
-        around = np.concatenate([on_circle[-self._reach :], on_circle, on_circle[: self._reach]])
-        table = np.empty((len(self.users), self._width), np.uint32)
-        table[self._order] = np.sort(np.lib.stride_tricks.sliding_window_view(around, self._width), axis=1)
-        bounds = np.arange(len(self.users) + 1) * self._width
-        return Listed(self.users, table.ravel(), bounds, np.argsort(self._order))
-
-
 class Listed:
     """Neighbours on a circle from which some may have gone, everybody's in a list. See `Neighbourhoods`.
 
@@ -196,9 +131,8 @@ class Listed:
     complete = False
 
     def __init__(self, users: Ids, holders: Ids, bounds: NDArray[np.intp], places: NDArray[np.intp]) -> None:
-        holders.setflags(write=False)  # parts of it are given out as they are
         self.users = users
-        self._all = holders
+        self._all = _read_only(holders)  # parts of it are given out as they are
         self._bounds = bounds
         self._places = places
 
@@ -263,6 +197,47 @@ class Listed:
             return np.arange(len(some))
         places: NDArray[np.intp] = self._all[own].searchsorted(some)
         return places
+
+
+class Circle(Listed):
+    """Neighbours stand at most degree / 2 apart on a circle. See `Neighbourhoods`.
+
+    Lists of all are made for a server, which asks for all: a client asks for its own neighbours.
+
+    Args:
+        users: U1, ascending; more than degree + 1 users.
+        degree: how many neighbours everyone has, even.
+        order: the positions in `users` of those who stand on the circle, one after the other.
+    """
+
+    def __init__(self, users: Ids, degree: int, order: NDArray[np.intp]) -> None:
+        self.users = users
+        self._reach = degree // 2
+        self._order = order
+
+    def holders(self, u: int, among: Some = None) -> Ids:
+        """See `Neighbourhoods`."""
+        if "_all" in vars(self):
+            return super().holders(u, among)
+        place = int(np.flatnonzero(self._order == positions(u, self.users))[0])
+        steps = np.arange(place - self._reach, place + self._reach + 1)
+        return _some_of(np.sort(self.users[self._order[steps % len(self.users)]]), among)
+
+    @cached_property
+    def _all(self) -> Ids:  # type: ignore[override]
+        on_circle = self.users[self._order]
+        around = np.concatenate([on_circle[-self._reach :], on_circle, on_circle[: self._reach]])
+        table = np.empty((len(self.users), 2 * self._reach + 1), np.uint32)
+        table[self._order] = np.sort(np.lib.stride_tricks.sliding_window_view(around, table.shape[1]), axis=1)
+        return _read_only(table.ravel())
+
+    @cached_property
+    def _bounds(self) -> NDArray[np.intp]:  # type: ignore[override]
+        return np.arange(len(self.users) + 1) * (2 * self._reach + 1)
+
+    @cached_property
+    def _places(self) -> NDArray[np.intp]:  # type: ignore[override]
+        return np.argsort(self._order)
 
 
 @dataclass(frozen=True)
@@ -354,6 +329,11 @@ def positions(users: Ids | Sequence[int] | int, among: Ids) -> NDArray[np.intp]:
     # To find an int, numpy turns the whole array into int64, at each call: one to ten microseconds for 10,000 users.
     found: NDArray[np.intp] = among.searchsorted(np.asarray(users, among.dtype))
     return found
+
+
+def _read_only(users: Ids) -> Ids:
+    users.setflags(write=False)
+    return users
 
 
 def _some_of(near: Ids, among: Some) -> Ids:
