@@ -7,7 +7,7 @@ returns each client's next request. A bad message does not end the session: its 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from itertools import chain
+from itertools import chain, compress
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -51,6 +51,11 @@ from .reconstruct import Reconstruction, WrongShare, blame
 from .unmask import Progress, Removal, Revealed, seed_array
 
 _CIPHERTEXT = np.dtype(("V", CIPHERTEXT_BYTES))  # one item, so that numpy moves it whole
+
+
+def _exhaust(steps: Iterator[int]) -> None:
+    for _ in steps:
+        pass
 
 
 def _unchanging(data: bytes | memoryview) -> bytes | memoryview:
@@ -141,6 +146,33 @@ class Server:
         return frozenset(self._answered if self._rounds else ())
 
     @property
+    def waiting_count(self) -> int:
+        """How many are in `waiting`, in a time that does not depend on it."""
+        return len(self._expected) - self.answered_count if self._rounds else 0
+
+    @property
+    def answered_count(self) -> int:
+        """How many are in `answered`, likewise."""
+        return len(self._answered) if self._rounds else 0
+
+    def is_waiting_for(self, client_id: int) -> bool:
+        """Whether a user is in `waiting`.
+
+        Args:
+            client_id: the user id of the client.
+        """
+        client_id = whole(client_id, "client id")
+        return bool(self._rounds) and client_id in self._expected and client_id not in self._answered
+
+    def has_answered(self, client_id: int) -> bool:
+        """Whether a user is in `answered`.
+
+        Args:
+            client_id: the user id of the client.
+        """
+        return bool(self._rounds) and whole(client_id, "client id") in self._answered
+
+    @property
     def strays(self) -> list[Stray]:
         """Messages that changed nothing and are nobody's fault, for the operator of the transport.
 
@@ -205,7 +237,7 @@ class Server:
         Raises:
             LocalProtocolError: the session has ended, or there is no client with this id.
         """
-        self._take([self._delivery(client_id, data, None if digest is None else octets(digest, "digest"))])
+        _exhaust(self._take([self._delivery(client_id, data, digest)]))
 
     def receive_all(self, messages: Mapping[int, bytes | memoryview]) -> None:
         """`receive` of one message of each of these clients, with the same outcome.
@@ -218,7 +250,29 @@ class Server:
         Raises:
             LocalProtocolError: the session has ended, or there is no client with such an id; no message was taken.
         """
-        self._take([self._delivery(client_id, data) for client_id, data in messages.items()])
+        _exhaust(self.receive_each(messages))
+
+    def receive_each(
+        self, messages: Mapping[int, bytes | memoryview], digests: Mapping[int, bytes] | None = None
+    ) -> Iterator[int]:
+        """`receive_all` for a caller who wants to see what each message changes.
+
+        All signatures are verified before the first message is taken. A message whose turn does not come, since the
+        caller stops before, is not taken.
+
+        Args:
+            messages: as for `receive_all`.
+            digests: by client id, the SHA-256 of the bytes; as for `receive`, it may be missing.
+
+        Yields:
+            The client's id of each message as it has been taken, in the order of `messages`.
+
+        Raises:
+            LocalProtocolError: as for `receive_all`.
+        """
+        known = {whole(u, "client id"): digest for u, digest in (digests or {}).items()}
+        bodies = {whole(u, "client id"): data for u, data in messages.items()}
+        yield from self._take([self._delivery(u, data, known.get(u)) for u, data in bodies.items()])
 
     def end_round(self) -> dict[int, bytes]:
         """Close the round. Users who have not answered have dropped out.
@@ -328,29 +382,34 @@ class Server:
         client_id = whole(client_id, "client id")
         if client_id not in self._pki:
             raise LocalProtocolError(f"client ids must be {self._pki.users_text}, got {client_id}")
-        return Delivery(client_id, _unchanging(data), digest)
+        return Delivery(client_id, _unchanging(data), None if digest is None else octets(digest, "digest"))
 
-    def _take(self, deliveries: Sequence[Delivery]) -> None:
-        """Messages of one round, of different clients or a single one."""
+    def _take(self, deliveries: Sequence[Delivery]) -> Iterator[int]:
+        """Messages of one round, of different clients or a single one; their senders as each is taken."""
         # Equal bytes change nothing, even after the end.
-        fresh = [each for each in deliveries if not self._deliveries.repeats(each)]
-        if not fresh:
-            return
-        if not self._rounds:
+        fresh = [not self._deliveries.repeats(each) for each in deliveries]
+        if any(fresh) and not self._rounds:
             raise LocalProtocolError("this session has ended")
 
-        # A stray leaves the client in the session; a fault drops it, unless it has answered this round already.
-        claims = [self._claim(each) for each in fresh]
-        for delivery, claim, doubt in zip(fresh, claims, self._doubts(claims), strict=True):
-            current = self._rounds[0].ROUND
-            try:
-                self._receive(delivery, claim, doubt)
-            except StrayMessage as stray:
-                self._deliveries.note(Stray(claim.user, current, stray.reason))
-            except RemoteProtocolError as error:
-                self._report(Fault(claim.user, current, error.reason))
-                if claim.user not in self._answered:
-                    self._expected.discard(claim.user)
+        # The signatures of all are verified together.
+        claims = [self._claim(each) for each in compress(deliveries, fresh)]
+        doubted = zip(claims, self._doubts(claims), strict=True)
+        for delivery, is_fresh in zip(deliveries, fresh, strict=True):
+            if is_fresh:
+                self._take_claim(delivery, *next(doubted))
+            yield delivery.user
+
+    def _take_claim(self, delivery: Delivery, claim: Claim, doubt: str | None) -> None:
+        """A stray leaves the client in the session; a fault drops it, unless it has answered this round already."""
+        current = self._rounds[0].ROUND
+        try:
+            self._receive(delivery, claim, doubt)
+        except StrayMessage as stray:
+            self._deliveries.note(Stray(claim.user, current, stray.reason))
+        except RemoteProtocolError as error:
+            self._report(Fault(claim.user, current, error.reason))
+            if claim.user not in self._answered:
+                self._expected.discard(claim.user)
 
     def _claim(self, delivery: Delivery) -> Claim:
         message, signature = self._pki.split(delivery.data)
@@ -360,6 +419,8 @@ class Server:
 
     def _doubts(self, claims: Sequence[Claim]) -> list[str | None]:
         """Why each is a stray: its round has ended without it, or it is not proven to be its user's; or None."""
+        if not claims:  # also after the end
+            return []
         due = self._rounds[0].ROUND
         late = [
             each.kind is not None

@@ -290,6 +290,10 @@ def test_one_lie_blames_nobody_even_if_no_user_is_declared_corrupt(threat: Threa
 
 
 def outcome(server: Server) -> tuple[object, ...]:
+    users = range(1, server.params.n + 1)
+    assert {u for u in users if server.has_answered(u)} == server.answered
+    assert {u for u in users if server.is_waiting_for(u)} == server.waiting
+    assert (server.answered_count, server.waiting_count) == (len(server.answered), len(server.waiting))
     return server.round, server.answered, server.waiting, server.faults, server.strays
 
 
@@ -299,7 +303,7 @@ def test_messages_that_are_taken_together_have_the_same_outcome(model: Model) ->
     active = model is Model.ACTIVE
     params = Params(n=12, m=4, t=9 if active else 7, modulus=1 << 12, model=model)
     together, clients = parties(params)
-    single = Server(params, roster=together._pki._roster)
+    single, each = (Server(params, roster=together._pki._roster) for _ in range(2))
     requests, earlier = dict.fromkeys(clients, b""), dict[int, bytes]()
     for bad in (12, 11, 10, 9, 8)[: 5 if active else 4]:
         answers = {u: clients[u].receive(requests[u]) if requests[u] else clients[u].start() for u in requests}
@@ -307,11 +311,16 @@ def test_messages_that_are_taken_together_have_the_same_outcome(model: Model) ->
         batches = [answers | {bad: altered[bad]}, {1: answers[1], 2: altered[2], bad: answers[bad]}]
         for batch in [*batches, {1: b"none", 3: earlier.get(3, b""), 4: answers[5]}]:
             together.receive_all(batch)
-            for u, message in batch.items():
+            for (u, message), taken in zip(batch.items(), each.receive_each(batch), strict=True):
                 single.receive(u, message)
+                assert taken == u
+                assert outcome(each) == outcome(single)
             assert outcome(together) == outcome(single)
         requests, earlier = together.end_round(), answers
-        assert single.end_round() == requests
+        assert single.end_round() == each.end_round() == requests
+    assert list(each.receive_each({1: answers[1]})) == [1]  # again, after the end
+    assert outcome(each)[1:3] == (frozenset(), frozenset())
+    assert each.strays == single.strays
     assert together.sum.tolist() == single.sum.tolist()
     assert together.strays if active else together.faults
 
@@ -322,3 +331,6 @@ def test_a_batch_with_an_unknown_user_is_refused_whole() -> None:
         server.receive_all({1: clients[1].start(), 6: b""})
     assert server.answered == frozenset()
     server.receive_all({})
+    with pytest.raises(LocalProtocolError, match="client ids must be"):
+        list(server.receive_each({2: clients[2].start(), 6: b""}))
+    assert server.answered == frozenset()

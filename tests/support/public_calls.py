@@ -307,8 +307,22 @@ def _all_taken(messages: Any) -> Any:
     return server.answered, server.strays, server.faults, server._keys
 
 
+def _each_taken(messages: Any, digests: Any) -> Any:
+    server = Server(params())
+    return list(server.receive_each(messages, digests)), server.answered, server._deliveries._digests
+
+
+def _of_one(method: str, client_id: Any) -> Any:
+    server = Server(params())
+    server.receive(3, _client().start())
+    return getattr(server, method)(client_id)
+
+
 call("protocol.server.Server.receive", _taken, client_id=3, data=_client().start(), digest=ONES)
 call("protocol.server.Server.receive_all", _all_taken, messages={3: _client().start(), 2: b"none"})
+call("protocol.server.Server.receive_each", _each_taken, messages={3: _client().start(), 2: b"none"}, digests={3: ONES})
+call("protocol.server.Server.has_answered", partial(_of_one, "has_answered"), client_id=3)
+call("protocol.server.Server.is_waiting_for", partial(_of_one, "is_waiting_for"), client_id=2)
 
 
 def _masking() -> Server:
