@@ -230,18 +230,36 @@ class Roster:
         Raises:
             LocalProtocolError: there is not one signature and one message for each user.
         """
-        users, signatures = [whole(u, "a user id") for u in users], [octets(each, "a signature") for each in signatures]
-        require(len(users) == len(signatures) == len(messages), "each user takes one signature and one message")
-        valid = np.zeros(len(users), bool)
-        proper = [i for i, u in enumerate(users) if u in self._keys and len(signatures[i]) == SIGNATURE_BYTES]
-        keys = b"".join(self._keys[users[i]] for i in proper)
-        signed = b"".join(signatures[i] for i in proper)
-        valid[proper] = verify_all(
-            np.frombuffer(keys, np.uint8).reshape(-1, KEY_BYTES),
-            np.frombuffer(signed, np.uint8).reshape(-1, SIGNATURE_BYTES),
-            [messages[i] for i in proper],
-        )
-        return valid.tolist()
+        keys = [self._keys.get(whole(u, "a user id")) for u in users]
+        return verify_each(keys, signatures, messages)
+
+
+def verify_each(keys: Sequence[bytes | None], signatures: Sequence[bytes], messages: Sequence[bytes]) -> list[bool]:
+    """SIG.ver of each of these signatures, several at a time, of users of any rosters.
+
+    Args:
+        keys: the user's verification key in its roster, 32 bytes; None for a user who is in none, and so has signed
+            nothing.
+        signatures: one for each, 64 bytes.
+        messages: one for each, any bytes.
+
+    Raises:
+        LocalProtocolError: there is not one signature and one message for each user.
+    """
+    signatures = [octets(each, "a signature") for each in signatures]
+    require(len(keys) == len(signatures) == len(messages), "each user takes one signature and one message")
+    valid = np.zeros(len(keys), bool)
+    proper = [
+        (i, octets(key, "a key"), signature)
+        for i, (key, signature) in enumerate(zip(keys, signatures, strict=True))
+        if key is not None and len(signature) == SIGNATURE_BYTES
+    ]
+    valid[[i for i, _, _ in proper]] = verify_all(
+        np.frombuffer(b"".join(key for _, key, _ in proper), np.uint8).reshape(-1, KEY_BYTES),
+        np.frombuffer(b"".join(signature for *_, signature in proper), np.uint8).reshape(-1, SIGNATURE_BYTES),
+        [messages[i] for i, _, _ in proper],
+    )
+    return valid.tolist()
 
 
 def _without_key(entries: list[tuple[int, bytes]]) -> list[int]:

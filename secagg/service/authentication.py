@@ -20,15 +20,15 @@ import os
 import re
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import blake2b, sha256
 
 from ..arguments import octets, optional, whole
 from ..errors import RemoteProtocolError, require
 from ..http.base64url import base64url, from_base64url
 from ..http.urls import ServerUrl
-from ..protocol.identity import Identity, Roster
+from ..protocol.identity import Identity, Roster, verify_each
 from ..protocol.messages import Round
 from ..signatures import SIGNATURE_BYTES
 from .names import Hashes, Name, check_name
@@ -45,6 +45,7 @@ SPENT_MAX = 256
 
 TOKEN_BYTES = 32
 _TIME_BYTES, _RANDOM_BYTES, _MAC_BYTES = 8, 16, 16
+_PERSON = b"secagg nonce v1"
 NONCE_BYTES = _TIME_BYTES + _RANDOM_BYTES + _MAC_BYTES
 
 _SIGNED = re.compile(r'SecAgg user=([1-9][0-9]{0,9}), nonce="([\w-]{1,100})", signature="([\w-]{1,100})"', re.A | re.I)
@@ -157,6 +158,23 @@ def verify(roster: Roster, scope: RequestScope, signed: Signed) -> bool:
     return scope.user == signed.user and roster.verify(scope.user, signed.signature, to_sign(scope, signed.nonce))
 
 
+def verify_all(requests: Sequence[tuple[Roster, RequestScope, Signed]]) -> list[bool]:
+    """`verify` of many requests, of any sessions, several at a time.
+
+    Args:
+        requests: the arguments of each.
+    """
+    return verify_each(
+        [_key_of(*request) for request in requests],
+        [signed.signature for *_, signed in requests],
+        [to_sign(scope, signed.nonce) for _, scope, signed in requests],
+    )
+
+
+def _key_of(roster: Roster, scope: RequestScope, signed: Signed) -> bytes | None:
+    return roster.key(scope.user) if scope.user == signed.user and scope.user in roster else None
+
+
 def parse_signed(header: str | None) -> Signed | None:
     """What a header Authorization says of a signature; None if it says nothing of the kind.
 
@@ -203,7 +221,8 @@ class Nonces:
     """Nonces that the coordinator gives, and takes back once from each participant. To give one takes no memory; what
     is remembered are the last SPENT_MAX that each participant has spent.
 
-    A nonce has the time at which it was given, and a MAC under a key of this object: a restart makes all of them void.
+    A nonce has the time at which it was given, and a MAC (keyed BLAKE2b, RFC 7693) under a key of this object: a
+    restart makes all of them void.
 
     Args:
         clock: seconds; one that is never set back.
@@ -260,7 +279,7 @@ class Nonces:
             self._turned = now
 
     def _mac(self, body: bytes) -> bytes:
-        return hmac.digest(self._key, body, "sha256")[:_MAC_BYTES]
+        return blake2b(body, digest_size=_MAC_BYTES, key=self._key, person=_PERSON).digest()
 
 
 # --- Tokens ---------------------------------------------------------------------------------------------------------

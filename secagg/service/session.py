@@ -6,7 +6,7 @@ with the same arguments in the same order gets the same requests, byte for byte:
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from enum import StrEnum
@@ -54,6 +54,22 @@ class Ended:
 
     round: Round
     users: tuple[int, ...]
+
+
+class Admitted(NamedTuple):
+    """A message that was admitted.
+
+    Attributes:
+        user: the sender's id.
+        digest: the SHA-256 of the body.
+        body: the message's bytes; a memoryview must be read-only, and is not kept.
+        at: when it came, POSIX seconds.
+    """
+
+    user: int
+    digest: bytes
+    body: bytes | memoryview
+    at: float
 
 
 @dataclass(frozen=True)
@@ -320,18 +336,40 @@ class Session:
         Raises:
             Refused: the protocol refused the message: its sender is out (FAULTY), or can still answer (STRAY).
         """
+        (refused,) = self.receive_all(round, [Admitted(user, digest, body, now)])
+        if refused is not None:
+            raise refused
+
+    def receive_all(self, round: Round, messages: Sequence[Admitted]) -> list[Refused | None]:
+        """`receive` of messages of different users in turn; their signatures are verified several at a time.
+
+        Args:
+            round: the round that they answer.
+            messages: that were admitted.
+
+        Returns:
+            For each the error that `receive` raises, or None.
+        """
         server = self._running()
         require(round is self.round and self.closing is None, f"{round} is not due")
-        server.receive(user, body, digest=digest)
-        self.received_bytes += len(body)
-        if user not in server.answered:
-            raise self._fault_of(user, round)
-        self._taken[round][user] = digest
-        self._look_at_goal(now)
+        require(len({each.user for each in messages}) == len(messages), "two messages of one user")
+        taken = server.receive_each(
+            {each.user: each.body for each in messages}, {each.user: each.digest for each in messages}
+        )
+        return [self._outcome(round, each) for each, _ in zip(messages, taken, strict=True)]
+
+    def _outcome(self, round: Round, message: Admitted) -> Refused | None:
+        """What a message that the server has just taken comes to."""
+        self.received_bytes += len(message.body)
+        if not self._running().has_answered(message.user):
+            return self._fault_of(message.user, round)
+        self._taken[round][message.user] = message.digest
+        self._look_at_goal(message.at)
+        return None
 
     def _fault_of(self, user: int, round: Round) -> Refused:
         """Why the server did not take a message; a user who is at fault is out."""
-        if user in self._running().waiting:
+        if self._running().is_waiting_for(user):
             self._stray_counts[user] += 1
             reason = next((s.reason for s in reversed(self._strays) if (s.client, s.round) == (user, round)), "")
             return Refused(Kind.STRAY, f"the message is not proven to be user {user}'s in this session: {reason}")
@@ -344,7 +382,7 @@ class Session:
             self._out.setdefault(user, Refused(Kind.FAULTY, f"a message of user {user} was refused: {reason}"))
 
     def _look_at_goal(self, now: float) -> None:
-        met = len(self._running().answered) >= self.setup.deadlines.enough(self._may_answer())
+        met = self._running().answered_count >= self.setup.deadlines.enough(self._may_answer())
         if met and self._goal_met is None:
             self._goal_met = now
 
@@ -365,7 +403,7 @@ class Session:
         """When the round ends if nothing more comes, POSIX seconds; None if the session waits for nobody."""
         if self.status is not Status.RUNNING or self.closing is not None:
             return None
-        answered, may_answer = len(self._running().answered), self._may_answer()
+        answered, may_answer = self._running().answered_count, self._may_answer()
         if answered == may_answer or may_answer < self.minimum:
             return self._began
         times = [self._deadline]
@@ -670,8 +708,8 @@ class Session:
     def _may_answer(self) -> int:
         """How many answers this round can have; of a larger roster, n users take part."""
         server = self._running()
-        waiting = server.waiting
-        return min(self.setup.params.n, len(server.answered) + len(waiting) - len(self._left & waiting))
+        left = sum(map(server.is_waiting_for, self._left))
+        return min(self.setup.params.n, server.answered_count + server.waiting_count - left)
 
     def _running(self) -> Server:
         if self._server is None:

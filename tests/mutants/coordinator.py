@@ -4,6 +4,8 @@ from .mutant import Mutant
 
 _FORGED = ("tests/attacks/service/test_forged_requests.py",)
 _AUTHENTICATION = ("tests/service/test_authentication.py",)
+_GATE = ("tests/service/coordinator/test_gate.py",)
+_BATCHES = ("tests/service/coordinator/test_batches.py",)
 _BOTH = (*_FORGED, *_AUTHENTICATION)
 _PRESSURE = ("tests/service/coordinator/test_backpressure.py",)
 _RESOURCES = ("tests/service/coordinator/test_resources.py",)
@@ -131,10 +133,26 @@ MUTANTS = (
     Mutant(
         "signatures-not-checked",
         "secagg.service.coordinator.gate:Gate._check_signature",
-        "not verify(roster, scope, signed)",
+        "not await self._signatures.do((roster, scope, signed))",
         "False",
         "Anybody speaks for a user.",
         _FORGED,
+    ),
+    Mutant(
+        "one-signature-for-all-that-come-with-it",
+        "secagg.service.authentication:verify_all",
+        "[_key_of(*request) for request in requests]",
+        "[_key_of(*requests[0]) for request in requests]",
+        "All that are verified together are under the first one's key.",
+        (*_AUTHENTICATION, *_GATE),
+    ),
+    Mutant(
+        "batches-without-an-end",
+        "secagg.service.coordinator.batches:Batches._work",
+        "self._waiting[: self._most]",
+        "self._waiting[:]",
+        "The event loop verifies the signatures of a thousand connections at once.",
+        (*_BATCHES, *_GATE),
     ),
     Mutant(
         "nonces-not-spent",

@@ -13,7 +13,7 @@ MUTANTS = (
     Mutant(
         "whoever-has-left-is-waited-for",
         "secagg.service.session:Session._may_answer",
-        "len(self._left & waiting)",
+        "sum(map(server.is_waiting_for, self._left))",
         "0",
         "A round waits until its deadline for a user who has said that nothing comes.",
         ("tests/service/test_session.py::test_no_round_waits_for_whoever_has_left",),
@@ -152,9 +152,9 @@ MUTANTS = (
     ),
     Mutant(
         "messages-in-the-order-of-threads",
-        "secagg.service.running:RunningSession._take_durable",
-        "self._take(self._line.popleft())",
-        "self._take(self._line.pop())",
+        "secagg.service.running:RunningSession._take_up_to",
+        "list(islice(known, TAKEN_TOGETHER))",
+        "list(islice(known, TAKEN_TOGETHER))[::-1]",
         "The machine gets messages in another order than a replay gives them.",
         _RUNNING,
     ),

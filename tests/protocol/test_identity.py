@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 
 from secagg import Identity, LocalProtocolError, Roster
+from secagg.protocol.identity import verify_each
 
 from ..support.edwards25519 import RFC_8032, TORSION, B, D, L, P, add, encode, times
 from ..support.processes import workers
@@ -75,6 +76,23 @@ def test_a_signature_with_s_raised_by_the_group_order_is_refused() -> None:
     s = int.from_bytes(signature[32:], "little") + 2**252 + 27742317777372353535851937790883648493
     forged = signature[:32] + s.to_bytes(32, "little")
     assert not Roster({1: identity.verification_key}).verify(1, forged, b"message")
+
+
+def test_signatures_under_keys_of_several_rosters_are_told_apart() -> None:
+    """As many as several lanes take at a time, and fewer, some of them nobody's."""
+    users = [Identity.generate() for _ in range(9)]
+    messages = [bytes([i]) * i for i in range(9)]
+    signatures = [user.sign(message) for user, message in zip(users, messages, strict=True)]
+    keys: list[bytes | None] = [user.verification_key for user in users]
+    assert verify_each(keys, signatures, messages) == [True] * 9
+    keys[1], keys[4], signatures[6], messages[7] = None, keys[5], signatures[6][:-1], b"another"
+    expected = [i not in (1, 4, 6, 7) for i in range(9)]
+    assert verify_each(keys, signatures, messages) == expected
+    for i in range(9):
+        assert verify_each(keys[i:], signatures[i:], messages[i:]) == expected[i:]
+    assert verify_each([], [], []) == []
+    with pytest.raises(LocalProtocolError, match="one signature and one message"):
+        verify_each(keys, signatures, messages[1:])
 
 
 def test_identities_differ() -> None:

@@ -28,6 +28,7 @@ from secagg.service.authentication import (
     to_sign,
     token_hash,
     verify,
+    verify_all,
 )
 
 SCOPE = RequestScope(
@@ -71,7 +72,21 @@ def test_a_signature_covers_every_field_and_the_nonce() -> None:
     for name, value in OTHER.items():
         changed = replace(SCOPE, **{name: value})  # type: ignore[arg-type]
         assert not verify(roster, changed, signed), name
+        assert verify_all([(roster, changed, signed), (roster, SCOPE, signed)] * 4) == [False, True] * 4, name
         assert to_sign(changed, NONCE) != to_sign(SCOPE, NONCE), name  # also where the user's key is another
+
+
+def test_requests_of_several_sessions_are_verified_together() -> None:
+    """Each under its own roster's key of its user."""
+    identities = [Identity.generate() for _ in range(3)]
+    rosters = [Roster({7: identity.verification_key}) for identity in identities]
+    headers = [parse_signed(sign(identity, SCOPE, NONCE)) for identity in identities]
+    requests = [(roster, SCOPE, signed) for roster in rosters for signed in headers if signed is not None]
+    assert verify_all(requests) == [verify(*request) for request in requests] == [i % 4 == 0 for i in range(9)]
+    nobody, other = Roster({8: identities[0].verification_key}), replace(SCOPE, user=8)
+    assert (
+        verify_all([(nobody, scope, signed) for _, _, signed in requests for scope in (SCOPE, other)]) == [False] * 18
+    )
 
 
 def test_a_boundary_cannot_be_moved() -> None:

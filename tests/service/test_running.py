@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
@@ -23,7 +24,7 @@ from secagg.service.records import Body, CheckpointRecord
 from secagg.service.records import Kind as RecordKind
 from secagg.service.refusals import Kind, Refused
 from secagg.service.running import Arrival, RunningSession, remove
-from secagg.service.session import STRAYS_MAX
+from secagg.service.session import STRAYS_MAX, Admitted
 from secagg.service.setup import SessionSetup
 from secagg.service.storage import Disk
 
@@ -715,7 +716,7 @@ def test_a_journal_that_failed_is_opened_again() -> None:
 @pytest.mark.parametrize(
     "error", [LocalProtocolError("a body is damaged"), ValueError("a mistake")], ids=["known", "other"]
 )
-@pytest.mark.parametrize("where", ["receive", "close", "work_out", "open"])
+@pytest.mark.parametrize("where", ["receive_all", "close", "work_out", "open"])
 def test_whatever_goes_wrong_the_session_is_opened_again(where: str, error: Exception) -> None:
     """The machine may be ahead of the disk, so that nobody hears from it; and no call waits for what cannot come."""
     world = begun()
@@ -737,7 +738,7 @@ def test_whatever_goes_wrong_the_session_is_opened_again(where: str, error: Exce
         with pytest.raises(JournalFailed, match="opened again"):
             act()
     world.reopen()
-    assert world.session.describe()["answered"] == ([1, 2, 3, 4] if where == "receive" else [])  # it was decided
+    assert world.session.describe()["answered"] == ([1, 2, 3, 4] if where == "receive_all" else [])  # it was decided
     world.finish()
     world.check_result()
 
@@ -821,13 +822,13 @@ def test_large_messages_are_mapped() -> None:
     world = until(begun(m=60_000), Round.MASKED_INPUT_COLLECTION)
     seen: list[Any] = []
     session = world.session._session
-    real = session.receive
+    real = session.receive_all
 
-    def receive(user: int, round: Round, digest: bytes, body: Any, now: float) -> None:
-        seen.append(type(body))
-        real(user, round, digest, body, now)
+    def receive_all(round: Round, messages: Sequence[Admitted]) -> Any:
+        seen.extend(type(message.body) for message in messages)
+        return real(round, messages)
 
-    session.receive = receive  # type: ignore[method-assign]
+    session.receive_all = receive_all  # type: ignore[method-assign]
     world.play_round(EVERYONE)
     assert seen == [memoryview] * 4
 

@@ -8,7 +8,7 @@ from secagg import LocalProtocolError, Model, Round, rounds_of
 from secagg.errors import ArgumentTypeError
 from secagg.service.deadlines import Deadlines
 from secagg.service.refusals import Kind, Refused
-from secagg.service.session import STRAYS_MAX, Aborted, Ended, Session, Status
+from secagg.service.session import STRAYS_MAX, Aborted, Admitted, Ended, Session, Status
 from secagg.service.setup import SessionSetup
 
 from ..support.coordinated import START, User, digest, make_setup, roster_of
@@ -252,6 +252,36 @@ def test_a_faulty_user_is_out() -> None:
     made.end()
     assert made.kind(4) is Kind.FAULTY
     assert made.session.describe()["faulty"] == made.session.describe()["faults"] == [4]
+
+
+@MODELS
+def test_messages_that_are_taken_together_count_one_after_another(model: Model) -> None:
+    """Each with the outcome that it has alone; and it is the message that meets the goal whose time counts."""
+    setup = make_setup(model, 7, deadlines=Deadlines(seconds=SECONDS, goal=5, grace=10.0))
+    single, together = World(setup), Session(setup, START)
+    for user in single.users.values():
+        together.join(user.name)
+    bodies = {u: single.users[u].answers[Round.ADVERTISE_KEYS] for u in range(1, 7)} | {2: b"?" * 99}
+    messages = [Admitted(u, digest(body), body, START + u) for u, body in bodies.items()]
+    outcomes = together.receive_all(Round.ADVERTISE_KEYS, messages)
+    for message, outcome in zip(messages, outcomes, strict=True):
+        told = None
+        try:
+            single.session.receive(message.user, Round.ADVERTISE_KEYS, message.digest, message.body, message.at)
+        except Refused as caught:
+            told = caught.kind, caught.detail
+        assert told == (None if outcome is None else (outcome.kind, outcome.detail))
+    assert [u for u, outcome in enumerate(outcomes, 1) if outcome is not None] == [2]
+    assert together.describe() == single.session.describe()
+    assert together.next_time() == single.session.next_time() == START + 16.0  # with 6 the goal is met
+
+
+def test_two_messages_of_one_user_are_not_taken_together() -> None:
+    made = world()
+    body = made.users[1].answers[Round.ADVERTISE_KEYS]
+    with pytest.raises(LocalProtocolError, match="two messages of one user"):
+        made.session.receive_all(Round.ADVERTISE_KEYS, [Admitted(1, digest(body), body, START)] * 2)
+    assert made.session.describe()["answered"] == []
 
 
 def test_a_stray_drops_nobody() -> None:

@@ -1,9 +1,12 @@
-"""Short work for threads, done together: a thread is woken for all that has come, and not for each."""
+"""Short work that is done together: a thread is woken for all that has come, and not for each."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Generic, TypeVar
+
+from ...arguments import whole
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,16 +21,21 @@ class Batches(Generic[T, R]):
     each costs; and what comes alone waits for nobody.
 
     Args:
-        run: has a function called on a thread.
+        run: has a function called, on a thread or later on.
         act: works on items in turn, and gives what each comes to, or the error that is to be raised for it. An error
             that it raises is raised for all of them.
+        most: items that it is given at once, at most.
     """
 
     def __init__(
-        self, run: Callable[[Callable[[], Outcomes[R]]], Awaitable[Outcomes[R]]], act: Callable[[list[T]], Outcomes[R]]
+        self,
+        run: Callable[[Callable[[], Outcomes[R]]], Awaitable[Outcomes[R]]],
+        act: Callable[[list[T]], Outcomes[R]],
+        most: int = sys.maxsize,
     ) -> None:
         self._run = run
         self._act = act
+        self._most = whole(most, "most")
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._working: asyncio.Task[None] | None = None
 
@@ -46,7 +54,7 @@ class Batches(Generic[T, R]):
     async def _work(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting, []
+                batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 for (_, future), outcome in zip(batch, await self._done([item for item, _ in batch]), strict=True):
                     _tell(future, outcome)
         finally:

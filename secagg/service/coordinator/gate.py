@@ -1,9 +1,12 @@
 """Who may speak: every request's signature or token, from its head alone, before anything reaches a session.
 
-A request that is not its sender's is refused by HTTP. It changes nothing, and drops nobody.
+A request that is not its sender's is refused by HTTP. It changes nothing, and drops nobody. Signatures that come in one
+turn of the event loop are verified together: several at a time take a third of the time of one after another.
 """
 
+import asyncio
 import hmac
+from collections.abc import Callable
 from hashlib import sha256
 
 from starlette.requests import Request
@@ -19,15 +22,19 @@ from ..authentication import (
     bearer,
     parse_content_digest,
     parse_signed,
-    verify,
+    verify_all,
 )
 from ..names import Name
 from ..problems import FORBIDDEN, MALFORMED, UNAUTHENTICATED, ServiceProblem
 from ..resources import CONTENT_DIGEST
 from ..setup import SessionSetup
+from .batches import Batches, Outcomes
 
 ROSTERS_MAX = 32
 """Keys of one user id, in different rosters, that a request of no session is checked against."""
+
+VERIFIED_TOGETHER = 64
+"""Signatures at most between two turns of the event loop: 2 to 4 ms."""
 
 _NOTHING = sha256(b"").digest()
 
@@ -50,6 +57,9 @@ class Gate:
         self._coordinator = coordinator
         self._operator = operator
         self._participants = participants
+        self._signatures: Batches[tuple[Roster, RequestScope, Signed], bool] = Batches(
+            _soon, verify_all, VERIFIED_TOGETHER
+        )
 
     def set_participants(self, participants: Tokens) -> None:
         """Other tokens from now on.
@@ -89,7 +99,7 @@ class Gate:
                 raise _unauthenticated("show the operator's token as 'Authorization: Bearer ...'")
             raise ServiceProblem(FORBIDDEN, "this takes the operator's token")
 
-    def participant(
+    async def participant(
         self, request: Request, setup: SessionSetup, *, joined: bool = True, current: Round | None = None
     ) -> Name:
         """Who of a session speaks.
@@ -111,10 +121,10 @@ class Gate:
             return self._by_token(request)
         signed = self._signed(request)
         params = setup.params_digest if joined else NO_PARAMS
-        self._check_signature(setup.roster, self._scope(request, signed, params, setup.name, current), signed)
+        await self._check_signature(setup.roster, self._scope(request, signed, params, setup.name, current), signed)
         return signed.user
 
-    def anybody(self, request: Request, setups: list[SessionSetup]) -> list[SessionSetup]:
+    async def anybody(self, request: Request, setups: list[SessionSetup]) -> list[SessionSetup]:
         """The sessions among some in which the sender has a place.
 
         Args:
@@ -125,18 +135,18 @@ class Gate:
             ServiceProblem: as for `participant`.
         """
         if _is_signed(request):
-            return self._by_signature(request, setups)
+            return await self._by_signature(request, setups)
         name = self._by_token(request)
         return [s for s in setups if s.roster is None and (s.invited is None or name in s.invited)]
 
-    def _by_signature(self, request: Request, setups: list[SessionSetup]) -> list[SessionSetup]:
+    async def _by_signature(self, request: Request, setups: list[SessionSetup]) -> list[SessionSetup]:
         signed = self._signed(request)
         scope = self._scope(request, signed, NO_PARAMS, "", None)
         rosters = {
             s.roster.key(signed.user): s.roster for s in setups if s.roster is not None and signed.user in s.roster
         }
         for key, roster in list(rosters.items())[:ROSTERS_MAX]:
-            if verify(roster, scope, signed):
+            if await self._signatures.do((roster, scope, signed)):
                 self._spend(signed, key)
                 return [s for s in setups if s.roster is not None and _has(s.roster, signed.user, key)]
         raise ServiceProblem(FORBIDDEN, "the signature is not that of a user in a session's roster")
@@ -169,8 +179,8 @@ class Gate:
             self._coordinator, params, session, signed.user, request.method, where, current, content
         )  # fmt: skip
 
-    def _check_signature(self, roster: Roster, scope: RequestScope, signed: Signed) -> None:
-        if not verify(roster, scope, signed):
+    async def _check_signature(self, roster: Roster, scope: RequestScope, signed: Signed) -> None:
+        if not await self._signatures.do((roster, scope, signed)):
             raise ServiceProblem(FORBIDDEN, f"the signature is not user {signed.user}'s of this request")
         self._spend(signed, roster.key(signed.user))
 
@@ -178,6 +188,12 @@ class Gate:
         """Only now, so that nobody fills the memory with nonces, or spends another's."""
         if not self.nonces.spend(signed.nonce, key):
             raise _unauthenticated("sign the request with the nonce of this answer")
+
+
+async def _soon(verify: Callable[[], Outcomes[bool]]) -> Outcomes[bool]:
+    """On the event loop, after all that is ready to run."""
+    await asyncio.sleep(0)
+    return verify()
 
 
 def request_path(request: Request) -> str:

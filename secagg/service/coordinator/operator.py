@@ -88,7 +88,8 @@ class OperatorsResources:
         lives = self._sessions.all
         if not self._gate.is_operator(request):
             running = [live for live in lives if live.running.status == "running"]
-            mine = {s.name for s in self._gate.anybody(request, [live.running.setup for live in running])}
+            own = await self._gate.anybody(request, [live.running.setup for live in running])
+            mine = {s.name for s in own}
             lives = [live for live in running if live.name in mine]
         return Response(await self._sessions.work(lambda: _list(lives)), media_type=JSON)
 
@@ -181,7 +182,7 @@ class OperatorsResources:
         return f"{self._url}{session_path(session)}"
 
     async def _check_participant(self, request: Request, live: LiveSession) -> None:
-        who = self._gate.participant(request, live.running.setup)
+        who = await self._gate.participant(request, live.running.setup)
         await live.work(live.user_of, who)
 
     async def _document(self, request: Request, max_bytes: int) -> Any:

@@ -79,7 +79,7 @@ class ParticipantsResources:
         """
         live = self._sessions.find(request)
         digest = stated_digest(request)
-        who = self._gate.participant(request, live.running.setup, joined=False)
+        who = await self._gate.participant(request, live.running.setup, joined=False)
         with live.sending(who):
             await whole_content(self._bodies, request, EMPTY_BYTES, digest)
             user = await live.deliver(live.running.join, who)
@@ -107,7 +107,7 @@ class ParticipantsResources:
         """
         live, user = self._sessions.find(request), _user(request)
         digest = stated_digest(request)
-        who = self._gate.participant(request, live.running.setup)
+        who = await self._gate.participant(request, live.running.setup)
         with live.sending(who):
             await whole_content(self._bodies, request, EMPTY_BYTES, digest)
             await _check_sender(live, who, user)
@@ -125,7 +125,7 @@ class ParticipantsResources:
         # Who speaks is known from the head alone, and so is how long the message may be.
         live, user, current = self._sessions.find(request), _user(request), _round(request.path_params["round"])
         digest = stated_digest(request)
-        who = self._gate.participant(request, live.running.setup, current=current)
+        who = await self._gate.participant(request, live.running.setup, current=current)
         check_declared(request.scope, answer_bytes(live.running.setup.params, current))
         _check_content_type(request)
 
@@ -183,7 +183,7 @@ class ParticipantsResources:
         """
         live, user = self._sessions.find(request), _user(request)
         after, wait = _after(request), _wait(request)
-        who = self._gate.participant(request, live.running.setup)
+        who = await self._gate.participant(request, live.running.setup)
         await _check_sender(live, who, user)
         changed = live.changed  # before the look: what comes meanwhile ends the wait
         if (answer := await self._answer_now(live, user, after)) is not None:

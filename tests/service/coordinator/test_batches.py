@@ -38,6 +38,20 @@ def test_what_comes_while_a_thread_works_is_done_together() -> None:
     assert asyncio.run(play()) == ([[1], [2, 3, 4], [5]], [2, 4, 6, 8, 10])
 
 
+def test_no_batch_is_longer_than_it_may_be() -> None:
+    async def play() -> tuple[list[list[int]], list[int]]:
+        seen = []
+
+        def double(items: list[int]) -> list[int]:
+            seen.append(items)
+            return [2 * item for item in items]
+
+        batches: Batches[int, int] = Batches(at_once, double, 3)
+        return seen, await asyncio.gather(*map(batches.do, range(8)))
+
+    assert asyncio.run(play()) == ([[0, 1, 2], [3, 4, 5], [6, 7]], list(range(0, 16, 2)))
+
+
 def fails() -> int:
     raise ValueError("no")
 
