@@ -169,9 +169,10 @@ class ServerRound(Generic[Node]):
         self._server = Server(self.params, roster=settings.roster, executor=executor)
         active = settings.roster is not None
         self._users: dict[Node, int] = {} if active else {node: u for u, node in enumerate(nodes, 1)}
+        self._node_of = {user: node for node, user in self._users.items()}
         self._nodes = tuple(nodes)
         self._left: dict[Node, str] = {}
-        self._answered: set[Node] = set()
+        self._waiting, self._answered = set(nodes), 0
         self._notes: list[str] = []
         self._outcome: RoundOutcome[Node] | None = None
         roster_hash = b"" if settings.roster is None else settings.roster.hash
@@ -187,12 +188,17 @@ class ServerRound(Generic[Node]):
     @property
     def waiting(self) -> frozenset[Node]:
         """The nodes that may still answer this exchange."""
-        return frozenset(self.requests.keys() - self._answered - self._left.keys())
+        return frozenset(self._waiting)
+
+    @property
+    def waiting_count(self) -> int:
+        """How many they are, in a time that does not depend on it."""
+        return len(self._waiting)
 
     @property
     def answered(self) -> int:
         """How many nodes have answered this exchange."""
-        return len(self._answered)
+        return self._answered
 
     @property
     def ready(self) -> bool:
@@ -202,7 +208,7 @@ class ServerRound(Generic[Node]):
     @property
     def hopeless(self) -> bool:
         """Whether too few nodes are left for the round to go on, whoever may still answer."""
-        return len(self._answered) + len(self.waiting) < self._server.needed
+        return self._answered + len(self._waiting) < self._server.needed
 
     @property
     def outcome(self) -> RoundOutcome[Node]:
@@ -219,7 +225,7 @@ class ServerRound(Generic[Node]):
             reply: its bytes.
         """
         data = octets(reply, "reply")
-        if node not in self.waiting:
+        if node not in self._waiting:
             return  # too late, or a second time
         current = self.current
         try:
@@ -235,7 +241,7 @@ class ServerRound(Generic[Node]):
             node: the node.
             reason: what it says, or what the framework says of it.
         """
-        if node in self.waiting:
+        if node in self._waiting:
             self._leaves(node, "".join(c if c.isprintable() else " " for c in str(reason))[:REASON_CHARACTERS])
 
     def end_exchange(self) -> bool:
@@ -251,21 +257,20 @@ class ServerRound(Generic[Node]):
         """
         current = self.current
         for node in self._nodes:
-            if node in self.waiting:
+            if node in self._waiting:
                 self._leaves(node, f"no answer in time ({current})")
         try:
             messages = self._server.end_round()
         except BaseException:
             self.requests = {}
             raise
-        self._answered = set()
-        node_of = {user: node for node, user in self._users.items()}
         self.requests = {
-            node_of[user]: RoundRequest.of(self._encoded_params, user, message).encode()
+            self._node_of[user]: RoundRequest.of(self._encoded_params, user, message).encode()
             for user, message in messages.items()
         }
+        self._waiting, self._answered = set(self.requests), 0
         if self._server.round is None:
-            self._outcome = self._decoded(node_of)
+            self._outcome = self._decoded()
         return self._server.round is None
 
     def take_notes(self) -> list[str]:
@@ -278,15 +283,16 @@ class ServerRound(Generic[Node]):
         known = self._users.get(node)
         if known is not None and user != known:
             raise RemoteProtocolError("the node answers for another user")
-        if known is None and user in self._users.values():
+        if known is None and user in self._node_of:
             raise RemoteProtocolError(f"another node has answered as user {user} already")
-        if user not in self._server.waiting:
+        if not self._server.is_waiting_for(user):
             raise RemoteProtocolError(f"user {user} is not expected: is the node's roster another?")
         self._server.receive(user, message)
-        if user not in self._server.answered:
+        if not self._server.has_answered(user):
             raise RemoteProtocolError(self._reason(user))
-        self._users[node] = user
-        self._answered.add(node)
+        self._users[node], self._node_of[user] = user, node
+        self._waiting.discard(node)
+        self._answered += 1
 
     def _reason(self, user: int) -> str:
         """Why the protocol did not accept a user's last message."""
@@ -296,15 +302,16 @@ class ServerRound(Generic[Node]):
 
     def _leaves(self, node: Node, reason: str) -> None:
         self._left[node] = reason
+        self._waiting.discard(node)
         self._notes.append(f"node {node} is out of the round: {reason}")
 
-    def _decoded(self, node_of: Mapping[int, Node]) -> RoundOutcome[Node]:
-        survivors = {node_of[user] for user in self._server.survivors}
+    def _decoded(self) -> RoundOutcome[Node]:
+        survivors = {self._node_of[user] for user in self._server.survivors}
         decoded = self._coding.decoded(self._server.sum, self.params, len(survivors))
         plan = self._coding.plan(self.params)
         for fault in self._server.faults:
-            if fault.round is Round.UNMASKING and fault.client in node_of:
-                self._notes.append(f"node {node_of[fault.client]} is at fault: {fault.reason}")
+            if fault.round is Round.UNMASKING and fault.client in self._node_of:
+                self._notes.append(f"node {self._node_of[fault.client]} is at fault: {fault.reason}")
         outcome = RoundOutcome(
             self._coding.form.moved(self._received, decoded.change, self._dtypes),
             decoded.metrics,

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from secagg import Client
 from secagg.errors import Abort
 from secagg.integrations import Coding, Metric, RoundSettings, ServerRound, SitePolicy
-from secagg.integrations.wire import session_name
+from secagg.integrations.wire import Reply, session_name
 from secagg.protocol.graph import Sparse
 from secagg.protocol.messages import Round
 
+from ..support.allocated import peak_bytes
 from .rounds import (
     CODING,
     NOW,
@@ -137,6 +139,21 @@ def test_rounds_follow_each_other_and_their_errors_do_not_add_up(tmp_path: Path)
         check(outcome, nodes, current)
         current = outcome.arrays
     assert current["count"].tolist() == [1_004, 2_004]
+
+
+def test_a_reply_is_taken_without_a_set_of_all_nodes() -> None:
+    """Which a round of many nodes would make for each of their replies."""
+    round_ = ServerRound(settings(), range(5_000), model(), task=b"")
+    params = round_.params
+    replies = [Reply.of(u, Client(params, u, np.zeros(params.m, np.int64)).start()).encode() for u in (1, 2)]
+
+    def take(u: int) -> None:
+        round_.receive(u - 1, replies[u - 1])
+        assert (round_.answered, round_.waiting_count, round_.hopeless) == (u, 5_000 - u, False)
+
+    take(1)
+    assert peak_bytes(lambda: take(2)) < 50_000
+    assert round_.waiting == frozenset(range(2, 5_000))
 
 
 def test_without_weights_the_mean_is_plain(tmp_path: Path) -> None:

@@ -73,10 +73,18 @@ MUTANTS = (
     Mutant(
         "one-user-twice",
         "secagg.integrations.server_round:ServerRound._take",
-        "known is None and user in self._users.values()",
+        "known is None and user in self._node_of",
         "False",
         "Two nodes are one user, and the requests of one are lost.",
         (f"{_REFUSALS}::test_two_nodes_cannot_be_one_user",),
+    ),
+    Mutant(
+        "all-nodes-for-each-reply",
+        "secagg.integrations.server_round:ServerRound.receive",
+        "self._waiting",
+        "self.waiting",
+        "A round of n nodes takes n^2 steps.",
+        ("tests/integrations/test_rounds.py::test_a_reply_is_taken_without_a_set_of_all_nodes",),
     ),
     # What leaves it.
     Mutant(

@@ -159,6 +159,14 @@ MUTANTS = (
         _RUNNING,
     ),
     Mutant(
+        "all-users-for-each-message",
+        "secagg.service.session:Session._may_answer",
+        "server.waiting_count",
+        "len(server.waiting)",
+        "A session of n users takes n^2 steps.",
+        _SESSION,
+    ),
+    Mutant(
         "times-of-the-replay",
         "secagg.service.replay:Replay._take_message",
         "record.at",

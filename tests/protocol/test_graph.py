@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import tracemalloc
 from collections import Counter
 from itertools import combinations
 from typing import Any
@@ -17,6 +16,7 @@ from secagg.codec import Ids
 from secagg.protocol.graph import COMPLETE, Circle, Neighbourhoods, Sparse, circle_order, positions
 from secagg.protocol.messages import ShareKeys, decode
 
+from ..support.allocated import peak_bytes
 from ..support.folders import VECTORS
 from ..support.rounds import on_a_circle, play_until, run
 
@@ -175,12 +175,11 @@ def test_one_user_is_found_without_a_copy_of_all() -> None:
     users = np.arange(1, 100_001, dtype=np.uint32)
     circle = Circle(users, 4, np.arange(len(users)))
     circle.row(7, circle.neighbours(7, users))  # makes the table of all holders
-    tracemalloc.start()
-    try:
+
+    def find() -> None:
         assert positions(500, users) == 499
         assert positions([7, 9], users).tolist() == [6, 8]
         assert circle.holders(500, users).tolist() == [498, 499, 500, 501, 502]
         assert len(circle.row(500, circle.neighbours(500, users))) == 4
-        assert tracemalloc.get_traced_memory()[1] < 20_000
-    finally:
-        tracemalloc.stop()
+
+    assert peak_bytes(find) < 20_000

@@ -11,6 +11,7 @@ from secagg.service.refusals import Kind, Refused
 from secagg.service.session import STRAYS_MAX, Aborted, Admitted, Ended, Session, Status
 from secagg.service.setup import SessionSetup
 
+from ..support.allocated import peak_bytes
 from ..support.coordinated import START, User, digest, make_setup, roster_of
 
 MODELS = pytest.mark.parametrize("model", Model, ids=lambda model: model.name.lower())
@@ -274,6 +275,29 @@ def test_messages_that_are_taken_together_count_one_after_another(model: Model) 
     assert [u for u, outcome in enumerate(outcomes, 1) if outcome is not None] == [2]
     assert together.describe() == single.session.describe()
     assert together.next_time() == single.session.next_time() == START + 16.0  # with 6 the goal is met
+
+
+def test_a_message_is_taken_without_a_set_of_all_users() -> None:
+    """Which a session of many users would make for each of their messages."""
+    setup, first = make_setup(n=5_000, deadlines=Deadlines(seconds=SECONDS)), Round.ADVERTISE_KEYS
+    session = Session(setup, START)
+    users = [User(setup, u) for u in (1, 2)]
+    for u in range(1, setup.params.n + 1):
+        session.join(u)
+    bodies = []
+    for user in users:
+        user.begin()
+        bodies.append(user.answers[first])
+
+    def take(u: int) -> None:
+        body = bodies[u - 1]
+        assert session.admit(u, first, digest(body))
+        session.receive(u, first, digest(body), body, START)
+        assert session.next_time() == START + 100.0
+
+    take(1)
+    assert peak_bytes(lambda: take(2)) < 50_000
+    assert session.describe()["answered"] == [1, 2]
 
 
 def test_two_messages_of_one_user_are_not_taken_together() -> None:

@@ -213,7 +213,7 @@ class SecAggController:
         tasks = {site: _training(task, request, steered) for site, request in round_.requests.items()}
         while True:
             with self._exchange(tasks, patience, fl_ctx, abort_signal) as exchange:
-                while round_.waiting and (reply := exchange.next(round_.answered, round_.ready)) is not None:
+                while round_.waiting_count and (reply := exchange.next(round_.answered, round_.ready)) is not None:
                     if reply.message is None:
                         round_.refuse(reply.site, reply.reason)
                     else:
