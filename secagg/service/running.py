@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import islice, takewhile
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -390,9 +390,7 @@ class RunningSession:
                 self._make_checkpoint()
 
     def _take_up_to(self, synced: int) -> None:
-        while self._line and self._line[0].place <= synced:
-            known = takewhile(lambda delivery: delivery.place <= synced, self._line)
-            batch = list(islice(known, TAKEN_TOGETHER))
+        while batch := [each for each in islice(self._line, TAKEN_TOGETHER) if each.place <= synced]:
             for delivery in batch:
                 self._line.popleft()
                 del self._entering[delivery.record.user, delivery.record.round]

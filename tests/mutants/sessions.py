@@ -153,8 +153,8 @@ MUTANTS = (
     Mutant(
         "messages-in-the-order-of-threads",
         "secagg.service.running:RunningSession._take_up_to",
-        "list(islice(known, TAKEN_TOGETHER))",
-        "list(islice(known, TAKEN_TOGETHER))[::-1]",
+        "[each for each in islice(self._line, TAKEN_TOGETHER) if each.place <= synced]",
+        "[each for each in islice(self._line, TAKEN_TOGETHER) if each.place <= synced][::-1]",
         "The machine gets messages in another order than a replay gives them.",
         _RUNNING,
     ),

@@ -15,7 +15,7 @@ Outcomes = Sequence[R | Exception]
 
 
 class Batches(Generic[T, R]):
-    """One thread at a time works on all that has come while the one before it was at work.
+    """One batch at a time is at work, and the next is all that has come meanwhile.
 
     To wake a thread and to hear from it costs more than to look into a session. So the more comes at once, the less
     each costs; and what comes alone waits for nobody.

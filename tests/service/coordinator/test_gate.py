@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from ...support.coordinated import IDENTITIES, make_setup
 
 URL = "https://secagg.example:443"
 PATH = "/v1/sessions/session/users/1/request"
-EMPTY = bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")  # SHA-256 of nothing
+EMPTY = sha256(b"").digest()
 
 
 @pytest.fixture
