@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from math import isfinite, prod
 from operator import index
-from typing import Any, Protocol, Self, cast, get_type_hints
+from typing import Any, Protocol, Self, cast, get_type_hints, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,16 @@ class Codec(Protocol):
     def read(self, reader: Reader) -> Any: ...
 
 
+Parts = tuple[bytes | memoryview, ...]
+
+
+@runtime_checkable
+class PartsCodec(Codec, Protocol):
+    """One for values that may be long: what it writes is joined once, with the rest of the message."""
+
+    def parts(self, value: Any) -> Parts: ...
+
+
 class SkippableCodec(Codec, Protocol):
     """One that can go past a field, and refuses the same bytes as `read`, without making what is in it."""
 
@@ -118,10 +128,6 @@ class Fixed:
         reader.take(self.size)
 
 
-def _sized(prefix: int, value: bytes) -> bytes:
-    return len(value).to_bytes(prefix, "big") + value
-
-
 @dataclass(frozen=True)
 class Opaque:
     """opaque value<min_bytes..2^(8*prefix)-1>, its length in `prefix` bytes."""
@@ -129,10 +135,14 @@ class Opaque:
     prefix: int
     min_bytes: int = 0
 
-    def write(self, value: bytes) -> bytes:
-        if not self.min_bytes <= len(value) < 1 << 8 * self.prefix:
-            raise ValueError(f"a field of {self.min_bytes} .. 2^{8 * self.prefix} - 1 bytes cannot hold {len(value)}")
-        return _sized(self.prefix, bytes(value))
+    def write(self, value: bytes | memoryview) -> bytes:
+        return b"".join(self.parts(value))
+
+    def parts(self, value: bytes | memoryview) -> Parts:
+        size = len(value)
+        if not self.min_bytes <= size < 1 << 8 * self.prefix:
+            raise ValueError(f"a field of {self.min_bytes} .. 2^{8 * self.prefix} - 1 bytes cannot hold {size}")
+        return size.to_bytes(self.prefix, "big"), value
 
     def read(self, reader: Reader) -> bytes:
         return bytes(self._taken(reader))
@@ -224,10 +234,13 @@ class Items:
     dtype: str = "u1"
 
     def write(self, value: NDArray[Any]) -> bytes:
+        return b"".join(self.parts(value))
+
+    def parts(self, value: NDArray[Any]) -> Parts:
         if value.shape[1:] != self.shape:
             raise ValueError(f"items of shape {self.shape} expected, got {value.shape[1:]}")
         data = np.ascontiguousarray(value, self._on_wire)
-        return b"".join((data.nbytes.to_bytes(4, "big"), data.data))
+        return data.nbytes.to_bytes(4, "big"), data.data
 
     def read(self, reader: Reader) -> NDArray[Any]:
         data = reader.take_sized(4)
@@ -256,6 +269,9 @@ class Nested:
 
     def write(self, value: "Struct") -> bytes:
         return value.encode()
+
+    def parts(self, value: "Struct") -> Parts:
+        return value.parts()
 
     def read(self, reader: Reader) -> Any:
         return self._struct.read(reader)
@@ -302,14 +318,32 @@ def _codecs(struct: type[Any]) -> tuple[tuple[str, Codec], ...]:
     return _CODECS[struct]
 
 
+_WRITERS: dict[type, tuple[tuple[str, Callable[[Any], Parts]], ...]] = {}
+
+
+def _writers(struct: type[Any]) -> tuple[tuple[str, Callable[[Any], Parts]], ...]:
+    """Each field's name, and what its codec writes in parts; worked out once a class."""
+    if struct not in _WRITERS:
+        _WRITERS[struct] = tuple(
+            (name, codec.parts if isinstance(codec, PartsCodec) else _in_one(codec)) for name, codec in _codecs(struct)
+        )
+    return _WRITERS[struct]
+
+
+def _in_one(codec: Codec) -> Callable[[Any], Parts]:
+    return lambda value: (codec.write(value),)
+
+
 class Struct:
     """Base of the dataclasses that travel: fields are written one after the other, each by its codec."""
 
     def encode(self, header: bytes = b"") -> bytes:
         """The fields, after `header`."""
-        return b"".join(
-            [octets(header, "header"), *(codec.write(getattr(self, name)) for name, codec in _codecs(type(self)))]
-        )
+        return b"".join((octets(header, "header"), *self.parts()))
+
+    def parts(self) -> Parts:
+        """What `encode` joins, so that whoever joins it with more copies a long field once."""
+        return tuple(part for name, parts in _writers(type(self)) for part in parts(getattr(self, name)))
 
     @classmethod
     def decode(cls, data: bytes | memoryview) -> Self:

@@ -14,6 +14,8 @@ from secagg.errors import RemoteProtocolError
 from secagg.protocol import messages
 from secagg.protocol.params import Params
 
+from .support.allocated import peak_bytes
+
 
 class Colour(IntEnum):
     RED = 1
@@ -44,6 +46,17 @@ class Path(Struct):
     rest: Annotated[tuple[Point, ...], Vector(Point)]
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Long(Struct):
+    data: Annotated[bytes | memoryview, Opaque(4)]
+    rows: Annotated[Octets, Items((8,))]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Outer(Struct):
+    inner: Annotated[Long, Nested(Long)]
+
+
 PATH = Path(Point(1, b"a"), (Point(2, b"bc"), Point(3, b"d")), (Point(4, b"e"),))
 PATH_ENCODED = bytes.fromhex("01 01 61  0007 02 02 6263 03 01 64  04 01 65")
 SAMPLE = Sample(
@@ -54,6 +67,13 @@ ENCODED = bytes.fromhex("0102 01 616263 05 68656c6c6f 00000008 00000001 80000000
 
 def test_encoding_is_the_tls_presentation_language() -> None:
     assert SAMPLE.encode() == ENCODED
+
+
+def test_long_fields_are_copied_once() -> None:
+    """The encoded bytes are all that is allocated, however deep the field lies."""
+    outer = Outer(Long(memoryview(bytes(500_000)), np.zeros((60_000, 8), np.uint8)))
+    assert len(outer.encode()) == 980_008
+    assert peak_bytes(outer.encode) < 1_100_000
 
 
 def test_round_trip() -> None:

@@ -13,7 +13,7 @@ from ..codec import Ids, Octets
 from ..errors import LocalProtocolError, RemoteProtocolError, require
 from ..signatures import SIGNATURE_BYTES
 from .identity import Identity, Roster
-from .messages import SESSION_BYTES, AdvertiseKeys, Answer, setup_id, signed, signed_body
+from .messages import HEADER_BYTES, SESSION_BYTES, AdvertiseKeys, Answer, setup_id, signed, signed_body
 from .params import Model, Params
 from .thresholds import Threat
 
@@ -152,7 +152,7 @@ def _has_one_quorum(params: Params, size: int) -> bool:
 def _genuine(roster: Roster, claims: Sequence[Claim]) -> list[bool]:
     """Whether their users have signed these."""
     contents = [
-        signed_body(each.scope, each.user, each.kind.ROUND, each.message[2:])
+        signed_body(each.scope, each.user, each.kind.ROUND, each.message[HEADER_BYTES:])
         for each in claims
         if each.kind is not None
     ]
@@ -161,6 +161,6 @@ def _genuine(roster: Roster, claims: Sequence[Claim]) -> list[bool]:
 
 def _foreign(claim: Claim) -> str | None:
     """Without signatures, the message itself names its session."""
-    body, kind = claim.message[2:], claim.kind
+    body, kind = claim.message[HEADER_BYTES:], claim.kind
     foreign = kind not in (None, AdvertiseKeys) and len(body) >= SESSION_BYTES and body[:SESSION_BYTES] != claim.scope
     return "the message belongs to another session" if foreign else None

@@ -34,6 +34,7 @@ from .identity import Identity, Roster
 from .inputs import checked_input, with_noise
 from .messages import (
     CIPHERTEXT_BYTES,
+    HEADER_BYTES,
     ROUNDS,
     AdvertiseKeys,
     Answer,
@@ -51,7 +52,7 @@ from .messages import (
     encode,
     rounds_of,
     session_id,
-    signed,
+    signed_body,
     type_of,
     users_hash,
 )
@@ -392,9 +393,11 @@ class Client:
 
     def _encode(self, answer: Answer) -> bytes:
         """The message, and in the active model its signature."""
+        encoded = encode(answer)
         if self._identity is None:
-            return encode(answer)
-        return encode(answer) + self._identity.sign(signed(self._scope, self.user_id, answer))
+            return encoded
+        content = signed_body(self._scope, self.user_id, answer.ROUND, memoryview(encoded)[HEADER_BYTES:])
+        return encoded + self._identity.sign(content)
 
     def _share_keys(self, state: Advertised, request: ShareKeysRequest) -> tuple[Shared, ShareKeys]:
         """Round 1: check everyone's keys, share s_sk and b, and agree on every key that the session needs."""
@@ -472,7 +475,7 @@ class Client:
             opened, shares = open_shares(peers, senders, self.user_id, ciphertexts)
         return peers, opened, shares
 
-    def _masked_input(self, state: Shared, senders: Ids) -> bytes:
+    def _masked_input(self, state: Shared, senders: Ids) -> memoryview:
         """y_u = x_u + PRG(b_u) + sum over v of D_{u,v} PRG(s_{u,v}), D = 1 for u > v and -1 for u < v; packed."""
         if self._x is None:
             raise LocalProtocolError("the input is due: call set_input() before round 2")
@@ -482,7 +485,7 @@ class Client:
         seeds = state.b_seed + b"".join(state.peers[v].mask_seed for v in senders.tolist())
         signs = np.append(np.int8(1), pairwise_signs(self.user_id, senders))
         masking.mask_sum(y, seed_array(seeds), signs, modulus=self.params.modulus, nonce=prg_nonce(state.session))
-        return vector.pack(y, self.params.modulus).tobytes()
+        return vector.pack(y, self.params.modulus).data
 
     def _check_consistency(self, state: Masked, request: ConsistencyCheckRequest) -> tuple[Checked, ConsistencyCheck]:
         """Round 3 (active model): sign U3, once."""

@@ -39,6 +39,7 @@ from .params import Model, Params
 from .user_lists import USERS
 
 VERSION = 1
+HEADER_BYTES = 2  # version and type
 KEY_BYTES = 32  # a_K: the x-coordinate of a public key
 SHARE_BYTES = 32  # a_S: an element of Z_q
 CIPHERTEXT_BYTES = 4 + 4 + 2 * SHARE_BYTES + 16  # AE.enc(u || v || share of s_sk || share of b)
@@ -201,16 +202,16 @@ def encode(message: Message) -> bytes:
 
 def decode(data: bytes | memoryview, expected: type[M]) -> M:
     """The message of type `expected` that `data` is; anything else raises `RemoteProtocolError`."""
-    if len(data) < 2 or data[0] != VERSION:
+    if len(data) < HEADER_BYTES or data[0] != VERSION:
         raise RemoteProtocolError(f"not a message of protocol version {VERSION}")
     if data[1] != expected.TYPE:
         raise RemoteProtocolError(f"expected {expected.__name__} (type {expected.TYPE}), got type {data[1]}")
-    return expected.decode(memoryview(data)[2:])
+    return expected.decode(memoryview(data)[HEADER_BYTES:])
 
 
 def type_of(data: bytes | memoryview) -> int | None:
     """The type of message that the header declares; None if it is not a header of this protocol version."""
-    return data[1] if len(data) >= 2 and data[0] == VERSION else None
+    return data[1] if len(data) >= HEADER_BYTES and data[0] == VERSION else None
 
 
 def rounds_of(params: Params) -> tuple[Round, ...]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from numpy.typing import NDArray
 
 from .. import shamir, vector
-from ..codec import Fixed, Ids, Nested, Opaque, Struct, UInt
+from ..codec import Fixed, Ids, Lent, Nested, Opaque, Struct, UInt
 from ..errors import Abort, LocalProtocolError, RemoteProtocolError, require
 from .authentication import Pki
 from .client_state import Advertised, Answered, Checked, Masked, Memory, Shared
@@ -40,7 +40,7 @@ class Stored(Struct):
 
 
 _Seed = Annotated[bytes, Fixed(SEED_BYTES)]
-_Input = Annotated[bytes, Opaque(4)]  # packed, with its noise
+_Input = Annotated[bytes | memoryview, Lent(4)]  # packed, with its noise
 _RequestHash = Annotated[bytes, Fixed(32)]
 _AnswerBytes = Annotated[bytes, Opaque(4)]
 
@@ -158,7 +158,7 @@ def encode_memory(memory: Memory, params: Params) -> bytes:
 
 def _stored(memory: Memory, params: Params) -> Stored:
     state, last, rounds = memory.state, memory.last, memory.rounds
-    x = b"" if memory.x is None else vector.pack(memory.x, params.modulus).tobytes()
+    x = b"" if memory.x is None else vector.pack(memory.x, params.modulus).data
     seed = b"" if memory.randomness is None else memory.randomness.seed
     if rounds == 0:
         return BeforeAdvertiseKeys(seed, x)
@@ -256,7 +256,7 @@ _READERS: dict[type[Stored], Callable[..., Memory]] = {
 }
 
 
-def _input(packed: bytes, params: Params) -> NDArray[Any]:
+def _input(packed: bytes | memoryview, params: Params) -> NDArray[Any]:
     require(vector.packed_check(packed, params.m, params.modulus), "the input is no vector of the session")
     return vector.unpack(packed, params.m, params.modulus)
 

@@ -327,4 +327,15 @@ MUTANTS = (
         "A user that does not join leaves its input on disk.",
         (f"{_NOISY}::test_who_cannot_pay_does_not_join_and_leaves_no_file",),
     ),
+    Mutant(
+        "a-long-field-is-joined-twice",
+        "secagg.codec:_writers",
+        "codec.parts if isinstance(codec, PartsCodec) else _in_one(codec)",
+        "_in_one(codec)",
+        "Every message's longest field is copied again.",
+        (
+            "tests/test_codec.py::test_long_fields_are_copied_once",
+            f"{_STORED}::test_an_input_is_packed_and_then_copied_once",
+        ),
+    ),
 )

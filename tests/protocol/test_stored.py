@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secagg import LocalProtocolError, Model
+from secagg import Client, LocalProtocolError, Model, Params
 from secagg.protocol.authentication import Pki
 from secagg.protocol.client_state import Answered, Memory, Peer
 from secagg.protocol.randomness import Randomness
 from secagg.protocol.stored import STORED, AfterMaskedInputCollection, Ended, Owner, decode_memory, encode_memory
 from secagg.shamir import Q
 
+from ..support.allocated import peak_bytes
 from ..support.saved import KEYS, ROSTER, recorded
 
 ALL = [(model, answered) for model in Model for answered in range(recorded(model).rounds + 1)]
@@ -34,6 +35,15 @@ def memory(model: Model, answered: int) -> Any:
     client = recorded(model).fresh()
     recorded(model).play(client, answered)
     return client._memory()
+
+
+def test_an_input_is_packed_and_then_copied_once() -> None:
+    """The input is most of a client's memory, and is written after each round until it is sent."""
+    params = Params(n=3, m=200_000, modulus=1 << 24)
+    client = Client(params, 1, np.zeros(params.m, np.uint32))
+    size = len(encode_memory(client._memory(), params))
+    assert size > 600_000
+    assert peak_bytes(lambda: encode_memory(client._memory(), params)) < 2.1 * size
 
 
 @every_stage
