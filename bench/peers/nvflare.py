@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,10 +27,10 @@ from nvflare.apis.client import Client
 from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
-from nvflare.apis.fl_constant import FLContextKey, ProcessType
+from nvflare.apis.fl_constant import FLContextKey, ProcessType, ReturnCode
 from nvflare.apis.fl_context import FLContext, FLContextManager
 from nvflare.apis.impl.wf_comm_server import WFCommServer
-from nvflare.apis.shareable import Shareable
+from nvflare.apis.shareable import Shareable, make_reply
 from nvflare.apis.signal import Signal
 from nvflare.apis.utils.fl_context_utils import gen_new_peer_ctx
 from nvflare.app_common.abstract.fl_model import FLModel
@@ -50,16 +51,28 @@ from ..tables import number, table
 Array = NDArray[Any]
 
 CLIP, BITS, MAX_WEIGHT = 1.0, 16, 1000
+BEFORE_MASKED_INPUT = 2  # tasks: training, which sends keys, and ShareKeys
+PAUSE = 0.5  # seconds after which a site asks again, as FLARE's do; asking costs the server time, too
 JOB = "job"
 ALONE = threading.Lock()  # one site at a time: in a deployment, each has memory and caches of its own
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A round of n sites with a model of m parameters, float32."""
+    """A round of n sites with a model of m parameters, float32; the first `dropped` send no masked input."""
 
     n: int
     m: int
+    dropped: int = 0
+
+    @property
+    def survivors(self) -> range:
+        return range(self.dropped + 1, self.n + 1)
+
+    @property
+    def title(self) -> str:
+        gone = f", of which {self.dropped} drop out before they send their masked input" if self.dropped else ""
+        return f"{self.n} sites, {self.m:,} parameters{gone}"
 
     @property
     def model(self) -> Array:
@@ -69,13 +82,12 @@ class Setting:
         return np.random.default_rng(u).uniform(-0.5, 0.5, self.m).astype(np.float32)
 
     def weight(self, u: int) -> int:
-        return 100 + 10 * u
+        return 100 + 9 * u  # at most MAX_WEIGHT, of 100 sites
 
     @property
     def mean(self) -> Array:
-        users = range(1, self.n + 1)
-        total = sum(self.weight(u) * self.update(u).astype(np.float64) for u in users)
-        return np.asarray(total / sum(self.weight(u) for u in users))
+        total = sum(self.weight(u) * self.update(u).astype(np.float64) for u in self.survivors)
+        return np.asarray(total / sum(self.weight(u) for u in self.survivors))
 
 
 @dataclass
@@ -153,10 +165,11 @@ class Engine:
 
 
 class Site:
-    """A site's client code, which counts what it costs."""
+    """A site's client code, which counts what it costs; after its task number `last` it fails at all others."""
 
-    def __init__(self, name: str, executor: Executor, folder: Path, *, secure: bool) -> None:
+    def __init__(self, name: str, executor: Executor, folder: Path, *, secure: bool, last: int | None = None) -> None:
         self.cost = Cost()
+        self.last = last
         self.engine = Engine(name, ProcessType.CLIENT_JOB, folder)
         router = TaskRouter()
         router.add_executor(["train"], executor)
@@ -184,24 +197,32 @@ class Site:
 
 
 def run(controller: Any, sites: Sequence[Site], folder: Path) -> float:
-    """A controller's job with its sites; the server's seconds of CPU."""
+    """A controller's job with its sites; the seconds of CPU that all took together."""
     server = Engine("server", ProcessType.SERVER_JOB, folder)
     server.clients = [Client(site.engine.name, "") for site in sites]
     comm, over = WFCommServer(task_check_period=0.05), threading.Event()
     controller.set_communicator(comm)
-    threads = [threading.Thread(target=live, args=(comm, server, site, over)) for site in sites]
+    failed = Signal()
     begin = time.process_time()
-    with server.new_context() as context:
+    with ThreadPoolExecutor(len(sites)) as pool, server.new_context() as context:
         controller.initialize(context)
         comm.initialize_run(context)
-        for thread in threads:
-            thread.start()
-        controller.control_flow(Signal(), context)
-    over.set()
-    comm._all_done = True
-    for thread in threads:
-        thread.join()
-    return time.process_time() - begin - sum(site.cost.seconds for site in sites)
+        lives = [pool.submit(lived, comm, server, site, over, failed) for site in sites]
+        controller.control_flow(failed, context)
+        over.set()
+        comm._all_done = True
+    for life in lives:
+        life.result()
+    return time.process_time() - begin
+
+
+def lived(comm: WFCommServer, server: Engine, site: Site, over: threading.Event, failed: Signal) -> None:
+    """`live`, whose errors end the job."""
+    try:
+        live(comm, server, site, over)
+    except BaseException:
+        failed.trigger(True)
+        raise
 
 
 def live(comm: WFCommServer, server: Engine, site: Site, over: threading.Event) -> None:
@@ -211,27 +232,42 @@ def live(comm: WFCommServer, server: Engine, site: Site, over: threading.Event) 
         with server.new_context() as context:
             name, task_id, data = comm.process_task_request(client, context)
         if not name:
-            time.sleep(0.05)
+            time.sleep(PAUSE)
             continue
-        with ALONE:
-            reply, peer = site.handle(name, task_id, fobs.dumps(data), server.public())
+        if site.cost.tasks == site.last:
+            reply, peer = make_reply(ReturnCode.EXECUTION_EXCEPTION), site.engine.public()
+        else:
+            with ALONE:
+                encoded, peer = site.handle(name, task_id, fobs.dumps(data), server.public())
+            reply = fobs.loads(encoded)
         with server.new_context() as context:
             context.set_peer_context(peer)
-            comm.process_submission(client, name, task_id, fobs.loads(reply), context)
+            comm.process_submission(client, name, task_id, reply, context)
 
 
 def fedavg(setting: Setting, folder: Path, kind: type[FedAvg], *, secure: bool, **options: Any) -> Outcome:
+    """A round; without secure rounds, of those alone that survive."""
+    nvflare_fobs_initialize()
+    common_decomposers.register()
     model = FLModel(params={"w": setting.model})
+    users = range(1, setting.n + 1) if secure else setting.survivors
     sites = [
-        Site(f"site-{u}", Training(setting.update(u), setting.weight(u)), folder / f"site-{u}", secure=secure)
-        for u in range(1, setting.n + 1)
+        Site(
+            f"site-{u}",
+            Training(setting.update(u), setting.weight(u)),
+            folder / f"site-{u}",
+            secure=secure,
+            last=None if u in setting.survivors else BEFORE_MASKED_INPUT,
+        )
+        for u in users
     ]
     controller = kind(
-        num_clients=setting.n, num_rounds=1, persistor_id="", model=model, task_check_period=0.05, **options
+        num_clients=len(users), num_rounds=1, persistor_id="", model=model, task_check_period=0.05, **options
     )
     controller.save_model = lambda model: None
     seconds = run(controller, sites, folder)
-    return Outcome([site.cost for site in sites], seconds, model.params["w"])
+    costs = [site.cost for u, site in zip(users, sites, strict=True) if u in setting.survivors]
+    return Outcome(costs, seconds - sum(site.cost.seconds for site in sites), model.params["w"])
 
 
 def plain(setting: Setting, folder: Path) -> Outcome:
@@ -267,9 +303,9 @@ def encrypted(setting: Setting, folder: Path) -> Outcome:
 
     scheme = Encryption()
     costs, sums = [], None
-    total = sum(setting.weight(u) for u in range(1, setting.n + 1))
+    total = sum(setting.weight(u) for u in setting.survivors)
     server = 0.0
-    for u in range(1, setting.n + 1):
+    for u in setting.survivors:
         cost, update = Cost(tasks=1), setting.update(u)
         begin = time.process_time()
         sent = scheme.encrypt(update, setting.weight(u) / total)
@@ -295,6 +331,10 @@ WAYS: dict[str, Callable[[Setting, Path], Outcome]] = {
     "secagg": ours,
     "secagg, active model": lambda setting, folder: ours(setting, folder, active=True),
 }
+
+
+FULL = (Setting(10, 1_000_000), Setting(100, 100_000, dropped=10))
+QUICK = (Setting(4, 1_000), Setting(5, 1_000, dropped=1))
 
 
 def lines(setting: Setting, outcomes: dict[str, Outcome]) -> Iterator[str]:
@@ -328,19 +368,17 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a small round: seconds, to see that it works")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    nvflare_fobs_initialize()
-    common_decomposers.register()
-    setting = Setting(4, 1_000) if options.quick else Setting(10, 1_000_000)
     ways = dict(WAYS)
     if find_spec("tenseal"):
         ways["FLARE's encryption (CKKS)"] = encrypted
-    load, outcomes = os.getloadavg()[0], {}
-    for name, way in ways.items():
-        with tempfile.TemporaryDirectory() as folder:
-            outcomes[name] = way(setting, Path(folder))
-    print("\n".join(machine_lines("time.process_time, time.thread_time", load, ("numpy", "cryptography", "nvflare"))))
-    print(f"## {setting.n} sites, {setting.m:,} parameters\n")
-    print("\n".join(lines(setting, outcomes)))
+    load, packages = os.getloadavg()[0], ("numpy", "cryptography", "nvflare")
+    print("\n".join(machine_lines("time.process_time, time.thread_time", load, packages)), flush=True)
+    for setting in QUICK if options.quick else FULL:
+        outcomes = {}
+        for name, way in ways.items():
+            with tempfile.TemporaryDirectory() as folder:
+                outcomes[name] = way(setting, Path(folder))
+        print(f"## {setting.title}\n", *lines(setting, outcomes), sep="\n", flush=True)
 
 
 if __name__ == "__main__":
