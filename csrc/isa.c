@@ -12,6 +12,7 @@
 #include "hkdf/hkdf.h"
 #include "mask/mask.h"
 #include "noise/scan.h"
+#include "rounding/rounding.h"
 #include "shamir/shamir_kernel.h"
 #include "signature/ed25519.h"
 #include "turboshake/turboshake.h"
@@ -70,7 +71,7 @@ static int has_sha3(void) { return has_armv8() && EXTENSION(HWCAP_SHA3, "FEAT_SH
 static const struct isa rows[ROWS] = {
     [PORTABLE] = {"portable", any_cpu, secagg_mask_sum_portable, secagg_pack_portable, secagg_hkdf_portable,
                   &secagg_p256_portable, &secagg_x25519_portable, &secagg_turboshake_portable, secagg_scan_portable,
-                  &secagg_ed25519_portable, &secagg_shamir_portable},
+                  &secagg_ed25519_portable, &secagg_shamir_portable, secagg_round_portable},
 #if defined(__x86_64__)
     [AESNI] = {.name = "aesni", .supported = has_aesni, .mask_sum = secagg_mask_sum_aesni},
     [AVX2] = {.name = "avx2",
@@ -81,7 +82,8 @@ static const struct isa rows[ROWS] = {
               .x25519 = &secagg_x25519_avx2,
               .turboshake = &secagg_turboshake_avx2,
               .scan = secagg_scan_avx2,
-              .signature = &secagg_ed25519_avx2},
+              .signature = &secagg_ed25519_avx2,
+              .round = secagg_round_avx2},
     [VAES] = {.name = "vaes", .supported = has_vaes, .mask_sum = secagg_mask_sum_vaes},
     [VAES512] = {.name = "vaes512",
                  .supported = has_vaes512,
@@ -114,6 +116,7 @@ static const struct preference preferred[SECAGG_SUBJECTS] = {
     [SECAGG_NOISE] = {{AVX2}, "the one kernel with vectors"},
     [SECAGG_SIGNATURES] = {{VAES512, AVX2}, "8 signatures at a time, for 4 with AVX2"},
     [SECAGG_SHAMIR] = {{VAES512}, "IFMA is 5 times as fast as portable code on Sapphire Rapids"},
+    [SECAGG_ROUNDING] = {{AVX2}, "the one kernel with vectors"},
 };
 
 /* Families of CPUs on which a subject has another order of the same rows. */

@@ -8,6 +8,7 @@
 #include "secagg.h"
 
 struct ed25519_kernel;
+struct grid;
 struct hkdf;
 struct p256_kernel;
 struct pack_kernels;
@@ -26,6 +27,9 @@ typedef void hkdf_fn(const struct hkdf *hkdf);
 /* above[j] := how many of the 128-bit thresholds, which descend, are above W of sample j (noise/scan.h). */
 typedef void scan_fn(uint64_t *above, const struct scan_words *words, const uint64_t *thresholds, size_t count);
 
+/* out[i] := values[i], in steps of the grid and rounded, at random by drawn[n][4] unless that is NULL; n may be 0. */
+typedef void round_fn(uint64_t *out, const double *values, const uint8_t *drawn, size_t n, const struct grid *grid);
+
 /* A row of the table: what the CPU must have, and the kernels of some subjects.  The others are NULL here, and take an
  * older row's; the portable row has all. */
 struct isa {
@@ -40,6 +44,7 @@ struct isa {
     scan_fn *scan;
     const struct ed25519_kernel *signature;
     const struct shamir_kernel *shamir;
+    round_fn *round;
 };
 
 /* The row whose kernels this subject uses: the one that it prefers among those that the CPU has and that are not newer

@@ -20,6 +20,7 @@ cdef extern from "secagg.h" nogil:
         SECAGG_NOISE
         SECAGG_SIGNATURES
         SECAGG_SHAMIR
+        SECAGG_ROUNDING
         SECAGG_SUBJECTS
 
     struct secagg_random:
@@ -61,6 +62,9 @@ cdef extern from "secagg.h" nogil:
     int secagg_packed_add_u32(uint32_t *acc, const uint8_t *source, size_t n, uint64_t modulus)
     int secagg_packed_add_u64(uint64_t *acc, const uint8_t *source, size_t n, uint64_t modulus)
     int secagg_packed_check(const uint8_t *source, size_t n, uint64_t modulus)
+    int secagg_quantize(uint64_t *out, const double *values, const uint8_t *drawn, size_t n, double clip, double scale,
+                        uint64_t offset)
+    int secagg_round_at_random(int64_t *out, const double *values, const uint8_t *drawn, size_t n)
     int secagg_scalars_check(const uint8_t *scalars, size_t n)
     int secagg_shamir_share(uint8_t *shares, const uint8_t *secrets, size_t s, const uint8_t *coefficients, size_t t,
                             const uint32_t *xs, size_t n)

@@ -66,6 +66,7 @@ SUBJECTS = {
     "noise": SECAGG_NOISE,
     "signatures": SECAGG_SIGNATURES,
     "shamir": SECAGG_SHAMIR,
+    "rounding": SECAGG_ROUNDING,
 }
 
 
@@ -325,5 +326,6 @@ def add_signed_wide(a, b, modulus):
 include "_shamir.pxi"
 include "_keys.pxi"
 include "_noise.pxi"
+include "_rounding.pxi"
 
 isa_use(environ.get("SECAGG_ISA") or None)

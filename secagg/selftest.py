@@ -10,7 +10,7 @@ from hashlib import sha256, sha512, shake_128
 from typing import Any
 
 import numpy as np
-from numpy import int8, int64, uint8, uint32, uint64
+from numpy import float64, int8, int64, uint8, uint32, uint64
 from numpy.typing import NDArray
 
 from . import _kernels, _vdaf
@@ -140,6 +140,11 @@ def verification_keys() -> NDArray[uint8]:
 
 def signed() -> NDArray[int64]:
     return octets("signed", 8 * N).view(int64)
+
+
+def numbers() -> NDArray[float64]:
+    """From -2 to 2."""
+    return signed() / 2.0**62
 
 
 def words(label: str, n: int, modulus: int) -> Array:
@@ -353,6 +358,21 @@ def reduce() -> Iterator[Array]:
         acc = words("any", N, 1 << (32 if modulus <= 1 << 32 else 64)).astype(words("", 0, modulus).dtype)
         _kernels.reduce(acc, modulus)
         yield acc
+
+
+@_check("rounding", "9faf908051d7095aec5d0d910e6a7219")
+def quantize() -> Iterator[Array]:
+    for drawn in (octets("drawn", 4 * N), None):
+        out = np.empty(N, uint64)
+        _kernels.quantize(out, numbers(), drawn, 1.7, 32767.0 * 50, 32767 * 50)
+        yield out
+
+
+@_check("rounding", "97bd63098653788c148abc9b0ae1aecf")
+def round_at_random() -> Iterator[Array]:
+    out = np.empty(N, int64)
+    _kernels.round_at_random(out, 1000 * numbers(), octets("drawn", 4 * N))
+    yield out
 
 
 @_check("shamir", "a0454a24dd4bc418448ca19320519ea3")

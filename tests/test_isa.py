@@ -10,16 +10,16 @@ from secagg import _kernels
 from .support.processes import ran
 
 # What each subject takes where the newest row in use is this one, on a CPU that has all older rows.
-SUBJECTS = ("masks", "packing", "hkdf", "agreement", "turboshake", "noise", "signatures", "shamir")
+SUBJECTS = ("masks", "packing", "hkdf", "agreement", "turboshake", "noise", "signatures", "shamir", "rounding")
 TAKEN = {
-    "portable": ("portable",) * 8,
-    "aesni": ("aesni", *("portable",) * 7),
-    "avx2": ("aesni", *("avx2",) * 6, "portable"),
-    "vaes": ("vaes", *("avx2",) * 6, "portable"),
-    "vaes512": ("vaes512", "avx2", "avx2", "vaes512", "vaes512", "avx2", "vaes512", "vaes512"),
-    "neon": ("portable", "neon", *("portable",) * 6),
-    "armv8": ("armv8", "neon", "armv8", *("portable",) * 5),
-    "sha3": ("armv8", "neon", "armv8", "portable", "sha3", *("portable",) * 3),
+    "portable": ("portable",) * 9,
+    "aesni": ("aesni", *("portable",) * 8),
+    "avx2": ("aesni", *("avx2",) * 6, "portable", "avx2"),
+    "vaes": ("vaes", *("avx2",) * 6, "portable", "avx2"),
+    "vaes512": ("vaes512", "avx2", "avx2", "vaes512", "vaes512", "avx2", "vaes512", "vaes512", "avx2"),
+    "neon": ("portable", "neon", *("portable",) * 7),
+    "armv8": ("armv8", "neon", "armv8", *("portable",) * 6),
+    "sha3": ("armv8", "neon", "armv8", "portable", "sha3", *("portable",) * 4),
 }
 
 

@@ -71,6 +71,7 @@ enum secagg_subject {
     SECAGG_NOISE,
     SECAGG_SIGNATURES,
     SECAGG_SHAMIR,
+    SECAGG_ROUNDING,
     SECAGG_SUBJECTS /* how many there are */
 };
 
@@ -142,6 +143,21 @@ int secagg_packed_add_u64(uint64_t *acc, const uint8_t *in, size_t n, uint64_t m
 
 /* 0 if in[ceil(n*b/8)] is valid, that is, every element is < R and the unused bits are 0; else -1. */
 int secagg_packed_check(const uint8_t *in, size_t n, uint64_t modulus);
+
+/* --- Rounding --------------------------------------------------------------------------------------------------
+ * Numbers are finite and of IEEE 754's binary64, and each operation on them is rounded as it has it.  Rounding y at
+ * random by the 32 little-endian bits of drawn[i] gives floor(y) + 1 if they are below 2^32 (y - floor(y)), else
+ * floor(y).  No branch and no address depends on numbers; a processor's division may take longer where one of them, or a
+ * result, is subnormal. */
+
+/* out[i] := offset + y rounded, mod 2^64, y = min(max(values[i], -clip), clip) / clip * scale: at random, or, if drawn is
+ * NULL, to the nearest integer, and to the even one of two.  Output out[n]; inputs values[n], drawn[n][4] or NULL; clip
+ * above 0 and finite, scale 0 .. 2^52. */
+int secagg_quantize(uint64_t *out, const double *values, const uint8_t *drawn, size_t n, double clip, double scale,
+                    uint64_t offset);
+
+/* out[i] := values[i] rounded at random.  Output out[n]; inputs values[n], of magnitudes below 2^63, drawn[n][4]. */
+int secagg_round_at_random(int64_t *out, const double *values, const uint8_t *drawn, size_t n);
 
 /* --- Shamir sharing over Z_q ----------------------------------------------------------------------------------- */
 

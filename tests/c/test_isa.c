@@ -39,6 +39,8 @@ static int has_kernels(const struct isa *row, enum secagg_subject subject) {
         return row->signature != NULL;
     case SECAGG_SHAMIR:
         return row->shamir != NULL;
+    case SECAGG_ROUNDING:
+        return row->round != NULL;
     default:
         return 0;
     }

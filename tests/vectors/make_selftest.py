@@ -9,6 +9,7 @@ Run: python -m tests.vectors.make_selftest
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import cycle, islice
+from math import floor
 from typing import Any
 
 import numpy as np
@@ -273,6 +274,28 @@ def add_signed_wide() -> Iterator[bytes]:
 def reduce() -> Iterator[bytes]:
     for modulus in MODULI:
         yield encoded([x % modulus for x in integers("any", N, 1 << (32 if modulus <= 1 << 32 else 64))], modulus)
+
+
+def rounded(y: float, drawn: int) -> int:
+    return floor(y) + (drawn < 2**32 * (y - floor(y)))
+
+
+def numbers() -> list[float]:
+    return [x / 2.0**62 for x in signed()]
+
+
+@answer
+def quantize() -> Iterator[bytes]:
+    steps = [min(max(v, -1.7), 1.7) / 1.7 * (32767.0 * 50) for v in numbers()]
+    drawn = cut(octets("drawn", 4 * N).tobytes(), 4)
+    yield samples([32767 * 50 + rounded(y, bits) for y, bits in zip(steps, drawn, strict=True)])
+    yield samples([32767 * 50 + round(y) for y in steps])
+
+
+@answer
+def round_at_random() -> Iterator[bytes]:
+    drawn = cut(octets("drawn", 4 * N).tobytes(), 4)
+    yield samples([rounded(1000 * v, bits) for v, bits in zip(numbers(), drawn, strict=True)])
 
 
 @answer
