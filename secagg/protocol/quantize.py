@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from ..arguments import convert, flag, real, whole
 from ..errors import RemoteProtocolError, require
-from ..rounding import blocks, round_at_random
+from ..rounding import quantize
 from ..shamir import RandomBytes
 from .binding import Binding, Plain
 from .encoding import DecodedSum, Encoding
-from .layout import Arrays, Floats, Layout
+from .layout import Arrays, Layout
 from .params import NoisePlan, Params
 
 
@@ -150,9 +150,14 @@ class Quantizer(Encoding[Arrays]):
         values = self.layout.flatten(model)
         encoded = np.empty(self.length, np.uint64)  # w || w * x, with the offset added
         encoded[: self._weighted] = w
-        entries = encoded[self._weighted :]
-        for block in blocks(len(values)):
-            entries[block] = self._in_steps(values[block], w, rand) + self._limit
+        quantize(
+            encoded[self._weighted :],
+            values,
+            clip=self.clip,
+            scale=w * self._steps,
+            offset=self._limit,
+            rand=rand if self.stochastic else None,
+        )
         return encoded
 
     def decode(
@@ -204,13 +209,6 @@ class Quantizer(Encoding[Arrays]):
             "stochastic": bool(self.stochastic),
         }
         return Binding("quantizer", fields)
-
-    def _in_steps(self, values: Floats, w: int, rand: RandomBytes) -> NDArray[np.int64]:
-        """Values, clipped to [-clip, clip] and weighted, as whole numbers of steps: the product is rounded."""
-        clipped = np.clip(values, -self.clip, self.clip)
-        clipped /= self.clip  # in this order no rounding takes |w * x| beyond w * clip
-        clipped *= w * self._steps
-        return round_at_random(clipped, rand) if self.stochastic else np.rint(clipped).astype(np.int64)
 
     @property
     def _steps(self) -> int:

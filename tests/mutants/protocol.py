@@ -10,6 +10,7 @@ _QUORUM = ("tests/protocol/test_quorum.py",)
 _IDENTITY = ("tests/protocol/test_identity.py",)
 _RECONSTRUCT = ("tests/protocol/test_reconstruct.py",)
 _QUANTIZE = ("tests/protocol/test_quantize.py",)
+_ROUNDING = ("tests/test_rounding.py",)
 _USER_LISTS = ("tests/protocol/test_user_lists.py",)
 _VECTORS = ("tests/protocol/test_session_vectors.py",)
 _BAD_SERVER = "tests/attacks/test_malicious_server.py"
@@ -890,5 +891,21 @@ MUTANTS = (
         "not max(1, smallest) <= weight",
         "A sum of weights beyond what k users can send is divided by.",
         _QUANTIZE,
+    ),
+    Mutant(
+        "few-random-bytes-will-do",
+        "secagg.rounding:_drawn",
+        "rand(4 * count)",
+        "rand(4) * count",
+        "All values of a block are rounded by the same bits, so that their errors add up.",
+        _ROUNDING,
+    ),
+    Mutant(
+        "quantized-in-steps-of-its-own-weight",
+        "secagg.protocol.quantize:Quantizer.encode",
+        "self._limit",
+        "w * self._steps",
+        "The offset grows with the weight, and a sum tells no more where 0 is.",
+        _ROUNDING,
     ),
 )
