@@ -1,4 +1,5 @@
-"""Masks beside OpenSSL's keystream, packing and addition beside numpy's copy and addition."""
+"""Masks beside OpenSSL's keystream, packing and addition beside numpy's copy and addition, rounding beside numpy's
+operations one after the other."""
 
 from collections.abc import Callable
 
@@ -156,4 +157,33 @@ def bench_arithmetic(paired: Paired, sizes: Sizes, operation: Callable[..., None
         numpy_add(x),
         [gb_per_second(x.nbytes), ns_per_element(x.size)],
         rounds=101,
+    )
+
+
+@pytest.mark.parametrize("rounding", ["at random", "to the nearest"])
+@every_isa("rounding")
+def bench_quantize(paired: Paired, sizes: Sizes, isa: str, rounding: str) -> None:
+    """What `Quantizer.encode` does with a block of values and the random bytes for it."""
+    n, rng = min(sizes.m, 1 << 14), np.random.default_rng(0)
+    values, out = rng.normal(size=n), np.empty(n, np.uint64)
+    drawn = np.frombuffer(rng.bytes(4 * n), np.uint8) if rounding == "at random" else None
+
+    def by_numpy() -> None:
+        y = np.clip(values, -1.0, 1.0)
+        y /= 1.0
+        y *= 32767
+        below = np.rint(y) if drawn is None else np.floor(y)
+        up = 0 if drawn is None else drawn.view("<u4") < (y - below) * 2.0**32
+        out[:] = (below + up).astype(np.int64) + 32767
+
+    by_numpy()
+    expected = out.copy()
+    _kernels.quantize(out, values, drawn, 1.0, 32767.0, 32767)
+    assert np.array_equal(out, expected)
+    paired(
+        f"quantize, {isa}, {rounding}",
+        lambda: _kernels.quantize(out, values, drawn, 1.0, 32767.0, 32767),
+        Baseline("numpy", by_numpy, ns_per_element(n)),
+        [ns_per_element(n)],
+        rounds=301,
     )
