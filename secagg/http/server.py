@@ -16,15 +16,13 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .bounds import Bounds
+from .tls import encrypted
 
 FEED_BYTES = 1 << 16
 """Bytes that are read from a connection, and that the parser takes, at once: no callback of the event loop is long."""
 
 PIPELINED_MAX = 16
 """Requests that a peer may send before the first of them is answered."""
-
-HANDSHAKE_SECONDS = 10.0
-"""For TLS' handshake, before which a connection is not ours to close."""
 
 FIELDS_MAX = 100
 """Header fields of a request: many short ones take many times the memory of their bytes."""
@@ -58,15 +56,14 @@ def configured(app: Any, bounds: Bounds, **options: Any) -> uvicorn.Config:
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's event loop, whose servers give a peer HANDSHAKE_SECONDS for TLS' handshake, and not a minute."""
+    """uvloop's event loop, whose servers speak TLS as `tls.encrypted` does."""
     loop: Any = uvloop.new_event_loop()
     create_server = loop.create_server
 
-    def bounded(*args: Any, ssl: Any = None, **options: Any) -> Any:
-        limit = {} if ssl is None else {"ssl_handshake_timeout": HANDSHAKE_SECONDS}
-        return create_server(*args, ssl=ssl, **limit, **options)
+    def create(factory: Any, *args: Any, ssl: Any = None, **options: Any) -> Any:
+        return create_server(factory if ssl is None else encrypted(ssl, factory), *args, **options)
 
-    loop.create_server = bounded
+    loop.create_server = create
     return loop  # type: ignore[no-any-return]
 
 

@@ -12,6 +12,7 @@ from .protocol import MUTANTS as PROTOCOL
 from .saved import MUTANTS as SAVED
 from .sessions import MUTANTS as SESSIONS
 from .taskprov import MUTANTS as TASKPROV
+from .tls import MUTANTS as TLS
 from .tokens import MUTANTS as TOKENS
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -25,6 +26,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *COORDINATOR,
     *PARTICIPANTS,
     *PAGE,
+    *TLS,
     *TOKENS,
     *INTEGRATIONS,
 )
