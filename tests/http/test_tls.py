@@ -1,5 +1,6 @@
 """TLS of our servers: what peers send and are sent stays the same, however it is cut into records and reads."""
 
+import asyncio
 import hashlib
 import socket
 import ssl
@@ -13,7 +14,7 @@ from bench.certificates import write_certificate
 from secagg.http import server, tls
 from secagg.http.bodies import Bodies
 from secagg.http.bounds import Bounds
-from secagg.http.tls import PIECE_BYTES, READ_BYTES, RECORD_BYTES
+from secagg.http.tls import PIECE_BYTES, READ_BYTES, RECORD_BYTES, Encrypted
 
 from ..support import bounded
 from ..support.bounded import Served, one_answer, status
@@ -140,3 +141,54 @@ def test_a_handshake_that_is_not_made_in_time(
         assert served.connections == 1
         connection.sendall(post(b"x"))
         assert status(one_answer(connection)) == 200
+
+
+class Carrier(asyncio.Transport):
+    """A transport of which it is seen whether it reads, and which keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reading = True
+        self.given = bytearray()
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.given += data
+
+
+class Inner(asyncio.BufferedProtocol):
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return bytearray(READ_BYTES)
+
+
+def test_a_flood_of_key_updates_is_not_read_while_the_peer_reads_no_answer(tmp_path: Path) -> None:
+    """Each asks for one in return, which the transport would have to keep."""
+    write_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "tls.crt", tmp_path / "tls.key")
+    carrier = Carrier()
+
+    async def connect_and_fill() -> list[bool]:
+        connection = Encrypted(context, Inner(), bytearray(READ_BYTES))
+        connection.connection_made(carrier)
+        seen = [carrier.reading]
+        for act in (connection.pause_writing, connection.pause_reading, connection.resume_writing):
+            act()
+            seen.append(carrier.reading)
+        connection.resume_reading()
+        seen.append(carrier.reading)
+        connection.pause_writing()
+        connection.resume_reading()
+        seen.append(carrier.reading)
+        connection.connection_lost(None)
+        return seen
+
+    assert asyncio.run(connect_and_fill()) == [True, False, False, False, True, False]

@@ -37,4 +37,12 @@ MUTANTS = (
         "A connection ends some seconds after it began, whatever goes on there.",
         _TLS,
     ),
+    Mutant(
+        "answers-to-a-flood-are-kept",
+        "secagg.http.tls:Encrypted._read_on",
+        "self._held or self._full or self._closing",
+        "self._held or self._closing",
+        "A peer sends KeyUpdates, reads none of the answers, and fills the server's memory.",
+        _TLS,
+    ),
 )
