@@ -6,6 +6,7 @@ into but its length.
 """
 
 import asyncio
+import ssl
 from collections.abc import Iterable
 from hashlib import sha256
 from typing import NamedTuple
@@ -45,10 +46,17 @@ class Answer(NamedTuple):
 
 
 class Connection(asyncio.Protocol):
-    """One request at a time over a connection that stays, for as long as the server keeps it."""
+    """One request at a time over a connection that stays, for as long as the server keeps it.
 
-    def __init__(self, host: str, port: int) -> None:
+    Args:
+        host: of the server.
+        port: on that.
+        trusted: whom its certificate leads to; None without TLS.
+    """
+
+    def __init__(self, host: str, port: int, trusted: ssl.SSLContext | None = None) -> None:
         self._address = host, port
+        self._trusted = trusted
         self._buffer = bytearray()
         self._wanted = 0  # bytes of the answer; 0 until its head is there
         self._head_end = 0
@@ -79,7 +87,7 @@ class Connection(asyncio.Protocol):
         """The answer to a request, which is sent as it is."""
         if self._transport is None or self._transport.is_closing():
             self._buffer.clear()
-            await asyncio.get_running_loop().create_connection(lambda: self, *self._address)
+            await asyncio.get_running_loop().create_connection(lambda: self, *self._address, ssl=self._trusted)
         assert self._transport is not None
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)

@@ -13,12 +13,14 @@ nothing, neither for the disk nor for others, and holds no poll. So in the first
 pattern of requests; in the second the coordinator's long polls and their waking are beside plain GETs, and count as
 what the coordinator takes more.
 
-The CPU time is that of all threads, user and system. The peak of the coordinator's memory is of one session of 1,000.
+The CPU time is that of all threads, user and system. The peak of the coordinator's memory is of one session of 1,000,
+once without TLS and once with it.
 """
 
 import argparse
 import asyncio
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -26,7 +28,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ from secagg.service.authentication import make_token, token_hash
 from secagg.service.coordinator.config import template
 from secagg.service.operator import Operator
 
+from ..certificates import write_certificate
 from ..paired import quartiles
 from ..script import Users
 from ..tables import number, spread, table
@@ -85,19 +88,25 @@ class Coordinator:
     pid: int
     url: str
     operator: str
+    trusted: ssl.SSLContext | None = None  # whom its certificate leads to
 
 
 @contextmanager
-def coordinator(folder: Path, n: int) -> Iterator[Coordinator]:
-    """A coordinator for up to n participants, with its defaults."""
+def coordinator(folder: Path, n: int, *, tls: bool = False) -> Iterator[Coordinator]:
+    """A coordinator for up to n participants, with its defaults but for TLS."""
     token = make_token()
     create(folder / "operator.token", token.encode() + b"\n")
     lines = (f"{name_of(u)} {token_hash(token_of(u)).hex()}\n" for u in range(1, n + 1))
     (folder / "participants.txt").write_text("".join(lines))
     values = {"server": {"listen": "127.0.0.1:0"}, "log": {"file": "coordinator.log"}}
+    trusted = None
+    if tls:
+        write_certificate(folder)
+        values["server"] |= {"certificate": "tls.crt", "private_key": "tls.key"}
+        trusted = ssl.create_default_context(cafile=str(folder / "tls.crt"))
     create(folder / "coordinator.toml", template(values).encode())
     with listening(["secagg", "serve", "--config", str(folder / "coordinator.toml")]) as (pid, line):
-        yield Coordinator(pid, line.removeprefix("listening on "), token)
+        yield Coordinator(pid, line.removeprefix("listening on "), token, trusted)
 
 
 # --- Sessions ---------------------------------------------------------------------------------------------------------
@@ -145,7 +154,8 @@ class Play:
         spent, everybody = Spent(), []
         try:
             for u in range(1, cast.params.n + 1):
-                everybody.append(Participant(Connection(url.host, url.port), url, self.name, cast, u))
+                connection = Connection(url.host, url.port, self._served.trusted)
+                everybody.append(Participant(connection, url, self.name, cast, u))
             await _all(everybody, Participant.join)
             for current in rounds_of(cast.params):
                 await self._round(current, everybody, spent, at_once)
@@ -184,7 +194,8 @@ class Play:
     def _create(self) -> None:
         cast = self._users.cast
         params, n = cast.params, cast.params.n
-        with httpx.Client(timeout=60.0) as http:
+        trusted = self._served.trusted
+        with httpx.Client(timeout=60.0, verify=True if trusted is None else trusted) as http:
             members: dict[str, Any] = {"name": self.name, "params": base64url(params.encode())}
             if cast.roster is None:
                 members["invited"] = [name_of(u) for u in range(1, n + 1)]
@@ -284,10 +295,10 @@ def rows(name: str, model: Model, n: int, repeat: int) -> Iterator[tuple[str, ..
         yield name, str(current), sent, received, spread(rate.alone), first, spread(rate.both), second, met
 
 
-def peak_memory(model: Model, n: int, length: int, bits: int) -> tuple[float, float]:
+def peak_memory(model: Model, n: int, length: int, bits: int, tls: bool) -> tuple[float, float]:
     """MB of a coordinator that has served nothing yet, and of one that has served one session."""
     users = Users(Params(n=n, m=length, modulus=1 << bits, model=model), ())
-    with tempfile.TemporaryDirectory(prefix="secagg-load-") as folder, coordinator(Path(folder), n) as served:
+    with tempfile.TemporaryDirectory(prefix="secagg-load-") as folder, coordinator(Path(folder), n, tls=tls) as served:
         before = _peak(served)
         asyncio.run(Play(served, users, {}).play(at_once=True))
         return before, _peak(served)
@@ -301,19 +312,20 @@ def _peak(served: Coordinator) -> float:
 
 def memory_rows(models: Sequence[str], n: int, length: int, bits: int) -> Iterator[tuple[str, ...]]:
     """The lines of memory."""
-    for name in models:
-        before, after = peak_memory(MODELS[name], n, length, bits)
+    for name, tls in product(models, (False, True)):
+        before, after = peak_memory(MODELS[name], n, length, bits, tls)
         met = "yes" if after < MEMORY_MB else "**no**"
-        yield name, f"{n:,}", f"{length:,} of {bits} bits", number(before), number(after), met
+        size = f"{length:,} of {bits} bits"
+        yield name, "yes" if tls else "no", f"{n:,}", size, number(before), number(after), met
 
 
-MEMORY_HEADER = ("model", "n", "entries", "at rest, MB", "peak, MB", f"under {MEMORY_MB:,}")
+MEMORY_HEADER = ("model", "TLS", "n", "entries", "at rest, MB", "peak, MB", f"under {MEMORY_MB:,}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes: checks that it works")
-    parser.add_argument("--clients", type=int, help="participants of a session [500]")
+    parser.add_argument("--clients", type=int, help="participants of a session [500, and 1,000 for memory]")
     parser.add_argument("--repeat", type=int, help="pairs of sessions in each model [5]")
     parser.add_argument("--model", action="append", choices=MODELS, help="one of them, or several times")
     parser.add_argument("--no-memory", action="store_true", help="leave out memory")
@@ -328,7 +340,7 @@ def main() -> None:
         for name in models:
             print("\n".join(table(HEADER, list(rows(name, MODELS[name], n, repeat)))), flush=True)
     if not options.no_memory:
-        size = (20, 1000, BITS) if options.quick else (1000, FIG9_LENGTH, FIG9_BITS)
+        size = (20, 1000, BITS) if options.quick else (options.clients or 1000, FIG9_LENGTH, FIG9_BITS)
         print("\n".join(table(MEMORY_HEADER, list(memory_rows(models, *size)))))
 
 
