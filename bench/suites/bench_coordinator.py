@@ -12,5 +12,5 @@ def bench_coordinator_load(name: str) -> None:
 
 
 def bench_coordinator_memory() -> None:
-    (line,) = memory_rows(["semi-honest"], n=10, length=100, bits=32)
-    assert len(line) == len(MEMORY_HEADER)
+    without_tls, with_tls = memory_rows(["semi-honest"], n=10, length=100, bits=32)
+    assert len(without_tls) == len(with_tls) == len(MEMORY_HEADER)
